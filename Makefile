@@ -1,0 +1,51 @@
+# Two commands matter: `make night` and `make test`. Both set everything up first; both can be repeated.
+SHELL := /bin/bash
+PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PMLM_DROPS := $(if $(DROPS),$(abspath $(DROPS)),)
+ifeq ($(PMLM_DROPS),)
+unexport PMLM_DROPS
+endif
+
+.PHONY: help setup lock night up down test lint types unit clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/.ready: requirements.lock pyproject.toml
+	python3.11 -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)" "$$(grep '^uv==' requirements.lock)"
+	.venv/bin/uv pip install --quiet --python $(PY) --no-deps -r <(grep -v '^torch==' requirements.lock)
+	.venv/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	touch $@
+
+setup: .venv/.ready ## make .venv with the pmlm command in it
+
+lock: setup ## resolve requirements.lock anew from requirements.in
+	.venv/bin/uv pip compile requirements.in --override requirements.overrides --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
+	  | sed -E 's/^torch==([0-9.]+).*/torch==\1/' > requirements.lock.part && mv requirements.lock.part requirements.lock
+
+night: setup ## run one whole night [DROPS=folder of dated drops]
+	@pmlm night
+
+up: setup ## start Airflow and the endpoint
+	@pmlm up
+
+down: ## stop everything `make up` started
+	@pmlm down
+
+test: setup lint types unit ## lint, types, tests
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	lint-imports
+
+types: setup
+	mypy
+
+unit: setup
+	pytest -n 2 --dist loadgroup
+
+clean: ## remove the environment and all state of every clinic
+	rm -rf .venv state

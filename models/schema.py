@@ -1,0 +1,132 @@
+"""The types every part of PMLM shares: events, episodes, segments, edit programs.
+
+An *event* is one coded fact with two clocks: ``time`` (when it happened) and ``known_at`` (when the
+clinic knew). Everything PMLM says as of T is computed from events with ``known_at <= T`` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import pyarrow as pa
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+#: MEDS columns (``meds`` 0.4: subject_id, time, code, numeric_value, text_value) plus what PMLM adds.
+#: ``kind`` is one of ``KINDS``. ``record`` is the keyed hash of the source resource's type, id and facet (a
+#: blood pressure panel has one facet a component, a condition one for its end): all versions of one fact
+#: share it, and as of T only the version with the greatest ``known_at <= T`` counts. A version whose code is
+#: ``DELETED`` hides the fact from then on. ``parent`` is the ``record`` it answers (reply → question, rating →
+#: reply, end → start). ``source`` is the hash of the raw line. Dates as values are ISO text in ``text_value``.
+EVENT_SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("time", TIMESTAMP),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("numeric_value", pa.float32()),
+        pa.field("text_value", pa.string()),
+        pa.field("known_at", TIMESTAMP, nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("unit", pa.string()),
+        pa.field("encounter_id", pa.int64()),
+        pa.field("record", pa.int64(), nullable=False),
+        pa.field("parent", pa.int64()),
+        pa.field("source", pa.string(), nullable=False),
+    ]
+)
+
+DELETED = "PMLM//DELETED"
+
+KINDS = (
+    "patient",
+    "encounter",
+    "encounter.missed",
+    "encounter.emergency",
+    "condition",
+    "condition.end",
+    "observation",
+    "medicine",
+    "medicine.end",
+    "procedure",
+    "allergy.medication",
+    "allergy.food",
+    "allergy.environment",
+    "allergy.other",
+    "question",
+    "reply",
+    "rating",
+    "deleted",
+)
+
+FeatureRow = Mapping[str, Any]
+"""One patient's features as of a moment: feature name (unique over all views) → value, None where unknown."""
+
+SegmentKind = Literal["pinned", "record", "change", "behaviour", "preference", "peer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One typed candidate sentence of the hard prompt.
+
+    ``key`` is unique within a prompt and stable over nights (``haemoglobin.latest``). ``text`` is a
+    single line without dates or identifiers. ``sources`` names the events (their ``source`` hashes) or
+    the peer aggregate (``peers:n=23``) behind it. ``tokens`` is its length under the embedded LLM's
+    tokenizer. ``recency_days`` is the age of the newest source (None where it has no age), ``change`` the
+    distance from her own band in standard deviations, ``peer_lift`` how much peers with it differ.
+    """
+
+    key: str
+    kind: SegmentKind
+    text: str
+    pinned: bool = False
+    sources: tuple[str, ...] = ()
+    tokens: int = 0
+    recency_days: float | None = None
+    change: float = 0.0
+    peer_lift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EditProgram:
+    """What a policy did to the initial prompt: free segments in order of choice, one style, STOP.
+
+    ``log_prob`` is the natural log of the program's probability under the policy (0 for rules).
+    """
+
+    picks: tuple[str, ...]
+    style: str = "plain"
+    log_prob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One question a patient asked, with everything known at that moment and the clinician's reply.
+
+    ``segments`` holds pinned and free candidates in the initial prompt's order. ``reply`` is a tuple of
+    sentences. ``rating`` is 1–5 or None. ``split`` is ``train``, ``gate`` or ``test``. ``facts`` are the segment
+    keys behind the reply where a simulator wrote it: for measuring only, never shown to a policy.
+    """
+
+    episode_id: str
+    subject_id: int
+    as_of: datetime
+    question: str
+    segments: tuple[Segment, ...]
+    reply: tuple[str, ...]
+    rating: float | None = None
+    split: str = "train"
+    topic: str | None = None
+    facts: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def pinned(self) -> tuple[Segment, ...]:
+        """Segments outside the policy's reach."""
+        return tuple(s for s in self.segments if s.pinned)
+
+    @property
+    def free(self) -> tuple[Segment, ...]:
+        """Segments the policy may choose from, in the initial prompt's order."""
+        return tuple(s for s in self.segments if not s.pinned)

@@ -1,0 +1,246 @@
+"""The codes PMLM knows by meaning: signals, concepts, drugs. One table each; everything else is carried, not read.
+
+Codes are written as in the event log, ``SYSTEM//code`` with SYSTEM one of LOINC, SNOMED, RXNORM, ICD10, CVX.
+Plausible ranges are limits of possibility (a value outside is a recording error), not of health.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SYSTEMS: dict[str, str] = {
+    "http://loinc.org": "LOINC",
+    "http://snomed.info/sct": "SNOMED",
+    "http://www.nlm.nih.gov/research/umls/rxnorm": "RXNORM",
+    "http://hl7.org/fhir/sid/icd-10": "ICD10",
+    "http://hl7.org/fhir/sid/icd-10-cm": "ICD10",
+    "http://hl7.org/fhir/sid/cvx": "CVX",
+    "http://www.whocc.no/atc": "ATC",
+    "http://hl7.org/fhir/sid/ndc": "NDC",
+    "http://unitsofmeasure.org": "UCUM",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A numeric signal followed over time.
+
+    ``units`` maps each accepted UCUM unit to its factor into ``unit``; a unit not listed is quarantined.
+    ``low`` and ``high`` bound what is possible. ``step`` is the smallest change worth a word.
+    """
+
+    name: str
+    label: str
+    codes: tuple[str, ...]
+    unit: str
+    units: dict[str, float]
+    low: float
+    high: float
+    step: float
+    decimals: int = 0
+
+
+_MMHG = {"mm[Hg]": 1.0, "mmHg": 1.0, "mm Hg": 1.0, "kPa": 7.50062}
+
+SIGNALS: tuple[Signal, ...] = (
+    Signal(
+        "weight",
+        "weight",
+        ("LOINC//29463-7", "LOINC//3141-9"),
+        "kg",
+        {"kg": 1.0, "g": 0.001, "[lb_av]": 0.45359237, "lb": 0.45359237, "lbs": 0.45359237},
+        0.2,
+        400.0,
+        1.0,
+        1,
+    ),
+    Signal("systolic", "systolic blood pressure", ("LOINC//8480-6",), "mm[Hg]", _MMHG, 40.0, 300.0, 5.0),
+    Signal("diastolic", "diastolic blood pressure", ("LOINC//8462-4",), "mm[Hg]", _MMHG, 20.0, 200.0, 5.0),
+    Signal(
+        "haemoglobin",
+        "haemoglobin",
+        ("LOINC//718-7", "LOINC//20509-6", "LOINC//30313-1"),
+        "g/dL",
+        {"g/dL": 1.0, "g/L": 0.1, "mmol/L": 1.6114},
+        2.0,
+        25.0,
+        0.5,
+        1,
+    ),
+    Signal(
+        "glucose",
+        "blood glucose",
+        ("LOINC//2339-0", "LOINC//2345-7", "LOINC//1558-6", "LOINC//15074-8", "LOINC//14749-6"),
+        "mg/dL",
+        {"mg/dL": 1.0, "mmol/L": 18.0156, "g/L": 100.0},
+        10.0,
+        1500.0,
+        8.0,
+    ),
+    Signal("hba1c", "HbA1c", ("LOINC//4548-4", "LOINC//17856-6"), "%", {"%": 1.0}, 2.0, 25.0, 0.3, 1),
+    Signal("bmi", "body mass index", ("LOINC//39156-5",), "kg/m2", {"kg/m2": 1.0, "kg/m^2": 1.0}, 5.0, 120.0, 1.0, 1),
+    Signal(
+        "heart_rate",
+        "heart rate",
+        ("LOINC//8867-4",),
+        "/min",
+        {"/min": 1.0, "{beats}/min": 1.0, "bpm": 1.0, "beats/minute": 1.0},
+        15.0,
+        350.0,
+        10.0,
+    ),
+    Signal(
+        "temperature",
+        "temperature",
+        ("LOINC//8310-5",),
+        "Cel",
+        {"Cel": 1.0, "degC": 1.0, "°C": 1.0},
+        25.0,
+        46.0,
+        0.5,
+        1,
+    ),
+    Signal(
+        "phq9",
+        "PHQ-9 mood score",
+        ("LOINC//44261-6", "LOINC//89204-2"),
+        "{score}",
+        {"{score}": 1.0, "1": 1.0},
+        0.0,
+        27.0,
+        3.0,
+    ),
+    Signal("phq2", "PHQ-2 mood score", ("LOINC//55758-7",), "{score}", {"{score}": 1.0, "1": 1.0}, 0.0, 6.0, 1.0),
+    Signal("gad7", "GAD-7 anxiety score", ("LOINC//70274-6",), "{score}", {"{score}": 1.0, "1": 1.0}, 0.0, 21.0, 3.0),
+    Signal(
+        "pain",
+        "pain score",
+        ("LOINC//72514-3", "LOINC//38208-5"),
+        "{score}",
+        {"{score}": 1.0, "1": 1.0},
+        0.0,
+        10.0,
+        2.0,
+    ),
+    Signal(
+        "audit_c", "AUDIT-C alcohol score", ("LOINC//75626-2",), "{score}", {"{score}": 1.0, "1": 1.0}, 0.0, 12.0, 2.0
+    ),
+)
+
+SIGNAL_BY_CODE: dict[str, Signal] = {code: s for s in SIGNALS for code in s.codes}
+
+EDD_CODE = "LOINC//11778-8"
+LMP_CODE = "LOINC//8665-2"
+SMOKING_CODE = "LOINC//72166-2"
+BIRTH_CODE = "MEDS_BIRTH"
+DEATH_CODE = "MEDS_DEATH"
+RATING_CODE = "PMLM//RATING"
+QUESTION_CODE = "PMLM//QUESTION"
+REPLY_CODE = "PMLM//REPLY"
+LANGUAGE_CODE = "PMLM//LANGUAGE"
+CONDITION_END_CODE = "PMLM//CONDITION_END"
+MEDICATION_END_CODE = "PMLM//MEDICATION_END"
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A condition of interest, in the patient's words; its absence is a fact too ("no asthma on record").
+
+    ``snomed`` are exact codes, ``icd10`` prefixes. ``negative`` says whether absence becomes a segment.
+    """
+
+    name: str
+    label: str
+    snomed: tuple[str, ...] = ()
+    icd10: tuple[str, ...] = ()
+    negative: bool = True
+
+
+CONCEPTS: tuple[Concept, ...] = (
+    Concept("pregnancy", "pregnancy", ("72892002", "77386006", "47200007", "79586000"), ("Z33", "Z34", "O09"), False),
+    Concept("hypertension", "high blood pressure", ("59621000", "38341003", "48194001"), ("I10", "O10", "O13", "O16")),
+    Concept("preeclampsia", "pre-eclampsia", ("398254007", "46764007", "15394000"), ("O14", "O15")),
+    Concept("diabetes", "diabetes", ("44054006", "46635009", "73211009"), ("E10", "E11", "E13", "O24.0", "O24.1")),
+    Concept("gestational_diabetes", "gestational diabetes", ("11687002",), ("O24.4",)),
+    Concept("prediabetes", "prediabetes", ("714628002", "15777000"), ("R73",)),
+    Concept(
+        "anaemia",
+        "anaemia",
+        ("271737000", "87522002", "165397008", "444073006"),
+        ("D50", "D51", "D52", "D53", "D64", "O99.0"),
+    ),
+    Concept("asthma", "asthma", ("195967001", "233678006", "370218001"), ("J45",)),
+    Concept("migraine", "migraine", ("37796009", "124171000119105", "4473006"), ("G43",)),
+    Concept("depression", "depression", ("370143000", "35489007", "36923009", "58703003"), ("F32", "F33", "F53")),
+    Concept("anxiety", "anxiety", ("80583007", "197480006", "21897009", "48694002"), ("F40", "F41")),
+    Concept("obesity", "obesity", ("162864005", "414916001", "408512008"), ("E66",)),
+    Concept("thyroid", "thyroid disease", ("40930008", "34486009", "83664006"), ("E03", "E05", "E06")),
+    Concept("kidney_disease", "kidney disease", ("431855005", "431856006", "433144002", "127013003"), ("N18", "N19")),
+    Concept("clot", "blood clots", ("128053003", "59282003", "706870000"), ("I26", "I80", "I82", "O22", "O87")),
+    Concept("reflux", "acid reflux", ("235595009",), ("K21",), False),
+    Concept(
+        "urinary_infection", "urinary infection", ("307426000", "68566005", "301011002"), ("N30", "N39.0", "O23"), False
+    ),
+    Concept(
+        "miscarriage",
+        "a miscarriage",
+        ("19169002", "156073000", "161744009", "17369002", "35999006"),
+        ("O02", "O03", "Z87.59"),
+    ),
+    Concept("epilepsy", "epilepsy", ("84757009", "128613002"), ("G40",)),
+    Concept("endometriosis", "endometriosis", ("129103003",), ("N80",), False),
+    Concept("pcos", "polycystic ovary syndrome", ("237055002", "69878008"), ("E28.2",), False),
+    Concept("chronic_pain", "chronic pain", ("82423001", "278860009", "1121000119107"), ("G89", "M54"), False),
+)
+
+
+def concept_of(code: str) -> Concept | None:
+    """The concept a ``SYSTEM//code`` belongs to, or None (a code PMLM carries without reading)."""
+    system, _, value = code.partition("//")
+    for concept in CONCEPTS:
+        if system == "SNOMED" and value in concept.snomed:
+            return concept
+        if system == "ICD10" and any(value.startswith(p) for p in concept.icd10):
+            return concept
+    return None
+
+
+DRUG_CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
+    # class → (label, words found in the lower-case name of the drug)
+    "nsaid": ("an anti-inflammatory painkiller", ("ibuprofen", "naproxen", "diclofenac", "ketorolac", "meloxicam")),
+    "aspirin": ("aspirin", ("aspirin", "acetylsalicylic")),
+    "paracetamol": ("paracetamol", ("acetaminophen", "paracetamol", "tylenol")),
+    "opioid": ("an opioid painkiller", ("codone", "codeine", "tramadol", "morphine", "meperidine", "fentanyl")),
+    "iron": ("iron tablets", ("ferrous", "ferric", "iron ")),
+    "folic_acid": ("folic acid", ("folic acid", "folate", "prenatal vitamin")),
+    "combined_contraceptive": (
+        "a combined hormonal contraceptive",
+        ("seasonique", "levora", "natazia", "yaz", "trinessa", "tri-cyclen", "estrostep", "nuvaring", "estradiol"),
+    ),
+    "progestin_contraceptive": (
+        "a progestogen-only contraceptive",
+        ("jolivette", "errin", "camila", "norethindrone", "etonogestrel", "medroxyprogesterone", "levonorgestrel"),
+    ),
+    "antidepressant": ("an antidepressant", ("sertraline", "citalopram", "fluoxetine", "venlafaxine", "duloxetine")),
+    "antihypertensive": (
+        "a blood pressure medicine",
+        ("labetalol", "nifedipine", "amlodipine", "lisinopril", "methyldopa", "hydrochlorothiazide", "losartan"),
+    ),
+    "ace_inhibitor": ("an ACE inhibitor", ("pril ", "lisinopril", "enalapril", "ramipril")),
+    "diabetes_medicine": ("a diabetes medicine", ("metformin", "insulin", "glipizide", "liraglutide")),
+    "migraine_medicine": ("a migraine medicine", ("sumatriptan", "rizatriptan", "topiramate", "propranolol")),
+    "antibiotic": (
+        "an antibiotic",
+        ("amoxicillin", "penicillin", "azithromycin", "doxycycline", "nitrofurantoin", "cef", "ciprofloxacin"),
+    ),
+    "reflux_medicine": ("a reflux medicine", ("omeprazole", "famotidine", "pantoprazole", "ranitidine")),
+    "inhaler": ("an asthma inhaler", ("albuterol", "salbutamol", "fluticasone", "budesonide")),
+    "anticoagulant": ("a blood thinner", ("heparin", "enoxaparin", "warfarin", "apixaban", "rivaroxaban")),
+    "thyroid_medicine": ("a thyroid medicine", ("levothyroxine", "methimazole")),
+}
+
+
+def drug_class_of(name: str) -> str | None:
+    """The first class one of whose words occurs in the drug's name, or None."""
+    lowered = name.lower() + " "
+    return next((c for c, (_, words) in DRUG_CLASSES.items() if any(w in lowered for w in words)), None)

@@ -1,0 +1,45 @@
+"""The ``pmlm`` command line: one command a stage, registered by the room that owns it.
+
+Command modules import only typer and the settings at the top; heavy libraries load inside a command, so
+``pmlm --help`` answers at once. A ``PmlmError`` is printed without a traceback and exits 1.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pipelines.clinic import commands as clinic
+from pipelines.errors import PmlmError
+from pipelines.features import commands as features
+from pipelines.monitoring import commands as monitoring
+from pipelines.night import commands as night
+from pipelines.packaging import commands as packaging
+from pipelines.records import commands as records
+from pipelines.training import commands as training
+
+app = typer.Typer(
+    name="pmlm",
+    help="Personalized medical language model: make any language model answer a patient as someone who knows her.",
+    epilog="Example: pmlm night",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+for room in (night, records, features, training, packaging, monitoring, clinic):
+    room.register(app)
+
+
+def main() -> None:
+    """Run the command line; turn a known error into one line on stderr and exit code 1."""
+    try:
+        app()
+    except PmlmError as error:
+        typer.secho(f"pmlm: {error}", fg="red", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

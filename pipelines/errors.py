@@ -1,0 +1,31 @@
+"""The one error hierarchy of PMLM: raised where known, caught where handled."""
+
+from __future__ import annotations
+
+
+class PmlmError(Exception):
+    """Anything PMLM can explain to its user; the command line prints it without a traceback."""
+
+
+class SettingsError(PmlmError):
+    """A setting is missing or contradicts another."""
+
+
+class RecordsError(PmlmError):
+    """A drop cannot be read at all (a single bad line never raises: it is quarantined)."""
+
+
+class UnknownPatientError(PmlmError):
+    """The patient reference is not known to this clinic."""
+
+
+class UnknownNightError(PmlmError):
+    """No saved night has that date."""
+
+
+class TrainingError(PmlmError):
+    """Training cannot go on (NaN loss, no episodes in a split)."""
+
+
+class ServingError(PmlmError):
+    """The endpoint cannot be started or does not answer."""

@@ -1,0 +1,50 @@
+"""What a stage did, as ``runs/<night>/<stage>.json``: what the screen and ``pmlm status`` read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.settings import Settings
+from pipelines.storage import read_json, write_json
+
+
+@dataclass(slots=True)
+class StageSummary:
+    """One stage of one night: rows in and out, rows quarantined, seconds, content hashes, stage-specific figures."""
+
+    stage: str
+    night: str
+    rows_in: int = 0
+    rows_out: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    status: str = "done"
+    detail: str = ""
+    hashes: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def summary_path(settings: Settings, night: str, stage: str) -> Path:
+    return settings.runs / night / f"{stage}.json"
+
+
+@contextmanager
+def stage_run(settings: Settings, night: str, stage: str) -> Iterator[StageSummary]:
+    """Time a stage and write its summary when it ends without error."""
+    summary = StageSummary(stage=stage, night=night)
+    started = time.perf_counter()
+    yield summary
+    summary.seconds = round(time.perf_counter() - started, 3)
+    write_json(summary_path(settings, night, stage), asdict(summary))
+
+
+def summaries(settings: Settings, night: str) -> list[StageSummary]:
+    """The summaries of one night in the order the stages ran."""
+    folder = settings.runs / night
+    found = sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime) if folder.exists() else []
+    return [StageSummary(**read_json(p)) for p in found]

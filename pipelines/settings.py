@@ -1,0 +1,157 @@
+"""One typed settings object: every path, URL and threshold of PMLM, from ``PMLM_*`` variables or ``.env``.
+
+State is kept per clinic under ``<home>/<clinic>``. A clinic is a folder of nightly drops (``drops``), one
+folder a date, with an optional ``clinic.yaml``: ``name``, ``clock`` (``wall`` or ``last_drop``), ``hash_key``
+(only for a public synthetic clinic) and overrides of ``params.yaml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+class Manifest(BaseModel, extra="forbid"):
+    """What a clinic says of itself in ``<drops>/clinic.yaml``; every field has a default."""
+
+    name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
+    clock: Literal["wall", "last_drop"] = "wall"
+    hash_key: str | None = None
+    synthetic: bool = False
+    params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class Settings(BaseSettings):
+    """Where PMLM keeps and finds things; thresholds that a clinic may have to turn."""
+
+    model_config = SettingsConfigDict(env_prefix="PMLM_", env_file=".env", extra="ignore")
+
+    home: Path = PROJECT / "state"
+    drops: Path = PROJECT / "examples" / "clinic"
+    key_dir: Path = Path.home() / ".config" / "pmlm" / "keys"
+    k_anonymity: int = Field(default=10, ge=10)
+    max_line_mb: int = 16
+
+    llm_base_url: str | None = None
+    llm_api_key: str | None = None
+    llm_model: str = "smollm2-135m-instruct"
+    llm_timeout_s: float = 30.0
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    airflow_port: int = 8080
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The clinic's own manifest, or all defaults where ``clinic.yaml`` is absent."""
+        path = self.drops / "clinic.yaml"
+        return Manifest.model_validate(yaml.safe_load(path.read_text()) or {}) if path.exists() else Manifest()
+
+    @cached_property
+    def clinic(self) -> str:
+        """The clinic's name: the manifest's, else the drops folder's, in lower case."""
+        if self.manifest.name:
+            return self.manifest.name
+        raw = "".join(c if c.isalnum() else "-" for c in self.drops.resolve().name.lower()).strip("-")
+        return raw or "clinic"
+
+    @property
+    def workspace(self) -> Path:
+        """The clinic's own Git and DVC workspace; everything the night makes lies below it."""
+        return self.home / self.clinic
+
+    @cached_property
+    def hash_key(self) -> bytes:
+        """The clinic's pseudonymisation key: the manifest's public one, else ``key_dir/<clinic>.key``.
+
+        Created on first use with mode 600, outside the repository. Losing it severs every patient from her past.
+        """
+        if self.manifest.hash_key:
+            return self.manifest.hash_key.encode()
+        path = self.key_dir / f"{self.clinic}.key"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary = path.with_suffix(f".{os.getpid()}.part")
+            temporary.touch(mode=0o600, exist_ok=True)
+            temporary.write_text(secrets.token_hex(32))
+            try:
+                os.link(temporary, path)  # fails if another process made the key first: theirs counts
+            except FileExistsError:
+                pass
+            finally:
+                temporary.unlink()
+        return path.read_bytes().strip()
+
+    def pseudonym(self, *parts: str) -> int:
+        """Keyed 63-bit hash (BLAKE2b) of an identifier's parts; never 0."""
+        digest = hashlib.blake2b("\x1f".join(parts).encode(), key=self.hash_key[:64], digest_size=8).digest()
+        return (int.from_bytes(digest, "big") >> 1) or 1
+
+    def subject_id(self, reference: str) -> int:
+        """The subject id of a FHIR patient reference in any usual form (``Patient/x``, ``urn:uuid:x``, ``x``)."""
+        return self.pseudonym("Patient", reference.rsplit("/", 1)[-1].removeprefix("urn:uuid:"))
+
+    def now(self) -> datetime:
+        """The clinic's clock: the wall's, or for ``clock: last_drop`` the end of the last night taken in."""
+        path = self.workspace / "clock.json"
+        if self.manifest.clock == "last_drop" and path.exists():
+            return datetime.fromisoformat(json.loads(path.read_text())["as_of"])
+        return datetime.now(UTC)
+
+    @property
+    def events(self) -> Path:
+        return self.workspace / "data" / "events"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.workspace / "quarantine"
+
+    @property
+    def features(self) -> Path:
+        return self.workspace / "data" / "features"
+
+    @property
+    def feast(self) -> Path:
+        return self.workspace / "feast"
+
+    @property
+    def episodes(self) -> Path:
+        return self.workspace / "data" / "episodes"
+
+    @property
+    def models(self) -> Path:
+        return self.workspace / "models"
+
+    @property
+    def metrics(self) -> Path:
+        return self.workspace / "metrics"
+
+    @property
+    def reports(self) -> Path:
+        return self.workspace / "reports"
+
+    @property
+    def runs(self) -> Path:
+        return self.workspace / "runs"
+
+    @property
+    def embedded_llm(self) -> Path:
+        """The embedded LLM converted once to safetensors, shared by all clinics."""
+        return self.home / ".embedded-llm"
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process; keyword arguments win over the environment."""
+    return Settings(**{k: v for k, v in overrides.items() if v is not None})
