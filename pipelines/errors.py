@@ -29,3 +29,11 @@ class TrainingError(PmlmError):
 
 class ServingError(PmlmError):
     """The endpoint cannot be started or does not answer."""
+
+
+class NightError(PmlmError):
+    """A night did not run to its end; what was done before the failing stage stands, and a rerun goes on from there."""
+
+
+class RestoreError(PmlmError):
+    """A restored night does not have the content hashes that were recorded for it."""

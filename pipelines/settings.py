@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = 3000
     airflow_port: int = 8080
+    night_cron: str = "0 2 * * *"  # when the scheduled night starts, UTC
 
     @cached_property
     def manifest(self) -> Manifest:
