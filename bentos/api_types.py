@@ -1,0 +1,132 @@
+"""What the endpoint takes and gives: the request, the two answers, and the problem it reports instead.
+
+A request that breaks a rule here is answered 400 with the field named; its values are never repeated, neither
+in the answer nor in a log (``hide_input_in_errors``).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from models.schema import SegmentKind
+
+MAX_QUESTION = 4000
+MAX_PATIENT = 200
+
+Language = Literal["en", "zh"]
+
+
+def _readable(text: str) -> str:
+    """Text a person could have typed: no control characters but line breaks and tabs, at least one letter or digit."""
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Cn") and c not in "\n\r\t" for c in text):
+        raise ValueError("must be text without control characters")
+    if not any(c.isalnum() for c in text):
+        raise ValueError("must not be empty")
+    return text.strip()
+
+
+class PersonalizeRequest(BaseModel):
+    """One patient's question."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    patient: Annotated[str, StringConstraints(max_length=MAX_PATIENT), AfterValidator(_readable)] = Field(
+        description="A FHIR patient reference (`Patient/x`, `urn:uuid:x`, `x`) or `subject:<number>`.",
+        examples=["Patient/6f0c4a1e"],
+    )
+    question: Annotated[str, StringConstraints(max_length=MAX_QUESTION), AfterValidator(_readable)] = Field(
+        description="The question in the patient's own words.",
+        examples=["Is it normal to feel this tired?"],
+    )
+    language: Language | None = Field(
+        default=None, description="Language of the prompt and the texts; by default the question's, else the patient's."
+    )
+
+
+class PromptSegment(BaseModel):
+    """One candidate sentence and what became of it. ``sources`` are hashes of records or a peer aggregate."""
+
+    key: str
+    kind: SegmentKind
+    text: str
+    pinned: bool
+    kept: bool
+    sources: list[str]
+    position: int | None = Field(description="Rank among the kept segments in order of choice, null if dropped.")
+
+
+class RedFlag(BaseModel):
+    """A warning sign that the rules found in the question."""
+
+    sign: str
+    label: str
+    why: str
+
+
+class Program(BaseModel):
+    """The refiner's edit program: free segments in order of choice, and its natural log-probability."""
+
+    picks: list[str]
+    style: str
+    log_prob: float
+
+
+class Versions(BaseModel):
+    """What made this answer, down to the feature schema; ``as_of`` is the clinic's clock it was made at."""
+
+    release: str
+    bento: str
+    refiner: str
+    template: str
+    feature_service: str
+    feature_schema: str
+    encoder: str
+    as_of: str
+
+
+class PersonalizeResponse(BaseModel):
+    """The refined hard prompt and everything that explains it."""
+
+    id: str = Field(description="Names this interaction in the log.")
+    prompt: str
+    initial_prompt: str
+    segments: list[PromptSegment]
+    red_flags: list[RedFlag]
+    escalation: str | None = Field(description="What to tell her first, where a red flag was found.")
+    style: str
+    language: Language
+    program: Program
+    versions: Versions
+    personalization: Literal["full", "none"]
+
+
+class LLMReport(BaseModel):
+    """Which language model answered, how long it took, and what was wrong."""
+
+    model: str
+    embedded: bool
+    seconds: float
+    error: str | None = None
+    findings: list[str] = Field(default_factory=list, description="What the check of its answer objected to.")
+
+
+class AnswerResponse(PersonalizeResponse):
+    """The same, with the language model's answer. With a red flag the escalation text always comes first."""
+
+    answer: str
+    llm: LLMReport
+    disclaimer: str
+    escalated: bool
+
+
+class Problem(BaseModel):
+    """An error in the shape of RFC 9457."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    field: str | None = None

@@ -1,0 +1,76 @@
+"""The endpoint: ``POST /personalize`` and ``POST /answer``, with ``/livez`` and ``/readyz``.
+
+Only the shape of the API is needed to build a bento, so the models load when a worker starts, not at import.
+A bento is built with its release's version as an argument and serves that release alone; run from the source tree,
+the newest release in the store is served.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, cast
+
+import bentoml
+from pydantic import BaseModel
+
+from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
+from bentos.problems import Problems
+from bentos.release import BENTO_NAME, MODEL_NAME
+from pipelines.errors import UnknownPatientError
+from pipelines.settings import load
+
+
+class Arguments(BaseModel):
+    """What a bento is told when it is built."""
+
+    release: str = "latest"
+
+
+SERVED = bentoml.use_arguments(Arguments)
+
+
+@bentoml.service(
+    name=BENTO_NAME,
+    workers=1,
+    threads=16,
+    traffic={"timeout": 600},  # far above our own deadline, which is the one that holds
+    logging={"access": {"enabled": True, "request_content_length": False, "response_content_length": False}},
+)
+class PMLM:
+    """Personalised hard prompts, and answers from any language model that is given one."""
+
+    release = bentoml.models.BentoModel(f"{MODEL_NAME}:{SERVED.release}")
+
+    def __init__(self) -> None:
+        import torch
+
+        from bentos.personalizer import Personalizer
+
+        torch.set_num_threads(1)  # requests run beside each other; a model this small gains nothing from more
+        self.personalizer = Personalizer.open(load(), self.release.path_of("."))
+
+    def __is_ready__(self) -> bool:
+        return self.personalizer.ready()
+
+    @bentoml.api(route="/personalize")
+    def personalize(self, request: PersonalizeRequest, /) -> PersonalizeResponse:
+        """The refined hard prompt for this patient and question, with the provenance of each sentence."""
+        try:
+            return self.personalizer.personalize(request)
+        except UnknownPatientError as error:
+            raise bentoml.exceptions.NotFound(str(error)) from None
+
+    @bentoml.api(route="/answer")
+    def answer(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> AnswerResponse:
+        """The same, with the language model's answer; 503 (and the prompt) if it failed and nothing else can help."""
+        try:
+            response = self.personalizer.answer(request)
+        except UnknownPatientError as error:
+            raise bentoml.exceptions.NotFound(str(error)) from None
+        if response.llm.error and not response.escalated:
+            ctx.response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return response
+
+
+# What the decorator makes of the class is a Service; a type checker sees the class still.
+cast("Any", PMLM).add_asgi_middleware(Problems)

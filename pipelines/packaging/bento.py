@@ -1,0 +1,71 @@
+"""From a release to a bento: lay out the code that serving needs, then build in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pipelines.errors import ServingError
+from pipelines.settings import PROJECT, Settings
+
+KEEP = 5
+#: What goes into a bento, relative to the project: the method, the endpoint, the feature repo, four files of ours.
+SOURCE = (
+    "models",
+    "bentos",
+    "feature_repo",
+    "pipelines/__init__.py",
+    "pipelines/settings.py",
+    "pipelines/errors.py",
+    "pipelines/storage.py",
+)
+
+
+def home(settings: Settings) -> Path:
+    """BentoML's own store of this clinic (``BENTOML_HOME``)."""
+    return settings.workspace / "bentoml"
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment under which BentoML and a bento run: this clinic's stores and settings, nothing sent home."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PMLM_")}
+    own = {
+        f"PMLM_{name.upper()}": str(value.absolute() if isinstance(value, Path) else value)
+        for name, value in settings.model_dump().items()
+        if value is not None
+    }
+    return inherited | own | {
+        "BENTOML_HOME": str(home(settings).absolute()),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "DO_NOT_TRACK": "1",
+        "FEAST_USAGE": "False",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }  # fmt: skip
+
+
+def lay_out(target: Path) -> None:
+    """Copy what serving needs from the project into ``target``."""
+    for name in SOURCE:
+        source, copy = PROJECT / name, target / name
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+
+
+def build(settings: Settings, release: Path) -> None:
+    """Build the bento of the release lying in ``release``; :class:`ServingError` with BentoML's last words if not."""
+    home(settings).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="pmlm-bento-") as source:
+        lay_out(Path(source))
+        command = [sys.executable, "-m", "pipelines.packaging.build", str(release), source, "--keep", str(KEEP)]
+        done = subprocess.run(command, cwd=PROJECT, env=environment(settings), capture_output=True, text=True)
+    if done.returncode:
+        raise ServingError("the bento cannot be built:\n" + "\n".join(done.stderr.splitlines()[-12:]))

@@ -1,0 +1,73 @@
+"""Put one release into BentoML's stores: the model, the bento, and no more than the last few of each.
+
+Run as ``python -m pipelines.packaging.build`` in a process of its own: BentoML reads ``BENTOML_HOME`` once a process
+and changes the working directory while it builds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+from pathlib import Path
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from bentos import release as releases
+from pipelines.packaging.requirements import serve_requirements
+
+SERVICE = "bentos.service:PMLM"
+
+
+def save_model(release: releases.Release, folder: Path) -> None:
+    """Keep ``folder`` (the whole release) as a BentoML model, replacing one half-written by a killed run."""
+    tag = f"{releases.MODEL_NAME}:{release.version}"
+    with contextlib.suppress(NotFound):
+        bentoml.models.delete(tag)
+    with bentoml.models.create(tag, labels={"night": release.night, "release": release.id}) as model:
+        shutil.copytree(folder, model.path, dirs_exist_ok=True)
+
+
+def build_bento(release: releases.Release, source: Path) -> None:
+    """Build the bento of ``release`` from ``source``, a folder that holds what serving needs and nothing else."""
+    with contextlib.suppress(NotFound):
+        bentoml.bentos.delete(release.bento)
+    bentoml.bentos.build(
+        SERVICE,
+        name=releases.BENTO_NAME,
+        version=release.version,
+        build_ctx=str(source),
+        include=["**/*"],
+        python={"packages": serve_requirements(), "lock_packages": False, "pip_args": "--no-deps"},
+        args={"release": release.version},
+        labels={"night": release.night, "release": release.id},
+    )
+
+
+def prune(keep: int, current: releases.Release) -> None:
+    """Delete all but the newest ``keep`` bentos, the current one among them, and models no bento is left for."""
+    bentos = sorted(bentoml.bentos.list(releases.BENTO_NAME), key=lambda b: b.info.creation_time, reverse=True)
+    kept = {bento.tag.version for bento in bentos[:keep]} | {current.version}
+    for bento in bentos:
+        if bento.tag.version not in kept:
+            bentoml.bentos.delete(bento.tag)
+    for model in bentoml.models.list(releases.MODEL_NAME):
+        if model.tag.version not in kept:
+            bentoml.models.delete(model.tag)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("release", type=Path, help="folder of the release")
+    parser.add_argument("source", type=Path, help="folder of the code that goes into the bento")
+    parser.add_argument("--keep", type=int, required=True, help="how many bentos to keep")
+    arguments = parser.parse_args()
+    release = releases.read(arguments.release)
+    save_model(release, arguments.release)
+    build_bento(release, arguments.source)
+    prune(arguments.keep, release)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What serving alone must have installed: the lines of the lock that the ``serve`` extra reaches.
+
+The closure is walked over the installed packages' own metadata, so no resolver and no network is needed; a
+dependency that is overridden out of the lock is left out here too.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipelines.settings import PROJECT
+
+LOCK = PROJECT / "requirements.lock"
+
+
+def locked() -> dict[str, str]:
+    """Canonical name → its line of the lock (``name==version``)."""
+    lines = [line.strip() for line in LOCK.read_text().splitlines()]
+    return {
+        canonicalize_name(re.split(r"[=\[ ;]", line, maxsplit=1)[0]): line
+        for line in lines
+        if line and not line.startswith(("#", "-"))
+    }
+
+
+def closure(root: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """Canonical names of everything ``root[extras]`` needs on this machine, itself left out."""
+    found: set[tuple[str, str]] = set()
+    waiting = [(canonicalize_name(root), extra) for extra in (extras or {""})]
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in found:
+            continue
+        found.add((name, extra))
+        try:
+            needs = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # overridden out of the lock
+        for need in map(Requirement, needs):
+            if need.marker is None or need.marker.evaluate({"extra": extra}):
+                child = canonicalize_name(need.name)
+                waiting += [(child, e) for e in {"", *need.extras}]
+    return {name for name, _ in found} - {canonicalize_name(root)}
+
+
+def serve_requirements() -> list[str]:
+    """The lock's lines for the ``serve`` extra, in the lock's order."""
+    names = closure("pmlm", frozenset({"serve"}))
+    return [line for name, line in locked().items() if name in names]
