@@ -1,0 +1,107 @@
+"""One night: take in every pending drop in date order, each as its own night, then learn and serve once.
+
+Called by the DAG's tasks and by ``pmlm night --date``. Every step can be killed and run again: a stage's
+result depends on its inputs alone, and a drop counts as taken in only when its night has been saved.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from pipelines.errors import NightError
+from pipelines.night import history, stages
+from pipelines.night.workspace import set_night, single_writer
+from pipelines.runs import StageSummary, summary_path
+from pipelines.settings import Settings
+from pipelines.storage import content_hash, read_json
+
+
+def pending(settings: Settings) -> list[str]:
+    """The nights with work to do, in date order: drops to take in, and a last night that has not learnt from all."""
+    waiting = _to_take_in(settings)
+    taken = taken_in(settings)
+    if not waiting and taken and not _finished(settings, taken[-1]):
+        waiting = [taken[-1]]
+    return waiting
+
+
+def taken_in(settings: Settings) -> list[str]:
+    """The nights in the ledger, in date order."""
+    return sorted(path.stem for path in _ledger(settings).glob("[0-9]*.json"))
+
+
+def latest(settings: Settings) -> str:
+    """The last night taken in."""
+    taken = taken_in(settings)
+    if not taken:
+        raise NightError(f"no night has been taken in yet from {settings.drops}")
+    return taken[-1]
+
+
+def intake(settings: Settings, night: str) -> str:
+    """Take in this night's drop, and before it any earlier one that still waits; the night.
+
+    So neither the order of the calls nor a retry matters.
+    """
+    with single_writer(settings):
+        for earlier in _to_take_in(settings):
+            if earlier <= night:
+                for name in stages.INTAKE:
+                    _run(settings, earlier, name)
+                history.save(settings, earlier, {"finished": False})
+    return night
+
+
+def stage(settings: Settings, name: str, night: str | None = None) -> StageSummary:
+    """Run one stage alone, by default of the last night taken in."""
+    with single_writer(settings):
+        return _run(settings, night or latest(settings), name)
+
+
+def save(settings: Settings, night: str | None = None) -> StageSummary:
+    """Keep the night, which has learnt from all that was taken in, as a named experiment."""
+    with single_writer(settings):
+        learnt_from = content_hash([_ledger(settings)])
+        return history.save(settings, night or latest(settings), {"finished": True, "ledger": learnt_from})
+
+
+def run(settings: Settings, night: str) -> None:
+    """The whole of one night in this process, without a scheduler."""
+    intake(settings, night)
+    for name in stages.FINISH:
+        stage(settings, name, night)
+    save(settings, night)
+
+
+def night_of(day: date) -> str:
+    return day.strftime("%Y%m%d")
+
+
+def _to_take_in(settings: Settings) -> list[str]:
+    """Drops whose content the ledger does not have, and nights that were killed before they were saved."""
+    from pipelines.records import drops
+
+    waiting = {night_of(drop.date) for drop in drops.pending(settings)}
+    cut_short = {night for night in taken_in(settings) if not summary_path(settings, night, "save").exists()}
+    return sorted(waiting | cut_short)
+
+
+def _finished(settings: Settings, night: str) -> bool:
+    figures = read_json(summary_path(settings, night, "save"))["figures"]
+    return bool(figures["finished"]) and figures["ledger"] == content_hash([_ledger(settings)])
+
+
+def _run(settings: Settings, night: str, name: str) -> StageSummary:
+    set_night(settings, night, _drop_of(settings, night))
+    return stages.run(settings, night, name)
+
+
+def _drop_of(settings: Settings, night: str) -> Path | None:
+    from pipelines.records import drops
+
+    return next((drop.path for drop in drops.drops(settings) if night_of(drop.date) == night), None)
+
+
+def _ledger(settings: Settings) -> Path:
+    return settings.workspace / "data" / "ledger"

@@ -1,0 +1,39 @@
+"""Do the files on disk have the content that ``dvc.lock`` records? DVC's own checkout trusts its cache; we do not.
+
+Hashes are DVC's: MD5 of a file's bytes; for a folder, MD5 of the JSON list of its files' names and MD5s, ``.dir``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import yaml
+
+
+def recorded(workspace: Path) -> dict[str, str]:
+    """Each out that ``dvc.lock`` records → its hash."""
+    lock = yaml.safe_load((workspace / "dvc.lock").read_text()) or {}
+    return {out["path"]: out["md5"] for stage in (lock.get("stages") or {}).values() for out in stage.get("outs", ())}
+
+
+def changed(workspace: Path) -> list[str]:
+    """The outs whose content on disk is not what ``dvc.lock`` records."""
+    return [path for path, expected in sorted(recorded(workspace).items()) if hash_of(workspace / path) != expected]
+
+
+def hash_of(path: Path) -> str | None:
+    """The hash of a file or folder as DVC writes it, or None where nothing is there."""
+    if path.is_file():
+        return _md5(path)
+    if not path.is_dir():
+        return None
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    listing = [{"md5": _md5(file), "relpath": name} for name, file in files]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

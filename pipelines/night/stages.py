@@ -1,0 +1,68 @@
+"""The stages of a night by name, each loaded only when it runs. Their order is dvc.yaml's; a test compares."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+from pipelines.errors import NightError
+from pipelines.runs import StageSummary
+from pipelines.settings import Settings
+from pipelines.storage import write_json
+
+StageFunction = Callable[[Settings, str], StageSummary]
+
+#: Run for each pending drop, in date order: what makes a drop part of the clinic's record.
+INTAKE: dict[str, str] = {
+    "records": "pipelines.records.stage",
+    "features": "pipelines.features.stage",
+    "materialise": "pipelines.features.materialise",
+}
+
+#: Run once, on the last night taken in: what learns from the record and serves it.
+FINISH: dict[str, str] = {
+    "episodes": "pipelines.training.episodes",
+    "train": "pipelines.training.train",
+    "evaluate": "pipelines.training.evaluate",
+    "gate": "pipelines.training.gate",
+    "package": "pipelines.packaging.release",
+    "drift": "pipelines.monitoring.drift",
+}
+
+STAGES: dict[str, str] = INTAKE | FINISH
+
+
+def function(name: str) -> StageFunction:
+    """The function of a stage; NightError for a name that dvc.yaml does not have."""
+    if name not in STAGES:
+        raise NightError(f"no stage is called {name}; the stages are {', '.join(STAGES)}")
+    run: StageFunction = import_module(STAGES[name]).run
+    return run
+
+
+def run(settings: Settings, night: str, name: str) -> StageSummary:
+    """Run one stage of one night and leave word of it for whoever watches (``progress_path``)."""
+    call = function(name)
+    since = datetime.now(UTC).isoformat()
+    write_json(progress_path(settings), {"night": night, "stage": name, "since": since, "pid": str(os.getpid())})
+    try:
+        return call(settings, night)
+    finally:
+        progress_path(settings).unlink(missing_ok=True)
+
+
+def progress_path(settings: Settings) -> Path:
+    return settings.runs / "now.json"
+
+
+def now_running(settings: Settings) -> dict[str, str] | None:
+    """The stage at work in any process: ``{"night", "stage", "since", "pid"}``, or None."""
+    try:
+        running: dict[str, str] = json.loads(progress_path(settings).read_text())
+    except FileNotFoundError:
+        return None
+    return running if Path(f"/proc/{running['pid']}").exists() else None

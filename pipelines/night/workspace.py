@@ -1,0 +1,158 @@
+"""A clinic's workspace: its own Git and DVC repository, so that the user's repository is never touched.
+
+Git holds the stage order, the parameters and ``dvc.lock``; DVC's cache holds data, features, models and metrics.
+Everything else below the folder (quarantine, reports, stores, releases) is in neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from pipelines.errors import SettingsError
+from pipelines.params import load_params
+from pipelines.settings import PROJECT, Settings
+from pipelines.storage import write_bytes
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+BRANCH = "main"
+NO_ANALYTICS = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}
+
+#: Only these are Git's; a new file in the workspace is never committed by accident.
+GIT_IGNORE = "/*\n" + "".join(
+    f"!/{name}\n" for name in (".gitignore", ".dvc", ".dvcignore", "dvc.yaml", "dvc.lock", "params.yaml")
+)
+#: Folders DVC need not walk.
+DVC_IGNORE = "".join(
+    f"/{name}\n" for name in ("quarantine", "reports", "runs", "feast", "cache", "releases", "bentoml", "logs")
+)
+EMPTY_LOCK = "schema: '2.0'\nstages: {}\n"
+RESERVED = ("airflow",)
+
+
+def open_workspace(settings: Settings) -> Path:
+    """Create the workspace on first use, mend what a killed process left, and bring its dvc.yaml up to date."""
+    if settings.clinic in RESERVED:
+        raise SettingsError(f"a clinic cannot be called {settings.clinic}; give it another name in clinic.yaml")
+    workspace = settings.workspace
+    os.environ.update(NO_ANALYTICS)
+    if not (workspace / ".git" / "refs" / "heads" / BRANCH).exists():
+        _create(settings)
+    else:
+        _mend(workspace)
+    order = (PROJECT / "dvc.yaml").read_bytes()
+    if (workspace / "dvc.yaml").read_bytes() != order:
+        write_bytes(workspace / "dvc.yaml", order)
+        git(workspace, "commit", "--quiet", "--message", "Follow the project's stage order", "--", "dvc.yaml")
+    return workspace
+
+
+def set_night(settings: Settings, night: str | None, drop: Path | None = None) -> None:
+    """Write params.yaml: the method's numbers for this clinic, with the night and the drop it takes in."""
+    params = load_params(settings)
+    params["night"] = {"date": night, "drop": str(drop) if drop else None}
+    write_bytes(settings.workspace / "params.yaml", yaml.safe_dump(params, sort_keys=True).encode())
+
+
+@contextmanager
+def single_writer(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Path]:
+    """Hold the workspace alone, over processes; the lock dies with its holder. Yields the opened workspace."""
+    from filelock import FileLock
+
+    settings.workspace.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.workspace / ".writer.lock", timeout=timeout_s):
+        yield open_workspace(settings)
+
+
+@contextmanager
+def repository(workspace: Path) -> Iterator[Repo]:
+    """The workspace as a DVC repository, in this process (a command line call costs a second more), and quiet.
+
+    DVC resolves some names against the working directory, so that is the workspace meanwhile.
+    """
+    from dvc.repo import Repo
+
+    with _quiet(), contextlib.chdir(workspace):
+        repo = Repo(str(workspace))
+        try:
+            yield repo
+        finally:
+            repo.close()
+
+
+def git(workspace: Path, *arguments: str) -> str:
+    """Run Git in the workspace, whatever repository the caller stands in; its output, stripped."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    done = subprocess.run(
+        ["git", "-C", str(workspace), *arguments], check=True, capture_output=True, text=True, env=environment
+    )
+    return done.stdout.strip()
+
+
+def _create(settings: Settings) -> None:
+    workspace = settings.workspace
+    workspace.mkdir(parents=True, exist_ok=True)
+    for left_over in (".git", ".dvc"):  # a process killed while it created the workspace
+        shutil.rmtree(workspace / left_over, ignore_errors=True)
+    git(workspace, "init", "--quiet", f"--initial-branch={BRANCH}")
+    for key, value in {
+        "user.name": "PMLM",
+        "user.email": "pmlm@localhost",
+        "commit.gpgsign": "false",
+        "core.hooksPath": os.devnull,
+        "gc.auto": "0",
+    }.items():
+        git(workspace, "config", key, value)
+    (workspace / "dvc.yaml").write_bytes((PROJECT / "dvc.yaml").read_bytes())
+    (workspace / "dvc.lock").write_text(EMPTY_LOCK)
+    (workspace / ".gitignore").write_text(GIT_IGNORE)
+    # what `dvc repro` and `pmlm` need to know when they run inside the workspace
+    (workspace / ".env").write_text(f"PMLM_HOME={settings.home.resolve()}\nPMLM_DROPS={settings.drops.resolve()}\n")
+    set_night(settings, None)
+    _create_dvc(workspace)
+    git(workspace, "add", ".gitignore", ".dvcignore", ".dvc", "dvc.yaml", "dvc.lock", "params.yaml")
+    git(workspace, "commit", "--quiet", "--message", f"Open the workspace of {settings.clinic}")
+
+
+def _create_dvc(workspace: Path) -> None:
+    from dvc.repo import Repo
+
+    with _quiet():
+        repo = Repo.init(str(workspace))
+    (workspace / ".dvcignore").write_text(DVC_IGNORE)
+    remote = (workspace.parent / ".remotes" / workspace.name).resolve()  # DVC writes it relative to its config
+    with repo.config.edit() as config:
+        config["core"].update({"analytics": False, "autostage": False, "check_update": False, "remote": "local"})
+        config["remote"]["local"] = {"url": str(remote)}
+    repo.close()
+
+
+def _mend(workspace: Path) -> None:
+    """Undo what a process killed inside Git or DVC leaves behind. Only called by the single writer."""
+    (workspace / ".git" / "index.lock").unlink(missing_ok=True)
+    if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
+        git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
+        git(workspace, "reset", "--quiet", "--mixed")
+    missing = [n for n in ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore") if not (workspace / n).exists()]
+    if missing:
+        git(workspace, "checkout", "--quiet", BRANCH, "--", *missing)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """DVC talks on standard output and through its logger; what it has to say, its exceptions say too."""
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
