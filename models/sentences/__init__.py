@@ -1,0 +1,1 @@
+"""The families of candidate sentences: one file a family, each a function from a feature row to segments."""
