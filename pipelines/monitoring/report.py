@@ -1,0 +1,63 @@
+"""The page a person opens: our verdicts on top, Evidently's comparison of every column below; one file, no network.
+
+Shown are counts by bin and category. Evidently's plot of single values against the row number is taken out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("ITERATIVE_DO_NOT_TRACK", "1")
+
+from evidently import DataDefinition, Dataset, Report
+from evidently.core.report import Snapshot
+from evidently.metrics import ValueDrift
+
+from pipelines.monitoring.verdicts import Pair, Verdict
+from pipelines.storage import write_bytes
+
+BINS = 10
+_HEAD = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+).get_template("report.html.j2")
+
+
+def snapshot(verdicts: Sequence[Verdict], compared: Mapping[str, Sequence[Pair]]) -> Snapshot | None:
+    """Evidently's run over every compared column, by the verdicts' methods and thresholds; None without any."""
+    current: dict[str, pd.Series] = {}
+    reference: dict[str, pd.Series] = {}
+    metrics = []
+    for verdict in verdicts:
+        for pair, result in zip(compared[verdict.family], verdict.compared, strict=True):
+            name = f"{verdict.family}: {pair.column}"
+            current[name], reference[name] = pair.current, pair.reference
+            metrics.append(ValueDrift(column=name, method=result.method, threshold=result.threshold, nbinsx=BINS))
+    if not metrics:
+        return None
+    numbers = [name for name, values in current.items() if pd.api.types.is_numeric_dtype(values)]
+    definition = DataDefinition(
+        numerical_columns=numbers, categorical_columns=[name for name in current if name not in numbers]
+    )
+    now, then = (Dataset.from_pandas(pd.DataFrame(side), data_definition=definition) for side in (current, reference))
+    return _without_single_values(Report(metrics).run(now, then))
+
+
+def _without_single_values(run: Snapshot) -> Snapshot:
+    """Keep each metric's tab of distributions only."""
+    for result in run.metric_results.values():
+        for widget in result.get_widgets():
+            widget.tabs = [tab for tab in widget.tabs if tab.title == "DATA DISTRIBUTION"]
+    return run
+
+
+def write(path: Path, night: str, nights: Sequence[str], verdicts: Sequence[Verdict], run: Snapshot | None) -> Path:
+    """Write the page; without anything compared it is the verdicts alone."""
+    head = _HEAD.render(night=night, nights=nights, verdicts=verdicts)
+    body = run.get_html_str(as_iframe=False) if run else "<!DOCTYPE html><html lang='en'><body></body></html>"
+    return write_bytes(path, body.replace("<body>", f"<body>\n{head}", 1).encode())

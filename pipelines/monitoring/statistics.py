@@ -1,0 +1,112 @@
+"""Has one column changed? One statistic a column, chosen by its type and by how many values there are.
+
+=============  ==============================  ====================================================
+smaller side   numbers                         categories
+=============  ==============================  ====================================================
+below 1,000    Kolmogorov–Smirnov, p           homogeneity by random tables (9,999), p
+1,000 or more  Wasserstein over reference sd   Jensen–Shannon distance
+=============  ==============================  ====================================================
+
+Few values: a p-value, because a distance between two small samples is mostly chance. Many values: a distance,
+because then every difference is significant and only its size matters. All of a family's p-values meet
+one Holm correction, so that the chance of any false alarm in a family and night is at most ``alpha``; a
+distance drifts above ``DISTANCE``, far outside what chance does to 1,000 values.
+
+Evidently's own chi-square takes the reference for the exact truth, which raises false alarms when the window
+is short; ours treats both sides as samples (the law of tables with the same margins), and is valid for rare
+categories. It is registered with Evidently, so that the page and the verdict are one computation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import scipy.stats
+from evidently.legacy.calculations.stattests import StatTest, register_stattest
+from evidently.legacy.calculations.stattests.registry import get_stattest
+from evidently.legacy.core import ColumnType
+
+LARGE = 1_000
+DISTANCE = 0.1
+RESAMPLES = 9_999
+HOMOGENEITY = "homogeneity"
+P_VALUES = frozenset({"ks", HOMOGENEITY})
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One column on both sides. ``score`` is a p-value or a distance (``method`` says which), in [0, ∞)."""
+
+    column: str
+    method: str
+    n_current: int
+    n_reference: int
+    score: float
+    threshold: float
+    drifted: bool
+
+
+def homogeneity(current: pd.Series, reference: pd.Series) -> float:
+    """P-value that two samples of categories come from one distribution.
+
+    Pearson's statistic of the 2 × categories table against ``RESAMPLES`` random tables with the same margins;
+    deterministic (fixed seed), and the order of rows cannot matter because only counts enter.
+    """
+    counts = pd.concat([current.value_counts(), reference.value_counts()], axis=1).fillna(0).sort_index()
+    table = counts.to_numpy(dtype=np.int64).T
+    if table.shape[1] < 2:
+        return 1.0
+    rows, columns = table.sum(axis=1), table.sum(axis=0)
+    expected = np.outer(rows, columns) / table.sum()
+    random = scipy.stats.random_table(rows, columns).rvs(RESAMPLES, random_state=0)
+    observed = ((table - expected) ** 2 / expected).sum()
+    by_chance = ((random - expected) ** 2 / expected).sum(axis=(1, 2))
+    return float((1 + np.count_nonzero(by_chance >= observed - 1e-9)) / (1 + RESAMPLES))
+
+
+def _homogeneity(reference: pd.Series, current: pd.Series, kind: ColumnType, threshold: float) -> tuple[float, bool]:
+    p = homogeneity(current, reference)
+    return p, p <= threshold
+
+
+register_stattest(
+    StatTest(name=HOMOGENEITY, display_name="homogeneity p_value", allowed_feature_types=[ColumnType.Categorical]),
+    default_impl=_homogeneity,
+)
+
+
+def method_for(numeric: bool, n_current: int, n_reference: int) -> str:
+    """Evidently's name of the statistic for a column of this type and these sizes."""
+    if min(n_current, n_reference) < LARGE:
+        return "ks" if numeric else HOMOGENEITY
+    return "wasserstein" if numeric else "jensenshannon"
+
+
+def compare(column: str, current: pd.Series, reference: pd.Series) -> Comparison:
+    """Score one column without nulls; a p-value's threshold is set later, by :func:`holm`."""
+    numeric = pd.api.types.is_numeric_dtype(current)
+    method = method_for(numeric, len(current), len(reference))
+    kind = ColumnType.Numerical if numeric else ColumnType.Categorical
+    result = get_stattest(reference, current, kind, method)(reference, current, kind, DISTANCE)
+    score = float(result.drift_score)
+    return Comparison(column, method, len(current), len(reference), score, DISTANCE, score > DISTANCE)
+
+
+def holm(comparisons: Sequence[Comparison], alpha: float) -> tuple[Comparison, ...]:
+    """Set each p-value's threshold by Holm's step-down procedure; distances keep theirs. Order is kept.
+
+    The i-th smallest of m p-values (from 0) is held against ``alpha / (m − i)``; after the first that fails, the
+    rest are held against its threshold and fail too.
+    """
+    tested = sorted((c for c in comparisons if c.method in P_VALUES), key=lambda c: (c.score, c.column))
+    decided: dict[str, Comparison] = {}
+    failed_at: float | None = None
+    for i, comparison in enumerate(tested):
+        threshold = alpha / (len(tested) - i) if failed_at is None else failed_at
+        drifted = failed_at is None and comparison.score <= threshold
+        failed_at = failed_at if drifted or failed_at is not None else threshold
+        decided[comparison.column] = replace(comparison, threshold=threshold, drifted=drifted)
+    return tuple(decided.get(c.column, c) for c in comparisons)
