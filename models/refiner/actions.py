@@ -1,0 +1,71 @@
+"""The closed edit vocabulary: one style directive, then picks of slots, then STOP. Nothing can be written.
+
+An edit program is the token sequence ``STYLE_s PICK_i PICK_j … <stop>``. PICK_i names the i-th *slot* of the
+prompt the policy reads, never a segment: what a slot holds differs from prompt to prompt, and slots are shuffled
+in training, so that a policy can only go by what it reads. Ids below ``size`` are actions and are what the policy
+has logits for; ids from ``size`` on are rows of the reading table (see ``reading``) and occur in prompts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
+
+from models.refiner.interface import STYLES
+from models.schema import EditProgram
+
+PAD, STOP, UNKNOWN = 0, 1, 2
+FIRST_STYLE = 3
+FIRST_PICK = FIRST_STYLE + len(STYLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """The ids of the edit vocabulary for a prompt of at most ``slots`` segments."""
+
+    slots: int
+
+    @property
+    def size(self) -> int:
+        """Number of action ids; also the first id of a row."""
+        return FIRST_PICK + self.slots
+
+    @property
+    def words(self) -> list[str]:
+        styles = [f"STYLE_{style}" for style in STYLES]
+        return ["<pad>", "<stop>", "<unknown>", *styles, *(f"PICK_{i + 1}" for i in range(self.slots))]
+
+    def tokenizer(self, rows: int) -> PreTrainedTokenizerFast:
+        """A tokenizer over the actions and ``rows`` row names (``R0`` …): TRL wants text; this is its only text."""
+        vocabulary = {word: i for i, word in enumerate([*self.words, *(f"R{r}" for r in range(rows))])}
+        tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unknown>"))
+        tokenizer.pre_tokenizer = WhitespaceSplit()
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            pad_token="<pad>",
+            eos_token="<stop>",
+            unk_token="<unknown>",
+            padding_side="left",
+        )
+
+    def program(self, ids: Sequence[int], keys: Sequence[str], log_prob: float = 0.0) -> EditProgram:
+        """The edit program behind action ids, where slot i holds the segment ``keys[i]``; ends at STOP."""
+        style, picks = STYLES[0], []
+        for token in ids:
+            if token == STOP:
+                break
+            if FIRST_STYLE <= token < FIRST_PICK:
+                style = STYLES[token - FIRST_STYLE]
+            elif FIRST_PICK <= token < self.size:
+                picks.append(keys[token - FIRST_PICK])
+        return EditProgram(picks=tuple(picks), style=style, log_prob=log_prob)
+
+    def ids(self, program: EditProgram, keys: Sequence[str]) -> list[int]:
+        """The action ids of a program, STOP included; the inverse of ``program``."""
+        slot = {key: i for i, key in enumerate(keys)}
+        return [FIRST_STYLE + STYLES.index(program.style), *(FIRST_PICK + slot[k] for k in program.picks), STOP]

@@ -1,0 +1,62 @@
+"""What a policy must beat to earn its place: nothing, everything, chance, and nearness to the question."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from models.encoder import Encoder
+from models.refiner.interface import Caps
+from models.schema import EditProgram, Segment
+
+
+class Nothing:
+    """Pinned facts only."""
+
+    id = "none"
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        return EditProgram(picks=())
+
+
+class Everything:
+    """The initial prompt itself: every free candidate. The one refiner without caps; a yardstick, never served."""
+
+    id = "initial"
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        return EditProgram(picks=tuple(s.key for s in segments if not s.pinned))
+
+
+class Chance:
+    """A random choice within the caps, the same every time for the same question and candidates."""
+
+    id = "random"
+
+    def __init__(self, caps: Caps, seed: int = 0) -> None:
+        self.caps = caps
+        self.seed = seed
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        text = "\x1f".join([str(self.seed), question, *(s.text for s in segments)])
+        seed = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+        order = np.random.default_rng(seed).permutation(len(segments))
+        return EditProgram(picks=tuple(s.key for s in self.caps.fit(segments[i] for i in order)))
+
+
+class Nearest:
+    """The candidates whose sentence embedding is closest to the question's (cosine), within the caps."""
+
+    id = "nearest"
+
+    def __init__(self, caps: Caps, encoder: Encoder) -> None:
+        self.caps = caps
+        self.encoder = encoder
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        if not segments:
+            return EditProgram(picks=())
+        vectors = self.encoder.encode([question, *(s.text for s in segments)])
+        order = np.argsort(-(vectors[1:] @ vectors[0]), kind="stable")
+        return EditProgram(picks=tuple(s.key for s in self.caps.fit(segments[i] for i in order)))

@@ -1,0 +1,186 @@
+"""RL on the real reward: TRL's ``GRPOTrainer``, unmodified, over the closed edit vocabulary.
+
+For each question G edit programs are sampled, each is scored by the caller's reward r (nats, length price included),
+and with A_g = (r_g − mean over the group) / (std over the batch):
+
+    loss = −mean_g mean_t min(ρ_t A_g, clip(ρ_t, 1 ± ε) A_g),   no KL term (β = 0)
+
+Choices that held in a probe: one iteration a batch (so ρ = 1), scaling by the batch (a group of near-equal rewards
+is not blown up), temperature 1, learning rate 2e-4; 5e-4 with several iterations destroyed two warm starts.
+A group whose rewards are all equal teaches nothing: it is *dead*, and counted. A reward that is not finite is left
+out of its group, and counted. If a weight stops being finite (a NaN loss) the training stops, and the policy keeps
+the weights of the last good step.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import GRPOConfig, GRPOTrainer
+
+from models.refiner.policy import Policy
+from models.schema import EditProgram
+
+SAME = 1e-6  # nats; rewards closer than this are equal
+#: (episode ids, programs) → rewards in nats, one each.
+RewardFunction = Callable[[Sequence[str], Sequence[EditProgram]], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One episode as the policy reads it: rows of question and slots, and the segment key each slot holds."""
+
+    episode: str
+    rows: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run of GRPO may be asked for; ``batch`` is a multiple of ``generations``."""
+
+    steps: int = 12
+    batch: int = 32
+    generations: int = 8
+    learning_rate: float = 2e-4
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Curves:
+    """One value a step: mean reward, share of dead groups, entropy (nats), picks a program, loss. And how it ended."""
+
+    reward: list[float] = field(default_factory=list)
+    dead: list[float] = field(default_factory=list)
+    entropy: list[float] = field(default_factory=list)
+    picks: list[float] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+    unscored: int = 0
+    stopped: str = ""
+
+
+def train(policy: Policy, rows: int, prompts: Sequence[Prompt], reward: RewardFunction, options: Options) -> Curves:
+    """Train ``policy`` in place on its current table of ``rows`` rows; prompts are visited in a seeded order."""
+    curves = Curves()
+    if options.steps == 0 or not prompts:
+        return curves
+    guard = _KeepLastGood(policy, curves)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = GRPOTrainer(
+            model=policy,
+            reward_funcs=_scored(policy, reward, options.generations, curves),
+            args=_arguments(folder, policy, options),
+            train_dataset=_shuffled(prompts, options.seed),
+            processing_class=policy.config.actions.tokenizer(rows),
+            callbacks=[guard],
+        )
+        trainer.remove_callback(PrinterCallback)  # what it prints is in the curves
+        trainer.train()
+    policy.eval()
+    return curves
+
+
+def _arguments(folder: str, policy: Policy, options: Options) -> GRPOConfig:
+    return GRPOConfig(
+        output_dir=folder,
+        use_cpu=True,
+        bf16=False,
+        fp16=False,
+        report_to=[],
+        seed=options.seed,
+        max_steps=options.steps,
+        per_device_train_batch_size=options.batch,
+        num_generations=options.generations,
+        max_completion_length=policy.config.pick_cap + 2,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="constant",
+        num_iterations=1,
+        temperature=1.0,
+        beta=0.0,
+        loss_type="grpo",
+        scale_rewards="batch",
+        generation_kwargs={"use_cache": False},
+        disable_dropout=True,
+        gradient_checkpointing=False,
+        dataloader_pin_memory=False,
+        save_strategy="no",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+    )
+
+
+def _shuffled(prompts: Sequence[Prompt], seed: int) -> Dataset:
+    """The prompts with their slots in a random order; ``episode`` and ``keys`` reach the reward as columns."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for prompt in prompts:
+        order = random.permutation(len(prompt.keys))
+        text = " ".join(f"R{row}" for row in [prompt.rows[0], *(prompt.rows[1 + i] for i in order)])
+        rows.append({"prompt": text, "episode": prompt.episode, "keys": [prompt.keys[i] for i in order]})
+    return Dataset.from_list(rows)
+
+
+def _scored(
+    policy: Policy, reward: RewardFunction, generations: int, curves: Curves
+) -> Callable[..., list[float | None]]:
+    """The trainer's reward function around ours: ids to programs, and the curves that only it can see."""
+    actions = policy.config.actions
+
+    def refined_reward(
+        completion_ids: list[list[int]], episode: list[str], keys: list[list[str]], **_: Any
+    ) -> list[float | None]:
+        programs = [actions.program(ids, slots) for ids, slots in zip(completion_ids, keys, strict=True)]
+        values = np.array(reward(episode, programs), dtype=np.float64)
+        scored = np.isfinite(values)
+        groups = np.where(scored, values, values[scored].mean() if scored.any() else 0.0).reshape(-1, generations)
+        curves.reward.append(float(groups.mean()))
+        curves.dead.append(float((np.ptp(groups, axis=1) < SAME).mean()))
+        curves.picks.append(float(np.mean([len(p.picks) for p in programs])))
+        curves.unscored += int((~scored).sum())
+        return [float(value) if good else None for value, good in zip(values, scored, strict=True)]
+
+    return refined_reward
+
+
+class _KeepLastGood(TrainerCallback):
+    """Stops at the first weight that is not finite and puts the last good weights back; keeps loss and entropy."""
+
+    def __init__(self, policy: Policy, curves: Curves) -> None:
+        self.policy = policy
+        self.curves = curves
+        self.good = self._weights()
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: value.detach().clone() for name, value in self.policy.state_dict().items()}
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> TrainerControl:
+        weights = self._weights()
+        if all(bool(value.isfinite().all()) for value in weights.values()):
+            self.good = weights
+        else:
+            self.policy.load_state_dict(self.good)
+            self.curves.stopped = f"a weight became NaN at step {state.global_step}; kept step {state.global_step - 1}"
+            control.should_training_stop = True
+        return control
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if logs and logs.get("entropy") is not None and logs.get("loss") is not None:
+            self.curves.entropy.append(float(logs["entropy"]))
+            self.curves.loss.append(float(logs["loss"]))

@@ -1,0 +1,66 @@
+"""A refiner that is kept is the refiner that comes back, or an error; never another one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from models.refiner import artefact
+from models.refiner.choosing import PolicyRefiner
+from models.refiner.interface import Caps
+from models.refiner.ranking import Ranking
+
+ORIGIN = artefact.Origin(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
+
+
+def test_a_policy_comes_back_choosing_the_same(read, world, encoder, tmp_path) -> None:
+    policy = read.policy()
+    identity = artefact.save(tmp_path, policy, ORIGIN, card="# {id}\n")
+    loaded = artefact.load(tmp_path, encoder)
+    assert loaded.id == identity
+    original = PolicyRefiner(policy, encoder, identity)
+    for episode in world.episodes[:10]:
+        assert loaded.refine(episode.question, episode.segments) == original.refine(episode.question, episode.segments)
+    assert (tmp_path / artefact.CARD).read_text() == f"# {identity}\n"
+    assert artefact.describe(tmp_path)["origin"]["feature_schema"] == "abc"
+
+
+def test_equal_policies_have_equal_bytes_and_ids_and_different_ones_do_not(read, tmp_path) -> None:
+    ids = [artefact.save(tmp_path / str(i), read.policy(seed), ORIGIN) for i, seed in enumerate((0, 0, 1))]
+    assert ids[0] == ids[1] != ids[2]
+    assert (tmp_path / "0" / artefact.WEIGHTS).read_bytes() == (tmp_path / "1" / artefact.WEIGHTS).read_bytes()
+
+
+def test_the_reading_table_is_not_in_the_checkpoint(read, tmp_path) -> None:
+    artefact.save(tmp_path, read.policy(), ORIGIN)
+    assert (tmp_path / artefact.WEIGHTS).stat().st_size < read.table.embedding.nbytes + 400_000
+    assert b"embedding" not in (tmp_path / artefact.WEIGHTS).read_bytes()[:4000]
+
+
+@pytest.mark.parametrize("file", [artefact.WEIGHTS, artefact.DESCRIPTION])
+def test_an_altered_refiner_is_refused(read, encoder, tmp_path, file) -> None:
+    artefact.save(tmp_path, read.policy(), ORIGIN)
+    path = tmp_path / file
+    if file == artefact.WEIGHTS:
+        raw = bytearray(path.read_bytes())
+        raw[-1] ^= 1
+        path.write_bytes(bytes(raw))
+    else:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"caps": {"picks": 9, "tokens": 60}}))
+    with pytest.raises(artefact.ArtefactError, match="altered"):
+        artefact.load(tmp_path, encoder)
+
+
+def test_the_ranking_is_kept_like_any_refiner(encoder, tmp_path) -> None:
+    artefact.save_ranking(tmp_path, Caps(2, 30), ORIGIN)
+    loaded = artefact.load(tmp_path, encoder)
+    assert isinstance(loaded, Ranking)
+    assert loaded.caps == Caps(2, 30)
+    with pytest.raises(artefact.ArtefactError, match="not a policy"):
+        artefact.load_policy(tmp_path)
+
+
+def test_an_empty_folder_is_no_refiner(encoder, tmp_path) -> None:
+    with pytest.raises(artefact.ArtefactError, match="missing"):
+        artefact.load(tmp_path, encoder)

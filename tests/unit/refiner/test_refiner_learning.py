@@ -1,0 +1,143 @@
+"""Warm start, then RL: what each learns, what each counts, and that the same run gives the same bytes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.refiner import grpo, warm_start
+from models.refiner.choosing import choose
+from models.refiner.interface import Caps
+from models.refiner.policy import Policy
+from models.schema import EditProgram
+
+HELD_OUT = slice(110, 160)
+
+
+def _programs(policy: Policy, read, where: slice) -> list[EditProgram]:
+    policy.pointer.read(read.table)
+    ids, _ = choose(policy.eval(), [p.rows for p in read.prompts[where]])
+    actions = policy.config.actions
+    return [actions.program(i, p.keys) for i, p in zip(ids, read.prompts[where], strict=True)]
+
+
+def _held_out_reward(policy: Policy, read, world) -> np.ndarray:
+    return np.array(world.reward([p.episode for p in read.prompts[HELD_OUT]], _programs(policy, read, HELD_OUT)))
+
+
+def _warm(read, world, episodes: int = 40) -> Policy:
+    policy = read.policy()
+    examples = read.examples(world, episodes)
+    warm_start.fit(policy, examples, epochs=30, learning_rate=2e-3, seed=0)
+    return policy
+
+
+def test_the_warm_start_learns_what_matters_from_noisy_single_gains(read, world) -> None:
+    untrained = _held_out_reward(read.policy(), read, world)
+    warm = _held_out_reward(_warm(read, world), read, world)
+    assert warm.mean() > untrained.mean() + 0.3
+
+
+def test_rl_improves_on_its_warm_start_on_held_out_episodes(read, world) -> None:
+    policy = _warm(read, world)
+    before = _held_out_reward(policy, read, world)
+    options = grpo.Options(steps=60, learning_rate=5e-4)
+    curves = grpo.train(policy, len(read.table), read.prompts[:110], world.reward, options)
+    after = _held_out_reward(policy, read, world)
+    gain = after - before
+    assert gain.mean() > 2 * gain.std() / math.sqrt(len(gain))
+    assert len(curves.reward) == len(curves.dead) == len(curves.entropy) == len(curves.picks) == 60
+
+
+def test_the_same_run_gives_the_same_weights(read, world) -> None:
+    first, second = (_warm(read, world, episodes=10) for _ in range(2))
+    for policy in (first, second):
+        grpo.train(policy, len(read.table), read.prompts[:20], world.reward, grpo.Options(steps=2))
+    for name, value in first.state_dict().items():
+        assert value.equal(second.state_dict()[name]), name
+
+
+def test_groups_without_variance_are_counted_and_teach_nothing(read) -> None:
+    policy = read.policy()
+    before = {name: value.clone() for name, value in policy.state_dict().items()}
+    curves = grpo.train(
+        policy, len(read.table), read.prompts[:20], lambda ids, programs: [1.0] * len(ids), grpo.Options(steps=2)
+    )
+    assert curves.dead == [1.0, 1.0]
+    assert all(value.allclose(before[name]) for name, value in policy.state_dict().items())
+
+
+def test_a_weight_that_becomes_nan_stops_training_and_the_last_good_step_is_kept(read, world) -> None:
+    policy = read.policy()
+    calls = 0
+
+    def breaking(ids, programs):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            policy.pointer.stop.weight.data.fill_(math.nan)
+        return world.reward(ids, programs)
+
+    curves = grpo.train(policy, len(read.table), read.prompts[:20], breaking, grpo.Options(steps=6))
+    assert "step 3" in curves.stopped
+    assert calls == 3
+    healthy = read.policy()
+    grpo.train(healthy, len(read.table), read.prompts[:20], world.reward, grpo.Options(steps=2))
+    assert all(value.equal(healthy.state_dict()[name]) for name, value in policy.state_dict().items())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_reward_that_is_not_finite_is_left_out_and_counted(read, world, value) -> None:
+    policy = read.policy()
+
+    def holed(ids, programs):
+        return [value, *world.reward(ids, programs)[1:]]
+
+    curves = grpo.train(policy, len(read.table), read.prompts[:20], holed, grpo.Options(steps=2))
+    assert curves.unscored == 2
+    assert all(math.isfinite(r) for r in curves.reward)
+    assert all(bool(weight.isfinite().all()) for weight in policy.state_dict().values())
+
+
+def test_a_policy_may_be_trained_for_no_steps_at_all(read, world) -> None:
+    assert (
+        grpo.train(read.policy(), len(read.table), read.prompts[:4], world.reward, grpo.Options(steps=0)).reward == []
+    )
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> warm_start.Example:
+    count = draw(st.integers(1, 12))
+    gains = draw(st.lists(st.floats(-1, 1) | st.just(math.nan), min_size=count, max_size=count))
+    tokens = draw(st.lists(st.integers(0, 40), min_size=count, max_size=count))
+    return warm_start.Example(0, tuple(range(1, count + 1)), np.array(gains), np.zeros(3), np.array(tokens))
+
+
+@given(example=examples(), data=st.data())
+@settings(deadline=None)
+def test_soft_targets_are_a_distribution_over_what_may_be_picked(example, data) -> None:
+    caps = Caps(picks=3, tokens=50)
+    picked: list[int] = []
+    while True:
+        target = warm_start.targets(example, picked, caps)
+        assert target.sum() == pytest.approx(1)
+        assert (target >= 0).all()
+        for i in np.flatnonzero(target[1:]):
+            assert i not in picked
+            assert not math.isnan(example.gains[i])
+            assert example.tokens[[*picked, i]].sum() <= caps.tokens
+        able = np.flatnonzero(target[1:])
+        if not len(able):
+            assert target[0] == 1
+            return
+        picked.append(data.draw(st.sampled_from(able.tolist())))
+
+
+def test_the_target_is_to_stop_once_nothing_left_is_worth_its_price() -> None:
+    example = warm_start.Example(0, (1, 2, 3), np.array([0.4, -0.2, -0.3]), np.zeros(3), np.array([5, 5, 5]))
+    assert warm_start.targets(example, [], Caps())[0] < 0.01
+    assert warm_start.targets(example, [0], Caps())[0] > 0.95
