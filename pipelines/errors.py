@@ -37,3 +37,7 @@ class NightError(PmlmError):
 
 class RestoreError(PmlmError):
     """A restored night does not have the content hashes that were recorded for it."""
+
+
+class FeaturesError(PmlmError):
+    """A feature group's expression, view and files do not fit each other."""
