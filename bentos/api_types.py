@@ -55,7 +55,7 @@ class PromptSegment(BaseModel):
     pinned: bool
     kept: bool
     sources: list[str]
-    position: int | None = Field(description="Rank among the kept segments in order of choice, null if dropped.")
+    position: int | None = Field(description="Rank in the refiner's order of choice, null if pinned or dropped.")
 
 
 class RedFlag(BaseModel):

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import psutil
 from pydantic import BaseModel
 
 from bentos import release as releases
-from pipelines.errors import ServingError
+from bentos.api_types import PersonalizeRequest
+from pipelines.errors import ServingError, UnknownPatientError
 from pipelines.packaging.bento import environment
 from pipelines.settings import Settings
 from pipelines.storage import read_json, write_json
@@ -29,6 +31,8 @@ from pipelines.storage import read_json, write_json
 MARK = "PMLM_ENDPOINT"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+#: What uvicorn says when a worker cannot load its release; the supervisor would start it again for ever.
+FAILED = "Application startup failed"
 
 
 class Endpoint(BaseModel):
@@ -51,14 +55,18 @@ class Endpoint(BaseModel):
         except httpx.HTTPError:
             return False
 
-    def ask(self, route: str, patient: str, question: str, language: str | None, seconds: float) -> dict[str, Any]:
-        """POST one question to ``route``; :class:`ServingError` with the problem's own words on an error."""
-        body = {"patient": patient, "question": question, "language": language}
+    def ask(self, route: str, request: PersonalizeRequest, seconds: float) -> dict[str, Any]:
+        """POST one question to ``route``, waiting at most ``seconds``.
+
+        :class:`UnknownPatientError` for an unknown patient, :class:`ServingError` for every other problem.
+        """
         try:
-            response = httpx.post(f"{self.url}{route}", json=body, timeout=seconds, trust_env=False)
+            response = httpx.post(f"{self.url}{route}", json=request.model_dump(), timeout=seconds, trust_env=False)
         except httpx.HTTPError as error:
             raise ServingError(f"the endpoint at {self.url} does not answer ({type(error).__name__})") from error
         answer: dict[str, Any] = response.json()
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise UnknownPatientError(answer["detail"])
         if response.headers["content-type"] == "application/problem+json":
             raise ServingError(f"the endpoint answers {response.status_code}: {answer['detail']}")
         return answer
@@ -154,7 +162,8 @@ def smoke(settings: Settings, night: str, patient: str, question: str) -> dict[s
     if release.night != night:
         raise ServingError(f"the current release is of night {release.night}, not {night}")
     with served(settings) as endpoint:
-        return endpoint.ask("/answer", patient, question, None, settings.llm_timeout_s + 30)
+        request = PersonalizeRequest(patient=patient, question=question)
+        return endpoint.ask("/answer", request, settings.llm_timeout_s + 30)
 
 
 def _port(host: str, port: int) -> int:
@@ -171,8 +180,10 @@ def _port(host: str, port: int) -> int:
 def _wait_until_ready(endpoint: Endpoint, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not endpoint.ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise ServingError("the endpoint does not start:\n" + "\n".join(log.read_text().splitlines()[-12:]))
+        if process.poll() is not None or time.monotonic() > deadline or FAILED in log.read_text(errors="replace"):
+            raise ServingError(
+                "the endpoint does not start:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+            )
         time.sleep(0.1)
 
 

@@ -1,0 +1,56 @@
+"""One personalisation as the endpoint tells it: every candidate with its fate, flags, program and versions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from bentos.api_types import Language, PersonalizeResponse, Program, PromptSegment, RedFlag, Versions
+from bentos.release import Release
+from models import safety
+from models.personalize import Personalized
+from models.row import has_record
+from models.schema import FeatureRow
+
+
+def respond(id_: str, made: Personalized, row: FeatureRow, served: Release, as_of: datetime) -> PersonalizeResponse:
+    """``made`` from ``row`` under the release ``served``, as the answer to a request."""
+    position = {key: rank for rank, key in enumerate(made.kept)}
+    return PersonalizeResponse(
+        id=id_,
+        prompt=made.prompt,
+        initial_prompt=made.initial,
+        segments=[
+            PromptSegment(
+                key=segment.key,
+                kind=segment.kind,
+                text=segment.text,
+                pinned=segment.pinned,
+                kept=segment.pinned or segment.key in position,
+                sources=list(segment.sources),
+                position=position.get(segment.key),
+            )
+            for segment in made.segments
+        ],
+        red_flags=[],
+        escalation=None,
+        style=made.style,
+        language=cast(Language, made.language),
+        program=Program(picks=list(made.program.picks), style=made.program.style, log_prob=made.program.log_prob),
+        versions=versions(served, as_of),
+        personalization="full" if has_record(row) else "none",
+    )
+
+
+def versions(served: Release, as_of: datetime) -> Versions:
+    """What made an answer of the release ``served`` at ``as_of``."""
+    return Versions(
+        release=served.id,
+        bento=served.bento,
+        refiner=served.refiner,
+        template=served.template,
+        feature_service=served.feature_service,
+        feature_schema=served.feature_schema,
+        encoder=served.encoder,
+        as_of=as_of.isoformat(),
+    )

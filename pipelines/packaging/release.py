@@ -1,0 +1,109 @@
+"""The night's release: the champion and the versions of all it stands on, as one folder, one model, one bento.
+
+``releases/<id>/`` is named by its content. ``releases/current`` is moved last, in one step, and only to a release
+whose bento is built, so that what is served is always whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from bentos.release import MANIFEST, REFINER, Release
+from feature_repo import services
+from models.encoder import MiniLM
+from models.llm import EmbeddedLLM
+from models.phrases import TEMPLATE_VERSION
+from models.refiner import artefact
+from pipelines.errors import ServingError
+from pipelines.packaging import bento, serving
+from pipelines.params import load_params
+from pipelines.runs import StageSummary, stage_run
+from pipelines.settings import Settings
+from pipelines.storage import content_hash, read_json, write_json
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Package the champion as the release of ``night`` and make it the one that is served."""
+    with stage_run(settings, night, "package") as summary:
+        release = compose(settings, night)
+        folder = write(settings, release)
+        bento.build(settings, folder)
+        point(serving.current(settings), folder)
+        prune(settings)
+        summary.rows_in = len(release.events)
+        summary.rows_out = 1
+        summary.hashes = {"release": release.id, "refiner": content_hash([folder / REFINER])}
+        summary.figures = {"bento": release.bento, "refiner": release.refiner, "kind": release.refiner_kind}
+    return summary
+
+
+def compose(settings: Settings, night: str) -> Release:
+    """What ``release.json`` of this night says; :class:`ServingError` where the gate has made no champion yet."""
+    champion = settings.models / "champion"
+    if not (champion / artefact.DESCRIPTION).exists():
+        raise ServingError("there is no champion to package: run `pmlm gate` (or `pmlm night`)")
+    refiner = artefact.describe(champion)
+    content = {
+        "night": night,
+        "experiment": f"night-{night}",
+        "as_of": settings.now().isoformat(),
+        "refiner": refiner["id"],
+        "refiner_kind": refiner["kind"],
+        "encoder": MiniLM.id,
+        "template": TEMPLATE_VERSION,
+        "feature_service": services.SERVICE,
+        "feature_schema": services.schema_hash(),
+        "llm": settings.llm_model if settings.llm_base_url else EmbeddedLLM.id,
+        "params": load_params(settings),
+        "episodes": content_hash([settings.episodes]) if settings.episodes.exists() else None,
+        "events": batches(settings),
+    }
+    canonical = json.dumps(content | {"files": content_hash([champion])}, sort_keys=True)
+    return Release(id=hashlib.sha256(canonical.encode()).hexdigest()[:12], **content)
+
+
+def batches(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Each event batch by name, with its own hash and what its drop's ledger says it was read from."""
+    found = {}
+    for batch in sorted(settings.events.glob("*.parquet")):
+        ledger = settings.workspace / "data" / "ledger" / f"{batch.stem.partition('-')[0]}.json"
+        found[batch.stem] = {
+            "sha256": content_hash([batch]),
+            "sources": read_json(ledger) if ledger.exists() else {},
+        }
+    return found
+
+
+def write(settings: Settings, release: Release) -> Path:
+    """Lay the release down as ``releases/<id>``, whole or not at all; a folder already there is the same release."""
+    folder = settings.workspace / "releases" / release.id
+    if folder.exists():
+        return folder
+    part = folder.with_name(f".{release.id}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(settings.models / "champion", part / REFINER)
+    write_json(part / MANIFEST, release.model_dump())
+    part.rename(folder)
+    return folder
+
+
+def point(link: Path, folder: Path) -> None:
+    """Make ``link`` a symlink to its neighbour ``folder`` in one step."""
+    part = link.with_name(f".{link.name}.part")
+    part.unlink(missing_ok=True)
+    part.symlink_to(folder.name)
+    part.replace(link)
+
+
+def prune(settings: Settings) -> None:
+    """Keep the newest releases, as many as bentos; never delete the current one."""
+    current = serving.current(settings).resolve()
+    folders = [f for f in current.parent.iterdir() if f.is_dir() and not f.is_symlink() and not f.name.startswith(".")]
+    newest = sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)[: bento.KEEP]
+    for folder in folders:
+        if folder not in newest and folder.resolve() != current:
+            shutil.rmtree(folder)
