@@ -106,8 +106,9 @@ class Episode:
     """One question a patient asked, with everything known at that moment and the clinician's reply.
 
     ``segments`` holds pinned and free candidates in the initial prompt's order. ``reply`` is a tuple of
-    sentences. ``rating`` is 1–5 or None. ``split`` is ``train``, ``gate`` or ``test``. ``facts`` are the segment
-    keys behind the reply where a simulator wrote it: for measuring only, never shown to a policy.
+    sentences; ``specific`` says of each whether it was written for this patient (``models.reward``). ``rating`` is
+    1–5 or None. ``split`` is ``train``, ``gate`` or ``test``. ``facts`` are the segment keys behind the reply where
+    a simulator wrote it: for measuring only, never shown to a policy.
     """
 
     episode_id: str
@@ -116,6 +117,7 @@ class Episode:
     question: str
     segments: tuple[Segment, ...]
     reply: tuple[str, ...]
+    specific: tuple[bool, ...] = ()
     rating: float | None = None
     split: str = "train"
     topic: str | None = None
