@@ -1,0 +1,97 @@
+"""### One night of PMLM
+
+*Records → features → online store* for every drop that waits, in date order, each saved as a night of its own;
+then once: *episodes → train → evaluate → gate → package → drift*, and the night is saved as a DVC experiment.
+
+- **Nothing waits?** `pending` says so and the rest is skipped.
+- **Killed?** Clear the task, or run it again: every stage gives the same content for the same input.
+- **HOLD?** The gate kept the champion; `metrics/gate.json` in the clinic's workspace has the figures.
+- The same stages by hand: `pmlm stage NAME`; the same night without Airflow: `pmlm night --date D`.
+- Another clinic than the configured one: trigger with `{"drops": "/path/to/its/drops"}`.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, Param, chain, dag, task
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Operator
+
+    from pipelines.settings import Settings
+
+RECORD = Asset("pmlm_record")  # events, features and the online store, up to the last night
+EPISODES = Asset("pmlm_episodes")
+CHALLENGER = Asset("pmlm_challenger")
+CHAMPION = Asset("pmlm_champion")
+RELEASE = Asset("pmlm_release")
+NIGHT = Asset("pmlm_night")
+
+#: The settings' ``night_cron``, passed on by ``make up``; read here without loading them, so that parsing stays light.
+CRON = os.environ.get("PMLM_NIGHT_CRON", "0 2 * * *")
+
+
+def clinic(params: dict[str, Any]) -> Settings:
+    from pipelines.settings import load
+
+    return load(drops=params["drops"])
+
+
+def stage(name: str, outlets: tuple[Asset, ...] = ()) -> Operator:
+    """A stage of the last night taken in; what it does is in pipelines/."""
+
+    @task(task_id=name, outlets=list(outlets))
+    def run(params: dict[str, Any] | None = None) -> str:
+        from pipelines.night import night
+
+        return night.stage(clinic(params), name).status
+
+    return run()
+
+
+@dag(
+    dag_id="nightly",
+    schedule=CRON,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"owner": "pmlm", "retries": 1, "retry_delay": timedelta(seconds=10), "pool": "pmlm_writer"},
+    params={"drops": Param(None, type=["null", "string"], description="Folder of the clinic's dated drops")},
+    doc_md=__doc__,
+    tags=["pmlm"],
+)
+def nightly() -> None:
+    @task.short_circuit
+    def pending(params: dict[str, Any] | None = None) -> list[str]:
+        from pipelines.night import night
+
+        return night.pending(clinic(params))
+
+    @task(outlets=[RECORD])
+    def intake(day: str, params: dict[str, Any] | None = None) -> str:
+        from pipelines.night import night
+
+        return night.intake(clinic(params), day)
+
+    @task(outlets=[NIGHT])
+    def save(params: dict[str, Any] | None = None) -> str:
+        from pipelines.night import night
+
+        return night.save(clinic(params)).night
+
+    chain(
+        intake.expand(day=pending()),
+        stage("episodes", outlets=(EPISODES,)),
+        stage("train", outlets=(CHALLENGER,)),
+        stage("evaluate"),
+        stage("gate", outlets=(CHAMPION,)),
+        stage("package", outlets=(RELEASE,)),
+        stage("drift"),
+        save(),
+    )
+
+
+nightly()
