@@ -28,10 +28,9 @@ ASSIGNMENTS = re.compile(r"^(?:[A-Z][A-Z0-9_]*=\S+\s+)+")
 def _commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command that does something, with its words after ``pmlm``."""
     children = getattr(group, "commands", None)
-    if children is None:
+    if children is None or getattr(group, "invoke_without_command", False):
         yield path, group
-        return
-    for name, child in children.items():
+    for name, child in (children or {}).items():
         yield from _commands(child, (*path, name))
 
 

@@ -1,0 +1,80 @@
+"""Search every byte a night wrote, packed or not, for many needles at once (Aho–Corasick, by polars)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CHUNK = 8 << 20
+OVERLAP = 1 << 10  # longer than any needle, so that none is cut in two
+
+
+def contents(data: bytes) -> Iterator[bytes]:
+    """A file's bytes, and what is inside them if it is packed: gzip, zlib (Git objects), zip, tar, Parquet."""
+    yield data
+    if data[:2] == b"\x1f\x8b":
+        yield from contents(gzip.decompress(data))
+    elif data[:1] == b"\x78" and (unpacked := _inflated(data)) is not None:
+        yield from contents(unpacked)
+    elif data[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name in archive.namelist():
+                yield from contents(archive.read(name))
+    elif data[257:262] == b"ustar":
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            for member in tar:
+                if (stream := tar.extractfile(member)) is not None:
+                    yield from contents(stream.read())
+    elif data[:4] == b"PAR1":
+        yield from (column_text(column) for column in pq.read_table(io.BytesIO(data)).columns)
+
+
+def _inflated(data: bytes) -> bytes | None:
+    try:
+        return zlib.decompress(data)
+    except zlib.error:
+        return None
+
+
+def column_text(column: pa.ChunkedArray) -> bytes:
+    """The distinct strings of a Parquet column, lists opened, one a line; nothing for a column without text."""
+    values = column.combine_chunks()
+    while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        values = values.flatten()
+    if pa.types.is_struct(values.type):
+        return b"\n".join(column_text(pa.chunked_array([part])) for part in values.flatten())
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return b""
+    return "\n".join(v for v in values.unique().to_pylist() if v is not None).encode()
+
+
+def found(data: bytes, needles: list[str]) -> set[str]:
+    """The needles that occur in the bytes, letters' case aside; needles are compared as UTF-8."""
+    packed = [needle.encode().decode("latin-1") for needle in needles]
+    hits: set[str] = set()
+    for start in range(0, max(len(data), 1), CHUNK):
+        text = data[start : start + CHUNK + OVERLAP].decode("latin-1")
+        matched = pl.Series([text]).str.extract_many(packed, ascii_case_insensitive=True)
+        hits |= {hit.lower() for hit in matched.explode().drop_nulls()}
+    return {needle for needle, p in zip(needles, packed, strict=True) if p.lower() in hits}
+
+
+def leaks(files: Iterable[Path], needles: list[str]) -> dict[str, set[str]]:
+    """File → the needles found in it, for the files that hold any."""
+    found_in = {}
+    for file in files:
+        hits = {hit for content in contents(file.read_bytes()) for hit in found(content, needles)}
+        if hits:
+            found_in[str(file)] = hits
+    return found_in
