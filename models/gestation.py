@@ -4,9 +4,10 @@
     weeks = ⌊d / 7⌋, days = d mod 7                    (0 ≤ d ≤ 308, else unknown)
     postpartum_weeks = ⌊(as_of − end of pregnancy) / 7 d⌋   (0 … 52, else None)
 
-The paper's abstract speaks of obstetric records and says nothing of dating. This fills the gap with the usual rule (Naegele's
-280 days; an expected delivery date, which a scan may have set, outranks the last period) and never guesses: a pregnancy
-without either date has no week. A last period alone is asked of every woman, so it dates a pregnancy but never makes one.
+The paper's abstract speaks of obstetric records and says nothing of dating. This fills the gap with the usual rule
+(Naegele's 280 days; an expected delivery date, which a scan may have set, outranks the last period) and never
+guesses: a pregnancy without either date has no week. A last period alone is asked of every woman, so it dates a
+pregnancy but never makes one.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def _current_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> ti
 
 
 def pregnancy_state(row: FeatureRow, as_of: datetime) -> Gestation:
-    """Pregnancy and gestational age as of ``as_of`` from ``edd``, ``lmp``, ``pregnancy_since`` and ``pregnancy_ended``."""
+    """Pregnancy and gestational age as of ``as_of`` from ``edd``, ``lmp``, ``pregnancy_since`` and
+    ``pregnancy_ended``."""
     since, ended = read.moment(row, "pregnancy_since"), read.moment(row, "pregnancy_ended")
     if since is not None and ended is not None and ended >= since:
         since = None

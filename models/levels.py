@@ -1,8 +1,8 @@
 """Words for a value: below, in or above the limits that public guidelines use for adults.
 
-A level is a word beside a number in a segment, so that a reader (and a small model) need not know the limits. It decides nothing: triage
-has its own rules (models/safety.py), change its own band (models/changes.py). The paper gives no limits; each row
-names where ours come from.
+A level is a word beside a number in a segment, so that a reader (and a small model) need not know the limits. It
+decides nothing: triage has its own rules (models/safety.py), change its own band (models/changes.py). The paper gives
+no limits; each row names where ours come from.
 """
 
 from __future__ import annotations

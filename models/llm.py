@@ -2,9 +2,9 @@
 
     y = LLM(p, q)        p is the hard prompt (system), q the patient's question (user)
 
-As in the paper, the LLM is frozen and only reads plain text, so a proprietary one will do: anything that speaks OpenAI's chat API. Where none
-is configured, SmolLM2-135M-Instruct answers in this process. It proves the machinery; it is no medical answerer, and
-``DISCLAIMER`` says so wherever its answer is shown.
+As in the paper, the LLM is frozen and only reads plain text, so a proprietary one will do: anything that speaks
+OpenAI's chat API. Where none is configured, SmolLM2-135M-Instruct answers in this process. It proves the machinery;
+it is no medical answerer, and ``DISCLAIMER`` says so wherever its answer is shown.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class OpenAICompatible:
 
 
 class EmbeddedLLM:
-    """SmolLM2-135M-Instruct (4 bit) through llama.cpp in this process; greedy, so that equal prompts get equal answers."""
+    """SmolLM2-135M-Instruct (4 bit) through llama.cpp in this process; greedy, so that an answer can be repeated."""
 
     id = "smollm2-135m-instruct-q4_1"
 
@@ -122,7 +122,7 @@ def unpack(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name)
+        model: Any = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name)
         # the loaded weights are plain floats, but they still say that they are quantised and would refuse to be saved
         model.hf_quantizer = None
         model.is_quantized = False

@@ -1,9 +1,10 @@
 """The words of segments and prompts, from versioned text files, and the one door record text must pass.
 
-``templates/<language>/v1.yaml`` holds one sentence a key (Jinja2, so that plurals live with the words); ``say`` renders one.
-``one_line`` and ``display`` make foreign text harmless: whatever a record, a question or an external file holds becomes a single line
-that can neither close a fence nor speak in a chat template's voice, and (for displays) carries no date or long number.
-Not part of the paper: it is what makes "the prompt states only what the record does" hold against hostile records.
+``templates/<language>/v1.yaml`` holds one sentence a key (Jinja2, so that plurals live with the words); ``say``
+renders one. ``one_line`` and ``display`` make foreign text harmless: whatever a record, a question or an external
+file holds becomes a single line that can neither close a fence nor speak in a chat template's voice, and (for
+displays) carries no date or long number. Not part of the paper: it is what makes "the prompt states only what the
+record does" hold against hostile records.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ LONGEST_DISPLAY = 120
 ENVIRONMENT = jinja2.Environment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
     undefined=jinja2.StrictUndefined,
-    autoescape=False,  # noqa: S701 — the output is plain text; one_line is its escaping
+    autoescape=False,  # the output is plain text; one_line is its escaping
     trim_blocks=True,
     lstrip_blocks=True,
 )
 
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
+    r"|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
 #: What a reader would take for a calendar date. A bare year counts unless a unit follows ("2000 mg").
 DATE_LIKE = re.compile(
     r"\b\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:T[\d:.]+Z?)?"
@@ -69,7 +73,8 @@ def say(key: str, language: str = "en", **values: Any) -> str:
 
 
 def label(group: str, name: str, default: str, language: str = "en") -> str:
-    """What ``name`` is called in ``language``: the phrase file's ``labels.<group>``, else the vocabulary's own label."""
+    """What ``name`` is called in ``language``: the phrase file's ``labels.<group>``, else the vocabulary's own
+    label."""
     found: str = _phrases(language).get("labels", {}).get(group, {}).get(name, default)
     return found
 

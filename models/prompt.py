@@ -3,10 +3,10 @@
     rank:    score(s) = cos(e(q), e(s)) + κ(kind) + ρ·2^(−age/90 d) + χ·min(|z|, 3)/3 + π·min(|lift|, 1)
     render:  p = T(S_0 ∪ chosen, style), a function of the *set*: order of choice never shows
 
-The paper's recommender makes "initial personalised prompts"; its scoring is not known. Ours is this fixed sum of self signals (recency,
-distance from her own band), peer signals (how much peers with the fact differ) and likeness to the question, with ties broken
-by key. The text comes from a versioned template. Text common to all prompts of a patient comes first and chosen facts last, so
-that a scorer can share the beginning's key-value cache (``opening``).
+The paper's recommender makes "initial personalised prompts"; its scoring is not known. Ours is this fixed sum of self
+signals (recency, distance from her own band), peer signals (how much peers with the fact differ) and likeness to the
+question, with ties broken by key. The text comes from a versioned template. Text common to all prompts of a patient
+comes first and chosen facts last, so that a scorer can share the beginning's key-value cache (``opening``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.refiner.interface import STYLES
 from models.schema import Segment, SegmentKind
 from models.sentences.pinned import PINNED_KEYS
 
-#: κ: what a fact's kind is worth at equal likeness. A change, a preference and peers are scarcer news than a plain entry.
+#: κ: what a fact's kind is worth at equal likeness. A change, a preference and peers are scarcer news than an entry.
 KIND_WEIGHT: dict[SegmentKind, float] = {
     "pinned": 0.0,
     "record": 0.0,
@@ -54,7 +54,8 @@ def relevance(similarity: float, segment: Segment) -> float:
 
 
 def rank(question: str, segments: Sequence[Segment], encoder: Encoder) -> tuple[Segment, ...]:
-    """Pinned segments in their fixed order, then free ones by falling ``relevance``; of equal keys the first is kept."""
+    """Pinned segments in their fixed order, then free ones by falling ``relevance``; of equal keys the first is
+    kept."""
     unique = list({s.key: s for s in reversed(segments)}.values())
     free = [s for s in unique if not s.pinned]
     vectors = encoder.encode([question, *(s.text for s in free)])

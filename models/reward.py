@@ -1,17 +1,18 @@
 """What a good prompt is: the reward, term by term, and the port through which any scorer is asked.
 
-    R(p) = mean log p(specific tokens of the clinician's reply | p, q) − price · tokens(free segments),  floored where unsafe
+    R(p) = mean log p(specific tokens of the clinician's reply | p, q) − price · tokens(free segments)
+    and SAFETY_FLOOR where a pinned fact is missing
 
 | term | unit | function |
 | --- | --- | --- |
 | alignment | nats a token, against the initial prompt | ``alignment`` |
-| ownership | nats a token, against another patient's reply | ``ownership`` (a metric; twice the cost and noisier as a reward) |
+| ownership | nats a token, against another patient's reply | ``ownership`` (a metric: costs twice, noisier) |
 | length | nats | ``length`` |
 | safety | – | ``whole_reward`` (the floor) |
 
-The paper aligns responses with what physicians recommended to each patient; how it scores them is not known. Ours needs no generation: the
-likelihood of the clinician's own reply under a frozen LLM, over those of its sentences that were written for this patient
-(``specific_sentences``), with tokens priced so that a fact without effect is dropped.
+The paper aligns responses with what physicians recommended to each patient; how it scores them is not known. Ours
+needs no generation: the likelihood of the clinician's own reply under a frozen LLM, over those of its sentences that
+were written for this patient (``specific_sentences``), with tokens priced so that a fact without effect is dropped.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class SentenceScores:
-    """Per reply sentence: summed log-probability and number of tokens. What is cached; any ``specific`` follows from it."""
+    """Per reply sentence: summed log-probability and tokens. What is cached; any ``specific`` follows from it."""
 
     sums: tuple[float, ...]
     counts: tuple[int, ...]
@@ -71,8 +72,8 @@ class SentenceScores:
 class Scorer(Protocol):
     """Log-probabilities of given replies under a frozen LLM.
 
-    Invariants: one answer a trial, in order; equal trials give equal answers (to 1e-4), whatever they are scored beside.
-    ``id`` names model and format and changes whenever a score would.
+    Invariants: one answer a trial, in order; equal trials give equal answers (to 1e-4), whatever they are scored
+    beside. ``id`` names model and format and changes whenever a score would.
     """
 
     id: str
@@ -93,7 +94,8 @@ def alignment(refined: Score, initial: Score) -> float:
 
 
 def ownership(own_reply: Score, other_reply: Score) -> float:
-    """How much better her prompt explains her reply than a same-topic reply to another patient, nats a specific token."""
+    """How much better her prompt explains her reply than a same-topic reply to another patient, nats a specific
+    token."""
     return own_reply.specific - other_reply.specific
 
 
@@ -114,7 +116,7 @@ def whole_reward(score: Score, tokens: int, price: float, safe: bool) -> float:
 
 @dataclass(frozen=True)
 class ReplyBank:
-    """The training split's replies: question vectors [n, 384] (unit), the subject of each, the set of sentences of each."""
+    """The training split's replies: unit question vectors [n, 384], and the subject and sentences of each."""
 
     vectors: np.ndarray
     subjects: np.ndarray
@@ -132,9 +134,9 @@ def specific_sentences(
 ) -> tuple[bool, ...]:
     """Which sentences of a reply were written for this patient.
 
-    A sentence is general if it occurs verbatim in at least half of the replies to the ``NEAREST_QUESTIONS`` nearest training
-    questions (``question`` is a unit vector) of other patients; the rest is specific, and all of it where none is or the
-    bank holds no other patient.
+    A sentence is general if it occurs verbatim in at least half of the replies to the ``NEAREST_QUESTIONS`` nearest
+    training questions (``question`` is a unit vector) of other patients; the rest is specific, and all of it where
+    none is or the bank holds no other patient.
     """
     neighbours = bank.nearest(question, subject_id)
     flags = tuple(2 * sum(s in other for other in neighbours) < len(neighbours) or not neighbours for s in reply)

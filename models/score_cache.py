@@ -1,9 +1,10 @@
-"""Scores already paid for, on disk by content: scoring is the cost of training, and the same trial always scores the same.
+"""Scores already paid for, on disk by content: scoring is the cost of training, and a trial always scores the same.
 
     key = SHA-256(scorer id, prompt, question, reply sentences)  →  (sum of log p, tokens) of each reply sentence
 
-Not part of the paper. Layers are read-only Parquet files (a warm start may ship with a clinic); what is new goes to one writable file,
-written whole or not at all, so that a killed run resumes and pays for nothing twice. No text is kept, only hashes.
+Not part of the paper. Layers are read-only Parquet files (a warm start may ship with a clinic); what is new goes to
+one writable file, written whole or not at all, so that a killed run resumes and pays for nothing twice. No text is
+kept, only hashes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def trial_key(scorer_id: str, trial: Trial) -> bytes:
 
 
 class ScoreCache:
-    """Score by key: ``layers`` are only read; ``path`` is read and, on ``flush``, replaced by all that was added to it."""
+    """Score by key: ``layers`` are only read; ``path`` is read and, on ``flush``, replaced with what was added."""
 
     def __init__(self, path: Path, layers: Sequence[Path] = ()) -> None:
         self.path = path

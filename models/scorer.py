@@ -2,10 +2,10 @@
 
     log p(y | p, q) = Σ_t log softmax(f(system p, user q, y_<t))[y_t]       summed per reply sentence
 
-The paper's LLM may be proprietary and gives no likelihoods; a small open one stands in as the judge of which facts the reply needs. The
-arithmetic is that of a plain forward pass in fp32. What makes it cheap: the beginning that trials share (``Trial.opening``)
-is run once and its key-value cache reused; the rest is batched, padded on the right, where causal attention cannot see it;
-the vocabulary projection is taken at reply tokens only.
+The paper's LLM may be proprietary and gives no likelihoods; a small open one stands in as the judge of which facts
+the reply needs. The arithmetic is that of a plain forward pass in fp32. What makes it cheap: the beginning that
+trials share (``Trial.opening``) is run once and its key-value cache reused; the rest is batched, padded on the right,
+where causal attention cannot see it; the vocabulary projection is taken at reply tokens only.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class EmbeddedScorer:
 
     @cached_property
     def _markers(self) -> tuple[int, int]:
-        begin, end = (self._tokenizer.token_to_id(t) for t in ("<|im_start|>", "<|im_end|>"))
+        begin, end = self._tokenizer.token_to_id("<|im_start|>"), self._tokenizer.token_to_id("<|im_end|>")
+        if begin is None or end is None:
+            raise ValueError(f"the tokenizer in {self.folder} has no chat markers")
         return begin, end
 
     def _opening(self, trial: Trial) -> tuple[int, ...]:
@@ -95,7 +97,7 @@ class EmbeddedScorer:
         if opening in self._shared:
             self._shared.move_to_end(opening)
             return self._shared[opening]
-        cache = DynamicCache(config=self._model.config)
+        cache: Any = DynamicCache(config=self._model.config)
         self._model.model(input_ids=torch.tensor([opening]), past_key_values=cache, use_cache=True)
         self._shared[opening] = [(layer.keys, layer.values) for layer in cache.layers]
         while len(self._shared) > 1 and sum(map(len, self._shared)) > self.shared_tokens:

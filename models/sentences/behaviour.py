@@ -17,7 +17,8 @@ OLDEST_AGE = 90
 
 
 def behaviour(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    """``age``, ``smoking``, ``visits.*``, ``history.*``, ``preference.length``, and ``record.missing`` where that is the news."""
+    """``age``, ``smoking``, ``visits.*``, ``history.*``, ``preference.length``, and ``record.missing`` where that is
+    the news."""
     yield from _missing(row, as_of, language)
     yield from _age(row, as_of, language)
     yield from _smoking(row, as_of, language)

@@ -1,7 +1,8 @@
 """Pinned sentences: safety rules, pregnancy and gestational age, drug allergies. No policy can drop them.
 
-The paper does not say what must never be left out of a prompt. A free choice of facts learns to drop allergies (it costs tokens and seldom
-moves a likelihood), so these three stand outside the policy's reach, in every prompt, in this order.
+The paper does not say what must never be left out of a prompt. A free choice of facts learns to drop allergies (it
+costs tokens and seldom moves a likelihood), so these three stand outside the policy's reach, in every prompt, in this
+order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ ALLERGY_LIMIT = 20
 
 
 def allergies_of(row: FeatureRow, *kinds: str) -> tuple[tuple[str, str], ...]:
-    """(name, source) of each allergy of the kinds (``medication``, ``food``, ``environment``, ``other``), once a name."""
+    """(name, source) of each allergy of the kinds (``medication``, ``food``, ``environment``, ``other``), once a
+    name."""
     found: dict[str, str] = {}
     names = read.texts(row, "allergy_texts")
     sources = read.texts(row, "allergy_sources") or ("",) * len(names)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from models import row as read
 from models.changes import Change, change
 from models.gestation import pregnancy_state
-from models.levels import level
+from models.levels import Level, level
 from models.phrases import ago, label, say, span
 from models.schema import FeatureRow, Segment
 from models.vocabulary import SIGNALS, Signal
@@ -17,7 +17,7 @@ OLDEST = timedelta(days=730)
 _PRESSURES = ("systolic", "diastolic")
 #: Signals whose steadiness is worth a sentence; of the others only a change is.
 _STEADY_TOO = ("weight", "haemoglobin", "glucose")
-_RANK = {"low": 2, "high": 2, "usual": 1, None: 0}
+_RANK: dict[Level | None, int] = {"high": 3, "low": 2, "usual": 1, None: 0}
 
 
 def _days(now: datetime, then: datetime) -> float:
@@ -35,7 +35,7 @@ def _unit(signal: Signal, language: str) -> str:
 def signals(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     """``{signal}.latest`` and ``{signal}.change`` of every signal, the two pressures as ``blood_pressure``."""
     pregnant = bool(pregnancy_state(row, as_of).pregnant)
-    yield from _blood_pressure(row, as_of, language, pregnant)
+    yield from _blood_pressure(row, as_of, language)
     for signal in SIGNALS:
         if signal.name not in _PRESSURES:
             yield from _latest(row, signal, as_of, language, pregnant)
@@ -90,12 +90,12 @@ def _change(row: FeatureRow, signal: Signal, as_of: datetime, language: str) -> 
     yield Segment(f"{signal.name}.change", "change", sentence, False, moved.sources, 0, _days(as_of, at), moved.z)
 
 
-def _blood_pressure(row: FeatureRow, as_of: datetime, language: str, pregnant: bool) -> Iterator[Segment]:
-    upper, lower = (_recent(row, name, as_of) for name in _PRESSURES)
+def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+    upper, lower = _recent(row, "systolic", as_of), _recent(row, "diastolic", as_of)
     if upper is None or lower is None or upper[1] != lower[1]:
         return  # half a pressure says too little, and two halves of different days would be a made-up one
     (systolic, at, sources), (diastolic, _, more) = upper, lower
-    word = max((level(n, v, pregnant) for n, v in zip(_PRESSURES, (systolic, diastolic), strict=True)), key=_RANK.get)
+    word = max((level("systolic", systolic), level("diastolic", diastolic)), key=lambda w: _RANK[w])
     moved = _pressure_change(row, as_of)
     shown = f"{systolic:.0f}/{diastolic:.0f}"
     sentence = say(

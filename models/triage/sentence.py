@@ -1,0 +1,99 @@
+"""Whether what a sentence says counts: not denied, not over, not long ago, not another's, not only asked about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from models.triage.table import cue
+
+#: Denials that run through a list ("no fever, chills or bleeding"); others end at a comma.
+_LISTING = ("no", "without", "nor", "denies", "没有", "无")
+_FOLLOWS = re.compile(r"(?:it|that|this|they|all|everything|but it|the|now)\b|[他它]|现在|后来|目前")
+_THIRD_PERSON = re.compile(r"(?:she|her|he|his|they)\b|[他她]")
+REACH = {"en": 8, "zh": 10}  # words, characters
+
+
+class Span(NamedTuple):
+    """Where an occurrence stands in its sentence."""
+
+    start: int
+    end: int
+
+
+def spans(pattern: re.Pattern[str], text: str) -> list[Span]:
+    """All occurrences, in order."""
+    return [Span(*m.span()) for m in pattern.finditer(text)]
+
+
+def _apart(span: Span, others: Sequence[Span]) -> bool:
+    return all(span.start >= o.end or o.start >= span.end for o in others)
+
+
+class Sentence:
+    """One normalised sentence of a message, with the ones beside it."""
+
+    def __init__(self, sentences: Sequence[str], index: int, language: str) -> None:
+        self.text = sentences[index]
+        self.language = language
+        self.before = sentences[index - 1] if index else ""
+        self.after = sentences[index + 1] if index + 1 < len(sentences) else ""
+        kept = spans(cue(language, "not_denied"), self.text)
+        self._denials = [s for s in spans(cue(language, "denied"), self.text) if _apart(s, kept)]
+
+    def has(self, name: str, text: str | None = None, outside: Sequence[Span] = ()) -> bool:
+        """Whether a cue occurs in ``text`` (default: this sentence), outside the given occurrences."""
+        return any(_apart(s, outside) for s in spans(cue(self.language, name), self.text if text is None else text))
+
+    def match(self, parts: Sequence[re.Pattern[str]]) -> list[Span] | None:
+        """The first undenied occurrence of every part, or None where one has none."""
+        found = [next((s for s in spans(p, self.text) if not self.denied(s)), None) for p in parts]
+        whole = [s for s in found if s is not None]
+        return whole if len(whole) == len(parts) else None
+
+    def counts(self, found: Sequence[Span], lasting: bool) -> bool:
+        """Whether occurrences tell of her, now; ``lasting`` signs count even when they have stopped."""
+        first = min(found)
+        return not (
+            (not lasting and self.over(found))
+            or self.long_ago(found)
+            or self.someone_else(first)
+            or self.only_asked(first)
+        )
+
+    def denied(self, span: Span) -> bool:
+        """Whether a denial stands before the occurrence with no clause begun between the two."""
+        return any(c.end <= span.start and self._reaches(c, span) for c in self._denials)
+
+    def _reaches(self, denial: Span, span: Span) -> bool:
+        between = self.text[denial.end : span.start]
+        size = len(between) if self.language == "zh" else len(between.split())
+        listing = self.text[denial.start : denial.end] in _LISTING
+        stops = re.search(r"[:，]" if listing else r"[,:，]", between)
+        return size <= REACH[self.language] and not stops and not cue(self.language, "breaks_denial").search(between)
+
+    def over(self, found: Sequence[Span]) -> bool:
+        """Whether it is said, here or in the next sentence, to have stopped and not come back."""
+        next_says = bool(_FOLLOWS.match(self.after)) and self.has("over", self.after)
+        stopped = self.has("over", outside=found) or next_says
+        return stopped and not self.has("returns", outside=found) and not self.has("returns", self.after)
+
+    def long_ago(self, found: Sequence[Span]) -> bool:
+        """Whether it belongs to another time and nothing says that it is so now."""
+        return self.has("long_ago") and not self.has("returns", outside=found) and not self.has("present")
+
+    def someone_else(self, first: Span) -> bool:
+        """Whether it is another person's, named here or in the sentence before."""
+        if self.has("right_now"):
+            return False
+        for other in spans(cue(self.language, "someone_else"), self.text):
+            between = self.text[other.end : first.start]
+            if other.start <= first.start and not cue(self.language, "first_person").search(between):
+                return True
+        return bool(_THIRD_PERSON.match(self.text)) and self.has("someone_else", self.before)
+
+    def only_asked(self, first: Span) -> bool:
+        """Whether it is asked about in general, not told."""
+        asked = any(c.start <= first.start for c in spans(cue(self.language, "only_asked"), self.text))
+        return asked and not self.has("present")

@@ -1,0 +1,89 @@
+"""The red-flag table as compiled patterns. Its syntax stands in the head of ``templates/red_flags.yaml``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import yaml
+
+from models.phrases import TEMPLATES
+from models.triage.wording import Speller, normal
+
+Label = Literal["emergency", "urgent", "routine"]
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One sign found: name, ``emergency`` or ``urgent``, reason in fixed words, public source. No patient text."""
+
+    sign: str
+    label: Label
+    why: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One row of the table: each rule is a tuple of parts that must all occur in a sentence."""
+
+    flag: Flag
+    who: str
+    lasting: bool
+    weeks_from: int
+    rules: tuple[tuple[re.Pattern[str], ...], ...]
+    unless: re.Pattern[str] | None
+
+
+def _words(alternative: str) -> str:
+    pieces = [p.strip() for p in normal(alternative).split("...")]
+    if CHINESE.search(alternative):
+        return r"[^，,]{0,8}?".join(re.escape(p) for p in pieces)
+    quoted = [r"\s+".join(re.escape(w).replace(r"\*", r"\w*") for w in p.split()) for p in pieces]
+    return r"(?<!\w)" + r"(?:\W+\w+){0,5}?\W+".join(quoted) + r"(?!\w)"
+
+
+def pattern(part: str) -> re.Pattern[str]:
+    """The alternatives of a part (``a | b* | c ... d``) as one pattern, longer alternatives first."""
+    alternatives = sorted((a.strip() for a in part.split("|")), key=len, reverse=True)
+    return re.compile("|".join(_words(a) for a in alternatives if a))
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The table as it is written."""
+    loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / "red_flags.yaml").read_text("utf-8"))
+    return loaded
+
+
+@cache
+def signs(language: str) -> tuple[Sign, ...]:
+    """All signs with the rules of one language."""
+    return tuple(
+        Sign(
+            flag=Flag(row["sign"], row["label"], row["why"], row["source"]),
+            who=row.get("who", "anyone"),
+            lasting=row.get("lasting", False),
+            weeks_from=row.get("weeks_from", 0),
+            rules=tuple(tuple(pattern(part) for part in rule.split(" & ")) for rule in row.get(language, ())),
+            unless=pattern(row["unless"]) if "unless" in row else None,
+        )
+        for row in table()["signs"]
+    )
+
+
+@cache
+def cue(language: str, name: str) -> re.Pattern[str]:
+    """The pattern of one group of cues (``denied``, ``over``, …)."""
+    return pattern(table()["cues"][language][name])
+
+
+@cache
+def speller() -> Speller:
+    """Mends towards the whole English words of the rules and cues."""
+    texts = [part for sign in table()["signs"] for part in sign.get("en", ())]
+    words = {w for text in (*texts, *table()["cues"]["en"].values()) for w in re.findall(r"[a-z]+(?![a-z*])", text)}
+    return Speller(frozenset(words), frozenset(table()["spelled_right"]))

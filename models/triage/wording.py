@@ -1,0 +1,86 @@
+"""A patient's own words made comparable: one case, contractions opened, misspellings mended, sentences apart.
+
+For the red-flag rules, which must read "shes not moved" and "hedache" as a person does. Deterministic, no model. A
+word is mended only towards a word that the rules know, of the same first letter, at one slip (two from eight letters
+on), and never if it is listed as a real word of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"'})
+_CONTRACTIONS = (
+    (re.compile(r"\bcan'?t\b|\bcannot\b"), "can not"),
+    (re.compile(r"\bwon'?t\b"), "will not"),
+    (re.compile(r"\bain'?t\b"), "is not"),
+    (re.compile(r"\b(is|are|was|were|has|have|had|do|does|did|could|should|would|need)n'?t\b"), r"\1 not"),
+    (re.compile(r"\bi'?m\b"), "i am"),
+    (re.compile(r"\b(i|we|you|they)'?ve\b"), r"\1 have"),
+    (re.compile(r"\b(he|she|it|that|baby)'s (?=not\b|been\b|stopped\b|gone\b)"), r"\1 has "),
+    (re.compile(r"\bshes\b"), "she is"),
+    (re.compile(r"\bhes\b"), "he is"),
+    (re.compile(r"\b(he|she|it|that|there|what|who|baby|head)'s\b"), r"\1 is"),
+    (re.compile(r"\b(i|you|he|she|it|we|they)'ll\b"), r"\1 will"),
+    (re.compile(r"\b(i|you|he|she|it|we|they)'d\b"), r"\1 would"),
+    (re.compile(r"'s\b"), ""),
+)
+_SENTENCE = re.compile(r"(?<!\d)[.](?!\d)|(?<=\d)[.](?=\s|$)|[!?;\n。！？；…]+")
+_WORD = re.compile(r"[a-z]+")
+
+
+def normal(text: str) -> str:
+    """Lower case, compatibility forms folded, straight quotes, no hyphens between words, single spaces."""
+    folded = unicodedata.normalize("NFKC", text).lower().translate(_QUOTES)
+    folded = re.sub(r"(?<=[a-z])-(?=[a-z])", " ", folded)
+    for pattern, replacement in _CONTRACTIONS:
+        folded = pattern.sub(replacement, folded)
+    return "\n".join(" ".join(line.split()) for line in folded.splitlines())
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a normalised text, in order; decimal points do not end one."""
+    return [s.strip() for s in _SENTENCE.split(text) if s.strip()]
+
+
+def distance(a: str, b: str, most: int) -> int:
+    """Optimal string alignment distance (insert, delete, substitute, swap neighbours); ``most + 1`` if above it."""
+    if abs(len(a) - len(b)) > most:
+        return most + 1
+    before, row = [0] * (len(b) + 1), list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        two_before, before, row = before, row, [i, *[0] * len(b)]
+        for j, y in enumerate(b, 1):
+            row[j] = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                row[j] = min(row[j], two_before[j - 2] + 1)
+        if min(row) > most:
+            return most + 1
+    return row[len(b)]
+
+
+class Speller:
+    """Mends words towards a lexicon: ``words`` to mend towards, ``kept`` to leave alone."""
+
+    SHORTEST = 5
+
+    def __init__(self, words: frozenset[str], kept: frozenset[str]) -> None:
+        self._kept = words | kept
+        self._by_letter: dict[str, list[str]] = {}
+        for word in sorted(w for w in words if len(w) >= self.SHORTEST):
+            self._by_letter.setdefault(word[0], []).append(word)
+        self._mend = lru_cache(maxsize=20_000)(self._nearest)
+
+    def mend(self, text: str) -> str:
+        """``text`` (normalised) with each misspelt word of the lexicon mended."""
+        return _WORD.sub(lambda m: self._mend(m.group()), text)
+
+    def _nearest(self, word: str) -> str:
+        if word in self._kept or len(word) < self.SHORTEST:
+            return word
+        slips = 1 if len(word) < 8 else 2
+        near = [(distance(word, w, slips), w) for w in self._by_letter.get(word[0], ())]
+        best = min(near, default=(slips + 1, word))
+        return best[1] if best[0] <= slips else word
