@@ -45,10 +45,7 @@ ESCALATION: dict[str, dict[str, str]] = {
             "您描述的情况可能是急症。请立即拨打当地急救电话（中国大陆为120），"
             "或马上前往最近的急诊或产科。不要等待这里的回答。"
         ),
-        "urgent": (
-            "您描述的情况今天就需要医生评估。请现在联系您的诊所或产科；"
-            "如联系不上或情况加重，请直接去急诊。"
-        ),
+        "urgent": ("您描述的情况今天就需要医生评估。请现在联系您的诊所或产科；如联系不上或情况加重，请直接去急诊。"),
     },
 }
 
@@ -56,12 +53,13 @@ ESCALATION: dict[str, dict[str, str]] = {
 _PLAYS_DOWN = {
     "en": pattern(
         "not an emergency | no need to call | no need to go | no need to worry | not need to call | not need to go | "
-        "not need to see | not need emergency | nothing to worry about | not worry | wait and see | wait until tomorrow | "
-        "wait a few days | wait for your next appointment | perfectly normal | completely normal | is normal | "
+        "not need to see | not need emergency | nothing to worry about | not worry | wait and see | "
+        "wait until tomorrow | wait a few days | wait for your next appointment | perfectly normal | completely normal | is normal | "
         "not serious | not dangerous | ignore it | stay at home | will go away on its own | not call"
     ),
     "zh": pattern(
-        "不是急症 | 不用去医院 | 无需就医 | 不用担心 | 不必担心 | 不需要去 | 等几天 | 再观察几天 | 很正常 | 没有大碍 | 不严重 | 不用打120"
+        "不是急症 | 不用去医院 | 无需就医 | 不用担心 | 不必担心 | 不需要去 | 等几天 | 再观察几天 | 很正常 | "
+        "没有大碍 | 不严重 | 不用打120"
     ),
 }
 _CAUTION = pattern(
@@ -74,7 +72,6 @@ _FORMS = frozenset(
     | {"delayed", "hour", "chewable", "topical", "cream", "prefilled", "syringe", "suspension", "sodium", "potassium"}
     | {"hydrochloride", "acid", "drug", "drugs", "medication", "medicine", "substance", "allergy", "allergic"}
     | {"product", "containing", "class"}
-)
 )
 
 
@@ -101,12 +98,11 @@ def check_answer(
 
 
 def drug_words(name: str) -> frozenset[str]:
-    """The words by which an answer could name this drug: its own, and those of a class that is one substance or its
-    name."""
+    """The words by which an answer could name this drug: its own, and those of the class that it names or is."""
     own = {w for w in re.findall(r"[a-z]{4,}", normal(name)) if w not in _FORMS}
     for label, (_, members) in DRUG_CLASSES.items():
         words = {m.strip() for m in members}
-        # one substance under many names, or an allergy that names the class itself ("NSAID", "penicillin" → amoxicillin)
+        # one substance under many names, or an allergy that names the class itself ("NSAID")
         if (label in ("paracetamol", "aspirin") and own & words) or label in normal(name).split():
             own |= words
     if "penicillin" in own:

@@ -6,21 +6,28 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from models import row as read
-from models.phrases import display, label, say
+from models.peers import OUTCOMES
+from models.phrases import label, say
 from models.schema import FeatureRow, Segment
-
-_RATINGS = ("peer_rating_brief", "peer_rating_detailed")  # cold start of preferences, not outcomes
 
 
 def peers(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    """``peer.{outcome}`` for each outcome the peer view gives; nothing where fewer than k peers were found."""
+    """``peer.{outcome}`` for each outcome the peer view gives; nothing where fewer than k peers were found.
+
+    ``peer_lift`` is the share of peers with the outcome (0 … 1), 0 for a mean.
+    """
     n = int(read.number(row, "peers_count") or 0)
     if n == 0:
         return
-    for name in sorted(row):
-        outcome = name.removeprefix("peer_")
-        value = read.number(row, name) if name.startswith("peer_") and name not in _RATINGS else None
-        if value is not None:
-            words = label("outcome", outcome, outcome.replace("_", " "), language)
-            sentence = say("peer", language, n=n, label=display(words), value=f"{value:g}", unit="")
-            yield Segment(f"peer.{outcome}", "peer", sentence, False, (f"peers:n={n}",))
+    for outcome in OUTCOMES:
+        value = read.number(row, f"peer_{outcome.name}")
+        if value is None:
+            continue
+        words = label("outcome", outcome.name, outcome.label, language)
+        if outcome.unit == "%":
+            sentence, lift = say("peer.share", language, n=n, label=words, value=f"{value:g}"), value / 100
+        else:
+            unit = label("unit", outcome.unit, f" {outcome.unit}", language)
+            sentence, lift = say("peer.mean", language, n=n, label=words, value=f"{value:g}", unit=unit), 0.0
+        source = f"peers:n={n}"
+        yield Segment(f"peer.{outcome.name}", "peer", sentence, False, (source,), 0, None, 0.0, lift)
