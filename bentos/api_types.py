@@ -59,11 +59,12 @@ class PromptSegment(BaseModel):
 
 
 class RedFlag(BaseModel):
-    """A warning sign that the rules found in the question."""
+    """A warning sign that the rules found in the question, why it is one, and the public source that says so."""
 
     sign: str
-    label: str
+    label: Literal["emergency", "urgent", "routine"]
     why: str
+    source: str
 
 
 class Program(BaseModel):

@@ -24,6 +24,7 @@ from models.personalize import Personalized, personalize
 from models.refiner import artefact
 from models.refiner.interface import Refiner
 from models.row import text
+from models.safety import check_answer
 from models.schema import FeatureRow
 from models.segments import drug_allergies
 from pipelines.errors import ServingError, UnknownPatientError
@@ -63,16 +64,16 @@ class Personalizer:
     def personalize(self, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; :class:`UnknownPatientError` where the clinic does not know the patient."""
         subject, row, seconds = self._read(request)
-        response = self._respond(request, row, seconds)
+        _, response = self._respond(request, row, seconds)
         self._record("personalize", subject, request, response, seconds)
         return response
 
     def answer(self, request: PersonalizeRequest) -> AnswerResponse:
         """The refined prompt and the checked answer to it; whatever the language model does, this does not raise."""
         subject, row, seconds = self._read(request)
-        personalized = self._respond(request, row, seconds)
-        asked = answering.ask(self._llm, self._deadline, personalized.prompt, request.question)
-        asked.report.findings = answering.findings(asked.text, drug_allergies(row), personalized.language)
+        made, personalized = self._respond(request, row, seconds)
+        asked = answering.ask(self._llm, self._deadline, made.prompt, request.question)
+        asked.report.findings = list(check_answer(asked.text, drug_allergies(row), made.flags, made.language))
         seconds["llm"] = asked.report.seconds
         response = AnswerResponse(
             **dict(personalized),
@@ -93,15 +94,17 @@ class Personalizer:
             raise UnknownPatientError("the clinic has no patient by this reference")
         return subject, row, {"features": _since(started)}
 
-    def _respond(self, request: PersonalizeRequest, row: FeatureRow, seconds: dict[str, float]) -> PersonalizeResponse:
+    def _respond(
+        self, request: PersonalizeRequest, row: FeatureRow, seconds: dict[str, float]
+    ) -> tuple[Personalized, PersonalizeResponse]:
         started = time.perf_counter()
         as_of = self.settings.now()
         with self._method:
-            personalized: Personalized = personalize(
+            made = personalize(
                 row, request.question, as_of, self._refiner, self._encoder, self._count, language_of(request, row)
             )
         seconds["method"] = _since(started)
-        return responses.respond(uuid.uuid4().hex, personalized, row, self.release, as_of)
+        return made, responses.respond(uuid.uuid4().hex, made, row, self.release, as_of)
 
     def _record(
         self,

@@ -19,8 +19,8 @@ REFINER = "refiner"
 class Release(BaseModel, extra="forbid"):
     """``release.json``: what the endpoint serves and where each part came from.
 
-    ``refiner`` is the champion's id, ``episodes`` the content hash of the episodes its challenger round was judged
-    on (None where the clinic has none), ``events`` each event batch with the hashes of what it was read from.
+    ``refiner`` is the champion's id, ``episodes`` the content hash of the episodes of that night (None where the
+    clinic has none), ``events`` each event batch with its own hash and that of the drop it was read from.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Release(BaseModel, extra="forbid"):
     llm: str
     params: dict[str, dict[str, Any]]
     episodes: str | None
-    events: dict[str, dict[str, Any]]
+    events: dict[str, dict[str, str]]
 
     @property
     def version(self) -> str:

@@ -7,9 +7,9 @@ from typing import cast
 
 from bentos.api_types import Language, PersonalizeResponse, Program, PromptSegment, RedFlag, Versions
 from bentos.release import Release
-from models import safety
 from models.personalize import Personalized
 from models.row import has_record
+from models.safety import escalation
 from models.schema import FeatureRow
 
 
@@ -32,8 +32,8 @@ def respond(id_: str, made: Personalized, row: FeatureRow, served: Release, as_o
             )
             for segment in made.segments
         ],
-        red_flags=[],
-        escalation=None,
+        red_flags=[RedFlag(sign=f.sign, label=f.label, why=f.why, source=f.source) for f in made.flags],
+        escalation=escalation(made.flags, made.language),
         style=made.style,
         language=cast(Language, made.language),
         program=Program(picks=list(made.program.picks), style=made.program.style, log_prob=made.program.log_prob),

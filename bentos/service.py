@@ -49,9 +49,6 @@ class PMLM:
         torch.set_num_threads(1)  # requests run beside each other; a model this small gains nothing from more
         self.personalizer = Personalizer.open(load(), self.release.path_of("."))
 
-    def __is_ready__(self) -> bool:
-        return self.personalizer.ready()
-
     @bentoml.api(route="/personalize")
     def personalize(self, request: PersonalizeRequest, /) -> PersonalizeResponse:
         """The refined hard prompt for this patient and question, with the provenance of each sentence."""

@@ -49,7 +49,7 @@ def side_by_side(question: str, answer: dict[str, Any]) -> RenderableType:
     columns.add_row(*(Panel(Text(body), title=Text(title), border_style=style) for title, body, style in panels))
     parts: list[RenderableType] = [Panel(Text(question), title="question", border_style="bold")]
     if answer["red_flags"]:
-        signs = ", ".join(flag["label"] for flag in answer["red_flags"])
-        parts.append(Panel(Text(f"{signs}\n{answer['escalation']}"), title="RED FLAG", border_style="bold red"))
+        signs = "; ".join(f"{flag['label']}: {flag['why']}" for flag in answer["red_flags"])
+        parts.append(Panel(Text(f"{signs}\n{answer['escalation']}"), title="red flag", border_style="bold red"))
     versions = " · ".join(f"{name} {value}" for name, value in answer["versions"].items())
     return Group(*parts, columns, Text(answer["disclaimer"], style="italic"), Text(versions, style="dim"))

@@ -10,7 +10,6 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from bentos.release import MANIFEST, REFINER, Release
 from feature_repo import services
@@ -21,9 +20,10 @@ from models.refiner import artefact
 from pipelines.errors import ServingError
 from pipelines.packaging import bento, serving
 from pipelines.params import load_params
+from pipelines.records import ledger
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
-from pipelines.storage import content_hash, read_json, write_json
+from pipelines.storage import content_hash, write_json
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -66,16 +66,13 @@ def compose(settings: Settings, night: str) -> Release:
     return Release(id=hashlib.sha256(canonical.encode()).hexdigest()[:12], **content)
 
 
-def batches(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Each event batch by name, with its own hash and what its drop's ledger says it was read from."""
-    found = {}
-    for batch in sorted(settings.events.glob("*.parquet")):
-        ledger = settings.workspace / "data" / "ledger" / f"{batch.stem.partition('-')[0]}.json"
-        found[batch.stem] = {
-            "sha256": content_hash([batch]),
-            "sources": read_json(ledger) if ledger.exists() else {},
-        }
-    return found
+def batches(settings: Settings) -> dict[str, dict[str, str]]:
+    """Each event batch that counts: its own hash, and the content hash of the drop it was read from."""
+    return {
+        name: {"sha256": content_hash([settings.events / name]), "drop": entry.content}
+        for entry in ledger.entries(settings)
+        for name in sorted(entry.batches)
+    }
 
 
 def write(settings: Settings, release: Release) -> Path:

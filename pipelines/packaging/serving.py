@@ -127,13 +127,14 @@ def start(settings: Settings, port: int | None = None, *, keep_record: bool = Tr
 
 def stop(endpoint: Endpoint) -> None:
     """End every process of ``endpoint``: TERM, wait, KILL what is left. Harmless where none runs."""
-    processes = _processes(endpoint.mark)
-    for process in processes:
+    running = processes(endpoint.mark)
+    for process in running:
         _signal(process.terminate)
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-    for process in {*alive, *_processes(endpoint.mark)}:
+    psutil.wait_procs(running, timeout=STOP_SECONDS)
+    left = processes(endpoint.mark)
+    for process in left:
         _signal(process.kill)
-    psutil.wait_procs(alive, timeout=STOP_SECONDS)
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
 
 
 def stop_recorded(settings: Settings) -> bool:
@@ -187,7 +188,7 @@ def _wait_until_ready(endpoint: Endpoint, process: subprocess.Popen[bytes], log:
         time.sleep(0.1)
 
 
-def _processes(mark: str) -> list[psutil.Process]:
+def processes(mark: str) -> list[psutil.Process]:
     """Every process whose environment carries ``mark``."""
     found = []
     for process in psutil.process_iter():

@@ -1,0 +1,72 @@
+"""A release is whole, names all it stands on, and the served one moves in one step."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from three_women import NIGHT
+
+from bentos import release as releases
+from feature_repo import services
+from pipelines.errors import ServingError
+from pipelines.packaging import bento, release, serving
+from pipelines.settings import Settings
+from pipelines.storage import content_hash
+
+
+def test_a_release_names_champion_features_and_event_batches(settings: Settings) -> None:
+    made = releases.read(serving.current(settings))
+    assert (made.night, made.experiment) == (NIGHT, f"night-{NIGHT}")
+    assert (made.refiner, made.refiner_kind) == ("ranking", "ranking")
+    assert made.feature_schema == services.schema_hash()
+    assert made.events
+    for name, batch in made.events.items():
+        assert batch["sha256"] == content_hash([settings.events / name])
+        assert batch["drop"]
+    assert made.params["train"]["pick_cap"]
+
+
+def test_packaging_the_same_champion_again_gives_the_same_id_and_a_whole_bento(settings: Settings) -> None:
+    before = serving.current(settings).resolve()
+    shutil.rmtree(next((bento.home(settings) / "bentos" / "pmlm").glob(f"*-{before.name}")) / "src" / "bentos")
+    release.run(settings, NIGHT)
+    assert serving.current(settings).resolve() == before
+    with serving.served(settings) as endpoint:
+        assert endpoint.ready()
+
+
+def test_a_killed_run_leaves_the_served_release_as_it_was(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = serving.current(settings).resolve()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bento, "build", killed)
+    with pytest.raises(KeyboardInterrupt):
+        release.run(settings, "20260602")
+    assert serving.current(settings).resolve() == before
+
+
+def test_a_link_is_moved_to_its_new_release_and_old_ones_go_but_never_the_served_one(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, drops=tmp_path / "clinic")
+    link = serving.current(settings)
+    for number in range(bento.KEEP + 3):
+        folder = link.parent / f"release{number}"
+        folder.mkdir(parents=True)
+        if number in (0, 1):
+            release.point(link, folder)
+    assert link.resolve().name == "release1"
+    release.prune(settings)
+    kept = {f.name for f in link.parent.iterdir() if not f.is_symlink()}
+    assert link.resolve().name in kept
+    assert len(kept) <= bento.KEEP + 1
+
+
+def test_without_a_champion_there_is_nothing_to_package_and_nothing_to_serve(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, drops=tmp_path / "clinic")
+    with pytest.raises(ServingError, match="no champion"):
+        release.compose(settings, NIGHT)
+    with pytest.raises(ServingError, match="no release"):
+        serving.start(settings, 0)

@@ -1,0 +1,46 @@
+"""The ``serve`` extra alone suffices: no scheduler, no trainer, no validator is loaded or even needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from three_women import ADA
+
+from pipelines.packaging import serving
+from pipelines.packaging.bento import environment
+from pipelines.settings import PROJECT, Settings
+
+ALONE = Path(__file__).with_name("serve_alone.py")
+NIGHT_ONLY = {"airflow", "dvc", "great_expectations", "trl", "evidently", "polars", "presidio_analyzer"}
+
+
+def test_a_question_is_answered_with_the_packages_of_serving_alone(settings: Settings) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ALONE), ADA],
+        cwd=PROJECT,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["answer"]
+    assert not NIGHT_ONLY & set(told["modules"])
+
+
+def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings) -> None:
+    version = serving.current(settings).resolve().name
+    (source,) = (settings.workspace / "bentoml" / "bentos" / "pmlm").glob(f"*-{version}/src")
+    assert {p.name for p in (source / "pipelines").iterdir()} == {
+        "__init__.py",
+        "settings.py",
+        "errors.py",
+        "storage.py",
+    }
+    requirements = (source.parent / "env" / "python" / "requirements.txt").read_text()
+    assert "apache-airflow" not in requirements
+    assert "bentoml==1.4.39" in requirements

@@ -1,0 +1,68 @@
+"""The endpoint's processes: one port, one owner, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+
+import psutil
+import pytest
+from three_women import ADA, NIGHT
+
+from pipelines.errors import ServingError, UnknownPatientError
+from pipelines.packaging import serving
+from pipelines.settings import Settings
+
+
+def test_an_endpoint_is_up_in_time_written_down_and_gone_without_a_trace(settings: Settings) -> None:
+    started = time.perf_counter()
+    endpoint = serving.start(settings, 0)
+    assert time.perf_counter() - started < 15
+    assert serving.running(settings) == endpoint
+    assert len(serving.processes(endpoint.mark)) >= 2  # a supervisor and its worker
+    assert serving.stop_recorded(settings)
+    assert serving.processes(endpoint.mark) == []
+    assert serving.running(settings) is None
+    assert not serving.stop_recorded(settings)
+
+
+def test_a_worker_whose_supervisor_was_killed_is_ended_too(settings: Settings) -> None:
+    endpoint = serving.start(settings, 0)
+    supervisor = min(serving.processes(endpoint.mark), key=psutil.Process.create_time)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert serving.stop_recorded(settings)
+    assert serving.processes(endpoint.mark) == []
+
+
+def test_a_taken_port_is_said_before_anything_is_started(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ServingError, match="is taken"):
+            serving.start(settings, taken.getsockname()[1])
+
+
+def test_a_bento_that_cannot_load_is_reported_with_its_reason_and_leaves_no_process(
+    settings: Settings,
+) -> None:
+    models = settings.workspace / "bentoml" / "models"
+    hidden = models.with_name("hidden")
+    models.rename(hidden)
+    try:
+        with pytest.raises(ServingError, match="does not start"):
+            serving.start(settings, 0)
+    finally:
+        hidden.rename(models)
+    assert not serving.running(settings)
+
+
+def test_the_night_asks_its_own_release_one_question(settings: Settings) -> None:
+    answer = serving.smoke(settings, NIGHT, f"Patient/{ADA}", "Is it normal to feel this tired?")
+    assert answer["answer"]
+    assert answer["prompt"] != answer["initial_prompt"]
+    with pytest.raises(UnknownPatientError):
+        serving.smoke(settings, NIGHT, "nobody", "Is it normal to feel this tired?")
+    with pytest.raises(ServingError, match="not 20200101"):
+        serving.smoke(settings, "20200101", ADA, "Is it normal to feel this tired?")

@@ -1,0 +1,50 @@
+"""What is served is what was trained: the endpoint's prompt equals the one computed offline, at the same moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from three_women import ADA, BEA, CLEO
+
+from bentos import release
+from bentos.api_types import PersonalizeResponse
+from models.encoder import MiniLM
+from models.llm import token_counter
+from models.personalize import Personalized, personalize
+from models.refiner import artefact
+from pipelines.features import offline
+from pipelines.packaging import serving
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+QUESTIONS = ("Is it normal to feel this tired?", "May I take ibuprofen?", "How is my blood?")
+
+
+def computed_offline(settings: Settings, patient: str, question: str) -> Personalized:
+    """The same question through Feast's historical features, as training's episodes are made."""
+    as_of = settings.now()
+    entities = pd.DataFrame({"subject_id": [settings.subject_id(patient)], "event_timestamp": [pd.Timestamp(as_of)]})
+    row = offline.rows(settings, entities).iloc[0].to_dict()
+    encoder = MiniLM()
+    refiner = artefact.load(serving.current(settings) / release.REFINER, encoder)
+    return personalize(row, question, as_of, refiner, encoder, token_counter(settings.embedded_llm))
+
+
+@pytest.mark.parametrize("patient", [ADA, BEA, CLEO])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_prompt_and_segments_online_equal_those_offline(
+    client: TestClient, settings: Settings, patient: str, question: str
+) -> None:
+    request = {"patient": patient, "question": question, "language": "en"}
+    served = PersonalizeResponse.model_validate(client.post("/personalize", json=request).json())
+    trained = computed_offline(settings, patient, question)
+    assert served.prompt == trained.prompt
+    assert served.initial_prompt == trained.initial
+    assert [(s.key, s.text, tuple(s.sources)) for s in served.segments] == [
+        (s.key, s.text, s.sources) for s in trained.segments
+    ]
+    assert tuple(served.program.picks) == trained.program.picks
