@@ -47,9 +47,9 @@ def in_process(settings: Settings) -> Outcome:
         return _outcome(dag.test(run_conf={"drops": str(settings.drops.resolve())}))
 
 
-def through_server(settings: Settings, password: str) -> Outcome:
+def through_server(settings: Settings) -> Outcome:
     """Ask the running Airflow for a run of the DAG and wait for its end."""
-    with client(settings, password) as api:
+    with client(settings) as api:
         conf = {"drops": str(settings.drops.resolve())}
         asked = api.post(f"/dags/{airflow_env.DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
         if asked.status_code != 200:
@@ -62,18 +62,18 @@ def through_server(settings: Settings, password: str) -> Outcome:
         return Outcome(run_id, api.get(path).json()["state"] == "success", failed)
 
 
-def client(settings: Settings, password: str) -> Any:
+def client(settings: Settings) -> Any:
     """An HTTP client of Airflow's REST API, logged in."""
     import httpx
 
     page = airflow_env.page(settings)
-    login = {"username": airflow_env.USER, "password": password}
+    login = {"username": airflow_env.USER, "password": password(settings)}
     token = httpx.post(f"{page}/auth/token", json=login, timeout=30, trust_env=False).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
     return httpx.Client(base_url=f"{page}/api/v2", headers=headers, timeout=30, trust_env=False)
 
 
-def password_of(settings: Settings) -> str:
+def password(settings: Settings) -> str:
     """The generated password of Airflow's web page."""
     return str(read_json(airflow_env.passwords(settings)).get(airflow_env.USER, ""))
 

@@ -6,7 +6,6 @@ result depends on its inputs alone, and a drop counts as taken in only when its 
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
 from pipelines.errors import NightError
@@ -74,15 +73,11 @@ def run(settings: Settings, night: str) -> None:
     save(settings, night)
 
 
-def night_of(day: date) -> str:
-    return day.strftime("%Y%m%d")
-
-
 def _to_take_in(settings: Settings) -> list[str]:
     """Drops whose content the ledger does not have, and nights that were killed before they were saved."""
     from pipelines.records import drops
 
-    waiting = {night_of(drop.date) for drop in drops.pending(settings)}
+    waiting = {drop.night for drop in drops.pending(settings)}
     cut_short = {night for night in taken_in(settings) if not summary_path(settings, night, "save").exists()}
     return sorted(waiting | cut_short)
 
@@ -100,7 +95,7 @@ def _run(settings: Settings, night: str, name: str) -> StageSummary:
 def _drop_of(settings: Settings, night: str) -> Path | None:
     from pipelines.records import drops
 
-    return next((drop.path for drop in drops.drops(settings) if night_of(drop.date) == night), None)
+    return next((drop.path for drop in drops.drops(settings) if drop.night == night), None)
 
 
 def _ledger(settings: Settings) -> Path:

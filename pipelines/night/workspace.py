@@ -35,7 +35,8 @@ GIT_IGNORE = "/*\n" + "".join(
 )
 #: Folders DVC need not walk.
 DVC_IGNORE = "".join(
-    f"/{name}\n" for name in ("quarantine", "reports", "runs", "feast", "cache", "releases", "bentoml", "logs")
+    f"/{name}\n"
+    for name in ("quarantine", "reports", "runs", "feast", "cache", "releases", "bentoml", "logs", "monitoring")
 )
 EMPTY_LOCK = "schema: '2.0'\nstages: {}\n"
 RESERVED = ("airflow",)

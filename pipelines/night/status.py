@@ -1,0 +1,93 @@
+"""What a night did, in figures: summed from what its stages wrote. What ``pmlm status --json`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import UnknownNightError
+from pipelines.night import airflow_env, night, stages
+from pipelines.runs import StageSummary, summaries
+from pipelines.settings import Settings
+from pipelines.storage import read_json
+
+STATUS_ORDER = ("noop", "done", "hold")  # the word for several nights of a stage is the gravest of theirs
+
+
+def collect(settings: Settings, nights: list[str] | None = None) -> dict[str, Any]:
+    """The stages of some nights (by default the last one), one entry a stage, with the accounts and the pages.
+
+    Raises UnknownNightError where a night was never taken in.
+    """
+    taken = night.taken_in(settings)
+    chosen = nights or taken[-1:]
+    missing = [n for n in chosen if n not in taken]
+    if missing or not chosen:
+        raise UnknownNightError(f"night {missing[0]} was never taken in" if missing else "no night has been taken in")
+    done = [s for n in chosen for s in summaries(settings, n)]
+    return {
+        "clinic": settings.clinic,
+        "nights": chosen,
+        "finished": not night.pending(settings),
+        "stages": [asdict(_sum(name, found)) for name in stages.STAGES if (found := _of(done, name))],
+        "accounts": _accounts(settings, chosen),
+        "hold": {s.stage: s.detail for s in done if s.status == "hold"},
+        "evaluation": _metrics(settings, "evaluation"),
+        "gate": _metrics(settings, "gate"),
+        "pages": {name: str(path) for name, path in pages(settings, chosen[-1]).items()},
+    }
+
+
+def pages(settings: Settings, of: str) -> dict[str, Path | str]:
+    """What a person can open after a night; only what exists, and Airflow's page."""
+    from pipelines.monitoring.drift import report_path
+
+    files = {
+        "Data Docs": settings.reports / "data-docs" / "index.html",
+        "drift report": report_path(settings, of),
+        "log": log_path(settings, of),
+    }
+    return {name: path for name, path in files.items() if path.exists()} | {"Airflow": airflow_env.page(settings)}
+
+
+def log_path(settings: Settings, of: str) -> Path:
+    return settings.workspace / "logs" / f"night-{of}.log"
+
+
+def _of(done: list[StageSummary], name: str) -> list[StageSummary]:
+    return [s for s in done if s.stage == name]
+
+
+def _sum(name: str, found: list[StageSummary]) -> StageSummary:
+    status = max((s.status for s in found), key=STATUS_ORDER.index)
+    return StageSummary(
+        stage=name,
+        night=found[-1].night if len(found) == 1 else f"{found[0].night}–{found[-1].night}",
+        rows_in=sum(s.rows_in for s in found),
+        rows_out=sum(s.rows_out for s in found),
+        quarantined=sum(s.quarantined for s in found),
+        seconds=round(sum(s.seconds for s in found), 1),
+        status=status,
+        detail=found[-1].detail,
+        hashes=found[-1].hashes,
+        figures=found[-1].figures,
+    )
+
+
+def _accounts(settings: Settings, chosen: list[str]) -> dict[str, Any]:
+    """Every resource read, and what became of it, over some nights."""
+    from pipelines.records import ledger
+
+    entries = [entry.accounts for n in chosen if (entry := ledger.entry(settings, n))]
+    by_rule: dict[str, int] = {}
+    for accounts in entries:
+        for rule, count in accounts.by_rule.items():
+            by_rule[rule] = by_rule.get(rule, 0) + count
+    sums = {name: sum(getattr(a, name) for a in entries) for name in ("read", "accepted", "ignored", "quarantined")}
+    return {**sums, "by_rule": dict(sorted(by_rule.items()))}
+
+
+def _metrics(settings: Settings, name: str) -> Any:
+    path = settings.metrics / f"{name}.json"
+    return read_json(path) if path.exists() else None

@@ -1,0 +1,33 @@
+"""``pmlm up`` and ``pmlm down``: Airflow and the endpoint, together and without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipelines.night import airflow_env, services
+from pipelines.settings import Settings
+
+
+def up(settings: Settings) -> Iterator[str]:
+    """Start what does not run yet; a line for each part once it answers."""
+    from pipelines.packaging import serving
+
+    services.start_airflow(settings)
+    login = airflow_env.passwords(settings)
+    yield f"[green]✓[/] Airflow    {airflow_env.page(settings)}   user {airflow_env.USER}, password in {login}"
+    if not serving.current(settings).exists():
+        yield "[yellow]–[/] endpoint   nothing to serve yet: run `pmlm night`, then `pmlm up` again"
+        return
+    endpoint = serving.running(settings) or serving.start(settings)
+    yield f"[green]✓[/] endpoint   {endpoint.url}   release {endpoint.release}"
+
+
+def down(settings: Settings) -> Iterator[str]:
+    """Stop both; says of each whether it ran."""
+    from pipelines.packaging import serving
+
+    for name, stopped in (
+        ("endpoint", serving.stop_recorded(settings)),
+        ("Airflow", services.stop_airflow(settings)),
+    ):
+        yield f"{name} {'is stopped' if stopped else 'did not run'}"

@@ -1,0 +1,35 @@
+"""``pmlm`` as a user runs it: a process of its own, with settings in the environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from pipelines.settings import Settings
+
+
+def pmlm(settings: Settings, *arguments: str, timeout_s: float = 600) -> str:
+    """Run ``pmlm`` as a user does; its standard output. AssertionError, with all it said, if it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *arguments],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, f"pmlm {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The process environment that gives ``pmlm`` these settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PMLM_", "AIRFLOW"))}
+    return kept | {
+        "PMLM_HOME": str(settings.home),
+        "PMLM_DROPS": str(settings.drops),
+        "PMLM_KEY_DIR": str(settings.home / "keys"),
+        "PMLM_PORT": str(settings.port),
+        "PMLM_AIRFLOW_PORT": str(settings.airflow_port),
+        "PMLM_NIGHT_CRON": settings.night_cron,
+    }

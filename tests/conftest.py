@@ -1,0 +1,62 @@
+"""What all tests share: a small clinic cut from the sample, and one night of it, run once for the whole session.
+
+Under xdist every worker is a session of its own; a file lock lets the first one do the work for all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from command_line import pmlm
+from filelock import FileLock
+from small_clinic import cut
+
+from pipelines.settings import PROJECT, Settings
+
+os.environ.update(
+    {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
+)
+
+
+@dataclass(frozen=True)
+class NightDone:
+    """A small clinic after its first night: its settings, what the night printed, and its final JSON object."""
+
+    settings: Settings
+    screen: str
+    result: dict
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """One folder for the whole test run, over all workers."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@pytest.fixture(scope="session")
+def small_clinic(shared_folder: Path) -> Path:
+    """A drops folder: 16 women of the sample clinic, its history and one night, and little training. Do not write."""
+    drops = shared_folder / "small"
+    with FileLock(shared_folder / "small.lock"):
+        if not (drops / "clinic.yaml").exists():
+            cut(PROJECT / "examples" / "clinic", drops)
+    return drops
+
+
+@pytest.fixture(scope="session")
+def night_done(shared_folder: Path, small_clinic: Path) -> NightDone:
+    """The small clinic after ``pmlm night``. Shared by all tests: read it, or copy it, but do not write into it."""
+    home = shared_folder / "night-done"
+    settings = Settings(home=home, drops=small_clinic, airflow_port=18080)
+    with FileLock(shared_folder / "night-done.lock", timeout=600):
+        screen = home / "screen.txt"
+        if not screen.exists():
+            printed = pmlm(settings, "night", "--json")
+            screen.write_text(printed)
+    printed = screen.read_text()
+    return NightDone(settings, printed, json.loads(printed.splitlines()[-1]))

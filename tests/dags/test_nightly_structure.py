@@ -1,0 +1,128 @@
+"""The ``nightly`` DAG as a table of contents: whole, light, and in the order that dvc.yaml gives."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.night import airflow_env, stages
+from pipelines.settings import PROJECT, Settings
+
+pytestmark = pytest.mark.xdist_group("airflow")
+DAG_FILE = PROJECT / "dags" / "nightly.py"
+DVC: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
+HEAVY = ("torch", "transformers", "trl", "pandas", "polars", "duckdb", "feast", "great_expectations", "evidently",
+         "bentoml", "dvc", "pyarrow", "numpy")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bag() -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(dag_folder=str(PROJECT / "dags"))
+
+
+@pytest.fixture
+def dag(bag: Any) -> Any:
+    return bag.dags[airflow_env.DAG_ID]
+
+
+def test_every_dag_file_imports(bag: Any) -> None:
+    assert bag.import_errors == {}
+    assert set(bag.dags) == {"nightly"}
+
+
+def test_airflow_runs_the_stages_in_the_order_of_dvc_yaml(dag: Any) -> None:
+    chained = []
+    task = dag.task_dict["intake"]
+    while task.downstream_task_ids:
+        (following,) = task.downstream_task_ids
+        chained.append(following)
+        task = dag.task_dict[following]
+    assert [*stages.INTAKE, *chained[:-1]] == list(DVC)
+    assert chained[-1] == "save"
+    assert dag.task_dict["intake"].upstream_task_ids == {"pending"}
+
+
+def test_the_order_of_dvc_yaml_satisfies_its_own_dependencies() -> None:
+    made: set[str] = set()
+    for name, stage in DVC.items():
+        missing = set(stage.get("deps", ())) - made
+        assert not missing, f"{name} reads {missing} before any stage makes it"
+        made |= _outs(stage)
+
+
+def test_every_stage_of_dvc_yaml_is_the_same_function_that_airflow_calls() -> None:
+    assert list(stages.STAGES) == list(DVC)
+    for name, stage in DVC.items():
+        assert stage["cmd"] == f"pmlm stage {name}"
+        assert list(inspect.signature(stages.function(name)).parameters) == ["settings", "night"]
+
+
+def test_what_grows_is_never_deleted_by_dvc() -> None:
+    with_options = [out for stage in DVC.values() for out in stage.get("outs", ()) if isinstance(out, dict)]
+    persistent = {path for out in with_options for path, options in out.items() if options == {"persist": True}}
+    assert persistent == {"data/events", "data/ledger", "data/features", "models/champion"}
+
+
+def test_parameters_of_dvc_yaml_are_sections_of_params_yaml() -> None:
+    sections = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    assert {name for stage in DVC.values() for name in stage.get("params", ())} <= set(sections)
+
+
+def test_every_task_has_an_owner_retries_and_the_single_writers_pool(dag: Any) -> None:
+    for task in dag.task_dict.values():
+        assert (task.owner, task.pool) == ("pmlm", airflow_env.POOL)
+        assert task.retries >= 1
+
+
+def test_one_run_at_a_time_none_made_up_and_said_in_words(dag: Any) -> None:
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert dag.tags == {"pmlm"}
+    assert "pmlm night" in dag.doc_md
+
+
+def test_the_night_starts_when_the_settings_say(dag: Any) -> None:
+    assert dag.schedule == Settings.model_fields["night_cron"].default
+
+
+def test_what_a_night_makes_is_announced_as_assets(dag: Any) -> None:
+    announced = {asset.name for task in dag.task_dict.values() for asset in task.outlets}
+    assert {"pmlm_record", "pmlm_champion", "pmlm_release", "pmlm_night"} <= announced
+
+
+def test_the_dag_file_is_a_table_of_contents() -> None:
+    assert len(DAG_FILE.read_text().splitlines()) < 100
+
+
+def test_parsing_the_dag_takes_milliseconds_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    """Against an empty DAG of the same kind, parsed first in the same process: what remains is ours."""
+    code = f"""
+import json, runpy, sys, time
+def parse(path):
+    started = time.perf_counter(); runpy.run_path(path); return time.perf_counter() - started
+bare = parse({str(tmp_path / "bare.py")!r})
+before = set(sys.modules)
+ours = min(parse({str(DAG_FILE)!r}) for _ in range(3))
+print(json.dumps([bare, ours, sorted({{m.split(".")[0] for m in set(sys.modules) - before}})]))
+"""
+    (tmp_path / "bare.py").write_text(
+        "from airflow.sdk import dag, task\n@dag()\ndef bare():\n    @task.short_circuit\n    def a(): ...\n"
+        "    @task\n    def b(): ...\n    a() >> b()\nbare()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    bare, ours, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert not set(loaded) & {*HEAVY, "pipelines", "models"}
+    assert ours < 0.1, f"{ours:.3f} s, against {bare:.3f} s for Airflow itself"
+
+
+def _outs(stage: dict[str, Any]) -> set[str]:
+    listed = [*stage.get("outs", ()), *stage.get("metrics", ())]
+    return {path for out in listed for path in ([out] if isinstance(out, str) else out)}
