@@ -80,8 +80,17 @@ def test_every_make_target_in_the_text_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for link in LINK.findall(page.read_text()):
-        if not link.startswith(("http://", "https://", "#", "mailto:")):
-            assert (page.parent / link.split("#")[0]).exists(), f"{page.name} links to {link}"
+        if not link.startswith(("http://", "https://", "mailto:")):
+            file, _, anchor = link.partition("#")
+            target = page.parent / file if file else page
+            assert target.exists(), f"{page.name} links to {link}"
+            assert not anchor or anchor in _anchors(target), f"{page.name} links to {link}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub names them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -1,0 +1,43 @@
+"""What is kept of a night for the drift window: every value of every column, and no row."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.monitoring.families.table import sealed
+
+rows = st.lists(
+    st.tuples(st.one_of(st.none(), st.integers(-5, 5)), st.one_of(st.none(), st.sampled_from("abc")), st.booleans()),
+    max_size=20,
+)
+
+
+def _frame(values: list[tuple[int | None, str | None, bool]]) -> pl.DataFrame:
+    schema = {"number": pl.Int64, "word": pl.String, "flag": pl.Boolean}
+    return pl.DataFrame(values, schema=schema, orient="row")
+
+
+@given(rows)
+def test_sealing_keeps_each_columns_values(values: list[tuple[int | None, str | None, bool]]) -> None:
+    before, after = _frame(values), sealed(_frame(values))
+    assert Counter(after["number"]) == Counter(before["number"].cast(pl.Float64))
+    assert Counter(after["word"]) == Counter(before["word"])
+
+
+@given(rows, st.randoms())
+def test_sealing_forgets_which_values_stood_together(
+    values: list[tuple[int | None, str | None, bool]], random: object
+) -> None:
+    columns = [list(column) for column in zip(*values, strict=True)] or [[], [], []]
+    for column in columns:
+        random.shuffle(column)  # type: ignore[attr-defined]
+    assert sealed(_frame(list(zip(*columns, strict=True)))).equals(sealed(_frame(values)))
+
+
+@given(rows)
+def test_sealed_columns_are_numbers_or_words(values: list[tuple[int | None, str | None, bool]]) -> None:
+    assert set(sealed(_frame(values)).dtypes) <= {pl.Float64, pl.String}

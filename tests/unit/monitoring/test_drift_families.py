@@ -1,0 +1,128 @@
+"""Families: what counts as one witness, which columns are compared, and to which night a thing belongs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+
+from models.schema import DELETED, EVENT_SCHEMA
+from pipelines.monitoring.families import features, prompts, records, rewards
+from pipelines.monitoring.families.table import SAMPLE, end_of
+from pipelines.settings import Settings
+from pipelines.storage import write_json
+
+NIGHT = "20260614"
+KNOWN = datetime(2026, 6, 14, 23, 59, 59, tzinfo=UTC)
+SINCE = KNOWN - timedelta(days=1)
+Event = dict[str, object]
+
+
+def _event(record: int, kind: str = "observation", code: str = "LOINC//718-7", **values: object) -> Event:
+    plain = {"subject_id": 1, "known_at": KNOWN, "source": "ab", "record": record, "kind": kind, "code": code}
+    return plain | values
+
+
+def _write_events(settings: Settings, events: list[Event]) -> None:
+    settings.events.mkdir(parents=True, exist_ok=True)
+    frame = pl.from_arrow(pa.Table.from_pylist(events, schema=EVENT_SCHEMA))
+    assert isinstance(frame, pl.DataFrame)
+    frame.write_parquet(settings.events / f"{NIGHT}-0123456789ab.parquet")
+
+
+def test_twenty_results_of_one_draw_are_one_witness(settings: Settings) -> None:
+    _write_events(settings, [_event(i + 1, code=f"LOINC//{i}") for i in range(20)] + [_event(99, subject_id=2)])
+    table = records.patient_days(settings, NIGHT, SINCE)
+    assert table.height == 2
+    assert table["code of observation"].to_list().count("LOINC//0") == 1
+
+
+def test_repeated_measurements_of_a_day_count_by_their_median(settings: Settings) -> None:
+    _write_events(settings, [_event(i, numeric_value=value) for i, value in enumerate([9.0, 12.0, 30.0], start=1)])
+    assert records.patient_days(settings, NIGHT, SINCE)["haemoglobin"].to_list() == [12.0]
+
+
+def test_a_deletion_is_no_witness(settings: Settings) -> None:
+    _write_events(settings, [_event(1, "deleted", DELETED), _event(2, "condition", "SNOMED//1")])
+    table = records.patient_days(settings, NIGHT, SINCE)
+    assert table["events a patient-day"].to_list() == [1]
+
+
+def test_a_huge_drop_is_scaled_down_and_its_broken_share_kept(settings: Settings) -> None:
+    ledger = {"accepted": 900_000, "by_rule": {"truncated": 100_000}}
+    write_json(settings.workspace / "data" / "ledger" / f"{NIGHT}.json", ledger)
+    outcomes = records.lines(settings, NIGHT, SINCE)["outcome of a line"]
+    assert len(outcomes) == SAMPLE
+    assert (outcomes == "truncated").sum() == SAMPLE // 10
+
+
+def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settings: Settings) -> None:
+    rows = pl.DataFrame(
+        {
+            "subject_id": [11, 12],
+            "event_timestamp": [KNOWN, KNOWN],
+            "birth": [datetime(1990, 6, 15, tzinfo=UTC), datetime(2000, 1, 1, tzinfo=UTC)],
+            "language": ["en", "zh"],
+            "haemoglobin_latest": [11.0, None],
+            "haemoglobin_source": ["hash", None],
+            "haemoglobin_mean": [12.0, None],
+            "condition_codes": [["a", "b"], []],
+            "condition_texts": [["one", "two"], []],
+        }
+    )
+    folder = settings.features / "labs"
+    folder.mkdir(parents=True)
+    rows.write_parquet(folder / f"{NIGHT}.parquet")
+    table = features.changed_rows(settings, NIGHT, SINCE)
+    assert set(table.columns) == {"age", "language", "haemoglobin_latest", "conditions"}
+    assert sorted(table["age"].to_list()) == [26.0, 35.0]  # she turns 36 tomorrow
+    assert sorted(table["conditions"].to_list()) == [0, 2]
+
+
+def _interaction(patient: int, as_of: datetime, ident: str = "a") -> str:
+    return json.dumps(
+        {
+            "id": ident,
+            "patient": patient,
+            "candidates": 20,
+            "kept": ["safety", "pregnancy", "allergies", "haemoglobin.latest"],
+            "program": {"picks": ["haemoglobin.latest"], "style": "brief", "log_prob": -1.0},
+            "language": "en",
+            "signs": [],
+            "personalization": "full",
+            "versions": {"as_of": as_of.isoformat()},
+        }
+    )
+
+
+def test_questions_answered_since_the_night_before_belong_to_this_night(settings: Settings) -> None:
+    log = settings.workspace / "interactions" / "20260701.jsonl"
+    log.parent.mkdir(parents=True)
+    night_before, this_night = SINCE, KNOWN
+    log.write_text("\n".join([_interaction(1, night_before), _interaction(2, this_night)]))
+    table = prompts.served(settings, NIGHT, end_of("20260613"))
+    assert table.height == 1
+    assert table.to_dicts()[0]["first pick"] == "haemoglobin.latest"
+    assert prompts.served(settings, "20260615", end_of(NIGHT)).height == 1
+
+
+def test_one_patient_who_asks_all_day_is_one_witness(settings: Settings) -> None:
+    log = settings.workspace / "interactions" / "20260614.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text("\n".join(_interaction(7, KNOWN - timedelta(hours=3), f"{i}") for i in range(30)))
+    assert prompts.served(settings, NIGHT, end_of("20260613")).height == 1
+
+
+def test_ratings_of_the_night_are_its_rewards(settings: Settings) -> None:
+    ratings = [_event(i + 1, "rating", "PMLM//RATING", numeric_value=float(i + 1)) for i in range(5)]
+    _write_events(settings, ratings)
+    assert sorted(rewards.ratings(settings, NIGHT, SINCE)["rating"]) == [1, 2, 3, 4, 5]
+
+
+def test_a_night_that_holds_nothing_has_empty_tables(settings: Settings, clinic: Callable[..., str]) -> None:
+    for family in (records, features, prompts, rewards):
+        for table in family.TABLES:
+            assert table.build(settings, NIGHT, SINCE).is_empty()
