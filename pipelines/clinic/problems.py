@@ -1,0 +1,110 @@
+"""Long-standing problems, medicines and allergies that a portal's women have and Synthea's young women mostly lack.
+
+One row a problem: how many women have it, its SNOMED code, and what some of them take for it. Prevalences are
+set so that each topic's rules meet women with and without, not to match any population.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pipelines.clinic import fhir
+from pipelines.clinic.calendar import Calendar, moment
+from pipelines.clinic.fhir import Resource
+
+Medicine = tuple[str, str]
+"""RxNorm code and name of a drug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """``share`` of women have it; ``treated`` of those take one of ``medicines``."""
+
+    name: str
+    share: float
+    code: tuple[str, str]
+    medicines: tuple[Medicine, ...] = ()
+    treated: float = 0.0
+
+
+LABETALOL = ("896762", "labetalol hydrochloride 100 MG Oral Tablet")
+IRON = ("310325", "ferrous sulfate 325 MG Oral Tablet")
+METFORMIN = ("861007", "metformin hydrochloride 500 MG Oral Tablet")
+ASPIRIN = ("243670", "Aspirin 81 MG Oral Tablet")
+FOLIC_ACID = ("237786", "folic acid 0.4 MG Oral Tablet")
+
+PROBLEMS: tuple[Problem, ...] = (
+    Problem(
+        "asthma", 0.17, ("195967001", "Asthma"), (("745679", "albuterol 0.09 MG/ACTUAT Metered Dose Inhaler"),), 0.8
+    ),
+    Problem("migraine", 0.14, ("37796009", "Migraine"), (("313161", "sumatriptan 50 MG Oral Tablet"),), 0.5),
+    Problem("migraine_aura", 0.09, ("4473006", "Migraine with aura"), (), 0.0),
+    Problem(
+        "hypertension",
+        0.14,
+        ("59621000", "Essential hypertension"),
+        (LABETALOL, ("858817", "enalapril maleate 10 MG Oral Tablet"), ("198034", "nifedipine 30 MG Oral Tablet")),
+        0.8,
+    ),
+    Problem(
+        "thyroid", 0.13, ("40930008", "Hypothyroidism"), (("966222", "Levothyroxine Sodium 0.075 MG Oral Tablet"),), 0.85
+    ),
+    Problem(
+        "depression", 0.18, ("35489007", "Depressive disorder"), (("312938", "Sertraline 100 MG Oral Tablet"),), 0.6
+    ),
+    Problem("anxiety", 0.16, ("197480006", "Anxiety disorder"), (), 0.0),
+    Problem(
+        "clot", 0.08, ("128053003", "Deep venous thrombosis"), (("854235", "enoxaparin sodium 40 MG Injection"),), 0.4
+    ),
+    Problem(
+        "epilepsy", 0.07, ("84757009", "Epilepsy"), (("198427", "lamotrigine 100 MG Oral Tablet"),), 0.8
+    ),
+    Problem("diabetes", 0.07, ("44054006", "Type 2 diabetes mellitus"), (METFORMIN,), 0.8),
+    Problem("pcos", 0.12, ("237055002", "Polycystic ovary syndrome"), (METFORMIN,), 0.3),
+    Problem("endometriosis", 0.11, ("129103003", "Endometriosis"), (("849574", "Naproxen sodium 220 MG Oral Tablet"),), 0.5),
+    Problem("reflux", 0.16, ("235595009", "Gastroesophageal reflux disease"), (("198051", "omeprazole 20 MG Oral Capsule"),), 0.6),
+    Problem("kidney_disease", 0.05, ("431856006", "Chronic kidney disease stage 2"), (), 0.0),
+)
+
+ALLERGIES: tuple[tuple[float, tuple[str, str]], ...] = (
+    (0.16, ("7980", "Penicillin G")),
+    (0.09, ("5640", "Ibuprofen")),
+    (0.07, ("1191", "Aspirin")),
+    (0.07, ("10180", "Sulfamethoxazole")),
+    (0.05, ("2670", "Codeine")),
+)
+
+
+def draw(rng: random.Random) -> tuple[frozenset[str], tuple[tuple[str, str], ...]]:
+    """The names of one woman's problems and her drug allergies, drawn once for her."""
+    names = {p.name for p in PROBLEMS if rng.random() < p.share}
+    if "migraine_aura" in names:
+        names.discard("migraine")
+    return frozenset(names), tuple(code for share, code in ALLERGIES if rng.random() < share)
+
+
+def record(
+    patient: str, birth: date, names: frozenset[str], allergies: tuple[tuple[str, str], ...], calendar: Calendar
+) -> list[Resource]:
+    """Conditions, medicines and allergies of one woman, each begun one to six years before the portal opened."""
+    rng = random.Random(f"problems/{patient}")
+    adult = max(birth + timedelta(days=16 * 365), calendar.portal_opens - timedelta(days=6 * 365))
+    span = (calendar.portal_opens - timedelta(days=120) - adult).days
+    resources: list[Resource] = []
+    for problem in PROBLEMS:
+        began = moment(adult + timedelta(days=rng.randrange(max(span, 1))), rng.randrange(9, 17), rng.randrange(60))
+        treated, medicine = rng.random() < problem.treated, rng.choice(problem.medicines or (None,))
+        if problem.name not in names:
+            continue
+        code = fhir.concept(fhir.SNOMED, *problem.code)
+        resources.append(fhir.condition(fhir.identifier("problem", problem.name, patient), patient, code, began, None))
+        if treated and medicine:
+            identity = fhir.identifier("medicine", problem.name, patient)
+            resources.append(fhir.medication(identity, patient, medicine, began + timedelta(minutes=20)))
+    for code_of_drug in allergies:
+        recorded = adult + timedelta(days=rng.randrange(max(span, 1)))
+        identity = fhir.identifier("allergy", code_of_drug[0], patient)
+        resources.append(fhir.drug_allergy(identity, patient, code_of_drug, recorded))
+    return resources
