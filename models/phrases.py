@@ -50,7 +50,7 @@ _LONG_NUMBER = re.compile(r"\d[\d\s().-]{5,}\d")  # phone, record or account num
 _SEMANTIC_TAG = re.compile(
     r"\s*\((?:disorder|finding|situation|procedure|regime/therapy|person|morphologic abnormality|substance)\)\s*$"
 )
-_FENCE = str.maketrans({"<": "‹", ">": "›", "|": "¦", "`": "'", "{": "(", "}": ")"})
+_FENCE = str.maketrans("<>|`{}＜＞｜｀｛｝﹤﹥﹛﹜", "‹›¦'()‹›¦'()‹›()")
 
 
 @cache
@@ -104,15 +104,14 @@ def span(days: int, language: str = "en") -> str:
 
 def one_line(text: str) -> str:
     """``text`` as one line of visible characters in which no fence can be opened or closed."""
-    normal = unicodedata.normalize("NFKC", text)
-    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in normal)
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     return " ".join(visible.translate(_FENCE).split())
 
 
 @lru_cache(maxsize=20_000)
 def display(text: str) -> str:
     """A record's own words as harmless data: one line, no dates or long numbers, at most 120 characters."""
-    line = _SEMANTIC_TAG.sub("", one_line(text))
+    line = _SEMANTIC_TAG.sub("", one_line(unicodedata.normalize("NFKC", text)))
     line = _LONG_NUMBER.sub(" ", DATE_LIKE.sub(" ", line))
     line = " ".join(line.split()).strip(" ,;.:-")
     if len(line) > LONGEST_DISPLAY:

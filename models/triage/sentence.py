@@ -47,8 +47,13 @@ class Sentence:
         return any(_apart(s, outside) for s in spans(cue(self.language, name), self.text if text is None else text))
 
     def match(self, parts: Sequence[re.Pattern[str]]) -> list[Span] | None:
-        """The first undenied occurrence of every part, or None where one has none."""
-        found = [next((s for s in spans(p, self.text) if not self.denied(s)), None) for p in parts]
+        """The first undenied occurrence of every part, or None where one has none.
+
+        A denial inside another part is no denial: in "can not breathe" the rule itself says "can not".
+        """
+        occurrences = [spans(p, self.text) for p in parts]
+        own = [s for part in occurrences for s in part]
+        found = [next((s for s in part if not self.denied(s, own)), None) for part in occurrences]
         whole = [s for s in found if s is not None]
         return whole if len(whole) == len(parts) else None
 
@@ -62,9 +67,9 @@ class Sentence:
             or self.only_asked(first)
         )
 
-    def denied(self, span: Span) -> bool:
-        """Whether a denial stands before the occurrence with no clause begun between the two."""
-        return any(c.end <= span.start and self._reaches(c, span) for c in self._denials)
+    def denied(self, span: Span, own: Sequence[Span] = ()) -> bool:
+        """Whether a denial, not itself in ``own``, stands before the occurrence with no clause begun between the two."""
+        return any(c.end <= span.start and _apart(c, own) and self._reaches(c, span) for c in self._denials)
 
     def _reaches(self, denial: Span, span: Span) -> bool:
         between = self.text[denial.end : span.start]

@@ -83,7 +83,9 @@ def cue(language: str, name: str) -> re.Pattern[str]:
 
 @cache
 def speller() -> Speller:
-    """Mends towards the whole English words of the rules and cues."""
-    texts = [part for sign in table()["signs"] for part in sign.get("en", ())]
-    words = {w for text in (*texts, *table()["cues"]["en"].values()) for w in re.findall(r"[a-z]+(?![a-z*])", text)}
-    return Speller(frozenset(words), frozenset(table()["spelled_right"]))
+    """Mends towards the English words and stems of the rules and cues."""
+    texts = [part for sign in table()["signs"] for part in sign.get("en", ())] + list(table()["cues"]["en"].values())
+    words = {w for text in texts for w in re.findall(r"[a-z]+\*?", normal(text))}
+    stems = {w.rstrip("*") for w in words if w.endswith("*")}
+    whole = {w.rstrip("*") for w in words}
+    return Speller(frozenset(whole), frozenset(stems), frozenset(table()["spelled_right"]), table()["respelled"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"'})
@@ -62,12 +63,20 @@ def distance(a: str, b: str, most: int) -> int:
 
 
 class Speller:
-    """Mends words towards a lexicon: ``words`` to mend towards, ``kept`` to leave alone."""
+    """Mends words towards a lexicon.
+
+    ``words`` are what to mend towards; a word that begins with one of ``stems`` or is in ``kept`` is left alone, and
+    ``respelled`` maps misspellings that likeness would not find.
+    """
 
     SHORTEST = 5
 
-    def __init__(self, words: frozenset[str], kept: frozenset[str]) -> None:
+    def __init__(
+        self, words: frozenset[str], stems: frozenset[str], kept: frozenset[str], respelled: Mapping[str, str]
+    ) -> None:
         self._kept = words | kept
+        self._stems = tuple(s for s in stems if len(s) >= self.SHORTEST - 1)
+        self._respelled = respelled
         self._by_letter: dict[str, list[str]] = {}
         for word in sorted(w for w in words if len(w) >= self.SHORTEST):
             self._by_letter.setdefault(word[0], []).append(word)
@@ -78,7 +87,9 @@ class Speller:
         return _WORD.sub(lambda m: self._mend(m.group()), text)
 
     def _nearest(self, word: str) -> str:
-        if word in self._kept or len(word) < self.SHORTEST:
+        if word in self._respelled:
+            return self._respelled[word]
+        if word in self._kept or len(word) < self.SHORTEST or word.startswith(self._stems):
             return word
         slips = 1 if len(word) < 8 else 2
         near = [(distance(word, w, slips), w) for w in self._by_letter.get(word[0], ())]
