@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 import zipfile
 import zlib
@@ -60,14 +61,19 @@ def column_text(column: pa.ChunkedArray) -> bytes:
 
 
 def found(data: bytes, needles: list[str]) -> set[str]:
-    """The needles that occur in the bytes, letters' case aside; needles are compared as UTF-8."""
-    packed = [needle.encode().decode("latin-1") for needle in needles]
+    """The needles that occur in the bytes, letters' case aside; needles are compared as UTF-8.
+
+    A number counts where it stands alone: seven digits in the middle of a hash are nobody's record number.
+    """
+    packed = {needle.encode().decode("latin-1").lower(): needle for needle in needles}
     hits: set[str] = set()
     for start in range(0, max(len(data), 1), CHUNK):
         text = data[start : start + CHUNK + OVERLAP].decode("latin-1")
-        matched = pl.Series([text]).str.extract_many(packed, ascii_case_insensitive=True)
-        hits |= {hit.lower() for hit in matched.explode().drop_nulls()}
-    return {needle for needle, p in zip(needles, packed, strict=True) if p.lower() in hits}
+        matched = pl.Series([text]).str.extract_many(list(packed), ascii_case_insensitive=True)
+        for hit in {hit.lower() for hit in matched.explode().drop_nulls()}:
+            if not hit.isdecimal() or re.search(rf"(?<![0-9A-Za-z.]){hit}(?![0-9A-Za-z])", text):
+                hits.add(packed[hit])
+    return hits
 
 
 def leaks(files: Iterable[Path], needles: list[str]) -> dict[str, set[str]]:

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pyarrow as pa
 
-from models.schema import DELETED, EVENT_SCHEMA
+from models.schema import DELETED, EVENT_SCHEMA, Episode, Segment
 from pipelines.monitoring.families import features, prompts, records, rewards
 from pipelines.monitoring.families.table import SAMPLE, end_of
 from pipelines.settings import Settings
 from pipelines.storage import write_json
+from pipelines.training import episode_file
 
 NIGHT = "20260614"
 KNOWN = datetime(2026, 6, 14, 23, 59, 59, tzinfo=UTC)
@@ -80,6 +81,23 @@ def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settin
     assert set(table.columns) == {"age", "language", "haemoglobin_latest", "conditions"}
     assert sorted(table["age"].to_list()) == [26.0, 35.0]  # she turns 36 tomorrow
     assert sorted(table["conditions"].to_list()) == [0, 2]
+
+
+def _episode(subject: int, as_of: datetime, ident: str) -> Episode:
+    segments = (
+        Segment("safety", "pinned", "Call us.", pinned=True, tokens=9),
+        Segment("peer.weight", "peer", "Women like her gained 9 kg.", tokens=8),
+        Segment("haemoglobin.latest", "record", "Haemoglobin 11 g/dL.", tokens=6),
+    )
+    return Episode(ident, subject, as_of, "Am I tired?", segments, ("Yes.",))
+
+
+def test_only_what_the_policy_may_choose_from_is_compared(settings: Settings) -> None:
+    early, tonight = SINCE - timedelta(hours=1), KNOWN - timedelta(hours=1)
+    episode_file.write(settings, [_episode(1, early, "a"), _episode(1, tonight, "b"), _episode(1, tonight, "c")])
+    (row,) = prompts.asked(settings, NIGHT, SINCE).to_dicts()
+    assert (row["candidates"], row["free tokens"], row["ranked first"]) == (2, 14, "peer.weight")
+    assert (row["peer segments"], row["record segments"], row["change segments"]) == (1, 1, 0)
 
 
 def _interaction(patient: int, as_of: datetime, ident: str = "a") -> str:
