@@ -1,0 +1,75 @@
+"""A clinic's drops: one folder a date, taken in in date order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from pipelines.errors import RecordsError
+from pipelines.records.ledger import entries
+from pipelines.records.reader import files
+from pipelines.settings import Settings
+
+_DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One night's records: the date the clinic knew them, and the folder (or file) that holds them."""
+
+    date: date
+    path: Path
+
+    @property
+    def night(self) -> str:
+        return self.date.strftime("%Y%m%d")
+
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 over the names and bytes of the drop's files, wherever the folder lies; 64 hex digits."""
+        digest = sha256()
+        for file in files(self.path):
+            name = file.name if file == self.path else file.relative_to(self.path).as_posix()
+            with file.open("rb") as stream:
+                block = sha256()
+                while data := stream.read(1 << 20):
+                    block.update(data)
+            digest.update(name.encode(errors="surrogateescape") + b"\0" + block.digest())
+        return digest.hexdigest()
+
+
+def drops(settings: Settings) -> list[Drop]:
+    """All drops of the clinic in date order; a folder without dated folders is one drop, dated by its newest file."""
+    root = settings.drops
+    if not root.exists():
+        raise RecordsError(f"the clinic's folder {root} does not exist")
+    dated = [Drop(day, p) for p in sorted(root.iterdir()) if p.is_dir() and (day := date_of(p.name)) is not None]
+    if dated or not files(root):
+        return dated
+    return [Drop(newest(root), root)]
+
+
+def pending(settings: Settings) -> list[Drop]:
+    """Drops the ledger does not know with their present content, in date order."""
+    known = {e.night: e.content for e in entries(settings)}
+    return [d for d in drops(settings) if known.get(d.night) != d.content]
+
+
+def date_of(name: str) -> date | None:
+    """The date a drop's folder is named by, or None."""
+    if not _DATED.fullmatch(name):
+        return None
+    try:
+        return date.fromisoformat(name)
+    except ValueError:
+        return None
+
+
+def newest(path: Path) -> date:
+    """The day (UTC) of the newest file."""
+    stamps = [f.stat().st_mtime for f in files(path)]
+    return datetime.fromtimestamp(max(stamps, default=path.stat().st_mtime), UTC).date()

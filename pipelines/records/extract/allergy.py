@@ -1,0 +1,36 @@
+"""AllergyIntolerance: what she must not be given."""
+
+from __future__ import annotations
+
+from models.vocabulary import drug_class_of
+from pipelines.records.codes import Coded, coded, status_code
+from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
+from pipelines.records.line import Resource
+
+_DRUG_SYSTEMS = ("RXNORM", "NDC", "ATC")
+_WITHDRAWN = (RETRACTED, "refuted")
+#: "No known allergy" and its kinds are the absence of a fact, not an allergy.
+_NONE_KNOWN = tuple(f"SNOMED//{c}" for c in ("716186003", "409137002", "428607008", "428197003", "429625007"))
+_KINDS = {"medication": "medication", "biologic": "medication", "food": "food", "environment": "environment"}
+
+
+def allergy(resource: Resource, context: Context) -> Facts:
+    """The allergy at its onset (else when recorded); nothing where it is over, refuted, or says "none known"."""
+    recorded = context.past(when(resource, "recordedDate"), "recordedDate")
+    onset = context.past(when(resource, "onsetDateTime", "onsetPeriod"), "onset")
+    what = context.clean(coded(resource["code"]))
+    withdrawn = status_code(resource.get("verificationStatus")) in _WITHDRAWN
+    over = status_code(resource.get("clinicalStatus")) in ("inactive", "resolved")
+    if withdrawn or over or what.code in _NONE_KNOWN:
+        return Facts(facets=("",))
+    start = onset if onset is not None else recorded
+    fact = Fact(f"allergy.{_kind(resource, what)}", what.code, start, text=what.text, known=later(recorded, start))
+    return Facts([fact], [("allergies", {"code": what.code, "text": what.text, "start": start})])
+
+
+def _kind(resource: Resource, what: Coded) -> str:
+    """A drug where anything says so: the category, the code's system or the name; a drug allergy is never missed."""
+    categories = [_KINDS[c] for c in resource.get("category", [])]
+    if "medication" in categories or what.code.partition("//")[0] in _DRUG_SYSTEMS or drug_class_of(what.text):
+        return "medication"
+    return categories[0] if categories else "other"

@@ -1,0 +1,38 @@
+"""Communication: a patient's question, a clinician's reply."""
+
+from __future__ import annotations
+
+from models.vocabulary import QUESTION_CODE, REPLY_CODE
+from pipelines.records.codes import one_line
+from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, when
+from pipelines.records.line import Resource
+from pipelines.records.references import reference_of
+
+MAX_MESSAGE = 20_000
+_NOT_SENT = (RETRACTED, "not-done", "preparation", "stopped")
+
+
+def communication(resource: Resource, context: Context) -> Facts:
+    """The message's text, de-identified: a question from the patient, a reply to a message from anyone else."""
+    sent = context.past(when(resource, "sent"), "sent")
+    parts = [p["contentString"] for p in resource.get("payload", []) if "contentString" in p]
+    text = one_line(" ".join(parts), MAX_MESSAGE)
+    if resource["status"] in _NOT_SENT or not text:
+        return Facts(facets=("",))
+    answered = next(filter(None, (reference_of(r) for r in resource.get("inResponseTo", []))), None)
+    answers = ("Communication", answered[1]) if answered else None
+    row = {"length": len(text), "start": sent}
+    if _from_patient(resource):
+        fact = Fact("question", QUESTION_CODE, sent, text=context.scrub(text), known=sent, answers=answers)
+    elif answers:
+        fact = Fact("reply", REPLY_CODE, sent, text=context.scrub(text), known=sent, answers=answers)
+    else:
+        return Facts(facets=("",))
+    return Facts([fact], [("messages", row)])
+
+
+def _from_patient(resource: Resource) -> bool:
+    """Whether the sender is the patient herself: by type, or by being the subject where the type is not said."""
+    sender = reference_of(resource.get("sender"))
+    subject = reference_of(resource.get("subject"))
+    return sender is not None and (sender[0] == "Patient" or (subject is not None and sender[1] == subject[1]))

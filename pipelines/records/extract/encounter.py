@@ -1,0 +1,35 @@
+"""Encounter: visits, missed visits, emergency visits."""
+
+from __future__ import annotations
+
+from pipelines.records.codes import Coded, coded
+from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
+from pipelines.records.line import Resource
+
+_MISSED = ("cancelled", "noshow")
+_EMERGENCY_TYPES = ("SNOMED//50849002", "SNOMED//4525004", "SNOMED//183452005")
+
+
+def encounter(resource: Resource, context: Context) -> Facts:
+    """One visit at its start; planned visits wait until they take place."""
+    status = resource["status"]
+    start = context.past(when(resource, "period"), "period.start")
+    end = context.past(end_of_period(resource, "period"), "period.end")
+    if status in (RETRACTED, "planned"):
+        return Facts(facets=("",))
+    what = _what(resource, context)
+    emergency = resource["class"].get("code") == "EMER" or what.code in _EMERGENCY_TYPES
+    emergency = emergency or "emergency" in what.text.lower()
+    kind = "encounter.missed" if status in _MISSED else "encounter.emergency" if emergency else "encounter"
+    fact = Fact(kind, what.code, start, text=what.text or None, known=later(start, end))
+    return Facts([fact], [("encounters", {"code": what.code, "start": start, "end": latest_end(resource, "period")})])
+
+
+def _what(resource: Resource, context: Context) -> Coded:
+    """The encounter's first type; where it has none, its class."""
+    if resource.get("type"):
+        return context.clean(coded(resource["type"][0]))
+    kind = resource["class"]
+    code = coded({"coding": [kind], "text": kind.get("display", "")}) if "code" in kind else None
+    label = code.code.partition("//")[2] if code else "UNKNOWN"
+    return context.clean(Coded(f"ENCOUNTER//{label}", code.text if code else "", False))

@@ -1,0 +1,77 @@
+"""MedicationRequest: a drug ordered, and its end; Medication: the drug a request refers to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.vocabulary import MEDICATION_END_CODE
+from pipelines.records.codes import Coded, coded
+from pipelines.records.elements import concept
+from pipelines.records.extract.facts import END, RETRACTED, Context, Fact, Facts, when
+from pipelines.records.line import Broken, Resource
+from pipelines.records.moments import DAY, Micros, moment
+from pipelines.records.references import reference_of
+
+_ENDED = ("stopped", "completed", "cancelled")
+_NOT_ORDERED = ("proposal", "plan", "option")
+_DAYS = {"d": 1, "wk": 7, "mo": 30, "a": 365, "day": 1, "days": 1, "week": 7, "weeks": 7, "month": 30, "months": 30}
+
+
+def medication(resource: Resource, context: Context) -> Facts:
+    """A Medication says nothing by itself: requests that refer to it read its code."""
+    return Facts()
+
+
+def medication_request(resource: Resource, context: Context) -> Facts:
+    """The drug when ordered; its end where the request is over; nothing where it is no order."""
+    authored = context.past(when(resource, "authoredOn"), "authoredOn")
+    status = resource["status"]
+    if status in (RETRACTED, "draft") or resource["intent"] in _NOT_ORDERED or resource.get("doNotPerform"):
+        return Facts(facets=("", END))
+    what = context.clean(_drug(resource, context))
+    facts = [Fact("medicine", what.code, authored, text=what.text, known=authored)]
+    end = _supplied_until(resource, authored) if status in _ENDED else None
+    if status in _ENDED:
+        over = min(end, context.end) if end is not None else authored
+        answers = ("MedicationRequest", resource["id"])
+        facts.append(
+            Fact("medicine.end", MEDICATION_END_CODE, over, text=what.code, facet=END, known=over, answers=answers)
+        )
+    row = {"code": what.code, "text": what.text, "start": authored}
+    return Facts(facts, [("medicines", row)], facets=(END,))
+
+
+def _drug(resource: Resource, context: Context) -> Coded:
+    """The drug itself, from the request, a contained Medication, one of the drops, or the reference's display."""
+    if "medicationCodeableConcept" in resource:
+        return coded(resource["medicationCodeableConcept"])
+    pointer = resource["medicationReference"]
+    target = reference_of(pointer)
+    if target is not None and pointer["reference"].startswith("#"):
+        inner = [c for c in resource.get("contained", []) if c.get("id") == target[1].removeprefix("#")]
+        found = _contained(inner[0]["code"]) if inner and "code" in inner[0] else None
+    else:
+        found = context.medication(target[1]) if target is not None else None
+    if found is None and "display" in pointer:
+        return coded({"text": pointer["display"]})
+    if found is None:
+        raise Broken("unknown_medication", "medicationReference leads to no Medication with a code")
+    return found
+
+
+def _contained(code: Any) -> Coded:
+    concept(code, "contained.code")
+    return coded(code)
+
+
+def _supplied_until(resource: Resource, authored: Micros | None) -> Micros | None:
+    """The end of the validity period, else of the supply, else None."""
+    dispense = resource.get("dispenseRequest", {})
+    validity = dispense.get("validityPeriod", {})
+    if "end" in validity:
+        return moment(validity["end"])
+    supply = dispense.get("expectedSupplyDuration", {})
+    days = _DAYS.get(supply.get("code", supply.get("unit", "")))
+    if authored is None or days is None or "value" not in supply:
+        return None
+    return authored + round(supply["value"] * days * DAY)

@@ -1,0 +1,107 @@
+"""Observation: signals in their canonical unit, other numbers as given, coded answers, dates; ratings of replies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
+from pipelines.records.codes import Coded, coded, one_line, units_of
+from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
+from pipelines.records.line import Broken, Resource
+from pipelines.records.moments import Micros, instant, moment
+from pipelines.records.references import reference_of
+
+PORTAL = "https://pmlm.dev/fhir/CodeSystem/portal"
+_RATING = "reply-rating"
+_SYSTOLIC, _DIASTOLIC = "LOINC//8480-6", "LOINC//8462-4"
+
+Value = tuple[float | None, str | None, str | None]
+"""(number, text, unit) of a fact; all None where there is no value."""
+
+
+def observation(resource: Resource, context: Context) -> Facts:
+    """One fact for the value, one for each component that has a value; nothing for a string or an absent value."""
+    issued = context.past(when(resource, "issued"), "issued")
+    time = context.past(when(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod"), "effective")
+    time = time if time is not None else issued
+    components = resource.get("component", [])
+    facets = ("", *(coded(c["code"]).code for c in components))
+    if resource["status"] in (RETRACTED, "cancelled"):
+        return Facts(facets=facets)
+    if _is_rating(resource):
+        return _rating(resource, time, later(issued, time))
+    found = Facts(facets=facets)
+    for part, facet in ((resource, ""), *zip(components, facets[1:], strict=True)):
+        _add(found, part, facet, time, later(issued, time), context)
+    _add_pressures(found)
+    return found
+
+
+def _add(found: Facts, part: Resource, facet: str, time: Micros | None, known: Micros | None, context: Context) -> None:
+    what = context.clean(coded(part["code"]))
+    signal = SIGNAL_BY_CODE.get(what.code)
+    number, text, unit = _signal_value(part, signal) if signal else _other_value(part, context)
+    if number is None and text is None:
+        return
+    found.facts.append(Fact("observation", what.code, time, number, text, unit, facet, known))
+    low, high = (signal.low, signal.high) if signal else (None, None)
+    row = {"code": what.code, "start": time, "value": number, "low": low, "high": high, "text": text}
+    found.rows.append(("observations", row))
+
+
+def _signal_value(part: Resource, signal: Signal) -> Value:
+    """The value in the signal's canonical unit; ``Broken`` where the unit is none of the signal's."""
+    if "valueInteger" in part and signal.unit == "{score}":
+        return float(part["valueInteger"]), None, signal.unit
+    quantity = part.get("valueQuantity", {})
+    if "value" not in quantity:
+        return None, None, None
+    named = units_of(quantity)
+    factor = next((signal.units[u] for u in named if u in signal.units), None)
+    if factor is None and not named and signal.unit == "{score}":
+        factor = 1.0
+    if factor is None:
+        raise Broken("unknown_unit", f"the unit of {signal.name} is none of {', '.join(sorted(signal.units))}")
+    return float(quantity["value"]) * factor, None, signal.unit
+
+
+def _other_value(part: Resource, context: Context) -> Value:
+    quantity: dict[str, Any] = part.get("valueQuantity", {})
+    if "value" in quantity:
+        return float(quantity["value"]), None, next(iter(units_of(quantity)), None)
+    if "valueInteger" in part:
+        return float(part["valueInteger"]), None, None
+    if "valueCodeableConcept" in part:
+        answer: Coded = context.clean(coded(part["valueCodeableConcept"]))
+        return None, one_line(answer.text) or None, None
+    if "valueBoolean" in part:
+        return None, "true" if part["valueBoolean"] else "false", None
+    at = moment(part["valueDateTime"]) if "valueDateTime" in part else None
+    return None, instant(at).isoformat() if at is not None else None, None
+
+
+def _is_rating(resource: Resource) -> bool:
+    codings = resource["code"].get("coding", [])
+    return any(c.get("system") == PORTAL and c.get("code") == _RATING for c in codings)
+
+
+def _rating(resource: Resource, time: Micros | None, known: Micros | None) -> Facts:
+    """A patient's rating of a reply, 1 to 5."""
+    rated = next(filter(None, (reference_of(r) for r in resource.get("focus", []))), None)
+    if rated is None:
+        raise Broken("missing_field", "focus names no reply")
+    if "valueInteger" not in resource:
+        raise Broken("missing_field", "valueInteger is missing")
+    value = float(resource["valueInteger"])
+    answers = ("Communication", rated[1])
+    return Facts(
+        [Fact("rating", RATING_CODE, time, number=value, known=known, answers=answers)],
+        [("ratings", {"rating": value, "start": time})],
+    )
+
+
+def _add_pressures(found: Facts) -> None:
+    values = {f.code: f.number for f in found.facts}
+    if _SYSTOLIC in values and _DIASTOLIC in values:
+        row = {"systolic": values[_SYSTOLIC], "diastolic": values[_DIASTOLIC]}
+        found.rows.append(("blood_pressures", row))

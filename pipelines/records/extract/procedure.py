@@ -1,0 +1,21 @@
+"""Procedure: what was done, when it began."""
+
+from __future__ import annotations
+
+from pipelines.records.codes import coded
+from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
+from pipelines.records.line import Resource
+
+_NOT_DONE = (RETRACTED, "not-done", "preparation")
+
+
+def procedure(resource: Resource, context: Context) -> Facts:
+    """The procedure at its start; nothing where it was not done."""
+    start = context.past(when(resource, "performedDateTime", "performedPeriod"), "performed")
+    end = context.past(end_of_period(resource, "performedPeriod"), "performedPeriod.end")
+    if resource["status"] in _NOT_DONE:
+        return Facts(facets=("",))
+    what = context.clean(coded(resource["code"]))
+    fact = Fact("procedure", what.code, start, text=what.text, known=later(start, end))
+    row = {"code": what.code, "text": what.text, "start": start, "end": latest_end(resource, "performedPeriod")}
+    return Facts([fact], [("procedures", row)])

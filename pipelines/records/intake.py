@@ -1,0 +1,121 @@
+"""Take one drop in: read, check, validate, de-identify, append. Whole or not at all.
+
+Order of writes: event batch, quarantine, names, Data Docs, then the ledger entry, which makes the import count.
+Killed before it, the next import starts over; killed after it, the next import finishes the housekeeping.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import polars as pl
+
+from pipelines.records import clock, known, ledger, log, quarantine
+from pipelines.records.drops import Drop
+from pipelines.records.extract.facts import Context
+from pipelines.records.ledger import Accounts, Entry
+from pipelines.records.line import Broken, Line
+from pipelines.records.moments import Micros, end_of
+from pipelines.records.names import Names
+from pipelines.records.quarantine import WAITING, Row, row_of
+from pipelines.records.reader import read
+from pipelines.records.scrub import Scrubber
+from pipelines.records.sift import DRAFT, TOUCHED, Reject, Sieve, Sifted
+from pipelines.records.source import row_id
+from pipelines.records.survey import Survey
+from pipelines.records.versions import new_versions
+from pipelines.records.waiting import deletions_touched, line_of
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.records.values import ValuesTier
+
+
+def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
+    """Append what a drop holds to the event log and return its accounts; a drop already taken in adds nothing.
+
+    A drop older than one already taken in is known only from the latest day on. Raises ``RecordsError`` where
+    ``path`` does not exist.
+    """
+    drop = Drop(day, path)
+    ledger.remove_orphans(settings)
+    before = ledger.entry(settings, drop.night)
+    if before is None or before.content != drop.content:
+        before = _take_in(settings, drop, before)
+    quarantine.rewrite(settings)
+    clock.advance(settings)
+    return before.accounts
+
+
+def _take_in(settings: Settings, drop: Drop, before: Entry | None) -> Entry:
+    # Great Expectations takes seconds to import: a drop that is already in must not wait for it.
+    from pipelines.records import data_docs
+    from pipelines.records.values import ValuesTier
+
+    others = [e.night for e in ledger.entries(settings) if e.night != drop.night]
+    end = end_of(max([drop.date, *(clock.day_of(n) for n in others)]))
+    limit, skipped = settings.max_line_mb << 20, list[str]()
+    names = Names(settings)
+    names.load(drop.night)
+    survey = Survey(settings, read(drop.path, limit), names)
+    waiting = [r for r in quarantine.rows(settings) if r.rule in WAITING and r.night != drop.night]
+    held = {r.row: r for r in quarantine.rows(settings, drop.night)}
+    values = ValuesTier()
+    with quarantine.writing(settings, drop.night) as stream:
+        lines = chain(read(drop.path, limit, skipped), (line_of(r) for r in waiting))
+        found = judge(settings, lines, survey, names, end, drop.night, values, _keeper(settings, drop, stream, held))
+    batch = append(settings, drop.night, found, end, history=not others, own=before.batches if before else [])
+    names.save(drop.night)
+    known.save_medications(settings, drop.night, survey.medications)
+    data_docs.build(settings, drop.night, values.results)
+    accounts = found.accounts
+    accounts.skipped_files = len(skipped)
+    accounts.events = pl.scan_parquet(settings.events / batch).select(pl.len()).collect().item() if batch else 0
+    let_out = set(found.sound_rows)
+    accounts.released = dict(sorted(Counter(r.rule for r in waiting if r.row in let_out).items()))
+    entry = Entry(
+        drop.night,
+        drop.content,
+        sorted({*(before.batches if before else []), *filter(None, (batch,))}),
+        accounts,
+        sorted({*(before.released if before else []), *let_out}),
+    )
+    ledger.write(settings, entry)
+    return entry
+
+
+def _keeper(settings: Settings, drop: Drop, stream: IO[bytes], held: dict[str, Row]) -> Reject:
+    """Writes a broken line of the drop to quarantine; a row edited there by hand stays as edited."""
+
+    def keep(line: Line, broken: Broken) -> None:
+        if line.row:
+            return
+        row = row_id(settings, drop.night, line.file, line.number, line.entry, line.text)
+        quarantine.put(stream, held.get(row) or row_of(row, drop.night, line, broken))
+
+    return keep
+
+
+def judge(settings: Settings, lines: Iterable[Line], survey: Survey, names: Names, end: Micros, night: str,
+          values: ValuesTier, reject: Reject) -> Sifted:  # fmt: skip
+    """Sift lines with everything known by ``end``."""
+    drugs = known.medications(settings, night) | survey.medications
+    context = Context(end, drugs, settings.pseudonym, Scrubber(names))
+    patients = known.patients(settings) | survey.patients
+    return Sieve(settings, survey, context, patients, values, reject).sift(lines)
+
+
+def append(settings: Settings, night: str, found: Sifted, end: Micros, history: bool, own: list[str]) -> str | None:
+    """Write what is new to the log as one batch; its name, or None where nothing is new."""
+    events = log.scan(settings)
+    drafts = pl.concat(found.events) if found.events else pl.DataFrame(schema=DRAFT).drop("item")
+    touched = pl.concat(found.touched) if found.touched else pl.DataFrame(schema=TOUCHED).drop("item")
+    touched = pl.concat([touched, deletions_touched(settings, events, found.deletions)])
+    written = log.scan_batches([settings.events / name for name in own])
+    new = new_versions(events, written, drafts, touched, end, history)
+    return log.write(settings, night, new) if len(new) else None

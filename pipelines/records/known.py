@@ -1,0 +1,41 @@
+"""What earlier drops leave for later ones besides events: the drugs that a Medication resource named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.records.codes import Coded
+from pipelines.records.log import scan
+from pipelines.settings import Settings
+from pipelines.storage import replacing
+
+
+def patients(settings: Settings) -> set[int]:
+    """Subjects with anything in the log."""
+    return set(scan(settings).select("subject_id").unique().collect()["subject_id"].to_list())
+
+
+def medications(settings: Settings, night: str) -> dict[int, Coded]:
+    """Drugs by the pseudonym of their Medication, as drops up to a night named them; the latest counts."""
+    found: dict[int, Coded] = {}
+    for path in sorted(_folder(settings).glob("*.parquet")):
+        if path.stem <= night:
+            found |= {row[0]: Coded(*row[1:]) for row in pl.read_parquet(path).iter_rows()}
+    return found
+
+
+def save_medications(settings: Settings, night: str, named: Mapping[int, Coded]) -> None:
+    """Keep what this drop's Medications named; nothing is written where it named none."""
+    if not named:
+        return
+    rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(named.items())]
+    schema = {"medication": pl.Int64, "code": pl.String, "text": pl.String, "local": pl.Boolean}
+    with replacing(_folder(settings) / f"{night}.parquet", mode=0o600) as temporary:
+        pl.DataFrame(rows, schema=schema, orient="row").write_parquet(temporary)
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.quarantine / "medications"

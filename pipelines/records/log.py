@@ -1,0 +1,59 @@
+"""The append-only event log: content-named Parquet batches in ``EVENT_SCHEMA``, read whole or as of a moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.schema import DELETED, EVENT_SCHEMA
+from pipelines.records import ledger
+from pipelines.settings import Settings
+from pipelines.storage import write_bytes
+
+TIME = pl.Datetime("us", "UTC")
+
+SCHEMA: dict[str, pl.DataType] = {
+    "subject_id": pl.Int64(),
+    "time": TIME,
+    "code": pl.String(),
+    "numeric_value": pl.Float32(),
+    "text_value": pl.String(),
+    "known_at": TIME,
+    "kind": pl.String(),
+    "unit": pl.String(),
+    "encounter_id": pl.Int64(),
+    "record": pl.Int64(),
+    "parent": pl.Int64(),
+    "source": pl.String(),
+}
+COLUMNS = list(SCHEMA)
+
+
+def scan(settings: Settings) -> pl.LazyFrame:
+    """All events in all versions, of every drop in the ledger."""
+    return scan_batches(ledger.batches(settings))
+
+
+def scan_batches(paths: list[Path]) -> pl.LazyFrame:
+    """The events of some batches; an empty frame of the same schema where there are none."""
+    return pl.scan_parquet(paths) if paths else pl.LazyFrame(schema=SCHEMA)
+
+
+def as_of(frame: pl.LazyFrame, t: datetime) -> pl.LazyFrame:
+    """Of each record the latest version known by ``t``, facts deleted by then left out."""
+    known = frame.filter(pl.col("known_at") <= t).sort("record", "known_at", "source")
+    return known.unique("record", keep="last", maintain_order=True).filter(pl.col("code") != DELETED)
+
+
+def write(settings: Settings, night: str, events: pl.DataFrame) -> str:
+    """Write one batch, sorted by all its columns and named by its content; the file's name."""
+    table = events.select(COLUMNS).sort(COLUMNS, nulls_last=False).to_arrow().cast(EVENT_SCHEMA)
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd")
+    data = buffer.getvalue().to_pybytes()
+    return write_bytes(settings.events / f"{night}-{sha256(data).hexdigest()[:12]}.parquet", data).name

@@ -1,0 +1,53 @@
+"""FHIR dates and times as microseconds since 1970 in UTC; partial dates stand for their start."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+Micros = int
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE = timedelta(microseconds=1)
+_FHIR = re.compile(
+    r"\d{4}(?:-\d{2}(?:-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?)?)?", re.ASCII
+)
+_PADDING = {4: "-01-01", 7: "-01"}
+DAY: Micros = 86_400_000_000
+
+
+@lru_cache(maxsize=1 << 16)
+def moment(text: str) -> Micros | None:
+    """The moment a FHIR date or dateTime names (its start where partial, UTC where no zone is given), or None."""
+    if not _FHIR.fullmatch(text):
+        return None
+    try:
+        parsed = datetime.fromisoformat(text + _PADDING.get(len(text), ""))
+    except ValueError:
+        return None
+    return (parsed.replace(tzinfo=parsed.tzinfo or UTC) - _EPOCH) // _ONE
+
+
+@lru_cache(maxsize=1 << 16)
+def last_moment(text: str) -> Micros | None:
+    """The last moment a FHIR date or dateTime can mean: of its year, month or day where it is partial."""
+    start = moment(text)
+    if start is None or len(text) > len("2024-05-10"):
+        return start
+    days = {4: 366, 7: 31}.get(len(text), 1)
+    return start + days * DAY - 1
+
+
+def end_of(day: date) -> Micros:
+    """23:59:59 UTC of a drop's day: the moment from which the clinic knows what the drop says."""
+    return micros(datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC))
+
+
+def micros(at: datetime) -> Micros:
+    return (at - _EPOCH) // _ONE
+
+
+def instant(at: Micros) -> datetime:
+    """The moment as an aware ``datetime`` in UTC."""
+    return _EPOCH + at * _ONE

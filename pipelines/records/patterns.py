@@ -1,0 +1,88 @@
+"""Identifiers by their shape: mail, phone, address of a machine, card and account numbers, dates, long numbers.
+
+The patterns are Presidio's recognisers where it has one. They are regular expressions; no language model is
+loaded. Importing Presidio costs seconds, so it happens only when a text could hold what it looks for.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from presidio_analyzer import RecognizerResult
+
+
+class _Recognizer(Protocol):
+    supported_entities: list[str]
+
+    def analyze(self, text: str, entities: list[str]) -> list[RecognizerResult]: ...
+
+
+NUMBER = re.compile(r"(?<!\d)\+?\d[\d\s().\-/]{3,18}\d(?!\d)")
+
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_DATE = re.compile(
+    rf"\b\d{{1,2}}(?:st|nd|rd|th)?(?:\s+of)?[\s\-]+{_MONTH}\b\.?(?:,?[\s\-]+\d{{2,4}}\b)?"
+    rf"|\b{_MONTH}\b\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?"
+    rf"|\b{_MONTH}\b\.?,?\s+\d{{4}}\b"
+    r"|\d{4}\s*年\s*\d{1,2}\s*月(?:\s*\d{1,2}\s*[日号])?|\d{1,2}\s*月\s*\d{1,2}\s*[日号]"
+    r"|(?<!\d)\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?(?!\d)",
+    re.I,
+)
+_LONG_NUMBER = re.compile(r"(?<![\d.])(?!\d*0000(?!\d))\d{7,}(?!\.?\d)")
+#: Without one of these no recogniser below can match.
+_POSSIBLE = re.compile(
+    r"@|://|www\.|\b[a-z0-9\-]+\.[a-z]{2,}\b|\d[\d\s().\-]{5,}\d|\d{1,4}[/.\-]\d{1,2}[/.\-]\d{2,4}"
+    r"|\d{1,2}-[a-z]{3}\b|\b[a-z]{3}-\d{2,4}\b|\b\d{1,2}/\d{4}\b|\b[a-z]{2}\d{2}[ a-z0-9]{8,}|[0-9a-f]*:[0-9a-f]*:"
+    r"|[0-9a-f]{8}-[0-9a-f]{4}",
+    re.I,
+)
+_MASKS = {"DATE_TIME": "[date]", "EMAIL_ADDRESS": "[contact]", "PHONE_NUMBER": "[contact]", "URL": "[contact]"}
+
+
+def mask_patterns(text: str) -> str:
+    """The text with everything that looks like an identifier replaced by what kind it was."""
+    text = _DATE.sub("[date]", text)
+    if _POSSIBLE.search(text):
+        text = _presidio(text)
+    return _LONG_NUMBER.sub("[number]", text)
+
+
+def _presidio(text: str) -> str:
+    spans = sorted(
+        ((r.start, r.end, r.entity_type) for recognizer in _recognizers() for r in _found(recognizer, text)),
+        key=lambda s: (s[0], -s[1]),
+    )
+    out, at = [], 0
+    for start, end, kind in spans:
+        if end <= at:
+            continue
+        out += [text[at : max(start, at)], _MASKS.get(kind, "[number]") if start >= at else ""]
+        at = end
+    return "".join((*out, text[at:]))
+
+
+def _found(recognizer: _Recognizer, text: str) -> list[RecognizerResult]:
+    return [r for r in recognizer.analyze(text, recognizer.supported_entities) if r.score >= 0.3]
+
+
+@lru_cache(maxsize=1)
+def _recognizers() -> tuple[_Recognizer, ...]:
+    from presidio_analyzer import predefined_recognizers as presidio
+
+    return (
+        presidio.EmailRecognizer(),
+        presidio.UrlRecognizer(),
+        presidio.IpRecognizer(),
+        presidio.IbanRecognizer(),
+        presidio.CreditCardRecognizer(),
+        presidio.UsSsnRecognizer(),
+        presidio.PhoneRecognizer(),
+        presidio.UuidRecognizer(),
+        presidio.DateRecognizer(),
+    )

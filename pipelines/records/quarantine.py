@@ -1,0 +1,100 @@
+"""Rows that failed a rule, with their raw text: JSON Lines, one file a drop, folder mode 700, files mode 600.
+
+This is the only place that keeps raw records. A row leaves it by becoming events (the ledger says so first), or
+when its drop is read again and the row is no longer broken.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import IO
+
+import orjson
+
+from pipelines.records import ledger
+from pipelines.records.line import Broken, Line
+from pipelines.settings import Settings
+from pipelines.storage import replacing
+
+#: Rules that time or another drop may mend: every import tries these rows again.
+WAITING = ("future_date", "unknown_patient", "unknown_medication")
+
+
+@dataclass(slots=True)
+class Row:
+    """One quarantined resource. ``raw`` is its text (base64 in ``raw64`` where it is no UTF-8); it may be edited."""
+
+    row: str
+    night: str
+    file: str
+    line: int
+    entry: int
+    type: str
+    id: str
+    rule: str
+    reason: str
+    raw: str = ""
+    raw64: str = ""
+    deleted: bool = False
+
+    @property
+    def text(self) -> bytes:
+        return b64decode(self.raw64) if self.raw64 else self.raw.encode()
+
+
+def row_of(row: str, night: str, line: Line, broken: Broken) -> Row:
+    """The quarantine row of a line that broke a rule."""
+    kind, ident = _names_of(line)
+    new = Row(row, night, line.file, line.number, line.entry, kind, ident, broken.rule, broken.reason)
+    new.deleted = line.deleted
+    try:
+        new.raw = line.text.decode()
+    except UnicodeDecodeError:
+        new.raw64 = b64encode(line.text).decode()
+    return new
+
+
+def _names_of(line: Line) -> tuple[str, str]:
+    resource = line.resource or {}
+    kind, ident = resource.get("resourceType"), resource.get("id")
+    return (kind if isinstance(kind, str) else ""), (ident if isinstance(ident, str) else "")
+
+
+def rows(settings: Settings, night: str | None = None) -> Iterator[Row]:
+    """Rows still held, of one drop or of all, in order of drop."""
+    let_out = ledger.released(settings)
+    for path in sorted(settings.quarantine.glob(f"{night or '*'}.jsonl")):
+        with path.open("rb") as stream:
+            for raw in stream:
+                row = Row(**orjson.loads(raw))
+                if row.row not in let_out:
+                    yield row
+
+
+@contextmanager
+def writing(settings: Settings, night: str) -> Iterator[IO[bytes]]:
+    """A stream that becomes the drop's quarantine file when the block ends without error."""
+    settings.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.quarantine.chmod(0o700)
+    with replacing(settings.quarantine / f"{night}.jsonl", mode=0o600) as temporary, temporary.open("wb") as stream:
+        yield stream
+
+
+def put(stream: IO[bytes], row: Row) -> None:
+    stream.write(orjson.dumps(asdict(row), option=orjson.OPT_APPEND_NEWLINE))
+
+
+def rewrite(settings: Settings, changed: Iterable[Row] = ()) -> None:
+    """Drop rows that were let out, take in changed ones; a file without rows goes."""
+    new = {r.row: r for r in changed}
+    for path in sorted(settings.quarantine.glob("*.jsonl")):
+        held = [new.get(r.row, r) for r in rows(settings, path.stem)]
+        if not held:
+            path.unlink()
+            continue
+        with writing(settings, path.stem) as stream:
+            for row in held:
+                put(stream, row)

@@ -1,0 +1,99 @@
+"""Cut a large JSON document into the objects of its entry list without parsing or holding the whole.
+
+The list is the document itself (a JSON array) or the ``entry`` list of a top-level object (a Bundle).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import IO
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|"', re.S)
+_LIST_OPENS = re.compile(rb"\s*:\s*\[")
+_BLOCK = 1 << 20
+_LOOK_AHEAD = 64
+
+Piece = tuple[int, bytes | None, bool]
+"""(line, text, whether it is an entry of a list); text is None where it is over the limit."""
+
+
+def split(stream: IO[bytes], limit: int) -> Iterator[Piece]:
+    """The entries in order; a document without an entry list comes whole, as one piece that is not listed.
+
+    ``limit`` bounds what is held, in bytes; beyond it the document is given up at that piece. A document that
+    breaks off ends with the incomplete entry as a piece.
+    """
+    cutter = _Cutter()
+    while block := stream.read(_BLOCK):
+        cutter.buffer += block
+        yield from cutter.pieces(final=False)
+        if cutter.done:
+            return
+        cutter.forget()
+        if len(cutter.buffer) > limit + _BLOCK:
+            yield cutter.line, None, cutter.level is not None
+            return
+    yield from cutter.pieces(final=True)
+    if cutter.level is None and cutter.buffer.strip():
+        yield 1, cutter.buffer, False
+    elif cutter.start is not None:
+        yield cutter.line_at(cutter.start), cutter.buffer[cutter.start :], True
+
+
+class _Cutter:
+    """Bracket depth over a growing buffer. ``level`` is the depth at which entries stand, once known."""
+
+    def __init__(self) -> None:
+        self.buffer = b""
+        self.scanned = 0
+        self.depth = 0
+        self.level: int | None = None
+        self.start: int | None = None
+        self.done = False
+        self.line = 1
+        self._counted = 0
+
+    def pieces(self, final: bool) -> Iterator[Piece]:
+        """Entries completed by what the buffer holds now."""
+        for token in _TOKEN.finditer(self.buffer, self.scanned):
+            text = token.group()
+            # A lone quote opens a string still to come; a key may still lack the colon after it.
+            waits_for_colon = self.level is None and len(self.buffer) - token.end() < _LOOK_AHEAD
+            if text == b'"' or (waits_for_colon and not final):
+                return
+            self.scanned = token.end()
+            if text in (b"{", b"["):
+                self._open(text, token.start())
+            elif text in (b"}", b"]"):
+                self.depth -= 1
+                if self.start is not None and self.depth == self.level:
+                    yield self.line_at(self.start), self.buffer[self.start : token.end()], True
+                    self.start = None
+                if self.level is not None and self.depth < self.level:
+                    self.done = True
+                    return
+            elif text == b'"entry"' and self.level is None and self.depth == 1:
+                self.level = 2 if _LIST_OPENS.match(self.buffer, token.end()) else None
+
+    def _open(self, text: bytes, position: int) -> None:
+        if self.depth == self.level and self.start is None and text == b"{":
+            self.start = position
+        self.depth += 1
+        if self.level is None and self.depth == 1 and text == b"[":
+            self.level = 1
+
+    def line_at(self, position: int) -> int:
+        """The 1-based line of a position at or after the last one asked for."""
+        self.line += self.buffer.count(b"\n", self._counted, position)
+        self._counted = position
+        return self.line
+
+    def forget(self) -> None:
+        """Drop what lies before the open entry."""
+        if self.level is None:
+            return
+        cut = self.scanned if self.start is None else self.start
+        self.line_at(cut)
+        self.buffer, self.scanned, self._counted = self.buffer[cut:], self.scanned - cut, 0
+        self.start = None if self.start is None else 0

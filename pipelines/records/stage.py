@@ -1,0 +1,28 @@
+"""The first stage of a night: take in the drop of that date."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pipelines.records import ledger
+from pipelines.records.drops import drops
+from pipelines.records.intake import import_drop
+from pipelines.runs import StageSummary, stage_run
+from pipelines.settings import Settings
+from pipelines.storage import content_hash
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Import the drop of ``night`` (``YYYYMMDD``); "noop" where the clinic has none of that date."""
+    with stage_run(settings, night, "records") as summary:
+        drop = next((d for d in drops(settings) if d.night == night), None)
+        if drop is None:
+            summary.status, summary.detail = "noop", "the clinic has no drop of that date"
+            return summary
+        accounts = import_drop(settings, drop.path, drop.date)
+        summary.rows_in, summary.rows_out = accounts.read, accounts.events
+        summary.quarantined = accounts.quarantined
+        summary.figures = asdict(accounts)
+        entry = ledger.entry(settings, night)
+        summary.hashes = {"drop": entry.content, "events": content_hash(ledger.batches(settings))} if entry else {}
+    return summary

@@ -1,0 +1,79 @@
+"""What of a drop is new to the log: versions not yet there, and facts that a correction or deletion takes back."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.schema import DELETED
+from pipelines.records.log import COLUMNS, SCHEMA, TIME
+from pipelines.records.moments import Micros
+
+_BEFORE = ["record", "source", "known_at", "code", "subject_id", "time", "encounter_id"]
+
+
+def new_versions(
+    log: pl.LazyFrame, own: pl.LazyFrame, drafts: pl.DataFrame, touched: pl.DataFrame, end: Micros, history: bool
+) -> pl.DataFrame:
+    """The events to append, in ``SCHEMA``.
+
+    ``log`` is the log so far, ``own`` the part that this same drop wrote before (a drop amended and read again
+    adds only what it did not hold before). A draft equal to its record's latest version adds nothing. Facts of
+    a resource's latest version that its new version no longer states become ``DELETED`` versions.
+    """
+    stated, touched = _known(_one_version(drafts), end, history), _one_version(touched)
+    latest = _latest(log, touched.select("record"))
+    if latest.is_empty():
+        return stated.select(COLUMNS)
+    written = own.select("record", "source").unique().collect()
+    last = latest.select("record", was="source", last="known_at")
+    fresh = stated.join(written, on=["record", "source"], how="anti").join(last, on="record", how="left")
+    fresh = fresh.filter(_is_news())
+    bumped = pl.max_horizontal("known_at", pl.col("last") + pl.duration(microseconds=1))
+    fresh = fresh.with_columns(known_at=bumped)
+    changed = touched.join(written, on="source", how="anti").join(last, on="record").filter(_is_news())
+    return pl.concat([fresh.select(COLUMNS), _taken_back(log, changed, stated, end)])
+
+
+def _is_news() -> pl.Expr:
+    """Whether a version (``source``, ``since``) differs from its record's latest (``was``, ``last``) and is no older.
+
+    What waited in quarantine while a later drop said something else is overtaken.
+    """
+    overtaken = (pl.col("since") > 0) & (pl.col("last") > pl.col("since").cast(TIME))
+    return pl.col("was").is_null() | ~((pl.col("was") == pl.col("source")) | overtaken)
+
+
+def _one_version(drafts: pl.DataFrame) -> pl.DataFrame:
+    """One draft a record: the drop's own before one from quarantine, of those the one of the newest drop."""
+    rank = pl.when(pl.col("since") == 0).then(pl.lit(2**62)).otherwise(pl.col("since"))
+    ordered = drafts.with_columns(rank=rank).sort("record", "rank", "source", descending=[False, True, False])
+    return ordered.unique("record", keep="first", maintain_order=True).drop("rank")
+
+
+def _known(drafts: pl.DataFrame, end: Micros, history: bool) -> pl.DataFrame:
+    """``known_at``: the end of the drop's day; in a clinic's history the moment each fact was written down."""
+    clock = pl.coalesce("known", "time", pl.lit(end)) if history else pl.lit(end)
+    return drafts.with_columns(
+        known_at=pl.min_horizontal(clock, pl.lit(end)).cast(pl.Int64).cast(TIME),
+        time=pl.col("time").cast(TIME),
+        numeric_value=pl.col("numeric_value").cast(pl.Float32),
+    )
+
+
+def _latest(log: pl.LazyFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """The latest version of each of some records."""
+    found = log.select(_BEFORE).join(records.unique().lazy(), on="record", how="semi").collect()
+    return found.sort("record", "known_at", "source").unique("record", keep="last", maintain_order=True)
+
+
+def _taken_back(log: pl.LazyFrame, changed: pl.DataFrame, stated: pl.DataFrame, end: Micros) -> pl.DataFrame:
+    """``DELETED`` versions of the facts that a resource's former version held and its new one does not."""
+    replaced = changed.select("was", new="source").unique("was", keep="first", maintain_order=True)
+    siblings = log.join(replaced.lazy(), left_on="source", right_on="was", how="semi").select("record").collect()
+    former = _latest(log, siblings).join(replaced, left_on="source", right_on="was")
+    gone = former.filter(pl.col("code") != DELETED).join(stated, on="record", how="anti")
+    at = pl.max_horizontal(pl.lit(end).cast(pl.Int64).cast(TIME), pl.col("known_at") + pl.duration(microseconds=1))
+    nothing = {name: pl.lit(None, dtype=SCHEMA[name]) for name in ("numeric_value", "text_value", "unit", "parent")}
+    return gone.with_columns(
+        code=pl.lit(DELETED), kind=pl.lit("deleted"), known_at=at, time=at, source="new", **nothing
+    ).select(COLUMNS)
