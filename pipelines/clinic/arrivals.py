@@ -15,7 +15,7 @@ from pipelines.clinic import fhir
 from pipelines.clinic.calendar import Calendar, end_of
 from pipelines.clinic.fhir import Resource, event_time, parse
 
-#: Share of the recent observations that arrive late, are corrected, or are sent twice, and of all lines sent twice at once.
+#: Share of recent observations that come late, are corrected, or come twice, and of all lines sent twice at once.
 LATE, CORRECTED, REPEATED, DOUBLED = 0.25, 0.06, 0.08, 0.001
 _RECENT = timedelta(days=21)
 
@@ -67,17 +67,29 @@ def _mistyped(resource: Resource) -> Resource:
 
 
 def _with_end(resource: Resource, drop: date, calendar: Calendar) -> Iterator[Arrival]:
-    """A resource whose end comes after its first drop arrives open, and again when it ends (if that is known by then)."""
-    over = resource.get("abatementDateTime")
+    """A resource that ends after its first drop arrives open, and again when it has ended."""
+    over = fhir.field(resource, _END.get(resource["resourceType"], ""))
     if over is None or parse(over) <= end_of(drop):
         yield Arrival(drop, resource)
         return
-    still_open = {k: v for k, v in resource.items() if k != "abatementDateTime"}
-    coding = resource["clinicalStatus"]["coding"][0]
-    still_open["clinicalStatus"] = {"coding": [coding | {"code": "active", "display": "Active"}]}
-    yield Arrival(drop, still_open)
+    yield Arrival(drop, _still_open(resource))
     if parse(over) <= end_of(calendar.last):
         yield Arrival(calendar.drop_of(parse(over)), resource)
+
+
+_END = {"Condition": "abatementDateTime", "Encounter": "period.end", "Procedure": "performedPeriod.end"}
+
+
+def _still_open(resource: Resource) -> Resource:
+    """A condition, visit or procedure as the record has it before its end."""
+    match resource["resourceType"]:
+        case "Condition":
+            coding = resource["clinicalStatus"]["coding"][0] | {"code": "active", "display": "Active"}
+            without = {k: v for k, v in resource.items() if k != "abatementDateTime"}
+            return without | {"clinicalStatus": {"coding": [coding]}}
+        case "Encounter":
+            return resource | {"status": "in-progress", "period": {"start": resource["period"]["start"]}}
+    return resource | {"status": "in-progress", "performedPeriod": {"start": resource["performedPeriod"]["start"]}}
 
 
 def withdrawn(arrived: list[Arrival], calendar: Calendar, rng: random.Random) -> list[Arrival]:
@@ -86,7 +98,10 @@ def withdrawn(arrived: list[Arrival], calendar: Calendar, rng: random.Random) ->
     chosen = [
         a
         for a in arrived
-        if a.drop == calendar.history and "valueQuantity" in a.resource and (t := event_time(a.resource)) and t.date() > since
+        if a.drop == calendar.history
+        and "valueQuantity" in a.resource
+        and (t := event_time(a.resource))
+        and t.date() > since
     ]
     if not chosen:
         return []

@@ -98,7 +98,7 @@ class Chart:
     @property
     def keys(self) -> frozenset[str]:
         """Segment keys of the facts that hold: known values, and what is true of her."""
-        return frozenset(FACT_KEYS[name] for name, value in self.facts.items() if value is not None and value is not False)
+        return frozenset(FACT_KEYS[n] for n, value in self.facts.items() if value is not None and value is not False)
 
     def fill(self, text: str) -> str | None:
         """``text`` with its placeholders written out, or None where one of them is unknown."""

@@ -41,12 +41,13 @@ def _written(resource: Resource) -> str:
 
 
 def damaged(arrival: Arrival, rng: random.Random) -> list[Line]:
-    """A damaged copy of the arrival, now and then; empty for most. Patients are never damaged: too much hangs on them."""
+    """A damaged copy of the arrival, now and then; empty for most, and for a Patient, on whom too much hangs."""
     resource = arrival.resource
     if resource["resourceType"] not in _DAMAGEABLE or rng.random() >= SHARE:
         return []
     kinds = [kind for kind, (applies, _) in _KINDS.items() if applies(resource)]
-    kind = rng.choice(kinds)
+    likely = [3 if kind == "impossible_value" else 1 for kind in kinds]  # few lines have a value, so it is often that
+    kind = rng.choices(kinds, likely)[0]
     copy = json.loads(json.dumps(resource)) | {"id": fhir.identifier("damaged", kind, resource["id"], arrival.drop)}
     texts = _KINDS[kind][1](copy, arrival.drop, rng)
     return [Line(arrival.drop, resource["resourceType"], text, kind) for text in texts]
@@ -109,7 +110,8 @@ def _conflict(resource: Resource, drop: date, rng: random.Random) -> list[str]:
         other["valueQuantity"]["value"] += 1
     else:
         name = _EVENT[resource["resourceType"]]
-        moment = fhir.at(fhir.parse(fhir.field(other, "period.start" if name == "period" else name)) - timedelta(days=1))
+        stated = fhir.field(other, "period.start" if name == "period" else name)
+        moment = fhir.at(fhir.parse(stated) - timedelta(days=1))
         other[name] = {"start": moment, "end": moment} if name == "period" else moment
     return [_written(resource), _written(other)]
 

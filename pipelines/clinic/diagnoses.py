@@ -40,7 +40,7 @@ def readings(measured: list[Resource]) -> Readings:
 
 
 def record(measured: list[Resource], pregnancies: list[Pregnancy], traits: Traits, patient: str) -> list[Resource]:
-    """Conditions and medicines that follow from her values, once a pregnancy, and once outside pregnancy for anaemia."""
+    """Conditions and medicines that follow from her values: once a pregnancy, and anaemia once outside."""
     rng = random.Random(f"diagnoses/{patient}")
     found = readings(measured)
     resources: list[Resource] = []
@@ -76,7 +76,9 @@ def _in_pregnancy(
         yield from _diagnosis(f"gdm {name}", GESTATIONAL_DIABETES, later, ended, patient, METFORMIN, metformin)
     # NICE NG133: 140/90 after 20 weeks
     if when := first("systolic", 150, 20):
-        yield from _diagnosis(f"pre {name}", PREECLAMPSIA, when + timedelta(hours=2), recovered, patient, LABETALOL, True)
+        yield from _diagnosis(
+            f"pre {name}", PREECLAMPSIA, when + timedelta(hours=2), recovered, patient, LABETALOL, True
+        )
     elif "hypertension" not in traits.problems and (when := first("systolic", 138, 20)):
         later = when + timedelta(hours=2)
         yield from _diagnosis(f"pih {name}", GESTATIONAL_HYPERTENSION, later, recovered, patient, LABETALOL, False)

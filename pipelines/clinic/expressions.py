@@ -1,7 +1,8 @@
-"""Conditions of rules: ``haemoglobin < 11 and pregnant and not takes_iron``, read by Python's parser, run by nothing of it.
+"""Conditions of rules: ``haemoglobin < 11 and pregnant and not takes_iron``.
 
-The grammar is ``and``, ``or``, ``not``, comparisons, ``+`` and ``-`` over named facts and numbers or texts. A comparison with
-a fact that is not known is false, and so is an unknown fact on its own: a rule never speaks about what the record lacks.
+Python's parser reads them; nothing of them is run. The grammar is ``and``, ``or``, ``not``, comparisons, ``+`` and
+``-`` over named facts, numbers and texts. A comparison with a fact that is not known is false, and so is an unknown
+fact on its own: a rule never speaks about what the record lacks.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.NotEq: operator.ne,
 }
 _ALLOWED = (
-    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.BinOp, ast.Add, ast.Sub,
-    ast.Name, ast.Load, ast.Constant, *_COMPARE,
+    ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.BinOp, ast.Add,
+    ast.Sub, ast.Name, ast.Load, ast.Constant, *_COMPARE,
 )  # fmt: skip
 
 

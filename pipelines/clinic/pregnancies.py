@@ -8,6 +8,7 @@ pregnancy still early at the last drop has had no dating scan: her gestational a
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -26,6 +27,8 @@ _SYNTHEA_TERM = timedelta(days=340)
 _LOSS = timedelta(days=200)
 _SCAN = timedelta(days=126)
 _UNDATED_SHARE = 0.2
+Dating = Literal["edd", "lmp"]
+_DATINGS: tuple[Dating, ...] = ("edd", "edd", "lmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Pregnancy:
     ended: date | None
     over: datetime | None
     birth: bool
-    dating: Literal["edd", "lmp"] | None
+    dating: Dating | None
     dated_on: datetime | None
     added: bool
 
@@ -85,7 +88,7 @@ def _dated(identity: str, onset: datetime, over: datetime | None, births: list[d
         ended=ended.date() if ended else None,
         over=over,
         birth=not loss and ended is not None,
-        dating=None if undated else rng.choice(("edd", "edd", "lmp")),
+        dating=None if undated else rng.choice(_DATINGS),
         dated_on=None if undated else onset + _SCAN + timedelta(hours=1),
         added=False,
     )
@@ -98,7 +101,7 @@ def add(traits: Traits, patient: str, birth: date, own: list[Pregnancy], calenda
     since = timedelta(days=rng.randint(3, 190))  # how long ago she gave birth
     early = timedelta(days=rng.randint(-6, 12))  # birth before (+) or after (-) the due date
     long_ago = timedelta(days=rng.randint(240, 420))
-    undated, dating = rng.random() < _UNDATED_SHARE, rng.choice(("edd", "edd", "lmp"))
+    undated, dating = rng.random() < _UNDATED_SHARE, rng.choice(_DATINGS)
     if traits.stage == "none":
         return None
     if traits.stage == "pregnant":
@@ -127,28 +130,27 @@ def add(traits: Traits, patient: str, birth: date, own: list[Pregnancy], calenda
 
 
 def record(pregnancy: Pregnancy, patient: str) -> list[Resource]:
-    """What the record says of one pregnancy: its date where dated, and condition, birth and folic acid where added."""
-    resources: list[Resource] = []
+    """What the record says of a pregnancy: its date where dated; condition, birth and folic acid where added."""
     name = (patient, pregnancy.start.isoformat())
-    if pregnancy.dated_on and pregnancy.dating:
-        code, display, day = (
-            ("11778-8", "Delivery date Estimated", pregnancy.due)
-            if pregnancy.dating == "edd"
-            else ("8665-2", "Last menstrual period start date", pregnancy.start)
-        )
-        concept = fhir.concept(fhir.LOINC, code, display)
-        identity = fhir.identifier("dating", *name)
-        resources.append(
-            fhir.observation(identity, patient, concept, pregnancy.dated_on, valueDateTime=day.isoformat())
-        )
-    if not pregnancy.added:
-        return resources
-    code = fhir.concept(fhir.SNOMED, *NORMAL_PREGNANCY)
-    identity = fhir.identifier("pregnancy", *name)
-    resources.append(fhir.condition(identity, patient, code, pregnancy.onset, pregnancy.over))
-    folic = fhir.identifier("folic", *name)
-    resources.append(fhir.medication(folic, patient, FOLIC_ACID, pregnancy.onset + timedelta(minutes=30)))
+    return [*_date(pregnancy, patient, name), *(_course(pregnancy, patient, name) if pregnancy.added else ())]
+
+
+def _date(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
+    if pregnancy.dating is None or pregnancy.dated_on is None:
+        return
+    code, display, day = {
+        "edd": ("11778-8", "Delivery date Estimated", pregnancy.due),
+        "lmp": ("8665-2", "Last menstrual period start date", pregnancy.start),
+    }[pregnancy.dating]
+    concept = fhir.concept(fhir.LOINC, code, display)
+    identity = fhir.identifier("dating", *name)
+    yield fhir.observation(identity, patient, concept, pregnancy.dated_on, valueDateTime=day.isoformat())
+
+
+def _course(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
+    concept = fhir.concept(fhir.SNOMED, *NORMAL_PREGNANCY)
+    yield fhir.condition(fhir.identifier("pregnancy", *name), patient, concept, pregnancy.onset, pregnancy.over)
+    begun = pregnancy.onset + timedelta(minutes=30)
+    yield fhir.medication(fhir.identifier("folic", *name), patient, FOLIC_ACID, begun)
     if pregnancy.birth and pregnancy.ended:
-        identity = fhir.identifier("birth", *name)
-        resources.append(fhir.procedure(identity, patient, BIRTH, moment(pregnancy.ended, 4, 30)))
-    return resources
+        yield fhir.procedure(fhir.identifier("birth", *name), patient, BIRTH, moment(pregnancy.ended, 4, 30))

@@ -35,37 +35,32 @@ METFORMIN = ("861007", "metformin hydrochloride 500 MG Oral Tablet")
 ASPIRIN = ("243670", "Aspirin 81 MG Oral Tablet")
 FOLIC_ACID = ("237786", "folic acid 0.4 MG Oral Tablet")
 
+ALBUTEROL = ("745679", "albuterol 0.09 MG/ACTUAT Metered Dose Inhaler")
+ENALAPRIL = ("858817", "enalapril maleate 10 MG Oral Tablet")
+ENOXAPARIN = ("854235", "enoxaparin sodium 40 MG Injection")
+LAMOTRIGINE = ("198427", "lamotrigine 100 MG Oral Tablet")
+LEVOTHYROXINE = ("966222", "Levothyroxine Sodium 0.075 MG Oral Tablet")
+NAPROXEN = ("849574", "Naproxen sodium 220 MG Oral Tablet")
+NIFEDIPINE = ("198034", "nifedipine 30 MG Oral Tablet")
+OMEPRAZOLE = ("198051", "omeprazole 20 MG Oral Capsule")
+SERTRALINE = ("312938", "Sertraline 100 MG Oral Tablet")
+SUMATRIPTAN = ("313161", "sumatriptan 50 MG Oral Tablet")
+
 PROBLEMS: tuple[Problem, ...] = (
-    Problem(
-        "asthma", 0.17, ("195967001", "Asthma"), (("745679", "albuterol 0.09 MG/ACTUAT Metered Dose Inhaler"),), 0.8
-    ),
-    Problem("migraine", 0.14, ("37796009", "Migraine"), (("313161", "sumatriptan 50 MG Oral Tablet"),), 0.5),
-    Problem("migraine_aura", 0.09, ("4473006", "Migraine with aura"), (), 0.0),
-    Problem(
-        "hypertension",
-        0.14,
-        ("59621000", "Essential hypertension"),
-        (LABETALOL, ("858817", "enalapril maleate 10 MG Oral Tablet"), ("198034", "nifedipine 30 MG Oral Tablet")),
-        0.8,
-    ),
-    Problem(
-        "thyroid", 0.13, ("40930008", "Hypothyroidism"), (("966222", "Levothyroxine Sodium 0.075 MG Oral Tablet"),), 0.85
-    ),
-    Problem(
-        "depression", 0.18, ("35489007", "Depressive disorder"), (("312938", "Sertraline 100 MG Oral Tablet"),), 0.6
-    ),
-    Problem("anxiety", 0.16, ("197480006", "Anxiety disorder"), (), 0.0),
-    Problem(
-        "clot", 0.08, ("128053003", "Deep venous thrombosis"), (("854235", "enoxaparin sodium 40 MG Injection"),), 0.4
-    ),
-    Problem(
-        "epilepsy", 0.07, ("84757009", "Epilepsy"), (("198427", "lamotrigine 100 MG Oral Tablet"),), 0.8
-    ),
+    Problem("asthma", 0.17, ("195967001", "Asthma"), (ALBUTEROL,), 0.8),
+    Problem("migraine", 0.14, ("37796009", "Migraine"), (SUMATRIPTAN,), 0.5),
+    Problem("migraine_aura", 0.09, ("4473006", "Migraine with aura")),
+    Problem("hypertension", 0.14, ("59621000", "Essential hypertension"), (LABETALOL, ENALAPRIL, NIFEDIPINE), 0.8),
+    Problem("thyroid", 0.13, ("40930008", "Hypothyroidism"), (LEVOTHYROXINE,), 0.85),
+    Problem("depression", 0.18, ("35489007", "Depressive disorder"), (SERTRALINE,), 0.6),
+    Problem("anxiety", 0.16, ("197480006", "Anxiety disorder")),
+    Problem("clot", 0.08, ("128053003", "Deep venous thrombosis"), (ENOXAPARIN,), 0.4),
+    Problem("epilepsy", 0.07, ("84757009", "Epilepsy"), (LAMOTRIGINE,), 0.8),
     Problem("diabetes", 0.07, ("44054006", "Type 2 diabetes mellitus"), (METFORMIN,), 0.8),
     Problem("pcos", 0.12, ("237055002", "Polycystic ovary syndrome"), (METFORMIN,), 0.3),
-    Problem("endometriosis", 0.11, ("129103003", "Endometriosis"), (("849574", "Naproxen sodium 220 MG Oral Tablet"),), 0.5),
-    Problem("reflux", 0.16, ("235595009", "Gastroesophageal reflux disease"), (("198051", "omeprazole 20 MG Oral Capsule"),), 0.6),
-    Problem("kidney_disease", 0.05, ("431856006", "Chronic kidney disease stage 2"), (), 0.0),
+    Problem("endometriosis", 0.11, ("129103003", "Endometriosis"), (NAPROXEN,), 0.5),
+    Problem("reflux", 0.16, ("235595009", "Gastroesophageal reflux disease"), (OMEPRAZOLE,), 0.6),
+    Problem("kidney_disease", 0.05, ("431856006", "Chronic kidney disease stage 2")),
 )
 
 ALLERGIES: tuple[tuple[float, tuple[str, str]], ...] = (

@@ -1,8 +1,8 @@
 """A clinician's reply: the rows of the topic's rules that hold for this chart, in the style she is answered in.
 
-    rows    = the first ≤ 4 rows whose condition holds, in order of clinical weight
-    brief   = one general sentence and one sentence a row, under 45 words
-    detailed = both general sentences, each row's sentence and its explanation, 45 words or more
+rows    = the first ≤ 4 rows whose condition holds, in order of clinical weight
+brief   = one general sentence and one sentence a row, under 45 words
+detailed = both general sentences, each row's sentence and its explanation, 45 words or more
 """
 
 from __future__ import annotations

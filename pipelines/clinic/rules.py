@@ -1,7 +1,7 @@
 """The reply rules: one YAML file a topic in ``rules/``, each row a condition, the facts it reads and what it says.
 
-A topic names its public guideline. Wordings come in families so that some can be held out. Loading checks every row: its
-condition must parse, every fact must exist, and each segment key it declares must belong to a fact it reads.
+A topic names its public guideline. Wordings come in families so that some can be held out. Loading checks every row:
+its condition must parse, every fact must exist, and each segment key it declares must belong to a fact it reads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Area = Literal["pregnancy", "postpartum", "contraception", "gynecology"]
 
 
 class Row(BaseModel, extra="forbid"):
-    """When ``when`` holds, one of ``say`` is said (and in a detailed reply one of ``explain``), because of ``facts``."""
+    """When ``when`` holds, one of ``say`` is said (in detail one of ``explain`` too), because of ``facts``."""
 
     id: str
     when: str
@@ -97,7 +97,7 @@ def load(path: Path) -> Topic:
     """One rule file; raises RuleError with the file's name for anything wrong in it."""
     try:
         topic = Topic.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError, RuleError) as error:
         raise RuleError(f"{path.name}: {error}") from error
     if topic.topic != path.stem:
         raise RuleError(f"{path.name}: the topic is called {topic.topic!r}")

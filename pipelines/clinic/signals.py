@@ -40,7 +40,7 @@ def base_of(resources: list[Resource], traits: Traits, patient: str, before: dat
             code, happened = next(fhir.codes(r["code"]))[1], event_time(r)
             if code in values and happened and happened < before:
                 values[code].append((happened, r["valueQuantity"]["value"]))
-    usual = {code: fmean(v for _, v in sorted(found)[-3:]) if found else _TYPICAL[code] for code, found in values.items()}
+    usual = {c: fmean(v for _, v in sorted(found)[-3:]) if found else _TYPICAL[c] for c, found in values.items()}
     chronic = 24.0 if "hypertension" in traits.problems else 0.0
     return Base(
         weight=min(max(usual["29463-7"], 45.0), 120.0),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.clinic.calendar import Calendar, end_of
-from pipelines.clinic.fhir import Resource, event_time, parse
+from pipelines.clinic.fhir import Resource, event_time
 
 USED = ("Patient", "Encounter", "Condition", "Observation", "MedicationRequest", "Procedure", "AllergyIntolerance")
 
@@ -63,14 +63,14 @@ def _exporter(seed: int, calendar: Calendar) -> Any:
 def record(seed: int, index: int, calendar: Calendar) -> list[Resource] | None:
     """All kept resources of one woman up to the last drop, or None if she did not live to it.
 
-    A resource that would happen after the last drop is left out, and an end after it is not yet known.
+    A resource that would happen after the last drop is left out.
     """
     person = _engine(seed, calendar).generate_person(index)
     if person is None or not person.alive:
         return None
     bundle = _exporter(seed, calendar).create_bundle(person)
     end = end_of(calendar.last)
-    kept = [_without_future_end(r, end) for r in _relative(bundle) if r["resourceType"] in USED + PASSED_OVER]
+    kept = [r for r in _relative(bundle) if r["resourceType"] in USED + PASSED_OVER]
     return [r for r in kept if (happened := event_time(r)) is None or happened <= end]
 
 
@@ -84,11 +84,3 @@ def _relative(bundle: Resource) -> list[Resource]:
         json.dumps(resources, default=str),
     )
     return json.loads(text)
-
-
-def _without_future_end(resource: Resource, end: datetime) -> Resource:
-    """The resource as known at ``end``: an abatement still to come is not known."""
-    if "abatementDateTime" in resource and parse(resource["abatementDateTime"]) > end:
-        resource = {k: v for k, v in resource.items() if k != "abatementDateTime"}
-        resource["clinicalStatus"] = {"coding": [resource["clinicalStatus"]["coding"][0] | {"code": "active"}]}
-    return resource

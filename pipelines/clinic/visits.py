@@ -7,9 +7,9 @@ gynaecology follow-ups are added. A visit that she misses is a cancelled Encount
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from models.vocabulary import SIGNALS
@@ -30,7 +30,13 @@ TYPES: dict[Kind, tuple[str, str]] = {
 _OF_SYNTHEA: dict[str, Kind] = {"424441002": "antenatal", "424619006": "antenatal", "169762003": "postnatal"}
 _ANTENATAL_WEEKS = (8, 12, 16, 20, 24, 28, 31, 34, 36, 38, 39, 40, 41)
 _POSTNATAL_DAYS = (12, 42)
+_LABS = frozenset({"haemoglobin", "glucose", "hba1c"})
 _LAB_DELAY = timedelta(hours=20)
+#: How long a laboratory value stands before it is taken again, and which value is taken again at every visit.
+_LAB_DUE: dict[str, tuple[timedelta, Callable[[float], bool]]] = {
+    "haemoglobin": (timedelta(weeks=12), lambda value: value < 11.2),
+    "glucose": (timedelta(weeks=13), lambda value: value > 118),
+}
 _SMOKING = {
     "never": ("266919005", "Never smoked tobacco (finding)"),
     "former": ("8517006", "Ex-smoker (finding)"),
@@ -50,9 +56,7 @@ class Visit:
     encounter: str | None
 
 
-def planned(
-    resources: list[Resource], pregnancies: list[Pregnancy], patient: str, calendar: Calendar
-) -> list[Visit]:
+def planned(resources: list[Resource], pregnancies: list[Pregnancy], patient: str, calendar: Calendar) -> list[Visit]:
     """All visits at which something is measured, in order of time, up to the last drop."""
     rng = random.Random(f"visits/{patient}")
     visits = list(_of_synthea(resources, pregnancies))
@@ -65,15 +69,19 @@ def planned(
             visits += [Visit("postnatal", _hours(day, rng), None) for day in after]
     day = calendar.portal_opens - timedelta(days=rng.randint(200, 400))
     while day <= calendar.last:
-        near = any(p.onset.date() - timedelta(days=20) <= day <= (p.ended or day) + timedelta(days=60) for p in pregnancies)
-        if not near:
+        if not any(_near(day, p) for p in pregnancies):
             visits.append(Visit("gynaecology", _hours(day, rng), None))
         day += timedelta(days=rng.randint(70, 150))
     return sorted((v for v in visits if v.when <= end_of(calendar.last)), key=lambda v: v.when)
 
 
-def _hours(day: object, rng: random.Random) -> datetime:
-    return moment(day, rng.randrange(8, 16), rng.choice((0, 15, 30, 45)))  # type: ignore[arg-type]
+def _near(day: date, pregnancy: Pregnancy) -> bool:
+    """Whether antenatal or postnatal visits take the place of gynaecology on ``day``."""
+    return pregnancy.onset.date() - timedelta(days=20) <= day <= (pregnancy.ended or day) + timedelta(days=60)
+
+
+def _hours(day: date, rng: random.Random) -> datetime:
+    return moment(day, rng.randrange(8, 16), rng.choice((0, 15, 30, 45)))
 
 
 def _of_synthea(resources: list[Resource], pregnancies: list[Pregnancy]) -> Iterator[Visit]:
@@ -86,7 +94,9 @@ def _of_synthea(resources: list[Resource], pregnancies: list[Pregnancy]) -> Iter
             yield Visit(kind, when.astimezone(UTC), r["id"])
 
 
-def record(visits: list[Visit], base: Base, traits: Traits, pregnancies: list[Pregnancy], patient: str) -> list[Resource]:
+def record(
+    visits: list[Visit], base: Base, traits: Traits, pregnancies: list[Pregnancy], patient: str
+) -> list[Resource]:
     """Encounters and Observations of the visits, in order of time."""
     rng = random.Random(f"measured/{patient}")
     other_units = frozenset(name for name in _OTHER_UNITS if rng.random() < 0.2)
@@ -117,12 +127,11 @@ def _measured(
 ) -> dict[str, float]:
     """Signal → canonical value at one visit; ``last`` keeps when each laboratory value was taken last."""
     wanted = ["weight", "systolic", "diastolic"]
-    due = {"haemoglobin": (timedelta(weeks=12), lambda v: v < 11.2), "glucose": (timedelta(weeks=13), lambda v: v > 118)}
-    for name, (every, worrying) in due.items():
+    for name, (every, worrying) in _LAB_DUE.items():
         if name not in last or visit.when - last[name][0] >= every or worrying(last[name][1]):
             wanted.append(name)
     values = {n: round(value(n, visit.when, base, traits, pregnancies, rng), _SIGNAL[n].decimals) for n in wanted}
-    for name in due:
+    for name in _LAB_DUE:
         if name in values:
             last[name] = (visit.when, values[name])
     if visit.kind != "antenatal" or "haemoglobin" in values:
@@ -135,7 +144,6 @@ def _measured(
     return values
 
 
-_LABS = frozenset({"haemoglobin", "glucose", "hba1c"})
 _NAMES = {
     "weight": ("29463-7", "Body Weight"),
     "haemoglobin": ("718-7", "Hemoglobin [Mass/volume] in Blood"),

@@ -51,9 +51,7 @@ def woman(seed: int, index: int, calendar: Calendar) -> Woman | None:
     return Woman(index, tuple(_lines(arrived, rng)), tuple(talk.truth for talk in talks))
 
 
-def _added(
-    recorded: list[Resource], who: identity.Identity, hers: traits.Traits, calendar: Calendar
-) -> list[Resource]:
+def _added(recorded: list[Resource], who: identity.Identity, hers: traits.Traits, calendar: Calendar) -> list[Resource]:
     """Everything the clinic adds to Synthea's record, up to the last drop."""
     own = pregnancies.of_synthea(recorded, who.patient)
     extra = pregnancies.add(hers, who.patient, who.birth, own, calendar)
