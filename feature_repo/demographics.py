@@ -1,0 +1,54 @@
+"""Demographics: birth, language, death, and the moment as of which the whole row is true.
+
+``as_of`` is the row's own moment: the online store carries it so that a reader can say how fresh an answer is. Age is
+computed at request time from ``birth``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from feast import FeatureView, Field, FileSource
+from feast.types import String, UnixTimestamp
+from ibis.expr.types import Table
+
+from feature_repo.entities import subject
+from feature_repo.point_in_time import complete, known, latest
+from models.vocabulary import BIRTH_CODE, DEATH_CODE, LANGUAGE_CODE
+
+
+def expression(events: Table, moments: Table) -> Table:
+    """Who she is, as known at each moment."""
+    born = known(events.filter(events.code == BIRTH_CODE), moments, "patient")
+    speaks = known(events.filter(events.code == LANGUAGE_CODE), moments, "patient")
+    died = known(events.filter(events.code == DEATH_CODE), moments, "patient")
+    table = complete(
+        moments,
+        latest(born, birth=born.time),
+        latest(speaks, language=speaks.text_value),
+        latest(died, died=died.time),
+    )
+    return table.mutate(as_of=table.event_timestamp)
+
+
+source = FileSource(
+    name="demographics",
+    path="data/features/demographics/*.parquet",
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+)
+
+view = FeatureView(
+    name="demographics",
+    entities=[subject],
+    ttl=timedelta(0),
+    schema=[
+        Field(name="birth", dtype=UnixTimestamp, description="day of birth"),
+        Field(name="language", dtype=String, description="language of her correspondence: en or zh"),
+        Field(name="died", dtype=UnixTimestamp, description="day of death"),
+        Field(name="as_of", dtype=UnixTimestamp, description="the moment as of which the row is true"),
+    ],
+    source=source,
+    owner="data-engineering",
+    description="Birth, language, death, and the row's own moment.",
+)

@@ -1,0 +1,108 @@
+"""What was known when: the one place where the two clocks of an event meet.
+
+An event has ``time`` (when it happened) and ``known_at`` (when the clinic knew). As of a moment T a fact counts if
+its version is the latest one with ``known_at <= T``, if that version is not a deletion, and if it has happened
+(``time <= T``). ``versions`` turns the log into intervals in which each version holds, ``known`` joins moments to the
+versions that held then; every feature is an aggregate of that join, so none of them can look ahead.
+
+Everything here is an Ibis expression of portable operations: it runs on DuckDB and on Spark alike, with the session's
+time zone set to UTC. Ties are broken by content, never by the order of arrival.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import ibis
+from ibis.expr.types import Column, IntegerColumn, Table, TimestampColumn
+
+from models.schema import DELETED
+
+#: What identifies a feature row: whose it is, and the moment as of which it is true.
+KEY = ("subject_id", "event_timestamp")
+
+#: The type of a moment: microseconds (what Feast's DuckDB store reads), UTC.
+MOMENT = "timestamp('UTC', 6)"
+
+#: The end of a version that nothing has replaced.
+FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+DAY = 86_400
+
+
+def versions(log: Table) -> Table:
+    """The log with the interval in which each version holds: ``visible_from <= T < visible_until``.
+
+    ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. Deletions end the version before them and vanish. A moment is
+    a whole second (what the online store keeps): of versions known within one second the last one holds. ``time`` is
+    ``known_at`` where the event has none. ``place`` orders a patient's versions by time and then by content: the greater,
+    the newer. Versions of one record known at the same instant are ordered by source hash, as ``records.log.as_of`` does.
+    """
+    history = ibis.window(group_by=log.record, order_by=[log.known_at, log.source, log.code])
+    time = ibis.coalesce(log.time, log.known_at).truncate("s")
+    replaced = log.known_at.lead().over(history).truncate("s")
+    held = log.mutate(
+        time=time,
+        visible_from=ibis.greatest(log.known_at.truncate("s"), time),
+        visible_until=ibis.coalesce(replaced, ibis.literal(FOREVER)),
+    )
+    held = held.filter(held.code != DELETED, held.visible_from < held.visible_until)
+    order = ibis.window(group_by=held.subject_id, order_by=[held.time, held.record, held.known_at])
+    return held.mutate(place=ibis.row_number().over(order).cast("int64"))
+
+
+def known(events: Table, moments: Table, *kinds: str) -> Table:
+    """One row for each moment and each version of these kinds that held then.
+
+    ``events`` is ``versions(log)``, ``moments`` has ``KEY``. Filter ``events`` first where codes narrow them further.
+    """
+    chosen = events.filter(events.kind.isin(kinds))
+    held = chosen.inner_join(
+        moments,
+        [
+            chosen.subject_id == moments.subject_id,
+            chosen.visible_from <= moments.event_timestamp,
+            moments.event_timestamp < chosen.visible_until,
+        ],
+    )
+    return held.select(*chosen.columns, "event_timestamp")
+
+
+def active(events: Table, moments: Table, start: str, end: str) -> Table:
+    """``known`` for kind ``start``, without those that an event of kind ``end`` had closed by that moment."""
+    begun = known(events, moments, start)
+    ended = known(events, moments, end)
+    return begun.anti_join(ended.select(*KEY, record=ended.parent), [*KEY, "record"])
+
+
+def newest_of_each(state: Table, column: str) -> Table:
+    """Of the rows of a moment that share ``column``, the newest one."""
+    same = ibis.window(group_by=[*KEY, column])
+    return state.filter(state.place == state.place.max().over(same))
+
+
+def latest(state: Table, **columns: Column) -> Table:
+    """For each moment the newest row's values: ``KEY`` and one column a keyword."""
+    return state.group_by(*KEY).aggregate(**{name: column.argmax(state.place) for name, column in columns.items()})
+
+
+def newest_first(state: Table, limit: int, **columns: Column) -> Table:
+    """For each moment parallel arrays of its rows' values, newest first, at most ``limit`` long."""
+    item = ibis.struct({"place": -state.place, **columns})  # structs sort by their first field
+    lists = state.group_by(*KEY).aggregate(items=item.collect())
+    lists = lists.mutate(items=lists.items.sort()[:limit])
+    return lists.select(*KEY, **{name: lists.items.map(lambda i, name=name: i[name]) for name in columns})
+
+
+def complete(moments: Table, *parts: Table) -> Table:
+    """Every moment with the columns of every part; null where a part says nothing of it."""
+    table = moments.select(*KEY)
+    for part in parts:
+        said = [name for name in part.columns if name not in KEY]
+        table = table.left_join(part, KEY).select(*table.columns, *said)
+    return table
+
+
+def seconds(time: TimestampColumn) -> IntegerColumn:
+    """Whole seconds since 1970 (UTC), so that intervals are integers on every engine."""
+    return time.epoch_seconds().cast("int64")

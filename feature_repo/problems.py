@@ -1,0 +1,56 @@
+"""Problems: the conditions that are open, newest first, at most 40, one a code.
+
+Four parallel arrays. A condition is open from its onset until an end of it (abatement) is known and has come. Of several
+open records of one code the newest counts.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import ibis
+from feast import FeatureView, Field, FileSource
+from feast.types import Array, String, UnixTimestamp
+from ibis.expr.types import Table
+
+from feature_repo.entities import subject
+from feature_repo.point_in_time import active, complete, newest_first, newest_of_each
+
+LIMIT = 40
+
+
+def expression(events: Table, moments: Table) -> Table:
+    """The open conditions as known at each moment."""
+    open_ = newest_of_each(active(events, moments, "condition", "condition.end"), "code")
+    arrays = newest_first(
+        open_,
+        LIMIT,
+        condition_codes=open_.code,
+        condition_texts=ibis.coalesce(open_.text_value, open_.code),
+        condition_times=open_.time,
+        condition_sources=open_.source,
+    )
+    return complete(moments, arrays)
+
+
+source = FileSource(
+    name="problems",
+    path="data/features/problems/*.parquet",
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+)
+
+view = FeatureView(
+    name="problems",
+    entities=[subject],
+    ttl=timedelta(0),
+    schema=[
+        Field(name="condition_codes", dtype=Array(String), description="codes of the open conditions"),
+        Field(name="condition_texts", dtype=Array(String), description="what the record calls them"),
+        Field(name="condition_times", dtype=Array(UnixTimestamp), description="when each began"),
+        Field(name="condition_sources", dtype=Array(String), description="source line of each"),
+    ],
+    source=source,
+    owner="data-engineering",
+    description="Open conditions, newest first.",
+)

@@ -1,0 +1,50 @@
+"""What a model may read: every feature group, found by looking, bundled as one service with one schema hash.
+
+A module of this package is a feature group if it holds a ``view``. Nothing lists the groups: a new file is a new group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+from functools import cache
+from types import ModuleType
+
+from feast import FeatureService, FeatureView, Field
+
+import feature_repo
+
+SERVICE = "pmlm_v1"
+
+
+@cache
+def groups() -> dict[str, ModuleType]:
+    """Feature groups by name, in name order: modules of this package with a ``view`` named like the module."""
+    found = {}
+    for info in sorted(pkgutil.iter_modules(feature_repo.__path__), key=lambda i: i.name):
+        module = importlib.import_module(f"feature_repo.{info.name}")
+        if isinstance(getattr(module, "view", None), FeatureView):
+            found[info.name] = module
+    return found
+
+
+def views() -> list[FeatureView]:
+    """The feature views of all groups, in name order."""
+    return [module.view for module in groups().values()]
+
+
+def features() -> dict[str, Field]:
+    """Every feature by its name, which is unique over all groups."""
+    return {field.name: field for view in views() for field in view.features}
+
+
+def service(over: list[FeatureView] | None = None) -> FeatureService:
+    """The service that models are trained and served with."""
+    return FeatureService(name=SERVICE, features=over or views(), description="All self and peer features.")
+
+
+def schema_hash() -> str:
+    """Hash of the names and types that a model is trained on; a model refuses a store with another one."""
+    lines = (f"{view.name}:{field.name}:{field.dtype}" for view in views() for field in view.features)
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]

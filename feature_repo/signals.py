@@ -1,0 +1,132 @@
+"""Numeric signals as of a moment: the latest value, the one before it, her own band and her trend.
+
+One expression for every signal of ``models.vocabulary.SIGNALS``; the groups ``vitals``, ``labs`` and ``scores`` name theirs.
+For a signal S a row holds
+
+| feature | meaning |
+| --- | --- |
+| ``S_latest``, ``S_time``, ``S_source`` | the newest value, when it was measured, the hash of its source line |
+| ``S_previous``, ``S_previous_time`` | the last value of an earlier day than the newest |
+| ``S_mean``, ``S_sd``, ``S_count`` | of the values in the 730 days before the newest, the newest left out; sd with n − 1 |
+| ``S_slope`` | least squares over the 84 days up to the newest, in units a week; null under 3 values or at one time only |
+
+Values are counted in thousandths of the unit and times in whole seconds: sums of integers do not depend on the order of the
+rows or on the number of threads, so a row has the same bits wherever and however often it is computed.
+"""
+
+from __future__ import annotations
+
+import ibis
+from feast import Field
+from feast.types import Float64, Int64, String, UnixTimestamp
+from ibis.expr.types import IntegerColumn, NumericColumn, Table
+
+from feature_repo.point_in_time import DAY, KEY, complete, known, seconds
+from models.vocabulary import SIGNALS, Signal
+
+BAND_DAYS = 730
+TREND_DAYS = 84
+WEEK = 7 * DAY
+SCALE = 1000  # thousandths of the unit: finer than any of the signals is measured
+
+
+def _named(names: tuple[str, ...]) -> list[Signal]:
+    by_name = {signal.name: signal for signal in SIGNALS}
+    return [by_name[name] for name in names]
+
+
+def fields(*names: str) -> list[Field]:
+    """The schema of these signals, each with its unit and meaning."""
+    out = []
+    for s in _named(names):
+        unit = {"unit": s.unit}
+        out += [
+            Field(name=f"{s.name}_latest", dtype=Float64, tags=unit, description=f"latest {s.label}"),
+            Field(name=f"{s.name}_time", dtype=UnixTimestamp, description=f"when the latest {s.label} was measured"),
+            Field(name=f"{s.name}_previous", dtype=Float64, tags=unit, description=f"{s.label} of an earlier day"),
+            Field(name=f"{s.name}_previous_time", dtype=UnixTimestamp, description="when that one was measured"),
+            Field(name=f"{s.name}_mean", dtype=Float64, tags=unit, description=f"mean {s.label}, two years before"),
+            Field(name=f"{s.name}_sd", dtype=Float64, tags=unit, description="standard deviation of the same values"),
+            Field(name=f"{s.name}_count", dtype=Int64, description="number of the same values"),
+            Field(name=f"{s.name}_slope", dtype=Float64, tags={"unit": f"{s.unit}/wk"}, description="trend, 12 weeks"),
+            Field(name=f"{s.name}_source", dtype=String, description="source line of the latest value"),
+        ]
+    return out
+
+
+def expression(events: Table, moments: Table, names: tuple[str, ...]) -> Table:
+    """``KEY`` and the nine features of each named signal, for every moment."""
+    chosen = _named(names)
+    values = known(_measured(events, chosen), moments, "observation")
+    return complete(moments, _wide(_summaries(values), chosen))
+
+
+def _measured(events: Table, signals: list[Signal]) -> Table:
+    codes = {code: signal.name for signal in signals for code in signal.codes}
+    found = events.filter(events.code.isin(list(codes)), events.numeric_value.notnull())
+    return found.mutate(
+        signal=found.code.cases(*codes.items()),
+        value=(found.numeric_value.cast("float64") * SCALE).round().cast("int64"),
+        second=seconds(found.time),
+    )
+
+
+def _summaries(values: Table) -> Table:
+    """One row a moment and signal from all its values known then."""
+    group = ibis.window(group_by=[*KEY, "signal"])
+    v = values.mutate(newest=values.second.max().over(group), newest_place=values.place.max().over(group))
+    earlier_day = (v.second // DAY) < (v.newest // DAY)
+    band = (v.place < v.newest_place) & (v.second >= v.newest - BAND_DAYS * DAY)
+    trend = v.second >= v.newest - TREND_DAYS * DAY
+    x = v.second - v.newest
+    sums = v.group_by(*KEY, "signal").aggregate(
+        latest=v.value.argmax(v.place),
+        time=v.time.max(),
+        source=v.source.argmax(v.place),
+        previous=v.value.argmax(v.place, where=earlier_day),
+        previous_time=v.time.max(where=earlier_day),
+        n=v.value.count(where=band),
+        total=v.value.sum(where=band),
+        squares=(v.value * v.value).sum(where=band),
+        k=v.value.count(where=trend),
+        sx=x.sum(where=trend),
+        sy=v.value.sum(where=trend),
+        sxx=(x * x).sum(where=trend),
+        sxy=(x * v.value).sum(where=trend),
+    )
+    return sums.select(
+        *KEY,
+        "signal",
+        "time",
+        "source",
+        "previous_time",
+        latest=sums.latest / SCALE,
+        previous=sums.previous / SCALE,
+        count=sums.n,
+        mean=_divide(sums.total, sums.n) / SCALE,
+        sd=_deviation(sums.n, sums.total, sums.squares),
+        slope=_slope(sums),
+    )
+
+
+def _divide(top: IntegerColumn, bottom: IntegerColumn) -> NumericColumn:
+    return top.cast("float64") / bottom.nullif(0).cast("float64")
+
+
+def _deviation(n: IntegerColumn, total: IntegerColumn, squares: IntegerColumn) -> NumericColumn:
+    variance = _divide(n * squares - total * total, n * (n - 1))
+    return variance.sqrt() / SCALE
+
+
+def _slope(s: Table) -> NumericColumn:
+    slope = _divide(s.k * s.sxy - s.sx * s.sy, s.k * s.sxx - s.sx * s.sx)
+    return ibis.cases((s.k >= 3, slope * WEEK / SCALE))
+
+
+def _wide(summaries: Table, signals: list[Signal]) -> Table:
+    """One row a moment: each signal's summary in its own columns."""
+    parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source")
+    columns = {
+        f"{s.name}_{part}": summaries[part].max(where=summaries.signal == s.name) for s in signals for part in parts
+    }
+    return summaries.group_by(*KEY).aggregate(**columns)

@@ -1,0 +1,60 @@
+"""DuckDB as the engine of the feature expressions: the event log as tables, time zone UTC, one connection a build.
+
+``log`` is every event of every file with the ``file`` it came from; ``held`` is ``point_in_time.versions`` of it, computed once for
+all groups. Expressions meet only Ibis tables, so another engine is another module like this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import ibis
+from ibis.backends.duckdb import Backend
+from ibis.expr.types import Table
+
+from feature_repo import point_in_time
+from models import peer_states, peers
+from models.schema import EVENT_SCHEMA
+
+
+@contextmanager
+def connect() -> Iterator[Backend]:
+    """An in-memory DuckDB whose session lives in UTC."""
+    connection = ibis.duckdb.connect()
+    connection.raw_sql("SET TimeZone = 'UTC'")
+    try:
+        yield connection
+    finally:
+        connection.disconnect()
+
+
+def keep(connection: Backend, name: str, expression: Table) -> Table:
+    """Compute ``expression`` once into a table of that name, replacing an older one."""
+    connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {ibis.to_sql(expression, dialect="duckdb")}')
+    return connection.table(name)
+
+
+def read_log(connection: Backend, files: list[Path]) -> tuple[Table, Table]:
+    """``log`` and ``held`` of the event files."""
+    log = connection.read_parquet([str(f) for f in files], table_name="events", filename="path")
+    log = keep(connection, "log", log.mutate(file=log.path.split("/")[-1]).drop("path"))
+    return log, keep(connection, "held", point_in_time.versions(log.drop("file")))
+
+
+def definition_of(group: ModuleType) -> str:
+    """Hash of what a group's expression computes: its query, so that a comment changes nothing and a condition does."""
+    log = ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log")
+    moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
+    query = ibis.to_sql(group.expression(point_in_time.versions(log), moments), dialect="duckdb")
+    return hashlib.sha256(str(query).encode()).hexdigest()[:16]
+
+
+def definition_of_peers(self_definitions: list[str], k: int) -> str:
+    """Hash of what decides peers: the search and its states, k, and the self features they read."""
+    parts = [inspect.getsource(peers), inspect.getsource(peer_states), str(k), *sorted(self_definitions)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

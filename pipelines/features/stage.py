@@ -1,0 +1,94 @@
+"""The feature build of one night: new moments of changed patients, each group's expression over them, then peers.
+
+A group takes in the event files it has not seen (``ledger``), works out the moments they make due (``moments``), computes its
+expression on DuckDB (``engine``) and adds one sorted file. Groups are independent: a new one builds its whole history once,
+the others only their night. Peers come last, since they read everybody's self features (``neighbours``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from feature_repo.point_in_time import KEY
+from feature_repo.services import groups
+from pipelines.errors import FeaturesError
+from pipelines.features import ledger, neighbours
+from pipelines.features.engine import connect, definition_of, definition_of_peers, keep, read_log
+from pipelines.features.moments import Span, changes, due, due_for_peers, touched
+from pipelines.runs import StageSummary, stage_run
+from pipelines.settings import Settings
+from pipelines.storage import content_hash
+
+PEERS = "peers"
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Bring every group up to the event log; ``noop`` where all of it was taken in before.
+
+    Rows in are events not seen before, rows out feature rows over all groups. Raises ``FeaturesError`` where a group's expression
+    and view disagree.
+    """
+    files = sorted(settings.events.glob("*.parquet"))
+    with stage_run(settings, night, "features") as summary:
+        plans = _plans(settings, night, [f.name for f in files])
+        if not plans:
+            summary.status, summary.detail = "noop", "every event is in the features already"
+        else:
+            _build(settings, files, plans, summary)
+        if settings.features.exists():
+            summary.hashes = {"features": content_hash([settings.features])}
+    return summary
+
+
+def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledger.Plan]:
+    """What each group has to do, peers last; groups with nothing to do are left out."""
+    definitions = {name: definition_of(module) for name, module in groups().items() if name != PEERS}
+    everybody = definition_of_peers(list(definitions.values()), settings.k_anonymity)
+    plans = {}
+    for name, definition in (definitions | {PEERS: everybody}).items():
+        plan = ledger.plan(settings.features / name, night, definition, events)
+        if plan:
+            plans[name] = plan
+    return plans
+
+
+def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], summary: StageSummary) -> None:
+    with connect() as connection:
+        log, held = read_log(connection, files)
+        changed = keep(connection, "changed", changes(log))
+        for name, plan in plans.items():
+            news = keep(connection, "news", touched(log, log.filter(log.file.isin(plan.fresh))))
+            if name == PEERS:
+                nights = sorted({f.name[:8] for f in files if f.name[:8] <= plan.horizon})
+                moments = keep(connection, "moments", due_for_peers(changed, news, Span.of(plan), nights))
+                table = neighbours.rows(connection, settings.features, moments, settings.k_anonymity)
+            else:
+                moments = keep(connection, "moments", due(changed, news, Span.of(plan)))
+                table = _evaluate(name, held, moments)
+            ledger.write(settings.features / name, plan.origin, _finished(name, table, plan))
+            summary.figures[name] = table.num_rows
+        fresh = {name for plan in plans.values() for name in plan.fresh}
+        summary.rows_in = int(log.filter(log.file.isin(sorted(fresh))).count().execute())
+        summary.rows_out = sum(summary.figures.values())
+
+
+def _evaluate(name: str, held: Table, moments: Table) -> pa.Table:
+    module = groups()[name]
+    table = module.expression(held, moments)
+    stated = {*KEY, *(field.name for field in module.view.features)}
+    if stated != set(table.columns):
+        raise FeaturesError(
+            f"feature_repo/{name}.py: expression and view disagree on {sorted(stated ^ set(table.columns))}"
+        )
+    return table.to_pyarrow()
+
+
+def _finished(name: str, table: pa.Table, plan: ledger.Plan) -> pa.Table:
+    """Columns in the view's order, rows by patient and time, and the moment the rows count as made."""
+    names = [*KEY, *(field.name for field in groups()[name].view.features)]
+    table = table.select(names).sort_by([(column, "ascending") for column in KEY])
+    created = pa.array([plan.created] * table.num_rows, pa.timestamp("us", tz="UTC"))
+    return table.append_column("created_timestamp", created).combine_chunks()
