@@ -9,16 +9,17 @@ it is no medical answerer, and ``DISCLAIMER`` says so wherever its answer is sho
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import openai
+from filelock import FileLock
 from tokenizers import Tokenizer
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -74,7 +75,7 @@ class EmbeddedLLM:
         self.threads = threads
         self.max_tokens = max_tokens
 
-    @lru_cache(maxsize=1)  # noqa: B019 — one server for the life of the process
+    @cached_property
     def _server(self) -> Any:
         import xllamacpp
 
@@ -83,22 +84,35 @@ class EmbeddedLLM:
         params.n_ctx = 4096
         params.n_parallel = 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
+        params.verbosity = -1
+        # llama.cpp also listens on loopback; nobody is told the key, so only this process can ask
+        params.api_keys = [secrets.token_hex(32)]
+        params.ui = False
         return xllamacpp.Server(params)
 
     def complete(self, system: str, user: str) -> str:
-        reply = self._server().handle_chat_completions(
+        reply = self._server.handle_chat_completions(
             {
-                "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
+                "messages": [
+                    {"role": "system", "content": _without_markers(system)},
+                    {"role": "user", "content": _without_markers(user)},
+                ],
                 "max_tokens": self.max_tokens,
                 "temperature": 0,
                 "repeat_penalty": 1.1,
                 "seed": 0,
+                "cache_prompt": False,
             }
         )
         text = str(reply["choices"][0]["message"]["content"] or "").strip() if "choices" in reply else ""
         if not text:
             raise LLMError(f"{self.id}: empty answer")
         return text
+
+
+def _without_markers(text: str) -> str:
+    """Chat markers as plain characters: llama.cpp would read "<|im_end|>" in a question as the end of it."""
+    return text.replace("<|", "<¦").replace("|>", "¦>")
 
 
 def packaged_gguf() -> Path:
@@ -113,14 +127,20 @@ def unpack(folder: Path) -> Path:
     """Make ``folder`` hold the embedded LLM as safetensors and tokenizer.json; once (20 s), whole or not at all.
 
     Loading the 4-bit file takes 15 s each time, the unpacked folder 0.2 s. Weights are the same to the last bit.
+    Processes that ask at once wait for the first.
     """
-    if (folder / "model.safetensors").exists():
-        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name.lstrip('.')}.lock"):
+        if not (folder / "model.safetensors").exists():
+            _convert(packaged_gguf(), folder)
+    return folder
+
+
+def _convert(source: Path, folder: Path) -> None:
+    # transformers is slow to import and only this conversion needs it
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = packaged_gguf()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name.lstrip('.')}."))
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name)
         # the loaded weights are plain floats, but they still say that they are quantised and would refuse to be saved
@@ -129,14 +149,9 @@ def unpack(folder: Path) -> Path:
         model.config.__dict__.pop("quantization_config", None)
         model.save_pretrained(temporary)
         AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name).save_pretrained(temporary)
-        try:
-            os.rename(temporary, folder)  # noqa: PTH104 — Path.rename would replace a folder made meanwhile
-        except OSError:
-            if not (folder / "model.safetensors").exists():
-                raise
+        temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return folder
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
