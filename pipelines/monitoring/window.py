@@ -14,6 +14,7 @@ import polars as pl
 
 from pipelines.errors import UnknownNightError
 from pipelines.monitoring.families.table import Table, end_of, sealed
+from pipelines.records import ledger
 from pipelines.settings import Settings
 from pipelines.storage import replacing
 
@@ -25,7 +26,7 @@ def folder(settings: Settings, night: str) -> Path:
 
 def nights(settings: Settings) -> list[str]:
     """The nights taken in, oldest first, from the ledger."""
-    return sorted(p.stem for p in (settings.workspace / "data" / "ledger").glob("[0-9]*.json"))
+    return [entry.night for entry in ledger.entries(settings)]
 
 
 def nights_before(settings: Settings, night: str, window: int) -> list[str]:

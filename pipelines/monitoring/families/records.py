@@ -10,8 +10,8 @@ import polars as pl
 from models.schema import DELETED
 from models.vocabulary import SIGNAL_BY_CODE
 from pipelines.monitoring.families.table import SAMPLE, Table
+from pipelines.records import ledger
 from pipelines.settings import Settings
-from pipelines.storage import read_json
 
 #: Kinds whose mix of codes is watched.
 CODED = ("encounter", "condition", "observation", "medicine", "procedure")
@@ -19,12 +19,13 @@ CODED = ("encounter", "condition", "observation", "medicine", "procedure")
 
 def event_files(settings: Settings, night: str) -> list[Path]:
     """The event batches the night appended."""
-    return sorted(settings.events.glob(f"{night}-*.parquet"))
+    entry = ledger.entry(settings, night)
+    return [settings.events / name for name in sorted(entry.batches)] if entry else []
 
 
 def ledger_file(settings: Settings, night: str) -> list[Path]:
     """The night's account of its lines."""
-    path = settings.workspace / "data" / "ledger" / f"{night}.json"
+    path = ledger.folder(settings) / f"{night}.json"
     return [path] if path.exists() else []
 
 
@@ -69,12 +70,11 @@ def patient_days(settings: Settings, night: str, since: datetime) -> pl.DataFram
 
 
 def lines(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a resource read: the rule that quarantined it, or ``accepted``; scaled down to ``SAMPLE`` rows."""
-    files = ledger_file(settings, night)
-    if not files:
+    """One row a resource read: accepted, ignored, or the rule that held it; scaled down to ``SAMPLE`` rows."""
+    entry = ledger.entry(settings, night)
+    if entry is None:
         return pl.DataFrame()
-    ledger = read_json(files[0])
-    counts = {"accepted": int(ledger["accepted"]), **{rule: int(n) for rule, n in ledger["by_rule"].items()}}
+    counts = {"accepted": entry.accounts.accepted, "ignored": entry.accounts.ignored, **entry.accounts.by_rule}
     scale = min(1.0, SAMPLE / max(1, sum(counts.values())))
     values = [outcome for outcome, n in sorted(counts.items()) for _ in range(round(n * scale))]
     return pl.DataFrame({"outcome of a line": pl.Series(values, dtype=pl.String)})

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 from models.schema import EVENT_SCHEMA
+from pipelines.records import ledger
+from pipelines.records.ledger import Accounts, Entry
 from pipelines.settings import Settings
-from pipelines.storage import write_json
 
 FIRST_NIGHT = datetime(2026, 6, 1, tzinfo=UTC)
 PATIENTS = np.arange(1, 401) * 7_919_000_000_000_003
@@ -74,10 +75,11 @@ def clinic(settings: Settings) -> Callable[..., str]:
             end = FIRST_NIGHT + timedelta(days=i + 1, seconds=-1)
             night = f"{end:%Y%m%d}"
             events = night_of_events(rng, end, patients, haemoglobin_tonight if tonight else 12.0)
-            events.write_parquet(settings.events / f"{night}-{i:012x}.parquet")
+            batch = f"{night}-{i:012x}.parquet"
+            events.write_parquet(settings.events / batch)
             broken = broken_tonight if tonight else 20
-            ledger = {"read": 1000, "accepted": 1000 - broken, "quarantined": broken, "by_rule": {"wrong_type": broken}}
-            write_json(settings.workspace / "data" / "ledger" / f"{night}.json", ledger)
+            accounts = Accounts(1000, 1000 - broken, 0, broken, {"wrong_type": broken})
+            ledger.write(settings, Entry(night, f"{i}", [batch], accounts))
         return night
 
     return build

@@ -12,8 +12,9 @@ import pyarrow as pa
 from models.schema import DELETED, EVENT_SCHEMA, Episode, Segment
 from pipelines.monitoring.families import features, prompts, records, rewards
 from pipelines.monitoring.families.table import SAMPLE, end_of
+from pipelines.records import ledger
+from pipelines.records.ledger import Accounts, Entry
 from pipelines.settings import Settings
-from pipelines.storage import write_json
 from pipelines.training import episode_file
 
 NIGHT = "20260614"
@@ -31,7 +32,9 @@ def _write_events(settings: Settings, events: list[Event]) -> None:
     settings.events.mkdir(parents=True, exist_ok=True)
     frame = pl.from_arrow(pa.Table.from_pylist(events, schema=EVENT_SCHEMA))
     assert isinstance(frame, pl.DataFrame)
-    frame.write_parquet(settings.events / f"{NIGHT}-0123456789ab.parquet")
+    batch = f"{NIGHT}-0123456789ab.parquet"
+    frame.write_parquet(settings.events / batch)
+    ledger.write(settings, Entry(NIGHT, "content", [batch]))
 
 
 def test_twenty_results_of_one_draw_are_one_witness(settings: Settings) -> None:
@@ -53,8 +56,8 @@ def test_a_deletion_is_no_witness(settings: Settings) -> None:
 
 
 def test_a_huge_drop_is_scaled_down_and_its_broken_share_kept(settings: Settings) -> None:
-    ledger = {"accepted": 900_000, "by_rule": {"truncated": 100_000}}
-    write_json(settings.workspace / "data" / "ledger" / f"{NIGHT}.json", ledger)
+    accounts = Accounts(read=1_000_000, accepted=900_000, quarantined=100_000, by_rule={"truncated": 100_000})
+    ledger.write(settings, Entry(NIGHT, "content", accounts=accounts))
     outcomes = records.lines(settings, NIGHT, SINCE)["outcome of a line"]
     assert len(outcomes) == SAMPLE
     assert (outcomes == "truncated").sum() == SAMPLE // 10
