@@ -11,6 +11,7 @@ import typer
 
 from pipelines.settings import Settings, load
 
+quarantine = typer.Typer(help="Rows that broke a rule: look at them, try them again.", no_args_is_help=True)
 records = typer.Typer(help="Take records in, give events out.", no_args_is_help=True)
 
 Drops = Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of drops (default: PMLM_DROPS).")]
@@ -20,6 +21,7 @@ Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to ``pmlm``."""
     app.add_typer(records, name="records")
+    app.add_typer(quarantine, name="quarantine")
 
 
 @records.command("import", epilog="Example: pmlm records import examples/clinic --json")
@@ -40,6 +42,59 @@ def import_records(
             f"read {accounts.read}: accepted {accounts.accepted}, ignored {accounts.ignored}, "
             f"quarantined {accounts.quarantined}; {accounts.events} new events"
         )
+
+
+@records.command("export-meds", epilog="Example: pmlm records export-meds /tmp/meds")
+def export_meds(
+    out: Annotated[Path, typer.Argument(help="Folder to write the MEDS dataset to.")], drops: Drops = None
+) -> None:
+    """Write the events known by the clinic's clock as a MEDS dataset."""
+    from pipelines.records.meds_dataset import export
+
+    settings = load(drops=drops)
+    typer.echo(f"{export(settings, out, settings.now())} events written to {out}")
+
+
+@quarantine.command("list", epilog="Example: pmlm quarantine list --json")
+def list_quarantine(
+    drops: Drops = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Show the raw lines too. They hold identifiers.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
+) -> None:
+    """Show the rows held: file, line, resource id, rule, reason."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipelines.records.quarantine import rows
+
+    shown = ("night", "file", "line", "entry", "type", "id", "rule", "reason", *(("raw", "raw64") if raw else ()))
+    held = [{k: v for k, v in asdict(r).items() if k in shown} for r in rows(load(drops=drops))]
+    if as_json:
+        for row in held:
+            typer.echo(json.dumps(row))
+        return
+    table = Table(*shown, title=f"{len(held)} rows in quarantine")
+    for row in held:
+        table.add_row(*(str(row[k]) for k in shown))
+    Console().print(table)
+
+
+@quarantine.command("replay", epilog="Example: pmlm quarantine replay --rule unknown_patient")
+def replay_quarantine(
+    rule: Annotated[str | None, typer.Option("--rule", help="Only rows held by this rule.")] = None,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Try held rows again, after their line was mended in the store or the drop, or their patient became known."""
+    from pipelines.records.replay import replay
+
+    done = replay(load(drops=drops), rule)
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    typer.echo(f"tried {done.tried}: released {sum(done.released.values())}, still held {done.held}")
+    for name, count in done.released.items():
+        typer.echo(f"  {name}: {count} released")
 
 
 def _clinic_of(path: Path, drops: Path | None) -> Settings:

@@ -26,7 +26,6 @@ from pipelines.records.quarantine import WAITING, Row, row_of
 from pipelines.records.reader import read
 from pipelines.records.scrub import Scrubber
 from pipelines.records.sift import DRAFT, TOUCHED, Reject, Sieve, Sifted
-from pipelines.records.source import row_id
 from pipelines.records.survey import Survey
 from pipelines.records.versions import new_versions
 from pipelines.records.waiting import deletions_touched, line_of
@@ -75,7 +74,7 @@ def _take_in(settings: Settings, drop: Drop, before: Entry | None) -> Entry:
     data_docs.build(settings, drop.night, values.results)
     accounts = found.accounts
     accounts.skipped_files = len(skipped)
-    accounts.events = pl.scan_parquet(settings.events / batch).select(pl.len()).collect().item() if batch else 0
+    accounts.events = log.count(settings, batch)
     let_out = set(found.sound_rows)
     accounts.released = dict(sorted(Counter(r.rule for r in waiting if r.row in let_out).items()))
     entry = Entry(
@@ -95,7 +94,7 @@ def _keeper(settings: Settings, drop: Drop, stream: IO[bytes], held: dict[str, R
     def keep(line: Line, broken: Broken) -> None:
         if line.row:
             return
-        row = row_id(settings, drop.night, line.file, line.number, line.entry, line.text)
+        row = quarantine.id_of(settings, drop.night, line)
         quarantine.put(stream, held.get(row) or row_of(row, drop.night, line, broken))
 
     return keep

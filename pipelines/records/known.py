@@ -23,18 +23,25 @@ def medications(settings: Settings, night: str) -> dict[int, Coded]:
     found: dict[int, Coded] = {}
     for path in sorted(_folder(settings).glob("*.parquet")):
         if path.stem <= night:
-            found |= {row[0]: Coded(*row[1:]) for row in pl.read_parquet(path).iter_rows()}
+            found |= _read(path)
     return found
 
 
 def save_medications(settings: Settings, night: str, named: Mapping[int, Coded]) -> None:
-    """Keep what this drop's Medications named; nothing is written where it named none."""
+    """Add what Medications named to what this drop held before; nothing is written where they named none."""
     if not named:
         return
-    rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(named.items())]
+    path = _folder(settings) / f"{night}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    whole = _read(path) | dict(named) if path.exists() else named
+    rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(whole.items())]
     schema = {"medication": pl.Int64, "code": pl.String, "text": pl.String, "local": pl.Boolean}
-    with replacing(_folder(settings) / f"{night}.parquet", mode=0o600) as temporary:
+    with replacing(path, mode=0o600) as temporary:
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(temporary)
+
+
+def _read(path: Path) -> dict[int, Coded]:
+    return {row[0]: Coded(*row[1:]) for row in pl.read_parquet(path).iter_rows()}
 
 
 def _folder(settings: Settings) -> Path:

@@ -57,3 +57,8 @@ def write(settings: Settings, night: str, events: pl.DataFrame) -> str:
     pq.write_table(table, buffer, compression="zstd")
     data = buffer.getvalue().to_pybytes()
     return write_bytes(settings.events / f"{night}-{sha256(data).hexdigest()[:12]}.parquet", data).name
+
+
+def count(settings: Settings, batch: str | None) -> int:
+    """How many events a batch holds; 0 for none."""
+    return pq.read_metadata(settings.events / batch).num_rows if batch else 0

@@ -59,11 +59,12 @@ class Names:
                     self._take(scope, value, person)
 
     def save(self, night: str) -> None:
-        """Keep what this drop named; hashes alone, readable by the owner alone."""
-        folder = _folder(self._settings)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with replacing(folder / f"{night}.parquet", mode=0o600) as temporary:
-            pl.DataFrame(sorted(self._added), schema=_SCHEMA, orient="row").write_parquet(temporary)
+        """Add what was learnt to what this drop named before; hashes alone, readable by the owner alone."""
+        path = _folder(self._settings) / f"{night}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        before = set(pl.read_parquet(path).iter_rows()) if path.exists() else set()
+        with replacing(path, mode=0o600) as temporary:
+            pl.DataFrame(sorted(self._added | before), schema=_SCHEMA, orient="row").write_parquet(temporary)
 
 
 def _folder(settings: Settings) -> Path:

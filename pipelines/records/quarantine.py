@@ -16,6 +16,7 @@ import orjson
 
 from pipelines.records import ledger
 from pipelines.records.line import Broken, Line
+from pipelines.records.source import row_id
 from pipelines.settings import Settings
 from pipelines.storage import replacing
 
@@ -43,6 +44,11 @@ class Row:
     @property
     def text(self) -> bytes:
         return b64decode(self.raw64) if self.raw64 else self.raw.encode()
+
+
+def id_of(settings: Settings, night: str, line: Line) -> str:
+    """The name of a line of a drop, its text included: it stays the row's name when the row is edited."""
+    return row_id(settings, night, line.file, line.number, line.entry, line.text)
 
 
 def row_of(row: str, night: str, line: Line, broken: Broken) -> Row:

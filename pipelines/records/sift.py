@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -18,8 +18,10 @@ from pipelines.records.line import Broken, Line, Resource
 from pipelines.records.references import reference_of
 from pipelines.records.source import source_of
 from pipelines.records.survey import Survey, key_of
-from pipelines.records.values import ValuesTier
 from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.records.values import ValuesTier
 
 CHUNK = 50_000
 

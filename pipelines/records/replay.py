@@ -1,0 +1,89 @@
+"""Try quarantined rows again after a mend: of the row in the store, its line in the drop, or what it waits for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from pipelines.records import clock, known, ledger, log, quarantine
+from pipelines.records.drops import drops
+from pipelines.records.intake import append, judge
+from pipelines.records.line import Broken, Line
+from pipelines.records.moments import end_of
+from pipelines.records.names import Names
+from pipelines.records.quarantine import Row, row_of
+from pipelines.records.reader import read
+from pipelines.records.survey import Survey
+from pipelines.records.waiting import line_of
+from pipelines.settings import Settings
+
+
+@dataclass(slots=True)
+class Replayed:
+    """How many rows were tried, how many let out by the rule that had held them, and how many are still held."""
+
+    tried: int = 0
+    released: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    events: int = 0
+
+
+def replay(settings: Settings, rule: str | None = None) -> Replayed:
+    """Judge quarantined rows (of one rule, or all) anew; what is sound now becomes known today, at the clinic's clock.
+
+    Idempotent: a row is let out once. A row that breaks another rule now is held under that one.
+    """
+    from pipelines.records.values import ValuesTier  # seconds to import: only where there is something to validate
+
+    ledger.remove_orphans(settings)
+    entries = ledger.entries(settings)
+    rows = {r.row: r for r in _mended(settings) if rule in (None, r.rule)}
+    if not rows or not entries:
+        return Replayed()
+    latest = entries[-1]
+    end = end_of(clock.day_of(latest.night))
+    still: dict[str, Row] = {}
+
+    def keep(line: Line, broken: Broken) -> None:
+        still[line.row] = replace(rows[line.row], rule=broken.rule, reason=broken.reason)
+
+    names = Names(settings)
+    names.load(latest.night)
+    survey = Survey(settings, (line_of(r) for r in rows.values()), names)
+    lines = (line_of(r) for r in rows.values())
+    found = judge(settings, lines, survey, names, end, latest.night, ValuesTier(), keep)
+    batch = append(settings, latest.night, found, end, history=len(entries) == 1, own=[])
+    names.save(latest.night)
+    known.save_medications(settings, latest.night, survey.medications)
+    latest.batches = sorted({*latest.batches, *filter(None, (batch,))})
+    latest.released = sorted({*latest.released, *found.sound_rows})
+    ledger.write(settings, latest)
+    quarantine.rewrite(settings, still.values())
+    clock.advance(settings)
+    released = Counter(rows[r].rule for r in found.sound_rows)
+    return Replayed(len(rows), dict(sorted(released.items())), len(still), log.count(settings, batch))
+
+
+def _mended(settings: Settings) -> Iterator[Row]:
+    """The rows held, each with its line as the drop now has it where that was changed since."""
+    paths = {d.night: d.path for d in drops(settings)} if settings.drops.exists() else {}
+    by_night: dict[str, list[Row]] = {}
+    for row in quarantine.rows(settings):
+        by_night.setdefault(row.night, []).append(row)
+    for night, rows in by_night.items():
+        wanted = {(r.file, r.line, r.entry) for r in rows}
+        present = dict[tuple[str, int, int], Line]()
+        if night in paths:
+            limit = settings.max_line_mb << 20
+            found = (line for line in read(paths[night], limit) if (line.file, line.number, line.entry) in wanted)
+            present = {(line.file, line.number, line.entry): line for line in found}
+        for row in rows:
+            yield _as_in_drop(settings, row, present.get((row.file, row.line, row.entry)))
+
+
+def _as_in_drop(settings: Settings, row: Row, line: Line | None) -> Row:
+    """The row with the drop's text where the drop was changed after the row was quarantined."""
+    if line is None or line.broken is not None or quarantine.id_of(settings, row.night, line) == row.row:
+        return row
+    return row_of(row.row, row.night, line, Broken(row.rule, row.reason))
