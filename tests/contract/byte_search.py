@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import re
 import tarfile
@@ -60,27 +61,37 @@ def column_text(column: pa.ChunkedArray) -> bytes:
     return "\n".join(v for v in values.unique().to_pylist() if v is not None).encode()
 
 
-def found(data: bytes, needles: list[str]) -> set[str]:
-    """The needles that occur in the bytes, letters' case aside; needles are compared as UTF-8.
+def found(data: Iterable[bytes], needles: list[str]) -> set[str]:
+    """The needles that occur in any of the byte strings, letters' case aside; needles are compared as UTF-8.
 
     A number counts where it stands alone: seven digits in the middle of a hash are nobody's record number.
     """
     packed = {needle.encode().decode("latin-1").lower(): needle for needle in needles}
+    texts = [text for content in data for text in _chunks(content)]
+    matched = pl.Series(texts, dtype=pl.String).str.extract_many(list(packed), ascii_case_insensitive=True)
     hits: set[str] = set()
-    for start in range(0, max(len(data), 1), CHUNK):
-        text = data[start : start + CHUNK + OVERLAP].decode("latin-1")
-        matched = pl.Series([text]).str.extract_many(list(packed), ascii_case_insensitive=True)
-        for hit in {hit.lower() for hit in matched.explode().drop_nulls()}:
+    for text, inside in zip(texts, matched.to_list(), strict=True):
+        for hit in {hit.lower() for hit in inside}:
             if not hit.isdecimal() or re.search(rf"(?<![0-9A-Za-z.]){hit}(?![0-9A-Za-z])", text):
                 hits.add(packed[hit])
     return hits
 
 
+def _chunks(content: bytes) -> Iterator[str]:
+    for start in range(0, max(len(content), 1), CHUNK):
+        yield content[start : start + CHUNK + OVERLAP].decode("latin-1")
+
+
 def leaks(files: Iterable[Path], needles: list[str]) -> dict[str, set[str]]:
-    """File → the needles found in it, for the files that hold any."""
-    found_in = {}
+    """File → the needles found in it, for the files that hold any; equal files are read once and named once."""
+    found_in: dict[str, set[str]] = {}
+    seen: set[bytes] = set()
     for file in files:
-        hits = {hit for content in contents(file.read_bytes()) for hit in found(content, needles)}
-        if hits:
+        data = file.read_bytes()
+        digest = hashlib.sha256(data).digest()
+        if digest in seen:
+            continue
+        seen.add(digest)
+        if hits := found(contents(data), needles):
             found_in[str(file)] = hits
     return found_in
