@@ -1,7 +1,7 @@
 """One patient's features as of now, from the online store: what the endpoint reads, in one call.
 
-The store is opened once a process and again when a night has put a new one in place (the files' identity says so), so that
-a served answer is never from a store that was replaced.
+The store is opened once a process and again when a night has put a new one in place (the files' identity says so), so
+that a served answer is never from a store that was replaced.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Peers: what is known of the women most like her, as aggregates of at least k.
 
-The only group without an expression: a neighbour search over everybody's state as of each moment is no transformation of her own
-events. ``models.peers`` computes it, the feature build calls it, and its table ``OUTCOMES`` says what each means.
-``peers_count`` is 0 and every aggregate null where fewer than k women are alike. Values are rounded (5 %, 0.1 kg a week,
-a quarter of a point). ``embedding`` is her own state as numbers, see ``models.peer_states``.
+The only group without an expression: a neighbour search over everybody's state as of each moment is no transformation
+of her own events. ``models.peers`` computes it, the feature build calls it, and its table ``OUTCOMES`` says what each
+means. ``peers_count`` is 0 and every aggregate null where fewer than k women are alike. Values are rounded (5 %, 0.1
+kg a week, a quarter of a point). ``embedding`` is her own state as numbers, see ``models.peer_states``.
 """
 
 from __future__ import annotations

@@ -33,10 +33,11 @@ DAY = 86_400
 def versions(log: Table) -> Table:
     """The log with the interval in which each version holds: ``visible_from <= T < visible_until``.
 
-    ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. Deletions end the version before them and vanish. A moment is
-    a whole second (what the online store keeps): of versions known within one second the last one holds. ``time`` is
-    ``known_at`` where the event has none. ``place`` orders a patient's versions by time and then by content: the greater,
-    the newer. Versions of one record known at the same instant are ordered by source hash, as ``records.log.as_of`` does.
+    ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. Deletions end the version before them and vanish. A
+    moment is a whole second (what the online store keeps): of versions known within one second the last one holds.
+    ``time`` is ``known_at`` where the event has none. ``place`` orders a patient's versions by time and then by
+    content: the greater, the newer. Versions of one record known at the same instant are ordered by source hash, as
+    ``records.log.as_of`` does.
     """
     history = ibis.window(group_by=log.record, order_by=[log.known_at, log.source, log.code])
     time = ibis.coalesce(log.time, log.known_at).truncate("s")

@@ -1,10 +1,10 @@
 """Pregnancy: expected delivery, last period, the pregnancy she is in, how the last one ended, how many there were.
 
 Dates only: weeks are computed at request time by ``models.gestation`` from these, in training and serving alike.
-``edd`` and ``lmp`` are values of observations (LOINC 11778-8 and 8665-2), at 00:00 UTC. A pregnancy is a condition of the
-concept ``pregnancy``; it *ends* with a delivery, a termination, a loss, or the abatement of its condition, unless another
-pregnancy condition of the same pregnancy goes on. Conditions that begin while another pregnancy condition is open
-(and no longer than 308 days old) are of the same pregnancy and count once.
+``edd`` and ``lmp`` are values of observations (LOINC 11778-8 and 8665-2), at 00:00 UTC. A pregnancy is a condition of
+the concept ``pregnancy``; it *ends* with a delivery, a termination, a loss, or the abatement of its condition, unless
+another pregnancy condition of the same pregnancy goes on. Conditions that begin while another pregnancy condition is
+open (and no longer than 308 days old) are of the same pregnancy and count once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models.vocabulary import EDD_CODE, LMP_CODE
 
 LONGEST_DAYS = 308
 
-#: Procedures that end a pregnancy (SNOMED): births of every mode, termination, surgery and methotrexate for a tubal one.
+#: Procedures that end a pregnancy (SNOMED): births, termination, surgery and methotrexate for a tubal one.
 ENDING_PROCEDURES = (
     "386216000",  # human parturition
     "236974004",  # instrumental delivery
@@ -78,7 +78,10 @@ def _pregnancies(events: Table, moments: Table) -> Table:
 def _ended(events: Table, moments: Table, pregnancies: Table) -> Table:
     """When the last pregnancy ended: a birth, a loss, or an abatement that no open pregnancy condition outlives."""
     births = known(
-        events.filter(coded(events.code, (*ENDING_PROCEDURES, *LOSSES), ENDING_ICD10)), moments, "procedure", "condition"
+        events.filter(coded(events.code, (*ENDING_PROCEDURES, *LOSSES), ENDING_ICD10)),
+        moments,
+        "procedure",
+        "condition",
     )
     shut, other = pregnancies.filter(pregnancies.ended.notnull()), pregnancies.view()
     outlived = [

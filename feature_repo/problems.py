@@ -1,7 +1,7 @@
 """Problems: the conditions that are open, newest first, at most 40, one a code.
 
-Four parallel arrays. A condition is open from its onset until an end of it (abatement) is known and has come. Of several
-open records of one code the newest counts.
+Four parallel arrays. A condition is open from its onset until an end of it (abatement) is known and has come. Of
+several open records of one code the newest counts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One shape for a feature row, whichever store it came from.
 
-Feast's offline store answers in pandas (NaN, NaT, numpy arrays), its online store in protobuf values. ``typed`` turns either
-into plain Python by the feature's declared type: float, int, str, aware ``datetime`` in UTC, list of those; None where a single
-value is unknown, an empty list where there is nothing to list.
+Feast's offline store answers in pandas (NaN, NaT, numpy arrays), its online store in protobuf values. ``typed`` turns
+either into plain Python by the feature's declared type: float, int, str, aware ``datetime`` in UTC, list of those;
+None where a single value is unknown, an empty list where there is nothing to list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from feature_repo.services import features
 from models.schema import FeatureRow
 
 
-def typed(values: Mapping[str, Any]) -> FeatureRow:
+def typed(values: Mapping[Any, Any]) -> FeatureRow:
     """Every feature of the service in its declared Python type; features missing from ``values`` are unknown."""
     return {name: _value(values.get(name), field.dtype) for name, field in features().items()}
 

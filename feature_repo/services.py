@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
 
@@ -39,9 +40,9 @@ def features() -> dict[str, Field]:
     return {field.name: field for view in views() for field in view.features}
 
 
-def service(over: list[FeatureView] | None = None) -> FeatureService:
-    """The service that models are trained and served with."""
-    return FeatureService(name=SERVICE, features=over or views(), description="All self and peer features.")
+def service(over: Iterable[FeatureView]) -> FeatureService:
+    """The service that models are trained and served with, over the views of all groups."""
+    return FeatureService(name=SERVICE, features=list(over), description="All self and peer features.")
 
 
 def schema_hash() -> str:

@@ -1,17 +1,17 @@
 """Numeric signals as of a moment: the latest value, the one before it, her own band and her trend.
 
-One expression for every signal of ``models.vocabulary.SIGNALS``; the groups ``vitals``, ``labs`` and ``scores`` name theirs.
-For a signal S a row holds
+One expression for every signal of ``models.vocabulary.SIGNALS``; the groups ``vitals``, ``labs`` and ``scores`` name
+theirs. For a signal S a row holds
 
 | feature | meaning |
 | --- | --- |
 | ``S_latest``, ``S_time``, ``S_source`` | the newest value, when it was measured, the hash of its source line |
 | ``S_previous``, ``S_previous_time`` | the last value of an earlier day than the newest |
-| ``S_mean``, ``S_sd``, ``S_count`` | of the values in the 730 days before the newest, the newest left out; sd with n − 1 |
-| ``S_slope`` | least squares over the 84 days up to the newest, in units a week; null under 3 values or at one time only |
+| ``S_mean``, ``S_sd``, ``S_count`` | of the values in the 730 days before the newest, without it; sd with n − 1 |
+| ``S_slope`` | least squares over the 84 days up to the newest, units a week; null under 3 values |
 
-Values are counted in thousandths of the unit and times in whole seconds: sums of integers do not depend on the order of the
-rows or on the number of threads, so a row has the same bits wherever and however often it is computed.
+Values are counted in thousandths of the unit and times in whole seconds: sums of integers do not depend on the order
+of the rows or on the number of threads, so a row has the same bits wherever and however often it is computed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Opens a clinic's feature store: Feast over DuckDB (offline) and SQLite (online, by default).
 
-A store directory holds ``feature_store.yaml``, ``registry.db`` and, with SQLite, ``online.db``. ``define`` writes the first
-two; readers only need the directory. Another online store is another ``online`` section, ``{"type": "redis",
+A store directory holds ``feature_store.yaml``, ``registry.db`` and, with SQLite, ``online.db``. ``define`` writes the
+first two; readers only need the directory. Another online store is another ``online`` section, ``{"type": "redis",
 "connection_string": …}`` or ``{"type": "postgres", …}`` in Feast's own words; readers find it in the directory.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from feast import FeatureStore, FeatureView, FileSource
+from feast import FeatureStore, FeatureView, FileSource, RepoConfig
 
 from feature_repo.entities import subject
-from feature_repo.services import schema_hash, service, views
+from feature_repo.services import groups, schema_hash, service
 
 PROJECT = "pmlm"
 REGISTRY = "registry.db"
@@ -27,20 +27,19 @@ SQLITE: Mapping[str, Any] = {"type": "sqlite", "path": "online.db"}
 def define(store_dir: Path, features: Path, online: Mapping[str, Any] = SQLITE) -> FeatureStore:
     """The store of the current definitions over the feature files below ``features``, registered where that is new.
 
-    The registry is put in place whole, after the configuration: a store directory without one counts as undefined.
+    The registry is put in place whole, then the configuration that names what it was made of.
     """
     store_dir.mkdir(parents=True, exist_ok=True)
     stated = f"# {schema_hash()} over {features.resolve()}\n" + yaml.safe_dump(_config(REGISTRY, online))
-    path, registry = store_dir / CONFIG, store_dir / REGISTRY
-    if not registry.exists() or not path.exists() or path.read_text() != stated:
+    config, registry = store_dir / CONFIG, store_dir / REGISTRY
+    if not registry.exists() or not config.exists() or config.read_text() != stated:
         fresh = store_dir / f".{REGISTRY}.part"
-        registry.unlink(missing_ok=True)
         fresh.unlink(missing_ok=True)
-        path.write_text(yaml.safe_dump(_config(fresh.name, online)))
-        rooted = [_rooted(view, features) for view in views()]
-        FeatureStore(repo_path=str(store_dir)).apply([subject, *rooted, service(rooted)])
-        path.write_text(stated)
+        rooted = [_rooted(module.view, module.source, features) for module in groups().values()]
+        unregistered = FeatureStore(config=RepoConfig(repo_path=store_dir, **_config(fresh.name, online)))
+        unregistered.apply([subject, *rooted, service(rooted)])
         fresh.replace(registry)
+        config.write_text(stated)
     return open_store(store_dir)
 
 
@@ -62,9 +61,8 @@ def _config(registry: str, online: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rooted(view: FeatureView, features: Path) -> FeatureView:
-    """The view over this clinic's files: Feast's DuckDB store reads a relative path from wherever the process stands."""
-    source = view.batch_source
+def _rooted(view: FeatureView, source: FileSource, features: Path) -> FeatureView:
+    """The view over this clinic's files: Feast's DuckDB store reads a relative path from the process's own folder."""
     rooted = copy.copy(view)
     rooted.batch_source = FileSource(
         name=source.name,

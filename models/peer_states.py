@@ -1,12 +1,12 @@
-"""A patient's state as numbers: the embedding h_t that peers are compared by, and what may be said of her as one of many.
+"""A patient's state as numbers: the embedding h_t by which peers are compared, and what is said of her as one of many.
 
     h_t = [ z(signal), 1[signal missing], …, z(counts), 1[concept], …, z(age_t), z(weeks_t), 1[undated_t] ]
     z(x) = clip((x − centre) / scale, −3, 3) rounded to sixteenths,   0 where x is missing
 
-Centres and scales are fixed and written below, so that an embedding never depends on who else is in the clinic or on later data. Sixteenths
-make every squared distance an exact binary fraction: no rounding, no dependence on the order of summation. A signal counts
-if it was measured within two years of the state's moment. The trajectory model's hidden state can take the place of
-``States.embedding`` without anything else changing.
+Centres and scales are fixed and written below, so that an embedding never depends on who else is in the clinic or on
+later data. Sixteenths make every squared distance an exact binary fraction: no rounding, no dependence on the order
+of summation. A signal counts if it was measured within two years of the state's moment. The trajectory model's hidden
+state can take the place of ``States.embedding`` without anything else changing.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class States:
 
 
 def states(subject: Sequence[int], at: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> States:
-    """Build states from the columns named in ``FEATURES`` (numbers, texts, lists; times as seconds; None where unknown)."""
+    """Build states from the columns named in ``FEATURES`` (times as seconds, None where unknown)."""
     moments = np.asarray(at, dtype=np.int64)
     times = {name: _numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
     ended = _numbers(columns["pregnancy_ended"])

@@ -1,15 +1,17 @@
 """Peer-informed personalisation: what is known of the women most like her, as of a moment and only as an aggregate.
 
-    N_k(h_t) = the n nearest of { p ≠ patient : cohort_t(p) = cohort_t(patient), |age_t(p) − age_t(patient)| ≤ band },  k ≤ n ≤ 2k
+    N_k(h_t) = the n nearest of { p ≠ her : cohort_t(p) = cohort_t(her), |age_t(p) − age_t(her)| ≤ band },  k ≤ n ≤ 2k
     peer_o   = coarsen( mean of outcome o over N_k )    if at least k of them have it, else nothing
 
-A cohort is pregnant, postpartum (a year) or neither. The age band widens (3, 6, 12 years) until k are found; if even the
-widest holds fewer than k, nothing is said. h_t is the embedding of ``models.peer_states``. The paper speaks of "signals from
-clinically similar patients" without saying how; distance, cohorts and k-anonymity are ours. This is not differential privacy: an
-aggregate of at least k women, rounded, never an individual, never the patient herself, never text.
+A cohort is pregnant, postpartum (a year) or neither. The age band widens (3, 6, 12 years) until k are found; if even
+the widest holds fewer than k, nothing is said. h_t is the embedding of ``models.peer_states``. The paper speaks of
+"signals from clinically similar patients" without saying how; distance, cohorts and k-anonymity are ours. This is not
+differential privacy: an aggregate of at least k women, rounded, never an individual, never the patient herself, never
+text.
 
-``search`` sweeps time forward and keeps one current state for each patient, so a question at T sees exactly what was known at T.
-Distances are sums of exact fractions: the same neighbours come out for one patient or a thousand, on any machine.
+``search`` sweeps time forward and keeps one current state for each patient, so a question at T sees exactly what was
+known at T. Distances are sums of exact fractions: the same neighbours come out for one patient or a thousand, on any
+machine.
 """
 
 from __future__ import annotations
@@ -68,8 +70,9 @@ def coarsen(value: float, step: float) -> float:
 def search(states: States, subjects: Sequence[int], moments: NDArray[np.int64], k: int) -> dict[str, list]:
     """Peers of each ``(subject, moment)``, moments in ascending order as seconds since 1970.
 
-    Returns one list a name of ``COLUMNS``: ``peers_count`` is 0 and everything but the embedding None where fewer than ``k``
-    are alike. Donors are the patients in ``states``; a subject without a state by then has no peers and no embedding.
+    Returns one list a name of ``COLUMNS``: ``peers_count`` is 0 and everything but the embedding None where fewer
+    than ``k`` are alike. Donors are the patients in ``states``; a subject without a state by then has no peers and no
+    embedding.
     """
     if np.any(np.diff(moments) < 0):
         raise ValueError("moments must be in ascending order")

@@ -1,7 +1,7 @@
 """DuckDB as the engine of the feature expressions: the event log as tables, time zone UTC, one connection a build.
 
-``log`` is every event of every file with the ``file`` it came from; ``held`` is ``point_in_time.versions`` of it, computed once for
-all groups. Expressions meet only Ibis tables, so another engine is another module like this one.
+``log`` is every event of every file with the ``file`` it came from; ``held`` is ``point_in_time.versions`` of it,
+computed once for all groups. Expressions meet only Ibis tables, so another engine is another module like this one.
 """
 
 from __future__ import annotations

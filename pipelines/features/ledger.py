@@ -1,9 +1,10 @@
 """Feature files and what each was made of: how a build knows what it has not seen yet.
 
-A group's folder holds one Parquet file a night, never edited after that night. Each carries in its own metadata which event
-files it took in, by which definition, and its number in the order of builds, so that file and bookkeeping cannot disagree: a
-build that was killed has left no file, and starts again from the same point. A row that a later build computes anew (because an
-event turned up that was known earlier) supersedes the older one by its greater ``created_timestamp``.
+A group's folder holds one Parquet file a night, never edited after that night. Each carries in its own metadata which
+event files it took in, by which definition, and its number in the order of builds, so that file and bookkeeping
+cannot disagree: a build that was killed has left no file, and starts again from the same point. A row that a later
+build computes anew (because an event turned up that was known earlier) supersedes the older one by its greater
+``created_timestamp``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ METADATA_KEY = b"pmlm"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a feature file was made of: the event files it took in, the definition's hash, its number among the builds."""
+    """What a feature file was made of: its event files, its definition's hash, its number among the builds."""
 
     night: str
     events: tuple[str, ...]
@@ -75,8 +76,8 @@ def origins(folder: Path) -> list[Origin]:
 def plan(folder: Path, night: str, definition: str, events: list[str]) -> Plan | None:
     """What is left to build for a group, or None where its files already hold it.
 
-    ``events`` are the names of the log's files. Files of another definition, or made of event files that the log no longer
-    has (it was restored to an earlier night), are removed: the group is then built anew, once.
+    ``events`` are the names of the log's files. Files of another definition, or made of event files that the log no
+    longer has (it was restored to an earlier night), are removed: the group is then built anew, once.
     """
     held = origins(folder)
     if any(o.definition != definition or not set(o.events) <= set(events) for o in held):

@@ -1,12 +1,13 @@
 """Put every changed patient's latest row into the online store, at once and safely repeatable.
 
-Feast's own incremental materialisation looks only at rows whose event timestamp is newer than its last run, so a row for an older
-moment that was computed late is never seen (feast-dev/feast#4133). Here the *files* say what is new: whoever has a row in a
-feature file that was not taken in before gets her latest row written, whatever moment it is of. If a file has changed or is
-gone (an earlier night was restored) the whole store is written anew.
+Feast's own incremental materialisation looks only at rows whose event timestamp is newer than its last run, so a row
+for an older moment that was computed late is never seen (feast-dev/feast#4133). Here the *files* say what is new:
+whoever has a row in a feature file that was not taken in before gets her latest row written, whatever moment it is
+of. If a file has changed or is gone (an earlier night was restored) the whole store is written anew.
 
-SQLite is filled in a folder beside the served file and put in its place by a rename, so a reader sees last night's store or this
-night's, and a killed run leaves the old one. Other stores are written in place: a rerun replaces each row by the same row.
+SQLite is filled in a folder beside the served file and put in its place by a rename, so a reader sees last night's
+store or this night's, and a killed run leaves the old one. Other stores are written in place: a rerun replaces each
+row by the same row.
 """
 
 from __future__ import annotations

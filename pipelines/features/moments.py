@@ -1,8 +1,8 @@
 """At which moments a patient's features are computed: the end of every day on which her record changed.
 
-A record changes when a version of one of its facts becomes known, and when a fact that was known ahead of its time comes true. A
-night adds the days since the last build, and for a patient with late news (an event known on a day built long ago) every
-day from then on anew. Days without a change have no row: the one before still holds.
+A record changes when a version of one of its facts becomes known, and when a fact that was known ahead of its time
+comes true. A night adds the days since the last build, and for a patient with late news (an event known on a day
+built long ago) every day from then on anew. Days without a change have no row: the one before still holds.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def due(changed: Table, news: Table, span: Span) -> Table:
 def due_for_peers(changed: Table, news: Table, span: Span, nights: list[str]) -> Table:
     """The moments to build for peers: everybody's days since the earliest news, and every night for every patient.
 
-    One patient's news changes whom others are compared with, so from the earliest news on all rows are computed again; on an
-    ordinary night that is one row a patient.
+    One patient's news changes whom others are compared with, so from the earliest news on all rows are computed
+    again; on an ordinary night that is one row a patient.
     """
     first = changed.group_by("subject_id").aggregate(first=changed.event_timestamp.min())
     ends = ibis.array([ibis.literal(end_of(n)) for n in nights]).unnest().cast(MOMENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,11 @@ def rows(connection: Backend, features: Path, moments: Table, k: int) -> pa.Tabl
 def _states(connection: Backend, features: Path, moments: Table) -> peer_states.States:
     """Every patient's states from the one that held at the first moment on."""
     start = moments.event_timestamp.min().as_scalar()
-    table: Table | None = None
-    for name, wanted in _columns_by_group().items():
-        part = ledger.current_rows(connection, features / name).select(*KEY, *wanted)
-        table = part if table is None else table.inner_join(part, KEY)
+    parts = [
+        ledger.current_rows(connection, features / name).select(*KEY, *wanted)
+        for name, wanted in _columns_by_group().items()
+    ]
+    table = reduce(lambda left, right: left.inner_join(right, KEY), parts)
     before = table.event_timestamp.max(where=table.event_timestamp <= start).over(ibis.window(group_by="subject_id"))
     table = table.filter((table.event_timestamp >= start) | (table.event_timestamp == before))
     for name in peer_states.FEATURES:

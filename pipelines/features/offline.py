@@ -15,9 +15,10 @@ from pipelines.settings import Settings
 def rows(settings: Settings, entities: pd.DataFrame) -> pd.DataFrame:
     """Each patient's features as known at each moment, in the order asked.
 
-    ``entities`` has ``subject_id`` and ``event_timestamp`` (aware); the answer has both and every feature of the service in plain
-    Python values (``feature_repo.rows``), exactly those that ``feature_repo.online.read`` would have given at that moment.
-    A patient of whom nothing was known by then has unknown features. Raises ``FeaturesError`` before the first build.
+    ``entities`` has ``subject_id`` and ``event_timestamp`` (aware); the answer has both and every feature of the
+    service in plain Python values (``feature_repo.rows``), exactly those that ``feature_repo.online.read`` would have
+    given at that moment. A patient of whom nothing was known by then has unknown features. Raises ``FeaturesError``
+    before the first build.
     """
     if not any(settings.features.glob("*/*.parquet")):
         raise FeaturesError("no features yet: run `pmlm features build`")

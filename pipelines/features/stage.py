@@ -1,8 +1,9 @@
 """The feature build of one night: new moments of changed patients, each group's expression over them, then peers.
 
-A group takes in the event files it has not seen (``ledger``), works out the moments they make due (``moments``), computes its
-expression on DuckDB (``engine``) and adds one sorted file. Groups are independent: a new one builds its whole history once,
-the others only their night. Peers come last, since they read everybody's self features (``neighbours``).
+A group takes in the event files it has not seen (``ledger``), works out the moments they make due (``moments``),
+computes its expression on DuckDB (``engine``) and adds one sorted file. Groups are independent: a new one builds its
+whole history once, the others only their night. Peers come last, since they read everybody's self features
+(``neighbours``).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ PEERS = "peers"
 def run(settings: Settings, night: str) -> StageSummary:
     """Bring every group up to the event log; ``noop`` where all of it was taken in before.
 
-    Rows in are events not seen before, rows out feature rows over all groups. Raises ``FeaturesError`` where a group's expression
-    and view disagree.
+    Rows in are events not seen before, rows out feature rows over all groups. Raises ``FeaturesError`` where a
+    group's expression and view disagree.
     """
     files = sorted(settings.events.glob("*.parquet"))
     with stage_run(settings, night, "features") as summary:
