@@ -1,0 +1,34 @@
+"""What the method's tests share: the real encoder and the embedded LLM, each loaded once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.encoder import MiniLM
+from models.llm import unpack
+from models.scorer import EmbeddedScorer
+from pipelines.settings import load
+
+
+@pytest.fixture(scope="session")
+def encoder() -> MiniLM:
+    return MiniLM()
+
+
+@pytest.fixture(scope="session")
+def llm_folder() -> Path:
+    """The embedded LLM, unpacked where the product keeps it."""
+    return unpack(load().embedded_llm)
+
+
+@pytest.fixture(scope="session")
+def scorer(llm_folder: Path) -> EmbeddedScorer:
+    return EmbeddedScorer(llm_folder)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,40 @@
+"""The real sentence encoder: unit vectors that do not depend on company."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.encoder import DIMENSIONS, MiniLM
+
+TEXTS = ("Am I anaemic?", "Her haemoglobin was 9.8 g/dL.", "She has never smoked.", "a " * 900)
+
+
+def test_vectors_are_of_unit_length(encoder: MiniLM) -> None:
+    vectors = encoder.encode(TEXTS)
+    assert vectors.shape == (4, DIMENSIONS)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_a_text_has_one_vector_whatever_it_is_encoded_beside(encoder: MiniLM) -> None:
+    fresh = MiniLM()
+    together = encoder.encode(TEXTS)
+    alone = np.stack([fresh.encode([t])[0] for t in reversed(TEXTS)])[::-1]
+    assert np.array_equal(together, alone)
+
+
+def test_a_question_is_nearer_to_its_own_fact(encoder: MiniLM) -> None:
+    question, near, far, _ = encoder.encode(TEXTS)
+    assert question @ near > question @ far
+
+
+def test_no_texts_give_no_vectors(encoder: MiniLM) -> None:
+    assert encoder.encode([]).shape == (0, DIMENSIONS)
+
+
+def test_only_the_last_texts_are_remembered() -> None:
+    small = MiniLM(remembered=2)
+    first = small.encode(TEXTS[:1]).copy()
+    small.encode(TEXTS[1:3])
+    assert list(small._vectors) == list(TEXTS[1:3])
+    assert np.array_equal(small.encode(TEXTS[:1]), first)
