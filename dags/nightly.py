@@ -71,10 +71,10 @@ def nightly() -> None:
         return night.pending(clinic(params))
 
     @task(outlets=[RECORD])
-    def intake(day: str, params: dict[str, Any] | None = None) -> str:
+    def intake(day: str, params: dict[str, Any] | None = None, run_id: str | None = None) -> str:
         from pipelines.night import night
 
-        return night.intake(clinic(params), day)
+        return night.intake(clinic(params), day, run_id)
 
     @task(outlets=[NIGHT])
     def save(params: dict[str, Any] | None = None) -> str:

@@ -26,11 +26,15 @@ POLL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run of the DAG ended: its id in Airflow, and the tasks that failed."""
+    """How a run of the DAG ended: its id in Airflow, its state there, and the tasks that failed."""
 
     run_id: str
-    succeeded: bool
+    state: str
     failed: tuple[str, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state == "success" and not self.failed
 
 
 def in_process(settings: Settings) -> Outcome:
@@ -59,7 +63,7 @@ def through_server(settings: Settings) -> Outcome:
         wait_until(lambda: api.get(path).json()["state"] in ("success", "failed"))
         tasks = api.get(f"{path}/taskInstances").json()["task_instances"]
         failed = tuple(sorted(task["task_id"] for task in tasks if task["state"] == "failed"))
-        return Outcome(run_id, api.get(path).json()["state"] == "success", failed)
+        return Outcome(run_id, str(api.get(path).json()["state"]), failed)
 
 
 def client(settings: Settings) -> Any:
@@ -111,7 +115,7 @@ def close_left_over_runs() -> None:
 
 def _outcome(run: DagRun) -> Outcome:
     failed = {task.task_id for task in run.get_task_instances() if task.state == "failed"}
-    return Outcome(run.run_id, run.state == "success", tuple(sorted(failed)))
+    return Outcome(run.run_id, str(run.state), tuple(sorted(failed)))
 
 
 def logs(settings: Settings, run_id: str) -> Path:

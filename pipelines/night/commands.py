@@ -62,15 +62,14 @@ def status(night: Night = None, drops: Drops = None, as_json: AsJson = False) ->
     from pipelines.night import screen
     from pipelines.night import status as statuses
 
-    settings = load(drops=drops)
     chosen = _night_id(night)
-    found = statuses.collect(settings, [chosen] if chosen else None)
+    found = statuses.collect(load(drops=drops), [chosen] if chosen else None)
     if as_json:
         typer.echo(json.dumps(found))
     else:
         from rich.console import Console
 
-        screen.show(Console(highlight=False), settings, found, None)
+        screen.show(Console(highlight=False), found, None)
 
 
 def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = False) -> None:

@@ -13,7 +13,7 @@ from pipelines.night import history, stages
 from pipelines.night.workspace import set_night, single_writer
 from pipelines.runs import StageSummary, summary_path
 from pipelines.settings import Settings
-from pipelines.storage import content_hash, read_json
+from pipelines.storage import content_hash, read_json, write_json
 
 
 def pending(settings: Settings) -> list[str]:
@@ -38,17 +38,18 @@ def latest(settings: Settings) -> str:
     return taken[-1]
 
 
-def intake(settings: Settings, night: str) -> str:
+def intake(settings: Settings, night: str, run: str | None = None) -> str:
     """Take in this night's drop, and before it any earlier one that still waits; the night.
 
-    So neither the order of the calls nor a retry matters.
+    So neither the order of the calls nor a retry matters. ``run`` names the calls that belong together: where an
+    earlier night has failed in the same run, NightError at once, so that its failure is not lived through again.
     """
     with single_writer(settings):
         for earlier in _to_take_in(settings):
             if earlier <= night:
-                for name in stages.INTAKE:
-                    _run(settings, earlier, name)
-                history.save(settings, earlier, {"finished": False})
+                if earlier < night and run and _failed(settings, earlier) == run:
+                    raise NightError(f"night {earlier} comes before and has failed")
+                _take_in(settings, earlier, run)
     return night
 
 
@@ -80,6 +81,25 @@ def _to_take_in(settings: Settings) -> list[str]:
     waiting = {drop.night for drop in drops.pending(settings)}
     cut_short = {night for night in taken_in(settings) if not summary_path(settings, night, "save").exists()}
     return sorted(waiting | cut_short)
+
+
+def _take_in(settings: Settings, night: str, run: str | None) -> None:
+    begun = _begun(settings, night)
+    write_json(begun, {"run": run})
+    for name in stages.INTAKE:
+        _run(settings, night, name)
+    history.save(settings, night, {"finished": False})
+    begun.unlink()
+
+
+def _failed(settings: Settings, night: str) -> str | None:
+    """The run in which taking in this night has begun and not ended."""
+    path = _begun(settings, night)
+    return str(read_json(path)["run"]) if path.exists() else None
+
+
+def _begun(settings: Settings, night: str) -> Path:
+    return settings.runs / f"{night}.begun.json"
 
 
 def _finished(settings: Settings, night: str) -> bool:

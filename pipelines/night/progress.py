@@ -14,7 +14,7 @@ from pipelines.runs import StageSummary, summaries
 from pipelines.settings import Settings
 
 POLL_S = 0.2
-MARKS = {"done": "[green]✓[/]", "hold": "[yellow]HOLD[/]", "noop": "[dim]–[/]"}
+MARKS = {"done": "[green]✓[/]", "hold": "[yellow]‖[/]", "noop": "[dim]–[/]"}
 
 
 class Progress:
@@ -46,7 +46,7 @@ class Progress:
 
     def _show(self, status: Status) -> None:
         for summary in self._new():
-            self._console.print(line(summary))
+            self._console.print(line(summary), soft_wrap=True)
             if summary.stage == "records":
                 self._read += summary.rows_in
                 self._quarantined += summary.quarantined
@@ -79,11 +79,11 @@ class Progress:
 
 def line(summary: StageSummary) -> str:
     """One finished stage in one line of markup."""
-    counts = f"{summary.rows_in:>9,} in {summary.rows_out:>9,} out"
-    quarantined = f" · {summary.quarantined:,} quarantined" if summary.quarantined else ""
-    detail = f" · {summary.detail}" if summary.detail else ""
+    quarantined = f"{summary.quarantined:,} quarantined" if summary.quarantined else ""
+    counts = f"{summary.rows_in:>9,} → {summary.rows_out:<9,} {summary.seconds:>6.1f} s"
     mark = MARKS.get(summary.status, summary.status)
-    return f"{mark} {dated(summary.night)}  {summary.stage:<12}{counts} {summary.seconds:>7.1f} s{quarantined}{detail}"
+    said = " · ".join(filter(None, (quarantined, summary.detail)))
+    return f"{mark} {dated(summary.night)}  {summary.stage:<11} {counts}  {said}"
 
 
 def dated(night: str) -> str:

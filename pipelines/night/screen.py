@@ -9,7 +9,12 @@ from rich.table import Table
 
 from pipelines.night.history import SavedNight
 from pipelines.night.progress import MARKS, dated
-from pipelines.settings import Settings
+
+#: Rows of the evaluation that the screen shows: refined minus initial prompt, patients held out, 95 % intervals.
+HELD_OUT = {
+    "reward_refined_vs_initial": "held-out reward, refined − initial prompt",
+    "refined_vs_initial": "… log p of the clinician's reply alone",
+}
 
 
 def stage_table(status: dict[str, Any]) -> Table:
@@ -40,6 +45,24 @@ def accounts_line(accounts: dict[str, Any]) -> str:
     )
 
 
+def reward_lines(evaluation: dict[str, Any] | None, gate: dict[str, Any] | None) -> list[str]:
+    """What the refined prompt is worth against the initial one on patients held out, and what the gate made of it."""
+    rows = {r["name"]: r for r in (evaluation or {}).get("rows", ()) if r["split"] == "test"}
+    lines = [
+        f"{label:<46} {row['value']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}] nats   "
+        f"n = {row['n']} questions of {row['patients']} women"
+        for name, label in HELD_OUT.items()
+        if (row := rows.get(name)) and row["ci_low"] is not None
+    ]
+    if "refined_tokens" in rows and "initial_tokens" in rows:
+        refined, initial = rows["refined_tokens"]["value"], rows["initial_tokens"]["value"]
+        lines.append(f"{'free tokens in the prompt':<46} {refined:.0f} instead of {initial:.0f}")
+    if gate:
+        verdict = "[green]PROMOTED[/]" if gate["decision"] == "promote" else "[yellow]HOLD[/]"
+        lines.append(f"gate: {verdict} {gate['why']}")
+    return lines
+
+
 def nights_table(saved: list[SavedNight]) -> Table:
     """Saved nights, oldest first, with the figures of each night's gate."""
     table = Table(header_style="bold")
@@ -56,13 +79,13 @@ def nights_table(saved: list[SavedNight]) -> Table:
     return table
 
 
-def show(console: Console, settings: Settings, status: dict[str, Any], example: dict[str, Any] | None) -> None:
+def show(console: Console, status: dict[str, Any], example: dict[str, Any] | None) -> None:
     """Print the whole screen. ``example`` is one question with its answer (see ``example.ask``), or None."""
     console.print()
     console.print(stage_table(status))
-    console.print(accounts_line(status["accounts"]))
-    for stage, why in status["hold"].items():
-        console.print(f"[yellow]HOLD[/] at {stage}: {why}")
+    console.print(accounts_line(status["accounts"]), soft_wrap=True)
+    for text in reward_lines(status["evaluation"], status["gate"]):
+        console.print(text, soft_wrap=True)
     if example:
         from pipelines.packaging.ask import side_by_side
 

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+FILE_WIDTH = 120  # columns, where the screen is a file or a pipe
 
-@contextmanager
-def screen_of_its_own(log: Path) -> Iterator[Console]:
-    """A console on the real standard output, while descriptors 1 and 2 (of child processes too) lead to ``log``."""
+
+def take_over(log: Path) -> Console:
+    """A console on the real standard output; descriptors 1 and 2 lead to ``log`` from now on, to the end of the process.
+
+    To the end, because libraries still have things to say while the interpreter shuts down. Child processes
+    write to the log too.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    terminal, errors = os.dup(1), os.dup(2)
+    screen = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
     with log.open("ab") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-    try:
-        with os.fdopen(os.dup(terminal), "w", encoding="utf-8", errors="replace") as screen:
-            yield Console(file=screen, highlight=False)
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(terminal, 1)
-        os.dup2(errors, 2)
-        os.close(terminal)
-        os.close(errors)
+    return Console(file=screen, highlight=False, width=None if screen.isatty() else FILE_WIDTH)

@@ -3,53 +3,63 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import Any
 
+import typer
 from rich.console import Console
 
-from pipelines.errors import NightError, UnknownNightError
+from pipelines.errors import NightError, PmlmError, UnknownNightError
 from pipelines.night import airflow, example, night, screen, services
 from pipelines.night.progress import Progress, dated
 from pipelines.night.status import collect, log_path
-from pipelines.night.terminal import screen_of_its_own
+from pipelines.night.terminal import take_over
 from pipelines.settings import Settings
 
 
 def run(settings: Settings, date: str | None = None, as_json: bool = False) -> None:
     """Run every pending night through Airflow, or the one of ``date`` (YYYYMMDD) in this process.
 
-    NightError where a stage fails: what was done before it stands, and the next call goes on from there.
+    Where a stage fails it says so and exits 1: what was done before stands, and the next call goes on from there.
     """
     nights = [_known(settings, date)] if date else night.pending(settings)
     if not nights:
         _say_nothing_to_do(settings, as_json)
         return
-    with screen_of_its_own(log_path(settings, nights[-1])) as console:
-        console.print(_heading(settings, nights))
-        with Progress(console, settings, nights):
-            if date:
-                night.run(settings, date)
-            else:
-                _through_airflow(settings, nights)
-        status = collect(settings, nights)
-        with console.status("asking the endpoint one patient's question"):
-            asked = example.ask(settings, nights[-1])
-        screen.show(console, settings, status, asked)
-        if as_json:
-            console.out(json.dumps({"status": "done", **status, "example": asked}, ensure_ascii=False), highlight=False)
+    console = take_over(log_path(settings, nights[-1]))
+    try:
+        _run(console, settings, nights, through_airflow=date is None, as_json=as_json)
+    except Exception as error:
+        traceback.print_exc()
+        said = str(error) if isinstance(error, PmlmError) else f"{type(error).__name__}: {error}"
+        console.print(f"[red]pmlm: {said}[/]", soft_wrap=True)
+        console.print(
+            f"See {log_path(settings, nights[-1])}; `pmlm night` goes on from where it ended.", soft_wrap=True
+        )
+        raise typer.Exit(1) from error
 
 
-def _through_airflow(settings: Settings, nights: list[str]) -> None:
-    if services.airflow_is_up(settings):
-        outcome = airflow.through_server(settings)
-    else:
-        outcome = airflow.in_process(settings)
+def _run(console: Console, settings: Settings, nights: list[str], through_airflow: bool, as_json: bool) -> None:
+    console.print(_heading(settings, nights))
+    with Progress(console, settings, nights):
+        if through_airflow:
+            _through_airflow(settings)
+        else:
+            night.run(settings, nights[-1])
+    status = collect(settings, nights)
+    with console.status("asking the endpoint one patient's question"):
+        asked = example.ask(settings, nights[-1])
+    screen.show(console, status, asked)
+    if as_json:
+        console.out(json.dumps({"status": "done", **status, "example": asked}, ensure_ascii=False), highlight=False)
+
+
+def _through_airflow(settings: Settings) -> None:
+    through = airflow.through_server if services.airflow_is_up(settings) else airflow.in_process
+    outcome = through(settings)
     if not outcome.succeeded:
         failed = ", ".join(outcome.failed) or "the run"
-        raise NightError(
-            f"{failed} failed; see {log_path(settings, nights[-1])} and {airflow.logs(settings, outcome.run_id)}. "
-            "What was done before it stands; `pmlm night` goes on from there."
-        )
+        raise NightError(f"{failed} failed; Airflow's logs lie in {airflow.logs(settings, outcome.run_id)}")
 
 
 def _heading(settings: Settings, nights: list[str]) -> str:
@@ -59,11 +69,15 @@ def _heading(settings: Settings, nights: list[str]) -> str:
 
 def _say_nothing_to_do(settings: Settings, as_json: bool) -> None:
     taken = night.taken_in(settings)
-    last = f"the last night is {dated(taken[-1])}" if taken else f"no drop lies in {settings.drops}"
+    if not taken:
+        raise NightError(f"no drop lies in {settings.drops}: folders named YYYY-MM-DD with FHIR R4 files")
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]No new records[/] for {settings.clinic}: {last}. Nothing to do; `pmlm status` sums it up.")
+    console.print(
+        f"[bold]No new records[/] for {settings.clinic}: the last night is {dated(taken[-1])}. "
+        "Nothing to do; `pmlm status` sums it up."
+    )
     if as_json:
-        nothing: dict[str, Any] = {"status": "noop", "clinic": settings.clinic, "nights": [], "last": taken[-1:]}
+        nothing: dict[str, Any] = {"status": "noop", "clinic": settings.clinic, "nights": [], "last": taken[-1]}
         console.out(json.dumps(nothing), highlight=False)
 
 
