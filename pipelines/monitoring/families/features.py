@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.monitoring.families.table import SAMPLE, Table
+from pipelines.monitoring.families.table import SAMPLE, Table, end_of
 from pipelines.settings import Settings
 
 #: Statistics of one signal that would only repeat its latest value's drift.
@@ -44,9 +44,10 @@ def changed_rows(settings: Settings, night: str, since: datetime) -> pl.DataFram
         schema = rows.collect_schema()
         kept = [e for name, dtype in schema.items() if (e := _column(name, dtype)) is not None]
         lot = pl.struct("subject_id", "event_timestamp").hash(seed=0)
-        chosen = rows.filter(pl.col("event_timestamp") > since).sort(lot).head(SAMPLE)
+        known = pl.col("event_timestamp").is_between(since, end_of(night), closed="right")
+        chosen = rows.filter(known).sort(lot).head(SAMPLE)
         columns.append(chosen.select(kept).collect())
-    return pl.concat(columns, how="horizontal") if columns else pl.DataFrame()
+    return pl.concat(columns, how="horizontal_extend") if columns else pl.DataFrame()
 
 
 TABLES = (Table("changed_rows", "changed patient-days", feature_files, changed_rows),)

@@ -63,6 +63,27 @@ def test_a_huge_drop_is_scaled_down_and_its_broken_share_kept(settings: Settings
     assert (outcomes == "truncated").sum() == SAMPLE // 10
 
 
+def _write_features(settings: Settings, group: str, rows: pl.DataFrame) -> None:
+    (settings.features / group).mkdir(parents=True)
+    rows.write_parquet(settings.features / group / f"{NIGHT}.parquet")
+
+
+def test_groups_that_changed_for_other_patients_are_compared_together(settings: Settings) -> None:
+    one = pl.DataFrame({"subject_id": [1], "event_timestamp": [KNOWN], "weight_latest": [70.0]})
+    two = pl.DataFrame({"subject_id": [2, 3], "event_timestamp": [KNOWN, KNOWN], "pregnancies": [0, 1]})
+    _write_features(settings, "vitals", one)
+    _write_features(settings, "pregnancy", two)
+    table = features.changed_rows(settings, NIGHT, SINCE)
+    assert table["weight_latest"].drop_nulls().to_list() == [70.0]
+    assert sorted(table["pregnancies"]) == [0, 1]
+
+
+def test_a_row_computed_anew_for_an_earlier_day_is_not_tonights(settings: Settings) -> None:
+    late = pl.DataFrame({"subject_id": [1], "event_timestamp": [SINCE], "weight_latest": [70.0]})
+    _write_features(settings, "vitals", late)
+    assert features.changed_rows(settings, NIGHT, SINCE).is_empty()
+
+
 def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settings: Settings) -> None:
     rows = pl.DataFrame(
         {
@@ -77,9 +98,7 @@ def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settin
             "condition_texts": [["one", "two"], []],
         }
     )
-    folder = settings.features / "labs"
-    folder.mkdir(parents=True)
-    rows.write_parquet(folder / f"{NIGHT}.parquet")
+    _write_features(settings, "labs", rows)
     table = features.changed_rows(settings, NIGHT, SINCE)
     assert set(table.columns) == {"age", "language", "haemoglobin_latest", "conditions"}
     assert sorted(table["age"].to_list()) == [26.0, 35.0]  # she turns 36 tomorrow
