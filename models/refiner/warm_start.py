@@ -43,7 +43,12 @@ class Example:
 
 
 def fit(policy: Policy, examples: Sequence[Example], *, epochs: int, learning_rate: float, seed: int) -> list[float]:
-    """Train ``policy`` in place on the current table; the mean loss of each epoch (nats an action)."""
+    """Train ``policy`` in place on the current table; the mean loss of each epoch (nats an action).
+
+    Without examples nothing is learnt and there are no losses.
+    """
+    if not examples:
+        return []
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     trained = [p for p in policy.parameters() if p.requires_grad]

@@ -1,9 +1,116 @@
-"""Commands of this room."""
+"""Commands of this room: ``pmlm episodes``, ``train``, ``evaluate``, ``gate``, ``rollback``, ``scores``."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from pipelines.settings import Settings, load
+
+if TYPE_CHECKING:
+    from pipelines.runs import StageSummary
+
+Drops = Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of dated drops.")]
+Night = Annotated[str | None, typer.Option("--night", help="YYYYMMDD; by default the last night taken in.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add this room's commands to ``pmlm``."""
+    app.command(epilog="Example: pmlm episodes")(episodes)
+    app.command(epilog="Example: pmlm train --night 20260601")(train)
+    app.command(epilog="Example: pmlm evaluate --json")(evaluate)
+    app.command(epilog="Example: pmlm gate")(gate)
+    app.command(epilog="Example: pmlm rollback --to ranking")(rollback)
+    app.command(epilog="Example: pmlm scores scores.parquet")(scores)
+
+
+def episodes(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
+    """Make episodes of the clinic's questions, replies and what was known of her when she asked."""
+    _stage("episodes", drops, night, as_json)
+
+
+def train(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
+    """Train tonight's challenger: from the champion, or from a supervised warm start; then RL on the reward."""
+    _stage("train", drops, night, as_json)
+
+
+def evaluate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
+    """Measure the challenger on held-out patients. With --json, one row a line (JSON Lines)."""
+    settings = load(drops=drops)
+    summary = _run("evaluate", settings, night)
+    from pipelines.storage import read_json
+
+    rows = read_json(settings.metrics / "evaluation.json")["rows"]
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    _say(summary)
+    from pipelines.training.table import evaluation_table
+
+    evaluation_table(rows)
+
+
+def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
+    """Replace the champion if the challenger is better beyond doubt; else HOLD. Writes metrics/gate.json."""
+    settings = load(drops=drops)
+    summary = _run("gate", settings, night)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary)))
+        return
+    from pipelines.training.gate import served
+
+    _say(summary)
+    typer.echo(f"served from the next release on: {served(settings)}")
+
+
+def rollback(
+    to: Annotated[str | None, typer.Option("--to", help="A former champion's id; by default the last one.")] = None,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the former champion back; the one left behind is not promoted again."""
+    from pipelines.night.workspace import single_writer
+    from pipelines.training import champion
+    from pipelines.training.gate import served
+
+    settings = load(drops=drops)
+    with single_writer(settings):
+        back = champion.roll_back(settings, to)
+    typer.echo(json.dumps(asdict(back)) if as_json else f"champion now: {served(settings)}; `pmlm package` serves it")
+
+
+def scores(
+    path: Annotated[Path, typer.Argument(help="The file to write; a clinic ships it as scores.parquet.")],
+    drops: Drops = None,
+) -> None:
+    """Export the clinic's score cache, so that another machine need not score the same prompts again."""
+    from pipelines.training.rewards import export
+
+    typer.echo(f"{export(load(drops=drops), path)} scores in {path}")
+
+
+def _run(name: str, settings: Settings, night: str | None) -> StageSummary:
+    from pipelines.night import night as nights
+
+    return nights.stage(settings, name, night)
+
+
+def _stage(name: str, drops: Path | None, night: str | None, as_json: bool) -> None:
+    summary = _run(name, load(drops=drops), night)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary)))
+    else:
+        _say(summary)
+
+
+def _say(summary: StageSummary) -> None:
+    figures = ", ".join(f"{name} {value}" for name, value in summary.figures.items())
+    typer.echo(f"{summary.stage} {summary.night}: {summary.status} in {summary.seconds:.1f} s ({figures})")
+    if summary.detail:
+        typer.echo(f"  {summary.detail}")

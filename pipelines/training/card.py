@@ -1,0 +1,37 @@
+"""The model card of a trained refiner, written by the run that trained it. ``{id}`` becomes the refiner's id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.training.train import Training
+
+
+def card(night: str, params: dict[str, dict[str, Any]], training: Training) -> str:
+    """Markdown: what it is, what it was trained on and how, what it is not. Counts only; no patient, no text."""
+    knobs = params["train"]
+    validity = "not known" if training.validity is None else f"{training.validity:.3f}"
+    reward = training.grpo.reward
+    curve = f"{reward[0]:.3f} → {reward[-1]:.3f}" if reward else "no steps"
+    return f"""# {{id}}
+
+A refiner of PMLM: it chooses which sentences of a patient's record go into the prompt for her question. It writes
+nothing, cannot drop a pinned fact, and is no medical device.
+
+| | |
+| --- | --- |
+| night | {night} |
+| started from | {training.start} |
+| episodes, patients | {training.episodes}, {training.patients} |
+| single gains measured on | {training.measured} episodes |
+| AUC of single gains against known facts | {validity} |
+| warm start | {knobs["warm_epochs"]} epochs, learning rate {knobs["warm_learning_rate"]} |
+| GRPO | {knobs["grpo_steps"]} steps of {knobs["batch"]}, {knobs["generations"]} generations, learning rate \
+{knobs["learning_rate"]} |
+| mean sampled reward, first → last step | {curve} |
+| reward | mean log-probability of the clinician's patient-specific sentences − {knobs["token_price"]} a free token |
+| caps | {knobs["pick_cap"]} free segments, {knobs["token_cap"]} tokens |
+
+How it was measured on patients it has not seen: `metrics/evaluation.json` of the same night.
+"""

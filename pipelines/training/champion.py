@@ -1,0 +1,172 @@
+"""The champion: the refiner that is served. Replaced as a whole folder or not at all; every former one is kept.
+
+``models/champion/`` holds the refiner's files and ``champion.json``: ``{id, kind, since, previous, refused}``.
+``since`` is the night it became champion, ``previous`` the former champions' ids, oldest first, ``refused`` the ids
+that were rolled back and are not promoted again. Former champions lie in ``models/registry/<id>/`` with their own
+files. The first champion is the initial ranking cut to the caps.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from models.refiner import artefact
+from models.refiner.interface import Caps
+from pipelines.errors import TrainingError
+from pipelines.settings import Settings
+from pipelines.storage import read_json, write_json
+from pipelines.training.origin import WARM_START, origin
+
+RECORD = "champion.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """One champion's record, as in ``champion.json``."""
+
+    id: str
+    kind: str
+    since: str
+    previous: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def path(settings: Settings) -> Path:
+    return settings.models / "champion"
+
+
+def registry(settings: Settings, id: str) -> Path:
+    return settings.models / "registry" / id
+
+
+def current(settings: Settings) -> Champion | None:
+    """The champion, or None where the gate has not run yet."""
+    recover(path(settings))
+    record = path(settings) / RECORD
+    return _read(record) if record.exists() else None
+
+
+def facing(settings: Settings, night: str) -> Champion | None:
+    """The champion that this night's challenger faces: the one of before this night, however often the night is run."""
+    champion = current(settings)
+    if champion is not None and champion.since == night and champion.previous:
+        return _read(registry(settings, champion.previous[-1]) / RECORD)
+    return champion
+
+
+def folder(settings: Settings, champion: Champion) -> Path:
+    """Where a champion's files are: in place, or in the registry if it is a former one."""
+    now = current(settings)
+    return path(settings) if now is not None and now.id == champion.id else registry(settings, champion.id)
+
+
+def establish(settings: Settings, night: str, caps: Caps) -> Champion:
+    """The champion there is; where there is none, the ranking becomes the first."""
+    champion = current(settings)
+    if champion is None:
+        with whole_folder(path(settings)) as part:
+            artefact.save_ranking(part, caps, origin())
+            champion = Champion(id="ranking", kind="ranking", since=night)
+            write_json(part / RECORD, asdict(champion))
+    return champion
+
+
+def promote(settings: Settings, night: str, challenger: Path) -> Champion:
+    """Make the refiner in ``challenger`` the champion; doing so twice is doing so once."""
+    before = current(settings)
+    description = artefact.describe(challenger)
+    if before is None:
+        raise TrainingError("there is no champion to replace")
+    if before.id == description["id"]:
+        return before
+    _keep(settings, before)
+    after = Champion(
+        id=description["id"],
+        kind=description["kind"],
+        since=night,
+        previous=(*before.previous, before.id),
+        refused=before.refused,
+    )
+    _install(settings, after, challenger)
+    return after
+
+
+def roll_back(settings: Settings, to: str | None = None) -> Champion:
+    """Bring back the champion before this one, or ``to``, one of the former; what is left behind is refused from now.
+
+    Raises TrainingError where there is none to go back to.
+    """
+    now = current(settings)
+    if now is None or not now.previous:
+        raise TrainingError("there is no former champion to go back to")
+    target = to or now.previous[-1]
+    if target not in now.previous:
+        raise TrainingError(f"{target} was never champion before this one; former: {', '.join(now.previous)}")
+    _keep(settings, now)
+    place = now.previous.index(target)
+    former = _read(registry(settings, target) / RECORD)
+    left = (*now.previous[place + 1 :], now.id)
+    after = Champion(
+        id=former.id,
+        kind=former.kind,
+        since=former.since,
+        previous=now.previous[:place],
+        refused=tuple(sorted({*now.refused, *left})),
+    )
+    _install(settings, after, registry(settings, target))
+    return after
+
+
+def _install(settings: Settings, champion: Champion, files: Path) -> None:
+    with whole_folder(path(settings)) as part:
+        shutil.copytree(files, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(WARM_START))
+        write_json(part / RECORD, asdict(champion))
+
+
+def _keep(settings: Settings, champion: Champion) -> None:
+    """Copy the champion in place into the registry, its record with it."""
+    with whole_folder(registry(settings, champion.id)) as part:
+        shutil.copytree(path(settings), part, dirs_exist_ok=True)
+
+
+def _read(record: Path) -> Champion:
+    found = read_json(record)
+    return Champion(**found | {"previous": tuple(found["previous"]), "refused": tuple(found["refused"])})
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` that takes its place when the block ends without error.
+
+    Two renames: if the process dies between them ``recover`` puts the old one back.
+    """
+    recover(target)
+    part, old = _beside(target, "part"), _beside(target, "old")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if target.exists():
+            target.rename(old)
+        part.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def recover(target: Path) -> None:
+    """Undo a replacement that died halfway; drop the leavings of one that died at its end."""
+    old = _beside(target, "old")
+    if old.exists():
+        if target.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(target)
+
+
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}")

@@ -1,0 +1,71 @@
+"""What each free segment is worth alone: the measurements the warm start learns from, within a budget.
+
+    g_i = R(S_0 ∪ {s_i}) − R(S_0),    g_style = R(S_0, style) − R(S_0, plain)
+
+R is the whole reward, length price included. Episodes are measured whole, in an order that depends on nothing but
+their ids, until the next one would exceed the budget of reward evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.refiner.interface import STYLES
+from models.schema import EditProgram, Episode, Segment
+from pipelines.training.rewards import Rewards
+from pipelines.training.splits import shuffled
+
+
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """One episode, measured: the ``segments`` tried, their ``gains`` (NaN where pinned) and the gains of ``styles``."""
+
+    episode: Episode
+    segments: tuple[Segment, ...]
+    gains: np.ndarray
+    styles: np.ndarray
+
+
+def affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Episode]:
+    """The episodes whose single gains can be measured within ``budget`` reward evaluations."""
+    chosen, spent = [], 0
+    for episode in sorted(episodes, key=lambda e: shuffled(e.episode_id)):
+        spent += len(_programs(episode.segments[:slots]))
+        if spent > budget:
+            break
+        chosen.append(episode)
+    return chosen
+
+
+def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
+    """The single gains of one episode, over the segments a policy with ``slots`` slots sees."""
+    segments = episode.segments[:slots]
+    outcomes = rewards.outcomes([(episode, program) for program in _programs(segments)])
+    values = np.array([o.reward for o in outcomes])
+    gains = np.full(len(segments), np.nan)
+    gains[[i for i, s in enumerate(segments) if not s.pinned]] = values[len(STYLES) :] - values[0]
+    return Gains(episode, segments, gains, values[: len(STYLES)] - values[0])
+
+
+def _programs(segments: Sequence[Segment]) -> list[EditProgram]:
+    """Each style alone (plain first: pinned facts only), then each free segment alone."""
+    styles = [EditProgram((), style) for style in STYLES]
+    return styles + [EditProgram((s.key,)) for s in segments if not s.pinned]
+
+
+def validity(measured: Sequence[Gains]) -> float | None:
+    """Within-episode AUC of gain against the facts behind the reply, mean over episodes; None where none is known.
+
+    The share of (behind, not behind) pairs that the gain orders rightly; ties count half.
+    """
+    found = []
+    for one in measured:
+        behind = np.array([s.key in one.episode.facts for s in one.segments])
+        free = ~np.isnan(one.gains)
+        yes, no = one.gains[behind & free], one.gains[~behind & free]
+        if len(yes) and len(no):
+            found.append(((yes[:, None] > no).mean() + (yes[:, None] >= no).mean()) / 2)
+    return float(np.mean(found)) if found else None

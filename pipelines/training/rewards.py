@@ -1,0 +1,95 @@
+"""The reward of an edit program on an episode: render, score the clinician's reply, price the length.
+
+One call scores its missing trials as one batch and keeps them together, so a run that was killed scores the same
+batches again, and gets the same bits. Callers ask for one unit of work at a time (an episode, a GRPO step).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models.personalize import apply
+from models.phrases import one_line
+from models.prompt import opening
+from models.reward import Score, Scorer, Trial, score, whole_reward
+from models.schema import EditProgram, Episode
+from models.score_cache import CachedScorer, ScoreCache
+from models.scorer import EmbeddedScorer
+from pipelines.settings import Settings
+
+LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whole or not at all
+SCORING_THREADS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one program came to: the reply's likelihood, free tokens, and the whole reward (nats)."""
+
+    score: Score
+    tokens: int
+    reward: float
+
+
+class Rewards:
+    """Outcomes of programs on episodes under one scorer and one token price."""
+
+    def __init__(self, scorer: Scorer, price: float) -> None:
+        self.scorer = scorer
+        self.price = price
+        self.asked = 0
+
+    def outcomes(self, cases: Sequence[tuple[Episode, EditProgram]]) -> list[Outcome]:
+        """One outcome a case, in order; at most ``LARGEST_UNIT`` cases a call."""
+        if len(cases) > LARGEST_UNIT:
+            raise ValueError(f"{len(cases)} cases in one unit of work; at most {LARGEST_UNIT}")
+        trials = [trial(episode, program) for episode, program in cases]
+        return [
+            self._outcome(episode, program, t, s)
+            for (episode, program), t, s in zip(cases, trials, self.scores(trials), strict=True)
+        ]
+
+    def scores(self, trials: Sequence[Trial]) -> list[Score]:
+        """Scores of trials made elsewhere; counted, like all others, whether cached or not."""
+        self.asked += len(trials)
+        with threads(SCORING_THREADS):
+            return score(self.scorer, trials)
+
+    def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: Score) -> Outcome:
+        tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
+        safe = all(one_line(s.text) in tried.prompt for s in episode.pinned)
+        return Outcome(found, tokens, whole_reward(found, tokens, self.price, safe))
+
+
+def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:
+    """The refined prompt of a program, tried on the episode's own reply or on another episode's."""
+    source = reply_of or episode
+    prompt, _ = apply(episode.segments, program)
+    return Trial(prompt, episode.question, source.reply, source.specific, opening(episode.segments))
+
+
+@contextmanager
+def embedded(settings: Settings, price: float) -> Iterator[Rewards]:
+    """Rewards under the embedded LLM: the clinic's own score cache over the one its sample may ship with."""
+    cache = ScoreCache(cache_path(settings), layers=[settings.drops / "scores.parquet"])
+    yield Rewards(CachedScorer(EmbeddedScorer(settings.embedded_llm), cache, save_every=LARGEST_UNIT), price)
+    cache.flush()
+
+
+def cache_path(settings: Settings) -> Path:
+    return settings.workspace / "cache" / "scores.parquet"
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run a block with a fixed number of torch threads: sums of another number differ in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,22 @@
+"""The evaluation's rows as a table for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def evaluation_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print one line a row: name, split, value, interval, n, patients, whether its target holds."""
+    table = Table("row", "name", "split", "value", "95 % interval", "n", "patients", "target", "holds")
+    for row in rows:
+        interval = "–" if row["ci_low"] is None else f"[{row['ci_low']:.3f}, {row['ci_high']:.3f}]"
+        target = "" if row["target"] is None else f"{row['target']:g}"
+        holds = {None: "", True: "yes", False: "no"}[row["holds"]]
+        value = "–" if row["value"] is None else f"{row['value']:.3f}"
+        cells = (row["row"], row["name"], row["split"], value, interval, row["n"], row["patients"], target, holds)
+        table.add_row(*map(str, cells))
+    Console().print(table)

@@ -1,0 +1,205 @@
+"""Stage ``train``: tonight's challenger, from the champion if it is a policy of this system, else from a warm start.
+
+Episodes of the train split → what each segment is worth alone (within a budget) → supervised warm start → GRPO on the
+whole reward. From a champion only GRPO runs: a night goes on where the last one stopped. The result depends on
+episodes, parameters, champion and night alone; one torch thread, seeded, so that a rerun gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.refiner import artefact, grpo, warm_start
+from models.refiner.policy import Policy, PolicyConfig
+from models.refiner.reading import Reader
+from models.schema import EditProgram, Episode
+from pipelines.errors import TrainingError
+from pipelines.params import load_params
+from pipelines.runs import StageSummary, stage_run
+from pipelines.settings import Settings
+from pipelines.storage import content_hash, write_json
+from pipelines.training import champion, episode_file, gains, rewards, splits
+from pipelines.training.card import card
+from pipelines.training.encoding import KeptEncoder, encoder
+from pipelines.training.origin import WARM_START, caps, origin, slots
+
+Params = dict[str, dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Training:
+    """What a training did; ``metrics/train.json``. ``validity`` is the AUC of single gains where facts are known."""
+
+    start: str
+    episodes: int
+    patients: int
+    measured: int = 0
+    validity: float | None = None
+    warm_loss: list[float] = field(default_factory=list)
+    grpo: grpo.Curves = field(default_factory=grpo.Curves)
+    evaluations: int = 0
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Write ``models/challenger`` and ``metrics/train.json``; status ``hold``, and no challenger, without episodes."""
+    with stage_run(settings, night, "train") as summary:
+        params = load_params(settings)
+        episodes = [e for e in episode_file.read(settings) if e.split == splits.TRAIN]
+        summary.rows_in = len(episodes)
+        target = settings.models / "challenger"
+        if len(episodes) < splits.FEWEST_TO_TRAIN_ON:
+            summary.status, summary.detail = "hold", f"{len(episodes)} episodes to train on"
+            with champion.whole_folder(target):
+                pass  # an empty folder: there is no challenger tonight
+            write_json(settings.metrics / "train.json", {"status": "hold", "why": summary.detail})
+            return summary
+        with (
+            reproducible(),
+            rewards.embedded(settings, params["train"]["token_price"]) as reward,
+            encoder(settings) as encode,
+            champion.whole_folder(target) as part,
+        ):
+            training = train(episodes, params, night, reward, encode, starting_point(settings, night, params), part)
+        write_json(settings.metrics / "train.json", {"status": "done", **figures(training)})
+        summary.rows_out = 1
+        summary.hashes = {"weights": content_hash([target / artefact.WEIGHTS])}
+        summary.figures = {"start": training.start, "evaluations": training.evaluations, "measured": training.measured}
+        summary.detail = training.grpo.stopped
+    return summary
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """One torch thread and only algorithms that give the same bits each time."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        with rewards.threads(1):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def starting_point(settings: Settings, night: str, params: Params) -> Policy | None:
+    """The champion's policy, if it is one and was made with what this system is made with; else None."""
+    faced = champion.facing(settings, night)
+    if faced is None or faced.kind != "policy":
+        return None
+    folder = champion.folder(settings, faced)
+    policy = artefact.load_policy(folder)
+    same = artefact.describe(folder)["origin"] == asdict(origin())
+    return policy if same and policy.config.caps == caps(params) and policy.config.slots == slots(params) else None
+
+
+def train(
+    episodes: Sequence[Episode],
+    params: Params,
+    night: str,
+    reward: rewards.Rewards,
+    encode: KeptEncoder,
+    start: Policy | None,
+    target: Path,
+) -> Training:
+    """Train a challenger and write it into the folder ``target``, its warm start beside it where there was one."""
+    knobs = params["train"]
+    seed = int(knobs["seed"]) + int(night)
+    training = Training("champion" if start else "warm start", len(episodes), len({e.subject_id for e in episodes}))
+    reader = Reader(encode)
+    visible = slots(params)
+    prompts = [
+        grpo.Prompt(
+            e.episode_id,
+            tuple(reader.prompt(e.question, e.segments[:visible])),
+            tuple(s.key for s in e.segments[:visible]),
+        )
+        for e in episodes
+    ]
+    table = reader.table()
+    policy = start or _fresh(params, seed)
+    policy.pointer.read(table)
+    if start is None:
+        _warm(policy, episodes, prompts, knobs, seed, reward, training)
+        artefact.save(target / WARM_START, policy, origin(), card(night, params, training))
+    training.grpo = grpo.train(policy, len(table), prompts, _rewarded(episodes, reward), _options(knobs, seed))
+    training.evaluations = reward.asked
+    if not all(bool(p.isfinite().all()) for p in policy.parameters()):
+        raise TrainingError("training ended with weights that are not finite")
+    artefact.save(target, policy, origin(), card(night, params, training))
+    return training
+
+
+def _fresh(params: Params, seed: int) -> Policy:
+    torch.manual_seed(seed)
+    knobs = params["train"]
+    return Policy(PolicyConfig(slots=slots(params), pick_cap=knobs["pick_cap"], token_cap=knobs["token_cap"]))
+
+
+def _warm(
+    policy: Policy,
+    episodes: Sequence[Episode],
+    prompts: Sequence[grpo.Prompt],
+    knobs: dict[str, Any],
+    seed: int,
+    reward: rewards.Rewards,
+    training: Training,
+) -> None:
+    """Measure single gains within the budget and fit the policy to them."""
+    visible = policy.config.slots
+    chosen = gains.affordable(episodes, knobs["gain_evaluations"], visible)
+    measured = [gains.measure(reward, episode, visible) for episode in chosen]
+    rows = {p.episode: p.rows for p in prompts}
+    examples = [
+        warm_start.Example(
+            question=rows[g.episode.episode_id][0],
+            rows=rows[g.episode.episode_id][1:],
+            gains=g.gains,
+            styles=g.styles,
+            tokens=np.array([s.tokens for s in g.segments]),
+        )
+        for g in measured
+    ]
+    training.measured = len(measured)
+    training.validity = gains.validity(measured)
+    training.warm_loss = warm_start.fit(
+        policy, examples, epochs=knobs["warm_epochs"], learning_rate=knobs["warm_learning_rate"], seed=seed
+    )
+
+
+def _rewarded(episodes: Sequence[Episode], reward: rewards.Rewards) -> grpo.RewardFunction:
+    by_id = {e.episode_id: e for e in episodes}
+
+    def of_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
+        return [o.reward for o in reward.outcomes([(by_id[i], p) for i, p in zip(ids, programs, strict=True)])]
+
+    return of_programs
+
+
+def _options(knobs: dict[str, Any], seed: int) -> grpo.Options:
+    return grpo.Options(
+        steps=knobs["grpo_steps"],
+        batch=knobs["batch"],
+        generations=knobs["generations"],
+        learning_rate=knobs["learning_rate"],
+        seed=seed,
+    )
+
+
+def figures(training: Training) -> dict[str, Any]:
+    """``Training`` as JSON, every number rounded to what a rerun repeats; NaN has no place in it."""
+    return {name: _rounded(value) for name, value in asdict(training).items()}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, list) else value

@@ -1,0 +1,28 @@
+"""One little clinic, trained, evaluated and gated once for all tests that look at what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from little_episodes import NIGHT, clinic
+
+from pipelines.runs import StageSummary
+from pipelines.settings import Settings
+from pipelines.training import evaluate, gate, train
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The clinic's settings and the summaries of its stages."""
+
+    settings: Settings
+    train: StageSummary
+    evaluate: StageSummary
+    gate: StageSummary
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    settings = clinic(tmp_path_factory.mktemp("trained") / "home")
+    return Trained(settings, *(stage.run(settings, NIGHT) for stage in (train, evaluate, gate)))

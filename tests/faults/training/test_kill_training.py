@@ -1,0 +1,83 @@
+"""Training killed in its middle and run again ends with the same weights as training left alone, at no double cost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from command_line import environment
+from little_episodes import NIGHT, clinic
+
+from pipelines.settings import Settings
+from pipelines.storage import content_hash
+from pipelines.training import champion, gate, rewards, train
+
+PARAMS = {"train": {"gain_evaluations": 24, "grpo_steps": 1}}
+OUTPUTS = ("models/challenger", "metrics/train.json")
+
+
+def _stage(settings: Settings, name: str) -> subprocess.Popen[bytes]:
+    code = f"from pipelines.settings import load; from pipelines.training import {name}; {name}.run(load(), '{NIGHT}')"
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment(settings),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _scored(settings: Settings) -> int:
+    path = rewards.cache_path(settings)
+    return pq.read_metadata(path).num_rows if path.exists() else 0
+
+
+def _wait_until(condition, process: subprocess.Popen[bytes], seconds: float = 300) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the stage ended before it could be killed"
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = clinic(tmp_path_factory.mktemp("undisturbed") / "home", PARAMS)
+    train.run(settings, NIGHT)
+    return settings
+
+
+def test_training_killed_and_run_again_gives_the_same_weights_and_metrics(undisturbed: Settings, tmp_path: Path) -> None:
+    settings = clinic(tmp_path / "home", PARAMS)
+    process = _stage(settings, "train")
+    _wait_until(lambda: _scored(settings) > 0, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    paid = _scored(settings)
+    assert 0 < paid < _scored(undisturbed)
+    assert not (settings.metrics / "train.json").exists()
+    train.run(settings, NIGHT)
+    for output in OUTPUTS:
+        assert content_hash([settings.workspace / output]) == content_hash([undisturbed.workspace / output]), output
+    assert _scored(settings) == _scored(undisturbed)
+    leavings = [p for p in settings.workspace.rglob("*") if p.name.endswith((".part", ".old"))]
+    assert not [p for p in leavings if "challenger" in p.name]
+
+
+def test_a_gate_killed_anywhere_leaves_a_whole_champion(undisturbed: Settings, tmp_path: Path) -> None:
+    settings = clinic(tmp_path / "home", PARAMS)
+    process = _stage(settings, "gate")
+    _wait_until(lambda: champion.path(settings).exists() or process.poll() is not None, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert champion.current(settings).id == "ranking"
+    gate.run(settings, NIGHT)
+    alone = clinic(tmp_path / "alone", PARAMS)
+    gate.run(alone, NIGHT)
+    assert content_hash([champion.path(settings)]) == content_hash([champion.path(alone)])
