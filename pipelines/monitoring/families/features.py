@@ -32,7 +32,7 @@ def _column(name: str, dtype: pl.DataType) -> pl.Expr | None:
     if dtype.is_numeric() or name in CATEGORIES:
         return pl.col(name)
     if isinstance(dtype, pl.List) and name.endswith("_codes"):
-        return pl.col(name).list.len().alias(name.removesuffix("_codes") + "s")
+        return pl.col(name).list.len().alias(f"number of {name}")
     return None
 
 

@@ -100,9 +100,9 @@ def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settin
     )
     _write_features(settings, "labs", rows)
     table = features.changed_rows(settings, NIGHT, SINCE)
-    assert set(table.columns) == {"age", "language", "haemoglobin_latest", "conditions"}
+    assert set(table.columns) == {"age", "language", "haemoglobin_latest", "number of condition_codes"}
     assert sorted(table["age"].to_list()) == [26.0, 35.0]  # she turns 36 tomorrow
-    assert sorted(table["conditions"].to_list()) == [0, 2]
+    assert sorted(table["number of condition_codes"].to_list()) == [0, 2]
 
 
 def _episode(subject: int, as_of: datetime, ident: str) -> Episode:
