@@ -1,7 +1,8 @@
 """Whose names, numbers and addresses a drop holds, kept only as keyed hashes: what free text is scrubbed of.
 
 An identifier is a run of normalised words ("ana luisa torres", "6503 gamez neck", "5552317208"). It belongs to
-one patient, or to the clinic (scope 0: clinicians, organisations). Only its hash is kept, so that no name passes
+one patient, or to the clinic (scope ``CLINIC``: clinicians, organisations); scope ``WORDS`` holds each of its words,
+so that runs of other words need not be looked at. Only its hash is kept, so that no name passes
 the boundary even here.
 """
 
@@ -15,6 +16,7 @@ from pipelines.records.line import Resource
 from pipelines.records.references import identity
 
 CLINIC = 0
+WORDS = -1
 MAX_WORDS = 8
 
 WORD = re.compile(r"[㐀-鿿]+|[^\W_㐀-鿿]+(?:['’][^\W_㐀-鿿]+)*")

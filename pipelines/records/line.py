@@ -43,3 +43,8 @@ class Line:
     def text(self) -> bytes:
         """The raw text of the resource, for the quarantine alone."""
         return self.raw if self.raw or self.resource is None else orjson.dumps(self.resource)
+
+    def let_go(self) -> None:
+        """Hold the raw text alone, where there is one: parsed resources are large."""
+        if self.raw:
+            self.resource = None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.records.identifiers import CLINIC, identifiers
+from pipelines.records.identifiers import CLINIC, WORDS, identifiers
 from pipelines.records.line import Resource
 from pipelines.settings import Settings
 from pipelines.storage import replacing
@@ -36,6 +36,7 @@ class Names:
         for owner, phrase, person in identifiers(resource, kind):
             scope = self._settings.subject_id(owner) if owner else CLINIC
             self._added.add((scope, self.hash_of(phrase), person))
+            self._added.update((WORDS, self.hash_of((word,)), False) for word in phrase)
 
     def held(self, scope: int) -> AbstractSet[int]:
         """The hashes known of a patient, or of the clinic."""

@@ -31,20 +31,21 @@ _DATE = re.compile(
     rf"|\b{_MONTH}\b\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?"
     rf"|\b{_MONTH}\b\.?,?\s+\d{{4}}\b"
     r"|\d{4}\s*年\s*\d{1,2}\s*月(?:\s*\d{1,2}\s*[日号])?|\d{1,2}\s*月\s*\d{1,2}\s*[日号]"
-    r"|(?<!\d)\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?(?!\d)",
+    r"|(?<!\d)\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?(?!\d)"
+    r"|(?<![\d/.\-])(?:\d{1,2}([/.\-])\d{1,2}\1(?:\d{4}|\d{2})|\d{4}([/.])\d{1,2}\2\d{1,2})(?![\d/])",
     re.I,
 )
 _LONG_NUMBER = re.compile(r"(?<![\d.])(?!\d*0000(?!\d))\d{7,}(?!\.?\d)")
-#: Without one of these no recogniser below can match.
+#: Without one of these no recogniser below can match (dates are masked before).
 _POSSIBLE = re.compile(
-    r"@|://|www\.|\b[a-z0-9\-]+\.[a-z]{2,}\b|\d[\d\s().\-]{5,}\d|\d{1,4}[/.\-]\d{1,2}[/.\-]\d{2,4}"
-    r"|\d{1,2}-[a-z]{3}\b|\b[a-z]{3}-\d{2,4}\b|\b\d{1,2}/\d{4}\b|\b[a-z]{2}\d{2}[ a-z0-9]{8,}|[0-9a-f]*:[0-9a-f]*:"
-    r"|[0-9a-f]{8}-[0-9a-f]{4}",
+    r"@|://|www\.|\b[a-z0-9\-]{2,}\.(?:[a-z]{2,3}|info|health|online)\b|(?:\d[\s().\-/]{0,3}){7}"
+    r"|\b[a-z]{2}\d{2}[ a-z0-9]{8,}|[0-9a-f]{1,4}:[0-9a-f]{0,4}:|(?:\d{1,3}\.){3}\d|[0-9a-f]{8}-[0-9a-f]{4}",
     re.I,
 )
 _MASKS = {"DATE_TIME": "[date]", "EMAIL_ADDRESS": "[contact]", "PHONE_NUMBER": "[contact]", "URL": "[contact]"}
 
 
+@lru_cache(maxsize=1 << 15)
 def mask_patterns(text: str) -> str:
     """The text with everything that looks like an identifier replaced by what kind it was."""
     text = _DATE.sub("[date]", text)

@@ -6,15 +6,17 @@ when its drop is read again and the row is no longer broken.
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
 from pipelines.records import ledger
+from pipelines.records.codes import one_line
 from pipelines.records.line import Broken, Line
 from pipelines.records.source import row_id
 from pipelines.settings import Settings
@@ -22,6 +24,10 @@ from pipelines.storage import replacing
 
 #: Rules that time or another drop may mend: every import tries these rows again.
 WAITING = ("future_date", "unknown_patient", "unknown_medication")
+
+
+_HEAD = 4096
+_NAMED = {key: re.compile(rb'"%s"\s*:\s*"([^"]{1,80})"' % key.encode()) for key in ("resourceType", "id")}
 
 
 @dataclass(slots=True)
@@ -64,9 +70,15 @@ def row_of(row: str, night: str, line: Line, broken: Broken) -> Row:
 
 
 def _names_of(line: Line) -> tuple[str, str]:
-    resource = line.resource or {}
-    kind, ident = resource.get("resourceType"), resource.get("id")
-    return (kind if isinstance(kind, str) else ""), (ident if isinstance(ident, str) else "")
+    """Type and id as far as they can be made out, in a text that breaks off too."""
+    values: list[Any]
+    if line.resource is not None:
+        values = [line.resource.get(key) for key in _NAMED]
+    else:
+        found = [name.search(line.text[:_HEAD]) for name in _NAMED.values()]
+        values = [m.group(1).decode(errors="replace") if m else "" for m in found]
+    kind, ident = (one_line(v, 80) if isinstance(v, str) else "" for v in values)
+    return kind, ident
 
 
 def rows(settings: Settings, night: str | None = None) -> Iterator[Row]:

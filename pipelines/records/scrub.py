@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pipelines.records.common_words import COMMON_WORDS
-from pipelines.records.identifiers import CJK, CLINIC, MAX_WORDS, WORD
+from pipelines.records.identifiers import CJK, CLINIC, MAX_WORDS, WORD, WORDS
 from pipelines.records.names import Names
 from pipelines.records.patterns import NUMBER, mask_patterns
 
@@ -41,8 +41,9 @@ class Scrubber:
         return mask_patterns(self._mask(text, subject, clinic_words=True))
 
     def display(self, text: str, subject: int, local: bool) -> str:
-        """The display of a code. One of a public terminology keeps eponyms: a clinician's single name is no reason."""
-        return mask_patterns(self._mask(text, subject, clinic_words=local))
+        """The display of a code. One of a public terminology keeps eponyms, and numbers that look like others."""
+        masked = self._mask(text, subject, clinic_words=local)
+        return mask_patterns(masked) if local else masked
 
     def _mask(self, text: str, subject: int, clinic_words: bool) -> str:
         own, clinic = self._names.held(subject), self._names.held(CLINIC)
@@ -74,7 +75,7 @@ class Scrubber:
                         value = self._names.hash_of((text[at : at + size],))
                         found.append(_Run(at, at + size, value, single=True, plain=False))
                 continue
-            for size in range(1, min(MAX_WORDS, len(tokens) - i) + 1):
+            for size in range(1, self._longest(tokens[i : i + MAX_WORDS]) + 1):
                 phrase = tuple(t[2] for t in tokens[i : i + size])
                 plain = size == 1 and word.removesuffix("'s") in COMMON_WORDS and _everyday(text, start)
                 found.append(_Run(start, tokens[i + size - 1][1], self._names.hash_of(phrase), size == 1, plain))
@@ -83,6 +84,11 @@ class Scrubber:
                 plain = word[:-2] in COMMON_WORDS and _everyday(text, start)
                 found.append(_Run(start, end - 2, value, single=True, plain=plain))
         return found
+
+    def _longest(self, tokens: list[tuple[int, int, str]]) -> int:
+        """How many words from here on occur in identifiers at all: no longer run can be one."""
+        known = self._names.held(WORDS)
+        return next((i for i, token in enumerate(tokens) if self._names.hash_of((token[2],)) not in known), len(tokens))
 
     def _number_runs(self, text: str) -> list[_Run]:
         found = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -83,7 +83,7 @@ class Sieve:
         return self.result
 
     def _sift_chunk(self, chunk: Iterable[Line]) -> None:
-        sound: list[tuple[Line, str]] = []
+        sound: list[tuple[Line, int]] = []
         events: list[tuple[Any, ...]] = []
         touched: list[tuple[Any, ...]] = []
         for line in chunk:
@@ -99,9 +99,10 @@ class Sieve:
                 self._ignore(kind)
                 continue
             item = len(sound)
-            sound.append((line, kind))
+            sound.append((line, key_of(line, kind)))
             self._values.add(item, facts.rows)
             self._draft(line, kind, facts, item, events, touched)
+            line.let_go()
         failed = self._values.judge()
         for item, failure in failed.items():
             self._turn_away(sound[item][0], failure)
@@ -161,21 +162,22 @@ class Sieve:
         accounts.ignored += 1
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
 
-    def _accept(self, sound: list[tuple[Line, str]], failed: Iterable[int]) -> None:
+    def _accept(self, sound: list[tuple[Line, int]], failed: Iterable[int]) -> None:
         gone = set(failed)
-        for item, (line, kind) in enumerate(sound):
+        for item, (line, key) in enumerate(sound):
             if item in gone:
                 continue
             if line.row:
                 self.result.sound_rows.append(line.row)
                 continue
             self.result.accounts.accepted += 1
-            if not line.deleted and (key := key_of(line, kind)) in self._survey.repeated:
+            if not line.deleted and key in self._survey.repeated:
                 self.result.accounts.duplicates += key in self._seen
                 self._seen.add(key)
 
 
-def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+def _chunks(lines: Iterable[Line]) -> Iterator[Iterable[Line]]:
+    """The lines in runs of ``CHUNK``, none read before it is asked for."""
     iterator = iter(lines)
-    while chunk := list(islice(iterator, CHUNK)):
-        yield chunk
+    while (first := next(iterator, None)) is not None:
+        yield chain((first,), islice(iterator, CHUNK - 1))

@@ -7,7 +7,6 @@ allowlisted columns alone: no name or identifier is ever in reach of an expectat
 from __future__ import annotations
 
 from copy import copy
-from copy import copy
 from datetime import datetime
 
 import great_expectations as gx

@@ -15,6 +15,7 @@ from typing import Any
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 
 import great_expectations as gx
+import numpy as np
 import pandas as pd
 from great_expectations.core import ExpectationSuiteValidationResult
 from great_expectations.core.batch_definition import BatchDefinition
@@ -25,6 +26,8 @@ from pipelines.records.suites import NUMBERS, TABLES, TIMES, suite
 
 _FORMAT = {"result_format": "COMPLETE", "unexpected_index_column_names": ["item"], "include_unexpected_rows": False}
 _COUNTS = ("element_count", "unexpected_count", "missing_count")
+
+_NOT_A_TIME = int(np.iinfo(np.int64).min)
 
 Row = tuple[str, dict[str, Any]]
 
@@ -82,7 +85,8 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame.from_records(rows)
     for name in frame.columns:
         if name in TIMES:
-            frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us").astype("datetime64[us]")
+            whole = frame[name].astype("Int64").to_numpy(dtype="int64", na_value=_NOT_A_TIME)
+            frame[name] = whole.view("datetime64[us]")
         elif name in NUMBERS:
             frame[name] = frame[name].astype("float64")
     return frame
