@@ -121,14 +121,14 @@ def _conversation(
     signed = rng.random() < 0.04
     body = f"Dear {identity.given}, {reply.text} {clinician[1]}" if signed else reply.text
     answer = fhir.message(answered_as, patient, sender, answered, body, answers=asked_as)
-    stars = _stars(reply, traits, rng)
+    given = stars(reply, traits.style, rng)
     rated_at = answered + timedelta(hours=rng.randrange(1, 40))
     rated = rng.random() < RATED and rated_at <= end_of(calendar.last)
     rating_id = fhir.identifier("rating", patient, fhir.at(sent))
     return Conversation(
         question,
         answer,
-        fhir.rating(rating_id, patient, answered_as, rated_at, stars) if rated else None,
+        fhir.rating(rating_id, patient, answered_as, rated_at, given) if rated else None,
         {
             "communication": answered_as,
             "topic": reply.topic,
@@ -139,9 +139,9 @@ def _conversation(
     )
 
 
-def _stars(reply: replies.Reply, traits: Traits, rng: random.Random) -> int:
-    """Her rating: higher for her style and for a reply that says all that mattered, with noise."""
-    match = 0.9 if reply.style == traits.style else -0.9
+def stars(reply: replies.Reply, liked: Style, rng: random.Random) -> int:
+    """Her rating, 1–5: higher in the style she likes and for a reply that says all that mattered, with noise."""
+    match = 0.9 if reply.style == liked else -0.9
     content = 0.3 if reply.complete else -0.2
     about_her = 0.15 * min(len(reply.facts), 3)
     return min(max(round(3.0 + match + content + about_her + rng.gauss(0, 0.6)), 1), 5)
