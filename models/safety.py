@@ -58,8 +58,8 @@ _PLAYS_DOWN = {
         "not serious | not dangerous | ignore it | stay at home | will go away on its own | not call"
     ),
     "zh": pattern(
-        "不是急症 | 不用去医院 | 无需就医 | 不用担心 | 不必担心 | 不需要去 | 等几天 | 再观察几天 | 很正常 | "
-        "没有大碍 | 不严重 | 不用打120"
+        "不是急症 | 不用去医院 | 无需就医 | 不用担心 | 不必担心 | 不需要去 | "
+        "等几天 | 再观察几天 | 很正常 | 没有大碍 | 不严重 | 不用打120"
     ),
 }
 _CAUTION = pattern(

@@ -9,13 +9,14 @@ from typing import Any
 from models.triage.sentence import Sentence, Span
 from models.triage.table import Flag, table
 
-_PRESSURE = re.compile(r"(?<![\d/.])(\d{2,3})\s*(?:/|over|by|比|-)\s*(\d{2,3})(?![\d/])")
+_PRESSURE = re.compile(r"(?<![\d/.])(\d{2,3})\s*(?:/|over|on|by|比|-)\s*(\d{2,3})(?![\d/])")
 _UPPER = re.compile(
-    r"(?:systolic|top number|upper number|高压|收缩压|上压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
+    r"(?:\b(?:systolic|sbp|top|upper)\b|高压|收缩压|上压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
 )
 _LOWER = re.compile(
-    r"(?:diastolic|bottom number|lower number|低压|舒张压|下压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
+    r"(?:\b(?:diastolic|dbp|bottom|lower)\b|低压|舒张压|下压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
 )
+_ALONE = re.compile(r"(?:\bbp\b|blood pressure|血压)\D{0,12}?(\d{3})(?!\d|\s*(?:/|over|on|by|比|-)\s*\d)")
 _TEMPERATURE = re.compile(
     r"(?:fever|temp\w*|体温|发烧|烧到|高烧|低烧)(?:\s+\w+){0,5}?\D{0,6}?(\d{2,3}(?:\.\d)?)(?!\d)"
     r"|(?<![\d.])(\d{2,3}(?:\.\d)?)\s*(?:°|º|degrees|度|celsius|fahrenheit|℃|c\b|f\b)"
@@ -49,7 +50,11 @@ def _pressures(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
         systolic, diastolic = int(m[1]), int(m[2])
         if 70 <= systolic <= 280 and 35 <= diastolic <= 180 and diastolic < systolic:
             yield "blood_pressure", {"systolic": systolic, "diastolic": diastolic}, Span(*m.span())
-    for pattern, measure, least, most in ((_UPPER, "systolic", 70, 280), (_LOWER, "diastolic", 35, 180)):
+    for pattern, measure, least, most in (
+        (_ALONE, "systolic", 90, 280),
+        (_UPPER, "systolic", 70, 280),
+        (_LOWER, "diastolic", 35, 180),
+    ):
         for m in pattern.finditer(text):
             if least <= int(m[1]) <= most:
                 yield "blood_pressure", {measure: int(m[1])}, Span(*m.span())

@@ -71,7 +71,8 @@ def _found(body: str, language: str, context: Context) -> Iterable[Flag]:
     parts = sentences(body)
     for index in range(len(parts)):
         sentence = Sentence(parts, index, language)
-        yield from numbers(sentence)
+        if bool(CHINESE.search(sentence.text)) == (language == "zh"):
+            yield from numbers(sentence)
         for sign in signs(language):
             if _applies(sign, told) and _matches(sign, sentence):
                 yield sign.flag

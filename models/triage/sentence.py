@@ -41,6 +41,7 @@ class Sentence:
         self.after = sentences[index + 1] if index + 1 < len(sentences) else ""
         kept = spans(cue(language, "not_denied"), self.text)
         self._denials = [s for s in spans(cue(language, "denied"), self.text) if _apart(s, kept)]
+        self._denied_next = {s.end for s in spans(cue(language, "denied_next"), self.text) if _apart(s, kept)}
 
     def has(self, name: str, text: str | None = None, outside: Sequence[Span] = ()) -> bool:
         """Whether a cue occurs in ``text`` (default: this sentence), outside the given occurrences."""
@@ -68,8 +69,11 @@ class Sentence:
         )
 
     def denied(self, span: Span, own: Sequence[Span] = ()) -> bool:
-        """Whether a denial, not itself in ``own``, stands before the occurrence with no clause begun between the two."""
-        return any(c.end <= span.start and _apart(c, own) and self._reaches(c, span) for c in self._denials)
+        """Whether a denial, not itself in ``own``, stands before the occurrence with no clause begun between."""
+        if any(c.start == span.start for c in self._denials):
+            return False  # "no flutters, no kicks": the second "no" is the sign itself
+        before = (c for c in self._denials if c.end <= span.start and _apart(c, own))
+        return span.start in self._denied_next or any(self._reaches(c, span) for c in before)
 
     def _reaches(self, denial: Span, span: Span) -> bool:
         between = self.text[denial.end : span.start]
@@ -86,7 +90,7 @@ class Sentence:
 
     def long_ago(self, found: Sequence[Span]) -> bool:
         """Whether it belongs to another time and nothing says that it is so now."""
-        return self.has("long_ago") and not self.has("returns", outside=found) and not self.has("present")
+        return self.has("long_ago") and not self.has("returns", outside=found) and not self.present()
 
     def someone_else(self, first: Span) -> bool:
         """Whether it is another person's, named here or in the sentence before."""
@@ -101,4 +105,8 @@ class Sentence:
     def only_asked(self, first: Span) -> bool:
         """Whether it is asked about in general, not told."""
         asked = any(c.start <= first.start for c in spans(cue(self.language, "only_asked"), self.text))
-        return asked and not self.has("present")
+        return (asked or self.has("general")) and not self.present()
+
+    def present(self) -> bool:
+        """Whether the sentence tells of her and of now ("i have", "since"), not merely "should i have"."""
+        return self.has("present", outside=spans(cue(self.language, "not_present"), self.text))

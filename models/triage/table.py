@@ -83,9 +83,10 @@ def cue(language: str, name: str) -> re.Pattern[str]:
 
 @cache
 def speller() -> Speller:
-    """Mends towards the English words and stems of the rules and cues."""
-    texts = [part for sign in table()["signs"] for part in sign.get("en", ())] + list(table()["cues"]["en"].values())
-    words = {w for text in texts for w in re.findall(r"[a-z]+\*?", normal(text))}
-    stems = {w.rstrip("*") for w in words if w.endswith("*")}
-    whole = {w.rstrip("*") for w in words}
-    return Speller(frozenset(whole), frozenset(stems), frozenset(table()["spelled_right"]), table()["respelled"])
+    """Mends towards the English words and stems of the rules; words of the cues are left as they are."""
+    signs_text = [normal(part) for sign in table()["signs"] for part in sign.get("en", ())]
+    rules = {w for text in signs_text for w in re.findall(r"[a-z]+\*?", text)}
+    cues = {w for text in table()["cues"]["en"].values() for w in re.findall(r"[a-z]+", normal(text))}
+    stems = {w.rstrip("*") for w in rules if w.endswith("*")}
+    kept = cues | set(table()["spelled_right"])
+    return Speller(frozenset(w.rstrip("*") for w in rules), frozenset(stems), frozenset(kept), table()["respelled"])
