@@ -33,10 +33,10 @@ def define(store_dir: Path, features: Path, online: Mapping[str, Any] = SQLITE) 
     stated = f"# {schema_hash()} over {features.resolve()}\n" + yaml.safe_dump(_config(REGISTRY, online))
     config, registry = store_dir / CONFIG, store_dir / REGISTRY
     if not registry.exists() or not config.exists() or config.read_text() != stated:
-        fresh = store_dir / f".{REGISTRY}.part"
+        fresh = store_dir.resolve() / f".{REGISTRY}.part"
         fresh.unlink(missing_ok=True)
         rooted = [_rooted(module.view, module.source, features) for module in groups().values()]
-        unregistered = FeatureStore(config=RepoConfig(repo_path=store_dir, **_config(fresh.name, online)))
+        unregistered = FeatureStore(config=RepoConfig(repo_path=store_dir, **_config(str(fresh), online)))
         unregistered.apply([subject, *rooted, service(rooted)])
         fresh.replace(registry)
         config.write_text(stated)

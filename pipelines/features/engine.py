@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,12 +25,17 @@ from models.schema import EVENT_SCHEMA
 
 @contextmanager
 def connect() -> Iterator[Backend]:
-    """An in-memory DuckDB whose session lives in UTC."""
+    """An in-memory DuckDB whose session lives in UTC, also for expressions that name no connection (Feast's)."""
     connection = ibis.duckdb.connect()
     connection.raw_sql("SET TimeZone = 'UTC'")
+    before, ibis.options.default_backend = ibis.options.default_backend, connection
     try:
-        yield connection
+        with warnings.catch_warnings():
+            # Ibis 12 calls a method that DuckDB 2.0 has renamed
+            warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+            yield connection
     finally:
+        ibis.options.default_backend = before
         connection.disconnect()
 
 

@@ -9,6 +9,7 @@ from feature_repo.rows import typed
 from feature_repo.services import SERVICE
 from feature_repo.store import define
 from pipelines.errors import FeaturesError
+from pipelines.features.engine import connect
 from pipelines.settings import Settings
 
 
@@ -27,7 +28,8 @@ def rows(settings: Settings, entities: pd.DataFrame) -> pd.DataFrame:
     asked["event_timestamp"] = pd.to_datetime(asked["event_timestamp"], utc=True).dt.as_unit("us")
     store = define(settings.feast, settings.features)
     service = store.get_feature_service(SERVICE)
-    found = store.get_historical_features(entity_df=asked.drop_duplicates(), features=service).to_df()
+    with connect():
+        found = store.get_historical_features(entity_df=asked.drop_duplicates(), features=service).to_df()
     found["event_timestamp"] = pd.to_datetime(found["event_timestamp"], utc=True).dt.as_unit("us")
     ordered = asked.merge(found, on=list(KEY), how="left")
     values = [typed(row) for row in ordered.to_dict("records")]
