@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from pipelines.clinic import fhir
 from pipelines.clinic.calendar import Calendar, end_of
@@ -32,21 +32,18 @@ def arrivals(resources: list[Resource], calendar: Calendar, rng: random.Random) 
     """All arrivals of one woman's resources; every resource arrives at least once."""
     found: list[Arrival] = []
     for resource in resources:
-        happened = event_time(resource)
-        recent = happened is not None and calendar.history - happened.date() <= _RECENT
-        if recent and happened and resource["resourceType"] == "Observation" and "focus" not in resource:
-            found += _recent_observation(resource, happened, calendar, rng)
+        written = fhir.written_time(resource)
+        recent = written is not None and calendar.history - written.date() <= _RECENT
+        if recent and written and resource["resourceType"] == "Observation" and "focus" not in resource:
+            found += _recent_observation(resource, calendar.drop_of(written), calendar, rng)
         else:
-            found += _with_end(resource, calendar.drop_of(happened) if happened else calendar.history, calendar)
+            found += _with_end(resource, calendar.drop_of(written) if written else calendar.history, calendar)
         if rng.random() < DOUBLED and resource["resourceType"] != "Patient":
             found.append(found[-1])
     return found
 
 
-def _recent_observation(
-    resource: Resource, happened: datetime, calendar: Calendar, rng: random.Random
-) -> Iterator[Arrival]:
-    drop = calendar.drop_of(happened)
+def _recent_observation(resource: Resource, drop: date, calendar: Calendar, rng: random.Random) -> Iterator[Arrival]:
     later = [day for day in calendar.drops[1:] if day > drop]
     if later and rng.random() < LATE:
         drop = rng.choice(later)

@@ -68,6 +68,11 @@ def event_time(resource: Resource) -> datetime | None:
     return next((parse(text) for text in found if text), None)
 
 
+def written_time(resource: Resource) -> datetime | None:
+    """When the record of it was written: a result when it was issued, anything else when it happened."""
+    return parse(resource["issued"]) if "issued" in resource else event_time(resource)
+
+
 def codes(concept: Resource | None) -> Iterator[tuple[str, str, str]]:
     """(system URI, code, display) of each coding of a CodeableConcept."""
     for coding in (concept or {}).get("coding", ()):

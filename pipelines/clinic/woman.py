@@ -8,12 +8,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from pipelines.clinic import damage, diagnoses, identity, pregnancies, problems, signals, synthea, traits, visits
+from pipelines.clinic import damage, diagnoses, fhir, identity, pregnancies, problems, signals, synthea, traits, visits
 from pipelines.clinic.arrivals import Arrival, arrivals, injected_condition, moved_house, withdrawn
 from pipelines.clinic.calendar import Calendar, end_of, moment
 from pipelines.clinic.chart import version
 from pipelines.clinic.damage import Line
-from pipelines.clinic.fhir import Resource, event_time
+from pipelines.clinic.fhir import Resource
 from pipelines.clinic.portal import conversations
 
 #: Which women carry text that tries to be an instruction: in a condition's name, in a question.
@@ -63,7 +63,7 @@ def _added(recorded: list[Resource], who: identity.Identity, hers: traits.Traits
     added += [r for p in all_pregnancies for r in pregnancies.record(p, who.patient)]
     added += measured + diagnoses.record(measured, all_pregnancies, hers, who.patient)
     until = end_of(calendar.last)
-    return [r for r in added if (happened := event_time(r)) is None or happened <= until]
+    return [r for r in added if (written := fhir.written_time(r)) is None or written <= until]
 
 
 def _lines(arrived: list[Arrival], rng: random.Random) -> list[Line]:

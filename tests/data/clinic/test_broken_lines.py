@@ -10,7 +10,7 @@ import pytest
 
 from models.vocabulary import SIGNAL_BY_CODE
 from pipelines.clinic.calendar import end_of
-from pipelines.clinic.fhir import event_time
+from pipelines.clinic.fhir import event_time, written_time
 from pipelines.records import quarantine
 from pipelines.records.drops import drops
 from pipelines.records.intake import import_drop
@@ -76,8 +76,8 @@ def test_no_other_id_has_two_contents_in_one_drop(sample: Clinic) -> None:
 def test_good_lines_are_of_known_patients_and_not_of_the_future(sample: Clinic) -> None:
     known = {f"Patient/{r['id']}" for _, r in sample.of_type("Patient")}
     for drop, r in sample.arrivals:
-        happened = event_time(r)
-        assert happened is None or happened <= end_of(drop)
+        written = written_time(r)
+        assert written is None or written <= end_of(drop)
         assert "subject" not in r or r["subject"]["reference"] in known
 
 
