@@ -1,15 +1,69 @@
-"""Rewards: how good the prompts were by the scorer, and how patients rated the replies."""
+"""Rewards: what tonight's replies are worth under a fixed rule's prompts, and how patients rated replies.
+
+The rule is the initial ranking cut to the caps, which every evaluation scores anyway: a yardstick that no training
+moves, so that drift here is the questions', the replies' or the record's. Scores come from the clinic's score cache
+alone; an episode that no evaluation has scored has no reward, and no language model is loaded.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 
+from models.refiner.ranking import Ranking
+from models.reward import reward
+from models.schema import Episode
 from models.vocabulary import RATING_CODE
 from pipelines.monitoring.families.records import event_files
-from pipelines.monitoring.families.table import SAMPLE, Table
+from pipelines.monitoring.families.table import SAMPLE, Table, end_of
+from pipelines.params import load_params
 from pipelines.settings import Settings
+from pipelines.training import episode_file, splits
+
+
+def evaluation_run(settings: Settings, night: str) -> list[Path]:
+    """The first evaluation at or after the night: from then on its episodes' scores are known, and stay."""
+    return sorted(p for p in settings.runs.glob("*/evaluate.json") if p.parent.name >= night)[:1]
+
+
+def held_out(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row a patient with a held-out question: the whole reward of the ranking's prompt, in nats."""
+    if not evaluation_run(settings, night):
+        return pl.DataFrame()
+    asked = [
+        episode
+        for episode in episode_file.read(settings)
+        if episode.split in (splits.GATE, splits.TEST) and since < episode.as_of <= end_of(night)
+    ]
+    one_each = {e.subject_id: e for e in sorted(asked, key=lambda e: e.episode_id, reverse=True)}
+    values = _rewards(settings, list(one_each.values())[:SAMPLE])
+    return pl.DataFrame({"reward of the ranking": pl.Series(values, dtype=pl.Float64)})
+
+
+def _rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
+    """The rewards that are already paid for, of those episodes that have one."""
+    if not episodes:
+        return []
+    # these load torch, which costs more than all the rest of the stage: only where there is something to read
+    from models.score_cache import ScoreCache, trial_key
+    from models.scorer import EmbeddedScorer
+    from pipelines.training.origin import caps
+    from pipelines.training.rewards import cache_path, trial
+
+    params = load_params(settings)
+    ranking, price = Ranking(caps(params)), params["train"]["token_price"]
+    cache = ScoreCache(cache_path(settings), layers=[settings.drops / "scores.parquet"])
+    scorer_id = EmbeddedScorer(settings.embedded_llm).id
+    found = []
+    for episode in episodes:
+        program = ranking.refine(episode.question, episode.segments)
+        scores = cache.get(trial_key(scorer_id, trial(episode, program)))
+        if scores is not None:
+            tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
+            found.append(reward(scores.score(episode.specific), tokens, price))
+    return found
 
 
 def ratings(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
@@ -21,4 +75,7 @@ def ratings(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
     return given.sort("record", "known_at").head(SAMPLE).select(pl.col("numeric_value").alias("rating")).collect()
 
 
-TABLES = (Table("ratings", "ratings", event_files, ratings),)
+TABLES = (
+    Table("held_out", "patients with a held-out question", evaluation_run, held_out),
+    Table("ratings", "ratings", event_files, ratings),
+)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pyarrow as pa
+import pytest
 
-from models.schema import DELETED, EVENT_SCHEMA, Episode, Segment
+from models.reward import SentenceScores
+from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
+from models.score_cache import ScoreCache, trial_key
+from models.scorer import EmbeddedScorer
 from pipelines.monitoring.families import features, prompts, records, rewards
 from pipelines.monitoring.families.table import SAMPLE, end_of
 from pipelines.records import ledger
 from pipelines.records.ledger import Accounts, Entry
 from pipelines.settings import Settings
+from pipelines.storage import write_json
 from pipelines.training import episode_file
+from pipelines.training.rewards import cache_path, trial
 
 NIGHT = "20260614"
 KNOWN = datetime(2026, 6, 14, 23, 59, 59, tzinfo=UTC)
@@ -154,6 +161,20 @@ def test_one_patient_who_asks_all_day_is_one_witness(settings: Settings) -> None
     log.parent.mkdir(parents=True)
     log.write_text("\n".join(_interaction(7, KNOWN - timedelta(hours=3), f"{i}") for i in range(30)))
     assert prompts.served(settings, NIGHT, end_of("20260613")).height == 1
+
+
+def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhere_else(settings: Settings) -> None:
+    scored, unscored = (replace(_episode(i, KNOWN, ident), split="gate") for i, ident in enumerate("ab", start=1))
+    unscored = replace(unscored, reply=("No.",))
+    episode_file.write(settings, [scored, unscored])
+    assert rewards.held_out(settings, NIGHT, SINCE).is_empty()
+    write_json(settings.runs / NIGHT / "evaluate.json", {})
+    cache = ScoreCache(cache_path(settings))
+    program = EditProgram(("peer.weight", "haemoglobin.latest"))
+    cache.put(trial_key(EmbeddedScorer.id, trial(scored, program)), SentenceScores((-4.0,), (2,)))
+    cache.flush()
+    (value,) = rewards.held_out(settings, NIGHT, SINCE)["reward of the ranking"]
+    assert value == pytest.approx(-2.0 - 0.003 * 14)
 
 
 def test_ratings_of_the_night_are_its_rewards(settings: Settings) -> None:
