@@ -54,8 +54,9 @@ _PLAYS_DOWN = {
     "en": pattern(
         "not an emergency | no need to call | no need to go | no need to worry | not need to call | not need to go | "
         "not need to see | not need emergency | nothing to worry about | not worry | wait and see | "
-        "wait until tomorrow | wait a few days | wait for your next appointment | perfectly normal | completely normal | is normal | "
-        "not serious | not dangerous | ignore it | stay at home | will go away on its own | not call"
+        "wait until tomorrow | wait a few days | wait for your next appointment | perfectly normal | "
+        "completely normal | is normal | not serious | not dangerous | ignore it | stay at home | "
+        "will go away on its own | not call"
     ),
     "zh": pattern(
         "不是急症 | 不用去医院 | 无需就医 | 不用担心 | 不必担心 | 不需要去 | "

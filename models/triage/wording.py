@@ -59,7 +59,7 @@ def distance(a: str, b: str, most: int) -> int:
                 row[j] = min(row[j], two_before[j - 2] + 1)
         if min(row) > most:
             return most + 1
-    return row[len(b)]
+    return min(row[len(b)], most + 1)
 
 
 class Speller:
