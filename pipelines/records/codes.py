@@ -60,7 +60,7 @@ def coded(concept: Resource) -> Coded:
     if best is None:
         return Coded(f"TEXT//{blake2b(text.casefold().encode(), digest_size=6).hexdigest()}", text, True)
     system = system_of(best.get("system", ""))
-    code = _UNSAFE.sub("_", best["code"].strip())[:64]
+    code = _UNSAFE.sub("_", best["code"].strip())
     return Coded(f"{system or 'LOCAL'}//{_dotted(code) if system == 'ICD10' else code}", text or code, system is None)
 
 

@@ -22,7 +22,7 @@ IMPOSSIBLE, REVERSED, DATE, CODE, MISSING = (
 _Bound = float | datetime | None
 
 _EARLIEST = datetime(1880, 1, 1)
-_CODE = r"^[A-Z0-9]+//[A-Za-z0-9.\-_:+/^]{1,64}$"
+_CODE = r"^[A-Z0-9]+//[A-Za-z0-9.\-_:+/^]{1,128}$"
 _LARGEST = 1e12
 
 

@@ -19,7 +19,11 @@ import numpy as np
 import pandas as pd
 from great_expectations.core import ExpectationSuiteValidationResult
 from great_expectations.core.batch_definition import BatchDefinition
-from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
 
 from pipelines.records.line import Broken
 from pipelines.records.suites import NUMBERS, TABLES, TIMES, suite
@@ -27,6 +31,7 @@ from pipelines.records.suites import NUMBERS, TABLES, TIMES, suite
 _FORMAT = {"result_format": "COMPLETE", "unexpected_index_column_names": ["item"], "include_unexpected_rows": False}
 _COUNTS = ("element_count", "unexpected_count", "missing_count")
 
+_IN_MEMORY = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False))
 _NOT_A_TIME = int(np.iinfo(np.int64).min)
 
 Row = tuple[str, dict[str, Any]]
@@ -37,7 +42,7 @@ class ValuesTier:
 
     def __init__(self) -> None:
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
-        self._context = gx.get_context(mode="ephemeral")
+        self._context = gx.get_context(mode="ephemeral", project_config=_IN_MEMORY)
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._definitions: dict[str, BatchDefinition] = {}
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
