@@ -24,9 +24,9 @@ from models.sentences.signals import signals
 
 __all__ = ["FREE_LIMIT", "candidates", "drug_allergies"]
 
-FREE_LIMIT = 40
+FREE_LIMIT = 48
 #: Which free candidates give way first when there are more than FREE_LIMIT: what is least about her.
-_GIVES_WAY = ("condition.code:", "no.", "medicine.code:", "peer.")
+_GIVES_WAY = ("condition.code:", "peer.", "medicine.code:", "no.")
 
 
 def candidates(

@@ -12,8 +12,9 @@ from models.schema import FeatureRow, Segment
 from models.sentences.pinned import allergies_of
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, concept_of, drug_class_of
 
-CONDITION_LIMIT = 8
-MEDICINE_LIMIT = 8
+#: Conditions that belong to no concept are told up to this many, newest first; those of a concept always are.
+OTHER_CONDITIONS = 8
+MEDICINE_LIMIT = 16
 #: The feature holds at most this many conditions: a full list may hide one, so then absence is not claimed.
 CONDITIONS_HELD = 40
 
@@ -61,7 +62,8 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Seg
         if concept is not None and concept.name == "pregnancy":
             continue  # pinned
         key = f"condition.{concept.name}" if concept else f"condition.code:{_NOT_CODE.sub('', code)}"
-        if key in seen or len(seen) >= CONDITION_LIMIT:
+        others = sum(k.startswith("condition.code:") for k in seen)
+        if key in seen or (concept is None and others >= OTHER_CONDITIONS):
             continue
         seen.add(key)
         sentence = say(
