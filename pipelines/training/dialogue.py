@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -20,9 +21,10 @@ _ABBREVIATIONS = ("Dr.", "Mr.", "Mrs.", "Ms.", "e.g.", "i.e.", "approx.", "vs.",
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question and its reply; ``record`` is the question's, ``reply`` its sentences, ``rating`` 1–5 or None."""
+    """One question and its reply: the records of both, ``reply``'s sentences, ``rating`` 1–5 or None."""
 
     record: int
+    reply_record: int
     subject_id: int
     asked: datetime
     question: str
@@ -46,7 +48,7 @@ def exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
     known = log.as_of(events, as_of).filter(pl.col("kind").is_in(["question", "reply", "rating"])).collect()
     ratings = _of_kind(known, "rating").sort("time", "record")
     rated = {row["parent"]: row["numeric_value"] for row in ratings.iter_rows(named=True)}  # the last one counts
-    replies: dict[int, dict[str, object]] = {}
+    replies: dict[int, dict[str, Any]] = {}
     for row in _of_kind(known, "reply").sort("time", "record").iter_rows(named=True):
         if (row["text_value"] or "").strip():
             replies.setdefault(row["parent"], row)
@@ -58,10 +60,11 @@ def exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
         found.append(
             Exchange(
                 record=row["record"],
+                reply_record=int(reply["record"]),
                 subject_id=row["subject_id"],
                 asked=row["time"],
                 question=row["text_value"],
-                reply=sentences(str(reply["text_value"])),
+                reply=sentences(reply["text_value"]),
                 rating=rated.get(reply["record"]),
             )
         )

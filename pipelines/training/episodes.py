@@ -103,7 +103,7 @@ def build(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Ep
         bank = reply_bank([e for e, split, _ in kept if split == splits.TRAIN], encode)
         episodes = []
         for exchange, split, row in kept:
-            truth = known.get(exchange.record, Truth(None, frozenset()))
+            truth = known.get(exchange.reply_record, Truth(None, frozenset()))
             vector = encode.encode([exchange.question])[0]
             episodes.append(
                 Episode(
@@ -131,7 +131,8 @@ def feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[FeatureR
             "event_timestamp": pd.to_datetime([e.asked for e in asked], utc=True),
         }
     )
-    return offline.rows(settings, entities).to_dict("records")
+    found = offline.rows(settings, entities).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in found]
 
 
 def reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
@@ -144,7 +145,7 @@ def reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
 
 
 def truths(settings: Settings) -> dict[int, Truth]:
-    """What the clinic's simulator knew, by the question's record; empty for a real clinic."""
+    """What the clinic's simulator knew, by the reply's record; empty for a real clinic."""
     path = settings.drops / "facts.jsonl.gz"
     if not path.exists():
         return {}

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+import pyarrow.parquet as pq
 import torch
 
 from models.personalize import apply
@@ -18,10 +20,13 @@ from models.phrases import one_line
 from models.prompt import opening
 from models.reward import Score, Scorer, Trial, score, whole_reward
 from models.schema import EditProgram, Episode
-from models.score_cache import CachedScorer, ScoreCache
+from models.score_cache import SCHEMA, CachedScorer, ScoreCache
 from models.scorer import EmbeddedScorer
+from pipelines.errors import TrainingError
 from pipelines.settings import Settings
+from pipelines.storage import replacing
 
+SHIPPED = "scores.parquet"  # in a clinic's folder: scores that need not be paid for again
 LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whole or not at all
 SCORING_THREADS = 1
 
@@ -75,13 +80,24 @@ def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = Non
 @contextmanager
 def embedded(settings: Settings, price: float) -> Iterator[Rewards]:
     """Rewards under the embedded LLM: the clinic's own score cache over the one its sample may ship with."""
-    cache = ScoreCache(cache_path(settings), layers=[settings.drops / "scores.parquet"])
+    cache = ScoreCache(cache_path(settings), layers=[settings.drops / SHIPPED])
     yield Rewards(CachedScorer(EmbeddedScorer(settings.embedded_llm), cache, save_every=LARGEST_UNIT), price)
     cache.flush()
 
 
 def cache_path(settings: Settings) -> Path:
     return settings.workspace / "cache" / "scores.parquet"
+
+
+def export(settings: Settings, target: Path) -> int:
+    """Write every score this clinic knows, shipped or its own, sorted by key; how many there are."""
+    files = [f for f in (cache_path(settings), settings.drops / SHIPPED) if f.exists()]
+    if not files:
+        raise TrainingError("no scores yet: run `pmlm train`")
+    known = pl.concat([pl.read_parquet(f) for f in files]).unique("key", keep="first").sort("key")
+    with replacing(target) as temporary:
+        pq.write_table(known.to_arrow().cast(SCHEMA), temporary, compression="zstd", compression_level=19)
+    return len(known)
 
 
 @contextmanager
