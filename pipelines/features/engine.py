@@ -1,7 +1,7 @@
 """DuckDB as the engine of the feature expressions: the event log as tables, time zone UTC, one connection a build.
 
 ``log`` is every event of every file with the ``file`` it came from; ``held`` is ``point_in_time.versions`` of it,
-computed once for all groups. Expressions meet only Ibis tables, so another engine is another module like this one.
+computed once for all groups. Expressions meet only Ibis tables: another engine is another module like this one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import inspect
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 import ibis
+import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
@@ -45,19 +48,37 @@ def keep(connection: Backend, name: str, expression: Table) -> Table:
     return connection.table(name)
 
 
-def read_log(connection: Backend, files: list[Path]) -> tuple[Table, Table]:
-    """``log`` and ``held`` of the event files."""
+def read_log(connection: Backend, files: list[Path]) -> Table:
+    """Make the tables ``log`` and ``held`` of the event files; ``log``."""
     log = connection.read_parquet([str(f) for f in files], table_name="events", filename="path")
     log = keep(connection, "log", log.mutate(file=log.path.split("/")[-1]).drop("path"))
-    return log, keep(connection, "held", point_in_time.versions(log.drop("file")))
+    keep(connection, "held", point_in_time.versions(log.drop("file")))
+    return log
 
 
-def definition_of(group: ModuleType) -> str:
-    """Hash of what a group's expression computes: its query, so that a comment changes nothing and a condition does."""
-    log = ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log")
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A group's expression for DuckDB over tables ``held`` and ``moments``, its columns, a hash of its meaning."""
+
+    sql: str
+    columns: tuple[str, ...]
+    definition: str
+
+
+@cache
+def compiled(group: ModuleType) -> Query:
+    """The query of a group, compiled once a process. A comment does not change ``definition``, a condition does."""
+    held = point_in_time.versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
     moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
-    query = ibis.to_sql(group.expression(point_in_time.versions(log), moments), dialect="duckdb")
-    return hashlib.sha256(str(query).encode()).hexdigest()[:16]
+    expression = group.expression(ibis.table(held.schema(), name="held"), moments)
+    sql = str(ibis.to_sql(expression, dialect="duckdb"))
+    reading = sql + str(ibis.to_sql(held, dialect="duckdb"))
+    return Query(sql, tuple(expression.columns), hashlib.sha256(reading.encode()).hexdigest()[:16])
+
+
+def evaluate(connection: Backend, query: Query) -> pa.Table:
+    """The rows of a group for the moments that ``connection`` holds."""
+    return connection.con.sql(query.sql).to_arrow_table()
 
 
 def definition_of_peers(self_definitions: list[str], k: int) -> str:

@@ -7,6 +7,7 @@ built long ago) every day from then on anew. Days without a change have no row: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -33,43 +34,54 @@ class Span:
 
 
 def changes(log: Table) -> Table:
-    """``KEY`` of every day's end on which a patient's record changed.
+    """Which patient's record each version changes: ``subject_id``, ``known_at``, ``happens``, ``file``.
 
-    A fact that is corrected to belong to another patient changes both records, so each version counts for every patient
-    that any version of its record named.
+    A version changes the record of its patient, and of every patient under whom the same fact was filed before.
+    ``happens`` is when a fact known ahead of its time comes true, else ``known_at``.
     """
-    owners = log.select("record", owner=log.subject_id).distinct()
-    owned = log.inner_join(owners, "record")
-    becomes = [owned.known_at, ibis.greatest(owned.known_at, ibis.coalesce(owned.time, owned.known_at))]
-    days = [owned.select(subject_id=owned.owner, event_timestamp=_end_of_day(moment)) for moment in becomes]
-    return ibis.union(*days, distinct=True)
+    columns = ("subject_id", "known_at", "happens", "file")
+    told = log.mutate(happens=ibis.greatest(log.known_at, ibis.coalesce(log.time, log.known_at)))
+    owners = log.group_by("record", owner=log.subject_id).aggregate(since=log.known_at.min())
+    shared = owners.filter(owners.owner.count().over(ibis.window(group_by="record")) > 1)
+    refiled = told.inner_join(shared, "record").filter(
+        ibis._.owner != ibis._.subject_id, ibis._.since <= ibis._.known_at
+    )
+    return told.select(*columns).union(refiled.mutate(subject_id=refiled.owner).select(*columns))
 
 
-def touched(log: Table, fresh: Table) -> Table:
-    """For every patient with news in ``fresh`` (part of the log): ``since``, the earliest moment it was known."""
-    owners = log.select("record", owner=log.subject_id).distinct()
-    news = fresh.inner_join(owners, "record")
-    return news.group_by(subject_id=news.owner).aggregate(since=news.known_at.min())
+def days(changed: Table) -> Table:
+    """``KEY`` of every day's end on which a patient's record changed."""
+    ends = [
+        changed.select(changed.subject_id, event_timestamp=_end_of_day(moment))
+        for moment in (changed.known_at, changed.happens)
+    ]
+    return ibis.union(*ends, distinct=True)
 
 
-def due(changed: Table, news: Table, span: Span) -> Table:
+def touched(changed: Table, fresh: Sequence[str]) -> Table:
+    """For every patient with news in the ``fresh`` event files: ``since``, the earliest second it was known."""
+    news = changed.filter(changed.file.isin(fresh))
+    return news.group_by("subject_id").aggregate(since=news.known_at.min().truncate("s"))
+
+
+def due(days: Table, news: Table, span: Span) -> Table:
     """The moments to build for self features: new days for everybody, all days since the news for who has some."""
-    joined = changed.left_join(news, "subject_id")
+    joined = days.left_join(news, "subject_id")
     new = (joined.event_timestamp > ibis.literal(span.last)) | (joined.event_timestamp >= joined.since)
     return joined.filter(new, joined.event_timestamp <= ibis.literal(span.end)).select(*KEY)
 
 
-def due_for_peers(changed: Table, news: Table, span: Span, nights: list[str]) -> Table:
+def due_for_peers(days: Table, news: Table, span: Span, nights: list[str]) -> Table:
     """The moments to build for peers: everybody's days since the earliest news, and every night for every patient.
 
     One patient's news changes whom others are compared with, so from the earliest news on all rows are computed
     again; on an ordinary night that is one row a patient.
     """
-    first = changed.group_by("subject_id").aggregate(first=changed.event_timestamp.min())
+    first = days.group_by("subject_id").aggregate(first=days.event_timestamp.min())
     ends = ibis.array([ibis.literal(end_of(n)) for n in nights]).unnest().cast(MOMENT)
     nightly = first.mutate(event_timestamp=ends)
     nightly = nightly.filter(nightly.first <= nightly.event_timestamp).select(*KEY)
-    every = changed.select(*KEY).union(nightly, distinct=True)
+    every = days.select(*KEY).union(nightly, distinct=True)
     earliest = news.since.min().as_scalar()
     new = (every.event_timestamp > ibis.literal(span.last)) | (every.event_timestamp >= earliest)
     return every.filter(new, every.event_timestamp <= ibis.literal(span.end))

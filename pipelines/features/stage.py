@@ -11,14 +11,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-from ibis.expr.types import Table
+from ibis.backends.duckdb import Backend
 
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
 from pipelines.errors import FeaturesError
 from pipelines.features import ledger, neighbours
-from pipelines.features.engine import connect, definition_of, definition_of_peers, keep, read_log
-from pipelines.features.moments import Span, changes, due, due_for_peers, touched
+from pipelines.features.engine import compiled, connect, definition_of_peers, evaluate, keep, read_log
+from pipelines.features.moments import Span, changes, days, due, due_for_peers, touched
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
 from pipelines.storage import content_hash
@@ -46,7 +46,7 @@ def run(settings: Settings, night: str) -> StageSummary:
 
 def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledger.Plan]:
     """What each group has to do, peers last; groups with nothing to do are left out."""
-    definitions = {name: definition_of(module) for name, module in groups().items() if name != PEERS}
+    definitions = {name: compiled(module).definition for name, module in groups().items() if name != PEERS}
     everybody = definition_of_peers(list(definitions.values()), settings.k_anonymity)
     plans = {}
     for name, definition in (definitions | {PEERS: everybody}).items():
@@ -58,17 +58,18 @@ def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledge
 
 def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], summary: StageSummary) -> None:
     with connect() as connection:
-        log, held = read_log(connection, files)
+        log = read_log(connection, files)
         changed = keep(connection, "changed", changes(log))
+        ends = keep(connection, "days", days(changed))
         for name, plan in plans.items():
-            news = keep(connection, "news", touched(log, log.filter(log.file.isin(plan.fresh))))
+            news = keep(connection, "news", touched(changed, plan.fresh))
             if name == PEERS:
                 nights = sorted({f.name[:8] for f in files if f.name[:8] <= plan.horizon})
-                moments = keep(connection, "moments", due_for_peers(changed, news, Span.of(plan), nights))
+                moments = keep(connection, "moments", due_for_peers(ends, news, Span.of(plan), nights))
                 table = neighbours.rows(connection, settings.features, moments, settings.k_anonymity)
             else:
-                moments = keep(connection, "moments", due(changed, news, Span.of(plan)))
-                table = _evaluate(name, held, moments)
+                keep(connection, "moments", due(ends, news, Span.of(plan)))
+                table = _evaluate(connection, name)
             ledger.write(settings.features / name, plan.origin, _finished(name, table, plan))
             summary.figures[name] = table.num_rows
         fresh = {name for plan in plans.values() for name in plan.fresh}
@@ -76,15 +77,14 @@ def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan],
         summary.rows_out = sum(summary.figures.values())
 
 
-def _evaluate(name: str, held: Table, moments: Table) -> pa.Table:
+def _evaluate(connection: Backend, name: str) -> pa.Table:
     module = groups()[name]
-    table = module.expression(held, moments)
+    query = compiled(module)
     stated = {*KEY, *(field.name for field in module.view.features)}
-    if stated != set(table.columns):
-        raise FeaturesError(
-            f"feature_repo/{name}.py: expression and view disagree on {sorted(stated ^ set(table.columns))}"
-        )
-    return table.to_pyarrow()
+    if stated != set(query.columns):
+        odd = sorted(stated ^ set(query.columns))
+        raise FeaturesError(f"feature_repo/{name}.py: expression and view disagree on {odd}")
+    return evaluate(connection, query)
 
 
 def _finished(name: str, table: pa.Table, plan: ledger.Plan) -> pa.Table:
