@@ -26,6 +26,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """The process environment that gives ``pmlm`` these settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PMLM_", "AIRFLOW"))}
     return kept | {
+        "OMP_NUM_THREADS": "1",
         "PMLM_HOME": str(settings.home),
         "PMLM_DROPS": str(settings.drops),
         "PMLM_KEY_DIR": str(settings.home / "keys"),

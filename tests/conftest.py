@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command_line import pmlm
 from filelock import FileLock
-from small_clinic import cut
 
 from pipelines.settings import PROJECT, Settings
+from tests.command_line import pmlm
+from tests.small_clinic import cut
 
-os.environ.update(
-    {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false"}
-)
+# one thread a worker: two that share two cores spend most of their time waiting for each other
+os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +13,18 @@ import yaml
 WOMEN = 16
 NIGHTS = 2
 PARAMS = {
+    "episodes": {"most_train": 24, "most_held_out": 6},
     "train": {"gain_evaluations": 24, "warm_epochs": 2, "grpo_steps": 1, "batch": 8, "generations": 4},
     "gate": {"bootstrap": 200},
 }
 
 
-def cut(sample: Path, out: Path) -> None:
-    """Write the first ``NIGHTS`` drops of ``sample`` into ``out``, with the lines of the first ``WOMEN`` women only.
+def cut(sample: Path, out: Path, nights: int = NIGHTS) -> None:
+    """Write the first ``nights`` drops of ``sample`` into ``out``, with the lines of the first ``WOMEN`` women only.
 
     A line belongs to a woman if it names her id, so a broken line goes with her too.
     """
-    drops = sorted(p for p in sample.iterdir() if p.is_dir())[:NIGHTS]
+    drops = sorted(p for p in sample.iterdir() if p.is_dir())[:nights]
     kept = _women(drops[0])
     for drop in drops:
         for file in sorted(drop.iterdir()):
@@ -31,6 +33,7 @@ def cut(sample: Path, out: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             content = "".join(lines).encode()
             target.write_bytes(gzip.compress(content, mtime=0) if file.suffix == ".gz" else content)
+    shutil.copy(sample / "facts.jsonl.gz", out)
     manifest = yaml.safe_load((sample / "clinic.yaml").read_text()) | {"name": "small"}
     manifest["params"] = PARAMS
     (out / "clinic.yaml").write_text(yaml.safe_dump(manifest))

@@ -59,6 +59,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait leave the core to others
         # the clinic whose nights these are
         "PMLM_HOME": str(settings.home.resolve()),
         "PMLM_DROPS": str(settings.drops.resolve()),

@@ -62,8 +62,9 @@ def stage(settings: Settings, name: str, night: str | None = None) -> StageSumma
 def save(settings: Settings, night: str | None = None) -> StageSummary:
     """Keep the night, which has learnt from all that was taken in, as a named experiment."""
     with single_writer(settings):
-        learnt_from = content_hash([_ledger(settings)])
-        return history.save(settings, night or latest(settings), {"finished": True, "ledger": learnt_from})
+        chosen, learnt_from = night or latest(settings), content_hash([_ledger(settings)])
+        with stages.watched(settings, chosen, "save"):
+            return history.save(settings, chosen, {"finished": True, "ledger": learnt_from})
 
 
 def run(settings: Settings, night: str) -> None:
@@ -88,7 +89,8 @@ def _take_in(settings: Settings, night: str, run: str | None) -> None:
     write_json(begun, {"run": run})
     for name in stages.INTAKE:
         _run(settings, night, name)
-    history.save(settings, night, {"finished": False})
+    with stages.watched(settings, night, "save"):
+        history.save(settings, night, {"finished": False})
     begun.unlink()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -45,12 +46,19 @@ def function(name: str) -> StageFunction:
 
 
 def run(settings: Settings, night: str, name: str) -> StageSummary:
-    """Run one stage of one night and leave word of it for whoever watches (``progress_path``)."""
+    """Run one stage of one night."""
     call = function(name)
+    with watched(settings, night, name):
+        return call(settings, night)
+
+
+@contextmanager
+def watched(settings: Settings, night: str, name: str) -> Iterator[None]:
+    """Leave word for whoever watches that a stage is at work in this process (``now_running``)."""
     since = datetime.now(UTC).isoformat()
     write_json(progress_path(settings), {"night": night, "stage": name, "since": since, "pid": str(os.getpid())})
     try:
-        return call(settings, night)
+        yield
     finally:
         progress_path(settings).unlink(missing_ok=True)
 

@@ -12,7 +12,7 @@ FILE_WIDTH = 120  # columns, where the screen is a file or a pipe
 
 
 def take_over(log: Path) -> Console:
-    """A console on the real standard output; descriptors 1 and 2 lead to ``log`` from now on, to the end of the process.
+    """A console on the real standard output; descriptors 1 and 2 lead to ``log`` from now on, to the process's end.
 
     To the end, because libraries still have things to say while the interpreter shuts down. Child processes
     write to the log too.
