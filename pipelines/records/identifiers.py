@@ -31,6 +31,9 @@ _PEOPLE: dict[str, tuple[str, ...]] = {
     "Communication": ("subject", "sender", "recipient"),
     "PractitionerRole": ("practitioner", "organization"),
 }
+_TITLES = frozenset(
+    ("dr", "doctor", "prof", "professor", "mr", "mrs", "ms", "miss", "nurse", "midwife", "md", "rn", "np", "cnm", "phd")
+)
 _PERSONS = ("Patient", "RelatedPerson", "Practitioner")
 _PLACES = ("Organization", "Location")
 
@@ -93,7 +96,7 @@ def _parts(owner: str, text: Any) -> Iterator[Identifier]:
     if not isinstance(text, str):
         return
     found = words(text)
-    yield from ((owner, (word,), True) for word in found if len(word) > 1)
+    yield from ((owner, (word,), True) for word in found if len(word) > 1 and word not in _TITLES)
     if len(found) > 1:
         yield owner, tuple(found[:MAX_WORDS]), False
 

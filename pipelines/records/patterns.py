@@ -20,7 +20,7 @@ class _Recognizer(Protocol):
     def analyze(self, text: str, entities: list[str]) -> list[RecognizerResult]: ...
 
 
-NUMBER = re.compile(r"(?<!\d)\+?\d[\d\s().\-/]{3,18}\d(?!\d)")
+NUMBER = re.compile(r"(?<!\d)\+?\(?\d[\d\s().\-/]{3,18}\d(?!\d)")
 
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?"
@@ -74,10 +74,12 @@ def _found(recognizer: _Recognizer, text: str) -> list[RecognizerResult]:
 
 @lru_cache(maxsize=1)
 def _recognizers() -> tuple[_Recognizer, ...]:
+    from presidio_analyzer import PatternRecognizer
     from presidio_analyzer import predefined_recognizers as presidio
 
     return (
-        presidio.EmailRecognizer(),
+        # Without its look-up of the address's domain: that would fetch a list from the network.
+        PatternRecognizer("EMAIL_ADDRESS", patterns=presidio.EmailRecognizer.PATTERNS),
         presidio.UrlRecognizer(),
         presidio.IpRecognizer(),
         presidio.IbanRecognizer(),

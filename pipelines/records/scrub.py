@@ -5,6 +5,7 @@ Known misses: a person or place that no resource names, a nickname, a misspelt n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from pipelines.records.names import Names
 from pipelines.records.patterns import NUMBER, mask_patterns
 
 _MASK = "[name]"
+_MASKS = re.compile(r"\[name\](?:\s+\[name\])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Scrubber:
         hits = [r for r in runs if self._is_identifier(r, own, clinic, clinic_words)]
         for run in sorted(_outermost(hits), key=lambda r: -r.start):
             text = text[: run.start] + _MASK + text[run.end :]
-        return text
+        return _MASKS.sub(_MASK, text)
 
     def _is_identifier(self, run: _Run, own: AbstractSet[int], clinic: AbstractSet[int],
                        clinic_words: bool) -> bool:  # fmt: skip
