@@ -31,6 +31,8 @@ from pipelines.errors import ServingError, UnknownPatientError
 from pipelines.settings import Settings
 
 SUBJECT = re.compile(r"subject:(\d{1,19})")
+SUBJECT_BITS = 63
+UNKNOWN = "the clinic has no patient by this reference"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -91,7 +93,7 @@ class Personalizer:
         subject = subject_of(self.settings, request.patient)
         row = online.read(self.settings.feast, subject)
         if row is None:
-            raise UnknownPatientError("the clinic has no patient by this reference")
+            raise UnknownPatientError(UNKNOWN)
         return subject, row, {"features": _since(started)}
 
     def _respond(
@@ -137,9 +139,12 @@ class Personalizer:
 
 
 def subject_of(settings: Settings, reference: str) -> int:
-    """The subject id of ``subject:<number>`` or of a FHIR patient reference."""
+    """The subject id of ``subject:<number>`` or of a FHIR reference; no store is asked for an impossible one."""
     direct = SUBJECT.fullmatch(reference)
-    return int(direct[1]) if direct else settings.subject_id(reference)
+    subject = int(direct[1]) if direct else settings.subject_id(reference)
+    if subject.bit_length() > SUBJECT_BITS:
+        raise UnknownPatientError(UNKNOWN)
+    return subject
 
 
 def language_of(request: PersonalizeRequest, row: FeatureRow) -> Language:
@@ -152,7 +157,7 @@ def language_of(request: PersonalizeRequest, row: FeatureRow) -> Language:
 def language_model(settings: Settings) -> LLM:
     """The configured language model, the embedded one where none is."""
     if not settings.llm_base_url:
-        return EmbeddedLLM()
+        return EmbeddedLLM(threads=1)  # two threads that wait for each other on a busy machine are ten times slower
     # Our own deadline ends first, so that every silence is reported in the same words.
     patience = settings.llm_timeout_s + 5
     return OpenAICompatible(settings.llm_base_url, settings.llm_model, settings.llm_api_key, patience)

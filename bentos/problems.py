@@ -1,19 +1,25 @@
-"""Every error leaves the endpoint in one shape (RFC 9457), and a request too large never reaches it.
+"""Every error leaves the endpoint in one shape (RFC 9457); a body too large or of another media type never enters.
 
 BentoML answers errors in three shapes of its own (an object, a list, plain text). This ASGI middleware turns each
-into ``application/problem+json`` with the offending field named; other responses pass untouched.
+into ``application/problem+json`` with the offending field named; other responses pass untouched. BentoML also logs a
+traceback for each bad request; ``OneLine`` leaves the line without it.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
+from bentoml.exceptions import BentoMLException
+from pydantic import ValidationError
+
 from bentos.api_types import Problem
 
 MAX_BODY = 64 * 1024
+MEDIA = b"application/json"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -26,6 +32,21 @@ EXPLAINED = {
 }
 
 
+class OneLine(logging.Filter):
+    """A client's mistake is one line of the log, not a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ValidationError) or (
+            isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        ):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
+
+
+logging.getLogger("bentoml._internal.server.http_app").addFilter(OneLine())
+
+
 class Problems:
     """The middleware: ``app`` behind a body limit, its errors rewritten."""
 
@@ -36,9 +57,15 @@ class Problems:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        if scope["method"] == "POST" and not headers.get(b"content-type", MEDIA).startswith(MEDIA):
+            await _send_problem(send, _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"))
+            return
         body = await _body(receive)
         if body is None:
-            await _send_problem(send, Problem(title="Content Too Large", status=413, detail=f"over {MAX_BODY} bytes"))
+            await _send_problem(
+                send, _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY} bytes")
+            )
             return
         await self._app(scope, _replay(body, receive), _Rewriting(send))
 
@@ -114,6 +141,10 @@ def _problem(status: int, body: bytes) -> Problem | None:
         return Problem(title=title, status=status, field=place, detail=f"{place}: {details[0]['msg']}")
     field = "patient" if status == HTTPStatus.NOT_FOUND else None
     return Problem(title=title, status=status, field=field, detail=EXPLAINED.get(status, title))
+
+
+def _refused(status: HTTPStatus, detail: str) -> Problem:
+    return Problem(title=status.phrase, status=status, field="body", detail=detail)
 
 
 async def _send_problem(send: Send, problem: Problem) -> None:

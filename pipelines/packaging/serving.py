@@ -1,7 +1,8 @@
 """Start the endpoint from the current release's bento, find it again, and stop it without leaving a process.
 
-BentoML's supervisor puts its workers into sessions of their own, so a process group does not hold them together.
-Every process of one endpoint therefore carries the endpoint's mark in its environment, and is found by it.
+BentoML's supervisor puts its workers into sessions of their own, so a process group does not hold them together, and
+it overwrites its environment, so no mark does either. An endpoint therefore writes down its processes by id and
+start time; children of a living one are found through it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -28,21 +28,27 @@ from pipelines.packaging.bento import environment
 from pipelines.settings import Settings
 from pipelines.storage import read_json, write_json
 
-MARK = "PMLM_ENDPOINT"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 #: What uvicorn says when a worker cannot load its release; the supervisor would start it again for ever.
 FAILED = "Application startup failed"
 
 
+class Member(BaseModel):
+    """A process by its id and the kernel's tick it started at, so that a reused id is not taken for it."""
+
+    pid: int
+    tick: int
+
+
 class Endpoint(BaseModel):
-    """A running endpoint: where it listens, what it serves, and the mark of its processes."""
+    """A running endpoint: where it listens, what it serves, and its processes, the supervisor first."""
 
     host: str
     port: int
-    mark: str
     release: str
     bento: str
+    family: list[Member]
 
     @property
     def url(self) -> str:
@@ -96,30 +102,27 @@ def start(settings: Settings, port: int | None = None, *, keep_record: bool = Tr
     is left then.
     """
     release = releases.read(current(settings))
-    endpoint = Endpoint(
-        host=settings.host,
-        port=_port(settings.host, settings.port if port is None else port),
-        mark=uuid.uuid4().hex,
-        release=release.id,
-        bento=release.bento,
-    )
+    port = _port(settings.host, settings.port if port is None else port)
     log = settings.workspace / "endpoint.log"
-    command = [sys.executable, "-m", "bentoml", "serve", endpoint.bento, "--host", endpoint.host]
+    command = [sys.executable, "-m", "bentoml", "serve", release.bento, "--host", settings.host, "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--port", str(endpoint.port)],
+            command,
             cwd=settings.workspace,
-            env=environment(settings) | {MARK: endpoint.mark},
+            env=environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    family = [_member(psutil.Process(process.pid))]
+    endpoint = Endpoint(host=settings.host, port=port, release=release.id, bento=release.bento, family=family)
     try:
         _wait_until_ready(endpoint, process, log)
     except BaseException:
         stop(endpoint)
         raise
+    endpoint.family = [_member(p) for p in processes(endpoint)]
     if keep_record:
         write_json(record(settings), endpoint.model_dump())
     return endpoint
@@ -127,14 +130,28 @@ def start(settings: Settings, port: int | None = None, *, keep_record: bool = Tr
 
 def stop(endpoint: Endpoint) -> None:
     """End every process of ``endpoint``: TERM, wait, KILL what is left. Harmless where none runs."""
-    running = processes(endpoint.mark)
-    for process in running:
-        _signal(process.terminate)
-    psutil.wait_procs(running, timeout=STOP_SECONDS)
-    left = processes(endpoint.mark)
-    for process in left:
-        _signal(process.kill)
-    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    family = processes(endpoint)
+    ids = {process.pid for process in family}
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            # not a worker whose supervisor lives: that one ends its workers, and would replace one ended under it
+            if process.ppid() not in ids:
+                process.terminate()
+    for process in _left(family):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    _left(family)
+
+
+def processes(endpoint: Endpoint) -> list[psutil.Process]:
+    """The endpoint's living processes: those written down and all their descendants, the supervisor first."""
+    found: dict[psutil.Process, None] = {}
+    for member in endpoint.family:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(member.pid)
+            if _member(process) == member:
+                found |= dict.fromkeys((process, *process.children(recursive=True)))
+    return [process for process in found if _lives(process)]
 
 
 def stop_recorded(settings: Settings) -> bool:
@@ -188,18 +205,25 @@ def _wait_until_ready(endpoint: Endpoint, process: subprocess.Popen[bytes], log:
         time.sleep(0.1)
 
 
-def processes(mark: str) -> list[psutil.Process]:
-    """Every process whose environment carries ``mark``."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARK) == mark:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+def _member(process: psutil.Process) -> Member:
+    try:
+        after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]
+    except FileNotFoundError:
+        raise psutil.NoSuchProcess(process.pid) from None
+    # not psutil's create_time: that one moves when the wall clock is set
+    return Member(pid=process.pid, tick=int(after_name.split()[19]))
 
 
-def _signal(send: Any) -> None:
-    with suppress(psutil.NoSuchProcess):
-        send()
+def _left(family: list[psutil.Process]) -> list[psutil.Process]:
+    """Those still living after at most ``STOP_SECONDS``; one that nobody has buried (a zombie) counts as ended."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while (living := [p for p in family if _lives(p)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return living
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

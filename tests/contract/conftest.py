@@ -63,6 +63,14 @@ def endpoint(settings: Settings) -> Iterator[Endpoint]:
         yield running
 
 
+def _forget_metrics() -> None:
+    """BentoML registers its metrics once a process; a second service in it would find their names taken."""
+    from prometheus_client import REGISTRY
+
+    for collector in {c for name, c in REGISTRY._names_to_collectors.items() if name.startswith("bentoml_")}:
+        REGISTRY.unregister(collector)
+
+
 @pytest.fixture(scope="module")
 def client_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientFactory]:
     """A function that gives an in-process client of the same service, under other ``PMLM_*`` settings if asked."""
@@ -77,6 +85,7 @@ def client_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
         from bentos.service import PMLM
 
         def client(**overrides: str) -> TestClient:
+            _forget_metrics()
             with pytest.MonkeyPatch.context() as once:  # a service reads its settings when it starts
                 for name, value in overrides.items():
                     once.setenv(f"PMLM_{name.upper()}", value)

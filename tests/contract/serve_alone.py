@@ -5,36 +5,40 @@ Prints the answer's keys, or dies on the first import of anything else that is i
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.metadata
 import json
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from pipelines.packaging.requirements import closure
 
+ALLOWED = closure("pmlm", frozenset({"serve"})) | {"pmlm"}
+UNSEEN = frozenset(
+    module
+    for module, names in importlib.metadata.packages_distributions().items()
+    if not {canonicalize_name(n) for n in names} & ALLOWED
+)
 
-class OnlyServing(importlib.abc.MetaPathFinder):
-    """Refuses the top-level modules that only packages outside the ``serve`` extra bring."""
 
-    def __init__(self) -> None:
-        allowed = closure("pmlm", frozenset({"serve"})) | {"pmlm"}
-        owners = importlib.metadata.packages_distributions()
-        self.refused = {
-            module for module, names in owners.items() if not {canonicalize_name(n) for n in names} & allowed
-        }
+class OnlyServing:
+    """A finder through which the top-level modules that only packages outside the ``serve`` extra bring are unseen."""
+
+    def __init__(self, finder: Any) -> None:
+        self.finder = finder
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name.partition(".")[0] in self.refused:
-            raise ModuleNotFoundError(f"{name} is not of the serve extra", name=name)
-        return None
+        if name.partition(".")[0] in UNSEEN:
+            return None
+        found: ModuleSpec | None = self.finder.find_spec(name, path, target)
+        return found
 
 
-sys.meta_path.insert(0, OnlyServing())
+sys.meta_path[:] = [OnlyServing(finder) for finder in sys.meta_path]
 
 from bentos.api_types import PersonalizeRequest  # noqa: E402
 from bentos.service import PMLM  # noqa: E402

@@ -47,7 +47,7 @@ def test_a_prompt_comes_with_every_candidate_and_its_fate(personalized: dict[str
 
 def test_pinned_facts_of_her_record_are_in_the_prompt(personalized: dict[str, Any]) -> None:
     assert {s["key"] for s in personalized["segments"] if s["pinned"]} == {"safety", "pregnancy", "allergies"}
-    assert "Penicillin V" in personalized["prompt"]
+    assert "penicillin V" in personalized["prompt"]
     assert "30 weeks" in personalized["prompt"]  # 40 weeks less the ten to the expected delivery date
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 
-import psutil
 import pytest
 from three_women import ADA, NIGHT
 
@@ -16,24 +14,23 @@ from pipelines.packaging import serving
 from pipelines.settings import Settings
 
 
-def test_an_endpoint_is_up_in_time_written_down_and_gone_without_a_trace(settings: Settings) -> None:
-    started = time.perf_counter()
+def test_an_endpoint_is_up_written_down_and_gone_without_a_trace(settings: Settings) -> None:
     endpoint = serving.start(settings, 0)
-    assert time.perf_counter() - started < 15
     assert serving.running(settings) == endpoint
-    assert len(serving.processes(endpoint.mark)) >= 2  # a supervisor and its worker
+    assert len(serving.processes(endpoint)) >= 2  # a supervisor and its worker
     assert serving.stop_recorded(settings)
-    assert serving.processes(endpoint.mark) == []
+    assert serving.processes(endpoint) == []
     assert serving.running(settings) is None
     assert not serving.stop_recorded(settings)
 
 
 def test_a_worker_whose_supervisor_was_killed_is_ended_too(settings: Settings) -> None:
     endpoint = serving.start(settings, 0)
-    supervisor = min(serving.processes(endpoint.mark), key=psutil.Process.create_time)
+    supervisor, *workers = serving.processes(endpoint)
+    assert workers
     os.kill(supervisor.pid, signal.SIGKILL)
     assert serving.stop_recorded(settings)
-    assert serving.processes(endpoint.mark) == []
+    assert serving.processes(endpoint) == []
 
 
 def test_a_taken_port_is_said_before_anything_is_started(settings: Settings) -> None:
