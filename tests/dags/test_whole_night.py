@@ -56,7 +56,8 @@ def test_the_libraries_do_not_speak_on_the_screen(night_done: NightDone) -> None
 
 def test_a_question_of_the_locked_test_split_was_answered_through_the_endpoint(night_done: NightDone) -> None:
     answer = night_done.result["example"]["answer"]
-    assert answer["answer"] and answer["prompt"]
+    assert answer["answer"]
+    assert answer["prompt"]
     assert len(answer["prompt"]) < len(answer["initial_prompt"])
     assert not answer["red_flags"]
 

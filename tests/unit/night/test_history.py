@@ -15,12 +15,9 @@ from pipelines.settings import Settings
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    drops = tmp_path / "clinic"
-    drops.mkdir()
-    made = Settings(home=tmp_path / "state", drops=drops)
-    open_workspace(made)
-    return made
+def settings(settings: Settings) -> Settings:
+    open_workspace(settings)
+    return settings
 
 
 def write(settings: Settings, path: str, text: str) -> None:

@@ -1,0 +1,68 @@
+"""What is missing is named, with the way to mend it; what is there is not complained of."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from pipelines.night.doctor import Check, examine
+from pipelines.settings import Settings
+
+
+def found(settings: Settings, name: str) -> Check:
+    return next(check for check in examine(settings) if check.name == name)
+
+
+def test_a_clinic_that_can_run_has_nothing_bad(settings: Settings) -> None:
+    assert [check for check in examine(settings) if check.verdict == "bad"] == []
+
+
+def test_every_finding_that_is_not_well_says_how_to_mend_it(settings: Settings) -> None:
+    assert all(check.mend for check in examine(settings) if check.verdict != "ok")
+
+
+def test_a_missing_drops_folder_is_bad(tmp_path: Path) -> None:
+    check = found(Settings(home=tmp_path / "state", drops=tmp_path / "nowhere"), "drops")
+    assert check.verdict == "bad"
+    assert "DROPS=" in check.mend
+
+
+def test_a_key_that_others_can_read_is_bad(settings: Settings) -> None:
+    _ = settings.hash_key
+    key = settings.key_dir / "clinic.key"
+    assert found(settings, "patient key").verdict == "ok"
+    key.chmod(0o644)
+    check = found(settings, "patient key")
+    assert check.verdict == "bad"
+    assert check.mend == f"chmod 600 {key}"
+
+
+def test_a_public_key_is_only_for_a_synthetic_clinic(settings: Settings) -> None:
+    (settings.drops / "clinic.yaml").write_text("hash_key: public\n")
+    assert found(settings, "patient key").verdict == "bad"
+
+
+def test_a_port_taken_by_another_program_is_bad(settings: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = Settings(**settings.model_dump() | {"airflow_port": other.getsockname()[1]})
+        check = found(taken, "Airflow's port")
+    assert check.verdict == "bad"
+    assert "PMLM_AIRFLOW_PORT" in check.mend
+
+
+def test_a_language_model_that_does_not_answer_is_bad(settings: Settings) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+    check = found(Settings(**settings.model_dump() | {"llm_base_url": url}), "language model")
+    assert check.verdict == "bad"
+    assert "PMLM_LLM_BASE_URL" in check.mend
+
+
+@pytest.mark.parametrize("name", ["workspace", "online store", "release", "embedded model"])
+def test_what_the_first_night_makes_is_only_noted(settings: Settings, name: str) -> None:
+    assert found(settings, name).verdict == "note"

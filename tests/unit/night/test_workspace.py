@@ -1,0 +1,92 @@
+"""A clinic's own repository: nobody else's, and whole again after whatever killed it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.errors import SettingsError
+from pipelines.night import workspace
+from pipelines.settings import PROJECT, Settings
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(folder), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_a_new_workspace_is_a_repository_with_the_projects_stages(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    assert git(opened, "status", "--porcelain") == ""
+    assert (opened / "dvc.yaml").read_bytes() == (PROJECT / "dvc.yaml").read_bytes()
+    assert set(git(opened, "ls-files").splitlines()) >= {"dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config"}
+
+
+def test_the_users_own_repository_is_never_touched(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    outer = settings.home.parent
+    git(outer, "init", "--quiet")
+    monkeypatch.setenv("GIT_DIR", str(outer / ".git"))  # as inside a Git hook
+    opened = workspace.open_workspace(settings)
+    monkeypatch.delenv("GIT_DIR")
+    assert git(opened, "rev-parse", "--show-toplevel") == str(opened.resolve())
+    assert git(outer, "for-each-ref") == ""
+
+
+def test_what_is_not_meant_for_git_cannot_be_committed_by_accident(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    (opened / "quarantine").mkdir()
+    (opened / "quarantine" / "lines.jsonl").write_text("a raw line")
+    git(opened, "add", "--all")
+    assert git(opened, "status", "--porcelain") == ""
+
+
+def test_a_process_killed_inside_git_leaves_nothing_to_mend_by_hand(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    git(opened, "checkout", "--quiet", "--detach")
+    (opened / ".git" / "index.lock").touch()
+    (opened / "dvc.lock").unlink()
+    workspace.open_workspace(settings)
+    assert git(opened, "symbolic-ref", "HEAD") == "refs/heads/main"
+    assert (opened / "dvc.lock").exists()
+    assert git(opened, "status", "--porcelain") == ""
+
+
+def test_a_workspace_killed_while_it_was_made_is_made_anew(settings: Settings) -> None:
+    git_folder = settings.workspace / ".git"
+    git_folder.mkdir(parents=True)
+    (settings.workspace / ".dvc").mkdir()
+    assert git(workspace.open_workspace(settings), "log", "--format=%s").startswith("Open the workspace")
+
+
+def test_a_new_stage_order_of_the_project_is_followed(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    (opened / "dvc.yaml").write_text("stages: {}\n")
+    git(opened, "commit", "--quiet", "--all", "--message", "an older project")
+    workspace.open_workspace(settings)
+    assert (opened / "dvc.yaml").read_bytes() == (PROJECT / "dvc.yaml").read_bytes()
+    assert git(opened, "status", "--porcelain") == ""
+
+
+def test_a_clinics_parameters_win_over_the_projects(settings: Settings) -> None:
+    (settings.drops / "clinic.yaml").write_text("params: {train: {seed: 7}}\n")
+    workspace.open_workspace(settings)
+    workspace.set_night(settings, "20260301", settings.drops / "2026-03-01")
+    written = yaml.safe_load((settings.workspace / "params.yaml").read_text())
+    assert written["train"]["seed"] == 7
+    assert written["night"] == {"date": "20260301", "drop": str(settings.drops / "2026-03-01")}
+
+
+def test_dvc_sends_nothing_home(settings: Settings) -> None:
+    configuration = (workspace.open_workspace(settings) / ".dvc" / "config").read_text()
+    assert "analytics = False" in configuration
+    assert "check_update = False" in configuration
+
+
+def test_a_clinic_cannot_take_the_place_of_airflow(tmp_path: Path) -> None:
+    (tmp_path / "airflow").mkdir()
+    with pytest.raises(SettingsError, match="cannot be called airflow"):
+        workspace.open_workspace(Settings(home=tmp_path / "state", drops=tmp_path / "airflow"))
