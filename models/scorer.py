@@ -26,6 +26,8 @@ from models.reward import SentenceScores, Trial
 #: Bits beyond this depend on what a trial is batched with; they are cut before anything is kept.
 DECIMALS = 5
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
+#: Token ids after the opening, the reply's own ids, the sentence of each; and the position of its trial.
+Row = tuple[tuple[list[int], list[int], list[int]], int]
 
 
 class EmbeddedScorer:
@@ -57,8 +59,7 @@ class EmbeddedScorer:
         for opening, members in groups.items():
             # by length, so that a batch pads little; ties by position, so that batches never depend on anything else
             rows = sorted(((self._rest(trials[i]), i) for i in members), key=lambda r: (len(r[0][0]), r[1]))
-            for start in range(0, len(rows), self.batch):
-                part = rows[start : start + self.batch]
+            for part in _batches(rows, self.batch):
                 for (_, i), scores in zip(part, self._forward(opening, [r for r, _ in part]), strict=True):
                     found[i] = scores
         return [found[i] for i in range(len(trials))]
@@ -126,6 +127,16 @@ class EmbeddedScorer:
             targets = torch.tensor(reply, dtype=torch.long)
             log_p = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=-1)
             yield _per_sentence(log_p.tolist(), sentence)
+
+
+def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
+    """Rows, ascending in length, cut where a batch is full or a quarter of its longest row would be padding."""
+    start = 0
+    for end in range(1, len(rows) + 1):
+        full = end - start == size
+        if end == len(rows) or full or len(rows[end][0][0]) > 4 / 3 * len(rows[start][0][0]):
+            yield rows[start:end]
+            start = end
 
 
 def _per_sentence(log_p: Sequence[float], sentence: Sequence[int]) -> SentenceScores:
