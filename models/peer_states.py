@@ -183,7 +183,7 @@ def _embedding(
     for name, (centre, scale) in COUNT_SCALES.items():
         parts.append(_standard(recent[name] if name in recent else _counts(columns[name]), centre, scale))
     smokes = np.array(["current" in (v or "").lower() or "daily" in (v or "").lower() for v in columns["smoking"]])
-    return np.column_stack([*parts, *flags.values(), smokes.astype(float)]).reshape(len(at), -1)
+    return np.column_stack([*parts, *flags.values(), smokes.astype(float)])
 
 
 def _counts(values: Sequence[Any]) -> Floats:
