@@ -93,14 +93,13 @@ def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = F
 def restore(
     night: Annotated[str, typer.Argument(help="The night, YYYYMMDD or YYYY-MM-DD.")], drops: Drops = None
 ) -> None:
-    """Bring the workspace back to a saved night, hash by hash; later drops count as pending again."""
-    from pipelines.night import history
+    """Bring a saved night back, hash by hash; later drops count as pending again."""
+    from pipelines.night import night as nightly
 
     chosen = _night_id(night) or night
-    restored = history.restore(load(drops=drops), chosen)
-    for path, content in sorted(restored.items()):
+    for path, content in sorted(nightly.restore(load(drops=drops), chosen).items()):
         typer.echo(f"{content}  {path}")
-    typer.echo(f"night {chosen} is back; `pmlm stage materialise` and `pmlm stage package` serve it again")
+    typer.echo(f"night {chosen} is back, every hash computed anew, and in the online store")
 
 
 def up(drops: Drops = None) -> None:

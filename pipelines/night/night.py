@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipelines.errors import NightError
 from pipelines.night import history, stages
+from pipelines.night.whole_system import serve_anew
 from pipelines.night.workspace import set_night, single_writer
 from pipelines.runs import StageSummary, summary_path
 from pipelines.settings import Settings
@@ -60,11 +61,30 @@ def stage(settings: Settings, name: str, night: str | None = None) -> StageSumma
 
 
 def save(settings: Settings, night: str | None = None) -> StageSummary:
-    """Keep the night, which has learnt from all that was taken in, as a named experiment."""
+    """Keep the night, which has learnt from all that was taken in, as a named experiment; serve it if we serve."""
     with single_writer(settings):
         chosen, learnt_from = night or latest(settings), content_hash([_ledger(settings)])
         with stages.watched(settings, chosen, "save"):
-            return history.save(settings, chosen, {"finished": True, "ledger": learnt_from})
+            summary = history.save(settings, chosen, {"finished": True, "ledger": learnt_from})
+    serve_anew(settings)
+    return summary
+
+
+def restore(settings: Settings, night: str) -> dict[str, str]:
+    """Bring a saved night back and serve it: the hashes of its data, models and metrics, computed anew.
+
+    Later drops count as pending again.
+    """
+    from pipelines.records import clock
+
+    restored = history.restore(settings, night)
+    with single_writer(settings):
+        clock.advance(settings)
+        _run(settings, night, "materialise")
+        if "models/champion" in restored:
+            _run(settings, night, "package")
+    serve_anew(settings)
+    return restored
 
 
 def run(settings: Settings, night: str) -> None:

@@ -1,7 +1,7 @@
 """The ledger: one file a drop taken in, saying what was in it. Writing it is what makes an import count.
 
 An event batch that no ledger lists is the trace of an import that was killed; readers do not see it, and the
-next import removes it.
+next import removes it. There is one writer at a time.
 """
 
 from __future__ import annotations
@@ -76,10 +76,13 @@ def batches(settings: Settings) -> list[Path]:
 
 
 def remove_orphans(settings: Settings) -> None:
-    """Remove event batches of imports that were killed before their ledger entry."""
+    """Remove what imports that were killed before their ledger entry have left: batches and half-written files."""
     counted = set(batches(settings))
     for path in settings.events.glob("*.parquet"):
         if path not in counted:
+            path.unlink()
+    for left in (settings.events, folder(settings), settings.quarantine):
+        for path in left.glob("**/.*.part"):
             path.unlink()
 
 

@@ -11,6 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -84,12 +85,19 @@ def _names_of(line: Line) -> tuple[str, str]:
 def rows(settings: Settings, night: str | None = None) -> Iterator[Row]:
     """Rows still held, of one drop or of all, in order of drop."""
     let_out = ledger.released(settings)
-    for path in sorted(settings.quarantine.glob(f"{night or '*'}.jsonl")):
+    for entry in ledger.entries(settings):
+        if night in (None, entry.night):
+            yield from (row for row in _stored(_path(settings, entry.night)) if row.row not in let_out)
+
+
+def _path(settings: Settings, night: str) -> Path:
+    return settings.quarantine / f"{night}.jsonl"
+
+
+def _stored(path: Path) -> Iterator[Row]:
+    if path.exists():
         with path.open("rb") as stream:
-            for raw in stream:
-                row = Row(**orjson.loads(raw))
-                if row.row not in let_out:
-                    yield row
+            yield from (Row(**orjson.loads(raw)) for raw in stream)
 
 
 @contextmanager
@@ -97,7 +105,7 @@ def writing(settings: Settings, night: str) -> Iterator[IO[bytes]]:
     """A stream that becomes the drop's quarantine file when the block ends without error."""
     settings.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.quarantine.chmod(0o700)
-    with replacing(settings.quarantine / f"{night}.jsonl", mode=0o600) as temporary, temporary.open("wb") as stream:
+    with replacing(_path(settings, night), mode=0o600) as temporary, temporary.open("wb") as stream:
         yield stream
 
 
@@ -106,13 +114,13 @@ def put(stream: IO[bytes], row: Row) -> None:
 
 
 def rewrite(settings: Settings, changed: Iterable[Row] = ()) -> None:
-    """Drop rows that were let out, take in changed ones; a file without rows goes."""
+    """Drop rows that were let out, take in changed ones; a file without rows, or of no drop in the ledger, goes."""
     new = {r.row: r for r in changed}
     for path in sorted(settings.quarantine.glob("*.jsonl")):
-        held = [new.get(r.row, r) for r in rows(settings, path.stem)]
+        stored, held = list(_stored(path)), [new.get(r.row, r) for r in rows(settings, path.stem)]
         if not held:
             path.unlink()
-            continue
-        with writing(settings, path.stem) as stream:
-            for row in held:
-                put(stream, row)
+        elif held != stored:
+            with writing(settings, path.stem) as stream:
+                for row in held:
+                    put(stream, row)

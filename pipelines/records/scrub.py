@@ -47,6 +47,10 @@ class Scrubber:
         masked = self._mask(text, subject, clinic_words=local)
         return mask_patterns(masked) if local else masked
 
+    def names_someone(self, text: str, subject: int) -> bool:
+        """Whether a code or unit, which should name nobody, holds an identifier of the patient or the clinic."""
+        return self._mask(text, subject, clinic_words=True) != text
+
     def _mask(self, text: str, subject: int, clinic_words: bool) -> str:
         own, clinic = self._names.held(subject), self._names.held(CLINIC)
         runs, hashes = self._runs(text)

@@ -128,7 +128,11 @@ class Sieve:
             context.subject = self._settings.subject_id(patient_of(passed, kind))
             if context.subject not in self._known:
                 raise Broken("unknown_patient", "the patient is in no drop so far")
-        return kind, EXTRACTORS[kind](passed, context)
+        try:
+            return kind, EXTRACTORS[kind](passed, context)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # A shape that the checks let pass and no extractor foresaw must not stop the sound lines beside it.
+            raise Broken("not_understood", f"the content could not be read ({type(error).__name__})") from error
 
     def _draft(self, line: Line, kind: str, facts: Facts, item: int, events: list[tuple[Any, ...]],
                touched: list[tuple[Any, ...]]) -> None:  # fmt: skip

@@ -2,8 +2,11 @@
 
     g_i = R(S_0 ∪ {s_i}) − R(S_0),    g_style = R(S_0, style) − R(S_0, plain)
 
-R is the whole reward, length price included. Episodes are measured whole, in an order that depends on nothing but
-their ids, until the next one would exceed the budget of reward evaluations.
+R is the whole reward, length price included. Of fifty candidates three or four matter, so they are first tried in
+groups of four (neighbours in the initial ranking, which are often about the same thing), and only members of the
+three best groups are tried alone: 27 reward evaluations an episode in place of 51. A segment of another group gets
+its share of what the group did to the reply's likelihood, but never credit, less its own price. Episodes are measured
+whole, in an order that depends on nothing but their ids, until the next might exceed the budget.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from models.schema import EditProgram, Episode, Segment
 from pipelines.training.rewards import Rewards
 from pipelines.training.splits import shuffled
 
+GROUP, OPENED = 4, 3
+
 
 @dataclass(frozen=True, slots=True)
 class Gains:
@@ -29,11 +34,17 @@ class Gains:
     styles: np.ndarray
 
 
+def cost(episode: Episode, slots: int) -> int:
+    """The most reward evaluations that measuring an episode takes."""
+    free = len(_free(episode.segments[:slots]))
+    return len(STYLES) + (free if free <= GROUP * OPENED else -(-free // GROUP) + GROUP * OPENED)
+
+
 def affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Episode]:
-    """The episodes whose single gains can be measured within ``budget`` reward evaluations."""
+    """The episodes that can be measured within ``budget`` reward evaluations."""
     chosen, spent = [], 0
     for episode in sorted(episodes, key=lambda e: shuffled(e.episode_id)):
-        spent += len(_programs(episode.segments[:slots]))
+        spent += cost(episode, slots)
         if spent > budget:
             break
         chosen.append(episode)
@@ -41,19 +52,34 @@ def affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Epi
 
 
 def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
-    """The single gains of one episode, over the segments a policy with ``slots`` slots sees."""
+    """The gains of one episode, over the segments a policy with ``slots`` slots sees."""
     segments = episode.segments[:slots]
-    outcomes = rewards.outcomes([(episode, program) for program in _programs(segments)])
-    values = np.array([o.reward for o in outcomes])
+    free = _free(segments)
+    few = len(free) <= GROUP * OPENED
+    groups = [] if few else [free[i : i + GROUP] for i in range(0, len(free), GROUP)]
+    tried = [EditProgram((), style) for style in STYLES] + [_program(segments, group) for group in groups]
+    outcomes = rewards.outcomes([(episode, program) for program in tried])
+    plain = outcomes[0]
+    did = [o.score.specific - plain.score.specific for o in outcomes[len(STYLES) :]]
+
     gains = np.full(len(segments), np.nan)
-    gains[[i for i, s in enumerate(segments) if not s.pinned]] = values[len(STYLES) :] - values[0]
-    return Gains(episode, segments, gains, values[: len(STYLES)] - values[0])
+    for group, likelihood in zip(groups, did, strict=True):
+        for i in group:
+            gains[i] = min(0.0, likelihood / len(group)) - rewards.price * segments[i].tokens
+    best = sorted(range(len(groups)), key=lambda k: -did[k])[:OPENED]
+    alone = free if few else [i for k in sorted(best) for i in groups[k]]
+    singles = rewards.outcomes([(episode, _program(segments, [i])) for i in alone])
+    gains[alone] = [o.reward - plain.reward for o in singles]
+    styles = np.array([o.reward - plain.reward for o in outcomes[: len(STYLES)]])
+    return Gains(episode, segments, gains, styles)
 
 
-def _programs(segments: Sequence[Segment]) -> list[EditProgram]:
-    """Each style alone (plain first: pinned facts only), then each free segment alone."""
-    styles = [EditProgram((), style) for style in STYLES]
-    return styles + [EditProgram((s.key,)) for s in segments if not s.pinned]
+def _free(segments: Sequence[Segment]) -> list[int]:
+    return [i for i, s in enumerate(segments) if not s.pinned]
+
+
+def _program(segments: Sequence[Segment], chosen: Sequence[int]) -> EditProgram:
+    return EditProgram(tuple(segments[i].key for i in chosen))
 
 
 def validity(measured: Sequence[Gains]) -> float | None:

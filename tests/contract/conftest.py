@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 ClientFactory = Callable[..., "TestClient"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep this folder's tests in one worker: they share one clinic and one endpoint."""
     for item in items:

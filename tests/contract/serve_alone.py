@@ -37,6 +37,9 @@ class OnlyServing:
         found: ModuleSpec | None = self.finder.find_spec(name, path, target)
         return found
 
+    def __getattr__(self, name: str) -> Any:  # what else a finder does: telling of distributions
+        return getattr(self.finder, name)
+
 
 sys.meta_path[:] = [OnlyServing(finder) for finder in sys.meta_path]
 

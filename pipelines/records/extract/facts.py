@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from pipelines.records.codes import Coded
+from pipelines.records.codes import Coded, units_of
 from pipelines.records.line import Broken, Resource
 from pipelines.records.moments import Micros, last_moment, moment
 from pipelines.records.scrub import Scrubber
@@ -60,9 +60,16 @@ class Context:
         return self.medications.get(self.key_of("Medication", ident))
 
     def clean(self, coded: Coded) -> Coded:
-        """The concept with its text scrubbed."""
+        """The concept with its text scrubbed; a local code that names someone gives way to its hash."""
+        if coded.local and self.scrubber.names_someone(coded.code, self.subject):
+            coded = replace(coded, code=f"LOCAL//{self.key_of('code', coded.code):x}")
         text = self.scrubber.display(coded.text, self.subject, coded.local)
         return coded if text == coded.text else replace(coded, text=text)
+
+    def unit(self, quantity: Resource) -> str | None:
+        """How a quantity names its unit, or None where it names none, or someone."""
+        named = next(iter(units_of(quantity)), None)
+        return None if named is not None and self.scrubber.names_someone(named, self.subject) else named
 
     def scrub(self, text: str) -> str:
         """A free text without identifiers."""

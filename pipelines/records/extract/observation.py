@@ -68,7 +68,7 @@ def _signal_value(part: Resource, signal: Signal) -> Value:
 def _other_value(part: Resource, context: Context) -> Value:
     quantity: dict[str, Any] = part.get("valueQuantity", {})
     if "value" in quantity:
-        return float(quantity["value"]), None, next(iter(units_of(quantity)), None)
+        return float(quantity["value"]), None, context.unit(quantity)
     if "valueInteger" in part:
         return float(part["valueInteger"]), None, None
     if "valueCodeableConcept" in part:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.records.fhir import Clinic
 
 from pipelines.settings import Settings
+from tests.unit.records.fhir import Clinic
 
 
-@pytest.fixture()
+@pytest.fixture
 def clinic(tmp_path: Path) -> Clinic:
     (tmp_path / "clinic").mkdir()
     (tmp_path / "clinic" / "clinic.yaml").write_text("name: testing\nclock: last_drop\n")

@@ -53,7 +53,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-def test_training_killed_and_run_again_gives_the_same_weights_and_metrics(undisturbed: Settings, tmp_path: Path) -> None:
+def test_training_killed_and_run_again_gives_the_same_weights_and_metrics(
+    undisturbed: Settings, tmp_path: Path
+) -> None:
     settings = clinic(tmp_path / "home", PARAMS)
     process = _stage(settings, "train")
     _wait_until(lambda: _scored(settings) > 0, process)

@@ -65,6 +65,13 @@ STRUCTURE: list[tuple[str, str, Any]] = [
     ("unit never seen", "unknown_unit", observation("x", unit="stone")),
     ("signal without unit", "unknown_unit", observation("x", valueQuantity={"value": 61.5})),
     ("tomorrow", "future_date", observation("x", effectiveDateTime="2026-06-02T00:00:01Z")),
+    (
+        "a supply for longer than there is time",
+        "not_understood",
+        medication_request(
+            "x", status="stopped", dispenseRequest={"expectedSupplyDuration": {"value": 1e307, "code": "a"}}
+        ),
+    ),
     ("issued tomorrow", "future_date", observation("x", issued="2026-06-02T08:00:00Z")),
 ]
 

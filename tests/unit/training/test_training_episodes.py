@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from little_episodes import PARAMS, SPLITS, clinic, episode
+from little_episodes import PARAMS, PINNED, SPLITS, clinic, episode
 
 from models.encoder import MiniLM
-from models.refiner.interface import STYLES
-from models.schema import EditProgram
+from models.reward import SentenceScores
+from models.schema import EditProgram, Segment
 from pipelines.errors import TrainingError
 from pipelines.settings import Settings
 from pipelines.storage import content_hash
@@ -99,11 +100,40 @@ def test_an_episode_has_an_identifier_that_tells_nothing_but_its_record() -> Non
 
 
 @given(st.integers(0, 400))
-def test_single_gains_never_cost_more_than_the_budget(budget) -> None:
+def test_episodes_are_measured_within_the_budget_and_in_an_order_of_their_own(budget) -> None:
     chosen = gains.affordable([episode(i, "train") for i in range(24)], budget, slots=7)
-    cost = sum(len(STYLES) + sum(not s.pinned for s in e.segments[:7]) for e in chosen)
-    assert cost <= budget
+    assert sum(gains.cost(e, slots=7) for e in chosen) <= budget
     assert chosen == gains.affordable([episode(i, "train") for i in range(24)][::-1], budget, slots=7)
+
+
+class _Additive:
+    """A scorer under which a reply is as likely as the facts it needs are in the prompt; exact, so that laws show."""
+
+    id = "additive"
+
+    def __init__(self, worth: dict[str, float]) -> None:
+        self.worth = worth
+        self.asked = 0
+
+    def sentences(self, trials):
+        self.asked += len(trials)
+        sums = [sum(value for text, value in self.worth.items() if text in t.prompt) for t in trials]
+        return [SentenceScores((total,), (1,)) for total in sums]
+
+
+@given(st.integers(1, 50), st.sets(st.integers(0, 49), max_size=3))
+@hypothesis_settings(deadline=None)
+def test_facts_that_help_are_found_in_their_groups_and_measured_exactly(count, helpful) -> None:
+    free = tuple(Segment(f"k{i:02d}", "record", f"Fact {i:02d}.", tokens=5) for i in range(count))
+    one = replace(episode(0, "train"), segments=(*PINNED, *free), reply=("Yes.",), specific=(True,))
+    scorer = _Additive({f"Fact {i:02d}.": 0.3 if i in helpful else -0.02 for i in range(count)})
+    measured = gains.measure(rewards.Rewards(scorer, price=0.003), one, slots=count + len(PINNED))
+    assert scorer.asked <= gains.cost(one, slots=count + len(PINNED))
+    found = dict(zip((s.key for s in measured.segments), measured.gains, strict=True))
+    assert all(np.isnan(found[s.key]) for s in PINNED)
+    for i in range(count):
+        expected = 0.285 if i in helpful else -0.035
+        assert found[f"k{i:02d}"] == pytest.approx(expected, abs=1e-9 if i in helpful else 0.021)
 
 
 def test_the_validity_of_gains_is_their_auc_within_an_episode() -> None:

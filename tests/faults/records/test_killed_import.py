@@ -1,0 +1,117 @@
+"""An import killed at any of its writes leaves a whole state, and the next one ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.records import ledger, quarantine
+from pipelines.settings import Settings
+from pipelines.storage import content_hash
+from tests.unit.records.fhir import Clinic, condition, observation, patient
+
+FIRST, SECOND = "2026-06-01", "2026-06-02"
+MOST_WRITES = 40
+
+KILLED_BEFORE_THE_LEDGER = """
+import os, signal, sys
+from datetime import date
+from pathlib import Path
+from pipelines.records.intake import import_drop
+from pipelines.settings import Settings
+
+home, drops = Path(sys.argv[1]), Path(sys.argv[2])
+rename = Path.replace
+
+def last_breath(self, target):
+    if Path(target).parent.name == "ledger":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.replace = last_breath
+import_drop(Settings(home=home, drops=drops, key_dir=home / "keys"), drops / "2026-06-02", date(2026, 6, 2))
+"""
+
+
+class Killed(BaseException):
+    """What no handler catches."""
+
+
+def filled(folder: Path) -> Clinic:
+    """A clinic with one drop taken in, a row that waits for the next day, and that day's drop."""
+    drops = folder / "clinic"
+    drops.mkdir(parents=True)
+    (drops / "clinic.yaml").write_text("name: killed\nclock: last_drop\nhash_key: test\n")
+    clinic = Clinic(Settings(home=folder / "state", drops=drops, key_dir=folder / "keys"))
+    waits = observation("late", effectiveDateTime="2026-06-02T08:00:00Z")
+    clinic.drop(FIRST, patient(), observation("w"), waits, "broken")
+    clinic.put(SECOND, "records.ndjson", [observation("w", value=70.0), condition(), observation("x", unit="stone")])
+    return clinic
+
+
+def state(clinic: Clinic) -> tuple[str, str, list[str], str]:
+    """Events, ledger, rows held and clock, as content."""
+    settings = clinic.settings
+    held = sorted(f"{r.night} {r.file} {r.line} {r.rule} {r.raw}" for r in quarantine.rows(settings))
+    clock = (settings.workspace / "clock.json").read_text()
+    return content_hash([settings.events]), content_hash([ledger.folder(settings)]), held, clock
+
+
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, list[str], str]:
+    clinic = filled(tmp_path_factory.mktemp("unharmed"))
+    clinic.take(SECOND)
+    return state(clinic)
+
+
+def test_killed_at_any_write_and_run_again_gives_the_same_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unharmed: tuple[str, str, list[str], str]
+) -> None:
+    clinic = filled(tmp_path)
+    before = clinic.events()
+    rename = Path.replace
+    deaths = 0
+    for allowed in range(MOST_WRITES):
+        left = allowed
+
+        def replace(self: Path, target: Path) -> Path:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "replace", replace)
+        try:
+            clinic.take(SECOND)
+        except Killed:
+            deaths += 1
+        else:
+            break
+        finally:
+            monkeypatch.setattr(Path, "replace", rename)
+        taken_in = ledger.entry(clinic.settings, "20260602") is not None
+        assert taken_in or clinic.events().equals(before)
+
+    assert 4 <= deaths < MOST_WRITES
+    assert state(clinic) == unharmed
+
+
+@pytest.mark.slow
+def test_a_process_killed_outright_leaves_nothing_behind(
+    tmp_path: Path, unharmed: tuple[str, str, list[str], str]
+) -> None:
+    clinic = filled(tmp_path)
+    settings = clinic.settings
+    command = [sys.executable, "-c", KILLED_BEFORE_THE_LEDGER, str(settings.home), str(settings.drops)]
+    assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
+    assert ledger.entry(settings, "20260602") is None
+    assert list(settings.workspace.rglob("*.part"))
+
+    clinic.take(SECOND)
+    assert state(clinic) == unharmed
+    assert not list(settings.workspace.rglob("*.part"))
