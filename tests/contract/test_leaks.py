@@ -77,11 +77,8 @@ def test_the_raw_records_do_hold_what_is_searched_for(needles: list[str]) -> Non
 
 
 def test_no_output_of_a_night_holds_an_identifier(settings: Settings, needles: list[str]) -> None:
-    kinds = {
-        file.relative_to(settings.workspace).parts[0]
-        for file in outputs(settings)
-        if file.is_relative_to(settings.workspace)
-    }
+    inside = (file for file in outputs(settings) if file.is_relative_to(settings.workspace))
+    kinds = {file.relative_to(settings.workspace).parts[0] for file in inside}
     assert {"data", "metrics", "models", "reports", "runs", "feast", "monitoring", "releases", ".dvc"} <= kinds
     assert leaks(outputs(settings), needles) == {}
 
