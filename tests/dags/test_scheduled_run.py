@@ -25,7 +25,7 @@ def one_more_night(tmp_path: Path, night_done: NightDone) -> Settings:
     drops = tmp_path / "small"
     cut(PROJECT / "examples" / "clinic", drops, nights=3)
     home = tmp_path / "state"
-    shutil.copytree(night_done.settings.home, home, ignore=shutil.ignore_patterns("airflow"))
+    shutil.copytree(night_done.settings.home, home, ignore=shutil.ignore_patterns("airflow"), symlinks=True)
     return Settings(home=home, drops=drops, port=free_port(), airflow_port=free_port())
 
 

@@ -30,7 +30,7 @@ def killed(tmp_path: Path, night_done: NightDone) -> Settings:
     """A state of its own for the same clinic, with the embedded model that the other has converted."""
     made = Settings(home=tmp_path / "state", drops=night_done.settings.drops)
     made.home.mkdir()
-    shutil.copytree(night_done.settings.embedded_llm, made.embedded_llm)
+    shutil.copytree(night_done.settings.embedded_llm, made.embedded_llm, symlinks=True)
     return made
 
 
