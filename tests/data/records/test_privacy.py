@@ -55,9 +55,9 @@ def records() -> list[Resource]:
     local = {"coding": [{"system": "http://x.example", "code": "Quibblesworth", "display": WORDS}], "text": WORDS}
     return [
         observation("w", subject=HER, **NOTE),
-        observation("l", subject=HER, code=local, valueQuantity={"value": 3, "unit": "Quibblesworth"}),
+        observation("l", subject=HER, valueQuantity={"value": 3, "unit": "Quibblesworth"}) | {"code": local},
         without(observation("s", subject=HER), "valueQuantity") | {"valueString": WORDS},
-        without(observation("v", subject=HER), "valueQuantity") | {"valueCodeableConcept": {"text": WORDS}},
+        without(observation("v", "1-8", subject=HER), "valueQuantity") | {"valueCodeableConcept": {"text": WORDS}},
         condition("c", subject=HER, code=local, **NOTE),
         condition("k", subject=HER, code=concept(LOINC, "1-8", f"Visit of {WORDS}")),
         medication_request("m", subject=HER, medicationCodeableConcept={"text": WORDS}, **NOTE),
