@@ -63,6 +63,7 @@ def list_quarantine(
 ) -> None:
     """Show the rows held: file, line, resource id, rule, reason."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from pipelines.records.quarantine import rows
@@ -75,7 +76,7 @@ def list_quarantine(
         return
     table = Table(*shown, title=f"{len(held)} rows in quarantine")
     for row in held:
-        table.add_row(*(str(row[k]) for k in shown))
+        table.add_row(*(escape(str(row[k])) for k in shown))
     Console().print(table)
 
 

@@ -1,4 +1,4 @@
-"""The event log as a MEDS dataset, and a MEDS dataset as events (package ``meds`` 0.4)."""
+"""The event log as a MEDS dataset (package ``meds`` 0.4)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.records.values import ValuesTier
 
 CHUNK = 50_000
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
 
 #: Columns of events before the log has seen them: ``known`` is a history's own clock, ``since`` as in ``Line``.
 DRAFT: dict[str, Any] = {
@@ -129,10 +131,13 @@ class Sieve:
             if context.subject not in self._known:
                 raise Broken("unknown_patient", "the patient is in no drop so far")
         try:
-            return kind, EXTRACTORS[kind](passed, context)
+            facts = EXTRACTORS[kind](passed, context)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # A shape that the checks let pass and no extractor foresaw must not stop the sound lines beside it.
             raise Broken("not_understood", f"the content could not be read ({type(error).__name__})") from error
+        visit = (None, passed["id"]) if kind == "Encounter" else reference_of(passed.get("encounter"))
+        facts.visit = visit[1] if visit else None
+        return kind, facts
 
     def _draft(self, line: Line, kind: str, facts: Facts, item: int, events: list[tuple[Any, ...]],
                touched: list[tuple[Any, ...]]) -> None:  # fmt: skip
@@ -141,9 +146,7 @@ class Sieve:
         if line.deleted:
             self.result.deletions.append((kind, resource["id"], source))
         pseudonym = self._settings.pseudonym
-        visit = reference_of(resource.get("encounter")) if facts.facts else None
-        encounter = pseudonym("Encounter", visit[1]) if visit else None
-        encounter = pseudonym(kind, resource["id"]) if kind == "Encounter" else encounter
+        encounter = pseudonym("Encounter", facts.visit) if facts.visit else None
         records = {f: pseudonym(kind, resource["id"], *filter(None, (f,))) for f in facts.facets}
         for fact in facts.facts:
             record = records.setdefault(fact.facet, pseudonym(kind, resource["id"], *filter(None, (fact.facet,))))
@@ -164,6 +167,7 @@ class Sieve:
     def _ignore(self, kind: str) -> None:
         accounts = self.result.accounts
         accounts.ignored += 1
+        kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
 
     def _accept(self, sound: list[tuple[Line, int]], failed: Iterable[int]) -> None:

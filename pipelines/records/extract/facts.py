@@ -37,12 +37,14 @@ class Fact(NamedTuple):
 class Facts:
     """The facts of one resource (none where it says nothing PMLM uses) and its rows of the parsed tables.
 
-    ``facets`` names every facet an earlier version may have had beyond those of ``facts``.
+    ``facets`` names every facet an earlier version may have had beyond those of ``facts``, ``visit`` the id of the
+    encounter it belongs to.
     """
 
     facts: list[Fact] = field(default_factory=list)
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     facets: tuple[str, ...] = ()
+    visit: str | None = None
 
 
 @dataclass(slots=True)

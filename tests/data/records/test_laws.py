@@ -102,7 +102,7 @@ def _misshapen(draw: st.DrawFn) -> bytes:
         if not isinstance(inner, dict) or not inner or draw(st.booleans()):
             break
         place = inner
-    place[key] = draw(_JSON)
+    place[draw(st.sampled_from([key, "encounter", "component", "meta", "contained"]))] = draw(_JSON)
     return json.dumps(resource).encode()
 
 

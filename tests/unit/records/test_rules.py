@@ -167,5 +167,7 @@ def test_a_line_over_the_limit_is_counted_without_being_kept(clinic: Clinic) -> 
 
 def test_types_that_are_not_used_are_counted_by_type(clinic: Clinic) -> None:
     strangers = [{"resourceType": "Claim", "id": str(i)} for i in range(3)] + [{"resourceType": "Spaceship"}]
+    talks = {"resourceType": "I am Ana"}
 
-    assert clinic.drop(FIRST, patient(), *strangers).ignored_types == {"Claim": 3, "Spaceship": 1}
+    accounts = clinic.drop(FIRST, patient(), *strangers, talks)
+    assert accounts.ignored_types == {"(no type of FHIR)": 1, "Claim": 3, "Spaceship": 1}
