@@ -14,11 +14,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import ibis
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
-from ibis.expr.types import Table
 
 from feature_repo.point_in_time import KEY
 from pipelines.storage import replacing
@@ -104,8 +102,7 @@ def write(folder: Path, origin: Origin, table: pa.Table) -> Path:
     return path
 
 
-def current_rows(connection: Backend, folder: Path) -> Table:
+def current_rows(folder: Path) -> pl.LazyFrame:
     """A group's rows; of several for one moment only the one computed last."""
-    table = connection.read_parquet(str(folder / "*.parquet"))
-    latest = ibis.window(group_by=list(KEY), order_by=ibis.desc("created_timestamp"))
-    return table.mutate(place=ibis.row_number().over(latest)).filter(ibis._.place == 0).drop("place")
+    rows = pl.scan_parquet(folder / "*.parquet").sort("created_timestamp")
+    return rows.unique(KEY, keep="last", maintain_order=True)

@@ -16,13 +16,12 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-from ibis.backends.duckdb import Backend
+import polars as pl
 
 from feature_repo import store
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups, schema_hash
 from pipelines.features import ledger
-from pipelines.features.engine import connect
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
 from pipelines.storage import content_hash, read_json, write_json
@@ -74,24 +73,21 @@ def _fill(settings: Settings, fresh: list[str], *, anew: bool) -> dict[str, int]
     if not anew:
         shutil.copyfile(served, filled)
     written = {}
-    with connect() as connection:
-        for group in groups():
-            files = [settings.features / name for name in fresh if name.split("/")[0] == group]
-            rows = _latest_rows(connection, settings.features / group, files)
-            if not rows.empty:
-                target.write_to_online_store(group, rows)
-            written[group] = len(rows)
+    for group in groups():
+        files = [settings.features / name for name in fresh if name.split("/")[0] == group]
+        rows = _latest_rows(settings.features / group, files)
+        if not rows.empty:
+            target.write_to_online_store(group, rows)
+        written[group] = len(rows)
     filled.replace(served)
     shutil.rmtree(staging)
     return written
 
 
-def _latest_rows(connection: Backend, folder: Path, files: list[Path]) -> pd.DataFrame:
+def _latest_rows(folder: Path, files: list[Path]) -> pd.DataFrame:
     """The newest row of every patient who has a row in one of the files."""
     if not files:
         return pd.DataFrame()
-    changed = connection.read_parquet([str(f) for f in files]).select("subject_id").distinct()
-    rows = ledger.current_rows(connection, folder).semi_join(changed, "subject_id")
-    moment, newest = KEY[1], rows.event_timestamp.max()
-    last = rows.group_by("subject_id").aggregate(**{moment: newest})
-    return rows.semi_join(last, list(KEY)).order_by("subject_id").to_pandas()
+    changed = pl.scan_parquet(files).select("subject_id").unique()
+    rows = ledger.current_rows(folder).join(changed, on="subject_id", how="semi").sort(*KEY)
+    return rows.unique("subject_id", keep="last", maintain_order=True).collect().to_arrow().to_pandas()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
-import ibis
-import numpy as np
+import polars as pl
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
-from ibis.expr.types import Table
+from polars import LazyFrame
 
-from feature_repo.point_in_time import KEY, seconds
+from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
 from models import peer_states, peers
 from pipelines.features import ledger
@@ -29,40 +27,40 @@ SCHEMA = pa.schema(
 )
 
 
-def rows(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:
+def rows(features: Path, moments: pa.Table, k: int) -> pa.Table:
     """Peer features at each of the moments (``KEY``), from the self features already written below ``features``."""
-    asked = moments.order_by("event_timestamp", "subject_id").to_pyarrow()
-    at = asked["event_timestamp"].cast(pa.int64()).to_numpy() // 1_000_000
-    states = _states(connection, features, moments)
-    found = peers.search(states, asked["subject_id"].to_pylist(), at, k)
-    found_columns = [pa.array(found[name], SCHEMA.field(name).type) for name in peers.COLUMNS]
-    return pa.Table.from_arrays([*(asked[name] for name in KEY), *found_columns], schema=SCHEMA)
+    if not moments.num_rows:
+        return SCHEMA.empty_table()
+    asked = pl.DataFrame(moments).sort("event_timestamp", "subject_id")
+    at = asked["event_timestamp"].dt.epoch("s").to_numpy()
+    found = peers.search(_states(features, asked["event_timestamp"][0]), asked["subject_id"].to_list(), at, k)
+    columns = [pa.array(found[name], SCHEMA.field(name).type) for name in peers.COLUMNS]
+    return pa.Table.from_arrays([*(asked[name].to_arrow() for name in KEY), *columns], schema=SCHEMA)
 
 
-def _states(connection: Backend, features: Path, moments: Table) -> peer_states.States:
-    """Every patient's states from the one that held at the first moment on."""
-    start = moments.event_timestamp.min().as_scalar()
-    parts = [
-        ledger.current_rows(connection, features / name).select(*KEY, *wanted)
-        for name, wanted in _columns_by_group().items()
-    ]
-    table = reduce(lambda left, right: left.inner_join(right, KEY), parts)
-    before = table.event_timestamp.max(where=table.event_timestamp <= start).over(ibis.window(group_by="subject_id"))
-    table = table.filter((table.event_timestamp >= start) | (table.event_timestamp == before))
-    for name in peer_states.FEATURES:
-        if table[name].type().is_timestamp():
-            table = table.mutate(**{name: seconds(table[name])})
-        elif table[name].type().is_array() and table[name].type().value_type.is_timestamp():
-            table = table.mutate(**{name: table[name].map(seconds)})
-    states = table.mutate(at=seconds(table.event_timestamp)).order_by("subject_id", "at").to_pyarrow()
-    columns: dict[str, Any] = {name: states[name].to_pylist() for name in peer_states.FEATURES}
-    return peer_states.states(states["subject_id"].to_numpy(), states["at"].to_numpy().astype(np.int64), columns)
+def _states(features: Path, start: datetime) -> peer_states.States:
+    """Every patient's states from the one that held at ``start`` on."""
+    parts = [ledger.current_rows(features / name).select(*KEY, *wanted) for name, wanted in _columns_by_group().items()]
+    table = reduce(lambda left, right: left.join(right, on=KEY), parts)
+    held = pl.col("event_timestamp").filter(pl.col("event_timestamp") <= start).max().over("subject_id")
+    table = table.filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == held))
+    states = _as_seconds(table).sort("subject_id", "event_timestamp").collect()
+    columns = {name: states[name].to_list() for name in peer_states.FEATURES}
+    return peer_states.states(states["subject_id"].to_list(), states["event_timestamp"].to_list(), columns)
+
+
+def _as_seconds(table: LazyFrame) -> LazyFrame:
+    """Times, alone and in lists, as seconds since 1970."""
+    time = pl.Datetime("us", "UTC")
+    lists = [name for name, dtype in table.collect_schema().items() if dtype == pl.List(time)]
+    in_lists = [pl.col(name).list.eval(pl.element().dt.epoch("s")) for name in lists]
+    return table.with_columns(pl.col(time).dt.epoch("s"), *in_lists)
 
 
 def _columns_by_group() -> dict[str, list[str]]:
-    wanted = {}
-    for name, module in groups().items():
-        held = [field.name for field in module.view.features if field.name in peer_states.FEATURES]
-        if held:
-            wanted[name] = held
-    return wanted
+    """Which features of ``models.peer_states.FEATURES`` each group holds."""
+    wanted = {
+        name: [field.name for field in module.view.features if field.name in peer_states.FEATURES]
+        for name, module in groups().items()
+    }
+    return {name: columns for name, columns in wanted.items() if columns}

@@ -66,7 +66,7 @@ def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan],
             if name == PEERS:
                 nights = sorted({f.name[:8] for f in files if f.name[:8] <= plan.horizon})
                 moments = keep(connection, "moments", due_for_peers(ends, news, Span.of(plan), nights))
-                table = neighbours.rows(connection, settings.features, moments, settings.k_anonymity)
+                table = neighbours.rows(settings.features, moments.to_pyarrow(), settings.k_anonymity)
             else:
                 keep(connection, "moments", due(ends, news, Span.of(plan)))
                 table = _evaluate(connection, name)
