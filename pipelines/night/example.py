@@ -1,7 +1,7 @@
 """One patient's question, asked of the served endpoint: what the night's screen and a smoke test show.
 
-Always the same for the same episodes: the first question of the locked test split, in order of its content hash,
-that raises no red flag (if all do, the first of all).
+Always the same for the same episodes: of the locked test split's questions, in order of their ids, the first that
+raises no red flag and lost no name to de-identification; where there is none such, the first of all.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ def choose(settings: Settings) -> tuple[int, str] | None:
     from pipelines.training import episode_file
 
     candidates = sorted((e for e in episode_file.read(settings) if e.split == "test"), key=lambda e: e.episode_id)
-    calm = [e for e in candidates if not red_flags(e.question, "en")]
+    calm = [e for e in candidates if "[" not in e.question and not red_flags(e.question, "en")]
     chosen = next(iter(calm or candidates), None)
     return (chosen.subject_id, chosen.question) if chosen else None

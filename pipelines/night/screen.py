@@ -16,6 +16,14 @@ HELD_OUT = {
     "refined_vs_initial": "… log p of the clinician's reply alone",
 }
 
+#: The evaluation's headline as columns of the list of nights.
+HEADLINE = (
+    ("reward_refined_vs_initial", "reward − initial"),
+    ("refined_vs_initial", "log p − initial"),
+    ("refined_f1", "F1"),
+    ("refined_tokens", "tokens"),
+)
+
 
 def stage_table(status: dict[str, Any]) -> Table:
     nights = status["nights"]
@@ -48,34 +56,35 @@ def accounts_line(accounts: dict[str, Any]) -> str:
 def reward_lines(evaluation: dict[str, Any] | None, gate: dict[str, Any] | None) -> list[str]:
     """What the refined prompt is worth against the initial one on patients held out, and what the gate made of it."""
     rows = {r["name"]: r for r in (evaluation or {}).get("rows", ()) if r["split"] == "test"}
-    lines = [
-        f"{label:<46} {row['value']:+.3f} [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}] nats   "
-        f"n = {row['n']} questions of {row['patients']} women"
-        for name, label in HELD_OUT.items()
-        if (row := rows.get(name)) and row["ci_low"] is not None
-    ]
+    lines = [f"{label:<42} {_estimate(rows[name])}" for name, label in HELD_OUT.items() if name in rows]
     if "refined_tokens" in rows and "initial_tokens" in rows:
         refined, initial = rows["refined_tokens"]["value"], rows["initial_tokens"]["value"]
-        lines.append(f"{'free tokens in the prompt':<46} {refined:.0f} instead of {initial:.0f}")
+        lines.append(f"{'free tokens in the prompt':<42} {refined:.0f} instead of {initial:.0f}")
     if gate:
         verdict = "[green]PROMOTED[/]" if gate["decision"] == "promote" else "[yellow]HOLD[/]"
         lines.append(f"gate: {verdict} {gate['why']}")
     return lines
 
 
+def _estimate(row: dict[str, Any]) -> str:
+    """A difference with its interval, where there are women enough for one."""
+    interval = f" [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]" if row["ci_low"] is not None else " (no interval)"
+    women = "woman" if row["patients"] == 1 else "women"
+    return f"{row['value']:+.3f}{interval} nats   n = {row['n']} questions of {row['patients']} {women}"
+
+
 def nights_table(saved: list[SavedNight]) -> Table:
-    """Saved nights, oldest first, with the figures of each night's gate."""
+    """Saved nights, oldest first, with what the gate decided and the headline of the evaluation."""
     table = Table(header_style="bold")
-    for heading in ("night", "experiment", "metrics"):
-        table.add_column(heading)
+    table.add_column("night")
+    table.add_column("experiment")
+    table.add_column("gate")
+    for _, heading in HEADLINE:
+        table.add_column(heading, justify="right")
     for one in saved:
-        figures = ", ".join(
-            f"{file}.{name} {value}"
-            for file, content in one.metrics.items()
-            for name, value in content.items()
-            if isinstance(value, int | float | str)
-        )
-        table.add_row(dated(one.night), one.revision[:10], figures)
+        headline = one.metrics.get("evaluation", {}).get("headline", {})
+        figures = (f"{headline[name]:.3f}" if headline.get(name) is not None else "" for name, _ in HEADLINE)
+        table.add_row(dated(one.night), one.revision[:10], one.metrics.get("gate", {}).get("decision", ""), *figures)
     return table
 
 

@@ -41,11 +41,9 @@ def collect(settings: Settings, nights: list[str] | None = None) -> dict[str, An
 
 def pages(settings: Settings, of: str) -> dict[str, Path | str]:
     """What a person can open after a night; only what exists, and Airflow's page."""
-    from pipelines.monitoring.drift import report_path
-
     files = {
         "Data Docs": settings.reports / "data-docs" / "index.html",
-        "drift report": report_path(settings, of),
+        "drift report": settings.reports / "drift" / f"{of}.html",
         "log": log_path(settings, of),
     }
     return {name: path for name, path in files.items() if path.exists()} | {"Airflow": airflow_env.page(settings)}
