@@ -2,11 +2,14 @@
 
     g_i = R(S_0 ∪ {s_i}) − R(S_0),    g_style = R(S_0, style) − R(S_0, plain)
 
-R is the whole reward, length price included. Of fifty candidates three or four matter, so they are first tried in
-groups of four (neighbours in the initial ranking, which are often about the same thing), and only members of the
-three best groups are tried alone: 27 reward evaluations an episode in place of 51. A segment of another group gets
-its share of what the group did to the reply's likelihood, but never credit, less its own price. Episodes are measured
-whole, in an order that depends on nothing but their ids, until the next might exceed the budget.
+R is the whole reward, length price included. Episodes are measured whole, in an order that depends on nothing but
+their ids, until the next one would exceed the budget of reward evaluations.
+
+Most of fifty sentences have nothing to do with a reply, and still move its likelihood a little, up or down; the best of
+fifty such moves looks like a gain. So a sentence counts as useful only beyond the universal threshold of shrinkage
+(Donoho & Johnstone 1994), with l_i its gain in likelihood and n the number of sentences tried:
+
+    l_i counts if  l_i − median(l) > σ̂ √(2 ln n),   σ̂ = 1.4826 · median |l − median(l)|
 """
 
 from __future__ import annotations
@@ -21,27 +24,24 @@ from models.schema import EditProgram, Episode, Segment
 from pipelines.training.rewards import Rewards
 from pipelines.training.splits import shuffled
 
-GROUP, OPENED = 4, 3
-
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """One episode, measured: the ``segments`` tried, their ``gains`` (NaN where pinned) and the gains of ``styles``."""
+    """One episode, measured.
+
+    ``gains`` [segments] as measured, ``useful`` [segments] the same with chance taken out: what is to be learnt; both
+    NaN where pinned. ``styles`` [len(STYLES)] the gains of the style directives.
+    """
 
     episode: Episode
     segments: tuple[Segment, ...]
     gains: np.ndarray
+    useful: np.ndarray
     styles: np.ndarray
 
 
-def cost(episode: Episode, slots: int) -> int:
-    """The most reward evaluations that measuring an episode takes."""
-    free = len(_free(episode.segments[:slots]))
-    return len(STYLES) + (free if free <= GROUP * OPENED else -(-free // GROUP) + GROUP * OPENED)
-
-
 def affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Episode]:
-    """The episodes that can be measured within ``budget`` reward evaluations."""
+    """The episodes whose single gains can be measured within ``budget`` reward evaluations."""
     chosen, spent = [], 0
     for episode in sorted(episodes, key=lambda e: shuffled(e.episode_id)):
         spent += cost(episode, slots)
@@ -51,35 +51,38 @@ def affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Epi
     return chosen
 
 
+def cost(episode: Episode, slots: int) -> int:
+    """The reward evaluations that measuring an episode takes."""
+    return len(_programs(episode.segments[:slots]))
+
+
 def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
-    """The gains of one episode, over the segments a policy with ``slots`` slots sees."""
+    """The single gains of one episode, over the segments a policy with ``slots`` slots sees."""
     segments = episode.segments[:slots]
-    free = _free(segments)
-    few = len(free) <= GROUP * OPENED
-    groups = [] if few else [free[i : i + GROUP] for i in range(0, len(free), GROUP)]
-    tried = [EditProgram((), style) for style in STYLES] + [_program(segments, group) for group in groups]
-    outcomes = rewards.outcomes([(episode, program) for program in tried])
-    plain = outcomes[0]
-    did = [o.score.specific - plain.score.specific for o in outcomes[len(STYLES) :]]
-
-    gains = np.full(len(segments), np.nan)
-    for group, likelihood in zip(groups, did, strict=True):
-        for i in group:
-            gains[i] = min(0.0, likelihood / len(group)) - rewards.price * segments[i].tokens
-    best = sorted(range(len(groups)), key=lambda k: -did[k])[:OPENED]
-    alone = free if few else [i for k in sorted(best) for i in groups[k]]
-    singles = rewards.outcomes([(episode, _program(segments, [i])) for i in alone])
-    gains[alone] = [o.reward - plain.reward for o in singles]
-    styles = np.array([o.reward - plain.reward for o in outcomes[: len(STYLES)]])
-    return Gains(episode, segments, gains, styles)
+    outcomes = rewards.outcomes([(episode, program) for program in _programs(segments)])
+    values = np.array([o.reward for o in outcomes])
+    likelihood = np.array([o.score.specific for o in outcomes])
+    free = [i for i, s in enumerate(segments) if not s.pinned]
+    gains, useful = np.full(len(segments), np.nan), np.full(len(segments), np.nan)
+    gains[free] = values[len(STYLES) :] - values[0]
+    useful[free] = beyond_chance(likelihood[len(STYLES) :] - likelihood[0])
+    useful[free] -= rewards.price * np.array([segments[i].tokens for i in free])
+    return Gains(episode, segments, gains, useful, values[: len(STYLES)] - values[0])
 
 
-def _free(segments: Sequence[Segment]) -> list[int]:
-    return [i for i, s in enumerate(segments) if not s.pinned]
+def beyond_chance(likelihood: np.ndarray) -> np.ndarray:
+    """Gains in likelihood [n], zero where the best of n idle sentences might have shown as much."""
+    if not len(likelihood):
+        return likelihood
+    middle = np.median(likelihood)
+    noise = 1.4826 * np.median(np.abs(likelihood - middle))
+    return np.where(likelihood - middle > noise * np.sqrt(2 * np.log(len(likelihood))), likelihood, 0.0)
 
 
-def _program(segments: Sequence[Segment], chosen: Sequence[int]) -> EditProgram:
-    return EditProgram(tuple(segments[i].key for i in chosen))
+def _programs(segments: Sequence[Segment]) -> list[EditProgram]:
+    """Each style alone (plain first: pinned facts only), then each free segment alone."""
+    styles = [EditProgram((), style) for style in STYLES]
+    return styles + [EditProgram((s.key,)) for s in segments if not s.pinned]
 
 
 def validity(measured: Sequence[Gains]) -> float | None:

@@ -1,12 +1,12 @@
 """Held-out episodes, each contender's program on each of them, and what every program came to.
 
 The contenders are held to the same caps, except the initial prompt, which is everything. Programs that render the
-same prompt are scored once. One unit of work an episode.
+same prompt are scored once. Several episodes are one unit of work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from models.encoder import Encoder
 from models.refiner.interface import Refiner
 from models.reward import ownership
 from models.schema import EditProgram, Episode
-from pipelines.training.rewards import Outcome, Rewards, trial
+from pipelines.training.rewards import LARGEST_UNIT, Outcome, Rewards, trial
 
 OWNER = "refined"  # whose prompts are also tried on another patient's reply
 
@@ -39,19 +39,26 @@ class Measured:
 def measure(
     episodes: Sequence[Episode], contenders: Mapping[str, Refiner], rewards: Rewards, encoder: Encoder
 ) -> list[Measured]:
-    """Every contender on every episode, in order."""
-    others = another_patients(episodes, encoder)
-    return [_one(episode, other, contenders, rewards) for episode, other in zip(episodes, others, strict=True)]
+    """Every contender on every episode, in order; one of them is called ``refined``."""
+    pairs = list(zip(episodes, another_patients(episodes, encoder), strict=True))
+    together = LARGEST_UNIT // len(contenders)
+    units = (pairs[i : i + together] for i in range(0, len(pairs), together))
+    return [measured for unit in units for measured in _unit(unit, contenders, rewards)]
 
 
-def _one(episode: Episode, other: Episode | None, contenders: Mapping[str, Refiner], rewards: Rewards) -> Measured:
-    programs = {name: refiner.refine(episode.question, episode.segments) for name, refiner in contenders.items()}
-    outcomes = dict(zip(programs, rewards.outcomes([(episode, program) for program in programs.values()]), strict=True))
-    owned = float("nan")
-    if other is not None and OWNER in programs:
-        swapped = rewards.scores([trial(episode, programs[OWNER], reply_of=other)])[0]
-        owned = ownership(outcomes[OWNER].score, swapped)
-    return Measured(episode, programs, outcomes, owned)
+def _unit(
+    pairs: Sequence[tuple[Episode, Episode | None]], contenders: Mapping[str, Refiner], rewards: Rewards
+) -> Iterator[Measured]:
+    """Some episodes, each with another patient's, scored together."""
+    programs = [{name: r.refine(e.question, e.segments) for name, r in contenders.items()} for e, _ in pairs]
+    cases = [(e, program) for (e, _), chosen in zip(pairs, programs, strict=True) for program in chosen.values()]
+    outcomes = iter(rewards.outcomes(cases))
+    swaps = [trial(e, p[OWNER], reply_of=other) for (e, other), p in zip(pairs, programs, strict=True) if other]
+    swapped = iter(rewards.scores(swaps))
+    for (episode, other), chosen in zip(pairs, programs, strict=True):
+        found = {name: next(outcomes) for name in chosen}
+        owned = ownership(found[OWNER].score, next(swapped)) if other else float("nan")
+        yield Measured(episode, chosen, found, owned)
 
 
 def another_patients(episodes: Sequence[Episode], encoder: Encoder) -> list[Episode | None]:

@@ -7,6 +7,7 @@ batches again, and gets the same bits. Callers ask for one unit of work at a tim
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from models.personalize import apply
 from models.phrases import one_line
 from models.prompt import opening
-from models.reward import Score, Scorer, Trial, score, whole_reward
+from models.reward import Score, Scorer, SentenceScores, Trial, score, whole_reward
 from models.schema import EditProgram, Episode
 from models.score_cache import SCHEMA, CachedScorer, ScoreCache
 from models.scorer import EmbeddedScorer
@@ -28,7 +29,6 @@ from pipelines.storage import replacing
 
 SHIPPED = "scores.parquet"  # in a clinic's folder: scores that need not be paid for again
 LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whole or not at all
-SCORING_THREADS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,33 @@ class Rewards:
     def scores(self, trials: Sequence[Trial]) -> list[Score]:
         """Scores of trials made elsewhere; counted, like all others, whether cached or not."""
         self.asked += len(trials)
-        with threads(SCORING_THREADS):
-            return score(self.scorer, trials)
+        return score(self.scorer, trials)
 
     def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: Score) -> Outcome:
         tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
         safe = all(one_line(s.text) in tried.prompt for s in episode.pinned)
         return Outcome(found, tokens, whole_reward(found, tokens, self.price, safe))
+
+
+class HalfAndHalf:
+    """Two scorers of one model, each for one half of every unit, in a thread of its own.
+
+    Each uses one torch thread: two threads inside one product would wait for each other at every step, and lose all
+    they gain as soon as anything else runs. The halves are cut by position, so scores do not depend on the machine's
+    number of cores.
+    """
+
+    def __init__(self, first: EmbeddedScorer, second: EmbeddedScorer, pool: ThreadPoolExecutor) -> None:
+        self.id = first.id
+        self.first = first
+        self.second = second
+        self.pool = pool
+
+    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+        half = -(-len(trials) // 2)
+        parts = ((self.first, trials[:half]), (self.second, trials[half:]))
+        done = [self.pool.submit(scorer.sentences, part) for scorer, part in parts if part]
+        return [scores for part in done for scores in part.result()]
 
 
 def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:
@@ -81,7 +101,9 @@ def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = Non
 def embedded(settings: Settings, price: float) -> Iterator[Rewards]:
     """Rewards under the embedded LLM: the clinic's own score cache over the one its sample may ship with."""
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / SHIPPED])
-    yield Rewards(CachedScorer(EmbeddedScorer(settings.embedded_llm), cache, save_every=LARGEST_UNIT), price)
+    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        scorer = HalfAndHalf(EmbeddedScorer(settings.embedded_llm), EmbeddedScorer(settings.embedded_llm), pool)
+        yield Rewards(CachedScorer(scorer, cache, save_every=LARGEST_UNIT), price)
     cache.flush()
 
 

@@ -160,7 +160,7 @@ def _warm(
         warm_start.Example(
             question=rows[g.episode.episode_id][0],
             rows=rows[g.episode.episode_id][1:],
-            gains=g.gains,
+            gains=g.useful,
             styles=g.styles,
             tokens=np.array([s.tokens for s in g.segments]),
         )
