@@ -106,8 +106,8 @@ def _misshapen(draw: st.DrawFn) -> bytes:
     return json.dumps(resource).encode()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lines=st.lists(_mutants() | _misshapen(), min_size=1, max_size=40))
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(_mutants() | _misshapen(), min_size=1, max_size=80))
 def test_every_line_of_any_bytes_is_accounted_for(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     clinic = a_clinic(tmp_path_factory.mktemp("bytes"))
     clinic.put(FIRST, "patients.ndjson", [patient()])
