@@ -15,11 +15,17 @@ REPEATED = ("_previous", "_mean", "_sd", "_count", "_time", "_source")
 #: Categories short enough to compare; other strings are provenance.
 CATEGORIES = frozenset({"smoking", "language"})
 DAYS_A_YEAR = 365.25
+PEERS = "peers"
 
 
-def feature_files(settings: Settings, night: str) -> list[Path]:
-    """The night's file of each feature group."""
-    return sorted(settings.features.glob(f"*/{night}.parquet"))
+def own_files(settings: Settings, night: str) -> list[Path]:
+    """The night's file of each group that is about the patient herself."""
+    return sorted(f for f in settings.features.glob(f"*/{night}.parquet") if f.parent.name != PEERS)
+
+
+def peer_files(settings: Settings, night: str) -> list[Path]:
+    """The night's file of what is said of her peers, which changes with other women's records too."""
+    return sorted(settings.features.glob(f"{PEERS}/{night}.parquet"))
 
 
 def _column(name: str, dtype: pl.DataType) -> pl.Expr | None:
@@ -36,18 +42,28 @@ def _column(name: str, dtype: pl.DataType) -> pl.Expr | None:
     return None
 
 
-def changed_rows(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a patient and day whose features changed. Columns of different groups are not aligned: never a row."""
+def own(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row a patient and day whose own features changed. Groups are not aligned: never a row of one patient."""
+    return _compared(own_files(settings, night), night, since)
+
+
+def peers(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row a patient and day whose peers' aggregates changed."""
+    return _compared(peer_files(settings, night), night, since)
+
+
+def _compared(files: list[Path], night: str, since: datetime) -> pl.DataFrame:
     columns: list[pl.DataFrame] = []
-    for file in feature_files(settings, night):
+    for file in files:
         rows = pl.scan_parquet(file)
-        schema = rows.collect_schema()
-        kept = [e for name, dtype in schema.items() if (e := _column(name, dtype)) is not None]
+        kept = [e for name, dtype in rows.collect_schema().items() if (e := _column(name, dtype)) is not None]
         lot = pl.struct("subject_id", "event_timestamp").hash(seed=0)
         known = pl.col("event_timestamp").is_between(since, end_of(night), closed="right")
-        chosen = rows.filter(known).sort(lot).head(SAMPLE)
-        columns.append(chosen.select(kept).collect())
+        columns.append(rows.filter(known).sort(lot).head(SAMPLE).select(kept).collect())
     return pl.concat(columns, how="horizontal_extend") if columns else pl.DataFrame()
 
 
-TABLES = (Table("changed_rows", "changed patient-days", feature_files, changed_rows),)
+TABLES = (
+    Table("own_features", "changed patient-days", own_files, own),
+    Table("peer_features", "patient-days with other peers", peer_files, peers),
+)

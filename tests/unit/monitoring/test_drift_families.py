@@ -80,15 +80,21 @@ def test_groups_that_changed_for_other_patients_are_compared_together(settings: 
     two = pl.DataFrame({"subject_id": [2, 3], "event_timestamp": [KNOWN, KNOWN], "pregnancies": [0, 1]})
     _write_features(settings, "vitals", one)
     _write_features(settings, "pregnancy", two)
-    table = features.changed_rows(settings, NIGHT, SINCE)
+    table = features.own(settings, NIGHT, SINCE)
     assert table["weight_latest"].drop_nulls().to_list() == [70.0]
     assert sorted(table["pregnancies"]) == [0, 1]
+
+
+def test_a_patient_whose_peers_alone_changed_is_not_counted_as_changed(settings: Settings) -> None:
+    _write_features(settings, "peers", pl.DataFrame({"subject_id": [9], "event_timestamp": [KNOWN], "peers_n": [12]}))
+    assert features.own(settings, NIGHT, SINCE).is_empty()
+    assert features.peers(settings, NIGHT, SINCE)["peers_n"].to_list() == [12]
 
 
 def test_a_row_computed_anew_for_an_earlier_day_is_not_tonights(settings: Settings) -> None:
     late = pl.DataFrame({"subject_id": [1], "event_timestamp": [SINCE], "weight_latest": [70.0]})
     _write_features(settings, "vitals", late)
-    assert features.changed_rows(settings, NIGHT, SINCE).is_empty()
+    assert features.own(settings, NIGHT, SINCE).is_empty()
 
 
 def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settings: Settings) -> None:
@@ -106,7 +112,7 @@ def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settin
         }
     )
     _write_features(settings, "labs", rows)
-    table = features.changed_rows(settings, NIGHT, SINCE)
+    table = features.own(settings, NIGHT, SINCE)
     assert set(table.columns) == {"age", "language", "haemoglobin_latest", "number of condition_codes"}
     assert sorted(table["age"].to_list()) == [26.0, 35.0]  # she turns 36 tomorrow
     assert sorted(table["number of condition_codes"].to_list()) == [0, 2]
