@@ -132,6 +132,7 @@ def test_readme_lists_every_setting_with_its_default() -> None:
 @pytest.mark.parametrize("drawing", sorted((PROJECT / "docs").glob("**/*.svg")), ids=lambda p: p.name)
 def test_every_drawing_is_whole_and_loads_nothing(drawing: Path) -> None:
     root = ElementTree.fromstring(drawing.read_bytes())
+    assert not re.search(r"url\(['\"]?https?:", drawing.read_text())
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     for element in root.iter():
         for name, value in element.attrib.items():
