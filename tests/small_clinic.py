@@ -13,7 +13,7 @@ import yaml
 WOMEN = 16
 NIGHTS = 2
 PARAMS = {
-    "episodes": {"most_train": 24, "most_held_out": 6},
+    "episodes": {"most_train": 24, "most_held_out": 3},
     "train": {"gain_evaluations": 24, "warm_epochs": 2, "grpo_steps": 1, "batch": 8, "generations": 4},
     "gate": {"bootstrap": 200},
 }

@@ -42,13 +42,28 @@ def in_process(settings: Settings) -> Outcome:
     from filelock import FileLock
 
     airflow_env.configure(settings)
-    with FileLock(airflow_env.home(settings) / ".run.lock"):
+    with FileLock(_run_lock(settings)):
         prepare_database()
         close_left_over_runs()
         from airflow.dag_processing.dagbag import DagBag
 
         dag = DagBag(dag_folder=str(PROJECT / "dags")).dags[airflow_env.DAG_ID]
         return _outcome(dag.test(run_conf={"drops": str(settings.drops.resolve())}))
+
+
+def runs_elsewhere(settings: Settings) -> bool:
+    """Whether another process runs the DAG in itself now."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(_run_lock(settings))
+    if not airflow_env.home(settings).exists():
+        return False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def through_server(settings: Settings) -> Outcome:
@@ -121,3 +136,7 @@ def _outcome(run: DagRun) -> Outcome:
 def logs(settings: Settings, run_id: str) -> Path:
     """The folder with Airflow's log of each task of a run."""
     return airflow_env.home(settings) / "logs" / f"dag_id={airflow_env.DAG_ID}" / f"run_id={run_id}"
+
+
+def _run_lock(settings: Settings) -> Path:
+    return airflow_env.home(settings) / ".run.lock"

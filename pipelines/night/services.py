@@ -54,10 +54,13 @@ def airflow_is_up(settings: Settings) -> bool:
 def start_airflow(settings: Settings) -> None:
     """Start Airflow in a process group of its own and wait until every part of it is healthy. No-op if it is up.
 
-    NightError, and nothing left running, where its port is taken or it does not come up in time.
+    NightError, and nothing left running, where its port is taken or it does not come up in time; NightError too
+    while a night runs in another process, whose run a scheduler would take for its own.
     """
     if airflow_is_up(settings):
         return
+    if airflow.runs_elsewhere(settings):
+        raise NightError("a night runs in another process: wait for its end, then start Airflow")
     _refuse_a_taken_port(settings)
     _prepare(settings)
     mark = uuid.uuid4().hex

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -48,6 +50,9 @@ def function(name: str) -> StageFunction:
 def run(settings: Settings, night: str, name: str) -> StageSummary:
     """Run one stage of one night."""
     call = function(name)
+    if threading.current_thread() is threading.main_thread():
+        # Airflow would have a task go on after SIGTERM; a stage can be killed at any moment
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with watched(settings, night, name):
         return call(settings, night)
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 import typer
@@ -41,7 +46,7 @@ def run(settings: Settings, date: str | None = None, as_json: bool = False) -> N
 
 def _run(console: Console, settings: Settings, nights: list[str], through_airflow: bool, as_json: bool) -> None:
     console.print(_heading(settings, nights))
-    with Progress(console, settings, nights):
+    with _interruptible(console), Progress(console, settings, nights):
         if through_airflow:
             _through_airflow(settings)
         else:
@@ -52,6 +57,23 @@ def _run(console: Console, settings: Settings, nights: list[str], through_airflo
     screen.show(console, status, asked)
     if as_json:
         console.out(json.dumps({"status": "done", **status, "example": asked}, ensure_ascii=False), highlight=False)
+
+
+@contextmanager
+def _interruptible(console: Console) -> Iterator[None]:
+    """Ctrl+C ends the process at once: Airflow would take it for a failed task, and try that again."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        console.show_cursor()
+        console.print("interrupted: what was done stands, and `pmlm night` goes on from there", soft_wrap=True)
+        console.file.flush()
+        os._exit(128 + number)
+
+    before = signal.signal(signal.SIGINT, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _through_airflow(settings: Settings) -> None:
