@@ -31,7 +31,7 @@ night: setup ## run one whole night [DROPS=folder of dated drops]
 up: setup ## start Airflow and the endpoint
 	@pmlm up
 
-down: ## stop everything `make up` started
+down: setup ## stop everything `make up` started
 	@pmlm down
 
 test: setup lint types unit ## lint, types, tests
