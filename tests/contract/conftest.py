@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import three_women
+from filelock import FileLock
 
 from pipelines.settings import Settings, load
 
@@ -17,21 +19,21 @@ if TYPE_CHECKING:
 
     from pipelines.packaging.serving import Endpoint
 
-HERE = Path(__file__).parent
 ClientFactory = Callable[..., "TestClient"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep this folder's tests in one worker: they share one clinic and one endpoint."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("contract"))
-
-
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The clinic with its records, features and online store, and the first champion packaged."""
+def packaged(shared_folder: Path) -> Settings:
+    """The clinic with its records, features and online store, and the first champion packaged; once for all workers."""
+    root = shared_folder / "three-women"
+    with FileLock(shared_folder / "three-women.lock", timeout=600):
+        if not (root / "whole").exists():
+            _package(load(home=root / "state", drops=three_women.write(root / "drops"), key_dir=root / "keys"))
+            (root / "whole").touch()
+    return load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
+
+
+def _package(settings: Settings) -> None:
     from feature_repo import services
     from models.encoder import MiniLM
     from models.llm import unpack
@@ -43,8 +45,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     from pipelines.packaging import release
     from pipelines.records import stage as records
 
-    root = tmp_path_factory.mktemp("three-women")
-    settings = load(home=root / "state", drops=three_women.write(root / "drops"), key_dir=root / "keys")
     settings.home.mkdir()
     settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
     for stage in (records, features, materialise):
@@ -52,7 +52,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     origin = artefact.Origin(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.schema_hash())
     artefact.save_ranking(settings.models / "champion", Caps(), origin)
     release.run(settings, three_women.NIGHT)
-    return settings
+
+
+@pytest.fixture(scope="session")
+def settings(packaged: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """This worker's own copy of the clinic: tests serve it, break it and package it anew."""
+    home = tmp_path_factory.mktemp("clinic") / "state"
+    shutil.copytree(packaged.home, home, symlinks=True)
+    return load(home=home, drops=packaged.drops, key_dir=packaged.key_dir)
 
 
 @pytest.fixture(scope="session")
