@@ -2,8 +2,8 @@
 
 Only what PMLM reads is checked. Known misses against full FHIR validation: profiles and their slices, terminology
 beyond the status code sets, cardinality and invariants of fields that are not read, unknown extra fields,
-duplicate JSON keys (the last one counts), narrative, extensions, and whether a referenced resource exists
-(patients excepted).
+duplicate JSON keys (the last one counts), null members of a Coding (read as absent), narrative, extensions, and
+whether a referenced resource exists (patients excepted).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def coding(value: Any, name: str) -> None:
     if not isinstance(value, dict):
         raise Broken("wrong_type", f"{name} is no Coding")
     for key in ("system", "code", "display"):
-        if key in value:
+        if value.get(key) is not None:  # exporters write null for a display they lack
             text(value[key], f"{name}.{key}")
 
 

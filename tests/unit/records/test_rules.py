@@ -171,3 +171,10 @@ def test_types_that_are_not_used_are_counted_by_type(clinic: Clinic) -> None:
 
     accounts = clinic.drop(FIRST, patient(), *strangers, talks)
     assert accounts.ignored_types == {"(no type of FHIR)": 1, "Claim": 3, "Spaceship": 1}
+
+
+def test_a_null_display_of_a_coding_is_read_as_none(clinic: Clinic) -> None:
+    named = concept(SNOMED, "72892002")
+    named["coding"][0]["display"] = None
+    taken = clinic.drop("2026-06-01", patient("ana"), condition("x", subject={"reference": "Patient/ana"}, code=named))
+    assert (taken.accepted, taken.quarantined) == (2, 0)
