@@ -23,7 +23,9 @@ setup: .venv/.ready ## make .venv with the pmlm command in it
 
 lock: setup ## resolve requirements.lock anew from requirements.in
 	.venv/bin/uv pip compile requirements.in --override requirements.overrides --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
-	  | sed -E 's/^torch==([0-9.]+).*/torch==\1/' > requirements.lock.part && mv requirements.lock.part requirements.lock
+	  | grep -vE '^(nvidia-(cu|nccl|nvj|nvs|nvt)|cuda-|triton==)' | sed -E 's/^torch==([0-9.]+).*/torch==\1/' > requirements.lock.part
+	(echo "# Resolved by 'make lock' from requirements.in. Install with --no-deps: the list is complete."; cat requirements.lock.part) > requirements.lock
+	rm requirements.lock.part
 
 night: setup ## run one whole night [DROPS=folder of dated drops]
 	@pmlm night
