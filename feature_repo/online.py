@@ -1,34 +1,94 @@
 """One patient's features as of now, from the online store: what the endpoint reads, in one call.
 
 The store is opened once a process and again when a night has put a new one in place (the files' identity says so), so
-that a served answer is never from a store that was replaced.
+that a served answer is never from a store that was replaced. A store that does not answer costs its caller at most
+``PATIENCE_S`` and is a :class:`StoreDownError`; the next read opens it anew, so a store that comes back is found.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from feast import FeatureService, FeatureStore
 
 from feature_repo.rows import typed
-from feature_repo.services import SERVICE
+from feature_repo.services import SERVICE, groups
 from feature_repo.store import CONFIG, REGISTRY, SQLITE, open_store
 from models.schema import FeatureRow
 
+#: Seconds a request waits for the online store; an answer takes milliseconds.
+PATIENCE_S = 3.0
+#: Reads that may hang at once; while all do, the next one fails at once.
+SLOTS = threading.BoundedSemaphore(16)
 
-def read(store_dir: Path, subject_id: int) -> FeatureRow | None:
+
+class StoreDownError(Exception):
+    """The online store did not answer in time, or not at all."""
+
+
+def read(store_dir: Path, subject_id: int, patience_s: float = PATIENCE_S) -> FeatureRow | None:
     """The patient's latest features, or None where the store knows nothing of her (or nothing was ever materialised).
 
-    ``as_of`` in the row is the moment it is true of. Raises what the configured online store raises when it is down.
+    ``as_of`` in the row is the moment it is true of. Raises :class:`StoreDownError` after ``patience_s`` at the latest.
     """
-    stamps = tuple(_stamp(store_dir / name) for name in (CONFIG, REGISTRY, str(SQLITE["path"])))
-    if stamps[1] is None:
+    values = _ask(store_dir, subject_id, patience_s)
+    if values is None:
         return None
-    store, service = _opened(store_dir, stamps)
-    answer = store.get_online_features(features=service, entity_rows=[{"subject_id": subject_id}]).to_dict()
-    row = typed({name: values[0] for name, values in answer.items()})
+    row = typed(values)
     return None if row["as_of"] is None else row
+
+
+def moments(store_dir: Path, subject_id: int, patience_s: float = PATIENCE_S) -> dict[str, datetime]:
+    """For each feature group the moment as of which the online row of the patient is true; no entry without a row."""
+    values = _ask(store_dir, subject_id, patience_s) or {}
+    ends = {name: values.get(f"{module.view.features[0].name}__ts") for name, module in groups().items()}
+    return {name: datetime.fromtimestamp(end, UTC) for name, end in ends.items() if end}
+
+
+def _ask(store_dir: Path, subject_id: int, patience_s: float) -> dict[str, Any] | None:
+    stamps = tuple(_stamp(store_dir / name) for name in (CONFIG, REGISTRY, str(SQLITE["path"])))
+    if stamps[0] is None:
+        return None
+
+    try:
+        store, service = _opened(store_dir, stamps)
+
+        def call() -> dict[str, list[Any]]:
+            found = store.get_online_features(features=service, entity_rows=[{"subject_id": subject_id}])
+            return found.to_dict(include_event_timestamps=True)
+
+        # a file cannot hang as a server can, and a thread costs more than reading it
+        answer = call() if store.config.online_store.type == SQLITE["type"] else _bounded(call, patience_s)
+    except Exception as error:
+        # nothing asked here depends on the request but a number: whatever fails, the store is what failed
+        _opened.cache_clear()
+        raise StoreDownError(f"the online store does not answer: {type(error).__name__}") from error
+    return {name: values[0] for name, values in answer.items()}
+
+
+def _bounded(call: Callable[[], dict[str, list[Any]]], seconds: float) -> dict[str, list[Any]]:
+    """The call's result, or ``TimeoutError``: neither Feast nor every driver has a time limit for a silent server."""
+    if not SLOTS.acquire(blocking=False):
+        raise TimeoutError
+    outcome: Future[dict[str, list[Any]]] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+        finally:
+            SLOTS.release()
+
+    # a daemon: a hung read must not keep the server from ending
+    threading.Thread(target=work, daemon=True, name="online-read").start()
+    return outcome.result(timeout=seconds)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     home: Path = PROJECT / "state"
     drops: Path = PROJECT / "examples" / "clinic"
     key_dir: Path = Path.home() / ".config" / "pmlm" / "keys"
+    online_store: str = "sqlite"  # or redis://HOST:PORT/DB, postgresql://USER:PASSWORD@HOST/NAME
     k_anonymity: int = Field(default=10, ge=10)
     max_line_mb: int = 16
 
@@ -48,6 +49,13 @@ class Settings(BaseSettings):
     llm_api_key: str | None = None
     llm_model: str = "smollm2-135m-instruct"
     llm_timeout_s: float = 30.0
+
+    token_audience: str | None = None  # what a token's aud must say; by default the clinic's own, pmlm:<clinic>
+    token_issuer: str | None = None
+    token_jwks_url: str | None = None
+    token_keys: Path | None = None
+    rate_limit: str = "6000/minute"  # a client; in the notation of the package limits
+    explanation_days: int = Field(default=30, ge=0)
 
     host: str = "127.0.0.1"
     port: int = 3000
@@ -67,6 +75,11 @@ class Settings(BaseSettings):
             return self.manifest.name
         raw = "".join(c if c.isalnum() else "-" for c in self.drops.resolve().name.lower()).strip("-")
         return raw or "clinic"
+
+    @property
+    def audience(self) -> str:
+        """What the ``aud`` of a token for this clinic must say."""
+        return self.token_audience or f"pmlm:{self.clinic}"
 
     @property
     def workspace(self) -> Path:

@@ -74,10 +74,12 @@ def show(
 
 
 def _night(settings: Settings, date: str | None) -> str:
-    """``YYYYMMDD`` of the date given, else of the newest event file."""
+    """``YYYYMMDD`` of the date given, else of the last drop taken in."""
     if date:
         return datetime.strptime(date, "%Y-%m-%d").strftime("%Y%m%d")
-    newest = max((f.name[:8] for f in settings.events.glob("*.parquet")), default=None)
+    from pipelines.records import ledger
+
+    newest = max((path.name[:8] for path in ledger.batches(settings)), default=None)
     if newest is None:
         raise FeaturesError("no events yet: run `pmlm records import` first")
     return newest

@@ -3,24 +3,34 @@
 Feast's own incremental materialisation looks only at rows whose event timestamp is newer than its last run, so a row
 for an older moment that was computed late is never seen (feast-dev/feast#4133). Here the *files* say what is new:
 whoever has a row in a feature file that was not taken in before gets her latest row written, whatever moment it is
-of. If a file has changed or is gone (an earlier night was restored) the whole store is written anew.
+of. If a file has changed or is gone (an earlier night was restored, a definition or a model changed), or the store is
+another one or has lost its rows, the whole store is written anew beside the served one and put in its place at once:
+rows of two versions never stand in one store.
 
-SQLite is filled in a folder beside the served file and put in its place by a rename, so a reader sees last night's
-store or this night's, and a killed run leaves the old one. Other stores are written in place: a rerun replaces each
-row by the same row.
+SQLite is always filled beside the served file, so a reader sees last night's store or this night's, and a killed run
+leaves the old one. On a server (``feature_repo.online_stores``) an ordinary night's rows are written in place, each
+patient's group as a whole: a rerun replaces each row by the same row.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
+from feast import FeatureStore
 
 from feature_repo import store
+from feature_repo.online_stores import described, shown
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups, schema_hash
+from pipelines.errors import FeaturesError, SettingsError
 from pipelines.features import ledger
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
@@ -29,58 +39,171 @@ from pipelines.storage import content_hash, read_json, write_json
 #: Which feature files the online store holds, by content; written after the store itself.
 TAKEN = "materialised.json"
 STAGING = "next"
+BATCH = 5000  # rows a write: what one statement or pipeline of a server holds
 
 
 def run(settings: Settings, night: str) -> StageSummary:
     """Bring the online store up to the feature files; ``noop`` where it already is.
 
-    Rows in are feature files not taken in before, rows out the rows written over all groups.
+    Rows in are feature files not taken in before, rows out the rows written over all groups. Raises ``FeaturesError``
+    where the store's server does not answer; a rerun goes on from there.
     """
+    online = configured(settings)
     with stage_run(settings, night, "materialise") as summary:
-        store.define(settings.feast, settings.features)
-        present = {
-            str(path.relative_to(settings.features)): content_hash([path])
-            for path in sorted(settings.features.glob("*/*.parquet"))
-        }
-        taken = _taken(settings.feast)
-        anew = any(present.get(name) != digest for name, digest in taken.items())
-        fresh = [name for name in present if anew or name not in taken]
-        if fresh:
-            summary.figures = _fill(settings, fresh, anew=anew or not taken)
-            write_json(settings.feast / TAKEN, {"schema": schema_hash(), "files": present})
-        else:
-            summary.status, summary.detail = "noop", "the online store holds every row already"
+        present = files(settings)
+        try:
+            taken = _taken(settings, online)
+            anew = any(present.get(name) != digest for name, digest in taken.items()) or not taken
+            fresh = [name for name in present if anew or name not in taken]
+            if fresh:
+                summary.figures = _fill(settings, online, fresh, anew=anew)
+                stated = {"schema": schema_hash(), "store": _digest(online), "files": present}
+                write_json(settings.feast / TAKEN, stated)
+            else:
+                summary.status, summary.detail = "noop", "the online store holds every row already"
+        except _down() as error:
+            where = shown(settings.online_store)
+            raise FeaturesError(f"the online store {where} does not answer: {type(error).__name__}") from error
         summary.rows_in, summary.rows_out = len(fresh), sum(summary.figures.values())
     return summary
 
 
-def _taken(store_dir: Path) -> dict[str, str]:
-    """The files that the store in place holds; none where it is gone or of another schema."""
-    path = store_dir / TAKEN
-    if not path.exists() or not (store_dir / str(store.SQLITE["path"])).exists():
+def configured(settings: Settings) -> Mapping[str, Any]:
+    """The online store of ``PMLM_ONLINE_STORE`` in Feast's words; ``SettingsError`` where it is none."""
+    try:
+        return described(settings.online_store)
+    except ValueError as error:
+        raise SettingsError(f"PMLM_ONLINE_STORE: {error}") from error
+
+
+def files(settings: Settings) -> dict[str, str]:
+    """Every feature file by its path below the features' folder, with its content's hash."""
+    found = sorted(settings.features.glob("*/*.parquet"))
+    return {str(path.relative_to(settings.features)): content_hash([path]) for path in found}
+
+
+def _taken(settings: Settings, online: Mapping[str, Any]) -> dict[str, str]:
+    """The files that the store in place holds; none where it is another, has lost its rows or is of an old schema."""
+    path = settings.feast / TAKEN
+    if not path.exists() or not (settings.feast / store.CONFIG).exists():
         return {}
     stated = read_json(path)
-    files: dict[str, str] = stated["files"] if stated["schema"] == schema_hash() else {}
-    return files
+    same = (stated["schema"], stated.get("store")) == (schema_hash(), _digest(online))
+    taken: dict[str, str] = stated["files"]
+    return taken if same and _holds_rows(settings) else {}
 
 
-def _fill(settings: Settings, fresh: list[str], *, anew: bool) -> dict[str, int]:
-    """Write the latest rows of every patient in the ``fresh`` files into a copy of the store, then put it in place."""
-    served, staging = settings.feast / str(store.SQLITE["path"]), settings.feast / STAGING
+def _holds_rows(settings: Settings) -> bool:
+    """Whether the served store knows the patient of the newest feature row (a server may have lost its memory)."""
+    if configured(settings) == store.SQLITE:
+        return (settings.feast / str(store.SQLITE["path"])).exists()
+    group = next(iter(groups()))
+    newest = pl.scan_parquet(settings.features / group / "*.parquet").sort(KEY[1]).last().collect()
+    if newest.is_empty():
+        return False
+    served = store.open_store(settings.feast)
+    feature = f"{group}:{groups()[group].view.features[0].name}"
+    try:
+        found = served.get_online_features([feature], [{"subject_id": newest["subject_id"][0]}])
+    except _down() as error:
+        if type(error).__name__ != "UndefinedTable":  # Postgres, without the tables it once had
+            raise
+        return False
+    return bool(found.proto.results[-1].event_timestamps[0].seconds)
+
+
+def _digest(online: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(online), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _down() -> tuple[type[Exception], ...]:
+    """What the drivers raise when a server is not there; a driver that is not installed raises nothing."""
+    found: list[type[Exception]] = [OSError]
+    try:
+        from redis.exceptions import RedisError
+
+        found.append(RedisError)
+    except ImportError:
+        pass
+    try:
+        from psycopg import Error
+
+        found.append(Error)
+    except ImportError:
+        pass
+    return tuple(found)
+
+
+def _fill(settings: Settings, online: Mapping[str, Any], fresh: list[str], *, anew: bool) -> dict[str, int]:
+    """Write the latest rows of every patient in the ``fresh`` files, then let readers see them; rows by group."""
+    if online == store.SQLITE:
+        return _beside(settings, online, store.PROJECT, fresh, copy_from=None if anew else settings.feast)
+    if anew:
+        return _beside(settings, online, f"{store.PROJECT}_{secrets.token_hex(4)}", fresh, copy_from=None)
+    return _write(settings, store.open_store(settings.feast), fresh)
+
+
+def _beside(
+    settings: Settings, online: Mapping[str, Any], project: str, fresh: list[str], copy_from: Path | None
+) -> dict[str, int]:
+    """Fill a store beside the served one and put it in its place; what it replaced, or was left half filled, goes."""
+    staging, served, database = settings.feast / STAGING, settings.feast, str(store.SQLITE["path"])
+    _forget(staging, served)
     shutil.rmtree(staging, ignore_errors=True)
-    target = store.define(staging, settings.features)
-    filled = staging / served.name
-    if not anew:
-        shutil.copyfile(served, filled)
+    target = store.define(staging, settings.features, online, project)
+    if copy_from is not None:
+        shutil.copyfile(copy_from / database, staging / database)
+    written = _write(settings, target, fresh)
+    before = _opened(served)
+    _put_in_place(staging, served, store.registry_of(project), database)
+    if before is not None and before.project not in (project, store.PROJECT):
+        _empty(before)
+        (served / store.registry_of(before.project)).unlink(missing_ok=True)
+    return written
+
+
+def _put_in_place(staging: Path, served: Path, registry: str, database: str) -> None:
+    """Rows and registry first: the configuration, which names both, is what readers follow."""
+    if (staging / database).exists():
+        (staging / database).replace(served / database)
+    for name in (registry, store.CONFIG):
+        new, old = staging / name, served / name
+        if not old.exists() or old.read_bytes() != new.read_bytes():
+            new.replace(old)
+    if store.open_store(served).config.online_store.type != store.SQLITE["type"]:
+        (served / database).unlink(missing_ok=True)
+    shutil.rmtree(staging)
+
+
+def _forget(staging: Path, served: Path) -> None:
+    """Rows on a server that a killed run had begun to write under a name of their own."""
+    left, kept = _opened(staging), _opened(served)
+    if left is not None and left.project != store.PROJECT and (kept is None or kept.project != left.project):
+        _empty(left)
+
+
+def _opened(folder: Path) -> FeatureStore | None:
+    try:
+        return store.open_store(folder)
+    except FileNotFoundError:
+        return None
+
+
+def _empty(old: FeatureStore) -> None:
+    try:
+        old.teardown()
+    except _down():  # it may be the very server that the clinic has left behind
+        pass
+
+
+def _write(settings: Settings, target: FeatureStore, fresh: list[str]) -> dict[str, int]:
     written = {}
     for group in groups():
-        files = [settings.features / name for name in fresh if name.split("/")[0] == group]
-        rows = _latest_rows(settings.features / group, files)
-        if not rows.empty:
-            target.write_to_online_store(group, rows)
+        changed = [settings.features / name for name in fresh if name.startswith(f"{group}/")]
+        rows = _latest_rows(settings.features / group, changed)
+        for start in range(0, len(rows), BATCH):
+            target.write_to_online_store(group, rows.iloc[start : start + BATCH])
         written[group] = len(rows)
-    filled.replace(served)
-    shutil.rmtree(staging)
     return written
 
 

@@ -12,6 +12,9 @@ from pipelines.errors import FeaturesError
 from pipelines.features.engine import connect
 from pipelines.settings import Settings
 
+#: A registry of its own below the store's folder: reading the past needs no online store, nor waits for one.
+OFFLINE = "offline"
+
 
 def rows(settings: Settings, entities: pd.DataFrame) -> pd.DataFrame:
     """Each patient's features as known at each moment, in the order asked.
@@ -26,7 +29,7 @@ def rows(settings: Settings, entities: pd.DataFrame) -> pd.DataFrame:
     asked = entities[list(KEY)].reset_index(drop=True)
     # Feast's DuckDB store needs microseconds
     asked["event_timestamp"] = pd.to_datetime(asked["event_timestamp"], utc=True).dt.as_unit("us")
-    store = define(settings.feast, settings.features)
+    store = define(settings.feast / OFFLINE, settings.features)
     service = store.get_feature_service(SERVICE)
     with connect():
         found = store.get_historical_features(entity_df=asked.drop_duplicates(), features=service).to_df()

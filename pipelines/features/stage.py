@@ -19,6 +19,7 @@ from pipelines.errors import FeaturesError
 from pipelines.features import ledger, neighbours
 from pipelines.features.engine import compiled, connect, definition_of_peers, evaluate, keep, read_log
 from pipelines.features.moments import Span, changes, days, due, due_for_peers, touched
+from pipelines.records import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
 from pipelines.storage import content_hash
@@ -32,7 +33,7 @@ def run(settings: Settings, night: str) -> StageSummary:
     Rows in are events not seen before, rows out feature rows over all groups. Raises ``FeaturesError`` where a
     group's expression and view disagree.
     """
-    files = sorted(settings.events.glob("*.parquet"))
+    files = sorted(records_ledger.batches(settings))  # a batch that no ledger lists is the trace of a killed import
     with stage_run(settings, night, "features") as summary:
         plans = _plans(settings, night, [f.name for f in files])
         if not plans:

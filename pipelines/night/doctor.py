@@ -95,13 +95,23 @@ def _llm(settings: Settings) -> Iterator[Check]:
 
 
 def _stores(settings: Settings) -> Iterator[Check]:
-    online = settings.feast / "online.db"
-    yield Check(
-        "online store", "ok" if online.exists() else "note", str(online), "" if online.exists() else "pmlm night"
-    )
+    yield _online_store(settings)
     release = settings.workspace / "releases" / "current"
     said = release.resolve().name if release.exists() else "none"
     yield Check("release", "ok" if release.exists() else "note", said, "" if release.exists() else "pmlm night")
+
+
+def _online_store(settings: Settings) -> Check:
+    from feature_repo import online, online_stores
+
+    name = online_stores.shown(settings.online_store)
+    try:
+        online_stores.described(settings.online_store)
+        online.read(settings.feast, 0)
+    except (ValueError, online.StoreDownError) as error:
+        return Check("online store", "bad", f"{name}: {error}", "check PMLM_ONLINE_STORE and that its server runs")
+    filled = (settings.feast / "feature_store.yaml").exists()
+    return Check("online store", "ok" if filled else "note", name, "" if filled else "pmlm night")
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from histories import DAYS, START, Event, history, log_of
 
 from feature_repo.services import groups
 from pipelines.features.ledger import end_of
+from pipelines.records import ledger as records_ledger
 from pipelines.settings import Settings
 
 FIRST = START.strftime("%Y%m%d")
@@ -37,9 +38,24 @@ def patients(seed: int, pairs: int, records: int = 24) -> list[Event]:
 
 
 def write_batch(settings: Settings, night: str, events: list[Event], name: str = "a") -> None:
-    """Append one batch to the log, as the records stage names them."""
+    """Append one batch to the log and list it in the ledger, as the records stage does."""
+    uncommitted(settings, night, events, name)
+    held = records_ledger.entry(settings, night) or records_ledger.Entry(night, content="")
+    held.batches = sorted({*held.batches, f"{night}-{name}.parquet"})
+    records_ledger.write(settings, held)
+
+
+def uncommitted(settings: Settings, night: str, events: list[Event], name: str = "a") -> None:
+    """A batch as an import leaves it that is killed before its ledger entry."""
     settings.events.mkdir(parents=True, exist_ok=True)
     pq.write_table(log_of(events), settings.events / f"{night}-{name}.parquet")
+
+
+def forget(settings: Settings, night: str) -> None:
+    """Bring the log back to before a night, as a restore does."""
+    (records_ledger.folder(settings) / f"{night}.json").unlink()
+    for path in settings.events.glob(f"{night}-*.parquet"):
+        path.unlink()
 
 
 def known_on(events: list[Event], after: str | None, upto: str) -> list[Event]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from built import LAST, all_rows, clinic, group_rows, known_on, night_of, patients, write_batch
+from built import LAST, all_rows, clinic, forget, group_rows, known_on, night_of, patients, uncommitted, write_batch
 from histories import Event
 
 from feature_repo.services import groups
@@ -138,11 +138,28 @@ def test_a_build_that_dies_leaves_the_same_files_after_a_rerun(
 
 def test_a_log_restored_to_an_earlier_night_gets_that_nights_features(tmp_path: Path, events: list[Event]) -> None:
     settings = in_order(clinic(tmp_path), events)
-    for path in settings.events.glob(f"{LAST}-*.parquet"):
-        path.unlink()
+    forget(settings, LAST)
     stage.run(settings, NIGHTS[3])
     never_went_on = clinic(tmp_path / "other")
     for night in NIGHTS[:4]:
         write_batch(never_went_on, night, batches(events)[night])
     stage.run(never_went_on, NIGHTS[3])
     assert differing(settings, never_went_on) == []
+
+
+def test_a_batch_of_an_import_that_was_killed_is_not_seen(tmp_path: Path, events: list[Event]) -> None:
+    seen, never = clinic(tmp_path / "seen"), clinic(tmp_path / "never")
+    first, second = NIGHTS[:2]
+    for settings in (seen, never):
+        write_batch(settings, first, batches(events)[first])
+    uncommitted(seen, second, batches(events)[second])
+    for settings in (seen, never):
+        stage.run(settings, first)
+    assert differing(seen, never) == []
+
+    # the import is run again and ends: now the batch counts
+    for settings in (seen, never):
+        write_batch(settings, second, batches(events)[second])
+        stage.run(settings, second)
+    assert differing(seen, never) == []
+    assert second in {o.night for o in ledger.origins(seen.features / "vitals")}
