@@ -123,6 +123,34 @@ class AnswerResponse(PersonalizeResponse):
     escalated: bool
 
 
+class MovedSegment(BaseModel):
+    """A kept free sentence that the refiner put elsewhere: its place among the kept ones before and after, from 0."""
+
+    key: str
+    initial: int
+    refined: int
+
+
+class Explanation(PersonalizeResponse):
+    """How an answer came about. The language model's words and every message of an application are not in it."""
+
+    endpoint: str = Field(description="The surface it was asked through.")
+    dropped: list[str] = Field(description="Keys of the sentences that the refiner left out.")
+    moved: list[MovedSegment]
+    llm: LLMReport | None = Field(description="Null where only a prompt was asked for.")
+
+
+class Health(BaseModel):
+    """What is served: the release, its refiner, and the features it was made for."""
+
+    release: str
+    bento: str
+    night: str
+    refiner: str
+    feature_service: str
+    feature_schema: str
+
+
 class Problem(BaseModel):
     """An error in the shape of RFC 9457."""
 

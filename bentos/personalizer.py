@@ -1,7 +1,8 @@
 """A request's way through the method, independent of the server: features, candidates, policy, prompt, answer.
 
 Features come from Feast online; everything after them is ``models.personalize.personalize``, the function that
-training used. Nothing here depends on BentoML, so ``pmlm ask`` runs the same code without an endpoint.
+training used. Nothing here depends on BentoML, so ``pmlm ask`` runs the same code without an endpoint. Every surface of
+the endpoint calls :meth:`Personalizer.prepare` with who asks, and :meth:`Personalizer.record` with what was answered.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import re
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from bentos import answering, release, responses
+from bentos.access.principal import UNKNOWN, Principal
 from bentos.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from bentos.deadline import Deadline
+from bentos.explanations import Explanations
 from bentos.interaction_log import Interaction, InteractionLog
 from bentos.release import Release
 from feature_repo import online, services
@@ -30,10 +34,25 @@ from models.segments import drug_allergies
 from pipelines.errors import ServingError, UnknownPatientError
 from pipelines.settings import Settings
 
-SUBJECT = re.compile(r"subject:(\d{1,19})")
-SUBJECT_BITS = 63
-UNKNOWN = "the clinic has no patient by this reference"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A question made ready for a language model.
+
+    ``subject`` and ``row`` are whose question it is and what is known of her, ``made`` what the method decided,
+    ``response`` the same as the endpoint tells it; ``seconds`` are the parts of the latency by name, to be added to.
+    """
+
+    id: str
+    principal: Principal
+    subject: int
+    row: FeatureRow
+    question: str
+    made: Personalized
+    response: PersonalizeResponse
+    seconds: dict[str, float]
 
 
 class Personalizer:
@@ -42,9 +61,10 @@ class Personalizer:
     def __init__(self, settings: Settings, served: Release, refiner: Refiner, encoder: Encoder, llm: LLM) -> None:
         self.settings = settings
         self.release = served
+        self.llm = llm
+        self.explanations = Explanations(settings)
         self._refiner = refiner
         self._encoder = encoder
-        self._llm = llm
         self._count = token_counter(settings.embedded_llm)
         self._deadline = Deadline(settings.llm_timeout_s)
         self._log = InteractionLog(settings.workspace / "interactions")
@@ -63,66 +83,44 @@ class Personalizer:
         refiner = artefact.load(Path(folder) / release.REFINER, encoder)
         return cls(settings, served, refiner, encoder, language_model(settings))
 
-    def personalize(self, request: PersonalizeRequest) -> PersonalizeResponse:
-        """The refined prompt; :class:`UnknownPatientError` where the clinic does not know the patient."""
-        subject, row, seconds = self._read(request)
-        _, response = self._respond(request, row, seconds)
-        self._record("personalize", subject, request, response, seconds)
-        return response
+    def prepare(
+        self, principal: Principal, reference: str, question: str, language: Language | None = None
+    ) -> Prepared:
+        """Everything up to the prompt.
 
-    def answer(self, request: PersonalizeRequest) -> AnswerResponse:
-        """The refined prompt and the checked answer to it; whatever the language model does, this does not raise."""
-        subject, row, seconds = self._read(request)
-        made, personalized = self._respond(request, row, seconds)
-        asked = answering.ask(self._llm, self._deadline, made.prompt, request.question)
-        asked.report.findings = list(check_answer(asked.text, drug_allergies(row), made.flags, made.language))
-        seconds["llm"] = asked.report.seconds
-        response = AnswerResponse(
-            **dict(personalized),
-            answer=answering.compose(asked, personalized.escalation, personalized.language),
-            llm=asked.report,
-            disclaimer=answering.disclaimer(asked.report, personalized.language),
-            escalated=personalized.escalation is not None,
-        )
-        self._record("answer", subject, request, response, seconds)
-        return response
-
-    def _read(self, request: PersonalizeRequest) -> tuple[int, FeatureRow, dict[str, float]]:
-        """The subject, her features online, and how long reading them took."""
+        Raises :class:`ForeignPatientError` for a patient that the principal is not bound to, and
+        :class:`UnknownPatientError` where the clinic does not know her.
+        """
         started = time.perf_counter()
-        subject = subject_of(self.settings, request.patient)
+        subject, row = self.row(principal, reference)
+        seconds = {"features": _since(started)}
+        started = time.perf_counter()
+        as_of = self.settings.now()
+        spoken = language or language_of(question, row)
+        with self._method:
+            made = personalize(row, question, as_of, self._refiner, self._encoder, self._count, spoken)
+        seconds["method"] = _since(started)
+        response = responses.respond(uuid.uuid4().hex, made, row, self.release, as_of)
+        return Prepared(response.id, principal, subject, row, question, made, response, seconds)
+
+    def row(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
+        """A patient and her features online; raises as :meth:`prepare` does."""
+        subject = principal.subject(self.settings, reference)
         row = online.read(self.settings.feast, subject)
         if row is None:
             raise UnknownPatientError(UNKNOWN)
-        return subject, row, {"features": _since(started)}
+        return subject, row
 
-    def _respond(
-        self, request: PersonalizeRequest, row: FeatureRow, seconds: dict[str, float]
-    ) -> tuple[Personalized, PersonalizeResponse]:
-        started = time.perf_counter()
-        as_of = self.settings.now()
-        with self._method:
-            made = personalize(
-                row, request.question, as_of, self._refiner, self._encoder, self._count, language_of(request, row)
-            )
-        seconds["method"] = _since(started)
-        return made, responses.respond(uuid.uuid4().hex, made, row, self.release, as_of)
-
-    def _record(
-        self,
-        endpoint: str,
-        subject: int,
-        request: PersonalizeRequest,
-        response: PersonalizeResponse,
-        seconds: dict[str, float],
-    ) -> None:
+    def record(self, prepared: Prepared, endpoint: str, response: PersonalizeResponse) -> None:
+        """Note what was answered: in the interaction log without any text, and, for ``/explain``, how it came about."""
         llm = response.llm if isinstance(response, AnswerResponse) else None
+        self.explanations.keep(prepared.subject, endpoint, response)
         self._log.append(
             Interaction(
                 id=response.id,
                 endpoint=endpoint,
-                patient=self.settings.pseudonym("interaction", str(subject)),
-                question=self.settings.pseudonym("question", request.question),
+                patient=self.settings.pseudonym("interaction", str(prepared.subject)),
+                question=self.settings.pseudonym("question", prepared.question),
                 language=response.language,
                 candidates=len(response.segments),
                 kept=[s.key for s in response.segments if s.kept],
@@ -130,28 +128,42 @@ class Personalizer:
                 signs=[flag.sign for flag in response.red_flags],
                 personalization=response.personalization,
                 versions=response.versions,
-                seconds=seconds,
+                seconds=prepared.seconds,
                 llm=llm.model if llm else None,
                 llm_error=llm.error if llm else None,
                 findings=llm.findings if llm else [],
             )
         )
 
+    def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
+        """The refined prompt; raises as :meth:`prepare` does."""
+        prepared = self.prepare(principal, request.patient, request.question, request.language)
+        self.record(prepared, "personalize", prepared.response)
+        return prepared.response
 
-def subject_of(settings: Settings, reference: str) -> int:
-    """The subject id of ``subject:<number>`` or of a FHIR reference; no store is asked for an impossible one."""
-    direct = SUBJECT.fullmatch(reference)
-    subject = int(direct[1]) if direct else settings.subject_id(reference)
-    if subject.bit_length() > SUBJECT_BITS:
-        raise UnknownPatientError(UNKNOWN)
-    return subject
+    def answer(self, principal: Principal, request: PersonalizeRequest) -> AnswerResponse:
+        """The refined prompt and the checked answer to it; raises as :meth:`prepare` does, whatever the language model
+        does.
+        """
+        prepared = self.prepare(principal, request.patient, request.question, request.language)
+        made, personalized = prepared.made, prepared.response
+        asked = answering.ask(self.llm, self._deadline, made.prompt, request.question)
+        asked.report.findings = list(check_answer(asked.text, drug_allergies(prepared.row), made.flags, made.language))
+        prepared.seconds["llm"] = asked.report.seconds
+        response = AnswerResponse(
+            **dict(personalized),
+            answer=answering.compose(asked, personalized.escalation, personalized.language),
+            llm=asked.report,
+            disclaimer=answering.disclaimer(asked.report, personalized.language),
+            escalated=personalized.escalation is not None,
+        )
+        self.record(prepared, "answer", response)
+        return response
 
 
-def language_of(request: PersonalizeRequest, row: FeatureRow) -> Language:
-    """The language asked for, else the question's own if it is Chinese, else the patient's, else English."""
-    if request.language:
-        return request.language
-    return "zh" if CHINESE.search(request.question) or text(row, "language") == "zh" else "en"
+def language_of(question: str, row: FeatureRow) -> Language:
+    """The question's own language if it is Chinese, else the patient's, else English."""
+    return "zh" if CHINESE.search(question) or text(row, "language") == "zh" else "en"
 
 
 def language_model(settings: Settings) -> LLM:

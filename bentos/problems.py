@@ -1,15 +1,16 @@
 """Every error leaves the endpoint in one shape (RFC 9457); a body too large or of another media type never enters.
 
 BentoML answers errors in three shapes of its own (an object, a list, plain text). This ASGI middleware turns each
-into ``application/problem+json`` with the offending field named; other responses pass untouched. BentoML also logs a
-traceback for each bad request; ``OneLine`` leaves the line without it.
+into ``application/problem+json`` with the offending field named; other responses pass untouched. Below ``/v1`` errors
+have OpenAI's shape, and below ``/mcp`` JSON-RPC's: what those apps answer is left alone. BentoML also logs a traceback
+for each bad request; ``OneLine`` leaves the line without it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -20,16 +21,22 @@ from bentos.api_types import Problem
 
 MAX_BODY = 64 * 1024
 MEDIA = b"application/json"
+PROBLEM = "application/problem+json"
+OPENAI = "/v1"
+OWN_SHAPES = (OPENAI, "/mcp")
 
 Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 EXPLAINED = {
+    403: "this token does not open a patient by this reference",
     404: "the clinic has no patient by this reference",
     503: "the clinic's features cannot be read at the moment",
 }
+ABOUT_PATIENT = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
 class OneLine(logging.Filter):
@@ -53,24 +60,55 @@ class Problems:
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         if scope["method"] == "POST" and not headers.get(b"content-type", MEDIA).startswith(MEDIA):
-            await _send_problem(send, _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"))
+            status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            await send_problem(scope, send, refused(status, "the body must be application/json", "body"))
             return
-        body = await _body(receive)
+        rule = scope.get("state", {}).get("rule")
+        limit = rule.body if rule else MAX_BODY
+        body = await _body(receive, limit)
         if body is None:
-            await _send_problem(
-                send, _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY} bytes")
-            )
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            await send_problem(scope, send, refused(status, f"the body is over {limit} bytes", "body"))
             return
-        await self._app(scope, _replay(body, receive), _Rewriting(send))
+        own_shape = _below(scope, OWN_SHAPES)
+        await self._app(scope, _replay(body, receive), send if own_shape else _Rewriting(scope, send))
 
 
-async def _body(receive: Receive) -> bytes | None:
+def refused(status: HTTPStatus, detail: str, field: str | None = None) -> Problem:
+    """A problem in these words."""
+    return Problem(title=status.phrase, status=status, field=field, detail=detail)
+
+
+async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+    """Answer a problem, below ``/v1`` in OpenAI's shape."""
+    if _below(scope, (OPENAI,)):
+        media, body = "application/json", json.dumps(openai_error(problem)).encode()
+    else:
+        media, body = PROBLEM, problem.model_dump_json(exclude_none=True).encode()
+    sent = {"content-type": media, "content-length": str(len(body)), **(headers or {})}
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def openai_error(problem: Problem) -> dict[str, Any]:
+    """A problem in the shape that OpenAI's clients read."""
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+    kind = kinds.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    return {"error": {"message": problem.detail, "type": kind, "param": problem.field, "code": None}}
+
+
+def _below(scope: Scope, prefixes: tuple[str, ...]) -> bool:
+    return any(scope["path"] == prefix or scope["path"].startswith(f"{prefix}/") for prefix in prefixes)
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
     """The whole request body, or None if it is over the limit."""
     chunks, size, more = [], 0, True
     while more:
@@ -79,7 +117,7 @@ async def _body(receive: Receive) -> bytes | None:
             break
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
-        if size > MAX_BODY:
+        if size > limit:
             return None
         more = message.get("more_body", False)
     return b"".join(chunks)
@@ -102,13 +140,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 class _Rewriting:
     """A ``send`` that holds an error response back until its body is whole, then sends it as a problem."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
         self._send = send
         self._held: Message | None = None
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] >= 400:
+        if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_problem(message):
             self._held = message
         elif self._held is None:
             await self._send(message)
@@ -118,37 +157,47 @@ class _Rewriting:
                 await self._release(self._held)
 
     async def _release(self, start: Message) -> None:
-        problem = _problem(start["status"], self._body)
-        if problem is None:
-            await self._send(start)
-            await self._send({"type": "http.response.body", "body": self._body})
+        status = HTTPStatus(start["status"])
+        value = _parsed(self._body)
+        if isinstance(value, dict) and "answer" in value:  # no error of ours: an answer whose language model failed
+            await _send_answer(self._send, start, value)
         else:
-            await _send_problem(self._send, problem)
+            kept = {n.decode(): v.decode("latin-1") for n, v in start["headers"] if n.lower() in _KEPT}
+            await send_problem(self._scope, self._send, _problem(status, value), kept)
 
 
-def _problem(status: int, body: bytes) -> Problem | None:
-    """BentoML's error as a problem; None for a body that is an answer of ours (an LLM that failed)."""
-    title = HTTPStatus(status).phrase
+_KEPT = (b"retry-after", b"www-authenticate", b"allow")
+
+
+def _is_problem(start: Message) -> bool:
+    media = next((v for n, v in start["headers"] if n.lower() == b"content-type"), b"")
+    return bool(media.startswith(PROBLEM.encode()))
+
+
+def _parsed(body: bytes) -> Any:
     try:
-        value = json.loads(body)
+        return json.loads(body)
     except ValueError:
-        return Problem(title=title, status=status, detail=title)
-    if isinstance(value, dict) and "error" not in value:
         return None
+
+
+def _problem(status: HTTPStatus, value: Any) -> Problem:
+    """An error of BentoML, FastAPI or Starlette (their JSON, or None for plain text) as a problem."""
     details = value.get("detail") if isinstance(value, dict) else None
-    if details:
-        place = ".".join(str(part) for part in details[0]["loc"]) or "body"
-        return Problem(title=title, status=status, field=place, detail=f"{place}: {details[0]['msg']}")
-    field = "patient" if status == HTTPStatus.NOT_FOUND else None
-    return Problem(title=title, status=status, field=field, detail=EXPLAINED.get(status, title))
+    if isinstance(details, list) and details:
+        place = ".".join(str(part) for part in details[0]["loc"] if part not in ("body", "query", "path")) or "body"
+        return refused(status, f"{place}: {details[0]['msg']}", place)
+    by_bento = isinstance(value, (dict, list)) and (isinstance(value, list) or "error" in value)
+    detail = EXPLAINED.get(status, status.phrase) if by_bento else status.phrase
+    return refused(status, detail, "patient" if by_bento and status in ABOUT_PATIENT else None)
 
 
-def _refused(status: HTTPStatus, detail: str) -> Problem:
-    return Problem(title=status.phrase, status=status, field="body", detail=detail)
-
-
-async def _send_problem(send: Send, problem: Problem) -> None:
-    body = problem.model_dump_json(exclude_none=True).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+async def _send_answer(send: Send, start: Message, answer: dict[str, Any]) -> None:
+    """The answer itself as a problem: RFC 9457 allows members of one's own, and the prompt may still be of use."""
+    status = HTTPStatus(start["status"])
+    detail = "the language model gave no answer"
+    problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **answer}
+    body = json.dumps(problem, ensure_ascii=False).encode()
+    headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": int(status), "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,6 @@
-"""The endpoint: ``POST /personalize`` and ``POST /answer``, with ``/livez`` and ``/readyz``.
+"""The endpoint: ``POST /personalize`` and ``POST /answer``, and the apps mounted beside them (``bentos.mounts``).
+
+Every request passes ``access.middleware.Access`` first, then ``problems.Problems``, then ``native.first.NativeFirst``.
 
 Only the shape of the API is needed to build a bento, so the models load when a worker starts, not at import.
 A bento is built with its release's version as an argument and serves that release alone; run from the source tree,
@@ -13,10 +15,14 @@ from typing import Any, cast
 import bentoml
 from pydantic import BaseModel
 
+from bentos import current, mounts
+from bentos.access.middleware import Access
+from bentos.access.principal import Principal
 from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
+from bentos.native.first import NativeFirst
 from bentos.problems import Problems
 from bentos.release import BENTO_NAME, MODEL_NAME
-from pipelines.errors import UnknownPatientError
+from pipelines.errors import ForeignPatientError, PmlmError, UnknownPatientError
 from pipelines.settings import load
 
 
@@ -34,7 +40,9 @@ SERVED = bentoml.use_arguments(Arguments)
     workers=1,
     threads=16,
     traffic={"timeout": 600},  # far above our own deadline, which is the one that holds
-    logging={"access": {"enabled": True, "request_content_length": False, "response_content_length": False}},
+    # BentoML's own access log and metrics hold the path as it was asked, and one of ours has a patient in it
+    logging={"access": {"enabled": False}},
+    metrics={"enabled": False},
 )
 class PMLM:
     """Personalised hard prompts, and answers from any language model that is given one."""
@@ -48,26 +56,43 @@ class PMLM:
 
         torch.set_num_threads(1)  # requests run beside each other; a model this small gains nothing from more
         self.personalizer = Personalizer.open(load(), self.release.path_of("."))
+        current.opened(self.personalizer)
 
     @bentoml.api(route="/personalize")
-    def personalize(self, request: PersonalizeRequest, /) -> PersonalizeResponse:
+    def personalize(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> PersonalizeResponse:
         """The refined hard prompt for this patient and question, with the provenance of each sentence."""
         try:
-            return self.personalizer.personalize(request)
-        except UnknownPatientError as error:
-            raise bentoml.exceptions.NotFound(str(error)) from None
+            return self.personalizer.personalize(_principal(ctx), request)
+        except (UnknownPatientError, ForeignPatientError) as error:
+            raise _refusal(error) from None
 
     @bentoml.api(route="/answer")
     def answer(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> AnswerResponse:
         """The same, with the language model's answer; 503 (and the prompt) if it failed and nothing else can help."""
         try:
-            response = self.personalizer.answer(request)
-        except UnknownPatientError as error:
-            raise bentoml.exceptions.NotFound(str(error)) from None
+            response = self.personalizer.answer(_principal(ctx), request)
+        except (UnknownPatientError, ForeignPatientError) as error:
+            raise _refusal(error) from None
         if response.llm.error and not response.escalated:
             ctx.response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return response
 
 
+def _principal(ctx: bentoml.Context) -> Principal:
+    """Who asks: put there by the access middleware, without which no request arrives."""
+    principal: Principal = ctx.request.state.principal
+    return principal
+
+
+def _refusal(error: PmlmError) -> bentoml.exceptions.BentoMLException:
+    foreign = isinstance(error, ForeignPatientError)
+    status = HTTPStatus.FORBIDDEN if foreign else HTTPStatus.NOT_FOUND
+    return bentoml.exceptions.BentoMLException(str(error), error_code=status)
+
+
 # What the decorator makes of the class is a Service; a type checker sees the class still.
-cast("Any", PMLM).add_asgi_middleware(Problems)
+_service = cast("Any", PMLM)
+for _middleware in (Access, Problems, NativeFirst):
+    _service.add_asgi_middleware(_middleware)
+for _path, _app in mounts.apps():
+    _service.mount_asgi_app(_app, path=_path)

@@ -19,6 +19,26 @@ class UnknownPatientError(PmlmError):
     """The patient reference is not known to this clinic."""
 
 
+class AccessError(PmlmError):
+    """A client may not have what it asks for."""
+
+
+class ForeignPatientError(AccessError):
+    """The token is bound to other patients; said in the same words whether or not this one exists."""
+
+
+class TokenError(AccessError):
+    """A token is missing, broken, expired or meant for someone else; the words are fit for the client."""
+
+
+class KeysUnavailableError(AccessError):
+    """The keys that tokens are checked with cannot be had at the moment."""
+
+
+class UnknownAnswerError(PmlmError):
+    """No answer by this id is kept, or no longer."""
+
+
 class UnknownNightError(PmlmError):
     """No saved night has that date."""
 

@@ -20,6 +20,19 @@ def up(settings: Settings) -> Iterator[str]:
         return
     endpoint = serving.running(settings) or serving.start(settings)
     yield f"[green]✓[/] endpoint   {endpoint.url}   release {endpoint.release}"
+    yield from token_lines(settings)
+
+
+def token_lines(settings: Settings) -> Iterator[str]:
+    """The development token in full when it has just been made, afterwards only where it lies."""
+    from bentos.access import keys
+
+    path = keys.token_path(settings)
+    if (token := keys.unshown_token(settings)) is None:
+        yield f"  token      in {path}; `pmlm token` makes others"
+        return
+    yield f"  token      {token}"
+    yield f"             shown this once; it lies in {path}, mode 600. Send it as Authorization: Bearer …"
 
 
 def serve_anew(settings: Settings) -> None:

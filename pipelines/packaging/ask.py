@@ -10,6 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from bentos.access import audit
+from bentos.access.keys import development_token
+from bentos.access.principal import LOCAL
 from bentos.api_types import Language, PersonalizeRequest
 from pipelines.errors import PmlmError
 from pipelines.packaging import serving
@@ -29,10 +32,12 @@ def ask(settings: Settings, patient: str, question: str, language: Language | No
         raise PmlmError(f"{first['loc'][0]}: {first['msg']}") from None
     endpoint = serving.running(settings)
     if endpoint is not None:
-        return endpoint.ask("/answer", request, settings.llm_timeout_s + 30)
+        return endpoint.ask("/answer", request, development_token(settings), settings.llm_timeout_s + 30)
     from bentos.personalizer import Personalizer  # loads every model, which a running endpoint has done already
 
-    return Personalizer.open(settings, serving.current(settings)).answer(request).model_dump(mode="json")
+    personalizer = Personalizer.open(settings, serving.current(settings))
+    with audit.recorded(settings, "pmlm ask", LOCAL.client):
+        return personalizer.answer(LOCAL, request).model_dump(mode="json")
 
 
 def side_by_side(question: str, answer: dict[str, Any]) -> RenderableType:

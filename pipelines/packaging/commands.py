@@ -1,4 +1,5 @@
-"""``pmlm package``, ``pmlm ask``, ``pmlm serve``: from a champion to an answer."""
+"""``pmlm package``, ``pmlm ask``, ``pmlm serve``: from a champion to an answer; ``pmlm token``, ``pmlm audit``: who may
+have one, and who had."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: pmlm package --json")(package)
     app.command(epilog='Example: pmlm ask Patient/6f0c4a1e "Is it normal to feel this tired?"')(ask)
     app.command(epilog="Example: pmlm serve --port 3000")(serve)
+    app.command(epilog="Example: pmlm token --patient Patient/6f0c4a1e --hours 8")(token)
+    app.command(epilog="Example: pmlm audit Patient/6f0c4a1e --json")(audit)
 
 
 def package(
@@ -66,12 +69,54 @@ def serve(
     """Serve the current release until interrupted."""
     import signal
 
+    from bentos.access import keys
     from pipelines.packaging import serving
 
     settings = load(drops=drops)
     endpoint = serving.start(settings, port)
     typer.echo(f"{endpoint.bento} answers at {endpoint.url} (Ctrl+C stops it)")
+    typer.echo(f"tokens: {keys.token_path(settings)}, or `pmlm token`")
     try:
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     finally:
         serving.stop_recorded(settings)
+
+
+def token(
+    patient: Annotated[
+        list[str] | None, typer.Option(help="Bind it to this patient; may be repeated. Default: the whole clinic.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A SMART scope; may be repeated. Default: system/Patient.rs.")
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it holds.")] = 24.0,
+    client: Annotated[str, typer.Option(help="Who will use it; rate limits and the audit record go by it.")] = "pmlm",
+    drops: Drops = None,
+) -> None:
+    """Make a bearer token for the endpoint, signed with the clinic's development key, and print it."""
+    from bentos.access import keys
+    from bentos.access.principal import subject_of
+
+    settings = load(drops=drops)
+    subjects = [subject_of(settings, reference) for reference in patient] if patient else None
+    typer.echo(keys.mint(settings, client, scope or keys.SCOPES, subjects, hours))
+
+
+def audit(
+    patient: Annotated[str | None, typer.Argument(help="Only accesses to this patient; default: all.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only accesses by this client.")] = None,
+    drops: Drops = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show who asked the endpoint about a patient: when, by which route, with what outcome."""
+    from bentos.access import audit as record
+    from bentos.access.principal import subject_of
+
+    settings = load(drops=drops)
+    subject = subject_of(settings, patient) if patient else None
+    for access in record.read(settings, subject, client):
+        if json_:
+            typer.echo(access.model_dump_json())
+        else:
+            who, whom = f"client {access.client or '–'}", f"patient {access.patient or '–'}"
+            typer.echo(f"{access.at:%Y-%m-%d %H:%M:%S}  {access.outcome}  {access.route}  {who}  {whom}")

@@ -8,10 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 import three_women
 from filelock import FileLock
 
+from bentos.access.keys import development_token
 from pipelines.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -71,12 +73,16 @@ def endpoint(settings: Settings) -> Iterator[Endpoint]:
         yield running
 
 
-def _forget_metrics() -> None:
-    """BentoML registers its metrics once a process; a second service in it would find their names taken."""
-    from prometheus_client import REGISTRY
+@pytest.fixture(scope="session")
+def caller(settings: Settings, endpoint: Endpoint) -> Iterator[httpx.Client]:
+    """An HTTP client of the served bento that shows the development token."""
+    with httpx.Client(base_url=endpoint.url, headers=bearer(settings), timeout=60, trust_env=False) as client:
+        yield client
 
-    for collector in {c for name, c in REGISTRY._names_to_collectors.items() if name.startswith("bentoml_")}:
-        REGISTRY.unregister(collector)
+
+def bearer(settings: Settings) -> dict[str, str]:
+    """The header by which the development token is shown."""
+    return {"Authorization": f"Bearer {development_token(settings)}"}
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +99,11 @@ def client_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
         from bentos.service import PMLM
 
         def client(**overrides: str) -> TestClient:
-            _forget_metrics()
             with pytest.MonkeyPatch.context() as once:  # a service reads its settings when it starts
                 for name, value in overrides.items():
                     once.setenv(f"PMLM_{name.upper()}", value)
-                return open_clients.enter_context(TestClient(PMLM.to_asgi()))
+                opened = TestClient(PMLM.to_asgi(), headers=bearer(settings))
+                return open_clients.enter_context(opened)
 
         yield client
 

@@ -43,9 +43,12 @@ class OnlyServing:
 
 sys.meta_path[:] = [OnlyServing(finder) for finder in sys.meta_path]
 
+from bentos.access.principal import LOCAL  # noqa: E402
 from bentos.api_types import PersonalizeRequest  # noqa: E402
 from bentos.service import PMLM  # noqa: E402
 
 service = PMLM()
-answer = service.personalizer.answer(PersonalizeRequest(patient=sys.argv[1], question="Is it normal to feel tired?"))
+answer = service.personalizer.answer(
+    LOCAL, PersonalizeRequest(patient=sys.argv[1], question="Is it normal to feel tired?")
+)
 sys.stdout.write(json.dumps({"answer": answer.answer, "modules": sorted(m for m in sys.modules if "." not in m)}))

@@ -18,15 +18,15 @@ TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"
 
 
-def post(endpoint: Endpoint, route: str, **request: Any) -> dict[str, Any]:
-    response = httpx.post(endpoint.url + route, json=request, timeout=60)
+def post(caller: httpx.Client, route: str, **request: Any) -> dict[str, Any]:
+    response = caller.post(route, json=request)
     assert response.status_code == 200, response.text
     return dict(response.json())
 
 
 @pytest.fixture(scope="module")
-def personalized(endpoint: Endpoint) -> dict[str, Any]:
-    return post(endpoint, "/personalize", patient=f"Patient/{ADA}", question=TIRED)
+def personalized(caller: httpx.Client) -> dict[str, Any]:
+    return post(caller, "/personalize", patient=f"Patient/{ADA}", question=TIRED)
 
 
 def test_health_says_alive_and_ready(endpoint: Endpoint) -> None:
@@ -63,16 +63,16 @@ def test_versions_name_the_release_down_to_the_feature_schema(
 
 @pytest.mark.parametrize("reference", [ADA, f"Patient/{ADA}", f"urn:uuid:{ADA}", "subject:{subject}"])
 def test_any_usual_form_of_a_reference_finds_the_same_woman(
-    endpoint: Endpoint, settings: Settings, personalized: dict[str, Any], reference: str
+    caller: httpx.Client, settings: Settings, personalized: dict[str, Any], reference: str
 ) -> None:
     named = reference.format(subject=settings.subject_id(ADA))
-    assert post(endpoint, "/personalize", patient=named, question=TIRED)["prompt"] == personalized["prompt"]
+    assert post(caller, "/personalize", patient=named, question=TIRED)["prompt"] == personalized["prompt"]
 
 
 def test_an_answer_is_the_same_prompt_with_the_models_words_and_their_limits(
-    endpoint: Endpoint, personalized: dict[str, Any]
+    caller: httpx.Client, personalized: dict[str, Any]
 ) -> None:
-    answer = AnswerResponse.model_validate(post(endpoint, "/answer", patient=ADA, question=TIRED))
+    answer = AnswerResponse.model_validate(post(caller, "/answer", patient=ADA, question=TIRED))
     assert answer.prompt == personalized["prompt"]
     assert answer.answer
     assert answer.llm.embedded
@@ -81,23 +81,23 @@ def test_an_answer_is_the_same_prompt_with_the_models_words_and_their_limits(
     assert not answer.escalated
 
 
-def test_a_red_flag_is_escalated_before_anything_else(endpoint: Endpoint) -> None:
-    answer = AnswerResponse.model_validate(post(endpoint, "/answer", patient=ADA, question=BLEEDING))
+def test_a_red_flag_is_escalated_before_anything_else(caller: httpx.Client) -> None:
+    answer = AnswerResponse.model_validate(post(caller, "/answer", patient=ADA, question=BLEEDING))
     assert answer.red_flags
     assert answer.escalated
     assert answer.escalation
     assert answer.answer.startswith(answer.escalation)
 
 
-def test_a_chinese_question_is_answered_in_chinese_and_another_language_can_be_asked_for(endpoint: Endpoint) -> None:
-    chinese = post(endpoint, "/personalize", patient=BEA, question="我最近总是咳嗽，正常吗？")
+def test_a_chinese_question_is_answered_in_chinese_and_another_language_can_be_asked_for(caller: httpx.Client) -> None:
+    chinese = post(caller, "/personalize", patient=BEA, question="我最近总是咳嗽，正常吗？")
     assert chinese["language"] == "zh"
-    english = post(endpoint, "/personalize", patient=BEA, question="我最近总是咳嗽，正常吗？", language="en")
+    english = post(caller, "/personalize", patient=BEA, question="我最近总是咳嗽，正常吗？", language="en")
     assert english["language"] == "en"
     assert chinese["prompt"] != english["prompt"]
 
 
-def test_a_patient_of_whom_little_is_known_still_gets_the_pinned_facts(endpoint: Endpoint) -> None:
-    answer = PersonalizeResponse.model_validate(post(endpoint, "/personalize", patient=CLEO, question=TIRED))
+def test_a_patient_of_whom_little_is_known_still_gets_the_pinned_facts(caller: httpx.Client) -> None:
+    answer = PersonalizeResponse.model_validate(post(caller, "/personalize", patient=CLEO, question=TIRED))
     assert {s.key for s in answer.segments if s.pinned} == {"safety", "pregnancy", "allergies"}
     assert answer.prompt

@@ -11,14 +11,13 @@ import httpx
 import pytest
 from three_women import ADA, BEA, IDENTIFIERS
 
-from pipelines.packaging.serving import Endpoint
 from pipelines.settings import Settings
 
 QUESTION = "Zymurgy aside, is it normal to feel this tired?"
 
 
 @pytest.fixture(scope="module")
-def answers(endpoint: Endpoint) -> list[dict[str, Any]]:
+def answers(caller: httpx.Client) -> list[dict[str, Any]]:
     """Answers to good and to broken requests, each of which was logged or refused."""
     requests = [
         {"patient": f"Patient/{ADA}", "question": QUESTION},
@@ -26,7 +25,7 @@ def answers(endpoint: Endpoint) -> list[dict[str, Any]]:
         {"patient": f"Patient/{ADA}", "question": QUESTION + "\x00"},
         {"patient": "Patient/ada-unknown-7f3a9", "question": QUESTION},
     ]
-    return [httpx.post(endpoint.url + "/answer", json=r, timeout=60).json() for r in requests]
+    return [caller.post("/answer", json=r).json() for r in requests]
 
 
 def logged(settings: Settings) -> list[Path]:

@@ -1,0 +1,43 @@
+"""SMART on FHIR scopes: what a token may read, in the grammar of versions 1 and 2.
+
+    system/Patient.rs   user/*.read   patient/Observation.rs?category=laboratory
+
+``<level>/<resource or *>.<interactions>``; the interactions are letters of ``cruds`` (version 2) or ``read``, ``write``
+and ``*`` (version 1). Source: HL7 SMART App Launch 2.2, "Scopes for requesting FHIR resources". A scope with a search
+restriction (``?…``) opens less than the resource, so it opens nothing here: no answer of ours is restricted so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_SCOPE = re.compile(r"(patient|user|system)/([A-Z][A-Za-z]+|\*)\.(read|write|\*|c?r?u?d?s?)")
+_VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One FHIR resource and the interactions with it that a route amounts to."""
+
+    resource: str
+    interactions: str
+
+    def __str__(self) -> str:
+        return f"system/{self.resource}.{self.interactions}"
+
+
+def covers(scopes: Iterable[str], need: Need) -> bool:
+    """Whether these scopes together allow every interaction of ``need``; what is no SMART scope allows nothing."""
+    allowed: set[str] = set()
+    for scope in scopes:
+        if (found := _SCOPE.fullmatch(scope)) and found[2] in ("*", need.resource):
+            allowed |= set(_VERSION_1.get(found[3], found[3]))
+    return set(need.interactions) <= allowed
+
+
+def only_patient_level(scopes: Iterable[str]) -> bool:
+    """Whether every SMART scope of these is of the level ``patient``: such a token opens one patient's record only."""
+    levels = {found[1] for scope in scopes if (found := _SCOPE.fullmatch(scope))}
+    return levels == {"patient"}

@@ -1,0 +1,15 @@
+"""The apps that are mounted on the service beside its own routes, each in a package of its own.
+
+An app is light to import (a bento is built without loading a model) and reaches the models through
+``bentos.current.personalizer()``; who asks stands at ``request.state.principal``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def apps() -> Iterator[tuple[str, Any]]:
+    """Path and ASGI app of each; the path "/" comes last, because it matches every other."""
+    yield from ()

@@ -1,0 +1,39 @@
+"""How an app of ours says what it refuses: each error we can explain as a problem (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+
+from bentos.problems import PROBLEM, refused
+from pipelines.errors import (
+    AccessError,
+    ForeignPatientError,
+    PmlmError,
+    ServingError,
+    UnknownAnswerError,
+    UnknownPatientError,
+)
+
+#: Error → status and the field it is about; the first that fits counts.
+STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
+    (UnknownPatientError, HTTPStatus.NOT_FOUND, "patient"),
+    (UnknownAnswerError, HTTPStatus.NOT_FOUND, "answer_id"),
+    (ForeignPatientError, HTTPStatus.FORBIDDEN, "patient"),
+    (AccessError, HTTPStatus.FORBIDDEN, None),
+    (ServingError, HTTPStatus.SERVICE_UNAVAILABLE, None),
+)
+
+
+def install(app: FastAPI) -> None:
+    """Let ``app`` answer our errors in our words, and any other of them as a plain 500."""
+    app.add_exception_handler(PmlmError, _answer)
+
+
+def _answer(_: Request, error: Exception) -> Response:
+    found = ((status, field) for kind, status, field in STATUS if isinstance(error, kind))
+    status, field = next(found, (HTTPStatus.INTERNAL_SERVER_ERROR, None))
+    detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
+    problem = refused(status, detail, field)
+    return Response(problem.model_dump_json(exclude_none=True), status_code=status, media_type=PROBLEM)
