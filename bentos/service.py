@@ -1,6 +1,7 @@
 """The endpoint: ``POST /personalize`` and ``POST /answer``, and the apps mounted beside them (``bentos.mounts``).
 
-Every request passes ``access.middleware.Access`` first, then ``problems.Problems``, then ``native.first.NativeFirst``.
+Every request passes ``observed.middleware.Observed``, ``access.middleware.Access``, ``problems.Problems`` and
+``native.first.NativeFirst``, in this order.
 
 Only the shape of the API is needed to build a bento, so the models load when a worker starts, not at import.
 A bento is built with its release's version as an argument and serves that release alone; run from the source tree,
@@ -20,6 +21,8 @@ from bentos.access.middleware import Access
 from bentos.access.principal import Principal
 from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from bentos.native.first import NativeFirst
+from bentos.observed import logs, tracing
+from bentos.observed.middleware import Observed
 from bentos.problems import Problems
 from bentos.release import BENTO_NAME, MODEL_NAME
 from pipelines.errors import ForeignPatientError, PmlmError, UnknownPatientError
@@ -57,6 +60,8 @@ class PMLM:
         torch.set_num_threads(1)  # requests run beside each other; a model this small gains nothing from more
         self.personalizer = Personalizer.open(load(), self.release.path_of("."))
         current.opened(self.personalizer)
+        tracing.start()
+        logs.configure()  # last: why a start failed is told in full
 
     @bentoml.api(route="/personalize")
     def personalize(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> PersonalizeResponse:
@@ -92,7 +97,7 @@ def _refusal(error: PmlmError) -> bentoml.exceptions.BentoMLException:
 
 # What the decorator makes of the class is a Service; a type checker sees the class still.
 _service = cast("Any", PMLM)
-for _middleware in (Access, Problems, NativeFirst):
+for _middleware in (Observed, Access, Problems, NativeFirst):
     _service.add_asgi_middleware(_middleware)
 for _path, _app in mounts.apps():
     _service.mount_asgi_app(_app, path=_path)

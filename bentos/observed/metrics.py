@@ -1,0 +1,65 @@
+"""Prometheus metrics ``pmlm_*``, read at ``/metrics``. Labels come from closed lists of ours, never from a request.
+
+Routes are named as ``access.routes`` names them, so that no path (one of ours has a patient in it) becomes a label.
+Each worker counts in files of its own (``PROMETHEUS_MULTIPROC_DIR``, set by BentoML); ``/metrics`` adds them up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "PATCH"})
+#: The parts of a request that are timed apart (``Prepared.seconds``).
+PARTS = ("features", "method", "llm", "fit", "queue", "check", "first_token")
+ERROR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ ]{0,39}")
+OTHER = "other"
+
+REQUESTS = Counter("pmlm_requests", "Requests answered.", ["route", "method", "status"])
+SECONDS_OF = Histogram(
+    "pmlm_request_seconds", "From a request's first byte to its answer's last.", ["route"], buckets=SECONDS
+)
+RUNNING = Gauge("pmlm_requests_running", "Requests being answered.", multiprocess_mode="livesum")
+PART_SECONDS = Histogram("pmlm_part_seconds", "The parts of an interaction, by name.", ["part"], buckets=SECONDS)
+INTERACTIONS = Counter("pmlm_interactions", "Prompts made, by surface.", ["endpoint", "personalization"])
+RED_FLAGS = Counter("pmlm_red_flags", "Questions by the label that triage gave them.", ["label"])
+LLM_ERRORS = Counter("pmlm_llm_errors", "Language model calls that gave no answer, by reason.", ["error"])
+FINDINGS = Counter("pmlm_answers_withheld", "Answers that failed the safety check, by finding.", ["finding"])
+SHED = Counter("pmlm_shed", "Requests turned away because the endpoint was full.", ["route"])
+CAP_HITS = Counter("pmlm_cap_hits", "Requests and ratings beyond a limit, by limit.", ["cap"])
+FEEDBACK = Counter("pmlm_feedback", "Feedback received, by kind.", ["kind"])
+CARDS = Counter("pmlm_cds_cards", "CDS Hooks cards given, by hook and indicator.", ["hook", "indicator"])
+
+
+def request(route: str, method: str, status: int, seconds: float, *, told_to_wait: bool) -> None:
+    """Count one answered request; ``told_to_wait`` says whether the answer had a ``Retry-After``."""
+    REQUESTS.labels(route, method if method in METHODS else OTHER, str(status)).inc()
+    SECONDS_OF.labels(route).observe(seconds)
+    if status == 503 and told_to_wait:
+        SHED.labels(route).inc()
+    if status == 429:
+        CAP_HITS.labels("rate").inc()
+
+
+def interaction(
+    endpoint: str, personalization: str, label: str, seconds: Mapping[str, float], error: str | None,
+    findings: Iterable[str],
+) -> None:  # fmt: skip
+    """Count one recorded interaction and its parts."""
+    INTERACTIONS.labels(endpoint, personalization).inc()
+    RED_FLAGS.labels(label).inc()
+    for part, took in seconds.items():
+        PART_SECONDS.labels(part if part in PARTS else OTHER).observe(took)
+    if error:
+        LLM_ERRORS.labels(error_name(error)).inc()
+    for finding in findings:
+        FINDINGS.labels(error_name(finding)).inc()
+
+
+def error_name(error: str) -> str:
+    """An error by its name, which ends what a model's failure says; ``other`` where there stands no plain name."""
+    name = error.rpartition(": ")[2]
+    return name if ERROR_NAME.fullmatch(name) else OTHER
