@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     token_keys: Path | None = None
     rate_limit: str = "6000/minute"  # a client; in the notation of the package limits
     explanation_days: int = Field(default=30, ge=0)
+    feedback_a_day: int = Field(default=3, ge=0)
+    feedback_days: int = Field(default=90, ge=1)
 
     host: str = "127.0.0.1"
     port: int = 3000
