@@ -68,7 +68,8 @@ def _take_in(settings: Settings, drop: Drop, before: Entry | None) -> Entry:
     with quarantine.writing(settings, drop.night) as stream:
         lines = chain(read(drop.path, limit, skipped), (line_of(r) for r in waiting))
         found = judge(settings, lines, survey, names, end, drop.night, values, _keeper(settings, drop, stream, held))
-    batch = append(settings, drop.night, found, end, history=not others, own=before.batches if before else [])
+    own = before.batches if before else []
+    batch = append(settings, drop.night, found, end, history=not others, own=own, told=end_of(drop.date))
     names.save(drop.night)
     known.save_medications(settings, drop.night, survey.medications)
     data_docs.build(settings, drop.night, values.results)
@@ -109,12 +110,13 @@ def judge(settings: Settings, lines: Iterable[Line], survey: Survey, names: Name
     return Sieve(settings, survey, context, patients, values, reject).sift(lines)
 
 
-def append(settings: Settings, night: str, found: Sifted, end: Micros, history: bool, own: list[str]) -> str | None:
+def append(settings: Settings, night: str, found: Sifted, end: Micros, history: bool, own: list[str],
+           told: Micros) -> str | None:  # fmt: skip
     """Write what is new to the log as one batch; its name, or None where nothing is new."""
     events = log.scan(settings)
     drafts = pl.concat(found.events) if found.events else pl.DataFrame(schema=DRAFT).drop("item")
     touched = pl.concat(found.touched) if found.touched else pl.DataFrame(schema=TOUCHED).drop("item")
     touched = pl.concat([touched, deletions_touched(settings, events, found.deletions)])
     written = log.scan_batches([settings.events / name for name in own])
-    new = new_versions(events, written, drafts, touched, end, history)
+    new = new_versions(events, written, drafts, touched, end, history, told)
     return log.write(settings, night, new) if len(new) else None

@@ -53,7 +53,7 @@ def replay(settings: Settings, rule: str | None = None) -> Replayed:
     survey = Survey(settings, (line_of(r) for r in rows.values()), names)
     lines = (line_of(r) for r in rows.values())
     found = judge(settings, lines, survey, names, end, latest.night, ValuesTier(), keep)
-    batch = append(settings, latest.night, found, end, history=len(entries) == 1, own=[])
+    batch = append(settings, latest.night, found, end, history=len(entries) == 1, own=[], told=end)
     names.save(latest.night)
     known.save_medications(settings, latest.night, survey.medications)
     latest.batches = sorted({*latest.batches, *filter(None, (batch,))})

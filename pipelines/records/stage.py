@@ -1,10 +1,10 @@
-"""The first stage of a night: take in the drop of that date."""
+"""The first stage of a night: take in the drop of that date, and what was said of the endpoint's answers since."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
-from pipelines.records import ledger
+from pipelines.records import feedback, ledger
 from pipelines.records.drops import drops
 from pipelines.records.intake import import_drop
 from pipelines.runs import StageSummary, stage_run
@@ -23,6 +23,9 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.rows_in, summary.rows_out = accounts.read, accounts.events
         summary.quarantined = accounts.quarantined
         summary.figures = asdict(accounts)
+        if (taken := feedback.take_in(settings, night)) is not None:
+            summary.figures["feedback"] = asdict(taken)
+            summary.rows_out += taken.events
         entry = ledger.entry(settings, night)
         summary.hashes = {"drop": entry.content, "events": content_hash(ledger.batches(settings))} if entry else {}
     return summary

@@ -8,39 +8,53 @@ from models.schema import DELETED
 from pipelines.records.log import COLUMNS, SCHEMA, TIME
 from pipelines.records.moments import Micros
 
+SECOND: Micros = 1_000_000  # versions of one day's drop are known within the second that ends it
 _BEFORE = ["record", "source", "known_at", "code", "subject_id", "time", "encounter_id"]
 
 
 def new_versions(
-    log: pl.LazyFrame, own: pl.LazyFrame, drafts: pl.DataFrame, touched: pl.DataFrame, end: Micros, history: bool
+    log: pl.LazyFrame,
+    own: pl.LazyFrame,
+    drafts: pl.DataFrame,
+    touched: pl.DataFrame,
+    end: Micros,
+    history: bool,
+    told: Micros,
 ) -> pl.DataFrame:
     """The events to append, in ``SCHEMA``.
 
     ``log`` is the log so far, ``own`` the part that this same drop wrote before (a drop amended and read again
-    adds only what it did not hold before). A draft equal to its record's latest version adds nothing. Facts of
-    a resource's latest version that its new version no longer states become ``DELETED`` versions.
+    adds only what it did not hold before), ``told`` the end of the drop's own day. A draft equal to its record's latest
+    version adds nothing, nor does one that a drop of a later day has said something newer about. Facts of a resource's
+    latest version that its new version no longer states become ``DELETED`` versions.
     """
     stated, touched = _known(_one_version(drafts), end, history), _one_version(touched)
     latest = _latest(log, touched.select("record"))
     if latest.is_empty():
         return stated.select(COLUMNS)
     written = own.select("record", "source").unique().collect()
-    last = latest.select("record", was="source", last="known_at")
-    fresh = stated.join(written, on=["record", "source"], how="anti").join(last, on="record", how="left")
-    fresh = fresh.filter(_is_news())
+    ours = written.with_columns(ours=pl.lit(True))
+    last = latest.join(ours, on=["record", "source"], how="left")
+    last = last.select("record", pl.col("ours").fill_null(False), was="source", last="known_at")
+    stale = touched.join(last, on="record").filter(_overtaken(told)).select("source").unique()
+    stated, touched = (frame.join(stale, on="source", how="anti") for frame in (stated, touched))
+    news = pl.col("was").is_null() | (pl.col("was") != pl.col("source"))
+    fresh = stated.join(written, on=["record", "source"], how="anti").join(last, on="record", how="left").filter(news)
     bumped = pl.max_horizontal("known_at", pl.col("last") + pl.duration(microseconds=1))
     fresh = fresh.with_columns(known_at=bumped)
-    changed = touched.join(written, on="source", how="anti").join(last, on="record").filter(_is_news())
+    changed = touched.join(written, on="source", how="anti").join(last, on="record").filter(news)
     return pl.concat([fresh.select(COLUMNS), _taken_back(log, changed, stated, end)])
 
 
-def _is_news() -> pl.Expr:
-    """Whether a version (``source``, ``since``) differs from its record's latest (``was``, ``last``) and is no older.
+def _overtaken(told: Micros) -> pl.Expr:
+    """Whether a resource's version (``source``, ``since``) is older than what the log holds of any of its facts.
 
-    What waited in quarantine while a later drop said something else is overtaken.
+    That is what waited in quarantine, or came in a drop that was late itself, while a later drop said something
+    else. A drop's own version (``ours``) is never later than the drop.
     """
-    overtaken = (pl.col("since") > 0) & (pl.col("last") > pl.col("since").cast(TIME))
-    return pl.col("was").is_null() | ~((pl.col("was") == pl.col("source")) | overtaken)
+    waited = (pl.col("since") > 0) & (pl.col("last") > pl.col("since").cast(TIME))
+    late = (pl.col("since") == 0) & ~pl.col("ours") & (pl.col("last") >= pl.lit(told + SECOND).cast(TIME))
+    return (pl.col("was") != pl.col("source")) & (waited | late)
 
 
 def _one_version(drafts: pl.DataFrame) -> pl.DataFrame:
