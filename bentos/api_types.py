@@ -140,6 +140,36 @@ class Explanation(PersonalizeResponse):
     llm: LLMReport | None = Field(description="Null where only a prompt was asked for.")
 
 
+class TimelinePoint(BaseModel):
+    """One value. ``gestational_week`` is of her latest dated pregnancy at that moment, null outside of it."""
+
+    days_ago: int
+    gestational_week: int | None
+    value: float
+    z: float | None = Field(description="Distance from her own mean of two years, in standard deviations.")
+    outside: bool = Field(description="Whether the value had left her own band.")
+
+
+class TimelineSignal(BaseModel):
+    """One signal, oldest value first; ``direction`` and ``changed`` tell of the latest value."""
+
+    name: str
+    label: str
+    unit: str
+    points: list[TimelinePoint]
+    direction: Literal["rise", "fall", "steady"] | None
+    changed: bool
+
+
+class Timeline(BaseModel):
+    """A patient's signals over time. No dates and no identifiers: days ago and weeks of pregnancy."""
+
+    pregnant: bool | None
+    gestational_week: int | None
+    postpartum_weeks: int | None
+    signals: list[TimelineSignal]
+
+
 class Health(BaseModel):
     """What is served: the release, its refiner, and the features it was made for."""
 

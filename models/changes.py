@@ -20,6 +20,9 @@ from models.vocabulary import Signal
 
 Direction = Literal["rise", "fall", "steady"]
 
+#: Own standard deviations beyond which a value has left her band.
+OUTSIDE = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -40,7 +43,7 @@ class Change:
 
     @property
     def outside(self) -> bool:
-        return abs(self.z) > 2.0
+        return abs(self.z) > OUTSIDE
 
 
 def own_band_z(latest: float, mean: float, sd: float, floor: float) -> float:

@@ -51,6 +51,17 @@ class ServingError(PmlmError):
     """The endpoint cannot be started or does not answer."""
 
 
+class EndpointError(ServingError):
+    """The endpoint refused a request. ``status`` is HTTP's (0: no answer), ``retry_after`` in seconds where given."""
+
+    def __init__(self, status: int, detail: str, field: str | None = None, retry_after: str | None = None) -> None:
+        super().__init__(f"{status} {detail}" if status else detail)
+        self.status = status
+        self.detail = detail
+        self.field = field
+        self.retry_after = float(retry_after) if retry_after and retry_after.isdecimal() else None
+
+
 class NightError(PmlmError):
     """A night did not run to its end; what was done before the failing stage stands, and a rerun goes on from there."""
 

@@ -76,10 +76,9 @@ class Access:
         scope.setdefault("state", {})["rule"] = rule
         with audit.noting(entry):
             try:
-                if rule.door is not Door.OPEN:
-                    await self._enter(rule, entry, scope)
+                await self._enter(rule, entry, scope)
             except Refusal as refusal:
-                if refusal.problem.status != HTTPStatus.NOT_FOUND:
+                if refusal.problem.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
                     audit.write(self._settings, entry, refusal.problem.status)
                 await send_problem(scope, send, refusal.problem, refusal.headers)
                 return
@@ -99,6 +98,12 @@ class Access:
         """Put the principal into the scope, or raise the :class:`Refusal`."""
         address = (scope.get("client") or ("",))[0]
         headers = {name.lower(): value for name, value in scope["headers"]}
+        if rule.door is not Door.TOKEN and rule.methods and scope["method"] not in rule.methods:
+            raise Refusal(
+                HTTPStatus.METHOD_NOT_ALLOWED, "this is for reading only", allow=", ".join(sorted(rule.methods))
+            )
+        if rule.door is Door.OPEN:
+            return
         if rule.door is Door.LOOPBACK:
             if not _from_here(address, headers):
                 raise Refusal(HTTPStatus.FORBIDDEN, "only this machine may read this")

@@ -1,4 +1,4 @@
-"""The native app (FastAPI): health, metrics, explanations."""
+"""The native app (FastAPI): health, metrics, explanations, timelines, the OpenAPI document of the whole endpoint."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from typing import Annotated
 
 import prometheus_client
 from fastapi import FastAPI, Path, Request, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, multiprocess
 
 from bentos import current
+from bentos.access import audit
 from bentos.access.principal import FOREIGN, Principal
-from bentos.api_types import Explanation, Health
-from bentos.native import refusals
+from bentos.api_types import Explanation, Health, Timeline
+from bentos.native import openapi, refusals
 from pipelines.errors import ForeignPatientError, UnknownAnswerError
 
 app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
 refusals.install(app)
 
 
-@app.get("/livez")
 @app.get("/healthz", include_in_schema=False)
+@app.get("/livez", response_class=Response, responses={200: {"description": "It answers.", "content": {}}})
 def livez() -> Response:
     """Whether the process answers at all."""
     return Response(status_code=HTTPStatus.OK)
 
 
-@app.get("/readyz")
+@app.get("/readyz", responses={503: openapi.problem(503)})
 def readyz() -> Health:
-    """Which release is served, for which features."""
+    """Which release is served, for which features; 503 while none is loaded."""
     served = current.personalizer().release
     return Health(
         release=served.id,
@@ -51,16 +53,41 @@ def metrics() -> Response:
     return Response(prometheus_client.generate_latest(registry), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-@app.get("/explain/{answer_id}")
+@app.get("/openapi.json", include_in_schema=False)
+def document() -> Response:
+    """This endpoint's OpenAPI document."""
+    return JSONResponse(openapi.document(app))
+
+
+@app.get("/explain/{answer_id}", responses={404: openapi.problem(404)})
 def explain(
     request: Request,
-    answer_id: Annotated[str, Path(description="The `id` of a response.", examples=["0f8e3c"], max_length=64)],
+    answer_id: Annotated[str, Path(description="The `id` of a response.", examples=["0f8e3c5a"], max_length=64)],
 ) -> Explanation:
     """How an answer came about: prompt, every sentence and its fate, red flags, versions."""
     principal: Principal = request.state.principal
     found = current.personalizer().explanations.find(answer_id)
-    if found is not None and principal.allows(found[0]):
-        return found[1]
+    if found is not None:
+        audit.touch(found[0])
+        if principal.allows(found[0]):
+            return found[1]
     if principal.patients is not None:  # the same words for another patient's answer and for none
         raise ForeignPatientError(FOREIGN)
     raise UnknownAnswerError("no answer by this id is kept")
+
+
+@app.get("/patients/{ref:path}/timeline", responses={404: openapi.problem(404)})
+def patient_timeline(
+    request: Request,
+    ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=["6f0c4a1e"])],
+) -> Timeline:
+    """Her signals over time, each value against her own past."""
+    # with the method's modules, which a bento is built without
+    from bentos.native.timeline import timeline
+    from bentos.page import events
+
+    personalizer = current.personalizer()
+    subject, row = personalizer.row(request.state.principal, ref)
+    settings, as_of = personalizer.settings, personalizer.settings.now()
+    happened = events.known(settings.events, personalizer.release.events, subject, as_of)
+    return timeline(happened, row, as_of)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 
 from bentos.problems import PROBLEM, refused
 from pipelines.errors import (
@@ -27,8 +28,16 @@ STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
 
 
 def install(app: FastAPI) -> None:
-    """Let ``app`` answer our errors in our words, and any other of them as a plain 500."""
+    """Let ``app`` answer our errors in our words, and a request that breaks a rule with 400 and the field."""
     app.add_exception_handler(PmlmError, _answer)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": "is not valid"}
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")) or "body"
+    problem = refused(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}", place)
+    return Response(problem.model_dump_json(exclude_none=True), status_code=problem.status, media_type=PROBLEM)
 
 
 def _answer(_: Request, error: Exception) -> Response:

@@ -32,7 +32,7 @@ def ask(settings: Settings, patient: str, question: str, language: Language | No
         raise PmlmError(f"{first['loc'][0]}: {first['msg']}") from None
     endpoint = serving.running(settings)
     if endpoint is not None:
-        return endpoint.ask("/answer", request, development_token(settings), settings.llm_timeout_s + 30)
+        return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
     from bentos.personalizer import Personalizer  # loads every model, which a running endpoint has done already
 
     personalizer = Personalizer.open(settings, serving.current(settings))

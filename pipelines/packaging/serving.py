@@ -24,7 +24,8 @@ from pydantic import BaseModel
 from bentos import release as releases
 from bentos.access.keys import development_token
 from bentos.api_types import PersonalizeRequest
-from pipelines.errors import ServingError, UnknownPatientError
+from bentos.client import Client
+from pipelines.errors import EndpointError, ServingError, UnknownPatientError
 from pipelines.packaging.bento import environment
 from pipelines.settings import Settings
 from pipelines.storage import read_json, write_json
@@ -62,25 +63,19 @@ class Endpoint(BaseModel):
         except httpx.HTTPError:
             return False
 
-    def ask(self, route: str, request: PersonalizeRequest, token: str, seconds: float) -> dict[str, Any]:
-        """POST one question to ``route`` with a bearer token, waiting at most ``seconds``.
+    def answer(self, request: PersonalizeRequest, token: str, seconds: float) -> dict[str, Any]:
+        """The answer to one question as ``POST /answer`` gives it, waited for at most ``seconds``.
 
         :class:`UnknownPatientError` for an unknown patient, :class:`ServingError` for every other problem.
         """
         try:
-            headers = {"Authorization": f"Bearer {token}"}
-            response = httpx.post(
-                f"{self.url}{route}", json=request.model_dump(), headers=headers, timeout=seconds, trust_env=False
-            )
-        except httpx.HTTPError as error:
-            raise ServingError(f"the endpoint at {self.url} does not answer ({type(error).__name__})") from error
-        answer: dict[str, Any] = response.json()
-        if response.status_code == HTTPStatus.NOT_FOUND:
-            raise UnknownPatientError(answer["detail"])
-        # an answer whose language model failed is a problem too, but it is still an answer
-        if response.headers["content-type"] == "application/problem+json" and "answer" not in answer:
-            raise ServingError(f"the endpoint answers {response.status_code}: {answer['detail']}")
-        return answer
+            with Client(self.url, token, seconds) as client:
+                answer = client.answer(request.patient, request.question, request.language)
+        except EndpointError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise UnknownPatientError(error.detail) from None
+            raise
+        return answer.model_dump(mode="json")
 
 
 def current(settings: Settings) -> Path:
@@ -186,7 +181,7 @@ def smoke(settings: Settings, night: str, patient: str, question: str) -> dict[s
         raise ServingError(f"the current release is of night {release.night}, not {night}")
     with served(settings) as endpoint:
         request = PersonalizeRequest(patient=patient, question=question)
-        return endpoint.ask("/answer", request, development_token(settings), settings.llm_timeout_s + 30)
+        return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
 
 
 def _port(host: str, port: int) -> int:

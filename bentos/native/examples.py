@@ -1,0 +1,141 @@
+"""What the OpenAPI document shows: one woman of no clinic, asked about and answered on every route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+QUESTION = {"patient": "Patient/6f0c4a1e", "question": "Is it normal to feel this tired?", "language": "en"}
+
+VERSIONS = {
+    "release": "5f2a9c0e7b14",
+    "bento": "pmlm:20260601-5f2a9c0e7b14",
+    "refiner": "policy-3c1d",
+    "template": "t1",
+    "feature_service": "pmlm_v1",
+    "feature_schema": "9d3b61c7a0f2e458",
+    "encoder": "all-MiniLM-L6-v2",
+    "as_of": "2026-06-01T23:59:59+00:00",
+}
+
+PERSONALIZED: dict[str, Any] = {
+    "id": "0f8e3c5a9b7d4e21a6c08f1d2b3e4a59",
+    "prompt": "You answer a patient. She is 30 weeks pregnant. Her haemoglobin is 9.8 g/dL, measured 12 days ago.",
+    "initial_prompt": (
+        "You answer a patient. She is 30 weeks pregnant. Her haemoglobin is 9.8 g/dL, measured 12 days ago. "
+        "Her weight is 68.4 kg, measured 12 days ago."
+    ),
+    "segments": [
+        {
+            "key": "pregnancy",
+            "kind": "pinned",
+            "text": "She is 30 weeks pregnant.",
+            "pinned": True,
+            "kept": True,
+            "sources": ["3f9a1c"],
+            "position": None,
+        },
+        {
+            "key": "haemoglobin.latest",
+            "kind": "record",
+            "text": "Her haemoglobin is 9.8 g/dL, measured 12 days ago.",
+            "pinned": False,
+            "kept": True,
+            "sources": ["b71e02"],
+            "position": 0,
+        },
+        {
+            "key": "weight.latest",
+            "kind": "record",
+            "text": "Her weight is 68.4 kg, measured 12 days ago.",
+            "pinned": False,
+            "kept": False,
+            "sources": ["c40d77"],
+            "position": None,
+        },
+    ],
+    "red_flags": [],
+    "escalation": None,
+    "style": "plain",
+    "language": "en",
+    "program": {"picks": ["haemoglobin.latest"], "style": "plain", "log_prob": -1.7},
+    "versions": VERSIONS,
+    "personalization": "full",
+}
+
+LLM = {"model": "name-of-the-model", "embedded": False, "seconds": 0.84, "error": None, "findings": []}
+
+ANSWERED: dict[str, Any] = PERSONALIZED | {
+    "answer": "Your haemoglobin is low, which makes many women tired. Ask your midwife about iron.",
+    "llm": LLM,
+    "disclaimer": "This answer was written by a language model, not by a clinician.",
+    "escalated": False,
+}
+
+EXPLAINED: dict[str, Any] = PERSONALIZED | {"endpoint": "answer", "dropped": ["weight.latest"], "moved": [], "llm": LLM}
+
+TIMELINE: dict[str, Any] = {
+    "pregnant": True,
+    "gestational_week": 30,
+    "postpartum_weeks": None,
+    "signals": [
+        {
+            "name": "haemoglobin",
+            "label": "haemoglobin",
+            "unit": "g/dL",
+            "points": [
+                {"days_ago": 92, "gestational_week": 17, "value": 12.1, "z": None, "outside": False},
+                {"days_ago": 12, "gestational_week": 28, "value": 9.8, "z": -4.6, "outside": True},
+            ],
+            "direction": "fall",
+            "changed": True,
+        }
+    ],
+}
+
+READY = {
+    "release": VERSIONS["release"],
+    "bento": VERSIONS["bento"],
+    "night": "20260601",
+    "refiner": VERSIONS["refiner"],
+    "feature_service": VERSIONS["feature_service"],
+    "feature_schema": VERSIONS["feature_schema"],
+}
+
+FEEDBACK = {"answer_id": PERSONALIZED["id"], "rating": 4}
+
+#: Operation → what is sent and what is answered; FastAPI leaves nulls out of the examples that it is given itself.
+OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any] | None, dict[str, Any] | None]] = {
+    ("post", "/personalize"): (QUESTION, PERSONALIZED),
+    ("post", "/answer"): (QUESTION, ANSWERED),
+    ("get", "/explain/{answer_id}"): (None, EXPLAINED),
+    ("get", "/patients/{ref}/timeline"): (None, TIMELINE),
+    ("get", "/readyz"): (None, READY),
+    ("post", "/feedback"): (FEEDBACK, {"id": "5d1b4e6f8a7c2b3d4e5f60710f8e3c5a", "counts": True}),
+    ("get", "/v1/models"): (
+        None,
+        {"object": "list", "data": [{"id": "name-of-the-model", "object": "model", "created": 0, "owned_by": "pmlm"}]},
+    ),
+}
+
+#: Status → title, detail, field of the problem shown for it.
+PROBLEMS: dict[int, tuple[str, str, str | None]] = {
+    400: ("Bad Request", "question: Value error, must not be empty", "question"),
+    401: ("Unauthorized", "a bearer token is needed", None),
+    403: ("Forbidden", "this token does not open a patient by this reference", "patient"),
+    404: ("Not Found", "the clinic has no patient by this reference", "patient"),
+    405: ("Method Not Allowed", "Method Not Allowed", None),
+    413: ("Request Entity Too Large", "the body is over 65536 bytes", "body"),
+    415: ("Unsupported Media Type", "the body must be application/json", "body"),
+    429: ("Too Many Requests", "too many requests", None),
+    500: ("Internal Server Error", "Internal Server Error", None),
+    502: ("Bad Gateway", "the language model cannot be reached at the moment", None),
+    503: ("Service Unavailable", "the clinic's features cannot be read at the moment", None),
+    504: ("Gateway Timeout", "the language model did not answer in time", None),
+}
+
+
+def problem(status: int) -> dict[str, Any]:
+    """The example of a problem with this status."""
+    title, detail, field = PROBLEMS[status]
+    named = {} if field is None else {"field": field}
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **named}

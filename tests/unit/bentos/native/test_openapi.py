@@ -1,0 +1,60 @@
+"""The OpenAPI document: every route described, with examples that its own schemas accept, errors included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from bentos.access import routes
+from bentos.access.routes import Door
+from bentos.native import openapi
+from bentos.native.app import app
+
+DOCUMENT = openapi.document(app)
+OPERATIONS = [(path, method, op) for path, item in DOCUMENT["paths"].items() for method, op in item.items()]
+NAMED = [f"{method} {path}" for path, method, _ in OPERATIONS]
+
+
+def test_every_native_route_is_described() -> None:
+    assert {"/personalize", "/answer", "/explain/{answer_id}", "/patients/{ref}/timeline"} <= set(DOCUMENT["paths"])
+    assert {"/livez", "/readyz"} <= set(DOCUMENT["paths"])
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=NAMED)
+def test_an_operation_says_what_its_rule_does(path: str, method: str, operation: dict[str, Any]) -> None:
+    rule = routes.find(method.upper(), path)
+    assert rule is not routes.UNKNOWN
+    assert bool(operation["security"]) == (rule.door is Door.TOKEN)
+    assert operation["description"]
+    assert "422" not in operation["responses"]
+    if rule.door is Door.TOKEN:
+        assert {"401", "403", "429"} <= set(operation["responses"])
+    if method == "post":
+        assert {"400", "413", "415"} <= set(operation["responses"])
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=NAMED)
+def test_every_body_has_an_example_that_its_schema_accepts(path: str, method: str, operation: dict[str, Any]) -> None:
+    bodies = [*operation["responses"].values(), *filter(None, [operation.get("requestBody")])]
+    contents = [content for body in bodies for content in body.get("content", {}).items()]
+    for media, content in contents:
+        if media == "text/event-stream":
+            continue
+        shown = [content["example"]] if "example" in content else [e["value"] for e in content["examples"].values()]
+        for example in shown:
+            schema = content["schema"] | {"components": DOCUMENT["components"]}
+            Draft202012Validator(schema).validate(example)
+
+
+def test_no_example_and_no_word_names_a_schema_that_is_not_there() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+
+    def references(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            own = {value["$ref"].rsplit("/", 1)[-1]} if isinstance(value.get("$ref"), str) else set()
+            return own.union(*(references(v) for v in value.values()))
+        return set().union(*(references(v) for v in value)) if isinstance(value, list) else set()
+
+    assert references(DOCUMENT) <= set(schemas)
