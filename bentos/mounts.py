@@ -12,4 +12,6 @@ from typing import Any
 
 def apps() -> Iterator[tuple[str, Any]]:
     """Path and ASGI app of each; the path "/" comes last, because it matches every other."""
-    yield from ()
+    from bentos.gateway.app import app as gateway
+
+    yield "/v1", gateway

@@ -103,6 +103,10 @@ class Personalizer:
         response = responses.respond(uuid.uuid4().hex, made, row, self.release, as_of)
         return Prepared(response.id, principal, subject, row, question, made, response, seconds)
 
+    def foresee(self, questions: list[str]) -> None:
+        """Read questions into vectors, several in one pass, before each is prepared; no result depends on it."""
+        self._encoder.encode(questions)
+
     def row(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
         """A patient and her features online; raises as :meth:`prepare` does."""
         subject = principal.subject(self.settings, reference)

@@ -10,6 +10,7 @@ padded, and the same night run twice must give the same weights, whatever a text
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
@@ -47,7 +48,8 @@ def packaged_minilm() -> Path:
 
 
 class MiniLM:
-    """MiniLM-L6-v2 on the CPU, loaded on first use; the last ``remembered`` texts are kept with their vectors."""
+    """MiniLM-L6-v2 on the CPU, loaded on first use; the last ``remembered`` texts are kept with their
+    vectors. Safe to use from several threads, and what is remembered is had while another text is being computed."""
 
     id = "all-MiniLM-L6-v2"
 
@@ -55,6 +57,8 @@ class MiniLM:
         self.folder = folder or packaged_minilm()
         self.remembered = remembered
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._memory = threading.Lock()
+        self._computing = threading.Lock()  # a tokenizer must not be used by two threads at once
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -65,15 +69,26 @@ class MiniLM:
         return AutoModel.from_pretrained(self.folder, dtype=torch.float32).eval()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        found = {text: vector for text in texts if (vector := self._vectors.get(text)) is not None}
-        missing = list(dict.fromkeys(text for text in texts if text not in found))
-        found.update(zip(missing, self._compute(missing), strict=True))
-        for text in texts:
-            self._vectors[text] = found[text]
-            self._vectors.move_to_end(text)
-        while len(self._vectors) > self.remembered:
-            self._vectors.popitem(last=False)
+        found = self._remembered(texts)
+        if len(found) < len(set(texts)):
+            with self._computing:
+                found |= self._remembered([text for text in texts if text not in found])  # what the last holder made
+                missing = list(dict.fromkeys(text for text in texts if text not in found))
+                found.update(zip(missing, self._compute(missing), strict=True))
+        self._remember(texts, found)
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
+
+    def _remembered(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        with self._memory:
+            return {text: vector for text in texts if (vector := self._vectors.get(text)) is not None}
+
+    def _remember(self, texts: Sequence[str], found: dict[str, np.ndarray]) -> None:
+        with self._memory:
+            for text in texts:
+                self._vectors[text] = found[text]
+                self._vectors.move_to_end(text)
+            while len(self._vectors) > self.remembered:
+                self._vectors.popitem(last=False)
 
     def _compute(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Vectors of distinct texts, in order: batches of one padded width."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,8 @@ from filelock import FileLock
 from tokenizers import Tokenizer
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+EMBEDDED_CONTEXT = 4096  # tokens
+EMBEDDED_TOKENS = 160  # of an answer
 DISCLAIMER = {
     "en": "This answer was written by a very small embedded model. It is not a medical answerer: do not act on it.",
     "zh": "本回答由极小的内置模型生成。它不具备医学回答能力，请勿据此行事。",
@@ -71,9 +74,16 @@ class EmbeddedLLM:
 
     id = "smollm2-135m-instruct-q4_1"
 
-    def __init__(self, threads: int = 2, max_tokens: int = 160) -> None:
+    def __init__(self, threads: int = 2, max_tokens: int = EMBEDDED_TOKENS) -> None:
         self.threads = threads
         self.max_tokens = max_tokens
+        self._key = secrets.token_hex(32)
+        self._starting = threading.Lock()
+
+    def listen(self) -> tuple[str, str]:
+        """Where this process can ask it over HTTP as OpenAI's API, and the key; loads the model if it was not yet."""
+        with self._starting:
+            return str(self._server.listening_address), self._key
 
     @cached_property
     def _server(self) -> Any:
@@ -81,33 +91,41 @@ class EmbeddedLLM:
 
         params = xllamacpp.CommonParams()
         params.model.path = str(packaged_gguf())
-        params.n_ctx = 4096
+        params.n_ctx = EMBEDDED_CONTEXT
         params.n_parallel = 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
         params.verbosity = -1
         # llama.cpp also listens on loopback; nobody is told the key, so only this process can ask
-        params.api_keys = [secrets.token_hex(32)]
+        params.api_keys = [self._key]
         params.ui = False
         return xllamacpp.Server(params)
 
     def complete(self, system: str, user: str) -> str:
-        reply = self._server.handle_chat_completions(
-            {
-                "messages": [
-                    {"role": "system", "content": _without_markers(system)},
-                    {"role": "user", "content": _without_markers(user)},
-                ],
-                "max_tokens": self.max_tokens,
-                "temperature": 0,
-                "repeat_penalty": 1.1,
-                "seed": 0,
-                "cache_prompt": False,
-            }
-        )
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        with self._starting:
+            server = self._server
+        reply = server.handle_chat_completions(embedded_request({"messages": messages}, self.max_tokens))
         text = str(reply["choices"][0]["message"]["content"] or "").strip() if "choices" in reply else ""
         if not text:
             raise LLMError(f"{self.id}: empty answer")
         return text
+
+
+def embedded_request(body: Mapping[str, Any], max_tokens: int = EMBEDDED_TOKENS) -> dict[str, Any]:
+    """A chat request as the embedded model takes it: greedy and short unless it says otherwise, markers disarmed."""
+    given = {name: value for name, value in body.items() if value is not None}
+    limit = {} if "max_completion_tokens" in given else {"max_tokens": max_tokens}
+    fixed = {"temperature": 0, "repeat_penalty": 1.1, "seed": 0, "cache_prompt": False}
+    return {**limit, **fixed, **given, "messages": [_disarmed(message) for message in given["messages"]]}
+
+
+def _disarmed(value: Any) -> Any:
+    """Every text in a message with its chat markers as plain characters."""
+    if isinstance(value, str):
+        return _without_markers(value)
+    if isinstance(value, Mapping):
+        return {name: _disarmed(told) for name, told in value.items()}
+    return [_disarmed(told) for told in value] if isinstance(value, list) else value
 
 
 def _without_markers(text: str) -> str:

@@ -33,6 +33,14 @@ class Manifest(BaseModel, extra="forbid"):
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class LanguageModel(BaseModel, extra="forbid"):
+    """Another OpenAI-compatible language model, asked where those before it cannot answer."""
+
+    base_url: str
+    model: str
+    api_key: str | None = None
+
+
 class Settings(BaseSettings):
     """Where PMLM keeps and finds things; thresholds that a clinic may have to turn."""
 
@@ -48,7 +56,11 @@ class Settings(BaseSettings):
     llm_base_url: str | None = None
     llm_api_key: str | None = None
     llm_model: str = "smollm2-135m-instruct"
-    llm_timeout_s: float = 30.0
+    llm_timeout_s: float = 30.0  # the one deadline of a request: queue, prompt, every attempt, the stream's end
+    llm_fallbacks: list[LanguageModel] = []
+    llm_context_tokens: int | None = Field(default=None, ge=256)
+    llm_concurrency: int = Field(default=256, ge=1)
+    queue: int = Field(default=64, ge=1)
 
     token_audience: str | None = None  # what a token's aud must say; by default the clinic's own, pmlm:<clinic>
     token_issuer: str | None = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pipelines.errors import ServingError
 from pipelines.settings import PROJECT, Settings
@@ -33,11 +35,7 @@ def home(settings: Settings) -> Path:
 def environment(settings: Settings) -> dict[str, str]:
     """The environment under which BentoML and a bento run: this clinic's stores and settings, nothing sent home."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PMLM_")}
-    own = {
-        f"PMLM_{name.upper()}": str(value.absolute() if isinstance(value, Path) else value)
-        for name, value in settings.model_dump().items()
-        if value is not None
-    }
+    own = {f"PMLM_{name.upper()}": _spelt(value) for name, value in settings.model_dump().items() if value is not None}
     return inherited | own | {
         "BENTOML_HOME": str(home(settings).absolute()),
         "BENTOML_DO_NOT_TRACK": "True",
@@ -47,6 +45,13 @@ def environment(settings: Settings) -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }  # fmt: skip
+
+
+def _spelt(value: Any) -> str:
+    """A setting as its environment variable says it; lists are JSON."""
+    if isinstance(value, list):
+        return json.dumps(value)
+    return str(value.absolute() if isinstance(value, Path) else value)
 
 
 def lay_out(target: Path) -> None:

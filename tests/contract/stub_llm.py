@@ -1,8 +1,16 @@
-"""A language model that misbehaves: a real HTTP server speaking OpenAI's chat API, badly where it is told to."""
+"""A language model that misbehaves: a real HTTP server speaking OpenAI's chat API, badly where it is told to.
+
+Asked for a stream it streams ``text`` word by word. Behaviours: ``answer``, ``empty``, ``error`` (500), ``flaky`` (500
+once, then ``answer``), ``throttle`` (429 with ``Retry-After``), ``refuse`` (400), ``garbage``, ``half`` (breaks off),
+``unended`` (a stream that ends without saying why), ``hang`` (never says a word), ``drip`` (bytes that are no answer,
+for ever), ``stall`` (half a stream, then silence), ``tools`` (calls a tool).
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,17 +18,28 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "book", "arguments": '{"when": "today"}'}}
+
 
 @dataclass(slots=True)
 class StubLLM:
-    """Where it listens, how it behaves (``answer``, ``hang``, ``drip``, ``garbage``, ``half``, ``error``, ``empty``),
-    and what it was sent."""
+    """Where it listens, how it behaves, and what it was sent; ``gone`` is set when a caller leaves it hanging."""
 
     url: str
     behaviour: str = "answer"
     text: str = "Rest, and drink enough."
     received: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
+    failed_once: bool = False
+
+    def behave(self, behaviour: str, text: str = "Rest, and drink enough.") -> None:
+        """Behave like this from now on, and forget what was sent before."""
+        self.behaviour, self.text, self.failed_once = behaviour, text, False
+        self.received.clear()
+        self.headers.clear()
+        self.gone.clear()
 
 
 @contextmanager
@@ -42,52 +61,125 @@ def stub_llm() -> Iterator[StubLLM]:
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         stub: StubLLM = self.server.stub  # type: ignore[attr-defined]
-        stub.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        getattr(self, f"_{stub.behaviour}")(stub)
+        self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        stub.received.append(self.body)
+        stub.headers.append(dict(self.headers.items()))
+        try:
+            getattr(self, f"_{stub.behaviour}")(stub)
+        except OSError:  # the caller gave up, which is what some tests are about
+            stub.gone.set()
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep the test's output clean."""
 
-    def _send(self, status: int, body: bytes, length: int | None = None) -> None:
+    def _send(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
 
-    def _completion(self, text: str) -> bytes:
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return json.dumps(
-            {"id": "1", "object": "chat.completion", "created": 1, "model": "stub", "choices": [choice]}
-        ).encode()
+    def _completion(self, message: dict[str, Any], finish: str = "stop") -> bytes:
+        choices = [
+            {"index": i, "message": {"role": "assistant", **message}, "finish_reason": finish}
+            for i in range(self.body.get("n") or 1)
+        ]
+        usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
+        head = {"id": "1", "object": "chat.completion", "created": 1, "model": self.body["model"]}
+        return json.dumps({**head, "choices": choices, "usage": usage}).encode()
+
+    def _events(self, deltas: list[dict[str, Any]], finish: str | None, *, done: bool = True) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": self.body["model"]}
+        told: list[tuple[dict[str, Any], str | None]] = [(delta, None) for delta in deltas]
+        for delta, ended in [*told, *([({}, finish)] if finish else [])]:
+            for index in range(self.body.get("n") or 1):
+                choice = {"index": index, "delta": delta, "finish_reason": ended}
+                self._write({**head, "choices": [choice]})
+        if done and (self.body.get("stream_options") or {}).get("include_usage"):
+            self._write({**head, "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 5}})
+        if done:
+            self.wfile.write(b"data: [DONE]\n\n")
+
+    def _write(self, event: dict[str, Any]) -> None:
+        self.wfile.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+        self.wfile.flush()
+
+    def _words(self, text: str) -> list[dict[str, Any]]:
+        return [{"role": "assistant", "content": ""}, *({"content": word} for word in re.findall(r"\s*\S+", text))]
 
     def _answer(self, stub: StubLLM) -> None:
-        self._send(200, self._completion(stub.text))
+        if self.body.get("stream"):
+            self._events(self._words(stub.text), "stop")
+        else:
+            self._send(200, self._completion({"content": stub.text}))
+
+    def _tools(self, stub: StubLLM) -> None:
+        if self.body.get("stream"):
+            self._events([{"role": "assistant", "tool_calls": [{"index": 0, **TOOL_CALL}]}], "tool_calls")
+        else:
+            self._send(200, self._completion({"content": None, "tool_calls": [TOOL_CALL]}, "tool_calls"))
 
     def _empty(self, stub: StubLLM) -> None:
-        self._send(200, self._completion("  "))
+        if self.body.get("stream"):
+            self._events([{"role": "assistant", "content": " "}], "stop")
+        else:
+            self._send(200, self._completion({"content": "  "}))
 
     def _error(self, stub: StubLLM) -> None:
         self._send(500, b'{"error": {"message": "no"}}')
+
+    def _flaky(self, stub: StubLLM) -> None:
+        if stub.failed_once:
+            self._answer(stub)
+        else:
+            stub.failed_once = True
+            self._error(stub)
+
+    def _throttle(self, stub: StubLLM) -> None:
+        self._send(429, b'{"error": {"message": "slow down"}}', Retry_After="7")
+
+    def _refuse(self, stub: StubLLM) -> None:
+        told = {"message": "tools is malformed", "type": "invalid_request_error", "param": "tools", "code": "bad_tools"}
+        self._send(400, json.dumps({"error": told}).encode())
 
     def _garbage(self, stub: StubLLM) -> None:
         self._send(200, b"\xff\xfe not json \x00")
 
     def _half(self, stub: StubLLM) -> None:
-        body = self._completion(stub.text)
-        self._send(200, body[: len(body) // 2], length=len(body))
+        if self.body.get("stream"):
+            self._events(self._words(stub.text)[:-1], None, done=False)
+        else:
+            body = self._completion({"content": stub.text})
+            self._send(200, body[: len(body) // 2], length=len(body))
+
+    def _unended(self, stub: StubLLM) -> None:
+        if self.body.get("stream"):
+            self._events(self._words(stub.text), None)
+        else:
+            body = json.loads(self._completion({"content": stub.text}))
+            body["choices"][0]["finish_reason"] = None
+            self._send(200, json.dumps(body).encode())
+
+    def _stall(self, stub: StubLLM) -> None:
+        self._events(self._words(stub.text)[:-1], None, done=False)
+        self._hang(stub)
 
     def _hang(self, stub: StubLLM) -> None:
-        stub.ended.wait(60)
+        while not stub.ended.is_set():
+            readable, _, _ = select.select([self.connection], [], [], 0.05)
+            if readable and not self.connection.recv(1):
+                stub.gone.set()
+                return
 
     def _drip(self, stub: StubLLM) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
-        try:
-            while not stub.ended.wait(0.2):
-                self.wfile.write(b" ")
-                self.wfile.flush()
-        except OSError:  # the caller gave up, which is what the test is about
-            return
+        while not stub.ended.wait(0.2):
+            self.wfile.write(b" ")
+            self.wfile.flush()

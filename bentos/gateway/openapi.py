@@ -1,0 +1,114 @@
+"""What the OpenAPI document says of the two routes: their bodies are read by hand, so that unknown fields pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+_ERRORS = {
+    "400": "the request breaks a rule; `param` names the field",
+    "401": "no valid token",
+    "403": "the token does not open this patient",
+    "404": "the clinic has no such patient",
+    "429": "too many requests, here or at the language model; `Retry-After` says when to try again",
+    "502": "the language model gave no whole answer",
+    "503": "too many requests at once, or every language model is resting; `Retry-After`",
+    "504": "the one deadline has passed",
+}
+
+
+def _json(description: str, schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
+    told = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"description": description, "content": {"application/json": told}}
+
+
+def _failures(*statuses: str) -> dict[str, Any]:
+    return {status: _json(_ERRORS[status], _ERROR) for status in statuses}
+
+
+_MESSAGES = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["role"],
+        "properties": {
+            "role": {"enum": ["system", "developer", "user", "assistant", "tool", "function"]},
+            "content": {"type": ["string", "array", "null"], "items": {"type": "object"}},
+        },
+    },
+}
+_ASKED = {"role": "user", "content": "Is it normal to feel this tired?"}
+_ANSWERED = {"role": "assistant", "content": "Your haemoglobin has fallen, which can make you tired."}
+
+COMPLETIONS: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "X-PMLM-Patient",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "maxLength": 200},
+            "description": "Whose question it is, where neither `metadata.patient` nor `user` says so.",
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        **_json(
+            "OpenAI's request. `user`, `metadata`, `safety_identifier` and `prompt_cache_key` are not forwarded; every "
+            "other field is, unchanged.",
+            {
+                "type": "object",
+                "required": ["messages"],
+                "properties": {
+                    "model": {"type": "string"},
+                    "messages": _MESSAGES,
+                    "user": {"type": "string", "description": "The patient's reference."},
+                    "metadata": {"type": "object", "properties": {"patient": {"type": "string"}}},
+                    "stream": {"type": ["boolean", "null"]},
+                    "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 8},
+                },
+            },
+            {"model": "any", "user": "Patient/6f0c4a1e", "messages": [_ASKED]},
+        ),
+    },
+    "responses": {
+        "200": {
+            "description": "OpenAI's answer, with what PMLM says of it under `pmlm`; its id for `/explain` is in "
+            "`X-PMLM-Answer-Id`. Streamed as server-sent events where asked for.",
+            "content": {
+                "application/json": {
+                    "schema": {"type": "object", "required": ["id", "object", "choices", "pmlm"]},
+                    "example": {
+                        "id": "chatcmpl-0f8e3c",
+                        "object": "chat.completion",
+                        "choices": [{"index": 0, "message": _ANSWERED, "finish_reason": "stop"}],
+                        "pmlm": {"answer_id": "0f8e3c", "escalated": False, "red_flags": []},
+                    },
+                },
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+        **_failures("400", "401", "403", "404", "429", "502", "503", "504"),
+    },
+}
+MODELS: dict[str, Any] = {
+    "responses": {
+        "200": _json("OpenAI's list of models.", {"type": "object", "required": ["object", "data"]}),
+        **_failures("401"),
+    }
+}
