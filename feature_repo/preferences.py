@@ -1,13 +1,15 @@
 """Preferences: how she rated the replies she got, brief ones (under 45 words) and detailed ones apart.
 
-A rating (1–5) belongs to a reply through ``parent``. Words are runs of characters between spaces. The posterior that
-an answer is shaped by is computed from these by ``models.preferences``, never here.
+A rating (1–5) belongs to a reply through ``parent``: a clinician's, whose words are runs of characters between spaces,
+or a language model's answer, whose text is not kept but whose number of words is. The posterior that an answer is
+shaped by is computed from these by ``models.preferences``, never here.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+import ibis
 from feast import FeatureView, Field, FileSource
 from feast.types import Float64, Int64
 from ibis.expr.types import Table
@@ -22,8 +24,10 @@ BRIEF_WORDS = 45
 def expression(events: Table, moments: Table) -> Table:
     """Her ratings as known at each moment."""
     ratings = known(events.filter(events.numeric_value.notnull()), moments, "rating")
-    replies = known(events.filter(events.text_value.notnull()), moments, "reply")
-    worded = replies.select(*KEY, parent=replies.record, words=replies.text_value.strip().re_split(r"\s+").length())
+    replies = known(events.filter(events.text_value.notnull() | events.numeric_value.notnull()), moments, "reply")
+    told = replies.text_value.strip().re_split(r"\s+").length()
+    words = ibis.coalesce(told, replies.numeric_value.cast("int64"))
+    worded = replies.select(*KEY, parent=replies.record, words=words)
     rated = ratings.left_join(worded, [*KEY, "parent"])
     rated = rated.mutate(points=(rated.numeric_value.cast("float64") * SCALE).round().cast("int64"))
     brief, detailed = rated.words < BRIEF_WORDS, rated.words >= BRIEF_WORDS

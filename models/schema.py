@@ -20,7 +20,8 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 #: blood pressure panel has one facet a component, a condition one for its end): all versions of one fact
 #: share it, and as of T only the version with the greatest ``known_at <= T`` counts. A version whose code is
 #: ``DELETED`` hides the fact from then on. ``parent`` is the ``record`` it answers (reply → question, rating →
-#: reply, end → start). ``source`` is the hash of the raw line. Dates as values are ISO text in ``text_value``.
+#: reply, end → start). ``source`` is the hash of the raw line. Dates as values are ISO text in ``text_value``. A rated
+#: answer of a language model is a ``reply`` without text whose ``numeric_value`` is its number of words.
 EVENT_SCHEMA = pa.schema(
     [
         pa.field("subject_id", pa.int64(), nullable=False),

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from models.schema import DELETED, EVENT_SCHEMA
 from models.vocabulary import (
+    ANSWER_CODE,
     BIRTH_CODE,
     CONDITION_END_CODE,
     DEATH_CODE,
@@ -163,6 +164,8 @@ def _question(random: Random, _: _Told) -> Event:
 
 
 def _reply(random: Random, _: _Told) -> Event:
+    if random.random() < 0.3:  # a language model's answer: its words are counted, not kept
+        return _event(ANSWER_CODE, "reply", _time(random), numeric_value=random.choice((12.0, 44.0, 45.0, None)))
     return _event(REPLY_CODE, "reply", _time(random), text_value=random.choice(TEXTS))
 
 

@@ -214,7 +214,8 @@ def _distinct(conditions: list[Event], ends: dict[int, dt.datetime]) -> int | No
 
 
 def _ratings(held: list[Event]) -> dict[str, Any]:
-    words = {e["record"]: len(e["text_value"].split()) for e in held if e["kind"] == "reply"}
+    replies = [e for e in held if e["kind"] == "reply"]
+    words = {e["record"]: len(e["text_value"].split()) if e["text_value"] else e["numeric_value"] for e in replies}
     ratings = [(e["numeric_value"], words.get(e["parent"])) for e in held if e["kind"] == "rating"]
     brief = [r for r, n in ratings if n is not None and n < 45]
     detailed = [r for r, n in ratings if n is not None and n >= 45]
