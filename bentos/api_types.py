@@ -19,7 +19,7 @@ MAX_PATIENT = 200
 Language = Literal["en", "zh"]
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """Text a person could have typed: no control characters but line breaks and tabs, at least one letter or digit."""
     if any(unicodedata.category(c) in ("Cc", "Cs", "Cn") and c not in "\n\r\t" for c in text):
         raise ValueError("must be text without control characters")
@@ -33,11 +33,11 @@ class PersonalizeRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    patient: Annotated[str, StringConstraints(max_length=MAX_PATIENT), AfterValidator(_readable)] = Field(
+    patient: Annotated[str, StringConstraints(max_length=MAX_PATIENT), AfterValidator(readable)] = Field(
         description="A FHIR patient reference (`Patient/x`, `urn:uuid:x`, `x`) or `subject:<number>`.",
         examples=["Patient/6f0c4a1e"],
     )
-    question: Annotated[str, StringConstraints(max_length=MAX_QUESTION), AfterValidator(_readable)] = Field(
+    question: Annotated[str, StringConstraints(max_length=MAX_QUESTION), AfterValidator(readable)] = Field(
         description="The question in the patient's own words.",
         examples=["Is it normal to feel this tired?"],
     )

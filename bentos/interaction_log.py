@@ -16,7 +16,7 @@ from bentos.api_types import Program, Versions
 
 
 class Interaction(BaseModel):
-    """One line of the log; ``seconds`` are the parts of the latency by name."""
+    """One line of the log; ``seconds`` are the parts of the latency by name, ``words`` the answer's length."""
 
     id: str
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -34,6 +34,7 @@ class Interaction(BaseModel):
     llm: str | None = None
     llm_error: str | None = None
     findings: list[str] = Field(default_factory=list)
+    words: int | None = None
 
 
 class InteractionLog:

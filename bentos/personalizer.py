@@ -19,7 +19,9 @@ from bentos.access.principal import UNKNOWN, Principal
 from bentos.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from bentos.deadline import Deadline
 from bentos.explanations import Explanations
+from bentos.feedback.store import FeedbackStore
 from bentos.interaction_log import Interaction, InteractionLog
+from bentos.observed import interactions
 from bentos.release import Release
 from feature_repo import online, services
 from models.encoder import Encoder, MiniLM
@@ -63,6 +65,7 @@ class Personalizer:
         self.release = served
         self.llm = llm
         self.explanations = Explanations(settings)
+        self.feedback = FeedbackStore(settings)
         self._refiner = refiner
         self._encoder = encoder
         self._count = token_counter(settings.embedded_llm)
@@ -136,8 +139,11 @@ class Personalizer:
                 llm=llm.model if llm else None,
                 llm_error=llm.error if llm else None,
                 findings=llm.findings if llm else [],
+                words=len(response.answer.split()) if isinstance(response, AnswerResponse) else None,
             )
         )
+        base_url = self.settings.llm_base_url
+        interactions.note(endpoint, response, prepared.made.flags, prepared.seconds, llm, base_url)
 
     def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; raises as :meth:`prepare` does."""

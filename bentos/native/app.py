@@ -20,6 +20,7 @@ from pipelines.errors import ForeignPatientError, UnknownAnswerError
 
 app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
 refusals.install(app)
+app.include_router(feedback)
 
 
 @app.get("/healthz", include_in_schema=False)

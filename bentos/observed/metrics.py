@@ -14,7 +14,7 @@ from prometheus_client import Counter, Gauge, Histogram
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "PATCH"})
 #: The parts of a request that are timed apart (``Prepared.seconds``).
-PARTS = ("features", "method", "llm", "fit", "queue", "check", "first_token")
+PARTS = ("features", "method", "llm", "chat")
 ERROR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ ]{0,39}")
 OTHER = "other"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 SERVICE = "pmlm"
+CALLS = ("llm", "chat")  # the parts of an interaction (``Prepared.seconds``) that are a language model's call
 ASKED_FOR = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PARENT = TraceContextTextMapPropagator()
 _NOTHING = trace.NoOpTracerProvider()
@@ -85,7 +86,7 @@ def interaction(attributes: Mapping[str, Any], seconds: Mapping[str, float], cal
         return
     end = time.time_ns()
     started = end - int(sum(seconds.values()) * 1e9)
-    made = started + int(sum(took for part, took in seconds.items() if part != "llm") * 1e9)
+    made = started + int(sum(took for part, took in seconds.items() if part not in CALLS) * 1e9)
     span = _tracer().start_span("personalize", start_time=started, attributes=dict(attributes))
     span.end(made)
     if call is not None:

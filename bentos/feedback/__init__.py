@@ -1,0 +1,1 @@
+"""What people say of an answer: ratings, preferences, clinicians' edits, comments, cards acted on or overridden."""

@@ -1,0 +1,20 @@
+"""``POST /feedback``, answered by the native app."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from bentos import current
+from bentos.access.principal import Principal
+from bentos.feedback.types import FeedbackReceipt, FeedbackRequest
+
+router = APIRouter()
+
+
+@router.post("/feedback")
+def feedback(request: Request, said: FeedbackRequest) -> FeedbackReceipt:
+    """Keep a rating, a thumb, a preference, a clinician's edit or a comment; the next night learns from it."""
+    from bentos.feedback.giving import give
+
+    principal: Principal = request.state.principal
+    return give(current.personalizer(), principal, said)
