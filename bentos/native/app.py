@@ -15,6 +15,7 @@ from bentos import current
 from bentos.access import audit
 from bentos.access.principal import FOREIGN, Principal
 from bentos.api_types import Explanation, Health, Timeline
+from bentos.feedback.routes import router as feedback
 from bentos.native import openapi, refusals
 from pipelines.errors import ForeignPatientError, UnknownAnswerError
 
