@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add this room's commands to ``pmlm``."""
     app.command(epilog="Example: pmlm episodes")(episodes)
     app.command(epilog="Example: pmlm train --night 20260601")(train)
-    app.command(epilog="Example: pmlm evaluate --json")(evaluate)
+    app.command(epilog="Example: pmlm evaluate --quick --json")(evaluate)
     app.command(epilog="Example: pmlm gate")(gate)
     app.command(epilog="Example: pmlm rollback --to ranking")(rollback)
     app.command(epilog="Example: pmlm scores scores.parquet")(scores)
@@ -39,21 +39,38 @@ def train(drops: Drops = None, night: Night = None, as_json: Json = False) -> No
     _stage("train", drops, night, as_json)
 
 
-def evaluate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
-    """Measure the challenger on held-out patients. With --json, one row a line (JSON Lines)."""
-    settings = load(drops=drops)
-    summary = _run("evaluate", settings, night)
-    from pipelines.storage import read_json
+def evaluate(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer episodes, one seed: minutes instead of hours.")] = False,
+    external: Annotated[
+        Path | None, typer.Option(help="Also measure on these episodes (JSON Lines: question, segments, reference).")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of what is trained or generated here.")] = 3,
+    budget: Annotated[int | None, typer.Option(min=1, help="Reward evaluations of held-out rows, at most.")] = None,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Measure every row of the method's table on the last training. With --json, one row a line (JSON Lines)."""
+    import warnings
 
-    rows = read_json(settings.metrics / "evaluation.json")["rows"]
-    if as_json:
-        for row in rows:
-            typer.echo(json.dumps(row))
-        return
-    _say(summary)
+    from rich.console import Console
+
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    from pipelines.evaluation import page, table
     from pipelines.training.table import evaluation_table
 
-    evaluation_table(rows)
+    settings = load(drops=drops)
+    progress = Console(stderr=True)
+
+    def told(part: str, took: float, made: int) -> None:
+        progress.print(f"✓ {part:12} {made:3} rows  {took:6.1f} s")
+
+    found = table.evaluate(settings, table.Options(quick, external, seeds, budget), told)
+    if as_json:
+        for row in found:
+            typer.echo(json.dumps(row.json()))
+        return
+    evaluation_table([row.json() for row in found])
+    typer.echo(f"page: {page.folder(settings) / 'index.html'}")
 
 
 def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:

@@ -41,6 +41,24 @@ class Row:
     def json(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def of(
+        cls,
+        row: int,
+        name: str,
+        split: str,
+        estimate: Estimate,
+        *,
+        target: float | None = None,
+        holds: bool | None = None,
+        seeds: int = 1,
+    ) -> Row:
+        """An estimate as a row, rounded to what a rerun repeats."""
+        bounds = (estimate.value, estimate.ci_low, estimate.ci_high)
+        value, low, high = (None if math.isnan(x) else round(float(x), 6) for x in bounds)
+        said = None if holds is None else bool(holds)
+        return cls(row, name, split, value, low, high, estimate.n, estimate.patients, seeds, target, said)
+
 
 def rows(measured: Sequence[Measured], split: str, contenders: Sequence[str], seeds: int = 1) -> list[Row]:
     """All rows of one split; none where it has no episodes or nothing was refined."""
@@ -100,8 +118,7 @@ class _Table:
         return self._row(6, "refined_token_share", estimate, TOKEN_SHARE, estimate.value <= TOKEN_SHARE)
 
     def _row(self, number: int, name: str, e: Estimate, target: float | None, holds: bool | None) -> Row:
-        value, low, high = (None if math.isnan(x) else round(x, 6) for x in (e.value, e.ci_low, e.ci_high))
-        return Row(number, name, self.split, value, low, high, e.n, e.patients, self.seeds, target, holds)
+        return Row.of(number, name, self.split, e, target=target, holds=holds, seeds=self.seeds)
 
 
 def _reward(name: str) -> Figure:
