@@ -17,6 +17,7 @@ were written for this patient (``specific_sentences``), with tokens priced so th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +27,8 @@ import numpy as np
 #: The reward of a prompt that lacks a pinned fact or the escalation: below any likelihood of a sensible reply.
 SAFETY_FLOOR = -20.0
 NEAREST_QUESTIONS = 20
+_PLACEHOLDER = re.compile(r"\[[a-z ]+\]")  # what de-identification leaves of a name, a date or a number
+_SALUTATION = re.compile(r"^(?:dear|hello|hi)\b[^,]{0,40},\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +132,23 @@ class ReplyBank:
         return [self.replies[i] for i in others[np.argsort(-similarity, kind="stable")[:k]]]
 
 
+def unaddressed(sentence: str) -> str:
+    """A sentence without salutation and the names taken out of it: empty where it was nothing else."""
+    return _PLACEHOLDER.sub("", _SALUTATION.sub("", sentence)).strip(" ,.")
+
+
 def specific_sentences(
     reply: Sequence[str], question: np.ndarray, subject_id: int, bank: ReplyBank
 ) -> tuple[bool, ...]:
     """Which sentences of a reply were written for this patient.
 
-    A sentence is general if it occurs verbatim in at least half of the replies to the ``NEAREST_QUESTIONS`` nearest
-    training questions (``question`` is a unit vector) of other patients; the rest is specific, and all of it where
-    none is or the bank holds no other patient.
+    A sentence is general if it is nothing but a name, or occurs verbatim (a salutation aside) in at least half of the
+    replies to the ``NEAREST_QUESTIONS`` nearest training questions (``question`` is a unit vector) of other patients;
+    the rest is specific, and all of it where none is or the bank holds no other patient.
     """
-    neighbours = bank.nearest(question, subject_id)
-    flags = tuple(2 * sum(s in other for other in neighbours) < len(neighbours) or not neighbours for s in reply)
+    neighbours = [frozenset(map(unaddressed, other)) for other in bank.nearest(question, subject_id)]
+    said = [unaddressed(sentence) for sentence in reply]
+    flags = tuple(
+        bool(s) and (2 * sum(s in other for other in neighbours) < len(neighbours) or not neighbours) for s in said
+    )
     return flags if any(flags) else (True,) * len(reply)

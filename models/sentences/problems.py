@@ -10,7 +10,7 @@ from models import row as read
 from models.phrases import ago, display, label, say
 from models.schema import FeatureRow, Segment
 from models.sentences.pinned import allergies_of
-from models.vocabulary import CONCEPTS, DRUG_CLASSES, concept_of, drug_class_of
+from models.vocabulary import CONCEPTS, DRUG_CLASSES, Concept, concept_of, drug_class_of
 
 #: Conditions that belong to no concept are told up to this many, newest first; those of a concept always are.
 OTHER_CONDITIONS = 8
@@ -70,9 +70,18 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Seg
             "condition.present" if concept else "condition.other",
             language,
             name=name,
+            label=concept and _plain_name(concept, name, language),
             ago=at and ago(at, as_of, language),
         )
         yield _segment(key, sentence, at, as_of, source, "record:conditions")
+
+
+def _plain_name(concept: Concept, name: str, language: str) -> str | None:
+    """What a patient calls the condition, where the record's own words do not say it ("deep venous thrombosis")."""
+    plain = label("concept", concept.name, concept.label, language)
+    spelled = name.lower().replace("ae", "e")
+    said = plain in name or any(word.replace("ae", "e") in spelled for word in re.findall(r"[a-z]{5,}", plain.lower()))
+    return None if said else plain
 
 
 def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:

@@ -5,11 +5,10 @@
 R is the whole reward, length price included. Episodes are measured whole, in an order that depends on nothing but
 their ids, until the next one would exceed the budget of reward evaluations.
 
-Most of fifty sentences have nothing to do with a reply, and still move its likelihood a little, up or down; the best of
-fifty such moves looks like a gain. So a sentence counts as useful only beyond the universal threshold of shrinkage
-(Donoho & Johnstone 1994), with l_i its gain in likelihood and n the number of sentences tried:
-
-    l_i counts if  l_i − median(l) > σ̂ √(2 ln n),   σ̂ = 1.4826 · median |l − median(l)|
+Any sentence moves a reply's likelihood a little, whatever it says: a longer prompt is another prompt. What is learnt is
+therefore a sentence's gain in likelihood beyond the median of the episode's free segments, less its price. (Cutting off
+what the best of n idle sentences might show by chance, the universal threshold, was tried: it costs the labels of true
+facts more than it saves, F1 .22 against .26 on held-out episodes of the sample, three seeds.)
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from pipelines.training.splits import shuffled
 class Gains:
     """One episode, measured.
 
-    ``gains`` [segments] as measured, ``useful`` [segments] the same with chance taken out: what is to be learnt; both
+    ``gains`` [segments] as measured, ``useful`` [segments] beyond the median sentence: what is to be learnt; both
     NaN where pinned. ``styles`` [len(STYLES)] the gains of the style directives.
     """
 
@@ -65,18 +64,10 @@ def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
     free = [i for i, s in enumerate(segments) if not s.pinned]
     gains, useful = np.full(len(segments), np.nan), np.full(len(segments), np.nan)
     gains[free] = values[len(STYLES) :] - values[0]
-    useful[free] = beyond_chance(likelihood[len(STYLES) :] - likelihood[0])
+    alone = likelihood[len(STYLES) :] - likelihood[0]
+    useful[free] = alone - np.median(alone) if free else alone
     useful[free] -= rewards.price * np.array([segments[i].tokens for i in free])
     return Gains(episode, segments, gains, useful, values[: len(STYLES)] - values[0])
-
-
-def beyond_chance(likelihood: np.ndarray) -> np.ndarray:
-    """Gains in likelihood [n], zero where the best of n idle sentences might have shown as much."""
-    if not len(likelihood):
-        return likelihood
-    middle = np.median(likelihood)
-    noise = 1.4826 * np.median(np.abs(likelihood - middle))
-    return np.where(likelihood - middle > noise * np.sqrt(2 * np.log(len(likelihood))), likelihood, 0.0)
 
 
 def _programs(segments: Sequence[Segment]) -> list[EditProgram]:

@@ -91,3 +91,12 @@ def test_only_the_nearest_questions_are_asked() -> None:
     replies = (frozenset({GENERAL}),) * 20 + (frozenset({"Your iron is low."}),) * 30
     bank = ReplyBank(np.vstack([near, far]), np.arange(50) + PEER, replies)
     assert specific_sentences(("Your iron is low.", GENERAL), QUESTION, OWN, bank) == (True, False)
+
+
+def test_a_salutation_makes_no_sentence_specific_and_a_bare_name_never_is() -> None:
+    bank = _bank([(OWN + i, (GENERAL,)) for i in range(1, 6)])
+    assert specific_sentences((f"Dear [name], {GENERAL}", "Your iron is low.", "[name]"), QUESTION, OWN, bank) == (
+        False,
+        True,
+        False,
+    )

@@ -90,6 +90,22 @@ def test_absence_is_a_fact_and_presence_takes_its_place() -> None:
     assert "no.asthma" not in found
 
 
+@pytest.mark.parametrize(
+    ("code", "name", "language", "text"),
+    [
+        ("128053003", "Deep venous thrombosis (disorder)", "en", "She has deep venous thrombosis (blood clots)."),
+        ("59621000", "Essential hypertension", "en", "She has essential hypertension (high blood pressure)."),
+        ("271737000", "Anemia (disorder)", "en", "She has anemia."),
+        ("40930008", "Hypothyroidism", "en", "She has hypothyroidism."),
+        ("128053003", "Deep venous thrombosis", "zh", "她有deep venous thrombosis（血栓）。"),
+    ],
+)
+def test_a_condition_is_also_called_what_a_patient_calls_it(code: str, name: str, language: str, text: str) -> None:
+    row = {"condition_codes": [f"SNOMED//{code}"], "condition_texts": [name]}
+    (found,) = (s for s in candidates(row, AS_OF, len, language) if s.key.startswith("condition."))
+    assert found.text == text
+
+
 def test_a_truncated_list_of_conditions_claims_no_absence() -> None:
     many = [f"SNOMED//{i}" for i in range(40)]
     row = {"condition_codes": many, "condition_texts": [f"Finding {c}" for c in "abcdefghij" * 4]}

@@ -136,8 +136,10 @@ def test_facts_that_help_are_told_from_sentences_that_move_a_reply_by_chance(cou
     assert np.isnan(measured.useful[: len(PINNED)]).all()
     assert free == pytest.approx(np.array(list(worth.values())) - 0.015)
     if count > 9:
-        useful = {i for i, gain in enumerate(measured.useful[len(PINNED) :]) if gain > 0}
+        useful = {i for i, gain in enumerate(measured.useful[len(PINNED) :]) if gain > 0.1}
         assert useful == {i for i in helpful if i < count}
+        idle = [gain for i, gain in enumerate(measured.useful[len(PINNED) :]) if i not in useful]
+        assert np.median(idle) == pytest.approx(-0.015, abs=0.02)
 
 
 def test_the_validity_of_gains_is_their_auc_within_an_episode() -> None:
