@@ -13,5 +13,7 @@ from typing import Any
 def apps() -> Iterator[tuple[str, Any]]:
     """Path and ASGI app of each; the path "/" comes last, because it matches every other."""
     from bentos.gateway.app import app as gateway
+    from bentos.page.app import app as page
 
     yield "/v1", gateway
+    yield "/", page

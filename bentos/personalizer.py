@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bentos import answering, release, responses
 from bentos.access.principal import UNKNOWN, Principal
+from bentos.answering import Asked
 from bentos.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from bentos.deadline import Deadline
 from bentos.explanations import Explanations
@@ -29,6 +30,7 @@ from models.llm import LLM, EmbeddedLLM, OpenAICompatible, token_counter
 from models.personalize import Personalized, personalize
 from models.refiner import artefact
 from models.refiner.interface import Refiner
+from models.refiner.weighing import Weights, weigh
 from models.row import text
 from models.safety import check_answer
 from models.schema import FeatureRow
@@ -113,7 +115,10 @@ class Personalizer:
     def row(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
         """A patient and her features online; raises as :meth:`prepare` does."""
         subject = principal.subject(self.settings, reference)
-        row = online.read(self.settings.feast, subject)
+        try:
+            row = online.read(self.settings.feast, subject)
+        except online.StoreDownError as error:
+            raise ServingError("the clinic's features cannot be read at the moment") from error
         if row is None:
             raise UnknownPatientError(UNKNOWN)
         return subject, row
@@ -156,9 +161,8 @@ class Personalizer:
         does.
         """
         prepared = self.prepare(principal, request.patient, request.question, request.language)
-        made, personalized = prepared.made, prepared.response
-        asked = answering.ask(self.llm, self._deadline, made.prompt, request.question)
-        asked.report.findings = list(check_answer(asked.text, drug_allergies(prepared.row), made.flags, made.language))
+        personalized = prepared.response
+        asked = self.asked(prepared, prepared.made.prompt)
         prepared.seconds["llm"] = asked.report.seconds
         response = AnswerResponse(
             **dict(personalized),
@@ -169,6 +173,18 @@ class Personalizer:
         )
         self.record(prepared, "answer", response)
         return response
+
+    def asked(self, prepared: Prepared, prompt: str) -> Asked:
+        """What the language model says to ``prompt`` and her question, checked against her record; never raises."""
+        made = prepared.made
+        said = answering.ask(self.llm, self._deadline, prompt, prepared.question)
+        said.report.findings = list(check_answer(said.text, drug_allergies(prepared.row), made.flags, made.language))
+        return said
+
+    def weights(self, prepared: Prepared) -> Weights | None:
+        """How the policy weighed its choices; None for a release that chooses by a rule."""
+        with self._method:
+            return weigh(self._refiner, prepared.question, prepared.made.segments, prepared.made.program)
 
 
 def language_of(question: str, row: FeatureRow) -> Language:

@@ -20,17 +20,20 @@ def up(settings: Settings) -> Iterator[str]:
         return
     endpoint = serving.running(settings) or serving.start(settings)
     yield f"[green]✓[/] endpoint   {endpoint.url}   release {endpoint.release}"
-    yield from token_lines(settings)
+    yield from token_lines(settings, endpoint.url)
 
 
-def token_lines(settings: Settings) -> Iterator[str]:
-    """The development token in full when it has just been made, afterwards only where it lies."""
+def token_lines(settings: Settings, url: str) -> Iterator[str]:
+    """The page and the development token: in full when it has just been made, afterwards only where it lies."""
     from bentos.access import keys
 
     path = keys.token_path(settings)
     if (token := keys.unshown_token(settings)) is None:
+        yield f"  page       {url}/"
         yield f"  token      in {path}; `pmlm token` makes others"
         return
+    # in the fragment: a browser sends it to no server and the page takes it out of the address bar
+    yield f"  page       {url}/#token={token}"
     yield f"  token      {token}"
     yield f"             shown this once; it lies in {path}, mode 600. Send it as Authorization: Bearer …"
 

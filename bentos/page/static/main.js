@@ -1,0 +1,152 @@
+// Sign in, choose a patient, ask, and lay out the answer beside why it is what it is.
+import { ask, signedIn, signIn, signOut, takeToken } from "./api.js";
+import { showDecisions } from "./decisions.js";
+import { byId, make } from "./elements.js";
+import { ownReply, showFeedback } from "./feedback.js";
+import { showPeers, showTrajectories } from "./plots.js";
+import { showPrompt } from "./prompt.js";
+import { language, phrase, speak, word } from "./words.js";
+
+let running = null; // the question under way: a new one cancels it
+
+function showProblem(problem) {
+  const box = byId("problem");
+  box.hidden = !problem;
+  byId("status").textContent = "";
+  if (!problem) return;
+  if (problem.status === 401) leave();
+  const said = problem.status === 401 ? word("expired") : problem.message || word("unreachable");
+  box.textContent = problem.retryAfter ? `${said} ${phrase("retry", { n: problem.retryAfter })}` : said;
+}
+
+function leave() {
+  running?.abort();
+  signOut();
+  arrange();
+}
+
+function arrange() {
+  const known = signedIn();
+  byId("sign-in").hidden = known;
+  byId("ask").hidden = byId("sign-out").hidden = !known;
+  byId("synthetic").hidden = byId("embedded").hidden = true;
+  if (!known) byId("result").hidden = true;
+}
+
+async function loadPatients() {
+  showProblem(null);
+  arrange();
+  if (!signedIn()) return;
+  try {
+    const found = await ask("page/api/patients", { language: language() });
+    const chosen = byId("patient").value;
+    byId("patient").replaceChildren(...found.patients.map((p) => make("option", { value: p.reference }, label(p))));
+    if (found.patients.some((p) => p.reference === chosen)) byId("patient").value = chosen;
+    byId("cut").hidden = !found.more;
+    byId("synthetic").hidden = !found.synthetic;
+    byId("embedded").hidden = !found.embedded;
+  } catch (problem) {
+    showProblem(problem);
+  }
+}
+
+const label = (p) => [`…${p.reference.slice(-4)}`, p.pregnancy, p.age && `${p.age} ${word("years")}`, `${word("news")}: ${p.news}`].filter(Boolean).join(" · ");
+
+function showExamples() {
+  byId("examples").replaceChildren(...word("examples").map((text) => make("button", {
+    type: "button", class: "quiet", onclick: () => { byId("question").value = text; byId("question").focus(); },
+  }, text)));
+}
+
+function showBanner(response) {
+  const box = byId("banner");
+  box.hidden = !response.escalation;
+  if (box.hidden) return;
+  const worst = response.red_flags.some((f) => f.label === "emergency") ? "emergency" : "urgent";
+  box.className = worst;
+  box.replaceChildren(
+    make("h2", {}, word(worst)), make("p", {}, response.escalation),
+    make("ul", {}, ...response.red_flags.map((f) => make("li", {}, `${f.why} (${word("flagSource")}: ${f.source})`))));
+}
+
+function fill(id, text, findings = []) {
+  const box = byId(id);
+  box.setAttribute("aria-busy", "false");
+  const why = findings.map((f) => word(f) ?? f).join("; ");
+  box.replaceChildren(...(why ? [make("p", { class: "withheld" }, `${word("withheld")} (${why}).`)] : []), text);
+}
+
+function showVersions(response, llm) {
+  const entries = Object.entries({ ...response.versions, ...(llm && { llm: llm.model, llm_seconds: llm.seconds }), interaction: response.id });
+  byId("versions").replaceChildren(...entries.flatMap(([name, value]) => [make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, value)]));
+}
+
+async function run(reference, question, signal) {
+  const say = (key) => { byId("status").textContent = word(key); };
+  say("thinking");
+  const body = { patient: reference, question };
+  const response = await ask("personalize", body, signal);
+  const asked = { ...body, language: response.language };
+  byId("result").hidden = false;
+  for (const id of ["answer", "plain"]) { byId(id).setAttribute("aria-busy", "true"); byId(id).textContent = "…"; }
+  byId("disclaimer").textContent = "";
+  byId("feedback").hidden = true;
+  showBanner(response);
+  showPrompt(response, reference);
+  showVersions(response, null);
+  const shown = { response, reference, question, reply: () => ({ text: byId("answer").textContent, own: false }) };
+  const [weighed, record] = await Promise.all([
+    ask("page/api/choices", asked, signal),
+    ask("page/api/record", { patient: reference, language: language() }, signal),
+  ]);
+  showDecisions({ ...shown, weighed });
+  showTrajectories(record.trajectories);
+  showPeers(record.peers);
+  say("answering");
+  const answered = await ask("answer", asked, signal);
+  fill("answer", answered.answer, answered.llm.findings);
+  byId("disclaimer").textContent = answered.disclaimer;
+  showVersions(answered, answered.llm);
+  byId("feedback").hidden = false;
+  showFeedback(answered);
+  const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: answered.answer, own: false });
+  showDecisions({ ...shown, weighed, reply });
+  say("comparing");
+  const plain = await ask("page/api/plain", asked, signal);
+  fill("plain", plain.answer, plain.llm.findings);
+  say("done");
+}
+
+async function submit(event) {
+  event.preventDefault();
+  running?.abort();
+  const mine = (running = new AbortController());
+  showProblem(null);
+  byId("result").hidden = true;
+  try {
+    await run(byId("reference").value.trim() || byId("patient").value, byId("question").value.trim(), mine.signal);
+  } catch (problem) {
+    if (mine === running && problem.name !== "AbortError") showProblem(problem);
+  }
+}
+
+function changeLanguage() {
+  speak(byId("language").value);
+  byId("result").hidden = true;
+  running?.abort();
+  showExamples();
+  loadPatients();
+}
+
+byId("ask").addEventListener("submit", submit);
+byId("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  signIn(byId("token").value);
+  byId("token").value = "";
+  loadPatients();
+});
+byId("sign-out").addEventListener("click", leave);
+byId("language").addEventListener("change", changeLanguage);
+takeToken();
+byId("language").value = navigator.language.startsWith("zh") ? "zh" : "en";
+changeLanguage();

@@ -1,0 +1,75 @@
+// The page's own fixed words. What a patient's record, a policy or a model says is never here.
+const EN = {
+  skip: "Skip to the question", subtitle: "Why this answer, for this patient", language: "Language", signOut: "Sign out",
+  noDevice: "Not a medical device.", synthetic: "The sample clinic is synthetic.", embedded: "The embedded language model is no medical answerer.",
+  signIn: "Sign in", signInHint: "Paste an access token. “pmlm up” prints a link that signs you in; “pmlm token” makes another token.", token: "Access token",
+  patient: "Patient", reference: "or her reference in your records", cut: "Only those with the newest entries are listed.", question: "Question, in her own words", ask: "Ask",
+  news: "news", years: "years",
+  examples: ["Is it normal to feel this tired?", "Can I take ibuprofen for my headache?", "My baby hasn't moved since breakfast."],
+  thinking: "Personalising…", answering: "Waiting for the language model…", comparing: "Asking the same model without her record…", done: "Done.",
+  answer: "Personalised answer", answerHint: "The language model was given the refined prompt below.",
+  plain: "Un-personalised answer", plainHint: "The same model and question, with the safety rules and nothing of her record.",
+  withheld: "Withheld: it did not pass the safety check", allergy: "it names a drug she is allergic to", plays_down: "it plays down a warning sign",
+  emergency: "Possible emergency", urgent: "Needs a clinician today", flagSource: "rule from",
+  prompt: "The prompt, sentence by sentence", promptHint: "Choose a sentence to see the entries of her record behind it.",
+  kinds: { pinned: "pinned: always there", self: "herself", peer: "patients like her", style: "style", frame: "frame" },
+  sourcesTitle: "Where this sentence comes from", noSentence: "No sentence is chosen yet.", what: "what", value: "value", when: "when", week: "pregnancy week", noEvents: "No single entry: see below.",
+  summaries: { rules: "A fixed safety rule, reviewed by people, not from her record.", peers: "An aggregate of patients like her; no single patient is behind it.", visits: "Counted from her visits.", record: "Read from her whole record, as it is or as it lacks something:" },
+  decisions: "What the refiner decided", decisionsHint: "Of the candidates her record supports, the refiner keeps a few. The probability is the policy's own: of a kept sentence when it was chosen, of another the highest it ever had.",
+  ruled: "This release chooses by a fixed ranking, which has no probabilities.", sentence: "sentence", kind: "kind", rank: "initial rank", fate: "refined prompt", probability: "policy's probability", effect: "effect on the reward", left: "left out", place: "choice",
+  dropped: "Left out", kept: "Kept", stopped: "probability of ending there", styleChosen: "style",
+  measure: "Measure what each choice changes", measuring: "Measuring under the embedded scorer…",
+  measureHint: "The reward is the likelihood of a clinician's reply less a price for length. No clinician has replied yet, so this measures, when you ask for it, a stand-in: the reply in “What you would have answered” if you wrote one, else the answer shown.",
+  measuredOwn: "Measured against your own reply", measuredShown: "Measured against the answer shown (no clinician's reply)", measuredNote: "nats a token with the sentence less without it, after its price. Positive: the sentence earns its place.",
+  wholes: "the reply's log-probability a token: refined prompt {refined}, every candidate {initial}, pinned facts only {pinned_only}", unmeasured: "left-out sentences not measured: ",
+  trajectory: "Her trajectory", noTrajectory: "No measured signal in the last two years.", daysAgo: "days ago", weeksAgo: "weeks ago", monthsAgo: "months ago", now: "now", ownBand: "her own band (mean ± 2 sd)",
+  rise: "rose", fall: "fell", steady: "steady", over: "over {days} days", outsideBand: "outside her own band ({z} standard deviations)", insideBand: "within her own band ({z} standard deviations)", tooFew: "One value: no change can be told.", valuesTable: "Values",
+  peers: "Patients like her", peersHint: "Aggregates of the {n} women most like her, rounded; at least {k} behind every number, never one of them.", noPeers: "Fewer than {k} women are alike: nothing is said of them.",
+  versions: "What made this answer",
+  feedback: "Was this answer right for her?", up: "Yes", down: "No", comment: "Comment", preferred: "What you would have answered", send: "Send", sent: "Thank you. It counts as a reward in the next night's training.", rateFirst: "Choose yes or no, write a comment, or write your own answer.",
+  expired: "The token is not accepted, or no longer. Sign in again.", unreachable: "The endpoint does not answer.", retry: "Try again in {n} seconds.",
+};
+const ZH = {
+  skip: "跳到提问", subtitle: "为什么是这个回答、给这位患者", language: "语言", signOut: "退出",
+  noDevice: "不是医疗器械。", synthetic: "示例诊所为合成数据。", embedded: "内置语言模型不具备医学回答能力。",
+  signIn: "登录", signInHint: "粘贴访问令牌。“pmlm up”会打印可直接登录的链接；“pmlm token”可生成新的令牌。", token: "访问令牌",
+  patient: "患者", reference: "或您病历中的患者编号", cut: "仅列出最近有新记录的患者。", question: "患者自己的提问", ask: "提问",
+  news: "最近记录", years: "岁",
+  examples: ["这么累正常吗？", "头痛可以吃布洛芬吗？", "宝宝从早餐后就没有动过。"],
+  thinking: "正在个性化…", answering: "等待语言模型…", comparing: "不带病历询问同一模型…", done: "完成。",
+  answer: "个性化回答", answerHint: "语言模型收到的是下方精炼后的提示。",
+  plain: "未个性化回答", plainHint: "同一模型、同一问题，只有安全规则，没有任何病历内容。",
+  withheld: "已扣留：未通过安全检查", allergy: "提到了她过敏的药物", plays_down: "淡化了危险信号",
+  emergency: "可能是急症", urgent: "今天需要医生评估", flagSource: "规则来源",
+  prompt: "逐句查看提示", promptHint: "选择一句，查看其背后的病历记录。",
+  kinds: { pinned: "固定：始终保留", self: "她本人", peer: "与她相似的患者", style: "风格", frame: "框架" },
+  sourcesTitle: "这句话的来源", noSentence: "尚未选择句子。", what: "内容", value: "数值", when: "时间", week: "孕周", noEvents: "没有单一记录，见下。",
+  summaries: { rules: "经人工审阅的固定安全规则，并非来自病历。", peers: "相似患者的汇总，不指向任何一位患者。", visits: "由她的就诊次数统计。", record: "由整份病历得出（有或无）：" },
+  decisions: "精炼器的取舍", decisionsHint: "精炼器从病历支持的候选句中保留少数几句。概率来自策略本身：保留句为被选中时的概率，其余为曾达到的最高概率。",
+  ruled: "本版本按固定排序选择，没有概率。", sentence: "句子", kind: "类别", rank: "初始名次", fate: "精炼提示", probability: "策略概率", effect: "对奖励的影响", left: "未采用", place: "第",
+  dropped: "未采用", kept: "保留", stopped: "在此结束的概率", styleChosen: "风格",
+  measure: "测量每个选择的影响", measuring: "正在用内置评分模型测量…",
+  measureHint: "奖励是医生回复的似然减去长度代价。目前还没有医生回复，因此按需测量的是替代值：若您在“您会如何回答”中写了回复则用它，否则用上面显示的回答。",
+  measuredOwn: "以您自己的回复测量", measuredShown: "以显示的回答测量（并非医生回复）", measuredNote: "每个词元的 nat 值：有该句减去无该句，并扣除其代价。为正表示该句值得保留。",
+  wholes: "回复的每词元对数概率：精炼提示 {refined}，全部候选 {initial}，仅固定事实 {pinned_only}", unmeasured: "未测量的未采用句：",
+  trajectory: "她的变化轨迹", noTrajectory: "近两年没有测量值。", daysAgo: "天前", weeksAgo: "周前", monthsAgo: "个月前", now: "现在", ownBand: "她自己的范围（均值 ± 2 标准差）",
+  rise: "上升", fall: "下降", steady: "平稳", over: "{days} 天内", outsideBand: "超出她自己的范围（{z} 个标准差）", insideBand: "在她自己的范围内（{z} 个标准差）", tooFew: "只有一个值，无法判断变化。", valuesTable: "数值",
+  peers: "与她相似的患者", peersHint: "与她最相似的 {n} 位女性的汇总，已取整；每个数字背后至少 {k} 人，绝不指向个人。", noPeers: "相似者不足 {k} 人，因此不作任何说明。",
+  versions: "这个回答由什么产生",
+  feedback: "这个回答适合她吗？", up: "适合", down: "不适合", comment: "意见", preferred: "您会如何回答", send: "提交", sent: "谢谢。它将作为奖励用于下一夜的训练。", rateFirst: "请选择适合或不适合，填写意见，或写下您的回答。",
+  expired: "令牌无效或已过期，请重新登录。", unreachable: "服务没有响应。", retry: "请在 {n} 秒后重试。",
+};
+
+const LANGUAGES = { en: EN, zh: ZH };
+let current = "en";
+
+export const language = () => current;
+export const word = (key) => LANGUAGES[current][key];
+export const phrase = (key, values) => word(key).replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+
+/** Say every fixed text of the page in `chosen`. */
+export function speak(chosen) {
+  current = chosen in LANGUAGES ? chosen : "en";
+  document.documentElement.lang = current === "zh" ? "zh-CN" : "en";
+  for (const element of document.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
+}
