@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     explanation_days: int = Field(default=30, ge=0)
     feedback_a_day: int = Field(default=3, ge=0)
     feedback_days: int = Field(default=90, ge=1)
+    cds_origins: str = "*"  # origins of browser-based CDS clients, with spaces between
 
     host: str = "127.0.0.1"
     port: int = 3000
