@@ -24,7 +24,16 @@ LANGUAGES = ("en", "zh")
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_DISPLAY = 120
 
-ENVIRONMENT = jinja2.Environment(
+
+class _Remembering(jinja2.Environment):
+    """Compiles a source once: the templates' sources are a few, and each request renders several."""
+
+    @lru_cache(maxsize=256)  # noqa: B019 (there is one environment a process)
+    def from_string(self, source: Any, *args: Any, **more: Any) -> jinja2.Template:
+        return super().from_string(source, *args, **more)
+
+
+ENVIRONMENT = _Remembering(
     loader=jinja2.FileSystemLoader(TEMPLATES),
     undefined=jinja2.StrictUndefined,
     autoescape=False,  # the output is plain text; one_line is its escaping
@@ -102,6 +111,7 @@ def span(days: int, language: str = "en") -> str:
     return say("span.years", language, n=days // 365)
 
 
+@lru_cache(maxsize=20_000)
 def one_line(text: str) -> str:
     """``text`` as one line of visible characters in which no fence can be opened or closed."""
     visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)

@@ -49,10 +49,12 @@ def choose(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list[list[
     size = policy.config.vocab_size
     longest = max(map(len, prompts))
     ids = torch.tensor([[0] * (longest - len(p)) + [size + row for row in p] for p in prompts])
+    pointer = policy.pointer
+    heard = pointer.hear(*pointer.slots(ids))  # question and slots do not change while actions are chosen
     total = torch.zeros(len(prompts))
     stopped = torch.zeros(len(prompts), dtype=torch.bool)
     for _ in range(policy.config.pick_cap + 2):
-        log_p = policy(input_ids=ids, logits_to_keep=1).logits[:, 0].log_softmax(-1)
+        log_p = pointer.scores(ids[:, longest - 1 :], heard)[:, -1].log_softmax(-1)
         going_on = log_p.clone()
         going_on[:, STOP] = MASKED
         stop = (log_p[:, STOP].exp() > 0.5) | stopped

@@ -18,6 +18,7 @@ The shape is owed to the trainer. TRL 1.16 does not call ``forward`` for the los
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,24 @@ class PolicyConfig(PretrainedConfig):
         return Caps(self.pick_cap, self.token_cap)
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the pointer makes of question and slots before any action: the same at every step.
+
+    Question and ``hidden`` are P_q e_q and h_i, ``asked`` and ``offered`` D q and A h_i, ``likeness`` the cosines
+    between slots, ``tokens`` their lengths, ``free`` which may be picked at all, ``preferred`` the style's own view.
+    """
+
+    question: Tensor
+    hidden: Tensor
+    asked: Tensor
+    offered: Tensor
+    likeness: Tensor
+    tokens: Tensor
+    free: Tensor
+    preferred: Tensor
+
+
 class Pointer(PreTrainedModel):
     """The base model: token ids in, masked action logits out as ``last_hidden_state`` [batch, length, actions]."""
 
@@ -110,14 +129,14 @@ class Pointer(PreTrainedModel):
     ) -> BaseModelOutputWithPast:
         """Masked logits of the next action at every position; positions inside the prompt are all zero."""
         actions = self.config.vocab_size
-        rows, present = self._slots(input_ids)
+        rows, present = self.slots(input_ids)
         first = int(max(0, (input_ids >= actions).int().cumsum(1).argmax(1).min()))
-        scores = self._scores(input_ids[:, first:], rows, present)
+        scores = self.scores(input_ids[:, first:], self.hear(rows, present))
         logits = scores.new_zeros(*input_ids.shape, actions)
         logits[:, first:] = scores
         return BaseModelOutputWithPast(last_hidden_state=logits)
 
-    def _slots(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+    def slots(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of question and slots [batch, 1 + slots] and which are there (bool), from a prompt's ids."""
         is_row = input_ids >= self.config.vocab_size
         place = torch.where(is_row, is_row.cumsum(1) - 1, self.config.slots + 1)  # the last place gathers non-rows
@@ -126,32 +145,46 @@ class Pointer(PreTrainedModel):
         present = is_row.new_zeros(shape).scatter(1, place, is_row)
         return rows[:, :-1], present[:, :-1]
 
-    def _scores(self, ids: Tensor, rows: Tensor, present: Tensor) -> Tensor:
-        """The equations of the module's docstring, for the positions ``ids`` [batch, steps] of a batch."""
+    def hear(self, rows: Tensor, present: Tensor) -> Heard:
+        """Question and slots read once, from their rows in the table."""
         there = present[:, 1:]
         embedding = self.embedding[rows]
         question = self.read_question(embedding[:, 0] * self.scale)
         hidden = self._read(embedding, question, self.numbers[rows[:, 1:]])
         hidden = hidden * there[..., None]
+        segments = embedding[:, 1:]
+        return Heard(
+            question=question,
+            hidden=hidden,
+            asked=self.of_question(question),
+            offered=self.of_segment(hidden),
+            likeness=segments @ segments.transpose(1, 2),
+            tokens=self.tokens[rows[:, 1:]],
+            free=there & ~self.pinned[rows[:, 1:]],
+            preferred=self._preference(hidden, rows, there),
+        )
 
+    def scores(self, ids: Tensor, heard: Heard) -> Tensor:
+        """The equations of the module's docstring, for the positions ``ids`` [batch, steps] of a batch."""
+        question, hidden = heard.question, heard.hidden
         chosen = _chosen(ids, self.config.slots)
         count = chosen.sum(-1, keepdim=True)
         picked = chosen @ hidden / count.clamp(min=1)
-        overlap = _overlap(chosen, embedding[:, 1:])
+        overlap = _overlap(chosen, heard.likeness)
         picks = self.pick(
             nn.functional.gelu(
-                self.of_segment(hidden)[:, None]
+                heard.offered[:, None]
                 + self.of_picked(picked)[:, :, None]
-                + self.of_question(question)[:, None, None]
+                + heard.asked[:, None, None]
                 + self.of_overlap(overlap[..., None])
             )
         )[..., 0]
 
         styled = ((ids >= FIRST_STYLE) & (ids < FIRST_PICK)).cumsum(1)[..., None] > 0
-        spent = chosen @ self.tokens[rows[:, 1:]].to(chosen.dtype)[..., None]
+        spent = chosen @ heard.tokens.to(chosen.dtype)[..., None]
         left = self.config.token_cap - spent
-        open_slots = (there & ~self.pinned[rows[:, 1:]])[:, None] & (chosen == 0) & (count < self.config.pick_cap)
-        open_slots = open_slots & (self.tokens[rows[:, 1:]][:, None] <= left) & styled
+        open_slots = heard.free[:, None] & (chosen == 0) & (count < self.config.pick_cap)
+        open_slots = open_slots & (heard.tokens[:, None] <= left) & styled
         picks = picks.masked_fill(~open_slots, MASKED)
 
         best = picks.max(-1, keepdim=True).values.clamp(min=-10)
@@ -159,7 +192,7 @@ class Pointer(PreTrainedModel):
         budget = torch.cat([count / self.config.pick_cap, left / self.config.token_cap, best], -1)
         stop = self.stop(nn.functional.gelu(self.weigh_stop(torch.cat([picked, asked, budget], -1))))
         stop = stop.masked_fill(~styled, MASKED)
-        styles = self.style(torch.cat([question, self._preference(hidden, rows, there)], -1))[:, None]
+        styles = self.style(torch.cat([question, heard.preferred], -1))[:, None]
         styles = styles.expand(-1, ids.shape[1], -1).masked_fill(styled, MASKED)
 
         never = picks.new_full((*ids.shape, 1), MASKED)
@@ -217,10 +250,9 @@ def _chosen(ids: Tensor, slots: int) -> Tensor:
     return (picked * is_pick[..., None]).cumsum(1).clamp(max=1).float()
 
 
-def _overlap(chosen: Tensor, segments: Tensor) -> Tensor:
+def _overlap(chosen: Tensor, likeness: Tensor) -> Tensor:
     """Each slot's greatest cosine to what is picked already, [batch, steps, slots]; 0 before the first pick."""
-    cosine = segments @ segments.transpose(1, 2)
-    return (chosen[:, :, None] * cosine[:, None]).max(-1).values.clamp(min=0)
+    return (chosen[:, :, None] * likeness[:, None]).max(-1).values.clamp(min=0)
 
 
 def _blank(size: int) -> Table:

@@ -225,7 +225,7 @@ def test_a_full_queue_answers_503_and_says_when_to_come_back(gateway: Gateway, c
     with ThreadPoolExecutor(40) as threads:
         answers = list(threads.map(one, range(120)))
     shed = [answer for answer in answers if answer.status_code == 503]
-    assert {answer.status_code for answer in answers} == {200, 503}
+    assert {200, 503} <= {answer.status_code for answer in answers} <= {200, 503, 504}
     assert all(answer.headers["retry-after"] == "1" for answer in shed)
     assert all(answer.json()["error"]["code"] == "overloaded" for answer in shed)
     assert one(0).status_code == 200
