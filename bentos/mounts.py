@@ -12,8 +12,12 @@ from typing import Any
 
 def apps() -> Iterator[tuple[str, Any]]:
     """Path and ASGI app of each; the path "/" comes last, because it matches every other."""
+    from bentos.cds.app import app as cds
     from bentos.gateway.app import app as gateway
     from bentos.page.app import app as page
+    from bentos.tools.app import app as tools
 
     yield "/v1", gateway
+    yield "/", cds
+    yield "/", tools
     yield "/", page

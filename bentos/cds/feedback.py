@@ -1,0 +1,49 @@
+"""What became of the cards, as the client tells it, in the same reward log as all other feedback.
+
+A card followed, or overridden for a reason, is a clinician's opinion of what was put before him: it is kept with the
+edit program behind the card, and is no preference of the patient's.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from bentos.access.principal import Principal
+from bentos.cds.wire import CardFeedback, FeedbackSent
+from bentos.cds.words import ACCEPTED, OVERRIDDEN, REASONS
+from bentos.feedback import giving
+from bentos.personalizer import Personalizer
+from pipelines.errors import ForeignPatientError, UnknownAnswerError
+
+UNKNOWN = "no card by this id is kept"
+
+
+def take(personalizer: Personalizer, principal: Principal, sent: FeedbackSent) -> None:
+    """Keep all of it or none: :class:`UnknownAnswerError` where a card is not known, or is not this client's to see."""
+    try:
+        found = [giving.find(personalizer, principal, one.card.hex) for one in sent.feedback]
+    except (UnknownAnswerError, ForeignPatientError):
+        raise UnknownAnswerError(UNKNOWN) from None
+    giver = giving.giver_hash(personalizer.settings, principal, None)
+    for one, (subject, answer) in zip(sent.feedback, found, strict=True):
+        reason, comment = _reason(one)
+        speak = partial(giving.line, personalizer.settings, answer, subject=subject, giver=giver, by="clinician")
+        line = speak(kind="card", points=_points(one, reason), reason=reason)
+        counts = personalizer.feedback.counts(giver, subject, [answer.id])
+        personalizer.feedback.keep([line], {"comment": comment} if comment and counts else {})
+        giving.note([line], counts)
+
+
+def _reason(one: CardFeedback) -> tuple[str | None, str | None]:
+    """One of our own codes, or ``other`` for a client's; and what the clinician wrote."""
+    if one.overrideReason is None:
+        return None, None
+    coded = one.overrideReason.reason
+    code = None if coded is None else coded.code if coded.code in REASONS else "other"
+    return code, one.overrideReason.userComment or None
+
+
+def _points(one: CardFeedback, reason: str | None) -> float:
+    if one.outcome == "accepted":
+        return ACCEPTED
+    return REASONS[reason][0] if reason in REASONS else OVERRIDDEN

@@ -1,0 +1,190 @@
+"""Draft orders of medicines, by name, in the shapes that FHIR has had: what they are called, and what speaks against
+them in her record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from bentos.api_types import Language
+from bentos.cds.wire import Indicator
+from models.gestation import Gestation, pregnancy_state
+from models.phrases import display
+from models.safety import drug_words
+from models.schema import FeatureRow
+from models.segments import drug_allergies
+from models.triage.wording import normal
+from models.vocabulary import drug_class_of
+
+MOST = 50
+MEDICINES = ("MedicationRequest", "MedicationOrder", "MedicationPrescription")
+#: Classes within which an allergy to one member counts against the others.
+CROSS_REACTING = frozenset({"nsaid", "ace_inhibitor"})
+
+NICE_NG133 = ("NICE NG133, hypertension in pregnancy", "https://www.nice.org.uk/guidance/ng133")
+FDA_NSAID = (
+    "FDA Drug Safety Communication, NSAIDs from 20 weeks",
+    "https://www.fda.gov/drugs/drug-safety-and-availability/fda-recommends-avoiding-use-nsaids-pregnancy-20-weeks-or-"
+    "later-because-they-can-result-low-amniotic",
+)
+FDA_LABEL = ("FDA labelling, use in pregnancy", "https://dailymed.nlm.nih.gov/dailymed/")
+US_MEC = (
+    "CDC, US Medical Eligibility Criteria for Contraceptive Use, 2024",
+    "https://www.cdc.gov/contraception/hcp/usmec/",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A draft order: ``Type/id`` if it has an id, and the medicine's names, harmless to show."""
+
+    reference: str | None
+    names: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return normal(" ".join(self.names))
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """A medicine and a state she is in that do not go together; ``weeks_from`` is a completed week of pregnancy."""
+
+    words: tuple[str, ...]
+    state: Literal["pregnant", "postpartum"]
+    indicator: Indicator
+    guideline: tuple[str, str]
+    says: dict[Language, str]
+    weeks_from: int = 0
+    weeks_below: int = 100
+
+
+CAUTIONS: tuple[Caution, ...] = (
+    Caution(("lisinopril", "enalapril", "ramipril", "captopril", "perindopril", "benazepril", "quinapril", "fosinopril",
+             "losartan", "valsartan", "candesartan", "irbesartan", "olmesartan", "telmisartan", "aliskiren"),
+            "pregnant", "critical", NICE_NG133, {
+                "en": "an ACE inhibitor or angiotensin blocker in pregnancy harms the fetus",
+                "zh": "妊娠期使用ACE抑制剂或血管紧张素受体阻滞剂会伤害胎儿"}),
+    Caution(("valpro", "isotretinoin", "acitretin", "methotrexate", "thalidomide", "lenalidomide", "mycophenol",
+             "warfarin", "misoprostol", "leflunomide", "ribavirin"),
+            "pregnant", "critical", FDA_LABEL, {
+                "en": "contraindicated, or to be avoided, in pregnancy", "zh": "妊娠期禁用或应避免"}),
+    Caution(("ibuprofen", "naproxen", "diclofenac", "ketorolac", "meloxicam", "indomethacin", "celecoxib"),
+            "pregnant", "critical", FDA_NSAID, {
+                "en": "an NSAID from 30 weeks may close the ductus arteriosus",
+                "zh": "妊娠30周后使用非甾体抗炎药可致动脉导管早闭"}, weeks_from=30),
+    Caution(("ibuprofen", "naproxen", "diclofenac", "ketorolac", "meloxicam", "indomethacin", "celecoxib"),
+            "pregnant", "warning", FDA_NSAID, {
+                "en": "avoid NSAIDs from 20 weeks of pregnancy", "zh": "妊娠20周起应避免使用非甾体抗炎药"},
+            weeks_from=20),
+    Caution(("doxycycline", "minocycline", "tetracycline", "topiramate", "carbamazepine", "phenytoin", "fluconazole"),
+            "pregnant", "warning", FDA_LABEL, {
+                "en": "risk to the fetus: weigh alternatives", "zh": "对胎儿有风险：考虑替代药物"}),
+    Caution(("ethinyl", "estradiol", "estrogen", "oestrogen", "seasonique", "levora", "natazia", "nuvaring"),
+            "postpartum", "critical", US_MEC, {
+                "en": "combined hormonal contraception within 21 days after birth: risk of clots (category 4)",
+                "zh": "产后21天内使用复方激素避孕：血栓风险（4级）"}, weeks_below=3),
+    Caution(("ethinyl", "estradiol", "estrogen", "oestrogen", "seasonique", "levora", "natazia", "nuvaring"),
+            "postpartum", "warning", US_MEC, {
+                "en": "combined hormonal contraception within 42 days after birth: check her other risks of clots",
+                "zh": "产后42天内使用复方激素避孕：核查其他血栓风险"}, weeks_below=6),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What speaks against an order: a recorded allergy (``allergy`` and whether only ``related``), or a caution."""
+
+    order: Order
+    indicator: Indicator
+    allergy: str = ""
+    related: bool = False
+    caution: Caution | None = None
+
+
+def drafted(bundle: dict[str, Any], selections: list[str] | None) -> list[Order]:
+    """The medicine orders of a Bundle, of a selection the selected ones; what is no order is passed over."""
+    resources = [r for entry in _list(bundle.get("entry")) if isinstance(r := _dict(entry).get("resource"), dict)]
+    codes = {f"{r.get('resourceType')}/{r.get('id')}": r.get("code") for r in resources}
+    chosen = None if selections is None else {str(s).rpartition("/")[2] for s in selections}
+    found = []
+    for resource in resources[:MOST]:
+        ident = resource.get("id")
+        if resource.get("resourceType") not in MEDICINES or (chosen is not None and ident not in chosen):
+            continue
+        sound = isinstance(ident, str) and re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", ident)
+        reference = f"{resource['resourceType']}/{ident}" if sound else None
+        found.append(Order(reference, tuple(dict.fromkeys(_names(resource, codes)))))
+    return found
+
+
+def alerts(row: FeatureRow, as_of: datetime, orders: list[Order]) -> list[Alert]:
+    """What her record says against the orders, the most urgent first; at most one allergy and one caution an order."""
+    state = pregnancy_state(row, as_of)
+    allergies = drug_allergies(row)
+    found = [a for order in orders if order.names for a in (*_allergy(order, allergies), *_caution(order, state))]
+    return sorted(found, key=lambda a: a.indicator != "critical")
+
+
+def _allergy(order: Order, allergies: tuple[str, ...]) -> Iterator[Alert]:
+    for name in allergies:
+        if _names_any(order.text, drug_words(name)):
+            yield Alert(order, "critical", allergy=name)
+            return
+    ordered = drug_class_of(order.text)
+    for name in allergies:
+        if ordered in CROSS_REACTING and drug_class_of(name) == ordered:
+            yield Alert(order, "warning", allergy=name, related=True)
+            return
+
+
+def _caution(order: Order, state: Gestation) -> Iterator[Alert]:
+    for caution in CAUTIONS:
+        if _names_any(order.text, caution.words) and _holds(caution, state):
+            yield Alert(order, caution.indicator, caution=caution)
+            return
+
+
+def _holds(caution: Caution, state: Gestation) -> bool:
+    if caution.state == "pregnant":
+        if state.weeks is None:  # of a pregnancy without a date, a critical week is not claimed, a warning is given
+            return bool(state.pregnant) and (caution.weeks_from == 0 or caution.indicator == "warning")
+        return bool(state.pregnant) and state.weeks >= caution.weeks_from
+    return not state.pregnant and state.postpartum_weeks is not None and state.postpartum_weeks < caution.weeks_below
+
+
+def _names_any(text: str, words: Any) -> bool:
+    return any(re.search(rf"(?<![a-z]){re.escape(word.strip())}", text) for word in words if word.strip())
+
+
+def _names(resource: dict[str, Any], codes: dict[str, Any]) -> Iterator[str]:
+    """The medicine's names: a concept's text and displays, directly or through a reference."""
+    medication = _dict(resource.get("medication"))  # R5
+    concept = resource.get("medicationCodeableConcept") or medication.get("concept")
+    reference = _dict(resource.get("medicationReference") or medication.get("reference"))
+    yield from _concept_names(_dict(concept))
+    if display(str(reference.get("display") or "")):
+        yield display(str(reference["display"]))
+    target = str(reference.get("reference") or "")
+    if target.startswith("#"):
+        inside = (c for c in _list(resource.get("contained")) if _dict(c).get("id") == target[1:])
+        yield from _concept_names(_dict(_dict(next(inside, None)).get("code")))
+    elif target:
+        yield from _concept_names(_dict(codes.get("/".join(target.split("/")[-2:]))))
+
+
+def _concept_names(concept: dict[str, Any]) -> Iterator[str]:
+    for text in (concept.get("text"), *(_dict(c).get("display") for c in _list(concept.get("coding")))):
+        if isinstance(text, str) and display(text):
+            yield display(text)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value[:1000] if isinstance(value, list) else []

@@ -1,0 +1,61 @@
+"""The services there are: what a client finds at ``GET /cds-services``, and which function answers each.
+
+Beside ``patient-view`` the order hooks are served, because what PMLM never lets a policy drop, her allergies and the
+pregnancy, is what an order must be held against. ``order-select`` speaks while another medicine can still be chosen;
+``order-sign`` under the same id brings its cards up to date before the order counts, as the specification provides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bentos.api_types import Language
+from bentos.cds.wire import Card, Discovery, Hook, HookRequest, Service
+
+if TYPE_CHECKING:
+    from bentos.access.principal import Principal
+    from bentos.personalizer import Personalizer
+
+    Answers = Callable[[Personalizer, Principal, HookRequest, Language], list[Card]]
+
+VIEW, ORDERS = "pmlm-patient-view", "pmlm-orders"
+_ORDER_DESCRIPTION = (
+    "Holds drafted medicines against the patient's recorded drug allergies, pregnancy and recent birth; silent where "
+    "nothing speaks against them."
+)
+USAGE = "Every call needs a bearer token (JWT) whose scopes cover system/Patient.r. No FHIR resource is asked for."
+
+SERVICES: tuple[Service, ...] = (
+    Service(
+        hook="patient-view",
+        id=VIEW,
+        title="What matters in her record",
+        description="Recorded values beyond a guideline's limit, and the facts of her record that matter most today.",
+        usageRequirements=USAGE,
+    ),
+    *(
+        Service(
+            hook=hook, id=ORDERS, title="What speaks against an order", description=_ORDER_DESCRIPTION,
+            usageRequirements=USAGE,
+        )
+        for hook in ("order-select", "order-sign")
+    ),
+)  # fmt: skip
+
+
+def discovery() -> Discovery:
+    """All services."""
+    return Discovery(services=list(SERVICES))
+
+
+def hooks(service_id: str) -> frozenset[Hook]:
+    """The hooks that a service answers; empty where there is no such service."""
+    return frozenset(service.hook for service in SERVICES if service.id == service_id)
+
+
+def answers(service_id: str) -> Answers:
+    """The function behind a service."""
+    from bentos.cds import cards  # with the method's modules, which a bento is built without
+
+    return cards.patient_view if service_id == VIEW else cards.order

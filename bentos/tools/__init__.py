@@ -1,0 +1,1 @@
+"""MCP: the endpoint as read-only tools that any agent can call."""
