@@ -61,7 +61,7 @@ def document() -> Response:
     return JSONResponse(openapi.document(app))
 
 
-@app.get("/explain/{answer_id}", responses={404: openapi.problem(404)})
+@app.get("/explain/{answer_id}")
 def explain(
     request: Request,
     answer_id: Annotated[str, Path(description="The `id` of a response.", examples=["0f8e3c5a"], max_length=64)],
@@ -78,7 +78,7 @@ def explain(
     raise UnknownAnswerError("no answer by this id is kept")
 
 
-@app.get("/patients/{ref:path}/timeline", responses={404: openapi.problem(404)})
+@app.get("/patients/{ref:path}/timeline")
 def patient_timeline(
     request: Request,
     ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=["6f0c4a1e"])],

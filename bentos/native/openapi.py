@@ -131,6 +131,8 @@ def _refusals(rule: Rule, method: str) -> Iterator[int]:
     if rule.door is Door.TOKEN:
         yield from (401, 403, 429)
         yield 503  # the keys that tokens are checked with cannot be had
+    if rule.need:  # whoever or whatever is named may be unknown
+        yield 404
     if method == "post":
         yield from (413, 415)
 

@@ -1,0 +1,53 @@
+"""The typed client against the served bento: the README's ten lines, and every way to be refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from three_women import ADA, CLEO
+
+from bentos.access.keys import development_token, mint
+from bentos.client import Client
+from pipelines.errors import EndpointError
+from pipelines.packaging.serving import Endpoint
+from pipelines.settings import PROJECT, Settings
+
+TIRED = "Is it normal to feel this tired?"
+
+
+def test_the_readmes_lines_run_as_they_stand(
+    endpoint: Endpoint, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = re.findall(r"^```python\n(.*?)^```", (PROJECT / "README.md").read_text(), re.M | re.S)
+    (lines,) = [c for c in code if "bentos.client" in c]
+    assert len([line for line in lines.splitlines() if line.strip()]) <= 10
+    lines = lines.replace("http://localhost:3000", endpoint.url).replace("Patient/6f0c4a1e", f"Patient/{ADA}")
+    exec(lines, {"token": development_token(settings)})
+    printed = capsys.readouterr().out
+    assert "no red flag" in printed
+    assert "haemoglobin 9.8 g/dL changed" in printed
+
+
+def test_each_refusal_has_its_status_and_field(endpoint: Endpoint, settings: Settings) -> None:
+    bound = mint(settings, "app", ["system/Patient.rs"], [settings.subject_id(ADA)], 1)
+    with Client(endpoint.url, bound) as pmlm:
+        assert pmlm.personalize(f"Patient/{ADA}", TIRED).prompt
+        with pytest.raises(EndpointError) as foreign:
+            pmlm.timeline(CLEO)
+    with Client(endpoint.url, development_token(settings)) as pmlm:
+        assert pmlm.ready().release == endpoint.release
+        with pytest.raises(EndpointError) as unknown:
+            pmlm.answer("nobody/at/all", TIRED)
+        with pytest.raises(EndpointError) as unkept:
+            pmlm.explain("no/such?answer")
+    with Client(endpoint.url, "no token") as pmlm, pytest.raises(EndpointError) as stranger:
+        pmlm.answer(ADA, TIRED)
+    refused = [(e.value.status, e.value.field) for e in (foreign, unknown, unkept, stranger)]
+    assert refused == [(403, "patient"), (404, "patient"), (404, "answer_id"), (401, None)]
+
+
+def test_an_endpoint_that_is_not_there_is_said(settings: Settings) -> None:
+    with Client("http://127.0.0.1:9", "token") as pmlm, pytest.raises(EndpointError, match="does not answer") as gone:
+        pmlm.ready()
+    assert gone.value.status == 0

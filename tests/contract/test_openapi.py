@@ -1,0 +1,84 @@
+"""The endpoint keeps what its OpenAPI document promises, whatever is sent to it: checked by schemathesis over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from conftest import bearer
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from schemathesis import Case, GenerationMode
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from stub_llm import stub_llm
+from three_women import ADA
+
+from pipelines.packaging import serving
+from pipelines.packaging.serving import Endpoint
+from pipelines.settings import Settings
+
+EXAMPLES = 40
+KEPT = [
+    schemathesis.checks.not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    ignored_auth,
+]
+
+
+@pytest.fixture(scope="module")
+def quick(settings: Settings) -> Iterator[Endpoint]:
+    """The bento served with a language model that answers at once."""
+    with stub_llm() as stub:
+        own = settings.model_copy(update={"llm_base_url": stub.url, "llm_model": "stub", "rate_limit": "100000/minute"})
+        with serving.served(own) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def document(quick: Endpoint, settings: Settings) -> dict[str, Any]:
+    """The document as anyone may read it, with a patient of this clinic among the examples."""
+    told = httpx.get(f"{quick.url}/openapi.json", trust_env=False)
+    assert told.status_code == 200
+    return dict(json.loads(told.text.replace("Patient/6f0c4a1e", f"Patient/{ADA}")))
+
+
+def test_no_request_whatever_gets_an_answer_that_was_not_promised(
+    document: dict[str, Any], quick: Endpoint, settings: Settings
+) -> None:
+    described = schemathesis.openapi.from_dict(document)
+    described.config.update(base_url=quick.url)
+    operations = [result.ok() for result in described.get_all_operations()]
+    assert {operation.path for operation in operations} == set(document["paths"])
+    broken: list[Exception] = []
+    for operation in operations:
+        try:
+            _attack(operation, bearer(settings))
+        except Exception as error:
+            broken.append(error)
+    if broken:
+        raise ExceptionGroup("answers that the document does not promise", broken)
+
+
+def _attack(operation: APIOperation, headers: dict[str, str]) -> None:
+    """Send an operation what fits its schema, and what does not; every answer must be one that it promises."""
+
+    @given(case=operation.as_strategy() | operation.as_strategy(generation_mode=GenerationMode.NEGATIVE))
+    @hypothesis_settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    def send(case: Case) -> None:
+        case.call_and_validate(headers=headers, checks=KEPT, timeout=30)
+
+    send()

@@ -1,0 +1,56 @@
+"""``pmlm token`` and ``pmlm audit``, and what ``pmlm up`` says of the token: in full once, then only where it lies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bentos.access import audit, keys
+from bentos.access.audit import Entry
+from bentos.access.tokens import Verifier
+from pipelines.cli import app
+from pipelines.night import whole_system
+from pipelines.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "state", drops=tmp_path / "st-anna", key_dir=tmp_path / "keys")
+
+
+def run(settings: Settings, *words: str) -> str:
+    own = {"PMLM_HOME": str(settings.home), "PMLM_KEY_DIR": str(settings.key_dir)}
+    done = CliRunner().invoke(app, [*words, "--drops", str(settings.drops)], env=own)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_a_token_is_printed_alone_and_is_what_was_asked_for(settings: Settings) -> None:
+    token = run(settings, "token", "--patient", "Patient/ann", "--patient", "bea", "--client", "portal").strip()
+    principal = Verifier(settings).verify(token)
+    assert principal.client == "portal"
+    assert principal.scopes == {"system/Patient.rs"}
+    assert principal.patients == {settings.subject_id("ann"), settings.subject_id("bea")}
+    everyone = run(settings, "token", "--scope", "user/*.read", "--hours", "0.5").strip()
+    assert Verifier(settings).verify(everyone).patients is None
+    assert Verifier(settings).verify(everyone).scopes == {"user/*.read"}
+
+
+def test_accesses_are_listed_of_a_patient_and_of_a_client(settings: Settings) -> None:
+    audit.write(settings, Entry("/answer", "portal", [settings.subject_id("ann")]), 200)
+    audit.write(settings, Entry("/answer", "portal", [settings.subject_id("bea")]), 403)
+    (line,) = run(settings, "audit", "Patient/ann", "--json").splitlines()
+    assert (json.loads(line)["route"], json.loads(line)["outcome"]) == ("/answer", 200)
+    assert len(run(settings, "audit", "--client", "portal").splitlines()) == 2
+    assert run(settings, "audit", "Patient/cleo") == ""
+
+
+def test_up_shows_the_token_once(settings: Settings) -> None:
+    token = keys.development_token(settings)
+    first, second = (list(whole_system.token_lines(settings, "http://127.0.0.1:3000")) for _ in range(2))
+    assert any(token in line for line in first)
+    assert not any(token in line for line in second)
+    assert any(str(keys.token_path(settings)) in line for line in second)
