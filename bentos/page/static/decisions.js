@@ -4,6 +4,8 @@ import { byId, make, table } from "./elements.js";
 import { kindOf, showSources } from "./prompt.js";
 import { phrase, word } from "./words.js";
 
+const SHOWN = 8; // left-out sentences in sight: the likeliest, or those that were measured
+
 const percent = (p) => (p === null || p === undefined ? "–" : p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
 
 /** `shown` holds the response, the reference, the question, what the policy weighed, and `reply()`. */
@@ -12,7 +14,7 @@ export function showDecisions(shown, effects = null) {
   const texts = new Map(response.segments.map((s) => [s.key, s]));
   const measured = new Map([...(effects?.kept ?? []), ...(effects?.left_out ?? [])].map((e) => [e.key, e]));
   const chosen = weighed.choices.filter((c) => c.chosen !== null).sort((a, b) => a.chosen - b.chosen);
-  const left = weighed.choices.filter((c) => c.chosen === null).sort((a, b) => (b.probability ?? 0) - (a.probability ?? 0) || a.initial - b.initial);
+  const left = weighed.choices.filter((c) => c.chosen === null).sort((a, b) => measured.has(b.key) - measured.has(a.key) || (b.probability ?? 0) - (a.probability ?? 0) || a.initial - b.initial);
   const rows = (choices) => choices.map((c) => row(c, texts.get(c.key), measured.get(c.key), shown.reference));
   const columns = [
     { name: word("sentence") }, { name: word("kind") }, { name: word("rank"), number: true }, { name: word("fate"), number: true },
@@ -23,8 +25,9 @@ export function showDecisions(shown, effects = null) {
     make("h2", { id: "decisions-title" }, word("decisions")),
     make("p", { class: "hint" }, word("decisionsHint")),
     make("p", { class: "hint" }, style),
-    table(`${word("kept")} (${chosen.length})`, columns, rows(chosen)),
-    make("details", { open: effects !== null }, make("summary", {}, `${word("dropped")} (${left.length})`), table(word("dropped"), columns, rows(left))),
+    table(`${word("kept")} (${chosen.length})`, columns, rows(chosen), true),
+    table(`${word("dropped")} (${left.length})`, columns, rows(left.slice(0, SHOWN)), true),
+    left.length > SHOWN ? make("details", {}, make("summary", {}, `${word("others")} (${left.length - SHOWN})`), table(word("others"), columns, rows(left.slice(SHOWN)), true)) : "",
     measurement(shown, effects),
   );
 }

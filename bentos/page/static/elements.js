@@ -15,12 +15,12 @@ export const make = (name, attributes = {}, ...children) => filled(document.crea
 export const draw = (name, attributes = {}, ...children) => filled(document.createElementNS(SVG, name), attributes, children);
 export const byId = (id) => document.getElementById(id);
 
-/** A table in which every number says its column's name again, for a narrow screen. */
-export function table(caption, columns, rows) {
+/** A table; a `stacked` one lays each row out on its own on a narrow screen, every number with its column's name. */
+export function table(caption, columns, rows, stacked = false) {
   const numeric = (i) => (columns[i].number ? "number" : null);
   return make("div", { class: "scroll" },
-    make("table", { class: "stack" },
-      make("caption", {}, caption),
+    make("table", { class: stacked ? "stack" : null },
+      caption ? make("caption", {}, caption) : null,
       make("thead", {}, make("tr", {}, ...columns.map((c, i) => make("th", { scope: "col", class: numeric(i) }, c.name)))),
       make("tbody", {}, ...rows.map((cells) => make("tr", {}, ...cells.map((cell, i) => make("td", { class: numeric(i), "data-label": columns[i].name }, cell)))))));
 }

@@ -108,7 +108,7 @@ async function run(reference, question, signal) {
   byId("disclaimer").textContent = answered.disclaimer;
   showVersions(answered, answered.llm);
   byId("feedback").hidden = false;
-  showFeedback(answered);
+  showFeedback(answered, question);
   const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: answered.answer, own: false });
   showDecisions({ ...shown, weighed, reply });
   say("comparing");

@@ -2,6 +2,9 @@
 import { byId, draw, make, table } from "./elements.js";
 import { phrase, word } from "./words.js";
 
+// a box that is not laid out yet has no width
+const widthOf = (box) => Math.max(box.clientWidth, 240);
+
 const HEIGHT = 230, LEFT = 46, RIGHT = 16, TOP = 18, BOTTOM = 30;
 
 function timeAgo(days) {
@@ -28,12 +31,12 @@ export function showTrajectories(trajectories) {
   const plot = make("div");
   const buttons = trajectories.map((t) => make("button", {
     type: "button", class: "quiet", "aria-pressed": "false", onclick: (event) => choose(t, event.currentTarget),
-  }, t.change?.outside ? `${t.label} ▲` : t.label));
+  }, t.change?.outside ? `${t.label} ${t.change.z > 0 ? "▲" : "▼"}` : t.label));
   const choose = (t, button) => {
     for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
     plot.replaceChildren(
       make("p", { class: t.change?.outside ? "found outside" : "found" }, changeText(t)),
-      trajectory(t, box.clientWidth),
+      trajectory(t, widthOf(box)),
       make("p", { class: "hint" }, t.band ? word("ownBand") : ""),
       make("details", {}, make("summary", {}, word("valuesTable")),
         table(t.label, [{ name: word("when") }, { name: `${word("value")} ${t.unit}`, number: true }],
@@ -89,8 +92,10 @@ function trajectory(t, width) {
   for (const p of t.points) svg.append(draw("circle", { class: "dot", cx: x(p.days), cy: y(p.value), r: 3.5 }));
   const changed = Boolean(t.change?.outside);
   svg.append(draw("circle", { class: changed ? "changed" : "dot", cx: x(last.days), cy: y(last.value), r: 6 }));
-  const above = y(last.value) > TOP + 24;
-  svg.append(draw("text", { class: "value", x: Math.min(x(last.days), width - RIGHT), y: y(last.value) + (above ? -11 : 22), "text-anchor": "end" }, `${last.value.toFixed(t.decimals)} ${t.unit}`));
+  // beside the last point, on the side the line does not come from
+  const before = t.points[t.points.length - 2] ?? last;
+  const shift = before.value > last.value ? 14 : -10;
+  svg.append(draw("text", { class: "value", x: x(last.days) - 8, y: y(last.value) + shift, "text-anchor": "end" }, `${last.value.toFixed(t.decimals)} ${t.unit}`));
   return svg;
 }
 
@@ -102,7 +107,7 @@ export function showPeers(peers) {
   }
   const hint = make("p", { class: "hint" }, phrase("peersHint", { n: peers.count, k: peers.k }));
   const shares = peers.outcomes.filter((o) => o.unit === "%"), means = peers.outcomes.filter((o) => o.unit !== "%");
-  const again = () => box.replaceChildren(hint, shares.length ? bars(shares, box.clientWidth) : "", ...means.map((o) => make("p", {}, `${o.label}: ${o.value} ${o.unit}`)));
+  const again = () => box.replaceChildren(hint, shares.length ? bars(shares, widthOf(box)) : "", ...means.map((o) => make("p", {}, `${o.label}: ${o.value} ${o.unit}`)));
   again();
   observed(box, again);
 }

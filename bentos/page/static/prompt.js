@@ -1,7 +1,7 @@
 // The refined prompt, line by line: each sentence in the colour of its kind, and a way to the entries behind it.
 import { ask } from "./api.js";
 import { byId, make, table } from "./elements.js";
-import { language, word } from "./words.js";
+import { language, phrase, word } from "./words.js";
 
 export const kindOf = (segment) => (segment.pinned ? "pinned" : segment.kind === "peer" ? "peer" : "self");
 
@@ -62,8 +62,9 @@ export async function showSources(segment, reference) {
   }
   if (panel.dataset.key !== segment.key) return; // another sentence was chosen meanwhile
   if (found.events.length) {
-    const columns = [word("what"), word("value"), word("when"), word("week")].map((name) => ({ name }));
-    panel.append(table("", columns, found.events.map((e) => [e.what, e.value ?? "–", e.ago ?? "–", e.week ?? "–"])));
+    const columns = [word("what"), word("value"), word("when")].map((name) => ({ name }));
+    const when = (e) => (e.ago === null ? "–" : e.week === null ? e.ago : `${e.ago}, ${phrase("week", { n: e.week })}`);
+    panel.append(table("", columns, found.events.map((e) => [e.what, e.value ?? "–", when(e)])));
   }
   for (const source of found.summaries) {
     const [group, detail] = source.split(":");
