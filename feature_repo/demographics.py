@@ -46,7 +46,12 @@ view = FeatureView(
         Field(name="birth", dtype=UnixTimestamp, description="day of birth"),
         Field(name="language", dtype=String, description="language of her correspondence: en or zh"),
         Field(name="died", dtype=UnixTimestamp, description="day of death"),
-        Field(name="as_of", dtype=UnixTimestamp, description="the moment as of which the row is true"),
+        Field(
+            name="as_of",
+            dtype=UnixTimestamp,
+            tags={"null": "never"},
+            description="the moment as of which the row is true",
+        ),
     ],
     source=source,
     owner="data-engineering",

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +19,7 @@ from typing import Any
 from feast import FeatureService, FeatureStore
 
 from feature_repo.rows import typed
-from feature_repo.services import SERVICE, groups
+from feature_repo.services import SERVICE
 from feature_repo.store import CONFIG, REGISTRY, SQLITE, open_store
 from models.schema import FeatureRow
 
@@ -66,13 +65,6 @@ def _remembered(store_dir: Path, _stamps: _Stamps, subject_id: int, patience_s: 
     return _row(store_dir, subject_id, patience_s)
 
 
-def moments(store_dir: Path, subject_id: int, patience_s: float = PATIENCE_S) -> dict[str, datetime]:
-    """For each feature group the moment as of which the online row of the patient is true; no entry without a row."""
-    values = _ask(store_dir, subject_id, patience_s) or {}
-    ends = {name: values.get(f"{module.view.features[0].name}__ts") for name, module in groups().items()}
-    return {name: datetime.fromtimestamp(end, UTC) for name, end in ends.items() if end}
-
-
 def _ask(store_dir: Path, subject_id: int, patience_s: float) -> dict[str, Any] | None:
     stamps = _stamps(store_dir)
     if stamps[0] is None:
@@ -82,7 +74,7 @@ def _ask(store_dir: Path, subject_id: int, patience_s: float) -> dict[str, Any] 
 
         def call() -> dict[str, list[Any]]:
             found = store.get_online_features(features=service, entity_rows=[{"subject_id": subject_id}])
-            return found.to_dict(include_event_timestamps=True)
+            return found.to_dict()
 
         # a file cannot hang as a server can, and a thread costs more than reading it
         answer = call() if store.config.online_store.type == SQLITE["type"] else _bounded(call, patience_s)

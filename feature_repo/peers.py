@@ -15,8 +15,9 @@ from feast.types import Array, Float32, Float64, Int64
 
 from feature_repo.entities import subject
 
-PERCENT = {"unit": "%"}
-POINTS = {"unit": "points"}
+PERCENT = {"unit": "%", "low": "0", "high": "100"}
+POINTS = {"unit": "points", "low": "1", "high": "5"}
+COUNT = {"low": "0", "null": "never"}
 
 source = FileSource(
     name="peers",
@@ -30,7 +31,12 @@ view = FeatureView(
     entities=[subject],
     ttl=timedelta(0),
     schema=[
-        Field(name="peers_count", dtype=Int64, description="women alike behind the aggregates; 0 or at least k"),
+        Field(
+            name="peers_count",
+            dtype=Int64,
+            tags=COUNT,
+            description="women alike behind the aggregates; 0 or at least k",
+        ),
         Field(name="peer_anaemia", dtype=Float64, tags=PERCENT, description="peers with anaemia"),
         Field(name="peer_gestational_diabetes", dtype=Float64, tags=PERCENT, description="peers with it"),
         Field(name="peer_hypertension", dtype=Float64, tags=PERCENT, description="peers with it or pre-eclampsia"),

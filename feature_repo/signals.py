@@ -27,6 +27,7 @@ from models.vocabulary import SIGNALS, Signal
 BAND_DAYS = 730
 TREND_DAYS = 84
 WEEK = 7 * DAY
+NOT_NEGATIVE = {"low": "0"}
 SCALE = 1000  # thousandths of the unit: finer than any of the signals is measured
 
 
@@ -40,14 +41,20 @@ def fields(*names: str) -> list[Field]:
     out = []
     for s in _named(names):
         unit = {"unit": s.unit}
+        bounded = unit | {"low": f"{s.low:g}", "high": f"{s.high:g}"}
         out += [
-            Field(name=f"{s.name}_latest", dtype=Float64, tags=unit, description=f"latest {s.label}"),
+            Field(name=f"{s.name}_latest", dtype=Float64, tags=bounded, description=f"latest {s.label}"),
             Field(name=f"{s.name}_time", dtype=UnixTimestamp, description=f"when the latest {s.label} was measured"),
-            Field(name=f"{s.name}_previous", dtype=Float64, tags=unit, description=f"{s.label} of an earlier day"),
+            Field(name=f"{s.name}_previous", dtype=Float64, tags=bounded, description=f"{s.label} of an earlier day"),
             Field(name=f"{s.name}_previous_time", dtype=UnixTimestamp, description="when that one was measured"),
-            Field(name=f"{s.name}_mean", dtype=Float64, tags=unit, description=f"mean {s.label}, two years before"),
-            Field(name=f"{s.name}_sd", dtype=Float64, tags=unit, description="standard deviation of the same values"),
-            Field(name=f"{s.name}_count", dtype=Int64, description="number of the same values"),
+            Field(name=f"{s.name}_mean", dtype=Float64, tags=bounded, description=f"mean {s.label}, two years before"),
+            Field(
+                name=f"{s.name}_sd",
+                dtype=Float64,
+                tags=unit | NOT_NEGATIVE,
+                description="standard deviation of the same values",
+            ),
+            Field(name=f"{s.name}_count", dtype=Int64, tags=NOT_NEGATIVE, description="number of the same values"),
             Field(name=f"{s.name}_slope", dtype=Float64, tags={"unit": f"{s.unit}/wk"}, description="trend, 12 weeks"),
             Field(name=f"{s.name}_source", dtype=String, description="source line of the latest value"),
         ]

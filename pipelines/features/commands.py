@@ -1,4 +1,4 @@
-"""``pmlm features``: build a night's features, put them online, look at one patient's."""
+"""``pmlm features``: build a night's features, put them online; look at, check, compare and explain them."""
 
 from __future__ import annotations
 
@@ -52,16 +52,19 @@ def show(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is known of a patient, now or as of a moment: value, unit, age in days, source line."""
-    from pipelines.features.show import describe, row
+    """Show what is known of a patient, now or as of a moment: value, unit, age in days, source events."""
+    from pipelines.features import show as read
 
     settings = load(drops=drops)
     moment = _moment(as_of)
-    values = row(settings, patient, moment)
-    shown = describe(values, moment or settings.now())
+    values = read.row(settings, patient, moment)
+    at = moment or settings.now()
+    shown = read.describe(values, at)
+    stands = read.group_moments(settings, patient, at)
+    events = {e.source: e for e in read.source_events(settings, patient, (s for f in shown for s in f.sources), at)}
     if as_json:
-        known = {"as_of": values["as_of"], "features": [asdict(s) for s in shown]}
-        typer.echo(json.dumps(known, default=str))
+        known = {"as_of": values["as_of"], "groups": stands, "features": [asdict(s) for s in shown]}
+        typer.echo(json.dumps(known | {"events": [asdict(e) for e in events.values()]}, default=str))
         return
     from rich.console import Console
     from rich.table import Table
@@ -69,14 +72,82 @@ def show(
     table = Table("group", "feature", "value", "unit", "age (days)", "source", title=f"as of {values['as_of']}")
     for s in shown:
         age = "" if s.age_days is None else f"{s.age_days:g}"
-        table.add_row(s.group, s.name, _short(s.value), s.unit, age, " ".join(s.sources)[:12])
+        first = events.get(s.sources[0]) if s.sources else None
+        told = (
+            f"{first.code} {s.sources[0][:8]}, known {first.known_at:%Y-%m-%d}" if first else " ".join(s.sources)[:12]
+        )
+        more = f" +{len(s.sources) - 1}" if len(s.sources) > 1 else ""
+        table.add_row(s.group, s.name, _short(s.value), s.unit, age, told + more)
     Console().print(table)
+    typer.echo("rows of: " + ", ".join(f"{name} {moment:%Y-%m-%d}" for name, moment in stands.items()))
+
+
+@features.command("verify", epilog="Example: pmlm features verify --max-age 2")
+def verify(
+    patients: Annotated[int, typer.Option(min=1, help="Compare the stores for so many patients at most.")] = 500,
+    max_age: Annotated[float, typer.Option(help="Days that the last drop may be old.")] = 7.0,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Check the features: complete, of one version, fresh, possible, equal offline and online. Exit 1 if not."""
+    from pipelines.features import verify as checking
+
+    found = checking.verify(load(drops=drops), patients, max_age)
+    holds = all(check.holds for check in found)
+    if as_json:
+        typer.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in found]}))
+    else:
+        for check in found:
+            mark = typer.style("✓", fg="green") if check.holds else typer.style("✗", fg="red")
+            typer.echo(f"{mark} {check.name}: {check.found}")
+    if not holds:
+        raise typer.Exit(1)
+
+
+@features.command("diff", epilog="Example: pmlm features diff 2026-06-01 2026-06-02")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="NIGHT", help="The earlier night, YYYY-MM-DD.")],
+    after: Annotated[str, typer.Argument(metavar="NIGHT", help="The later one.")],
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Show which features changed from one night to another, and for how many patients."""
+    from pipelines.features.difference import compare
+
+    settings = load(drops=drops)
+    nights = compare(settings, _night(settings, before), _night(settings, after))
+    if as_json:
+        typer.echo(json.dumps(asdict(nights)))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{nights.before}: {nights.patients_before} patients, {nights.after}: {nights.patients_after}"
+    table = Table("group", "feature", "patients", "changed", "now known", "no longer", "mean", title=title)
+    for d in nights.features:
+        mean = "" if d.mean_before is None or d.mean_after is None else f"{d.mean_before:g} → {d.mean_after:g}"
+        counts = (str(n) for n in (d.patients, d.changed, d.became_known, d.no_longer_known))
+        table.add_row(d.group, d.name, *counts, mean)
+    Console().print(table)
+
+
+@features.command("catalogue", epilog="Example: pmlm features catalogue")
+def catalogue(drops: Drops = None, as_json: Json = False) -> None:
+    """Write a page that says of every feature its meaning, unit, owner, source codes, null rate, and plots it."""
+    from pipelines.features import catalogue as pages
+
+    settings = load(drops=drops)
+    page = pages.write(settings, settings.now())
+    typer.echo(json.dumps({"page": str(page)}) if as_json else f"wrote {page}")
 
 
 def _night(settings: Settings, date: str | None) -> str:
     """``YYYYMMDD`` of the date given, else of the last drop taken in."""
     if date:
-        return datetime.strptime(date, "%Y-%m-%d").strftime("%Y%m%d")
+        try:
+            return datetime.strptime(date, "%Y%m%d" if date.isdigit() else "%Y-%m-%d").strftime("%Y%m%d")
+        except ValueError as error:
+            raise FeaturesError(f"{date}: not a night, YYYY-MM-DD") from error
     from pipelines.records import ledger
 
     newest = max((path.name[:8] for path in ledger.batches(settings)), default=None)

@@ -197,12 +197,14 @@ def _empty(old: FeatureStore) -> None:
 
 
 def _write(settings: Settings, target: FeatureStore, fresh: list[str]) -> dict[str, int]:
-    written = {}
+    written, provider = {}, target._get_provider()
     for group in groups():
+        view = target.get_feature_view(group)
         changed = [settings.features / name for name in fresh if name.startswith(f"{group}/")]
         rows = _latest_rows(settings.features / group, changed)
         for start in range(0, len(rows), BATCH):
-            target.write_to_online_store(group, rows.iloc[start : start + BATCH])
+            # write_to_online_store drops a batch whose every value is unknown: what was deleted would stay served
+            provider.ingest_df(view, rows.iloc[start : start + BATCH])
         written[group] = len(rows)
     return written
 

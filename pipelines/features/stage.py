@@ -45,12 +45,16 @@ def run(settings: Settings, night: str) -> StageSummary:
     return summary
 
 
+def definitions(settings: Settings) -> dict[str, str]:
+    """The hash of each group's meaning as the code has it now, peers last."""
+    of_self = {name: compiled(module).definition for name, module in groups().items() if name != PEERS}
+    return of_self | {PEERS: definition_of_peers(list(of_self.values()), settings.k_anonymity)}
+
+
 def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledger.Plan]:
     """What each group has to do, peers last; groups with nothing to do are left out."""
-    definitions = {name: compiled(module).definition for name, module in groups().items() if name != PEERS}
-    everybody = definition_of_peers(list(definitions.values()), settings.k_anonymity)
     plans = {}
-    for name, definition in (definitions | {PEERS: everybody}).items():
+    for name, definition in definitions(settings).items():
         plan = ledger.plan(settings.features / name, night, definition, events)
         if plan:
             plans[name] = plan

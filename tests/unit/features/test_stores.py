@@ -14,6 +14,7 @@ from histories import Event, day_ends
 
 from feature_repo import online, store
 from feature_repo.services import features
+from models.schema import DELETED
 from pipelines.errors import FeaturesError
 from pipelines.features import materialise, offline, stage
 from pipelines.features.ledger import end_of
@@ -130,6 +131,25 @@ def test_a_late_batch_reaches_the_online_store(tmp_path: Path, events: list[Even
         assert served is not None
         expected = oracle.features(pair_of(events, subject), subject, end_of(LAST))
         assert differences(dict(served), expected | {"as_of": served["as_of"]}) == {}
+
+
+def test_the_last_value_of_a_group_that_is_deleted_is_served_no_more(tmp_path: Path) -> None:
+    """Feast passes over a batch in which every feature is unknown: the value before it would stay."""
+    settings = clinic(tmp_path)
+    known = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    told = {"subject_id": 1, "record": 7, "time": known, "known_at": known, "source": "told", "encounter_id": None}
+    value = {"kind": "observation", "code": "LOINC//718-7", "numeric_value": 11.0, "text_value": None, "unit": "g/dL"}
+    gone = {"kind": "deleted", "code": DELETED, "numeric_value": None, "text_value": None, "unit": None}
+    later = {"known_at": end_of(LAST), "source": "taken back"}
+    served = []
+    for night, event in ((MIDDLE, told | value), (LAST, told | gone | later)):
+        write_batch(settings, night, [event | {"parent": None}])
+        stage.run(settings, night)
+        materialise.run(settings, night)
+        row = online.read(settings.feast, 1)
+        assert row is not None
+        served.append(row["haemoglobin_latest"])
+    assert served == [11.0, None]
 
 
 def test_materialising_twice_is_a_noop(built: Settings) -> None:
