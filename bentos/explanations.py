@@ -13,17 +13,24 @@ import threading
 import time
 from pathlib import Path
 
-from bentos.api_types import AnswerResponse, Explanation, MovedSegment, PersonalizeResponse
+from bentos.api_types import Explanation, LLMReport, MovedSegment, PersonalizeResponse
 from pipelines.settings import Settings
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS explanations (
-    id TEXT PRIMARY KEY, subject INTEGER NOT NULL, kept_at REAL NOT NULL, explanation TEXT NOT NULL
+    id TEXT PRIMARY KEY, subject INTEGER NOT NULL, kept_at REAL NOT NULL, endpoint TEXT NOT NULL, told TEXT NOT NULL
 ) WITHOUT ROWID
 """
 _INDEX = "CREATE INDEX IF NOT EXISTS by_age ON explanations (kept_at)"
+_UNTOLD = {"answer", "disclaimer", "escalated"}  # of an answer: the language model's words and what goes with them
 _DAY_S = 86_400
 _SWEEP_S = 3600
+
+
+class Told(PersonalizeResponse):
+    """A response as it is kept."""
+
+    llm: LLMReport | None = None
 
 
 class Explanations:
@@ -38,9 +45,9 @@ class Explanations:
 
     def keep(self, subject: int, endpoint: str, response: PersonalizeResponse) -> None:
         """Keep how ``response`` came about, and forget what is older than the retention."""
-        row = (response.id, subject, time.time(), explain(endpoint, response).model_dump_json())
+        row = (response.id, subject, time.time(), endpoint, response.model_dump_json(exclude=_UNTOLD))
         with self._lock, self._open() as connection:
-            connection.execute("INSERT OR REPLACE INTO explanations VALUES (?, ?, ?, ?)", row)
+            connection.execute("INSERT OR REPLACE INTO explanations VALUES (?, ?, ?, ?, ?)", row)
             if time.monotonic() - self._swept_at > _SWEEP_S:
                 connection.execute("DELETE FROM explanations WHERE kept_at < ?", (self._oldest(),))
                 self._swept_at = time.monotonic()
@@ -48,9 +55,9 @@ class Explanations:
     def find(self, id_: str) -> tuple[int, Explanation] | None:
         """Whose answer this is and how it came about; None where none of this id is kept (any longer)."""
         with self._lock, self._open() as connection:
-            query = "SELECT subject, explanation FROM explanations WHERE id = ? AND kept_at >= ?"
+            query = "SELECT subject, endpoint, told FROM explanations WHERE id = ? AND kept_at >= ?"
             found = connection.execute(query, (id_, self._oldest())).fetchone()
-        return None if found is None else (int(found[0]), Explanation.model_validate_json(found[1]))
+        return None if found is None else (int(found[0]), explain(found[1], Told.model_validate_json(found[2])))
 
     def _oldest(self) -> float:
         return time.time() - self._days * _DAY_S
@@ -74,19 +81,18 @@ def _create(path: Path) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
-def explain(endpoint: str, response: PersonalizeResponse) -> Explanation:
-    """What is told of an answer afterwards: all of it but the language model's words."""
-    ranks = {key: rank for rank, key in enumerate(s.key for s in response.segments if not s.pinned)}
-    kept_ranks = sorted(ranks[s.key] for s in response.segments if s.position is not None)
+def explain(endpoint: str, told: Told) -> Explanation:
+    """What is told of an answer afterwards."""
+    ranks = {key: rank for rank, key in enumerate(s.key for s in told.segments if not s.pinned)}
+    kept_ranks = sorted(ranks[s.key] for s in told.segments if s.position is not None)
     initial = {rank: place for place, rank in enumerate(kept_ranks)}
     return Explanation(
-        **{name: getattr(response, name) for name in PersonalizeResponse.model_fields},
+        **{name: getattr(told, name) for name in Told.model_fields},
         endpoint=endpoint,
-        dropped=[s.key for s in response.segments if not s.kept],
+        dropped=[s.key for s in told.segments if not s.kept],
         moved=[
             MovedSegment(key=s.key, initial=initial[ranks[s.key]], refined=s.position)
-            for s in response.segments
+            for s in told.segments
             if s.position is not None and initial[ranks[s.key]] != s.position
         ],
-        llm=response.llm if isinstance(response, AnswerResponse) else None,
     )

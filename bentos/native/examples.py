@@ -103,6 +103,32 @@ READY = {
 
 FEEDBACK = {"answer_id": PERSONALIZED["id"], "rating": 4}
 
+HOOK = {
+    "hook": "patient-view",
+    "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+    "context": {"userId": "Practitioner/example", "patientId": "6f0c4a1e"},
+}
+
+CARD = {
+    "uuid": "4f1f0a52-6f0e-4e0c-9a51-1d0f7f2b9d11",
+    "summary": "Haemoglobin has fallen to 9.8 g/dL, outside her own range.",
+    "indicator": "warning",
+    "source": {"label": "PMLM"},
+}
+
+SERVICE = {
+    "hook": "patient-view",
+    "id": "pmlm-patient-view",
+    "title": "What matters in her record",
+    "description": "Recorded values beyond a guideline's limit, and the facts of her record that matter most today.",
+}
+
+CARD_FEEDBACK = {
+    "feedback": [
+        {"card": CARD["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-06-02T08:30:00Z"},
+    ]
+}
+
 #: Operation → what is sent and what is answered; FastAPI leaves nulls out of the examples that it is given itself.
 OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any] | None, dict[str, Any] | None]] = {
     ("post", "/personalize"): (QUESTION, PERSONALIZED),
@@ -111,6 +137,9 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any] | None, dict[str, Any] | 
     ("get", "/patients/{ref}/timeline"): (None, TIMELINE),
     ("get", "/readyz"): (None, READY),
     ("post", "/feedback"): (FEEDBACK, {"id": "5d1b4e6f8a7c2b3d4e5f60710f8e3c5a", "counts": True}),
+    ("get", "/cds-services"): (None, {"services": [SERVICE]}),
+    ("post", "/cds-services/{service_id}"): (HOOK, {"cards": [CARD]}),
+    ("post", "/cds-services/{service_id}/feedback"): (CARD_FEEDBACK, None),
     ("get", "/v1/models"): (
         None,
         {"object": "list", "data": [{"id": "name-of-the-model", "object": "model", "created": 0, "owned_by": "pmlm"}]},

@@ -40,7 +40,7 @@ def test_each_refusal_has_its_status_and_field(endpoint: Endpoint, settings: Set
         with pytest.raises(EndpointError) as unknown:
             pmlm.answer("nobody/at/all", TIRED)
         with pytest.raises(EndpointError) as unkept:
-            pmlm.explain("no/such?answer")
+            pmlm.explain("no such?answer")
     with Client(endpoint.url, "no token") as pmlm, pytest.raises(EndpointError) as stranger:
         pmlm.answer(ADA, TIRED)
     refused = [(e.value.status, e.value.field) for e in (foreign, unknown, unkept, stranger)]

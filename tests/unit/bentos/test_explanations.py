@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 
 from bentos.api_types import AnswerResponse
-from bentos.explanations import Explanations, explain
+from bentos.explanations import Explanations, Told, explain
 from bentos.native.examples import ANSWERED
 from pipelines.settings import Settings
 
 
 def response(**others: Any) -> AnswerResponse:
     return AnswerResponse.model_validate(deepcopy(ANSWERED) | others)
+
+
+def told(**others: Any) -> Told:
+    return Told.model_validate(response(**others).model_dump())
 
 
 def store(tmp_path: Path, days: int = 30) -> Explanations:
@@ -28,7 +32,7 @@ def store(tmp_path: Path, days: int = 30) -> Explanations:
 def test_an_explanation_is_found_by_its_id_with_whose_it_is(tmp_path: Path) -> None:
     kept = store(tmp_path)
     kept.keep(7, "answer", response(id="a"))
-    assert kept.find("a") == (7, explain("answer", response(id="a")))
+    assert kept.find("a") == (7, explain("answer", told(id="a")))
     assert kept.find("b") is None
     assert store(tmp_path).find("a") is not None  # another process, or the next start
 
@@ -101,6 +105,6 @@ def test_what_was_dropped_and_moved_is_counted_among_the_kept_ones(
         deepcopy(ANSWERED["segments"][1]) | {"key": k, "kept": k in positions, "position": positions.get(k)}
         for k in "abc"
     ]
-    told = explain("answer", response(segments=[pinned, *free]))
-    assert told.dropped == dropped
-    assert [(m.key, m.initial, m.refined) for m in told.moved] == moved
+    explained = explain("answer", told(segments=[pinned, *free]))
+    assert explained.dropped == dropped
+    assert [(m.key, m.initial, m.refined) for m in explained.moved] == moved

@@ -1,0 +1,99 @@
+"""What the page says of a record: versions that count, her own lines only, peers never below k, no dates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bentos.page import records
+from bentos.page.events import known, newest
+from models.schema import DELETED, EVENT_SCHEMA
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+ADA, BEA = 1, 2
+HAEMOGLOBIN = "LOINC//718-7"
+
+
+def _event(subject: int, record: int, days: float, value: float | None = None, **other: Any) -> dict[str, Any]:
+    time = NOW - timedelta(days=days)
+    event = dict.fromkeys(EVENT_SCHEMA.names) | {
+        "subject_id": subject, "record": record, "time": time, "known_at": time, "code": HAEMOGLOBIN,
+        "numeric_value": value, "unit": "g/dL", "kind": "observation", "source": f"line{record}",
+    }  # fmt: skip
+    return event | other
+
+
+def _write(folder: Path, name: str, *events: dict[str, Any]) -> str:
+    pq.write_table(pa.Table.from_pylist(list(events), schema=EVENT_SCHEMA), folder / name)
+    return name
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> list[str]:
+    """A first batch, and a second one that corrects one value, deletes another and is known from yesterday on."""
+    late = NOW - timedelta(days=1)
+    return [
+        _write(tmp_path, "a.parquet", _event(ADA, 1, 90, 12.0), _event(ADA, 2, 30, 9.0), _event(BEA, 3, 5, 13.0)),
+        _write(
+            tmp_path,
+            "b.parquet",
+            _event(ADA, 1, 90, 11.5, known_at=late, source="line1b"),
+            _event(ADA, 2, 30, code=DELETED, kind="deleted", known_at=late),
+        ),
+    ]
+
+
+def test_the_version_that_counts_is_the_latest_one_known(tmp_path: Path, batches: list[str]) -> None:
+    today = known(tmp_path, batches, ADA, NOW)
+    assert [(e.value, e.source) for e in today] == [(11.5, "line1b")]
+    earlier = known(tmp_path, batches, ADA, NOW - timedelta(days=2))
+    assert [e.value for e in earlier] == [12.0, 9.0]
+    assert known(tmp_path, ["missing.parquet"], ADA, NOW) == []
+
+
+def test_the_newest_entry_of_each_patient(tmp_path: Path, batches: list[str]) -> None:
+    assert newest(tmp_path, tuple(batches)) == {ADA: NOW - timedelta(days=1), BEA: NOW - timedelta(days=5)}
+
+
+def test_sources_are_looked_for_in_her_own_record_alone(tmp_path: Path, batches: list[str]) -> None:
+    hers = known(tmp_path, batches, ADA, NOW)
+    found = records.sources(["line1b", "line3", "rules:safety"], hers, {}, NOW, "en")
+    assert [(e.what, e.value, e.ago) for e in found.events] == [("haemoglobin", "11.5 g/dL", "3 months ago")]
+    assert found.summaries == ["line3", "rules:safety"]
+
+
+def test_prose_and_birth_dates_are_no_sources(tmp_path: Path) -> None:
+    prose = _event(ADA, 4, 3, code="PMLM//REPLY", kind="reply", text_value="Call Dr Quillfeather", unit=None)
+    birth = _event(ADA, 5, 11_000, code="MEDS_BIRTH", kind="patient", unit=None)
+    hers = known(tmp_path, [_write(tmp_path, "c.parquet", prose, birth)], ADA, NOW)
+    said = records.sources(["line4", "line5"], hers, {}, NOW, "en").model_dump_json()
+    assert "Quillfeather" not in said
+    assert "years ago" not in said
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, 0), (9, 0), (10, 1), (17, 1)])
+def test_peers_below_k_are_never_shown_whatever_a_store_holds(count: int, shown: int) -> None:
+    found = records.peers({"peers_count": count, "peer_anaemia": 40.0}, 10, "en")
+    assert len(found.outcomes) == shown
+    assert found.count == (count if shown else 0)
+
+
+def test_a_trajectory_has_two_years_the_band_and_the_change(tmp_path: Path) -> None:
+    values = [_event(ADA, i, days, value) for i, (days, value) in enumerate([(900, 13.0), (400, 12.2), (9, 9.8)])]
+    hers = known(tmp_path, [_write(tmp_path, "d.parquet", *values)], ADA, NOW)
+    row = {
+        "haemoglobin_latest": 9.8, "haemoglobin_time": NOW - timedelta(days=9), "haemoglobin_previous": 12.2,
+        "haemoglobin_previous_time": NOW - timedelta(days=400), "haemoglobin_mean": 12.2, "haemoglobin_sd": None,
+    }  # fmt: skip
+    found = records.trajectories(hers, row, NOW, "en")
+    assert [t.name for t in found] == ["haemoglobin"]
+    assert [(p.days, p.value) for p in found[0].points] == [(400.0, 12.2), (9.0, 9.8)]
+    assert found[0].band is not None
+    assert (found[0].band.low, found[0].band.high) == (11.2, 13.2)
+    assert found[0].change is not None
+    assert found[0].change.outside
