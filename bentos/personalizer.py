@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from bentos import answering, release, responses
+from bentos import answering, events, release, responses
 from bentos.access.principal import UNKNOWN, Principal
 from bentos.answering import Asked
 from bentos.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
@@ -25,7 +25,8 @@ from bentos.interaction_log import Interaction, InteractionLog
 from bentos.observed import interactions
 from bentos.release import Release
 from feature_repo import online, services
-from models.encoder import Encoder, MiniLM
+from feature_repo.rows import typed
+from models.encoder import MiniLM
 from models.llm import LLM, EmbeddedLLM, OpenAICompatible, token_counter
 from models.personalize import Personalized, personalize
 from models.refiner import artefact
@@ -62,7 +63,7 @@ class Prepared:
 class Personalizer:
     """Answers requests of one clinic from one release."""
 
-    def __init__(self, settings: Settings, served: Release, refiner: Refiner, encoder: Encoder, llm: LLM) -> None:
+    def __init__(self, settings: Settings, served: Release, refiner: Refiner, encoder: MiniLM, llm: LLM) -> None:
         self.settings = settings
         self.release = served
         self.llm = llm
@@ -104,6 +105,7 @@ class Personalizer:
         spoken = language or language_of(question, row)
         with self._method:
             made = personalize(row, question, as_of, self._refiner, self._encoder, self._count, spoken)
+        self._encoder.forget(question)
         seconds["method"] = _since(started)
         response = responses.respond(uuid.uuid4().hex, made, row, self.release, as_of)
         return Prepared(response.id, principal, subject, row, question, made, response, seconds)
@@ -113,14 +115,20 @@ class Personalizer:
         self._encoder.encode(questions)
 
     def row(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
-        """A patient and her features online; raises as :meth:`prepare` does."""
+        """A patient and her features online; raises as :meth:`prepare` does, and ServingError where none can be read.
+
+        Of a patient whose records have arrived but whose features no night has computed yet nothing is known: her row
+        is empty, and she gets what holds for anyone.
+        """
         subject = principal.subject(self.settings, reference)
         try:
             row = online.read(self.settings.feast, subject)
         except online.StoreDownError as error:
             raise ServingError("the clinic's features cannot be read at the moment") from error
         if row is None:
-            raise UnknownPatientError(UNKNOWN)
+            if not events.holds(self.settings.events, subject):
+                raise UnknownPatientError(UNKNOWN)
+            row = typed({})
         return subject, row
 
     def record(self, prepared: Prepared, endpoint: str, response: PersonalizeResponse) -> None:

@@ -21,12 +21,13 @@ from bentos.access.middleware import Access
 from bentos.access.principal import Principal
 from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from bentos.cds.cors import CrossOrigin
+from bentos.native import refusals
 from bentos.native.first import NativeFirst
 from bentos.observed import logs, tracing
 from bentos.observed.middleware import Observed
 from bentos.problems import Problems
 from bentos.release import BENTO_NAME, MODEL_NAME
-from pipelines.errors import ForeignPatientError, PmlmError, UnknownPatientError
+from pipelines.errors import PmlmError
 from pipelines.settings import load
 
 
@@ -69,7 +70,7 @@ class PMLM:
         """The refined hard prompt for this patient and question, with the provenance of each sentence."""
         try:
             return self.personalizer.personalize(_principal(ctx), request)
-        except (UnknownPatientError, ForeignPatientError) as error:
+        except PmlmError as error:
             raise _refusal(error) from None
 
     @bentoml.api(route="/answer")
@@ -77,7 +78,7 @@ class PMLM:
         """The same, with the language model's answer; 503 (and the prompt) if it failed and nothing else can help."""
         try:
             response = self.personalizer.answer(_principal(ctx), request)
-        except (UnknownPatientError, ForeignPatientError) as error:
+        except PmlmError as error:
             raise _refusal(error) from None
         if response.llm.error and not response.escalated:
             ctx.response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
@@ -91,9 +92,7 @@ def _principal(ctx: bentoml.Context) -> Principal:
 
 
 def _refusal(error: PmlmError) -> bentoml.exceptions.BentoMLException:
-    foreign = isinstance(error, ForeignPatientError)
-    status = HTTPStatus.FORBIDDEN if foreign else HTTPStatus.NOT_FOUND
-    return bentoml.exceptions.BentoMLException(str(error), error_code=status)
+    return bentoml.exceptions.BentoMLException(str(error), error_code=refusals.status_of(error)[0])
 
 
 # What the decorator makes of the class is a Service; a type checker sees the class still.

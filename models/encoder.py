@@ -78,6 +78,11 @@ class MiniLM:
         self._remember(texts, found)
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
 
+    def forget(self, text: str) -> None:
+        """Keep this text and its vector no longer: a patient's question is nobody's to keep, and seldom comes twice."""
+        with self._memory:
+            self._vectors.pop(text, None)
+
     def _remembered(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         with self._memory:
             return {text: vector for text in texts if (vector := self._vectors.get(text)) is not None}

@@ -85,8 +85,8 @@ def patient_timeline(
 ) -> Timeline:
     """Her signals over time, each value against her own past."""
     # with the method's modules, which a bento is built without
+    from bentos import events
     from bentos.native.timeline import timeline
-    from bentos.page import events
 
     personalizer = current.personalizer()
     subject, row = personalizer.row(request.state.principal, ref)

@@ -40,9 +40,14 @@ def _invalid(_: Request, error: Exception) -> Response:
     return Response(problem.model_dump_json(exclude_none=True), status_code=problem.status, media_type=PROBLEM)
 
 
-def _answer(_: Request, error: Exception) -> Response:
+def status_of(error: Exception) -> tuple[HTTPStatus, str | None]:
+    """The status that an error is answered with, and the field that it is about."""
     found = ((status, field) for kind, status, field in STATUS if isinstance(error, kind))
-    status, field = next(found, (HTTPStatus.INTERNAL_SERVER_ERROR, None))
+    return next(found, (HTTPStatus.INTERNAL_SERVER_ERROR, None))
+
+
+def _answer(_: Request, error: Exception) -> Response:
+    status, field = status_of(error)
     detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
     problem = refused(status, detail, field)
     return Response(problem.model_dump_json(exclude_none=True), status_code=status, media_type=PROBLEM)

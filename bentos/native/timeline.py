@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from statistics import fmean, stdev
 
 from bentos.api_types import Timeline, TimelinePoint, TimelineSignal
-from bentos.page.events import Event
+from bentos.events import Event
 from models import row as read
 from models.changes import OUTSIDE, change, own_band_z
 from models.gestation import LONGEST, TERM, pregnancy_state

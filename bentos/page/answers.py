@@ -11,9 +11,9 @@ from bentos import answering
 from bentos.access import audit
 from bentos.access.principal import Principal
 from bentos.api_types import PersonalizeRequest
+from bentos.events import Event, known, newest
 from bentos.page import records
 from bentos.page.effects import effects as measure
-from bentos.page.events import Event, known, newest
 from bentos.page.shapes import (
     Choice,
     Choices,

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from bentos.api_types import Language
+from bentos.events import Event
 from bentos.native.timeline import week_at
-from bentos.page.events import Event
 from bentos.page.shapes import Band, Listed, Moved, PeerOutcome, Peers, Point, SourceEvent, Sources, Trajectory
 from models import row as read
 from models.changes import change

@@ -84,8 +84,8 @@ async def _run(ctx: Context[Any, Any], name: str, work: Callable[[Principal], T]
 
 
 def _trajectory(patient: str, principal: Principal) -> Timeline:
+    from bentos import events
     from bentos.native.timeline import timeline
-    from bentos.page import events
 
     personalizer = current.personalizer()
     subject, row = personalizer.row(principal, patient)

@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from stub_llm import StubLLM, stub_llm
 from three_women import ADA, BEA, IDENTIFIERS
@@ -145,6 +148,55 @@ def test_an_answer_that_the_model_did_not_give_is_a_problem_with_the_prompt_in_i
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert {"type", "title", "status", "detail", "prompt", "llm"} <= set(response.json())
+
+
+NAMED: dict[str, tuple[str, dict[str, Any]]] = {
+    "/v1": ("/v1/chat/completions", {"user": ADA, "messages": [{"role": "user", "content": TIRED}]}),
+    "/cds-services/{id}": (
+        "/cds-services/pmlm-patient-view",
+        {
+            "hook": "patient-view",
+            "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+            "context": {"userId": "Practitioner/1", "patientId": ADA},
+        },
+    ),
+    "/page/api": ("/page/api/record", {"patient": ADA}),
+}
+
+
+@pytest.mark.parametrize("route", NAMED)
+def test_no_other_surface_is_a_way_around(
+    remote: TestClient, shown: Callable[..., Headers], settings: Settings, route: str
+) -> None:
+    path, body = NAMED[route]
+    client = f"caller of {route}"
+    assert remote.post(path, json=body).status_code == 200
+    assert remote.post(path, json=body, headers={"Authorization": "Bearer x"}).status_code == 401
+    refused = remote.post(path, json=body, headers=shown(BEA, client=client))
+    assert refused.status_code == 403
+    assert remote.post(path, json=body, headers=shown(ADA, client=client)).status_code == 200
+    hers = [(a.route, a.outcome) for a in audit.read(settings, settings.subject_id(ADA), client)]
+    assert hers == [(route, 403), (route, 200)]
+
+
+def test_a_patient_whose_features_no_night_has_computed_gets_what_holds_for_anyone(
+    remote: TestClient, shown: Callable[..., Headers], settings: Settings
+) -> None:
+    (batch,) = settings.events.glob("*.parquet")
+    events = pq.read_table(batch)
+    hers = events.filter(pc.equal(events["subject_id"], settings.subject_id(ADA)))
+    arrived = pa.array([settings.subject_id("dora")] * hers.num_rows)
+    late = batch.with_name("20260602-0123456789ab.parquet")
+    pq.write_table(hers.set_column(0, events.schema.field("subject_id"), arrived), late)
+    try:
+        status, told = asked(remote, "/answer", "Patient/dora", shown())
+        assert asked(remote, "timeline", "Patient/dora", shown())[0] == 200
+    finally:
+        late.unlink()
+    assert (status, told["personalization"]) == (200, "none")
+    assert {s["key"] for s in told["segments"]} == {"safety", "pregnancy", "allergies"}
+    assert all(s["pinned"] for s in told["segments"])
+    assert asked(remote, "/answer", "Patient/dora", shown())[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/docs.json", "/schema.json", "/static_content/index.css", "/assets/x", "/docs"])

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bentos.page import records
-from bentos.page.events import known, newest
+from bentos.events import known, newest
 from models.schema import DELETED, EVENT_SCHEMA
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""One patient's events as the release knew them: what the page shows behind a sentence and along a trajectory.
+"""One patient's events as the release knew them: what stands behind a sentence and along a trajectory.
 
 Read from the batches that the served release names, so that an explanation is of the same records as the answer.
 """
@@ -66,7 +66,12 @@ def _event(row: dict) -> Event:
     )
 
 
-@lru_cache(maxsize=2)
+def holds(folder: Path, subject: int) -> bool:
+    """Whether any batch in the log, of this release or newer, says anything of this patient."""
+    return subject in newest(folder, tuple(sorted(path.name for path in folder.glob("*.parquet"))))
+
+
+@lru_cache(maxsize=4)
 def newest(folder: Path, batches: tuple[str, ...]) -> dict[int, datetime]:
     """When the clinic last learnt anything of each patient, over these batches."""
     latest: dict[int, datetime] = {}
