@@ -96,6 +96,7 @@ def patient_hash(settings: Settings, subject: int) -> int:
 
 def write(settings: Settings, entry: Entry, outcome: int) -> None:
     """Append one line for each patient the request named, or one line without a patient."""
+    named: list[int | None] = [*entry.subjects] or [None]
     lines = [
         Access(
             client=client_hash(settings, entry.client) if entry.client else None,
@@ -103,7 +104,7 @@ def write(settings: Settings, entry: Entry, outcome: int) -> None:
             route=entry.route,
             outcome=outcome,
         ).model_dump_json()
-        for subject in (entry.subjects or [None])
+        for subject in named
     ]
     folder(settings).mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder(settings) / f"{datetime.now(UTC):%Y%m}.jsonl"

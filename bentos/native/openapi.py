@@ -43,8 +43,15 @@ BENTO: dict[str, tuple[type[PersonalizeResponse], str]] = {
 def document(native: FastAPI) -> dict[str, Any]:
     """The document; ``native`` is the app of our own routes."""
     paths: dict[str, Any] = {path: {"post": _bento(path)} for path in BENTO}
-    given = [(model, "serialization") for model in (PersonalizeResponse, AnswerResponse, Problem)]
-    _, described = models_json_schema([(PersonalizeRequest, "validation"), *given], ref_template=REFERENCES)
+    _, described = models_json_schema(
+        [
+            (PersonalizeRequest, "validation"),
+            (PersonalizeResponse, "serialization"),
+            (AnswerResponse, "serialization"),
+            (Problem, "serialization"),
+        ],
+        ref_template=REFERENCES,
+    )
     schemas: dict[str, Any] = dict(described["$defs"])
     for prefix, part in _parts(native):
         described = get_openapi(title="", version="", routes=part.routes)
@@ -60,7 +67,8 @@ def document(native: FastAPI) -> dict[str, Any]:
         "info": {
             "title": "PMLM",
             "version": version("pmlm"),
-            "description": "Personalised and explainable answers of any language model. Not a medical device.",
+            "description": "Personalised and explainable answers of any language model. Not a medical device. Beside "
+            "these routes `/mcp` speaks the Model Context Protocol, and `/page/api` is the page's own.",
         },
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": {"bearer": _BEARER}},
