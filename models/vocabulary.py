@@ -6,7 +6,8 @@ Plausible ranges are limits of possibility (a value outside is a recording error
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 SYSTEMS: dict[str, str] = {
     "http://loinc.org": "LOINC",
@@ -25,7 +26,8 @@ SYSTEMS: dict[str, str] = {
 class Signal:
     """A numeric signal followed over time.
 
-    ``units`` maps each accepted UCUM unit to its factor into ``unit``; a unit not listed is quarantined.
+    ``units`` maps each accepted UCUM unit to its factor into ``unit``, ``offsets`` those that have one to what is added
+    after it (degrees Fahrenheit); a unit not listed is quarantined.
     ``low`` and ``high`` bound what is possible. ``step`` is the smallest change worth a word.
     """
 
@@ -38,6 +40,12 @@ class Signal:
     high: float
     step: float
     decimals: int = 0
+    offsets: Mapping[str, float] = field(default_factory=dict)
+
+    def canonical(self, value: float, unit: str) -> float | None:
+        """``value`` in the signal's own unit; None for a unit that it does not know."""
+        factor = self.units.get(unit)
+        return None if factor is None else value * factor + self.offsets.get(unit, 0.0)
 
 
 _MMHG = {"mm[Hg]": 1.0, "mmHg": 1.0, "mm Hg": 1.0, "kPa": 7.50062}
@@ -94,11 +102,12 @@ SIGNALS: tuple[Signal, ...] = (
         "temperature",
         ("LOINC//8310-5",),
         "Cel",
-        {"Cel": 1.0, "degC": 1.0, "°C": 1.0},
+        {"Cel": 1.0, "degC": 1.0, "°C": 1.0, "[degF]": 5 / 9, "degF": 5 / 9, "°F": 5 / 9},
         25.0,
         46.0,
         0.5,
         1,
+        dict.fromkeys(("[degF]", "degF", "°F"), -32 * 5 / 9),
     ),
     Signal(
         "phq9",

@@ -167,8 +167,9 @@ def _signals(resources: ByType, as_of: datetime) -> Facts:
         for part in r.get("component", [r]):
             signal = next((s for s in SIGNALS if _event_code(part["code"]) in s.codes), None)
             amount = part.get("valueQuantity")
-            if signal and when and amount:
-                series.setdefault(signal.name, []).append((when, _canonical(signal, amount)))
+            value = measured(signal, amount) if signal and amount else None
+            if signal and when and value is not None:
+                series.setdefault(signal.name, []).append((when, value))
     for name, values in series.items():
         values.sort()
         when, latest = values[-1]
@@ -180,8 +181,9 @@ def _signals(resources: ByType, as_of: datetime) -> Facts:
             yield f"{name}_{'rise' if latest > earlier[-1] else 'fall'}", abs(latest - earlier[-1])
 
 
-def _canonical(signal: Signal, amount: Resource) -> float:
-    return amount["value"] * signal.units[amount.get("code") or amount["unit"]]
+def measured(signal: Signal, amount: Resource) -> float | None:
+    """A quantity in the signal's unit; None in a unit that the clinic's intake does not know and quarantines."""
+    return signal.canonical(amount["value"], amount.get("code") or amount["unit"])
 
 
 def _active(resources: ByType, as_of: datetime) -> Iterator[tuple[Resource, str]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from models.vocabulary import SIGNAL_BY_CODE
-from pipelines.clinic import fhir
+from pipelines.clinic import chart, fhir
 from pipelines.clinic.calendar import moment
 from pipelines.clinic.fhir import Resource, event_time
 from pipelines.clinic.pregnancies import Pregnancy
@@ -33,9 +33,9 @@ def readings(measured: list[Resource]) -> Readings:
         when = event_time(r)
         for part in r.get("component", [r]) if r["resourceType"] == "Observation" else []:
             signal = SIGNAL_BY_CODE.get(f"LOINC//{next(fhir.codes(part['code']))[1]}")
-            if signal and when and "valueQuantity" in part:
-                amount = part["valueQuantity"]["value"] * signal.units[part["valueQuantity"]["unit"]]
-                found.append((when, signal.name, amount))
+            value = chart.measured(signal, part["valueQuantity"]) if signal and "valueQuantity" in part else None
+            if signal and when and value is not None:
+                found.append((when, signal.name, value))
     return sorted(found)
 
 

@@ -56,13 +56,11 @@ def _signal_value(part: Resource, signal: Signal) -> Value:
     quantity = part.get("valueQuantity", {})
     if "value" not in quantity:
         return None, None, None
-    named = units_of(quantity)
-    factor = next((signal.units[u] for u in named if u in signal.units), None)
-    if factor is None and not named and signal.unit == "{score}":
-        factor = 1.0
-    if factor is None:
+    named = units_of(quantity) or ((signal.unit,) if signal.unit == "{score}" else ())
+    value = next((v for u in named if (v := signal.canonical(float(quantity["value"]), u)) is not None), None)
+    if value is None:
         raise Broken("unknown_unit", f"the unit of {signal.name} is none of {', '.join(sorted(signal.units))}")
-    return float(quantity["value"]) * factor, None, signal.unit
+    return value, None, signal.unit
 
 
 def _other_value(part: Resource, context: Context) -> Value:

@@ -38,6 +38,10 @@ def test_latest_value_is_read_in_the_canonical_unit() -> None:
     assert chart(haemoglobin(12.0, 90), haemoglobin(101, 10, "g/L")).facts["haemoglobin"] == pytest.approx(10.1)
 
 
+def test_a_value_in_a_unit_that_the_intake_quarantines_is_not_read() -> None:
+    assert chart(haemoglobin(12.0, 90), haemoglobin(7.0, 10, "furlong")).facts["haemoglobin"] == 12.0
+
+
 def test_fall_since_an_earlier_day_is_a_fact_of_its_own() -> None:
     facts = chart(haemoglobin(12.0, 90), haemoglobin(10.5, 10)).facts
     assert facts["haemoglobin_fall"] == pytest.approx(1.5)
