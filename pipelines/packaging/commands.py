@@ -4,6 +4,7 @@ have one, and who had."""
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     """Add this room's commands to ``pmlm``."""
     app.command(epilog="Example: pmlm package --json")(package)
     app.command(epilog='Example: pmlm ask Patient/6f0c4a1e "Is it normal to feel this tired?"')(ask)
+    app.command(epilog='Example: pmlm refine --explain Patient/6f0c4a1e "Is it normal to feel this tired?"')(refine)
     app.command(epilog="Example: pmlm serve --port 3000")(serve)
     app.command(epilog="Example: pmlm token --patient Patient/6f0c4a1e --hours 8")(token)
     app.command(epilog="Example: pmlm audit Patient/6f0c4a1e --json")(audit)
@@ -60,6 +62,31 @@ def ask(
         typer.echo(json.dumps(answer, ensure_ascii=False))
     else:
         Console().print(asking.side_by_side(question, answer))
+
+
+def refine(
+    patient: Annotated[str, typer.Argument(help="Patient/<id>, urn:uuid:<id>, <id>, or subject:<number>.")],
+    question: Annotated[str, typer.Argument(help="The question in the patient's own words.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Measure what each choice changes in the reward.")] = False,
+    reply: Annotated[
+        str | None, typer.Option(help="The reply to measure on; default: the clinician's to her own like question.")
+    ] = None,
+    language: Annotated[
+        Literal["en", "zh"] | None, typer.Option(help="Language of the prompt; default: the question's.")
+    ] = None,
+    drops: Drops = None,
+    json_: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
+) -> None:
+    """Show what the refiner kept, dropped and moved of one patient's prompt, and why."""
+    from rich.console import Console
+
+    from pipelines.packaging import refine as refining
+
+    found = refining.refine(load(drops=drops), patient, question, language, explain or reply is not None, reply)
+    if json_:
+        typer.echo(json.dumps(found.json(), ensure_ascii=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else 120).print(refining.rendered(found))
 
 
 def serve(

@@ -1,0 +1,48 @@
+"""``pmlm refine``: what was kept, dropped and moved of one patient's prompt, and what each choice changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.errors import UnknownPatientError
+from pipelines.packaging import refine as refining
+from pipelines.packaging.refine import Refinement
+from pipelines.records import log
+from pipelines.training.dialogue import exchanges
+from tests.conftest import NightDone
+
+
+@pytest.fixture(scope="module")
+def found(night_done: NightDone) -> Refinement:
+    """Her own former question asked again, so that the clinician's reply to it is known."""
+    settings = night_done.settings
+    asked = next(e for e in exchanges(log.scan(settings), settings.now()) if "?" in e.question)
+    return refining.refine(settings, f"subject:{asked.subject_id}", asked.question, None, True, None)
+
+
+def test_every_free_candidate_is_told_once_with_its_rank(found: Refinement) -> None:
+    assert [c.initial_rank for c in found.choices] == list(range(1, len(found.choices) + 1))
+    assert len({c.key for c in found.choices}) == len(found.choices)
+    chosen = sorted(c.chosen_rank for c in found.choices if c.chosen_rank)
+    assert chosen == list(range(1, len(chosen) + 1))
+    for choice in found.choices:
+        assert choice.text in found.initial
+        assert (choice.text in found.refined) == (choice.chosen_rank is not None)
+
+
+def test_gains_are_measured_on_the_clinicians_reply_to_her_like_question(found: Refinement) -> None:
+    assert found.reply_from == "clinician"
+    assert all(c.gain is not None for c in found.choices if c.chosen_rank)
+    for choice in found.choices:
+        if choice.gain is not None and choice.net is not None:
+            assert choice.net <= choice.gain
+
+
+def test_a_question_like_none_of_hers_has_no_gains_and_an_unknown_patient_is_told(night_done: NightDone) -> None:
+    settings = night_done.settings
+    subject = next(iter(exchanges(log.scan(settings), settings.now()))).subject_id
+    odd = refining.refine(settings, f"subject:{subject}", "Which bus goes to the harbour on Sundays?", None, True, None)
+    assert odd.reply_from == "none"
+    assert all(c.gain is None for c in odd.choices)
+    with pytest.raises(UnknownPatientError):
+        refining.refine(settings, "Patient/nobody", "Why am I tired?", None, False, None)
