@@ -1,0 +1,208 @@
+"""``make bench-serving``: every row of the endpoint's speed, one run, into ``benchmarks/results/serving.json``."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset as ds
+import typer
+
+from benchmarks.serving import servers
+from benchmarks.serving.figures import added, percentile, row, wilson
+from benchmarks.serving.load import Answer, Load, Target, at_rate, closed
+from benchmarks.serving.profile import profile
+from benchmarks.serving.questions import chats, questions, requests
+from feature_repo import online
+from feature_repo.services import SERVICE
+from feature_repo.store import open_store
+from pipelines.errors import ServingError
+from pipelines.packaging import serving
+from pipelines.settings import PROJECT, Settings, load
+
+RESULTS = PROJECT / "benchmarks" / "results" / "serving.json"
+LATENCY_S = 0.05
+BLOCKS = 4
+ONE, MANY = 1, 50
+
+
+def whole_chat(body: bytes) -> bool:
+    """Whether a chat answer says how it ended."""
+    return b'"finish_reason":"stop"' in body.replace(b'": "', b'":"')
+
+
+def subjects(settings: Settings) -> list[int]:
+    """Every patient of the clinic with features online."""
+    table = ds.dataset(str(settings.events)).to_table(columns=["subject_id"])
+    known = sorted(set(table["subject_id"].to_pylist()))
+    return [subject for subject in known if online.read(settings.feast, subject) is not None]
+
+
+def in_turns(
+    targets: dict[str, Target], bodies: Iterator[dict[str, Any]], clients: int, each: dict[str, int]
+) -> dict[str, Load]:
+    """The targets loaded in turns, so that a slow minute of the machine hits all of them."""
+    found: dict[str, list[Load]] = {name: [] for name in targets}
+    for _ in range(BLOCKS):
+        for name, target in targets.items():
+            found[name].append(closed(target, bodies, clients, each[name] // BLOCKS))
+    return {
+        name: Load([a for load in loads for a in load.answers], sum(load.seconds for load in loads))
+        for name, loads in found.items()
+    }
+
+
+def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What PMLM adds to a call against what LiteLLM adds; and how many calls each carries."""
+    rows = []
+    for clients, each in ((ONE, dict.fromkeys(targets, 400)), (MANY, {"direct": 2000, "pmlm": 1600, "litellm": 1000})):
+        loads = in_turns(targets, bodies, clients, each)
+        direct = loads["direct"].times
+        for q in (50, 99):
+            ours, interval = added(loads["pmlm"].times, direct, q)
+            theirs, their_interval = added(loads["litellm"].times, direct, q)
+            rows.append(
+                row(
+                    f"gateway.added_p{q}.{clients}", ours, "ms", len(loads["pmlm"].served), baseline=theirs,
+                    target="ratio <= 0.5", holds=ours <= 0.5 * theirs, interval=interval,
+                    baseline_interval=their_interval,
+                )
+            )  # fmt: skip
+        rate, their_rate = loads["pmlm"].rate, loads["litellm"].rate
+        holds = rate >= 4 * their_rate if clients == MANY else None
+        target = "ratio >= 4" if clients == MANY else None
+        n, failed = len(loads["pmlm"].answers), loads["pmlm"].failed + len(loads["pmlm"].shed)
+        rows.append(
+            row(f"gateway.rate.{clients}", rate, "requests/s", n, baseline=their_rate, target=target, holds=holds)
+        )
+        rows.append(
+            row(f"gateway.failed.{clients}", failed, "requests", n, target="0", holds=failed == 0,
+                interval=wilson(failed, n), baseline_failed=loads["litellm"].failed)
+        )  # fmt: skip
+    return rows
+
+
+def first_token(targets: dict[str, Target], bodies: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each adds until the first streamed text, one client, the stub sending whole sentences."""
+    loads = in_turns(targets, bodies, ONE, dict.fromkeys(targets, 200))
+    first = {name: [a.first for a in load.served] for name, load in loads.items()}
+    rows = []
+    for q in (50, 99):
+        ours, interval = added(first["pmlm"], first["direct"], q)
+        theirs, their_interval = added(first["litellm"], first["direct"], q)
+        rows.append(
+            row(
+                f"first_token.added_p{q}", ours, "ms", len(first["pmlm"]), baseline=theirs, target="ratio <= 1",
+                holds=ours <= theirs, interval=interval, baseline_interval=their_interval,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def personalize(settings: Settings, ours: Target, patients: list[str], known: list[int]) -> list[dict[str, Any]]:
+    """``/personalize`` against an empty BentoML endpoint and a bare read of the features from Feast."""
+    bodies = requests(patients, questions(300_000))
+    with servers.empty(settings) as url:
+        bare = Target(f"{url}/personalize", ours.headers, lambda body: True)
+        closed(bare, bodies, ONE, 50)
+        loads = in_turns({"pmlm": ours, "empty": bare}, bodies, ONE, {"pmlm": 400, "empty": 400})
+    store = open_store(settings.feast)
+    service = store.get_feature_service(SERVICE)
+    reads = []
+    for subject in [*known, *known, *known, *known][:300]:
+        started = time.perf_counter()
+        store.get_online_features(features=service, entity_rows=[{"subject_id": subject}]).to_dict()
+        reads.append(time.perf_counter() - started)
+    rows = []
+    for q in (50, 99):
+        empty, read = 1e3 * percentile(loads["empty"].times, q), 1e3 * percentile(reads, q)
+        value = 1e3 * percentile(loads["pmlm"].times, q)
+        rows.append(
+            row(
+                f"personalize.p{q}", value, "ms", len(loads["pmlm"].served), baseline=empty + read,
+                target="ratio <= 3" if q == 50 else None, holds=value <= 3 * (empty + read) if q == 50 else None,
+                empty_endpoint_ms=round(empty, 3), bare_read_ms=round(read, 3),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def overload(ours: Target, bodies: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Four times as many requests as it can serve: it says so to the rest, and those it takes are served in time."""
+    normal = closed(ours, bodies, MANY, 1000)
+    heavy = at_rate(ours, bodies, 4 * normal.rate, 12.0)
+    usual, now = percentile(normal.times, 99), percentile(heavy.times, 99)
+    n = len(heavy.answers)
+    return [
+        row("overload.p99", 1e3 * now, "ms", len(heavy.served), baseline=1e3 * usual, target="ratio <= 2",
+            holds=now <= 2 * usual, offered_per_s=round(4 * normal.rate, 1), served_per_s=round(heavy.rate, 1)),
+        row("overload.shed", len(heavy.shed), "requests", n, target="> 0", holds=bool(heavy.shed),
+            shed_p50_ms=round(1e3 * statistics.median([a.seconds for a in heavy.shed] or [0.0]), 3)),
+        row("overload.failed", heavy.failed, "requests", n, target="0", holds=heavy.failed == 0,
+            interval=wilson(heavy.failed, n), statuses=_statuses(heavy.answers)),
+    ]  # fmt: skip
+
+
+def _statuses(answers: list[Answer]) -> dict[str, int]:
+    return {str(status): sum(a.status == status for a in answers) for status in sorted({a.status for a in answers})}
+
+
+def cold(ours: Target, patients: list[str], asked: Iterator[str]) -> list[dict[str, Any]]:
+    """The first question about each patient after a start, whose sentences have no vectors yet."""
+    load = closed(ours, chats(patients, asked), ONE, len(patients))
+    return [
+        row("gateway.cold_p50", 1e3 * percentile(load.times, 50), "ms", len(load.served), latency_ms=1e3 * LATENCY_S)
+    ]
+
+
+def main(
+    out: Path = typer.Option(RESULTS, help="Where the rows are written."),
+    only: str = typer.Option("", help="Names of the parts to run, with commas between; default: all."),
+) -> None:
+    """Measure the endpoint's current release against a stub language model and the LiteLLM proxy, in one run."""
+    chosen = set(only.split(",")) if only else {"gateway", "first_token", "personalize", "overload", "profile"}
+    settings = load()
+    if not serving.current(settings).exists():
+        raise ServingError("there is no release to measure: run `make night` first")
+    known = subjects(settings)
+    patients = [f"subject:{subject}" for subject in known]
+    asked = questions()
+    with servers.stub(LATENCY_S) as llm, servers.endpoint(llm) as (settings, running):
+        headers = servers.token(settings)
+        ours = Target(f"{running.url}/v1/chat/completions", headers, whole_chat)
+        rows = cold(ours, patients, asked)
+        with servers.litellm(llm) as (proxy, key):
+            targets = {
+                "direct": Target(f"{llm}/chat/completions", headers, whole_chat),
+                "pmlm": ours,
+                "litellm": Target(f"{proxy}/v1/chat/completions", key, whole_chat),
+            }
+            for target in targets.values():
+                closed(target, chats(patients, asked), MANY, 200)
+            if "gateway" in chosen:
+                rows += gateway(targets, chats(patients, asked))
+            if "first_token" in chosen:
+                rows += first_token(targets, chats(patients, asked, stream=True))
+        if "personalize" in chosen:
+            native = Target(f"{running.url}/personalize", headers, lambda body: b'"prompt"' in body)
+            rows += personalize(settings, native, patients, known)
+        if "overload" in chosen:
+            rows += overload(ours, chats(patients, asked))
+    if "profile" in chosen:
+        rows += profile(settings, known)
+    about = {"litellm": servers.litellm_version(), "release": running.release}
+    rows.append(row("stub.latency", 1e3 * LATENCY_S, "ms", len(known), **about))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(rows, indent=1) + "\n")
+    for one in rows:
+        judged = f"target {one['target']} holds {one['holds']}" if one["target"] else ""
+        against = f"baseline {one['baseline']} ratio {one['ratio']}" if one["baseline"] else ""
+        typer.echo(f"{one['name']:<24} {one['value']:>10} {one['unit']:<10} n {one['n']:<5} {against} {judged}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,57 @@
+"""Where a request's time goes, step by step, in this process and on one thread."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from benchmarks.serving.figures import row
+from benchmarks.serving.questions import questions
+from bentos.personalizer import Personalizer
+from feature_repo import online
+from models.personalize import apply
+from models.prompt import rank, render
+from models.safety import context_of, red_flags
+from models.segments import candidates
+from pipelines.packaging import serving
+from pipelines.settings import Settings
+
+
+def profile(settings: Settings, subjects: list[int], rounds: int = 3) -> list[dict[str, Any]]:
+    """Median milliseconds of each step over ``subjects``, none asked the same question twice, all asked once before."""
+    torch.set_num_threads(1)
+    personalizer = Personalizer.open(settings, serving.current(settings))
+    encoder, refiner, count = personalizer._encoder, personalizer._refiner, personalizer._count
+    asked = questions(100_000)
+    seconds: dict[str, list[float]] = defaultdict(list)
+
+    def timed(name: str, step: Callable[..., Any], *arguments: Any) -> Any:
+        started = time.perf_counter()
+        result = step(*arguments)
+        seconds[name].append(time.perf_counter() - started)
+        return result
+
+    for turn in range(rounds + 1):
+        if turn == 1:
+            seconds.clear()  # the first turn fills the memories that a running endpoint has filled
+        for subject in subjects:
+            question = next(asked)
+            row_ = timed("features", online.read, settings.feast, subject)
+            as_of = timed("clock", settings.now)
+            found = timed("candidates", candidates, row_, as_of, count, "en")
+            timed("encode_question", encoder.encode, [question])
+            segments = timed("rank", rank, question, found, encoder)
+            program = timed("policy", refiner.refine, question, segments)
+            timed("render_initial", render, segments, "plain", "en")
+            timed("render", apply, segments, program, "en")
+            timed("triage", red_flags, question, "en", context_of(row_, as_of))
+    unread = questions(200_000)
+    batch = [[next(unread) for _ in range(8)] for _ in range(20)]
+    for eight in batch:
+        timed("encode_8_questions", encoder.encode, eight)
+    return [row(f"profile.{name}", 1e3 * statistics.median(times), "ms", len(times)) for name, times in seconds.items()]
