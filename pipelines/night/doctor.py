@@ -75,6 +75,22 @@ def _key(settings: Settings) -> Iterator[Check]:
     yield Check("patient key", "ok" if private else "bad", str(path), "" if private else f"chmod 600 {path}")
 
 
+def _tokens(settings: Settings) -> Iterator[Check]:
+    from bentos.access import keys
+
+    if settings.token_jwks_url and not settings.token_issuer:
+        yield Check("tokens", "bad", "PMLM_TOKEN_JWKS_URL without PMLM_TOKEN_ISSUER", "set PMLM_TOKEN_ISSUER")
+        return
+    path = keys.key_path(settings)
+    if not path.exists():
+        yield Check("tokens", "note", f"{path} does not exist", "the first start creates it")
+        return
+    provider = f", and those of {settings.token_issuer}" if settings.token_jwks_url else ""
+    private = path.stat().st_mode & 0o077 == 0
+    found = f"signed with {path}{provider}"
+    yield Check("tokens", "ok" if private else "bad", found, "" if private else f"chmod 600 {path}")
+
+
 def _llm(settings: Settings) -> Iterator[Check]:
     if not settings.llm_base_url:
         mend = "for answers worth reading set PMLM_LLM_BASE_URL, PMLM_LLM_API_KEY and PMLM_LLM_MODEL"
@@ -152,6 +168,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _tools,
     _drops,
     _key,
+    _tokens,
     _llm,
     _stores,
     _disk,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bentos.access import keys
 from pipelines.night.doctor import Check, examine
 from pipelines.settings import Settings
 
@@ -37,6 +38,16 @@ def test_a_key_that_others_can_read_is_bad(settings: Settings) -> None:
     check = found(settings, "patient key")
     assert check.verdict == "bad"
     assert check.mend == f"chmod 600 {key}"
+
+
+def test_a_token_key_that_others_can_read_and_a_provider_without_a_name_are_bad(settings: Settings) -> None:
+    assert found(settings, "tokens").verdict == "note"
+    keys.development_token(settings)
+    assert found(settings, "tokens").verdict == "ok"
+    keys.key_path(settings).chmod(0o640)
+    assert found(settings, "tokens").verdict == "bad"
+    nameless = Settings(**settings.model_dump() | {"token_jwks_url": "https://id.example/jwks"})
+    assert "PMLM_TOKEN_ISSUER" in found(nameless, "tokens").mend
 
 
 def test_a_public_key_is_only_for_a_synthetic_clinic(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clinic_tokens import clinic
+from clinic_tokens import ISSUER, KeyServer, claims, clinic, signed
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -148,6 +148,19 @@ def test_an_expired_token_is_said_to_be_so(caller: Caller, token: Callable[..., 
     response = caller(token(hours=-1)).post("/answer", json={})
     assert response.status_code == 401
     assert 'error="invalid_token", error_description="the token has expired"' in response.headers["www-authenticate"]
+
+
+def test_an_identity_providers_token_opens_and_its_silence_is_said(tmp_path: Path, keys_at: KeyServer) -> None:
+    trusting = clinic(tmp_path, token_jwks_url=keys_at.url, token_issuer=ISSUER)
+    app = Starlette(routes=[Route("/{path:path}", _who, methods=["POST"])])
+    door = TestClient(Access(Problems(app), trusting))  # type: ignore[arg-type]
+    headers = {"Authorization": f"Bearer {signed(claims(trusting, client_id='ehr'))}"}
+    keys_at.broken = True
+    down = door.post("/answer", json={}, headers=headers)
+    assert (down.status_code, down.headers["retry-after"]) == (503, "10")
+    keys_at.broken = False
+    up = TestClient(Access(Problems(app), trusting))  # type: ignore[arg-type]
+    assert up.post("/answer", json={}, headers=headers).json() == {"client": "ehr"}
 
 
 def test_a_client_that_asks_too_often_is_told_when_to_come_back(caller: Caller, token: Callable[..., str]) -> None:
