@@ -1,0 +1,84 @@
+"""What is understood of a chat request, and that nothing that names a person is forwarded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bentos.gateway import chat
+from bentos.gateway.errors import GatewayError
+
+
+def request(**more: Any) -> bytes:
+    return json.dumps({"user": "Patient/a1b2c3", "messages": [{"role": "user", "content": "Tired?"}], **more}).encode()
+
+
+def sent(read: chat.Chat) -> str:
+    return chat.encoded(chat.forwarded(read, "PROMPT", "m", stream=read.stream), read.reference).decode()
+
+
+def test_the_question_is_her_last_message_and_earlier_ones_are_known_newest_first() -> None:
+    roles = ("user", "assistant", "user", "tool", "user", "assistant")
+    messages = [{"role": role, "content": f"{role} {i}"} for i, role in enumerate(roles)]
+    read = chat.read(request(messages=messages), None)
+    assert read.question == "user 4"
+    assert read.earlier == ("user 2", "user 0")
+
+
+def test_the_prompt_goes_in_front_and_everything_else_stays_as_it_was() -> None:
+    messages = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": [{"type": "text", "text": "Hm?"}]},
+    ]
+    body = json.loads(sent(chat.read(request(messages=messages, top_k=3, logit_bias={"1": 2}), None)))
+    assert body["messages"] == [{"role": "system", "content": "PROMPT"}, *messages]
+    assert (body["top_k"], body["logit_bias"], body["model"]) == (3, {"1": 2}, "m")
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["Patient/a1b2c3", "a1b2c3", "urn:uuid:a1b2c3", "https://ehr.example/fhir/Patient/a1b2c3", "subject:987654"],
+)
+def test_a_reference_is_taken_out_wherever_an_application_wrote_it(reference: str) -> None:
+    bare = reference.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    text = f"She is {reference}; ({bare}), Patient/{bare}. But {bare}x and 1{bare} are others."
+    messages = [{"role": "system", "content": text}, {"role": "user", "content": "Tired?"}]
+    told = sent(chat.read(request(user=reference, messages=messages), None))
+    assert f"{bare}x and 1{bare}" in told
+    assert bare not in told.replace(f"{bare}x", "").replace(f"1{bare}", "")
+
+
+def test_an_ordinary_word_is_no_reference_unless_it_is_written_as_one() -> None:
+    messages = [{"role": "user", "content": "Is ada in Patient/ada?"}]
+    assert f"Is ada in {chat.ANONYMOUS}?" in sent(chat.read(request(user="Patient/ada", messages=messages), None))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300) | st.text(max_size=80).map(lambda t: json.dumps({"messages": t}).encode()))
+def test_no_bytes_whatever_are_more_than_refused(raw: bytes) -> None:
+    with pytest.raises(GatewayError) as refused:
+        chat.read(raw, None)
+    assert refused.value.status == 400
+    assert refused.value.body["error"]["message"]
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    ),
+    st.sampled_from(["messages", "user", "metadata", "n", "stream", "response_format", "max_tokens", "model", "tools"]),
+)
+def test_a_field_of_any_shape_is_taken_or_refused_by_name(value: Any, field: str) -> None:
+    try:
+        read = chat.read(request(**{field: value}), None)
+    except GatewayError:
+        return
+    json.loads(sent(read))
+    assert 1 <= read.choices <= chat.MOST_CHOICES

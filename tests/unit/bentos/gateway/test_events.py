@@ -1,0 +1,56 @@
+"""A language model's stream is read however its bytes are cut, and believed only when it is one to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bentos.gateway.errors import UpstreamError
+from bentos.gateway.events import parsed
+
+EVENTS = b': hello\n\nevent: x\ndata: {"choices": [1]}\n\ndata: {"choices":\ndata: [2]}\r\n\r\ndata: [DONE]\n\n'
+
+
+async def _chunks(data: bytes, sizes: list[int]) -> AsyncIterator[bytes]:
+    for size in sizes:
+        yield data[:size]
+        data = data[size:]
+    yield data
+
+
+def read(data: bytes, sizes: list[int] | None = None) -> list[object]:
+    async def run() -> list[object]:
+        return [event["choices"] async for event in parsed(_chunks(data, sizes or []))]
+
+    return asyncio.run(run())
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 9), max_size=40))
+def test_events_are_the_same_however_their_bytes_are_cut(sizes: list[int]) -> None:
+    assert read(EVENTS, sizes) == [[1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (EVENTS.removesuffix(b"data: [DONE]\n\n"), "truncated"),
+        (EVENTS.removesuffix(b"\n\n"), "truncated"),
+        (b"", "truncated"),
+        (b"data: {\n\n", "malformed"),
+        (b"data: []\n\n", "malformed"),
+        (b'data: {"choices": 1}\n\n', "malformed"),
+        (b'data: {"choices": [NaN]}\n\n', "malformed"),
+        (b"<html>\n\n", "malformed"),
+        (b"<html>", "malformed"),
+        (b'data: {"error": {"message": "overloaded"}}\n\n', "failed"),
+    ],
+)
+def test_what_is_no_whole_stream_is_named(data: bytes, reason: str) -> None:
+    with pytest.raises(UpstreamError) as broken:
+        read(data)
+    assert broken.value.reason == reason

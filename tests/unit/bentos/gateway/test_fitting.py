@@ -1,0 +1,65 @@
+"""A prompt that does not fit loses the policy's last picks first, and pinned facts never."""
+
+from __future__ import annotations
+
+import pytest
+
+from bentos.gateway.errors import GatewayError
+from bentos.gateway.fitting import PER_MESSAGE, fitted
+from models.personalize import Personalized, apply
+from models.prompt import render
+from models.schema import EditProgram, Segment
+
+SEGMENTS = (
+    Segment("safety", "pinned", "Never say how much to take.", pinned=True),
+    Segment("allergies", "pinned", "She is allergic to penicillin.", pinned=True),
+    *(Segment(f"free{i}", "record", f"Free fact number {i} about her.") for i in range(4)),
+)
+MESSAGES = [{"role": "user", "content": "May I rest?"}]
+
+
+def count(text: str) -> int:
+    return len(text.split())
+
+
+def made(*picks: str) -> Personalized:
+    program = EditProgram(picks=picks)
+    prompt, kept = apply(SEGMENTS, program)
+    initial = render(SEGMENTS)
+    return Personalized(initial, prompt, SEGMENTS, kept, (), program, (), "plain", "en")
+
+
+def room_for(prompt: str) -> int:
+    """The context in which this prompt and the messages just fit, nothing reserved."""
+    return count(prompt) + count(MESSAGES[0]["content"]) + PER_MESSAGE * 2
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 3])
+def test_the_last_picks_give_way_first(left: int) -> None:
+    whole = made("free2", "free0", "free3")
+    shorter, _ = apply(SEGMENTS, EditProgram(picks=whole.kept[:left]))
+    prompt, picks = fitted(whole, MESSAGES, room_for(shorter), 0, count)
+    assert (prompt, picks) == (shorter, left)
+    assert "allergic to penicillin" in prompt
+
+
+def test_a_model_whose_context_is_not_known_gets_everything() -> None:
+    whole = made("free2", "free0")
+    assert fitted(whole, MESSAGES, None, None, count) == (whole.prompt, 2)
+
+
+def test_what_cannot_fit_without_pinned_facts_is_refused() -> None:
+    bare, _ = apply(SEGMENTS, EditProgram(picks=()))
+    with pytest.raises(GatewayError) as refused:
+        fitted(made("free1"), MESSAGES, room_for(bare) - 1, 0, count)
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_tool_calls_and_the_answers_length_count_too() -> None:
+    whole = made("free1")
+    calls = [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [{"function": {"arguments": "a " * 40}}]}]
+    room = room_for(whole.prompt)
+    assert fitted(whole, MESSAGES, room, 0, count)[1] == 1
+    for messages, reserve in ((MESSAGES, 9), (calls, 0)):
+        with pytest.raises(GatewayError):
+            fitted(whole, messages, room - 0, reserve + 40, count)
