@@ -7,7 +7,7 @@ ifeq ($(PMLM_DROPS),)
 unexport PMLM_DROPS
 endif
 
-.PHONY: help setup lock night up down test lint types unit clean bench-serving soak
+.PHONY: help setup lock night up down test lint types unit docs screenshots clean bench-serving soak
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,13 +47,19 @@ types: setup
 	mypy
 
 unit: setup
-	pytest -n 2 --dist loadgroup
+	pytest -n 2 --dist loadgroup -rs
 
 bench-serving: setup ## measure the endpoint's speed, LiteLLM beside it (up to 10 minutes, an idle machine)
 	$(PY) -m benchmarks.serving
 
 soak: setup ## half an hour at 50 requests a second [MINUTES=30]
 	$(PY) -m benchmarks.serving.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+docs: setup ## build the documentation site into site/
+	mkdocs build --strict --quiet
+
+screenshots: setup ## take the documentation's pictures anew, of the clinic at hand after its night
+	PMLM_SCREENSHOTS=docs/images pytest -n0 --timeout 900 tests/contract/test_page_pictures.py
 
 clean: ## remove the environment and all state of every clinic
 	rm -rf .venv state

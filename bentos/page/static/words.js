@@ -21,7 +21,7 @@ const EN = {
   measure: "Measure what each choice changes", measuring: "Measuring under the embedded scorer…",
   measureHint: "The reward is the likelihood of a clinician's reply less a price for length. No clinician has replied yet, so this measures, when you ask for it, a stand-in: the reply in “What you would have answered” if you wrote one, else the answer shown.",
   measuredOwn: "Measured against your own reply", measuredShown: "Measured against the answer shown (no clinician's reply)", measuredNote: "nats a token with the sentence less without it, after its price. Positive: the sentence earns its place.",
-  wholes: "the reply's log-probability a token: refined prompt {refined}, every candidate {initial}, pinned facts only {pinned_only}", unmeasured: "left-out sentences not measured: ",
+  wholes: "The reply's log-probability a token: refined prompt {refined}, every candidate {initial}, pinned facts only {pinned_only}", unmeasured: "Left-out sentences not measured: ",
   trajectory: "Her trajectory", noTrajectory: "No measured signal in the last two years.", daysAgo: "days ago", weeksAgo: "weeks ago", monthsAgo: "months ago", now: "now", ownBand: "her own band (mean ± 2 sd)",
   rise: "rose", fall: "fell", steady: "steady", over: "over {days} days", outsideBand: "outside her own band ({z} standard deviations)", insideBand: "within her own band ({z} standard deviations)", tooFew: "One value: no change can be told.", valuesTable: "Values",
   peers: "Patients like her", peersHint: "Aggregates of the {n} women most like her, rounded; at least {k} behind every number, never one of them.", noPeers: "Fewer than {k} women are alike: nothing is said of them.",
