@@ -62,6 +62,7 @@ def configure() -> None:
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, as_written],
+        pass_foreign_args=True,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             without_message,
@@ -92,10 +93,10 @@ class _ToStandardError(logging.Handler):
 
 def as_written(_: Any, __: str, event: EventDict) -> EventDict:
     """A library's line as it was written, its values left out unless they are numbers."""
-    record: logging.LogRecord = event["_record"]
-    arguments = record.args if isinstance(record.args, tuple) else (record.args,)
-    if record.args and not all(isinstance(a, (int, float)) for a in arguments):
-        event["event"] = str(record.msg)
+    arguments = event.pop("positional_args", None)
+    values = arguments if isinstance(arguments, tuple) else (arguments,)
+    if arguments and not all(isinstance(value, (int, float)) for value in values):
+        event["event"] = str(event["_record"].msg)
     return event
 
 

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -38,22 +37,22 @@ _providers: list[TracerProvider] = []
 
 def start() -> None:
     """Begin to export spans if the environment asks for it; :class:`SettingsError` for an exporter we do not have."""
-    exporter = _exporter()
-    if exporter is not None:
+    found = exporter()
+    if found is not None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        _provide().add_span_processor(BatchSpanProcessor(exporter))
+        _provide().add_span_processor(BatchSpanProcessor(found))
 
 
 @contextmanager
-def exporting_to(exporter: SpanExporter) -> Iterator[None]:
-    """Send every span of this process to ``exporter`` as it ends, for the length of a block."""
+def exporting_to(target: SpanExporter) -> Iterator[None]:
+    """Send every span of this process to ``target`` as it ends, for the length of a block."""
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
     before = _providers[:]
     _providers.clear()
     try:
-        _provide().add_span_processor(SimpleSpanProcessor(exporter))
+        _provide().add_span_processor(SimpleSpanProcessor(target))
         yield
     finally:
         _providers[:] = before
@@ -150,16 +149,11 @@ def _provide() -> TracerProvider:
     return _providers[0]
 
 
-@cache
-def asked_for() -> bool:
-    """Whether the environment asks for traces."""
+def exporter() -> SpanExporter | None:
+    """What the environment wants spans to be sent with; None where it asks for no traces."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
-    return not off and any(os.environ.get(name) for name in ASKED_FOR)
-
-
-def _exporter() -> SpanExporter | None:
     chosen = os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower()
-    if not asked_for() or chosen == "none":
+    if off or chosen == "none" or not any(os.environ.get(name) for name in ASKED_FOR):
         return None
     if chosen == "console":
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter
