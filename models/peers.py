@@ -11,7 +11,7 @@ text.
 
 ``search`` sweeps time forward and keeps one current state for each patient, so a question at T sees exactly what was
 known at T. Distances are sums of exact fractions: the same neighbours come out for one patient or a thousand, on any
-machine.
+machine. A cohort of tens of thousands is searched through an index, see ``models.peer_index``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models import peer_index
 from models.peer_states import YEAR, States, cohorts, moving
 
 AGE_BANDS_YEARS = (3, 6, 12)
@@ -80,6 +81,7 @@ def search(states: States, subjects: Sequence[int], moments: NDArray[np.int64], 
     out: dict[str, list] = {name: [] for name in COLUMNS}
     for start, stop in _runs(moments):
         current.advance(int(moments[start]))
+        current.foresee(subjects[start:stop], k)
         for subject in subjects[start:stop]:
             for name, value in current.peers_of(subject, k).items():
                 out[name].append(value)
@@ -102,6 +104,7 @@ class _Current:
         self._arrived = 0
         self.row = np.full(len(self.donors), -1)
         self._place = {int(s): i for i, s in enumerate(self.donors)}
+        self._candidates: dict[int, NDArray[np.int64]] = {}
 
     def advance(self, moment: int) -> None:
         """Take in every state known by ``moment`` and look at all patients as of it."""
@@ -114,6 +117,17 @@ class _Current:
         self.age = (moment - states.birth[self.row]) / YEAR
         self.embedding = np.hstack([states.embedding[self.row], moving(states, self.row, moment)])
 
+    def foresee(self, subjects: Sequence[int], k: int) -> None:
+        """Index the cohorts so large, and asked of by so many at this moment, that an index pays."""
+        self._candidates = {}
+        places = np.array(
+            [p for p in map(self._place.get, subjects) if p is not None and self.known[p]], dtype=np.int64
+        )
+        for cohort in np.unique(self.cohort[places]):
+            members, asked = np.flatnonzero(self.cohort == cohort), places[self.cohort[places] == cohort]
+            if cohort >= 0 and peer_index.worthwhile(len(members), len(asked)):
+                self._candidates |= peer_index.candidates(self.embedding, members, asked.tolist(), 2 * k)
+
     def peers_of(self, subject: int, k: int) -> dict[str, object]:
         nothing: dict[str, object] = dict.fromkeys(COLUMNS) | {"peers_count": 0}
         place = self._place.get(subject)
@@ -125,15 +139,24 @@ class _Current:
 
     def _nearest(self, place: int, k: int) -> NDArray[np.int64] | None:
         """Slots of the k … 2k nearest donors in the narrowest band that holds k, or None."""
+        indexed = self._candidates.get(place)
+        if indexed is not None:
+            close = indexed[np.abs(self.age[indexed] - self.age[place]) <= AGE_BANDS_YEARS[0]]
+            if len(close) >= 2 * k:  # then the narrowest band holds k, and nobody outside it is needed
+                return self._in_order(np.sort(close), place, k)
         alike = self.known & (self.cohort == self.cohort[place]) & (self.cohort >= 0)
         alike[place] = False
         apart = np.abs(self.age - self.age[place])
         for years in AGE_BANDS_YEARS:
             found = np.flatnonzero(alike & (apart <= years))
             if len(found) >= k:
-                away = ((self.embedding[found] - self.embedding[place]) ** 2).sum(axis=1)
-                return found[np.argsort(away, kind="stable")[: 2 * k]]
+                return self._in_order(found, place, k)
         return None
+
+    def _in_order(self, found: NDArray[np.int64], place: int, k: int) -> NDArray[np.int64]:
+        """The 2k nearest of some slots, ties in the order of ids."""
+        away = ((self.embedding[found] - self.embedding[place]) ** 2).sum(axis=1)
+        return found[np.argsort(away, kind="stable")[: 2 * k]]
 
     def _aggregate(self, nearest: NDArray[np.int64], k: int) -> dict[str, object]:
         said: dict[str, object] = {"peers_count": len(nearest)}

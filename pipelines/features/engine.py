@@ -22,7 +22,7 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from feature_repo import point_in_time
-from models import peer_states, peers
+from models import peer_index, peer_states, peers
 from models.schema import EVENT_SCHEMA
 
 
@@ -83,5 +83,5 @@ def evaluate(connection: Backend, query: Query) -> pa.Table:
 
 def definition_of_peers(self_definitions: list[str], k: int) -> str:
     """Hash of what decides peers: the search and its states, k, and the self features they read."""
-    parts = [inspect.getsource(peers), inspect.getsource(peer_states), str(k), *sorted(self_definitions)]
+    parts = [*map(inspect.getsource, (peers, peer_index, peer_states)), str(k), *sorted(self_definitions)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
