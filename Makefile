@@ -7,7 +7,7 @@ ifeq ($(PMLM_DROPS),)
 unexport PMLM_DROPS
 endif
 
-.PHONY: help setup lock night up down test lint types unit docs screenshots clean bench-serving soak
+.PHONY: help setup lock night up down test lint types unit docs screenshots clean bench-serving bench-features soak
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,11 +52,15 @@ unit: setup
 bench-serving: setup ## measure the endpoint's speed, LiteLLM beside it (up to 10 minutes, an idle machine)
 	$(PY) -m benchmarks.serving
 
+bench-features: setup ## measure features, increments, online reads and peers [WOMEN=2000] (an idle machine)
+	$(PY) -m benchmarks.features $(if $(WOMEN),--women $(WOMEN))
+	$(PY) -m benchmarks.peers_privacy
+
 soak: setup ## half an hour at 50 requests a second [MINUTES=30]
 	$(PY) -m benchmarks.serving.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 docs: setup ## build the documentation site into site/
-	mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 screenshots: setup ## take the documentation's pictures anew, of the clinic at hand after its night
 	PMLM_SCREENSHOTS=docs/images pytest -n0 --timeout 900 tests/contract/test_page_pictures.py

@@ -1,0 +1,166 @@
+"""``make bench-features``: writes ``results/features.json``. Sizes are this machine's; ``--women`` turns them up."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.features.clinic import empty, enlarged, known_on, sample_events, take_in
+from benchmarks.serving.figures import percentile, row, slope
+from feature_repo import online
+from models import peer_index, peers
+from models.peer_states import States
+from pipelines.features import materialise, neighbours, stage
+from pipelines.features.engine import compiled, connect, evaluate, keep, read_log
+from pipelines.features.moments import changes, days
+from pipelines.records import ledger as records_ledger
+from pipelines.settings import Settings
+
+RESULTS = Path(__file__).parents[1] / "results" / "features.json"
+HISTORY, NEXT = "20260601", "20260602"
+READS = 1000
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--women", type=int, default=2000, help="patients of the largest clinic")
+    parser.add_argument("--donors", type=int, default=100_000, help="patients of the neighbour search")
+    asked = parser.parse_args()
+    events = sample_events()
+    rows: list[Row] = []
+    for part in (_self_features, _nights, _peers):
+        for said in part(events, asked.women, asked.donors):
+            rows.append(said)
+            print(json.dumps(said), flush=True)  # noqa: T201
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def _timed(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    with redirect_stdout(StringIO()):
+        call()
+    return time.perf_counter() - started
+
+
+def _self_features(events: pl.DataFrame, women: int, _: int) -> Iterator[Row]:
+    """Every group's expression at each woman's newest moment, from the log on disk to rows in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = empty(Path(folder), "self")
+        made = enlarged(events, women)
+        take_in(settings, HISTORY, made)
+
+        def build() -> None:
+            with connect() as connection:
+                log = read_log(connection, records_ledger.batches(settings))
+                ends = days(keep(connection, "changed", changes(log)))
+                newest = ends.group_by("subject_id").aggregate(event_timestamp=ends.event_timestamp.max())
+                keep(connection, "moments", newest)
+                for name, module in stage.groups().items():
+                    if name != stage.PEERS:
+                        evaluate(connection, compiled(module))
+
+        seconds = _timed(build)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        target = ">= 1.5 million events/s"
+        speed = made.height / seconds
+        yield row("self_features", speed, "events/s", made.height, target=target, holds=speed >= 1.5e6, peak_gib=peak)
+
+
+def _nights(events: pl.DataFrame, women: int, _: int) -> Iterator[Row]:
+    """The whole night (features, peers, online store) at three sizes, then one of 1 % news, then reads."""
+    sizes = [women // 16, women // 4, women]
+    taken = []
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            settings = empty(Path(folder), f"women{size}")
+            take_in(settings, HISTORY, enlarged(events, size))
+            taken.append(_timed(lambda s=settings: (stage.run(s, HISTORY), materialise.run(s, HISTORY))))
+        found, (low, high) = slope(np.log(sizes).tolist(), np.log(taken).tolist())
+        interval = {"ci_low": round(low, 3), "ci_high": round(high, 3), "sizes": sizes}
+        yield row("growth", found, "slope, log-log", len(sizes), target="<= 1.05", holds=found <= 1.05, **interval)
+        news = enlarged(events, women).filter(pl.col("subject_id") % 100 == 0).sort("known_at", descending=True)
+        renewed = (
+            news.group_by("subject_id").head(5).with_columns(source=pl.lit("anew") + pl.col("source").str.slice(4))
+        )
+        take_in(settings, NEXT, known_on(renewed, NEXT))
+        share = _timed(lambda: (stage.run(settings, NEXT), materialise.run(settings, NEXT))) / taken[-1]
+        yield row("increment", 100 * share, "% of a full build", women, target="<= 5 %", holds=share <= 0.05)
+        yield from _online_read(settings, women)
+
+
+def _online_read(settings: Settings, women: int) -> Iterator[Row]:
+    """One patient, all views, one call; beside it the bare bytes of the same rows from the same file."""
+    random = np.random.default_rng(0)
+    subjects = random.permutation(women)[: min(READS, women)] + 1
+    online.read(settings.feast, 1)
+    through = [_timed(lambda s=s: online.read(settings.feast, int(s))) for s in subjects]
+    with sqlite3.connect(settings.feast / "online.db") as connection:
+        tables = [t for (t,) in connection.execute("select name from sqlite_master where type = 'table'")]
+        keys = [k for (k,) in connection.execute(f"select distinct entity_key from {tables[0]}")]
+        bare = [_timed(lambda k=k: _bare(connection, tables, k)) for k in keys[: len(subjects)]]
+    median, base = 1e3 * percentile(through, 50), 1e3 * percentile(bare, 50)
+    yield row("online_read", median, "ms", len(through), baseline=base, target="<= 4 x", holds=median <= 4 * base)
+    tail = 1e3 * percentile(through, 99)
+    yield row("online_read_p99", tail, "ms", len(through), baseline=median, target="<= 5 x", holds=tail <= 5 * median)
+
+
+def _bare(connection: sqlite3.Connection, tables: list[str], key: bytes) -> None:
+    for table in tables:
+        connection.execute(f"select feature_name, value from {table} where entity_key = ?", (key,)).fetchall()
+
+
+def _peers(events: pl.DataFrame, _: int, donors: int) -> Iterator[Row]:
+    """The neighbours of a thousand women of one cohort, by the index and by looking at everybody."""
+    states = _one_cohort(events, donors)
+    asked = states.subject[:: max(1, donors // 1000)].tolist()
+    at = int(states.at.max())
+    current = peers._Current(states)
+    current.advance(at)
+    places = [current._place[s] for s in asked]
+    exact: list[Any] = []
+    slow = _timed(lambda: exact.extend(current._nearest(p, 10) for p in places)) / len(places)
+    build = _timed(lambda: peer_index.candidates(current.embedding, np.arange(donors), places[:1], 20))
+    both = _timed(lambda: current._candidates.update(
+        peer_index.candidates(current.embedding, np.arange(donors), places, 20)))  # fmt: skip
+    found: list[Any] = []
+    rank = _timed(lambda: found.extend(current._nearest(p, 10) for p in places))
+    pairs = [(e[:10], f[:10]) for e, f in zip(exact, found, strict=True) if e is not None]
+    recall = float(np.mean([len(set(e) & set(f)) / len(e) for e, f in pairs]))
+    fast = (max(both - build, 0.0) + rank) / len(places)
+    yield row("peers_recall_at_10", recall, "share", len(pairs), target=">= 0.95", holds=recall >= 0.95, donors=donors)
+    ratio = {"donors": donors, "build_s": round(build, 1)}
+    holds = slow >= 50 * fast
+    yield row("peers_search", 1e3 * fast, "ms", len(places), baseline=1e3 * slow, target="1/50", holds=holds, **ratio)
+
+
+def _one_cohort(events: pl.DataFrame, donors: int) -> States:
+    """States of as many women as wanted, recombined from some hundred that a build made."""
+    from benchmarks.peers_privacy import _only_last, recombined
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = empty(Path(folder), "peers")
+        take_in(settings, HISTORY, enlarged(events, 400))
+        stage.run(settings, HISTORY)
+        some = _only_last(neighbours._states(settings.features, settings.now()))
+    made = recombined(some, int(some.at.max()), donors, np.random.default_rng(0))
+    nobody = np.full(donors, np.nan)
+    return States(made.subject, made.at, made.embedding, made.birth, *([nobody] * 5), outcomes=made.outcomes)
+
+
+if __name__ == "__main__":
+    main()
