@@ -1,0 +1,190 @@
+"""The reference pages, written from the code they describe: commands, settings, endpoint, features, parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import typer
+import yaml
+from pydantic_core import PydanticUndefined
+
+from feature_repo import services
+from pipelines.cli import app
+from pipelines.settings import PROJECT, Settings
+
+
+def pages() -> dict[str, str]:
+    """Each page's name and Markdown."""
+    return {
+        "commands": commands(),
+        "settings": settings(),
+        "endpoint": endpoint(),
+        "features": features(),
+        "parameters": parameters(),
+    }
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _walk(
+    command: click.Command, words: tuple[str, ...] = ("pmlm",)
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    children = getattr(command, "commands", None)
+    if children is None or getattr(command, "invoke_without_command", False):
+        yield words, command
+    for name, child in sorted((children or {}).items()):
+        yield from _walk(child, (*words, name))
+
+
+def commands() -> str:
+    """Every command with its arguments, options and example, as ``--help`` says them."""
+    parts = ["# Commands", "Every command has `--help`. Errors that PMLM can explain are one line and exit code 1."]
+    for words, command in _walk(typer.main.get_command(app)):
+        parts += [f"## {' '.join(words)}", command.help or ""]
+        options = [p for p in command.params if not getattr(p, "hidden", False)]
+        if options:
+            parts.append(_table(("argument or option", "default", "meaning"), map(_parameter, options)))
+        if command.epilog:
+            example = command.epilog.removeprefix("Example: ")
+            parts.append(f"```\n{example}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def _parameter(parameter: click.Parameter) -> tuple[str, str, str]:
+    names = parameter.opts + parameter.secondary_opts
+    shown = ", ".join(f"`{n}`" for n in names) if names[0].startswith("-") else f"`{names[0].upper()}`"
+    default = parameter.default
+    given = (
+        "" if default is None or default is False or callable(default) or "Sentinel" in str(default) else f"`{default}`"
+    )
+    return shown, "required" if parameter.required else given, getattr(parameter, "help", "") or ""
+
+
+def settings() -> str:
+    """Every setting with its type and default."""
+    rows = (
+        (f"`PMLM_{name.upper()}`", f"`{_default(field.default)}`", field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+    intro = "Environment variables, or lines of a file `.env`. What each means stands in the README's table."
+    meaning = dict(_readme_rows())
+    filled = ((name, default, said or meaning.get(name.strip("`"), "")) for name, default, said in rows)
+    return f"# Settings\n\n{intro}\n\n{_table(('variable', 'default', 'meaning'), filled)}\n"
+
+
+def _default(value: Any) -> str:
+    if value is None or value is PydanticUndefined:
+        return "none"
+    return str(value).replace(f"{PROJECT}/", "").replace(str(Path.home()), "~")
+
+
+def _readme_rows() -> Iterator[tuple[str, str]]:
+    for line in (PROJECT / "README.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[0].startswith("`PMLM_"):
+            yield cells[0].strip("`"), cells[2].replace("](docs/", "](../")
+
+
+def features() -> str:
+    """Every feature group: what it is, and each feature's type, unit and meaning."""
+    parts = [
+        "# Features",
+        f"Service `{services.SERVICE}`, schema `{services.schema_hash()}`: what a model may read. One file a group in "
+        "`feature_repo/`; a new file is a new group.",
+    ]
+    for view in services.views():
+        rows = ((f"`{f.name}`", f.dtype, f.tags.get("unit", ""), f.description) for f in view.features)
+        parts += [f"## {view.name}", view.description, _table(("feature", "type", "unit", "meaning"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def parameters() -> str:
+    """``params.yaml`` as it is: every number of the method."""
+    text = (PROJECT / "params.yaml").read_text()
+    assert yaml.safe_load(text)
+    return f"# Numbers of the method\n\nA clinic's own `clinic.yaml` may override any of them.\n\n```yaml\n{text}```\n"
+
+
+def endpoint() -> str:
+    """Every route of the endpoint's OpenAPI document, with its fields."""
+    document = _openapi()
+    parts = [
+        "# Endpoint",
+        document["info"].get("description") or "",
+        "The whole document is served at `/openapi.json`.",
+    ]
+    for path, operations in sorted(document["paths"].items()):
+        for method, operation in operations.items():
+            if method in ("get", "post", "put", "delete"):
+                parts += [f"## {method.upper()} {path}", operation.get("description") or operation.get("summary") or ""]
+                parts += _bodies(document, operation)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _bodies(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
+    asked = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    if asked:
+        yield "**Request**"
+        yield from _fields(document, asked.get("schema", {}))
+        example = asked.get("example") or next((e["value"] for e in asked.get("examples", {}).values()), None)
+        if example:
+            yield f"```json\n{json.dumps(example, indent=2, ensure_ascii=False)}\n```"
+    for status, answer in sorted(operation.get("responses", {}).items()):
+        content = next(iter(answer.get("content", {}).values()), {})
+        yield f"**{status}** {answer.get('description', '')}"
+        if str(status).startswith("2"):
+            yield from _fields(document, content.get("schema", {}))
+
+
+def _fields(document: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    schema = _resolved(document, schema)
+    rows = [
+        (
+            f"`{name}`",
+            _type(document, field),
+            "yes" if name in schema.get("required", ()) else "",
+            field.get("description", ""),
+        )
+        for name, field in schema.get("properties", {}).items()
+    ]
+    if rows:
+        yield _table(("field", "type", "required", "meaning"), iter(rows))
+
+
+def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        found: Any = document
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        schema = found
+    return schema
+
+
+def _type(document: dict[str, Any], field: dict[str, Any]) -> str:
+    if "$ref" in field:
+        return str(field["$ref"].rsplit("/", 1)[-1].rsplit("__", 1)[-1])
+    if "anyOf" in field:
+        return " or ".join(_type(document, one) for one in field["anyOf"])
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if field.get("type") == "array":
+        return f"list of {_type(document, field.get('items', {}))}"
+    return str(field.get("format") or field.get("type") or "any")
+
+
+def _openapi() -> dict[str, Any]:
+    from bentos.native import app, openapi
+
+    return openapi.document(app.app)
