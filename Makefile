@@ -47,7 +47,7 @@ types: setup
 	mypy
 
 unit: setup
-	pytest -n 2 --dist loadgroup -rs
+	pytest -n 2 --dist loadgroup -rs -rs
 
 bench-serving: setup ## measure the endpoint's speed, LiteLLM beside it (up to 10 minutes, an idle machine)
 	$(PY) -m benchmarks.serving

@@ -73,7 +73,7 @@ def rows(measured: Sequence[Measured], split: str, contenders: Sequence[str], se
     found += [table.mean(6, f"{name}_tokens", _tokens(name)) for name in contenders]
     found.append(table.token_share())
     found += [table.mean(6, f"{name}_f1", _f1(name), F1 if name == REFINED else None) for name in contenders]
-    found.append(table.mean(8, "ownership", lambda m: m.ownership, 0.0))
+    found.append(table.mean(8, "ownership", lambda m: m.ownership))
     found.append(table.mean(11, "pinned_present", lambda m: float(m.outcomes[REFINED].reward > SAFETY_FLOOR), 1.0))
     return [row for row in found if row.n]
 
