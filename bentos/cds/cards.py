@@ -99,10 +99,10 @@ def _heading(response: PersonalizeResponse) -> str:
 
 
 def _told(response: PersonalizeResponse) -> list[str]:
-    """Her facts, the rules of safety apart: what the refiner kept in its order of choice, then what is pinned."""
-    kept = sorted((s for s in response.segments if s.position is not None), key=lambda s: s.position or 0)
+    """Her facts, the rules of safety apart: what is pinned, then what the refiner kept in its order of choice."""
     pinned = [s for s in response.segments if s.pinned and s.key != "safety"]
-    return [s.text for s in (*kept, *pinned)][:TOLD]
+    kept = sorted((s for s in response.segments if s.position is not None), key=lambda s: s.position or 0)
+    return [s.text for s in (*pinned, *kept)][:TOLD]
 
 
 def _against(personalizer: Personalizer, prepared: Prepared, alert: Alert, language: Language) -> Card:

@@ -20,8 +20,8 @@ REASONS: dict[str, tuple[float, dict[Language, str]]] = {
 ACCEPTED, OVERRIDDEN = 5.0, 2.0
 
 QUESTION: dict[Language, str] = {
-    "en": "What in her record matters most at this visit?",
-    "zh": "本次就诊时，她的记录中最重要的是什么？",
+    "en": "How is she doing, and what has changed in her blood pressure, blood count, weight, mood or medicines?",
+    "zh": "她目前情况如何，血压、血红蛋白、体重、情绪或用药有什么变化？",
 }
 ORDER_QUESTION: dict[Language, str] = {
     "en": "What in her record bears on ordering {drugs}?",
@@ -31,7 +31,7 @@ SOURCE: dict[Language, str] = {"en": "PMLM, from this clinic's records", "zh": "
 
 SAID: dict[str, dict[Language, str]] = {
     "question": {"en": "Question", "zh": "问题"},
-    "chosen": {"en": "From her record, in the order it was found to matter", "zh": "来自她的记录，按重要性排序"},
+    "chosen": {"en": "From her record, what always counts first", "zh": "来自她的记录，固定事实在前"},
     "recorded": {"en": "Recorded", "zh": "记录值"},
     "left_out": {
         "en": "{dropped} of {all} further statements of her record were left out.",
