@@ -33,7 +33,7 @@ from models.refiner import artefact
 from models.refiner.interface import Refiner
 from models.refiner.weighing import Weights, weigh
 from models.row import text
-from models.safety import check_answer
+from models.safety import check_answer, context_of
 from models.schema import FeatureRow
 from models.segments import drug_allergies
 from pipelines.errors import ServingError, UnknownPatientError
@@ -186,7 +186,9 @@ class Personalizer:
         """What the language model says to ``prompt`` and her question, checked against her record; never raises."""
         made = prepared.made
         said = answering.ask(self.llm, self._deadline, prompt, prepared.question)
-        said.report.findings = list(check_answer(said.text, drug_allergies(prepared.row), made.flags, made.language))
+        known = context_of(prepared.row, self.settings.now())
+        allergies = drug_allergies(prepared.row)
+        said.report.findings = list(check_answer(said.text, allergies, made.flags, made.language, known))
         return said
 
     def weights(self, prepared: Prepared) -> Weights | None:

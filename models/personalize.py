@@ -74,7 +74,7 @@ def personalize(
         kept=kept,
         dropped=tuple(s.key for s in segments if not s.pinned and s.key not in kept),
         program=program,
-        flags=red_flags(question, language, context_of(row, as_of)),
+        flags=red_flags(question, language, context_of(row, as_of), encoder),
         style=program.style,
         language=language,
     )

@@ -18,6 +18,7 @@ from pipelines.night import commands as night
 from pipelines.packaging import commands as packaging
 from pipelines.records import commands as records
 from pipelines.training import commands as training
+from pipelines.triage import commands as triage
 
 app = typer.Typer(
     name="pmlm",
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for room in (night, records, features, training, packaging, monitoring, clinic):
+for room in (night, records, features, training, packaging, monitoring, clinic, triage):
     room.register(app)
 
 

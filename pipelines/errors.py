@@ -71,4 +71,8 @@ class RestoreError(PmlmError):
 
 
 class FeaturesError(PmlmError):
-    """A feature group's expression, view and files do not fit each other."""
+    """A feature group's expression, view and files do not fit each other, or the online store does not answer."""
+
+
+class TriageError(PmlmError):
+    """Messages to triage, or the judged messages, cannot be read."""

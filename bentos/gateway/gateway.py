@@ -112,9 +112,10 @@ class Gateway:
         prompt, picks = fitting.fitted(prepared.made, asked.messages, self._context, asked.reserve, self._count)
         flags = prepared.made.flags or before
         allergies = drug_allergies(prepared.row)
+        known = context_of(prepared.row, datetime.fromisoformat(prepared.response.versions.as_of))
 
         def check(text: str) -> tuple[str, ...]:
-            return check_answer(text, allergies, flags, prepared.made.language)
+            return check_answer(text, allergies, flags, prepared.made.language, known)
 
         response = fitting.shortened(prepared.response, prompt, picks)
         shown = Shown(order[0].model, order[0].embedded)

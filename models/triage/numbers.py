@@ -9,12 +9,13 @@ from typing import Any
 from models.triage.sentence import Sentence, Span
 from models.triage.table import Flag, table
 
-_PRESSURE = re.compile(r"(?<![\d/.])(\d{2,3})\s*(?:/|over|on|by|比|-)\s*(\d{2,3})(?![\d/])")
+_PRESSURE = re.compile(r"(?<![\d/.])(\d{2,3})\s*(?:/|over|on|by|upon|比|-|、)\s*(\d{2,3})(?![\d/])")
+_PAIR = re.compile(r"(?:\bbp\b|pressure|血压)\D{0,20}(\d{2,3})[ ,，]+(\d{2,3})(?![\d/])")
 _UPPER = re.compile(
-    r"(?:\b(?:systolic|sbp|top|upper)\b|高压|收缩压|上压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
+    r"(?:\b(?:systolic|sbp|sys|syst|top|upper)\b|高压|收缩压|上压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
 )
 _LOWER = re.compile(
-    r"(?:\b(?:diastolic|dbp|bottom|lower)\b|低压|舒张压|下压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
+    r"(?:\b(?:diastolic|dbp|dia|diast|bottom|lower)\b|低压|舒张压|下压)(?:\s+\w+){0,4}?\s*[:：是为到]?\s*了?\s*(\d{2,3})(?!\d)"
 )
 _ALONE = re.compile(r"(?:\bbp\b|blood pressure|血压)\D{0,12}?(\d{3})(?!\d|\s*(?:/|over|on|by|比|-)\s*\d)")
 _TEMPERATURE = re.compile(
@@ -46,7 +47,7 @@ def _limit(name: str, values: dict[str, float]) -> Flag | None:
 
 
 def _pressures(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
-    for m in _PRESSURE.finditer(text):
+    for m in (*_PRESSURE.finditer(text), *_PAIR.finditer(text)):
         systolic, diastolic = int(m[1]), int(m[2])
         if 70 <= systolic <= 280 and 35 <= diastolic <= 180 and diastolic < systolic:
             yield "blood_pressure", {"systolic": systolic, "diastolic": diastolic}, Span(*m.span())

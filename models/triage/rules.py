@@ -1,6 +1,7 @@
 """Which red flags a patient's message holds: rules over her own words, before any language model is asked.
 
     flags(m, c) = { s : a rule of s matches in a sentence of m, in context c, and counts (models/triage/sentence.py) }
+                  ∪ { the sign that m is like, if the classifier says so (models/triage/likeness.py) }
 
 The paper leaves safety aside. Ours is a table that a clinician reviews (templates/red_flags.yaml, after CDC's "Hear
 Her" urgent maternal warning signs and the obstetric emergencies around them) and this small deterministic reader of
@@ -15,10 +16,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from models.encoder import Encoder
 from models.gestation import pregnancy_state
 from models.schema import FeatureRow
+from models.triage.likeness import alike
 from models.triage.numbers import numbers
 from models.triage.sentence import Sentence
+from models.triage.spelled import digits
 from models.triage.table import CHINESE, Flag, Label, Sign, cue, signs, speller
 from models.triage.wording import normal, sentences
 
@@ -50,12 +54,15 @@ def label_of(flags: Iterable[Flag]) -> Label:
     return "emergency" if "emergency" in found else "urgent" if "urgent" in found else "routine"
 
 
-def red_flags(text: str, language: str = "en", context: Context | None = None) -> tuple[Flag, ...]:
+def red_flags(
+    text: str, language: str = "en", context: Context | None = None, encoder: Encoder | None = None
+) -> tuple[Flag, ...]:
     """The red flags of a message, one a sign, gravest first; empty for a routine one. Any text is accepted.
 
     ``language`` only says which rules are read first: both are, so a message in the other language is not missed.
+    With ``encoder`` the classifier reads English too (models/triage/likeness.py); it adds flags, never takes one away.
     """
-    plain = normal(text)
+    plain = digits(normal(text))
     found: dict[str, Flag] = {}
     for rules in sorted(("en", "zh"), key=lambda r: r != language):
         body = speller().mend(plain) if rules == "en" else plain
@@ -63,6 +70,11 @@ def red_flags(text: str, language: str = "en", context: Context | None = None) -
             for flag in _found(body, rules, context or Context()):
                 if flag.sign not in found or flag.label == "emergency":
                     found[flag.sign] = flag
+    if label_of(found.values()) != "emergency":
+        told = _told(plain, "zh" if CHINESE.search(plain) else "en", context or Context())
+        like = alike(text, lambda sign: _applies(sign, told), encoder)
+        if like is not None:
+            found.setdefault(like.sign, like)
     return tuple(sorted(found.values(), key=lambda f: (f.label != "emergency", f.sign)))
 
 

@@ -11,6 +11,9 @@ from models.triage.table import cue
 #: Denials that run through a list ("no fever, chills or bleeding"); others end at a comma.
 _LISTING = ("no", "without", "nor", "denies", "没有", "无")
 _FOLLOWS = re.compile(r"(?:it|that|this|they|all|everything|but it|the|now)\b|[他它]|现在|后来|目前")
+#: The next sentence answers this one: "Chest pain? No."
+_ANSWERED_NO = re.compile(r"(?:no|none|nope|neither|never|nothing like that|没有|都没有|无|没)(?:\W+\w+){0,2}\W*")
+_ASKS = re.compile(r"(?:do|does|can|could|should|is|are|will|would|when|what|how|which|may|must|shall)\b")
 _THIRD_PERSON = re.compile(r"(?:she|her|he|his|they)\b|[他她]")
 REACH = {"en": 8, "zh": 10}  # words, characters
 
@@ -63,6 +66,7 @@ class Sentence:
         first = min(found)
         return not (
             (not lasting and self.over(found))
+            or self.denied_after(first)
             or self.long_ago(found)
             or self.someone_else(first)
             or self.only_asked(first)
@@ -75,18 +79,31 @@ class Sentence:
         before = (c for c in self._denials if c.end <= span.start and _apart(c, own))
         return span.start in self._denied_next or any(self._reaches(c, span) for c in before)
 
+    def denied_after(self, first: Span) -> bool:
+        """Whether it is denied behind the occurrence: "chest pain? no", "fever and pain: i have had neither"."""
+        if _ANSWERED_NO.fullmatch(self.after):
+            return True
+        late = any(s.start >= first.end for s in spans(cue(self.language, "denied_after"), self.text))
+        return late or self.has("denied_after", self.after)
+
     def _reaches(self, denial: Span, span: Span) -> bool:
         between = self.text[denial.end : span.start]
         size = len(between) if self.language == "zh" else len(between.split())
-        listing = self.text[denial.start : denial.end] in _LISTING
+        listing = self.text[denial.start : denial.end] in _LISTING or self._listed(span)
         stops = re.search(r"[:，]" if listing else r"[,:，]", between)
         return size <= REACH[self.language] and not stops and not cue(self.language, "breaks_denial").search(between)
+
+    def _listed(self, span: Span) -> bool:
+        """Whether the occurrence is an item of a list that ends in "or": "not had pain, fever or bleeding"."""
+        joins = spans(cue(self.language, "list"), self.text)
+        return any(j.end <= span.start <= j.end + 12 or span.end <= j.start <= span.end + 40 for j in joins)
 
     def over(self, found: Sequence[Span]) -> bool:
         """Whether it is said, here or in the next sentence, to have stopped and not come back."""
         next_says = bool(_FOLLOWS.match(self.after)) and self.has("over", self.after)
         stopped = self.has("over", outside=found) or next_says
-        return stopped and not self.has("returns", outside=found) and not self.has("returns", self.after)
+        back = self.has("returns", self.after) and not _ASKS.match(self.after)
+        return stopped and not self.has("returns", outside=found) and not back
 
     def long_ago(self, found: Sequence[Span]) -> bool:
         """Whether it belongs to another time and nothing says that it is so now."""
@@ -104,6 +121,9 @@ class Sentence:
 
     def only_asked(self, first: Span) -> bool:
         """Whether it is asked about in general, not told."""
+        begins = cue(self.language, "question").match(self.text)
+        if begins and not self.text[begins.end() :].startswith(" not ") and not self.has("of_her"):
+            return True
         asked = any(c.start <= first.start for c in spans(cue(self.language, "only_asked"), self.text))
         return (asked or self.has("general")) and not self.present()
 

@@ -38,12 +38,16 @@ class Sign:
     unless: re.Pattern[str] | None
 
 
+#: At most five words, none of which denies: "waters ... broke" is not said by "waters have not broken".
+_GAP = r"(?:\W+(?!(?:not|no|never)\b)\w+){0,5}?\W+"
+
+
 def _words(alternative: str) -> str:
     pieces = [p.strip() for p in normal(alternative).split("...")]
     if CHINESE.search(alternative):
         return r"[^，,]{0,8}?".join(re.escape(p) for p in pieces)
     quoted = [r"\s+".join(re.escape(w).replace(r"\*", r"\w*") for w in p.split()) for p in pieces]
-    return r"(?<!\w)" + r"(?:\W+\w+){0,5}?\W+".join(quoted) + r"(?!\w)"
+    return r"(?<!\w)" + _GAP.join(quoted) + r"(?!\w)"
 
 
 def pattern(part: str) -> re.Pattern[str]:

@@ -19,6 +19,7 @@ _CONTRACTIONS = (
     (re.compile(r"\bain'?t\b"), "is not"),
     (re.compile(r"\b(is|are|was|were|has|have|had|do|does|did|could|should|would|need)n'?t\b"), r"\1 not"),
     (re.compile(r"\bi'?m\b"), "i am"),
+    (re.compile(r"\b(you|we|they)'re\b"), r"\1 are"),
     (re.compile(r"\b(i|we|you|they)'?ve\b"), r"\1 have"),
     (re.compile(r"\b(he|she|it|that|baby)'s (?=not\b|been\b|stopped\b|gone\b)"), r"\1 has "),
     (re.compile(r"\bshes\b"), "she is"),

@@ -1,9 +1,8 @@
-"""Triage by rules over a file of messages, in English and Chinese, half of them traps.
+"""Triage over every judged message (examples/triage.jsonl), in English and Chinese, half of them traps.
 
-The messages came in four rounds (``round``), each written before the rules had met it. On first meeting the emergency
-recall of the rounds was .91, .80, .62 and .75, and the share of routine messages flagged .06, .20, .10 and .16; each
-round then taught the table. So the figures asserted here say that nothing learnt is lost, not how unseen words fare:
-for those, expect the lower ones.
+The messages came in rounds (``round``), each written before the system had met it; what it did at first sight stands
+in benchmarks/results/triage.json and docs/triage.md. Each round then taught the rules and the classifier, so these
+figures say that nothing learnt is lost; the last round the classifier has not learnt from.
 """
 
 from __future__ import annotations
@@ -16,18 +15,27 @@ from typing import Any
 
 import pytest
 
+from models.encoder import MiniLM
 from models.safety import Context, label_of, red_flags
+from models.triage.classifier import metadata
+from pipelines.triage import corpus
 
-MESSAGES = [json.loads(line) for line in (Path(__file__).parent / "red_flags.jsonl").read_text("utf-8").splitlines()]
+MESSAGES = corpus.judged()
+FIRST_LOOKS = Path(__file__).parents[2] / "benchmarks" / "results" / "triage.json"
 
 
-def _label(message: dict[str, Any]) -> str:
-    return label_of(red_flags(message["text"], message["lang"], Context(**message.get("context", {}))))
+def _label(message: dict[str, Any], encoder: MiniLM) -> str:
+    return label_of(red_flags(message["text"], message["lang"], Context(**message.get("context", {})), encoder))
 
 
 @pytest.fixture(scope="module")
-def labels() -> dict[str, str]:
-    return {m["id"]: _label(m) for m in MESSAGES}
+def encoder() -> MiniLM:
+    return MiniLM()
+
+
+@pytest.fixture(scope="module")
+def labels(encoder: MiniLM) -> dict[str, str]:
+    return {m["id"]: _label(m, encoder) for m in MESSAGES}
 
 
 def _escalated(labels: dict[str, str], where: Callable[[dict[str, Any]], bool]) -> float:
@@ -38,7 +46,7 @@ def _escalated(labels: dict[str, str], where: Callable[[dict[str, Any]], bool]) 
 
 def test_the_file_holds_every_label_language_and_kind_of_trap() -> None:
     counts = Counter((m["lang"], m["label"]) for m in MESSAGES)
-    assert min(counts.values()) >= 15
+    assert min(counts.values()) >= 50
     traps = {
         "denied",
         "resolved",
@@ -51,6 +59,7 @@ def test_the_file_holds_every_label_language_and_kind_of_trap() -> None:
         "returned",
     }
     assert traps <= {m["trap"] for m in MESSAGES}
+    assert len({m["id"] for m in MESSAGES}) == len(MESSAGES)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -69,7 +78,7 @@ def test_routine_messages_are_seldom_flagged(labels: dict[str, str], language: s
 
 
 @pytest.mark.parametrize(
-    "trap", ["indirect", "numeric", "misspelt", "told_not_to", "returned", "half_denied", "half_other"]
+    "trap", ["indirect", "numeric", "misspelt", "told_not_to", "returned", "half_denied", "half_other", "proxy"]
 )
 def test_a_trap_hides_no_emergency(labels: dict[str, str], trap: str) -> None:
     assert _escalated(labels, lambda m: m["label"] != "routine" and m["trap"] == trap) >= 0.95
@@ -80,11 +89,38 @@ def test_a_trap_raises_no_alarm(labels: dict[str, str], trap: str) -> None:
     assert _escalated(labels, lambda m: m["label"] == "routine" and m["trap"] == trap) <= 0.15
 
 
-def test_an_emergency_is_called_one() -> None:
-    found = [_label(m) == "emergency" for m in MESSAGES if m["label"] == "emergency"]
-    assert sum(found) / len(found) >= 0.95
+def test_a_round_that_the_classifier_has_never_seen_fares_not_much_worse(labels: dict[str, str]) -> None:
+    unseen = [m["id"] for m in MESSAGES if str(m["round"]) not in metadata()["rounds"].split()]
+    assert len(unseen) >= 150
+    assert _escalated(labels, lambda m: m["id"] in unseen and m["label"] == "emergency") >= 0.95
+    assert _escalated(labels, lambda m: m["id"] in unseen and m["label"] == "routine") <= 0.2
 
 
-def test_the_same_message_always_gets_the_same_flags() -> None:
-    for message in MESSAGES[:40]:
-        assert red_flags(message["text"], "en") == red_flags(message["text"], "zh")
+def test_an_emergency_is_called_one(labels: dict[str, str]) -> None:
+    found = [labels[m["id"]] == "emergency" for m in MESSAGES if m["label"] == "emergency"]
+    assert sum(found) / len(found) >= 0.9
+
+
+def test_the_classifier_never_takes_a_flag_of_the_rules_away(encoder: MiniLM) -> None:
+    for message in MESSAGES[::5]:
+        known = Context(**message.get("context", {}))
+        rules = {f.sign for f in red_flags(message["text"], message["lang"], known)}
+        assert rules <= {f.sign for f in red_flags(message["text"], message["lang"], known, encoder)}
+
+
+def test_the_same_message_always_gets_the_same_flags(encoder: MiniLM) -> None:
+    for message in MESSAGES[::40]:
+        first = red_flags(message["text"], "en", None, encoder)
+        assert first == red_flags(message["text"], "zh", None, MiniLM())
+
+
+def test_the_shipped_weights_were_fitted_on_these_very_messages() -> None:
+    learnt = [m for m in MESSAGES if str(m["round"]) in metadata()["rounds"].split()]
+    assert len(learnt) >= 1000
+    assert metadata()["corpus"] == corpus.digest(learnt)
+    assert metadata()["encoder"] == MiniLM.id
+
+
+def test_every_later_round_has_its_first_look_on_record() -> None:
+    looked = {row["round"] for row in json.loads(FIRST_LOOKS.read_text()) if row["met"] != "now"}
+    assert {m["round"] for m in MESSAGES if m["round"] >= 5} <= looked

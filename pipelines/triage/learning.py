@@ -1,0 +1,110 @@
+"""Fitting the red-flag classifier (``pmlm triage --learn``): linear on n-grams, a kernel machine on the embedding.
+
+threshold: the share FALSE_ALARMS of the judged routine messages scores higher, each scored by a fit without its round
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+
+from models.encoder import MiniLM
+from models.triage.classifier import NGRAM_SHARE, WEIGHTS, Classifier, sign_features
+from models.triage.ngrams import BUCKETS, hashed
+from pipelines.triage import corpus
+from pipelines.triage.corpus import Example
+
+VERSION = "1"
+GAMMA, PENALTY, NGRAM_PENALTY, SIGN_PENALTY = 2.0, 5.0, 30.0, 10.0
+FALSE_ALARMS = {"en": 0.05, "zh": 0.05}
+
+
+def learn(encoder: MiniLM, target: Path = WEIGHTS, hold_out: Sequence[int] = ()) -> dict[str, float]:
+    """Fit both languages on the corpus and the judged rounds but ``hold_out``, write the weights; the thresholds."""
+    rounds = [m for m in corpus.judged() if m["round"] not in hold_out]
+    fitted = {language: _language(language, rounds, encoder) for language in corpus.LANGUAGES}
+    tensors: dict[str, np.ndarray] = {}
+    for language, one in fitted.items():
+        halves = {"idf": one.idf, "weights": one.weights, "support": one.support, "sign_weights": one.sign_weights}
+        tensors |= {f"{language}.{name}": np.asarray(value, np.float16) for name, value in halves.items()}
+        tensors[f"{language}.dual"] = one.dual.astype(np.float32)
+        tensors[f"{language}.sign_bias"] = one.sign_bias.astype(np.float32)
+        tensors[f"{language}.scalars"] = np.array([one.bias, one.gamma, one.threshold])
+    about = {f"{language}.signs": " ".join(one.names) for language, one in fitted.items()}
+    about |= {"version": VERSION, "encoder": encoder.id, "corpus": corpus.digest(rounds)}
+    about["rounds"] = " ".join(str(n) for n in sorted({m["round"] for m in rounds}))
+    save_file(tensors, target, about)
+    return {language: one.threshold for language, one in fitted.items()}
+
+
+def _language(language: str, rounds: Sequence[dict[str, Any]], encoder: MiniLM) -> Classifier:
+    mine = [m for m in rounds if m["lang"] == language]
+    calm = [score for m, score in unseen_scores(language, mine, encoder) if m["label"] == "routine"]
+    threshold = float(np.quantile(calm, 1 - FALSE_ALARMS[language]))
+    learnt = corpus.examples(language, mine)
+    scorer = fit(language, learnt, encoder)
+    return replace(_with_names(scorer, [e for e in learnt if e.sign], encoder), threshold=round(threshold, 4))
+
+
+def unseen_scores(
+    language: str, rounds: Sequence[dict[str, Any]], encoder: MiniLM
+) -> Iterator[tuple[dict[str, Any], float]]:
+    """Each judged message with the score that a fit without its round gives it."""
+    for number in sorted({m["round"] for m in rounds}):
+        without = fit(language, corpus.examples(language, [m for m in rounds if m["round"] != number]), encoder)
+        left_out = [m for m in rounds if m["round"] == number]
+        texts = [m["text"] for m in left_out]
+        vectors = encoder.encode(texts) if language == "en" else [None] * len(texts)
+        yield from ((m, without.score(m["text"], v)) for m, v in zip(left_out, vectors, strict=True))
+
+
+def fit(language: str, examples: Sequence[Example], encoder: MiniLM) -> Classifier:
+    """A classifier of one language with threshold 0 that names no signs yet; deterministic."""
+    texts = [e.text for e in examples]
+    flagged = np.array([e.flagged for e in examples])
+    weight = np.array([e.weight for e in examples])
+    idf = _idf(texts, language)
+    linear = LogisticRegression(C=NGRAM_PENALTY, max_iter=3000, class_weight="balanced")
+    linear.fit(_matrix(texts, language, idf), flagged, sample_weight=weight)
+    support, dual, bias = np.zeros((0, 0)), np.zeros(0), NGRAM_SHARE * float(linear.intercept_[0])
+    if language == "en":
+        machine = SVC(C=PENALTY, gamma=GAMMA, class_weight="balanced")
+        machine.fit(encoder.encode(texts).astype(np.float64), flagged, sample_weight=weight)
+        support, dual = machine.support_vectors_, machine.dual_coef_[0]
+        bias += float(machine.intercept_[0])
+    return Classifier(
+        language, idf, linear.coef_[0], bias, support, dual, GAMMA, 0.0, (), np.zeros((0, 0)), np.zeros(0)
+    )  # fmt: skip
+
+
+def _with_names(scorer: Classifier, named: Sequence[Example], encoder: MiniLM) -> Classifier:
+    """The classifier with its second part: which sign a flagged message tells of."""
+    vectors = encoder.encode([e.text for e in named]) if len(scorer.support) else [None] * len(named)
+    read = [sign_features(e.text, scorer.language, scorer.idf, v) for e, v in zip(named, vectors, strict=True)]
+    naming = LogisticRegression(C=SIGN_PENALTY, max_iter=1000).fit(
+        sparse.csr_matrix(np.stack(read)), [e.sign for e in named]
+    )
+    return replace(scorer, names=tuple(naming.classes_), sign_weights=naming.coef_, sign_bias=naming.intercept_)
+
+
+def _idf(texts: Sequence[str], language: str) -> np.ndarray:
+    seen = np.zeros(BUCKETS)
+    for text in texts:
+        seen[hashed(text, language)[0]] += 1
+    return np.asarray(np.float16(np.log((1 + len(texts)) / (1 + seen)) + 1), np.float64)
+
+
+def _matrix(texts: Sequence[str], language: str, idf: np.ndarray) -> sparse.csr_matrix:
+    rows = [hashed(text, language, idf) for text in texts]
+    ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
+    return sparse.csr_matrix(
+        (np.concatenate([v for _, v in rows]), np.concatenate([b for b, _ in rows]), ends), shape=(len(texts), BUCKETS)
+    )
