@@ -25,7 +25,9 @@ def answers(caller: httpx.Client) -> list[dict[str, Any]]:
         {"patient": f"Patient/{ADA}", "question": QUESTION + "\x00"},
         {"patient": "Patient/ada-unknown-7f3a9", "question": QUESTION},
     ]
-    return [caller.post("/answer", json=r).json() for r in requests]
+    told = [caller.post("/answer", json=r).json() for r in requests]
+    told += [caller.get(f"/explain/{told[0]['id']}").json(), caller.get(f"/patients/Patient/{ADA}/timeline").json()]
+    return told
 
 
 def logged(settings: Settings) -> list[Path]:
@@ -40,11 +42,22 @@ def test_no_identifier_leaves_in_an_answer(answers: list[dict[str, Any]], settin
 
 def test_no_identifier_and_no_question_reaches_a_log(answers: list[dict[str, Any]], settings: Settings) -> None:
     assert answers
-    written = [settings.workspace / "endpoint.log", *logged(settings)]
+    written = [settings.workspace / "endpoint.log", *logged(settings), *(settings.workspace / "audit").iterdir()]
     for path in written:
         content = path.read_text()
         for forbidden in (*IDENTIFIERS, str(settings.subject_id(ADA)), "ada-unknown", "Zymurgy", "tired"):
             assert forbidden not in content, (path.name, forbidden)
+
+
+def test_what_explanations_keep_is_no_identifier_and_no_question(
+    answers: list[dict[str, Any]], settings: Settings
+) -> None:
+    files = list(settings.workspace.glob("explanations.db*"))
+    content = b"".join(path.read_bytes() for path in files)
+    assert answers[0]["id"].encode() in content
+    for forbidden in (*IDENTIFIERS, "ada-unknown", "Zymurgy"):
+        assert forbidden.encode() not in content, forbidden
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
 
 
 def test_no_identifier_lies_in_a_release_or_a_bento(settings: Settings) -> None:
