@@ -95,17 +95,28 @@ def serve(
 ) -> None:
     """Serve the current release until interrupted."""
     import signal
+    import time
 
     from bentos.access import keys
     from pipelines.packaging import serving
 
     settings = load(drops=drops)
+
+    def end(*_: object) -> None:
+        raise SystemExit
+
+    # no sigwait: a signal that nobody handles ends this process, waited for or not, and leaves the endpoint behind
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, end)
     endpoint = serving.start(settings, port)
-    typer.echo(f"{endpoint.bento} answers at {endpoint.url} (Ctrl+C stops it)")
-    typer.echo(f"tokens: {keys.token_path(settings)}, or `pmlm token`")
     try:
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        typer.echo(f"{endpoint.bento} answers at {endpoint.url} (Ctrl+C stops it)")
+        typer.echo(f"tokens: {keys.token_path(settings)}, or `pmlm token`")
+        while True:
+            time.sleep(1)
     finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
         serving.stop_recorded(settings)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 from three_women import ADA, NIGHT
@@ -12,6 +14,7 @@ from three_women import ADA, NIGHT
 from pipelines.errors import ServingError
 from pipelines.packaging import serving
 from pipelines.settings import Settings
+from tests.command_line import environment
 
 
 def test_an_endpoint_is_up_written_down_and_gone_without_a_trace(settings: Settings) -> None:
@@ -22,6 +25,19 @@ def test_an_endpoint_is_up_written_down_and_gone_without_a_trace(settings: Setti
     assert serving.processes(endpoint) == []
     assert serving.running(settings) is None
     assert not serving.stop_recorded(settings)
+
+
+def test_serve_takes_its_endpoint_along_when_it_is_terminated(settings: Settings) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--port", "0"]
+    serve = subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True)
+    assert serve.stdout is not None
+    assert "answers at" in serve.stdout.readline()
+    endpoint = serving.running(settings)
+    assert endpoint is not None
+    serve.terminate()
+    assert serve.wait(60) == 0
+    assert serving.processes(endpoint) == []
+    assert not serving.record(settings).exists()
 
 
 def test_a_worker_whose_supervisor_was_killed_is_ended_too(settings: Settings) -> None:
