@@ -26,7 +26,7 @@ TUTORIALS = sorted((PROJECT / "docs" / "tutorials").glob("*.md"))
 PRINTED = {
     "application-developer": ("<record>", "pregnancy", "emergency", "Forbidden", '"status":403'),
     "clinician": (),
-    "data-engineer": ("2026-06-01", "haemoglobin", "unknown"),
+    "data-engineer": ("2026-06-01", "haemoglobin", ".ndjson.gz", "Drift, night"),
     "ml-engineer": ("decision", "<record>", "kept"),
 }
 
