@@ -13,7 +13,8 @@ from models.triage.wording import normal
 
 #: Words that may stand beside a reading: a message of readings alone is for the rules' limits, not for likeness.
 _BESIDE_READINGS = re.compile(
-    r"\b(?:my|the|is|it|was|this|that|a|bp|blood pressure|systolic|diastolic|temp|temperature|pulse|heart rate|readings?"
+    r"\b(?:my|the|is|it|was|this|that|a|bp|blood pressure|systolic|diastolic|temp|temperature|pulse|heart rate"
+    r"|readings?"
     r"|over|and|at|today|morning|evening|week|degrees?|celsius|fahrenheit|ok|okay|normal|fine|good|right|alright|still"
     r"|too|low|high|just|confirming|log|bpm|c|f)\b"
     r"|体温|血压|高压|低压|收缩压|舒张压|心率|脉搏|今天|早上|晚上|刚才|刚量|这周|本周|正常|挺好|还行|可以|吗|吧|的|了|都|度|是|我|算|要紧"

@@ -70,7 +70,7 @@ def red_flags(
             for flag in _found(body, rules, context or Context()):
                 if flag.sign not in found or flag.label == "emergency":
                     found[flag.sign] = flag
-    if label_of(found.values()) != "emergency":
+    if not found:
         told = _told(plain, "zh" if CHINESE.search(plain) else "en", context or Context())
         like = alike(text, lambda sign: _applies(sign, told), encoder)
         if like is not None:

@@ -23,7 +23,7 @@ from pipelines.triage import corpus
 from pipelines.triage.corpus import Example
 
 VERSION = "1"
-GAMMA, PENALTY, NGRAM_PENALTY, SIGN_PENALTY = 2.0, 5.0, 30.0, 10.0
+GAMMA, PENALTY, NGRAM_PENALTY, SIGN_PENALTY = 2.0, 5.0, 30.0, 100.0
 FALSE_ALARMS = {"en": 0.05, "zh": 0.05}
 
 
@@ -89,9 +89,7 @@ def _with_names(scorer: Classifier, named: Sequence[Example], encoder: MiniLM) -
     """The classifier with its second part: which sign a flagged message tells of."""
     vectors = encoder.encode([e.text for e in named]) if len(scorer.support) else [None] * len(named)
     read = [sign_features(e.text, scorer.language, scorer.idf, v) for e, v in zip(named, vectors, strict=True)]
-    naming = LogisticRegression(C=SIGN_PENALTY, max_iter=1000).fit(
-        sparse.csr_matrix(np.stack(read)), [e.sign for e in named]
-    )
+    naming = LogisticRegression(C=SIGN_PENALTY, max_iter=60).fit(np.stack(read), [e.sign for e in named])
     return replace(scorer, names=tuple(naming.classes_), sign_weights=naming.coef_, sign_bias=naming.intercept_)
 
 

@@ -1,0 +1,105 @@
+"""A clinic whose patients differ in one thing: the words planted in their records. Taken in by the real stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.planting import leaves, planted
+from feature_repo import online
+from models.encoder import MiniLM
+from models.personalize import personalize
+from models.refiner.interface import Caps
+from models.refiner.ranking import Ranking
+from pipelines.settings import Settings, load
+
+DAY, NIGHT = "2026-06-01", "20260601"
+PLAIN = "as told by the patient"
+SNOMED, LOINC, RXNORM = "http://snomed.info/sct", "http://loinc.org", "http://www.nlm.nih.gov/research/umls/rxnorm"
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """A clinic after its night; patient 0 has plain words."""
+
+    settings: Settings
+    encoder: MiniLM
+
+    def prompt(self, number: int, question: str) -> str:
+        """The refined prompt of one patient's question."""
+        from bentos.access.principal import Principal
+
+        whole = Principal("benchmark", frozenset(), None)
+        row = online.read(self.settings.feast, whole.subject(self.settings, f"planted-{number}"))
+        if row is None:
+            raise LookupError(f"patient {number} was not taken in")
+        ranking = Ranking(Caps(picks=12, tokens=600))
+        return personalize(row, question, self.settings.now(), ranking, self.encoder, _words).prompt
+
+
+def taken_in(folder: Path, texts: Sequence[str]) -> Clinic:
+    """The clinic of one plain patient and one a text, through intake, features and the online store."""
+    from pipelines.features import materialise
+    from pipelines.features import stage as features
+    from pipelines.records import stage as records
+
+    drop = folder / "drops" / DAY
+    drop.mkdir(parents=True)
+    manifest = {"name": "planted", "clock": "last_drop", "hash_key": "a public key", "synthetic": True}
+    (drop.parent / "clinic.yaml").write_text(yaml.safe_dump(manifest))
+    by_type: dict[str, list[str]] = {}
+    for number, text in enumerate([PLAIN, *texts]):
+        for record in _records(f"planted-{number}", text):
+            by_type.setdefault(record["resourceType"], []).append(json.dumps(record))
+    for name, lines in by_type.items():
+        (drop / f"{name}.ndjson").write_text("\n".join(lines) + "\n")
+    settings = load(home=folder / "state", drops=folder / "drops", key_dir=folder / "keys")
+    settings.home.mkdir()
+    for stage in (records, features, materialise):
+        stage.run(settings, NIGHT)
+    return Clinic(settings, MiniLM())
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def _records(patient: str, text: str) -> list[dict[str, Any]]:
+    subject = {"reference": f"Patient/{patient}"}
+    active = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]}
+    coded: list[dict[str, Any]] = [
+        {"resourceType": "Condition", "id": f"c-{patient}", "clinicalStatus": active, "subject": subject,
+         "code": _coded("urn:local", "note", "?"), "onsetDateTime": "2026-05-01T09:00:00+00:00",
+         "recordedDate": "2026-05-01T09:00:00+00:00", "note": [{"text": "?"}]},
+        {"resourceType": "AllergyIntolerance", "id": f"a-{patient}", "clinicalStatus": {"coding": [{"code": "active"}]},
+         "category": ["medication"], "code": _coded("urn:local", "drug", "?"), "patient": subject,
+         "recordedDate": "2026-01-10T09:00:00+00:00"},
+        {"resourceType": "MedicationRequest", "id": f"m-{patient}", "status": "active", "intent": "order",
+         "medicationCodeableConcept": _coded(RXNORM, "310325", "?"), "subject": subject,
+         "authoredOn": "2026-05-20T09:20:00+00:00", "dosageInstruction": [{"text": "?"}]},
+        {"resourceType": "Observation", "id": f"o-{patient}", "status": "final", "code": _coded(LOINC, "718-7", "?"),
+         "subject": subject, "effectiveDateTime": "2026-05-20T09:10:00+00:00",
+         "issued": "2026-05-20T09:10:00+00:00", "note": [{"text": "?"}],
+         "valueQuantity": {"value": 9.8, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"}},
+    ]  # fmt: skip
+    whole = [_filled(record, text) for record in coded]
+    return [{"resourceType": "Patient", "id": patient, "gender": "female", "birthDate": "1994-03-02"}, *whole]
+
+
+def _coded(system: str, code: str, display: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
+
+
+def _filled(record: dict[str, Any], text: str) -> dict[str, Any]:
+    for path in list(leaves(record)):
+        place: Any = record
+        for step in path:
+            place = place[step]
+        if place == "?":
+            record = planted(record, path, text)
+    return record
