@@ -86,12 +86,12 @@ def choices(personalizer: Personalizer, principal: Principal, asked: Personalize
                 initial=rank,
                 chosen=made.kept.index(s.key) if s.key in made.kept else None,
                 tokens=s.tokens,
-                probability=weights and weights.of(s.key, made.program.picks),
+                probability=weights.of(s.key, made.program.picks) if weights else None,
             )
             for rank, s in enumerate(s for s in made.segments if not s.pinned)
         ],
-        styles=weights and weights.styles,
-        stop=weights and weights.stop[-1],
+        styles=weights.styles if weights else None,
+        stop=weights.stop[-1] if weights else None,
     )
 
 

@@ -57,7 +57,10 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    statuses = {ForeignPatientError: HTTPStatus.FORBIDDEN, UnknownPatientError: HTTPStatus.NOT_FOUND}
+    statuses: dict[type[Exception], HTTPStatus] = {
+        ForeignPatientError: HTTPStatus.FORBIDDEN,
+        UnknownPatientError: HTTPStatus.NOT_FOUND,
+    }
     status = statuses.get(type(error), HTTPStatus.SERVICE_UNAVAILABLE)
     return _problem(refused(status, str(error), "patient" if type(error) in statuses else None))
 

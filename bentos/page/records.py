@@ -10,7 +10,7 @@ from bentos.events import Event
 from bentos.native.timeline import week_at
 from bentos.page.shapes import Band, Listed, Moved, PeerOutcome, Peers, Point, SourceEvent, Sources, Trajectory
 from models import row as read
-from models.changes import change
+from models.changes import Change, change
 from models.peers import OUTCOMES
 from models.phrases import ago, label
 from models.schema import FeatureRow
@@ -73,14 +73,17 @@ def _trajectory(
         decimals=signal.decimals,
         points=points,
         band=_band(signal, row),
-        change=moved
-        and Moved(
-            direction=moved.direction,
-            difference=round(moved.difference, 2),
-            days=moved.days,
-            z=round(moved.z, 2),
-            outside=moved.outside,
-        ),
+        change=_moved(moved) if moved else None,
+    )
+
+
+def _moved(found: Change) -> Moved:
+    return Moved(
+        direction=found.direction,
+        difference=round(found.difference, 2),
+        days=found.days,
+        z=round(found.z, 2),
+        outside=found.outside,
     )
 
 
