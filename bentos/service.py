@@ -21,6 +21,7 @@ from bentos.access.middleware import Access
 from bentos.access.principal import Principal
 from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from bentos.cds.cors import CrossOrigin
+from bentos.gateway import app as gateway
 from bentos.native import refusals
 from bentos.native.first import NativeFirst
 from bentos.observed import logs, tracing
@@ -64,6 +65,11 @@ class PMLM:
         current.opened(self.personalizer)
         tracing.start()
         logs.configure()  # last: why a start failed is told in full
+
+    @bentoml.on_shutdown
+    async def close(self) -> None:
+        """End the connections to language models."""
+        await gateway.close(self.personalizer)
 
     @bentoml.api(route="/personalize")
     def personalize(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> PersonalizeResponse:

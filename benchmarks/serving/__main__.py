@@ -43,24 +43,24 @@ def subjects(settings: Settings) -> list[int]:
 
 
 def in_turns(
-    targets: dict[str, Target], bodies: Iterator[dict[str, Any]], clients: int, each: dict[str, int]
+    targets: dict[str, Target], bodies: Iterator[dict[str, Any]], clients: int, each: dict[str, int], share: float
 ) -> dict[str, Load]:
     """The targets loaded in turns, so that a slow minute of the machine hits all of them."""
     found: dict[str, list[Load]] = {name: [] for name in targets}
     for _ in range(BLOCKS):
         for name, target in targets.items():
-            found[name].append(closed(target, bodies, clients, each[name] // BLOCKS))
+            found[name].append(closed(target, bodies, clients, max(clients, int(share * each[name]) // BLOCKS)))
     return {
         name: Load([a for load in loads for a in load.answers], sum(load.seconds for load in loads))
         for name, loads in found.items()
     }
 
 
-def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
     """What PMLM adds to a call against what LiteLLM adds; and how many calls each carries."""
     rows = []
     for clients, each in ((ONE, dict.fromkeys(targets, 400)), (MANY, {"direct": 2000, "pmlm": 1600, "litellm": 1000})):
-        loads = in_turns(targets, bodies, clients, each)
+        loads = in_turns(targets, bodies, clients, each, share)
         direct = loads["direct"].times
         for q in (50, 99):
             ours, interval = added(loads["pmlm"].times, direct, q)
@@ -86,9 +86,9 @@ def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]]) -> lis
     return rows
 
 
-def first_token(targets: dict[str, Target], bodies: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def first_token(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
     """What each adds until the first streamed text, one client, the stub sending whole sentences."""
-    loads = in_turns(targets, bodies, ONE, dict.fromkeys(targets, 200))
+    loads = in_turns(targets, bodies, ONE, dict.fromkeys(targets, 200), share)
     first = {name: [a.first for a in load.served] for name, load in loads.items()}
     rows = []
     for q in (50, 99):
@@ -103,13 +103,15 @@ def first_token(targets: dict[str, Target], bodies: Iterator[dict[str, Any]]) ->
     return rows
 
 
-def personalize(settings: Settings, ours: Target, patients: list[str], known: list[int]) -> list[dict[str, Any]]:
+def personalize(
+    settings: Settings, ours: Target, patients: list[str], known: list[int], share: float
+) -> list[dict[str, Any]]:
     """``/personalize`` against an empty BentoML endpoint and a bare read of the features from Feast."""
     bodies = requests(patients, questions(300_000))
     with servers.empty(settings) as url:
         bare = Target(f"{url}/personalize", ours.headers, lambda body: True)
         closed(bare, bodies, ONE, 50)
-        loads = in_turns({"pmlm": ours, "empty": bare}, bodies, ONE, {"pmlm": 400, "empty": 400})
+        loads = in_turns({"pmlm": ours, "empty": bare}, bodies, ONE, {"pmlm": 400, "empty": 400}, share)
     store = open_store(settings.feast)
     service = store.get_feature_service(SERVICE)
     reads = []
@@ -131,10 +133,10 @@ def personalize(settings: Settings, ours: Target, patients: list[str], known: li
     return rows
 
 
-def overload(ours: Target, bodies: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def overload(ours: Target, bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
     """Four times as many requests as it can serve: it says so to the rest, and those it takes are served in time."""
-    normal = closed(ours, bodies, MANY, 1000)
-    heavy = at_rate(ours, bodies, 4 * normal.rate, 12.0)
+    normal = closed(ours, bodies, MANY, int(share * 1000))
+    heavy = at_rate(ours, bodies, 4 * normal.rate, share * 12.0)
     usual, now = percentile(normal.times, 99), percentile(heavy.times, 99)
     n = len(heavy.answers)
     return [
@@ -160,48 +162,54 @@ def cold(ours: Target, patients: list[str], asked: Iterator[str]) -> list[dict[s
 
 
 def main(
-    out: Path = typer.Option(RESULTS, help="Where the rows are written."),
+    out: Path = typer.Option(RESULTS, help="Where the rows are written; rows of parts that are not run stay."),
     only: str = typer.Option("", help="Names of the parts to run, with commas between; default: all."),
+    share: float = typer.Option(1.0, help="Of the usual number of requests; less is quicker and less certain."),
 ) -> None:
     """Measure the endpoint's current release against a stub language model and the LiteLLM proxy, in one run."""
-    chosen = set(only.split(",")) if only else {"gateway", "first_token", "personalize", "overload", "profile"}
+    chosen = set(only.split(",")) if only else {"cold", "gateway", "first_token", "personalize", "overload", "profile"}
     settings = load()
     if not serving.current(settings).exists():
         raise ServingError("there is no release to measure: run `make night` first")
     known = subjects(settings)
     patients = [f"subject:{subject}" for subject in known]
-    asked = questions()
     with servers.stub(LATENCY_S) as llm, servers.endpoint(llm) as (settings, running):
         headers = servers.token(settings)
         ours = Target(f"{running.url}/v1/chat/completions", headers, whole_chat)
-        rows = cold(ours, patients, asked)
-        with servers.litellm(llm) as (proxy, key):
-            targets = {
-                "direct": Target(f"{llm}/chat/completions", headers, whole_chat),
-                "pmlm": ours,
-                "litellm": Target(f"{proxy}/v1/chat/completions", key, whole_chat),
-            }
-            for target in targets.values():
-                closed(target, chats(patients, asked), MANY, 200)
-            if "gateway" in chosen:
-                rows += gateway(targets, chats(patients, asked))
-            if "first_token" in chosen:
-                rows += first_token(targets, chats(patients, asked, stream=True))
+        _note(out, cold(ours, patients, questions()))
+        if chosen & {"gateway", "first_token"}:
+            with servers.litellm(llm) as (proxy, key):
+                targets = {
+                    "direct": Target(f"{llm}/chat/completions", headers, whole_chat),
+                    "pmlm": ours,
+                    "litellm": Target(f"{proxy}/v1/chat/completions", key, whole_chat),
+                }
+                for target in targets.values():
+                    closed(target, chats(patients, questions(50_000)), MANY, 200)
+                if "gateway" in chosen:
+                    _note(out, gateway(targets, chats(patients, questions(100_000)), share))
+                if "first_token" in chosen:
+                    _note(out, first_token(targets, chats(patients, questions(150_000), stream=True), share))
         if "personalize" in chosen:
             native = Target(f"{running.url}/personalize", headers, lambda body: b'"prompt"' in body)
-            rows += personalize(settings, native, patients, known)
+            _note(out, personalize(settings, native, patients, known, share))
         if "overload" in chosen:
-            rows += overload(ours, chats(patients, asked))
+            _note(out, overload(ours, chats(patients, questions(200_000)), share))
+        about = {"litellm": servers.litellm_version(), "release": running.release}
+        _note(out, [row("stub.latency", 1e3 * LATENCY_S, "ms", len(known), **about)])
     if "profile" in chosen:
-        rows += profile(settings, known)
-    about = {"litellm": servers.litellm_version(), "release": running.release}
-    rows.append(row("stub.latency", 1e3 * LATENCY_S, "ms", len(known), **about))
+        _note(out, profile(settings, known))
+
+
+def _note(out: Path, rows: list[dict[str, Any]]) -> None:
+    """Put the rows in place of those of their names, and print them."""
+    kept = {one["name"]: one for one in json.loads(out.read_text())} if out.exists() else {}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(rows, indent=1) + "\n")
+    out.write_text(json.dumps(list((kept | {one["name"]: one for one in rows}).values()), indent=1) + "\n")
     for one in rows:
         judged = f"target {one['target']} holds {one['holds']}" if one["target"] else ""
         against = f"baseline {one['baseline']} ratio {one['ratio']}" if one["baseline"] else ""
-        typer.echo(f"{one['name']:<24} {one['value']:>10} {one['unit']:<10} n {one['n']:<5} {against} {judged}")
+        typer.echo(f"{one['name']:<26} {one['value']:>10} {one['unit']:<10} n {one['n']:<5} {against} {judged}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-TOGETHER = 8
+TOGETHER = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "DO_NOT_TRACK": "1",
         "FEAST_USAGE": "False",
+        "OMP_NUM_THREADS": "1",  # a pool that waits for work spins, and takes the core that serves
+        "MKL_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
