@@ -49,7 +49,7 @@ def understood(raw: bytes) -> dict[str, Any]:
         says_nothing = not (message.get("content") or "").strip() and not calls_tools(message)
         if says_nothing and choice["finish_reason"] == "stop" and not message.get("refusal"):
             raise UpstreamError("empty")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def calls_tools(message: dict[str, Any]) -> bool:
