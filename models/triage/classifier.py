@@ -11,7 +11,6 @@ classifier each escalate alone. Weights are fitted by ``pmlm triage --learn`` on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,9 +100,3 @@ def classifier(language: str) -> Classifier:
             language, read("idf"), read("weights"), bias, read("support"), read("dual"), gamma, threshold,
             tuple(metadata()[f"{language}.signs"].split()), read("sign_weights"), read("sign_bias"),
         )  # fmt: skip
-
-
-def likeliest(verdict: Verdict, applies: Callable[[str], bool]) -> str | None:
-    """The likeliest sign that may count in this context; None where most of the belief lies on those that may not."""
-    fitting = {sign: share for sign, share in verdict.signs.items() if applies(sign)}
-    return max(fitting, key=fitting.__getitem__) if sum(fitting.values()) >= 0.5 else None

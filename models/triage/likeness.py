@@ -35,7 +35,10 @@ def alike(text: str, applies: Callable[[Sign], bool], encoder: Encoder | None) -
         fitting = {
             s.flag: verdict.signs[s.flag.sign] for s in signs("en") if s.flag.sign in verdict.signs and applies(s)
         }
-        if sum(fitting.values()) < 0.5:  # what it is like cannot be hers: no movements felt at week 12
+        likeliest = max(verdict.signs, key=verdict.signs.__getitem__)
+        if all(
+            flag.sign != likeliest for flag in fitting
+        ):  # what it is like cannot be hers: no movements felt at week 12
             continue
         grave = sum(share for flag, share in fitting.items() if flag.label == "emergency")
         label = "emergency" if 2 * grave >= sum(fitting.values()) else "urgent"
