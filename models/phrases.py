@@ -28,9 +28,12 @@ LONGEST_DISPLAY = 120
 class _Remembering(jinja2.Environment):
     """Compiles a source once: the templates' sources are a few, and each request renders several."""
 
-    @lru_cache(maxsize=256)  # type: ignore[override]  # noqa: B019 (there is one environment a process)
     def from_string(self, source: Any, *args: Any, **more: Any) -> jinja2.Template:
-        return super().from_string(source, *args, **more)
+        return self._compile_once(source) if not args and not more else super().from_string(source, *args, **more)
+
+    @lru_cache(maxsize=256)  # noqa: B019 (there is one environment a process)
+    def _compile_once(self, source: Any) -> jinja2.Template:
+        return super().from_string(source)
 
 
 ENVIRONMENT = _Remembering(
