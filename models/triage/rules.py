@@ -1,7 +1,7 @@
 """Which red flags a patient's message holds: rules over her own words, before any language model is asked.
 
     flags(m, c) = { s : a rule of s matches in a sentence of m, in context c, and counts (models/triage/sentence.py) }
-                  ∪ { the sign that m is like, if the classifier says so (models/triage/likeness.py) }
+                  ∪ { like a warning sign: the classifier says so and no rule found one (models/triage/likeness.py) }
 
 The paper leaves safety aside. Ours is a table that a clinician reviews (templates/red_flags.yaml, after CDC's "Hear
 Her" urgent maternal warning signs and the obstetric emergencies around them) and this small deterministic reader of
@@ -70,11 +70,10 @@ def red_flags(
             for flag in _found(body, rules, context or Context()):
                 if flag.sign not in found or flag.label == "emergency":
                     found[flag.sign] = flag
-    if not found:
-        told = _told(plain, "zh" if CHINESE.search(plain) else "en", context or Context())
-        like = alike(text, lambda sign: _applies(sign, told), encoder)
+    if not found and not _not_hers(plain, context or Context()):
+        like = alike(text, encoder)
         if like is not None:
-            found.setdefault(like.sign, like)
+            found[like.sign] = like
     return tuple(sorted(found.values(), key=lambda f: (f.label != "emergency", f.sign)))
 
 
@@ -88,6 +87,19 @@ def _found(body: str, language: str, context: Context) -> Iterable[Flag]:
         for sign in signs(language):
             if _applies(sign, told) and _matches(sign, sentence):
                 yield sign.flag
+
+
+def _not_hers(plain: str, context: Context) -> bool:
+    """Whether a rule knows the message's sign, which cannot count in her known context: no movements at week 12."""
+    for language in ("en", "zh"):
+        body = speller().mend(plain) if language == "en" else plain
+        told, parts = _told(body, language, context), sentences(body)
+        for index in range(len(parts)):
+            sentence = Sentence(parts, index, language)
+            spoken = bool(CHINESE.search(sentence.text)) == (language == "zh")
+            if spoken and any(_ruled_out(s, told) and _matches(s, sentence) for s in signs(language)):
+                return True
+    return False
 
 
 def _told(body: str, language: str, context: Context) -> Context:
@@ -113,6 +125,12 @@ def _applies(sign: Sign, told: Context) -> bool:
     if sign.who == "postpartum":
         return postpartum
     return sign.who == "anyone" or postpartum or told.pregnant is not False  # either: unknown counts
+
+
+def _ruled_out(sign: Sign, told: Context) -> bool:
+    """Whether what is known, not what is unknown, keeps a sign from counting."""
+    early = told.gestational_weeks is not None and told.gestational_weeks < sign.weeks_from
+    return early or (told.pregnant is False and not _applies(sign, told))
 
 
 def _matches(sign: Sign, sentence: Sentence) -> bool:
