@@ -44,7 +44,7 @@ def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settin
     first, last = night_done.result["nights"]
     moments = [(first, name) for name in (*stages.INTAKE, "save")] + [(last, name) for name in (*stages.STAGES, "save")]
     for at, moment in enumerate(moments):
-        kill_in(killed, moments[at:], delay_s=chance.uniform(0.0, min(usual[moment], 5.0)))
+        kill_in(killed, moments[at:], delay_s=chance.uniform(0.0, min(usual[moment], 2.0)))
     run_to_the_end(killed)
 
     assert rehash.recorded(killed.workspace) == undisturbed

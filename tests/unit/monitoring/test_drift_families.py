@@ -180,7 +180,7 @@ def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhe
     cache.put(trial_key(EmbeddedScorer.id, trial(scored, program)), SentenceScores((-4.0,), (2,)))
     cache.flush()
     (value,) = rewards.held_out(settings, NIGHT, SINCE)["reward of the ranking"]
-    assert value == pytest.approx(-2.0 - 0.003 * 14)
+    assert value == pytest.approx(-2.0 - 0.001 * 14)
 
 
 def test_ratings_of_the_night_are_its_rewards(settings: Settings) -> None:

@@ -37,9 +37,9 @@ def test_a_token_of_the_identity_provider_names_its_client_and_scopes(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"exp": int(time.time()) - 120}, "expired"),
+        ({"exp": -120}, "expired"),
         ({"exp": None}, "lacks a claim"),
-        ({"nbf": int(time.time()) + 120}, "not valid yet"),
+        ({"nbf": 120}, "not valid yet"),
         ({"aud": "pmlm:another"}, "not meant for this clinic"),
         ({"aud": None}, "lacks a claim"),
         ({"iss": "https://other.example"}, "another issuer"),
@@ -57,8 +57,9 @@ def test_a_token_of_the_identity_provider_names_its_client_and_scopes(
 def test_a_token_with_a_wrong_claim_is_refused_with_the_reason(
     settings: Settings, wrong: dict[str, Any], said: str
 ) -> None:
+    moments = {claim: int(time.time()) + wrong[claim] for claim in ("exp", "nbf") if wrong.get(claim)}
     with pytest.raises(TokenError, match=said):
-        Verifier(settings).verify(signed(claims(settings, **wrong)))
+        Verifier(settings).verify(signed(claims(settings, **wrong | moments)))
 
 
 def _unsigned(content: dict[str, Any]) -> str:
