@@ -1,10 +1,11 @@
 """Row 3: change detection, online, on generated signals whose change points are known.
 
-Ours asks at every new value whether it left her own band (``models.changes``); against it
-the squared-error cost of ``ruptures`` (scaled by the true noise, which ours does not know) on each prefix: the gain of
-the best single split, which is the penalty below which PELT finds a change point, several at once left aside. Both thresholds are set on series without a change so that ``FALSE_ALARMS`` of these alarm
-at all; then recall (an alarm after the change, within ``HORIZON`` values) and delay (values from change to alarm, over
-changes that both find) are compared on other series. Series are synthetic: they show the detector, not a clinic.
+Ours asks at every new value whether it left her own band (``models.changes``); against it the squared-error cost of
+``ruptures`` (scaled by the true noise, which ours does not know) on each prefix: the gain of the best single split,
+which is the penalty below which PELT finds a change point, several at once left aside. Both thresholds are set on
+series without a change so that ``FALSE_ALARMS`` of these alarm at all; then recall (an alarm after the change, within
+``HORIZON`` values) and delay (values from change to alarm, over changes that both find) are compared on other series.
+Series are synthetic: they show the detector, not a clinic.
 """
 
 from __future__ import annotations
