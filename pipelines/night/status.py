@@ -42,7 +42,7 @@ def collect(settings: Settings, nights: list[str] | None = None) -> dict[str, An
 def pages(settings: Settings, of: str) -> dict[str, Path | str]:
     """What a person can open after a night; only what exists, and Airflow's page."""
     files = {
-        "Data Docs": settings.reports / "data-docs" / "index.html",
+        "Data Docs": settings.reports / "data-docs" / "contents.html",
         "drift report": settings.reports / "drift" / f"{of}.html",
         "log": log_path(settings, of),
     }

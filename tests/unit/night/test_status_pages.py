@@ -1,0 +1,18 @@
+"""The pages a night points to: those that exist, and of Data Docs the one that opens without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.night import status
+from pipelines.settings import Settings
+
+
+def test_data_docs_are_the_page_that_opens_without_a_network(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "state", drops=tmp_path)
+    docs = settings.reports / "data-docs"
+    docs.mkdir(parents=True)
+    (docs / "index.html").touch()  # Great Expectations' own: its scripts come from elsewhere
+    assert "Data Docs" not in status.pages(settings, "20260601")
+    (docs / "contents.html").touch()
+    assert status.pages(settings, "20260601")["Data Docs"] == docs / "contents.html"
