@@ -52,13 +52,13 @@ def affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Epi
 
 def cost(episode: Episode, slots: int) -> int:
     """The reward evaluations that measuring an episode takes."""
-    return len(_programs(episode.segments[:slots]))
+    return len(programs(episode.segments[:slots]))
 
 
 def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
     """The single gains of one episode, over the segments a policy with ``slots`` slots sees."""
     segments = episode.segments[:slots]
-    outcomes = rewards.outcomes([(episode, program) for program in _programs(segments)])
+    outcomes = rewards.outcomes([(episode, program) for program in programs(segments)])
     values = np.array([o.reward for o in outcomes])
     likelihood = np.array([o.score.specific for o in outcomes])
     free = [i for i, s in enumerate(segments) if not s.pinned]
@@ -70,7 +70,7 @@ def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
     return Gains(episode, segments, gains, useful, values[: len(STYLES)] - values[0])
 
 
-def _programs(segments: Sequence[Segment]) -> list[EditProgram]:
+def programs(segments: Sequence[Segment]) -> list[EditProgram]:
     """Each style alone (plain first: pinned facts only), then each free segment alone."""
     styles = [EditProgram((), style) for style in STYLES]
     return styles + [EditProgram((s.key,)) for s in segments if not s.pinned]

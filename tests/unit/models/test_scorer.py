@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from models.llm import token_counter
 from models.prompt import opening, render
 from models.reward import Trial, score
-from models.scorer import EmbeddedScorer
+from models.scorer import EmbeddedScorer, HalfProduct
 from models.segments import candidates
 
 ROW = {
@@ -63,21 +63,48 @@ def _plain(folder: Path, trial: Trial) -> list[float]:
     return sums
 
 
+@pytest.fixture(scope="module")
+def full(llm_folder: Path) -> EmbeddedScorer:
+    return EmbeddedScorer(llm_folder, halved=False)
+
+
 def test_a_shared_prefix_and_a_batch_give_the_plain_score(
-    scorer: EmbeddedScorer, trials: list[Trial], llm_folder: Path
+    full: EmbeddedScorer, trials: list[Trial], llm_folder: Path
 ) -> None:
-    found = scorer.sentences(trials)
+    found = full.sentences(trials)
     for i in (0, 3):
         assert list(found[i].sums) == pytest.approx(_plain(llm_folder, trials[i]), abs=1e-3)
 
 
-def test_scores_do_not_depend_on_company(scorer: EmbeddedScorer, trials: list[Trial]) -> None:
-    together = score(scorer, trials)
-    alone = [score(scorer, [t])[0] for t in reversed(trials)][::-1]
-    without_prefix = score(scorer, [replace(t, opening="") for t in trials])
+@pytest.mark.parametrize(("halved", "within"), [(False, 1e-4), (True, 0.03)])
+def test_scores_do_not_depend_on_company(
+    scorer: EmbeddedScorer, full: EmbeddedScorer, trials: list[Trial], halved: bool, within: float
+) -> None:
+    tried = scorer if halved else full
+    together = score(tried, trials)
+    alone = [score(tried, [t])[0] for t in reversed(trials)][::-1]
+    without_prefix = score(tried, [replace(t, opening="") for t in trials])
     for a, b, c in zip(together, alone, without_prefix, strict=True):
-        assert a.specific == pytest.approx(b.specific, abs=1e-4)
-        assert a.all == pytest.approx(c.all, abs=1e-4)
+        assert a.specific == pytest.approx(b.specific, abs=within)
+        assert a.all == pytest.approx(c.all, abs=within)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_half_products_are_one_definition_on_every_processor(native: bool) -> None:
+    layer = torch.nn.Linear(64, 32, bias=False)
+    x = torch.randn(9, 64, generator=torch.Generator().manual_seed(0))
+    exact = torch.nn.functional.linear(x.bfloat16().double(), layer.weight.bfloat16().double())
+    found = HalfProduct(layer, native)(x)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-5)
+
+
+def test_halved_products_stay_near_the_full_score(
+    scorer: EmbeddedScorer, full: EmbeddedScorer, trials: list[Trial]
+) -> None:
+    assert scorer.id != full.id
+    for half, whole in zip(score(scorer, trials), score(full, trials), strict=True):
+        assert half.specific == pytest.approx(whole.specific, abs=0.03)
 
 
 def test_the_fact_behind_the_reply_makes_it_likelier(scorer: EmbeddedScorer, llm_folder: Path) -> None:

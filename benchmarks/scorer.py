@@ -1,0 +1,73 @@
+"""How fast bfloat16 products score, and how much of the measured gains they keep, beside fp32 in the same run.
+
+    python -m benchmarks.scorer [--episodes 12]
+
+Reads the current clinic's training episodes (after `pmlm night`), writes benchmarks/results/scorer.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.serving.figures import machine
+from models.reward import score
+from models.schema import Episode
+from models.scorer import EmbeddedScorer
+from pipelines.settings import Settings
+from pipelines.training import episode_file
+from pipelines.training.gains import programs
+from pipelines.training.rewards import trial
+from pipelines.training.statistics import clustered_mean
+
+RESULTS = Path(__file__).parent / "results" / "scorer.json"
+
+
+def gains(scorer: EmbeddedScorer, episodes: list[Episode]) -> tuple[list[np.ndarray], int, float]:
+    """Each episode's single gains (nats a token), the scores taken and the seconds they took."""
+    found, scores, seconds = [], 0, 0.0
+    for episode in episodes:
+        trials = [trial(episode, p) for p in programs(episode.segments)]
+        started = time.perf_counter()
+        got = np.array([s.specific for s in score(scorer, trials)])
+        seconds += time.perf_counter() - started
+        scores += len(trials)
+        found.append(got[1:] - got[0])
+    return found, scores, seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--episodes", type=int, default=12)
+    most = parser.parse_args().episodes
+    settings = Settings()
+    episodes = [e for e in episode_file.read(settings) if e.split == "train" and any(e.specific)][:most]
+    torch.set_num_threads(1)
+    full, half = (EmbeddedScorer(settings.embedded_llm, halved=halved) for halved in (False, True))
+    for scorer in (full, half):
+        gains(scorer, episodes[:1])  # loads the model
+    exact, n, slow = gains(full, episodes)
+    rounded, _, fast = gains(half, episodes)
+    alike = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(exact, rounded, strict=True)]
+    e = clustered_mean(alike, [x.subject_id for x in episodes])
+    rms = float(np.sqrt(np.mean(np.concatenate([a - b for a, b in zip(exact, rounded, strict=True)]) ** 2)))
+    rows = [
+        {"name": "scores_a_second", "value": n / fast, "unit": "1/s, one thread", "baseline": n / slow,
+         "ratio": slow / fast, "n": n},
+        {"name": "gains_correlation", "value": e.value, "ci": [e.ci_low, e.ci_high], "unit": "within episode",
+         "n": len(episodes)},
+        {"name": "gains_rms_difference", "value": rms, "unit": "nats a token", "n": n,
+         "baseline": float(np.std(np.concatenate(exact)))},
+    ]  # fmt: skip
+    RESULTS.write_text(json.dumps([{**row, "machine": machine()} for row in rows], indent=1) + "\n")
+    sys.stdout.write(RESULTS.read_text())
+
+
+if __name__ == "__main__":
+    main()
