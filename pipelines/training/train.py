@@ -63,7 +63,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             return summary
         with (
             reproducible(),
-            rewards.embedded(settings, params["train"]["token_price"]) as reward,
+            rewards.opened(settings, params["train"]["token_price"]) as reward,
             encoder(settings) as encode,
             champion.whole_folder(target) as part,
         ):
@@ -114,21 +114,14 @@ def train(
     training = Training("champion" if start else "warm start", len(episodes), len({e.subject_id for e in episodes}))
     reader = Reader(encode)
     visible = slots(params)
-    prompts = [
-        grpo.Prompt(
-            e.episode_id,
-            tuple(reader.prompt(e.question, e.segments[:visible])),
-            tuple(s.key for s in e.segments[:visible]),
-        )
-        for e in episodes
-    ]
+    prompts = as_prompts(episodes, reader, visible)
     table = reader.table()
-    policy = start or _fresh(params, seed)
+    policy = start or fresh(params, seed)
     policy.pointer.read(table)
     if start is None:
         _warm(policy, episodes, prompts, knobs, seed, reward, training)
         artefact.save(target / WARM_START, policy, origin(), card(night, params, training))
-    training.grpo = grpo.train(policy, len(table), prompts, _rewarded(episodes, reward), _options(knobs, seed))
+    training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), options(knobs, seed))
     training.evaluations = reward.asked
     if not all(bool(p.isfinite().all()) for p in policy.parameters()):
         raise TrainingError("training ended with weights that are not finite")
@@ -136,7 +129,20 @@ def train(
     return training
 
 
-def _fresh(params: Params, seed: int) -> Policy:
+def as_prompts(episodes: Sequence[Episode], reader: Reader, visible: int) -> list[grpo.Prompt]:
+    """Episodes as the policy reads them, the first ``visible`` segments of each."""
+    return [
+        grpo.Prompt(
+            e.episode_id,
+            tuple(reader.prompt(e.question, e.segments[:visible])),
+            tuple(s.key for s in e.segments[:visible]),
+        )
+        for e in episodes
+    ]
+
+
+def fresh(params: Params, seed: int) -> Policy:
+    """A policy that knows nothing yet."""
     torch.manual_seed(seed)
     knobs = params["train"]
     return Policy(PolicyConfig(slots=slots(params), pick_cap=knobs["pick_cap"], token_cap=knobs["token_cap"]))
@@ -155,8 +161,21 @@ def _warm(
     visible = policy.config.slots
     chosen = gains.affordable(episodes, knobs["gain_evaluations"], visible)
     measured = [gains.measure(reward, episode, visible) for episode in chosen]
+    training.measured = len(measured)
+    training.validity = gains.validity(measured)
+    training.warm_loss = warm_start.fit(
+        policy,
+        examples(measured, prompts),
+        epochs=knobs["warm_epochs"],
+        learning_rate=knobs["warm_learning_rate"],
+        seed=seed,
+    )
+
+
+def examples(measured: Sequence[gains.Gains], prompts: Sequence[grpo.Prompt]) -> list[warm_start.Example]:
+    """Measured gains as the warm start reads them; ``prompts`` hold each episode's rows."""
     rows = {p.episode: p.rows for p in prompts}
-    examples = [
+    return [
         warm_start.Example(
             question=rows[g.episode.episode_id][0],
             rows=rows[g.episode.episode_id][1:],
@@ -166,14 +185,10 @@ def _warm(
         )
         for g in measured
     ]
-    training.measured = len(measured)
-    training.validity = gains.validity(measured)
-    training.warm_loss = warm_start.fit(
-        policy, examples, epochs=knobs["warm_epochs"], learning_rate=knobs["warm_learning_rate"], seed=seed
-    )
 
 
-def _rewarded(episodes: Sequence[Episode], reward: rewards.Rewards) -> grpo.RewardFunction:
+def rewarded(episodes: Sequence[Episode], reward: rewards.Rewards) -> grpo.RewardFunction:
+    """The whole reward of programs on these episodes, as GRPO asks for it."""
     by_id = {e.episode_id: e for e in episodes}
 
     def of_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
@@ -182,7 +197,8 @@ def _rewarded(episodes: Sequence[Episode], reward: rewards.Rewards) -> grpo.Rewa
     return of_programs
 
 
-def _options(knobs: dict[str, Any], seed: int) -> grpo.Options:
+def options(knobs: dict[str, Any], seed: int) -> grpo.Options:
+    """What the parameters say of GRPO."""
     return grpo.Options(
         steps=knobs["grpo_steps"],
         batch=knobs["batch"],
