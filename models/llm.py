@@ -122,13 +122,13 @@ def embedded_request(body: Mapping[str, Any], max_tokens: int = EMBEDDED_TOKENS)
 def _disarmed(value: Any) -> Any:
     """Every text in a message with its chat markers as plain characters."""
     if isinstance(value, str):
-        return _without_markers(value)
+        return without_markers(value)
     if isinstance(value, Mapping):
         return {name: _disarmed(told) for name, told in value.items()}
     return [_disarmed(told) for told in value] if isinstance(value, list) else value
 
 
-def _without_markers(text: str) -> str:
+def without_markers(text: str) -> str:
     """Chat markers as plain characters: llama.cpp would read "<|im_end|>" in a question as the end of it."""
     return text.replace("<|", "<¦").replace("|>", "¦>")
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.reward import Scorer, SentenceScores, Trial
+from models.scorers.parallel import ScorerError
 
 SCHEMA = pa.schema(
     [
@@ -94,7 +95,10 @@ def _read(path: Path) -> dict[bytes, SentenceScores]:
 
 
 class CachedScorer:
-    """A scorer that asks another only for what the cache does not hold, and saves every ``save_every`` new scores."""
+    """A scorer that asks another only for what the cache does not hold, and saves every ``save_every`` new scores.
+
+    Of a scorer that fails halfway (``ScorerError``) it saves what was done.
+    """
 
     def __init__(self, scorer: Scorer, cache: ScoreCache, save_every: int = 128) -> None:
         self.id = scorer.id
@@ -109,7 +113,14 @@ class CachedScorer:
         pending = list(missing.items())
         for start in range(0, len(pending), self.save_every):
             part = pending[start : start + self.save_every]
-            for (key, _), scores in zip(part, self.scorer.sentences([t for _, t in part]), strict=True):
+            try:
+                scored = self.scorer.sentences([t for _, t in part])
+            except ScorerError as error:
+                for i, scores in error.done.items():
+                    self.cache.put(part[i][0], scores)
+                self.cache.flush()
+                raise
+            for (key, _), scores in zip(part, scored, strict=True):
                 self.cache.put(key, scores)
                 known[key] = scores
             self.cache.flush()

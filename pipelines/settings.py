@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     home: Path = PROJECT / "state"
     drops: Path = PROJECT / "examples" / "clinic"
     key_dir: Path = Path.home() / ".config" / "pmlm" / "keys"
+    engine: Literal["duckdb", "spark"] = "duckdb"  # what computes features
+    spark_master: str = "local[*]"  # where, with engine spark
+    spark_connection: str | None = None  # Airflow's connection to submit the intake by; none: Airflow runs it itself
     online_store: str = "sqlite"  # or redis://HOST:PORT/DB, postgresql://USER:PASSWORD@HOST/NAME
     k_anonymity: int = Field(default=10, ge=10)
     max_line_mb: int = 16
@@ -61,6 +64,17 @@ class Settings(BaseSettings):
     llm_context_tokens: int | None = Field(default=None, ge=256)
     llm_concurrency: int = Field(default=256, ge=1)
     queue: int = Field(default=64, ge=1)
+
+    scorer: Literal["embedded", "vllm", "completions", "judge"] = "embedded"  # whose likelihoods are the reward
+    scorer_base_url: str | None = None
+    scorer_model: str | None = None
+    scorer_api_key: str | None = None
+    scorer_template: Path | None = None  # of completions: a chat format in Jinja, by default ChatML
+    scorer_timeout_s: float = 60.0
+    scorer_concurrency: int = Field(default=8, ge=1)
+    judge_base_url: str | None = None
+    judge_model: str | None = None
+    judge_api_key: str | None = None
 
     token_audience: str | None = None  # what a token's aud must say; by default the clinic's own, pmlm:<clinic>
     token_issuer: str | None = None

@@ -115,7 +115,7 @@ def _replies(settings: Settings, options: Options) -> list[Row]:
         return []
     price = load_params(settings)["train"]["token_price"]
     started = time.monotonic()
-    with rewards.embedded(settings, price) as reward, encoder(settings) as encode:
+    with rewards.opened(settings, price) as reward, encoder(settings) as encode:
         measured = contenders.measured_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
         compared = contenders.contenders(settings, encode, measured)
         chosen = _affordable(episodes, options, len(compared) + 2)

@@ -1,4 +1,4 @@
-"""Commands of this room: ``pmlm episodes``, ``train``, ``evaluate``, ``gate``, ``rollback``, ``scores``."""
+"""Commands: ``pmlm episodes``, ``train``, ``evaluate``, ``gate``, ``rollback``, ``scores``, ``calibrate``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: pmlm gate")(gate)
     app.command(epilog="Example: pmlm rollback --to ranking")(rollback)
     app.command(epilog="Example: pmlm scores scores.parquet")(scores)
+    app.command(epilog="Example: pmlm calibrate graded.jsonl")(calibrate)
 
 
 def episodes(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
@@ -110,6 +111,34 @@ def scores(
     from pipelines.training.rewards import export
 
     typer.echo(f"{export(load(drops=drops), path)} scores in {path}")
+
+
+def calibrate(
+    graded: Annotated[
+        Path, typer.Argument(help="Graded answers (JSON Lines: question, reply, answer, grade).", exists=True)
+    ],
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Calibrate the judge (PMLM_JUDGE_MODEL) against answers that people have graded; PMLM_SCORER=judge needs it."""
+    from models.judge import CalibrationError, calibrate, read_graded
+    from models.scorers.parallel import ScorerError
+    from pipelines.errors import TrainingError
+    from pipelines.training import scorers
+
+    settings = load(drops=drops)
+    try:
+        fitted = calibrate(scorers.judge(settings), read_graded(graded), settings.scorer_concurrency)
+    except (CalibrationError, ScorerError) as error:
+        raise TrainingError(str(error)) from error
+    fitted.write(scorers.calibration_path(settings))
+    if as_json:
+        typer.echo(json.dumps(asdict(fitted)))
+        return
+    typer.echo(
+        f"{fitted.judge}: Spearman {fitted.spearman:.2f} (p {fitted.p:.1g}) with {fitted.n} human grades; "
+        f"mean error {fitted.error:.2f}, of always saying the mean {fitted.plain_error:.2f}"
+    )
 
 
 def _run(name: str, settings: Settings, night: str | None) -> StageSummary:

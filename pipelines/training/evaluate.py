@@ -39,7 +39,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             write_json(target, {"status": "hold", "why": reason, "rows": []})
             return summary
         price = load_params(settings)["train"]["token_price"]
-        with reproducible(), rewards.embedded(settings, price) as reward, encoder(settings) as encode:
+        with reproducible(), rewards.opened(settings, price) as reward, encoder(settings) as encode:
             refiners = contenders(settings, night, encode)
             measured = measuring.measure(episodes, refiners, reward, encode)
         found = [row for split in HELD_OUT for row in rows.rows(measured, split, list(refiners))]

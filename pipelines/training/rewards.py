@@ -7,7 +7,6 @@ batches again, and gets the same bits. Callers ask for one unit of work at a tim
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +18,14 @@ import torch
 from models.personalize import apply
 from models.phrases import one_line
 from models.prompt import opening
-from models.reward import Score, Scorer, SentenceScores, Trial, score, whole_reward
+from models.reward import Score, Scorer, Trial, score, whole_reward
 from models.schema import EditProgram, Episode
 from models.score_cache import SCHEMA, CachedScorer, ScoreCache
-from models.scorer import EmbeddedScorer
+from models.scorers.parallel import ScorerError
 from pipelines.errors import TrainingError
 from pipelines.settings import Settings
 from pipelines.storage import replacing
+from pipelines.training import scorers
 
 SHIPPED = "scores.parquet"  # in a clinic's folder: scores that need not be paid for again
 LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whole or not at all
@@ -69,27 +69,6 @@ class Rewards:
         return Outcome(found, tokens, whole_reward(found, tokens, self.price, safe))
 
 
-class HalfAndHalf:
-    """Two scorers of one model, each for one half of every unit, in a thread of its own.
-
-    Each uses one torch thread: two threads inside one product would wait for each other at every step, and lose all
-    they gain as soon as anything else runs. The halves are cut by position, so scores do not depend on the machine's
-    number of cores.
-    """
-
-    def __init__(self, first: EmbeddedScorer, second: EmbeddedScorer, pool: ThreadPoolExecutor) -> None:
-        self.id = first.id
-        self.first = first
-        self.second = second
-        self.pool = pool
-
-    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
-        half = -(-len(trials) // 2)
-        parts = ((self.first, trials[:half]), (self.second, trials[half:]))
-        done = [self.pool.submit(scorer.sentences, part) for scorer, part in parts if part]
-        return [scores for part in done for scores in part.result()]
-
-
 def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:
     """The refined prompt of a program, tried on the episode's own reply or on another episode's."""
     source = reply_of or episode
@@ -98,13 +77,19 @@ def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = Non
 
 
 @contextmanager
-def embedded(settings: Settings, price: float) -> Iterator[Rewards]:
-    """Rewards under the embedded LLM: the clinic's own score cache over the one its sample may ship with."""
+def opened(settings: Settings, price: float) -> Iterator[Rewards]:
+    """Rewards under the scorer that is set: the clinic's own score cache over the one its sample may ship with.
+
+    A server that gives no usable answer is a TrainingError; what it had scored is kept, so a rerun goes on there.
+    """
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / SHIPPED])
-    with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        scorer = HalfAndHalf(EmbeddedScorer(settings.embedded_llm), EmbeddedScorer(settings.embedded_llm), pool)
-        yield Rewards(CachedScorer(scorer, cache, save_every=LARGEST_UNIT), price)
-    cache.flush()
+    with scorers.chosen(settings) as (scorer, calibrated):
+        try:
+            yield Rewards(calibrated(CachedScorer(scorer, cache, save_every=LARGEST_UNIT)), price)
+        except ScorerError as error:
+            raise TrainingError(f"the scorer gave no answer: {error}") from error
+        finally:
+            cache.flush()
 
 
 def cache_path(settings: Settings) -> Path:

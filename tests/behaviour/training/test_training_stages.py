@@ -120,7 +120,7 @@ def test_the_facts_behind_a_reply_change_no_decision(trained, tmp_path) -> None:
 
 def test_a_fact_behind_the_reply_raises_its_likelihood_more_than_another_fact(trained) -> None:
     behind, beside = [], []
-    with rewards.embedded(trained.settings, 0.003) as reward:
+    with rewards.opened(trained.settings, 0.003) as reward:
         for one in (episode(i, "train") for i in range(8)):
             programs = [EditProgram(()), *(EditProgram((s.key,)) for s in one.free)]
             none, *single = (o.score.specific for o in reward.outcomes([(one, p) for p in programs]))
@@ -132,7 +132,7 @@ def test_a_fact_behind_the_reply_raises_its_likelihood_more_than_another_fact(tr
 
 def test_the_price_of_length_is_in_the_reward_and_pinned_facts_are_not_priced(trained) -> None:
     one = episode(3, "train")
-    with rewards.embedded(trained.settings, 0.5) as reward:
+    with rewards.opened(trained.settings, 0.5) as reward:
         none, all_free = reward.outcomes([(one, EditProgram(())), (one, EditProgram(tuple(s.key for s in one.free)))])
     assert none.tokens == 0
     assert none.reward == pytest.approx(none.score.specific)

@@ -163,10 +163,10 @@ def test_exported_scores_are_all_that_is_known_and_stand_in_for_scoring(tmp_path
     with pytest.raises(TrainingError, match="no scores yet"):
         rewards.export(settings, tmp_path / "out.parquet")
     cases = [(episode(i, "train"), EditProgram(())) for i in range(2)]
-    with rewards.embedded(settings, PARAMS["train"].get("token_price", 0.003)) as reward:
+    with rewards.opened(settings, PARAMS["train"].get("token_price", 0.003)) as reward:
         first = reward.outcomes(cases)
     assert rewards.export(settings, settings.drops / rewards.SHIPPED) == 2
     rewards.cache_path(settings).unlink()
-    with rewards.embedded(settings, 0.003) as reward:
+    with rewards.opened(settings, 0.003) as reward:
         assert reward.outcomes(cases) == first
     assert not rewards.cache_path(settings).exists()
