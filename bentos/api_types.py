@@ -101,7 +101,14 @@ class PersonalizeResponse(BaseModel):
     language: Language
     program: Program
     versions: Versions
-    personalization: Literal["full", "none"]
+    personalization: Literal["full", "none"] = Field(
+        description="`none` where nothing but the pinned and general sentences stands in the prompt."
+    )
+    degraded: Literal["features"] | None = Field(
+        default=None,
+        description="`features` while the feature store cannot be read: her allergies and pregnancy come from the "
+        "event log, and nothing else of her record is in the prompt.",
+    )
 
 
 class LLMReport(BaseModel):
@@ -171,7 +178,7 @@ class Timeline(BaseModel):
 
 
 class Health(BaseModel):
-    """What is served: the release, its refiner, and the features it was made for."""
+    """What is served: the release, its refiner, the features it was made for and whether they can be read."""
 
     release: str
     bento: str
@@ -179,6 +186,9 @@ class Health(BaseModel):
     refiner: str
     feature_service: str
     feature_schema: str
+    features: Literal["readable", "unreadable"] = Field(
+        description="Whether the feature store answers; while it does not, answers are degraded."
+    )
 
 
 class Problem(BaseModel):

@@ -29,6 +29,7 @@ class Interaction(BaseModel):
     program: Program
     signs: list[str]
     personalization: str
+    degraded: str | None = None
     versions: Versions
     seconds: dict[str, float]
     llm: str | None = None

@@ -23,12 +23,13 @@ from bentos.explanations import Explanations
 from bentos.feedback.store import FeedbackStore
 from bentos.interaction_log import Interaction, InteractionLog
 from bentos.observed import interactions
+from bentos.online_rows import OnlineRows
 from bentos.release import Release
-from feature_repo import online, services
+from feature_repo import services
 from feature_repo.rows import typed
 from models.encoder import MiniLM
 from models.llm import LLM, EmbeddedLLM, OpenAICompatible, token_counter
-from models.personalize import Personalized, personalize
+from models.personalize import Personalized, personalize, pinned_only
 from models.refiner import artefact
 from models.refiner.interface import Refiner
 from models.refiner.weighing import Weights, weigh
@@ -36,7 +37,7 @@ from models.row import text
 from models.safety import check_answer, context_of
 from models.schema import FeatureRow
 from models.segments import drug_allergies
-from pipelines.errors import ServingError, UnknownPatientError
+from pipelines.errors import FeaturesUnavailableError, ServingError, UnknownPatientError
 from pipelines.settings import Settings
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -69,6 +70,7 @@ class Personalizer:
         self.llm = llm
         self.explanations = Explanations(settings)
         self.feedback = FeedbackStore(settings)
+        self.rows = OnlineRows(settings.feast)
         self._refiner = refiner
         self._encoder = encoder
         self._count = token_counter(settings.embedded_llm)
@@ -92,22 +94,25 @@ class Personalizer:
     def prepare(
         self, principal: Principal, reference: str, question: str, language: Language | None = None
     ) -> Prepared:
-        """Everything up to the prompt.
+        """Everything up to the prompt; without a feature store that can be read, from her pinned facts alone.
 
         Raises :class:`ForeignPatientError` for a patient that the principal is not bound to, and
         :class:`UnknownPatientError` where the clinic does not know her.
         """
         started = time.perf_counter()
-        subject, row = self.row(principal, reference)
+        subject, row, degraded = self._read(principal, reference)
         seconds = {"features": _since(started)}
         started = time.perf_counter()
         as_of = self.settings.now()
         spoken = language or language_of(question, row)
         with self._method:
-            made = personalize(row, question, as_of, self._refiner, self._encoder, self._count, spoken)
+            if degraded:
+                made = pinned_only(row, question, as_of, self._encoder, self._count, spoken)
+            else:
+                made = personalize(row, question, as_of, self._refiner, self._encoder, self._count, spoken)
         self._encoder.forget(question)
         seconds["method"] = _since(started)
-        response = responses.respond(uuid.uuid4().hex, made, row, self.release, as_of)
+        response = responses.respond(uuid.uuid4().hex, made, row, self.release, as_of, degraded)
         return Prepared(response.id, principal, subject, row, question, made, response, seconds)
 
     def foresee(self, questions: list[str]) -> None:
@@ -115,21 +120,31 @@ class Personalizer:
         self._encoder.encode(questions)
 
     def row(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
-        """A patient and her features online; raises as :meth:`prepare` does, and ServingError where none can be read.
+        """A patient and her features online; raises as :meth:`prepare` does, and :class:`FeaturesUnavailableError`.
 
         Of a patient whose records have arrived but whose features no night has computed yet nothing is known: her row
         is empty, and she gets what holds for anyone.
         """
         subject = principal.subject(self.settings, reference)
-        try:
-            row = online.read(self.settings.feast, subject)
-        except online.StoreDownError as error:
-            raise ServingError("the clinic's features cannot be read at the moment") from error
+        row = self.rows.read(subject)
         if row is None:
             if not events.holds(self.settings.events, subject):
                 raise UnknownPatientError(UNKNOWN)
             row = typed({})
         return subject, row
+
+    def _read(self, principal: Principal, reference: str) -> tuple[int, FeatureRow, bool]:
+        """A patient, her features, and whether they are her pinned facts alone because the store cannot be read."""
+        try:
+            return (*self.row(principal, reference), False)
+        except FeaturesUnavailableError:
+            from bentos.pinned_facts import pinned_row  # DuckDB and Ibis: nothing else here needs them
+
+            subject = principal.subject(self.settings, reference)
+            row = pinned_row(self.settings.events, subject, self.settings.now())
+            if row is None:
+                raise UnknownPatientError(UNKNOWN) from None
+            return subject, row, True
 
     def record(self, prepared: Prepared, endpoint: str, response: PersonalizeResponse) -> None:
         """Note what was answered: in the interaction log without any text, and, for ``/explain``, how it came about."""
@@ -147,6 +162,7 @@ class Personalizer:
                 program=response.program,
                 signs=[flag.sign for flag in response.red_flags],
                 personalization=response.personalization,
+                degraded=response.degraded,
                 versions=response.versions,
                 seconds=prepared.seconds,
                 llm=llm.model if llm else None,

@@ -13,8 +13,11 @@ from models.safety import escalation
 from models.schema import FeatureRow
 
 
-def respond(id_: str, made: Personalized, row: FeatureRow, served: Release, as_of: datetime) -> PersonalizeResponse:
-    """``made`` from ``row`` under the release ``served``, as the answer to a request."""
+def respond(
+    id_: str, made: Personalized, row: FeatureRow, served: Release, as_of: datetime, degraded: bool = False
+) -> PersonalizeResponse:
+    """``made`` from ``row`` under the release ``served``, as the answer to a request; ``degraded`` says that the row
+    holds pinned facts alone because the features could not be read."""
     position = {key: rank for rank, key in enumerate(made.kept)}
     return PersonalizeResponse(
         id=id_,
@@ -38,7 +41,8 @@ def respond(id_: str, made: Personalized, row: FeatureRow, served: Release, as_o
         language=cast(Language, made.language),
         program=Program(picks=list(made.program.picks), style=made.program.style, log_prob=made.program.log_prob),
         versions=versions(served, as_of),
-        personalization="full" if has_record(row) else "none",
+        personalization="full" if has_record(row) and not degraded else "none",
+        degraded="features" if degraded else None,
     )
 
 

@@ -65,7 +65,30 @@ def personalize(
     """Initial and refined prompt of one question; an unknown ``language`` is answered in English."""
     language = language if language in LANGUAGES else "en"
     segments = rank(question, candidates(row, as_of, count, language), encoder)
-    program = refiner.refine(question, segments)
+    return _made(segments, refiner.refine(question, segments), row, question, as_of, encoder, language)
+
+
+def pinned_only(
+    row: FeatureRow, question: str, as_of: datetime, encoder: Encoder, count: Callable[[str], int], language: str = "en"
+) -> Personalized:
+    """The prompt of a ``row`` that holds what pinned sentences say and nothing else: no candidates, no policy.
+
+    A free sentence of such a row could state as absent what was merely not read.
+    """
+    language = language if language in LANGUAGES else "en"
+    segments = tuple(s for s in candidates(row, as_of, count, language) if s.pinned)
+    return _made(segments, EditProgram(()), row, question, as_of, encoder, language)
+
+
+def _made(
+    segments: tuple[Segment, ...],
+    program: EditProgram,
+    row: FeatureRow,
+    question: str,
+    as_of: datetime,
+    encoder: Encoder,
+    language: str,
+) -> Personalized:
     prompt, kept = apply(segments, program, language)
     return Personalized(
         initial=render(segments, "plain", language),

@@ -51,6 +51,10 @@ class ServingError(PmlmError):
     """The endpoint cannot be started or does not answer."""
 
 
+class FeaturesUnavailableError(ServingError):
+    """The online store cannot be read at the moment."""
+
+
 class EndpointError(ServingError):
     """The endpoint refused a request. ``status`` is HTTP's (0: no answer), ``retry_after`` in seconds where given."""
 

@@ -13,6 +13,7 @@ from bentos.cds.orders import Alert, Order, alerts, drafted
 from bentos.cds.wire import Action, Card, HookRequest, Suggestion
 from bentos.cds.words import said
 from bentos.personalizer import Personalizer, Prepared
+from pipelines.errors import FeaturesUnavailableError
 
 MOST_DRUGS = 3
 TOLD = 8
@@ -27,6 +28,8 @@ def patient_view(
     whom nothing is recorded. Raises as :meth:`Personalizer.prepare` does."""
     question = words.QUESTION[language]
     prepared = personalizer.prepare(principal, request.context.patientId, question, language)
+    if prepared.response.degraded:  # an empty list would say that no value is beyond a limit
+        raise FeaturesUnavailableError("the clinic's features cannot be read at the moment")
     if prepared.response.personalization == "none":
         return []
     personalizer.record(prepared, "cds/patient-view", prepared.response)

@@ -203,6 +203,7 @@ def _ours(asking: Asking) -> dict[str, Any]:
         "answer_id": asking.prepared.id,
         "release": response.versions.release,
         "personalization": response.personalization,
+        "degraded": response.degraded,
         "escalated": response.escalation is not None,
         "red_flags": [flag.sign for flag in response.red_flags],
         "disclaimer": answering.disclaimer(report, response.language),

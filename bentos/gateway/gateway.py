@@ -81,6 +81,8 @@ class Gateway:
                 "x-pmlm-answer-id": asking.prepared.id,
                 "x-pmlm-personalization": asking.response.personalization,
             }
+            if asking.response.degraded:
+                headers["x-pmlm-degraded"] = asking.response.degraded
             if isinstance(events, dict):
                 return Response(encoded(events), media_type="application/json", headers=headers)
             return EventStream(events, until + GRACE_S, headers, stack.pop_all())

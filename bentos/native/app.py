@@ -33,8 +33,9 @@ def livez() -> Response:
 
 @app.get("/readyz", responses={503: openapi.problem(503)})
 def readyz() -> Health:
-    """Which release is served, for which features; 503 while none is loaded."""
-    served = current.personalizer().release
+    """Which release is served, for which features, and whether they can be read; 503 while no release is loaded."""
+    personalizer = current.personalizer()
+    served = personalizer.release
     return Health(
         release=served.id,
         bento=served.bento,
@@ -42,6 +43,7 @@ def readyz() -> Health:
         refiner=served.refiner,
         feature_service=served.feature_service,
         feature_schema=served.feature_schema,
+        features="readable" if personalizer.rows.readable() else "unreadable",
     )
 
 

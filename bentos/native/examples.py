@@ -60,6 +60,7 @@ PERSONALIZED: dict[str, Any] = {
     "program": {"picks": ["haemoglobin.latest"], "style": "plain", "log_prob": -1.7},
     "versions": VERSIONS,
     "personalization": "full",
+    "degraded": None,
 }
 
 LLM = {"model": "name-of-the-model", "embedded": False, "seconds": 0.84, "error": None, "findings": []}
@@ -99,6 +100,7 @@ READY = {
     "refiner": VERSIONS["refiner"],
     "feature_service": VERSIONS["feature_service"],
     "feature_schema": VERSIONS["feature_schema"],
+    "features": "readable",
 }
 
 FEEDBACK = {"answer_id": PERSONALIZED["id"], "rating": 4}

@@ -1,0 +1,58 @@
+"""A store that is down makes one request wait, not all of them; one that is back is found by the next read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentos import online_rows
+from bentos.online_rows import OnlineRows
+from feature_repo import online
+from pipelines.errors import FeaturesUnavailableError
+
+
+class Store:
+    """Counts how often it is really asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.down = True
+
+    def read(self, *_: Any) -> None:
+        self.asked += 1
+        if self.down:
+            raise online.StoreDownError("silent")
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    store = Store()
+    monkeypatch.setattr(online, "read", store.read)
+    return store
+
+
+def test_only_the_first_request_waits_for_a_store_that_is_down(store: Store) -> None:
+    rows = OnlineRows(Path("nowhere"))
+    for _ in range(5):
+        with pytest.raises(FeaturesUnavailableError):
+            rows.read(7)
+    assert store.asked == 1
+
+
+def test_a_store_that_is_back_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online_rows, "RESTS_S", 0.0)
+    rows = OnlineRows(Path("nowhere"))
+    with pytest.raises(FeaturesUnavailableError):
+        rows.read(7)
+    store.down = False
+    assert rows.read(7) is None
+    assert rows.readable()
+
+
+def test_health_does_not_load_the_store(store: Store) -> None:
+    rows = OnlineRows(Path("nowhere"))
+    assert not any(rows.readable() for _ in range(5))
+    store.down = False
+    assert store.asked == 1
