@@ -7,6 +7,7 @@ the night's training paid for, found again in the score cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from models.refiner import alternatives, artefact
@@ -14,6 +15,7 @@ from models.refiner.baselines import Chance, Everything, Nearest, Nothing
 from models.refiner.interface import Caps, Refiner
 from models.refiner.ranking import Ranking
 from models.schema import EditProgram, Episode, Segment
+from pipelines.evaluation.budget import BudgetSpentError
 from pipelines.params import load_params
 from pipelines.settings import Settings
 from pipelines.training import gains
@@ -71,7 +73,11 @@ def measured_gains(
     params = load_params(settings)
     limit = params["train"]["gain_evaluations"] if budget is None else min(budget, params["train"]["gain_evaluations"])
     chosen = gains.affordable([e for e in episodes if e.split == "train"], limit, slots(params))
-    return [gains.measure(reward, episode, slots(params)) for episode in chosen]
+    found: list[gains.Gains] = []
+    with suppress(BudgetSpentError):  # what was paid for is learnt from
+        for episode in chosen:
+            found += [gains.measure(reward, episode, slots(params))]
+    return found
 
 
 def contenders(settings: Settings, encode: KeptEncoder, measured: Sequence[gains.Gains]) -> dict[str, Refiner]:

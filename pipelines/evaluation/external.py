@@ -28,7 +28,17 @@ from pipelines.training.statistics import clustered_mean, paired_difference
 
 SPLIT = "external"
 AIMS = ("minilm", "random", "length_matched")
-COMPARED = ("minilm", "random", "none", "ranking", "regressor", "warm_start", "length_matched", "initial")
+COMPARED = (
+    "minilm",
+    "random",
+    "none",
+    "ranking",
+    "regressor",
+    "warm_start",
+    "length_matched",
+    "initial",
+    "refined+cosine",
+)
 
 
 class ExternalSegment(BaseModel):

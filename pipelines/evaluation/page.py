@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
+from plotly.subplots import make_subplots
 
 from pipelines.settings import Settings
 from pipelines.storage import read_json, replacing, write_json
@@ -23,9 +24,12 @@ TITLES = {
     1: "Is the reward valid?", 2: "Does her own record tell what comes next?", 3: "Is a change found in time?",
     4: "Do women like her tell what comes next?", 5: "What does each source add?",
     6: "Does the refined prompt make the clinician's reply likelier?", 7: "Is reinforcement learning worth it?",
-    8: "Is the choice her own?", 9: "What was never seen in training", 11: "Safety",
-    12: "Is her liking of a style learnt?", 13: "What it cost",
+    8: "Is the choice her own?", 9: "What was never seen in training", 
+    10: "What do ratings alone teach? (a simulated user)", 11: "Safety",
+    12: "Is her liking of a style learnt?", 13: "What it cost, and how training went",
 }  # fmt: skip
+CURVES = (("reward", "mean reward (nats)"), ("dead", "share of dead groups"),
+          ("picks", "length: picks a program"), ("entropy", "entropy (nats)"))  # fmt: skip
 
 
 def folder(settings: Settings) -> Path:
@@ -45,7 +49,8 @@ def gains(settings: Settings, measured: Sequence[Gains], held_out: Sequence[Meas
 
 def write(settings: Settings, rows: Sequence[Row]) -> Path:
     """Write the page from the rows and whatever the parts left to plot."""
-    figures = [f for f in (_differences(rows), _calibration(settings), _gains(settings), *_curves(settings)) if f]
+    drawn = (_ablation(rows), _differences(rows), _slices(rows), _calibration(settings), _gains(settings))
+    figures = [f for f in (*drawn, *_curves(settings)) if f]
     text = (
         jinja2.Environment(autoescape=True)
         .from_string(TEMPLATE.read_text("utf-8"))
@@ -66,6 +71,23 @@ def _differences(rows: Sequence[Row]) -> go.Figure | None:
     """Every difference that has a target, with its interval: rows 5 to 9."""
     shown = [r for r in rows if r.row in (5, 6, 7, 8, 9) and r.target is not None and r.ci_low is not None]
     shown = [r for r in shown if "_vs_" in r.name or r.name == "selection_swap"]
+    shown = [r for r in shown if not r.name.startswith(("ablation_", "slice_"))]
+    return _intervals(shown, "Differences with 95 % intervals, patients resampled (nats a token, or points)")
+
+
+def _ablation(rows: Sequence[Row]) -> go.Figure | None:
+    """What each source adds, at equal caps."""
+    shown = [r for r in rows if r.row == 5 and r.ci_low is not None]
+    return _intervals(shown, "Ablation: what each source adds to log p (nats a token)")
+
+
+def _slices(rows: Sequence[Row]) -> go.Figure | None:
+    """Refined against the ranking in whole reward, by slice."""
+    shown = [r for r in rows if r.name.startswith("slice_") and r.ci_low is not None]
+    return _intervals(shown, "Gain over the ranking in whole reward, by slice (nats a token)")
+
+
+def _intervals(shown: Sequence[Row], title: str) -> go.Figure | None:
     if not shown:
         return None
     ahead = [(r.ci_high or 0) - (r.value or 0) for r in shown]
@@ -74,7 +96,7 @@ def _differences(rows: Sequence[Row]) -> go.Figure | None:
         x=[r.value for r in shown], y=[f"{r.row} · {r.name} ({r.split})" for r in shown], mode="markers",
         error_x={"type": "data", "array": ahead, "arrayminus": behind},
     )  # fmt: skip
-    return _titled(go.Figure(bars), "Differences with 95 % intervals, patients resampled (nats a token, or points)", "")
+    return _titled(go.Figure(bars), title, "")
 
 
 def _calibration(settings: Settings) -> go.Figure | None:
@@ -104,11 +126,10 @@ def _curves(settings: Settings) -> list[go.Figure]:
     curves = read_json(path).get("grpo") if path.exists() else None
     if not curves:
         return []
-    figure = go.Figure()
-    for name, values in curves.items():
-        if isinstance(values, list) and values:
-            figure.add_scatter(y=values, name=name, visible=True if name == "reward" else "legendonly")
-    return [_titled(figure, "Training by GRPO step (choose a curve in the legend)", "step")]
+    figure = make_subplots(rows=2, cols=2, subplot_titles=[title for _, title in CURVES])
+    for i, (name, _) in enumerate(CURVES):
+        figure.add_scatter(y=curves.get(name) or [], name=name, row=1 + i // 2, col=1 + i % 2, showlegend=False)
+    return [_titled(figure, "Training, by GRPO step", "")]
 
 
 def _titled(figure: go.Figure, title: str, x: str) -> go.Figure:

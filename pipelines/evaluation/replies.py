@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from models.refiner.interface import Refiner
 from models.reward import Score
 from models.schema import EditProgram, Episode
+from pipelines.evaluation import seeds
+from pipelines.evaluation.budget import BudgetSpentError
 from pipelines.evaluation.contenders import REFINED
 from pipelines.training import rows as nightly
 from pipelines.training.encoding import KeptEncoder
@@ -24,7 +26,7 @@ VALID = 0.95
 SWAP = 0.4
 #: Row 5's steps: each is the ranking over more kinds of segment, the last the trained policy.
 ABLATION = (("self", "none"), ("peer", "none"), ("ranking", "self"), ("ranking", "peer"), (REFINED, "ranking"))
-LEARNT = ("warm_start", "fixed", "table", "regressor")
+LEARNT = ("warm_start", "table", "regressor", "best_of_k", "gepa", "mipro", "refined+cosine")
 
 
 def rows(
@@ -34,18 +36,40 @@ def rows(
     reward: Rewards,
     encode: KeptEncoder,
     split: str,
+    others: Sequence[Callable[[], Mapping[str, Refiner]]] = (),
 ) -> tuple[list[Row], list[Measured]]:
-    """The rows of one split's episodes, and the measurements behind them."""
+    """The rows of one split's episodes, over the night's seed and ``others`` (each trained when it is its
+    turn, the first that the budget does not pay for ends them), and the night's measurements."""
     found = validity_rows(gains)
     chosen = [e for e in episodes if e.split == split]
     if not chosen or REFINED not in contenders:
         return found, []
     measured = measure(chosen, contenders, reward, encode)
-    usual = nightly.rows(measured, split, list(contenders))
-    found += [_renumbered(row) for row in usual]
-    found += [_difference(5, f"ablation_{a}_vs_{b}", measured, a, b, split) for a, b in ABLATION]
-    found.append(_swap(measured, contenders[REFINED], reward, encode, split))
+    by_seed = [measured]
+    swaps = [_swapped(measured, contenders[REFINED], reward, encode)]
+    for another in others:
+        try:
+            other = another()
+            seen = seeds.beside(measured, measure(chosen, other, reward, encode))
+            swaps.append(_swapped(seen, other[REFINED], reward, encode))
+            by_seed.append(seen)
+        except BudgetSpentError:
+            break  # the seeds that were paid for count
+    names = list(contenders)
+    everything = [m for one in by_seed for m in one]
+    found += seeds.pooled(_all(everything, [s for one in swaps for s in one], names, split), len(by_seed))
+    own = [_all(m, s, names, split) for m, s in zip(by_seed, swaps, strict=True)]
+    found += seeds.spread([{row.name: row for row in one} for one in own])
     return found, measured
+
+
+def _all(
+    measured: Sequence[Measured], swaps: Sequence[tuple[Measured, Score]], names: Sequence[str], split: str
+) -> list[Row]:
+    """Rows 5 to 8 and the pinned facts' over some measurements."""
+    found = [_renumbered(row) for row in nightly.rows(measured, split, names)]
+    found += [_difference(5, f"ablation_{a}_vs_{b}", measured, a, b, split) for a, b in ABLATION]
+    return [*found, _swap(swaps, split)]
 
 
 def validity_rows(gains: Sequence[Gains]) -> list[Row]:
@@ -71,8 +95,10 @@ def _difference(number: int, name: str, measured: Sequence[Measured], a: str, b:
     return Row.of(number, name, split, e, target=0.0, holds=e.ci_low > 0)
 
 
-def _swap(measured: Sequence[Measured], refined: Refiner, reward: Rewards, encode: KeptEncoder, split: str) -> Row:
-    """Row 8: her own chosen keys against those chosen for another patient who asked the like, both on her record."""
+def _swapped(
+    measured: Sequence[Measured], refined: Refiner, reward: Rewards, encode: KeptEncoder
+) -> list[tuple[Measured, Score]]:
+    """Each episode with the score, on her record, of the keys chosen for another patient who asked the like."""
     others = another_patients([m.episode for m in measured], encode)
     pairs = [(m, other) for m, other in zip(measured, others, strict=True) if other is not None]
     swapped = [_borrowed(m.episode, refined.refine(o.question, o.segments)) for m, o in pairs]
@@ -80,10 +106,15 @@ def _swap(measured: Sequence[Measured], refined: Refiner, reward: Rewards, encod
     theirs: list[Score] = []
     for start in range(0, len(trials), LARGEST_UNIT):
         theirs += reward.scores(trials[start : start + LARGEST_UNIT])
+    return [(m, score) for (m, _), score in zip(pairs, theirs, strict=True)]
+
+
+def _swap(swaps: Sequence[tuple[Measured, Score]], split: str) -> Row:
+    """Row 8: her own chosen keys against those chosen for another patient who asked the like, both on her record."""
     e = paired_difference(
-        [m.outcomes[REFINED].score.specific for m, _ in pairs],
-        [s.specific for s in theirs],
-        [m.episode.subject_id for m, _ in pairs],
+        [m.outcomes[REFINED].score.specific for m, _ in swaps],
+        [score.specific for _, score in swaps],
+        [m.episode.subject_id for m, _ in swaps],
     )
     return Row.of(8, "selection_swap", split, e, target=SWAP, holds=e.value >= SWAP and e.ci_low > 0)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from models.schema import Episode
 
 _WEEK = re.compile(r"(\d+) weeks?")
+_YEARS = re.compile(r"(\d+) years? old")
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def trimester(episode: Episode) -> str:
@@ -26,5 +28,19 @@ def record_length(episode: Episode) -> str:
     return "short" if len(episode.free) < 24 else "long"
 
 
+def age_band(episode: Episode) -> str:
+    """Her age in bands, by the sentence that states it; ``unknown`` where none does."""
+    said = next((_YEARS.search(s.text) for s in episode.free if s.key == "age"), None)
+    years = int(said[1]) if said else None
+    return "unknown" if years is None else "under_25" if years < 25 else "25_to_34" if years < 35 else "35_and_over"
+
+
+def language(episode: Episode) -> str:
+    """The language of her question, by its script: episodes in others than English are not scored."""
+    return "zh" if _CHINESE.search(episode.question) else "en"
+
+
 #: Kinds of slice by name.
-SLICES: Mapping[str, Callable[[Episode], str]] = {"trimester": trimester, "record": record_length}
+SLICES: Mapping[str, Callable[[Episode], str]] = {
+    "age": age_band, "trimester": trimester, "record": record_length, "language": language,
+}  # fmt: skip

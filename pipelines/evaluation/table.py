@@ -13,51 +13,76 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import psutil
 
-from models.llm import token_counter
 from models.schema import Episode
 from pipelines.errors import TrainingError
-from pipelines.evaluation import changes, contenders, external, page, peers, prediction, preferences, replies, slicing
+from pipelines.evaluation import (
+    changes,
+    contenders,
+    external,
+    night_cost,
+    page,
+    peers,
+    prediction,
+    preferences,
+    scored,
+    training_health,
+)
 from pipelines.evaluation import trajectories as days
+from pipelines.evaluation.bench import Bench
+from pipelines.evaluation.budget import BudgetSpentError, metered
 from pipelines.params import load_params
 from pipelines.settings import Settings
 from pipelines.storage import replacing
 from pipelines.training import episode_file, rewards, splits
-from pipelines.training.encoding import encoder
+from pipelines.training.encoding import KeptEncoder, encoder
+from pipelines.training.gains import Gains
 from pipelines.training.rows import Row
 from pipelines.training.statistics import Estimate
 from pipelines.training.train import reproducible
 
-QUICK_EPISODES = 16
+QUICK_EPISODES = 10
 QUICK_GAINS = 240
+QUICK_BUDGET = 500  # new reward evaluations: what keeps a quick run to minutes on a machine of two cores
+QUICK_EPOCHS = 25
+EVALUATIONS_AN_EPISODE, EVALUATIONS_A_SEED = 18, 5  # of a held-out episode, at most
 Told = Callable[[str, float, int], None]
+Part = tuple[str, Callable[[], list[Row]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is asked for: a quick run (fewer episodes, one seed), external episodes, how many seeds and evaluations."""
+    """What is asked for. ``quick``: fewer episodes, one seed. ``external`` are episodes of others to measure on,
+    ``external_train`` ones to learn from before. ``seeds`` of what is trained here. ``budget`` bounds all new reward
+    evaluations of the run."""
 
     quick: bool = False
     external: Path | None = None
     seeds: int = 3
     budget: int | None = None
+    external_train: Path | None = None
+
+    @property
+    def limit(self) -> int | None:
+        return QUICK_BUDGET if self.quick and self.budget is None else self.budget
 
 
 def evaluate(settings: Settings, options: Options, told: Told = lambda *_: None) -> list[Row]:
     """All rows, written and returned. :class:`TrainingError` where no night has been finished yet."""
     if not settings.events.exists() and not settings.episodes.exists():
         raise TrainingError("nothing to evaluate: run `pmlm night` first")
-    seeds = 1 if options.quick else options.seeds
+    for path in filter(None, (options.external, options.external_train)):
+        external.read(path, len)  # a bad line is said before hours of work, not after
     found: list[Row] = []
     with reproducible():
-        for name, part in _parts(settings, options, seeds):
-            started = time.monotonic()
-            made = part()
-            found += made
-            told(name, time.monotonic() - started, len(made))
+        for name, part in _without_rewards(settings, options):
+            found += _timed(name, part, told)
+        found += _with_rewards(settings, options, told)
+    found += training_health.rows(settings)
     found.sort(key=lambda r: r.row)
     with replacing(settings.metrics / "method.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(row.json()) + "\n" for row in found))
@@ -65,13 +90,21 @@ def evaluate(settings: Settings, options: Options, told: Told = lambda *_: None)
     return found
 
 
-def _parts(settings: Settings, options: Options, seeds: int) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
-    now = settings.now()
+def _timed(name: str, part: Callable[[], list[Row]], told: Told) -> list[Row]:
+    started = time.monotonic()
+    made = part()
+    told(name, time.monotonic() - started, len(made))
+    return made
+
+
+def _without_rewards(settings: Settings, options: Options) -> Iterator[Part]:
+    """Parts that no language model is asked for."""
+    now, seeds = settings.now(), 1 if options.quick else options.seeds
     yield "changes", lambda: changes.rows(seeds)
     yield "preferences", lambda: preferences.rows(seeds)
     yield "predictions", lambda: _predictions(settings, now, seeds)
     yield "peers", lambda: _peers(settings, now)
-    yield "replies", lambda: _replies(settings, options)
+    yield "night cost", lambda: night_cost.rows(settings, options.quick)
 
 
 def _shares(settings: Settings) -> splits.SplitParams:
@@ -108,39 +141,65 @@ def _peers(settings: Settings, now: datetime) -> list[Row]:
     return peers.rows(settings, donors, women, now) if donors and women else []
 
 
-def _replies(settings: Settings, options: Options) -> list[Row]:
-    """Rows 1, 5–9, 11 and 13: everything that is scored under the embedded language model."""
+def _with_rewards(settings: Settings, options: Options, told: Told) -> list[Row]:
+    """Rows 1, 5–11 and 13: everything that is scored under a language model, the headline first.
+
+    A part for which the budget has not enough left makes no row; ``cost_parts_left_out`` counts these.
+    """
     episodes = episode_file.read(settings)
     if not episodes:
         return []
-    price = load_params(settings)["train"]["token_price"]
+    params = load_params(settings)
+    if options.quick:
+        params["train"] = params["train"] | {"warm_epochs": min(QUICK_EPOCHS, params["train"]["warm_epochs"])}
+    found: list[Row] = []
+    left_out = 0
     started = time.monotonic()
-    with rewards.opened(settings, price) as reward, encoder(settings) as encode:
-        measured = contenders.measured_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
-        compared = contenders.contenders(settings, encode, measured)
-        chosen = _affordable(episodes, options, len(compared) + 2)
-        found, held_out = replies.rows(chosen, compared, measured, reward, encode, splits.TEST)
-        found += replies.slices(held_out, splits.TEST, slicing.SLICES)
-        if options.external is not None:
-            count = token_counter(settings.embedded_llm)
-            most = QUICK_EPISODES if options.quick else None
-            found += external.rows(options.external, compared, reward, encode, count, most)
-        found += _cost(reward.asked, time.monotonic() - started)
-    page.gains(settings, measured, held_out)
+    with rewards.opened(settings, params["train"]["token_price"]) as reward, encoder(settings) as encode:
+        meter = metered(reward, options.limit)
+        gains = contenders.measured_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
+        bench = _bench(settings, options, params, episodes, gains, reward, encode)
+        for name, part in scored.parts(bench, options.seeds, options.external, options.external_train):
+            try:
+                found += _timed(name, part, told)
+            except BudgetSpentError:
+                left_out += 1
+                told(f"{name} (no budget)", 0.0, 0)
+        found += _cost(reward.asked, meter.spent, left_out, time.monotonic() - started)
     return found
 
 
-def _affordable(episodes: Sequence[Episode], options: Options, each: int) -> list[Episode]:
-    """Held-out episodes that the budget pays for, in an order that has nothing to do with them."""
-    ordered = sorted((e for e in episodes if e.split == splits.TEST), key=lambda e: splits.shuffled(e.episode_id))
-    most = QUICK_EPISODES if options.quick else len(ordered)
-    return ordered[: most if options.budget is None else min(most, options.budget // each)]
+def _bench(
+    settings: Settings,
+    options: Options,
+    params: dict[str, dict[str, Any]],
+    episodes: Sequence[Episode],
+    gains: Sequence[Gains],
+    reward: rewards.Rewards,
+    encode: KeptEncoder,
+) -> Bench:
+    """The episodes that are worked with: all, or as many held-out ones as half of the budget pays for."""
+    each = EVALUATIONS_AN_EPISODE + EVALUATIONS_A_SEED * (1 if options.quick else options.seeds)
+    most = QUICK_EPISODES if options.quick else None
+    if options.budget is not None:
+        affordable = max(1, options.budget // 2 // each)
+        most = affordable if most is None else min(most, affordable)
+    of = {split: [e for e in episodes if e.split == split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
+    # cut in an order that has nothing to do with the episodes
+    held_out = [sorted(of[s], key=lambda e: splits.shuffled(e.episode_id))[:most] for s in (splits.GATE, splits.TEST)]
+    return Bench(settings, params, reward, encode, of[splits.TRAIN], *held_out, gains, options.quick)
 
 
-def _cost(asked: int, seconds: float) -> list[Row]:
-    """Row 13: what this evaluation cost (cached rewards are counted as asked, and cost no time)."""
+def _cost(asked: int, new: int, left_out: int, seconds: float) -> list[Row]:
+    """Row 13: what this evaluation cost: rewards asked for, those of them that were new, seconds, memory."""
     memory = psutil.Process().memory_info().rss / 2**20
-    figures = {"reward_evaluations": float(asked), "seconds": seconds, "resident_mebibytes": memory}
+    figures = {
+        "reward_evaluations": float(asked),
+        "new_reward_evaluations": float(new),
+        "parts_left_out": float(left_out),
+        "seconds": seconds,
+        "resident_mebibytes": memory,
+    }
     return [
         Row.of(13, f"cost_{name}", "all", Estimate(value, float("nan"), float("nan"), 1, 0))
         for name, value in figures.items()

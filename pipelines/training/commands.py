@@ -46,7 +46,10 @@ def evaluate(
         Path | None, typer.Option(help="Also measure on these episodes (JSON Lines: question, segments, reference).")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of what is trained or generated here.")] = 3,
-    budget: Annotated[int | None, typer.Option(min=1, help="Reward evaluations of held-out rows, at most.")] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="New reward evaluations at most, training's too.")] = None,
+    external_train: Annotated[
+        Path | None, typer.Option(help="Episodes of the external file's kind to train on before it is measured.")
+    ] = None,
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +68,7 @@ def evaluate(
     def told(part: str, took: float, made: int) -> None:
         progress.print(f"✓ {part:12} {made:3} rows  {took:6.1f} s")
 
-    found = table.evaluate(settings, table.Options(quick, external, seeds, budget), told)
+    found = table.evaluate(settings, table.Options(quick, external, seeds, budget, external_train), told)
     if as_json:
         for row in found:
             typer.echo(json.dumps(row.json()))
