@@ -167,13 +167,13 @@ class Calibrated:
     def __init__(self, scorer: Scorer, calibration: Calibration) -> None:
         said = json.dumps([calibration.x, calibration.y])
         self.id = f"{scorer.id}/{hashlib.sha256(said.encode()).hexdigest()[:8]}"
-        self._scorer = scorer
+        self.scorer = scorer
         self._calibration = calibration
 
     def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
         return [
             SentenceScores(tuple(self._calibration(x) for x in scores.sums), scores.counts)
-            for scores in self._scorer.sentences(trials)
+            for scores in self.scorer.sentences(trials)
         ]
 
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from models.schema import EditProgram, Segment
 WORDS = 256
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 FOLDS = 5
+Key = TypeVar("Key")
 SAME_KIND = 0.6  # cosine above which two questions ask the same
 
 
@@ -42,20 +44,72 @@ class Measured:
     styles: np.ndarray
 
 
+class Gain(Protocol):
+    """Predicted gains (nats) of free segments for a question: [segments]."""
+
+    kind: ClassVar[str]
+
+    def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class FixedGain:
+    """g by key."""
+
+    kind: ClassVar[str] = "fixed"
+    mean: dict[str, float]
+
+    def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
+        return np.array([self.mean.get(s.key, 0.0) for s in free])
+
+
+@dataclass(frozen=True)
+class TableGain:
+    """g by kind of question, key and hashed wording, else by kind and key; a kind is a row of unit vectors."""
+
+    kind: ClassVar[str] = "table"
+    kinds: np.ndarray
+    fine: dict[tuple[int, str, str], float]
+    coarse: dict[tuple[int, str], float]
+    encoder: Encoder
+
+    def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
+        kind = kind_of(question, self.kinds, self.encoder)
+        return np.array([
+            self.fine.get((kind, s.key, hashed(wording(s.text))), self.coarse.get((kind, s.key), 0.0)) for s in free
+        ])  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TextGain:
+    """g as a linear function of ``features``, centred and scaled."""
+
+    kind: ClassVar[str] = "regressor"
+    weights: np.ndarray
+    bias: float
+    centre: np.ndarray
+    scale: np.ndarray
+    encoder: Encoder
+
+    def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
+        x = (features(question, free, self.encoder) - self.centre) / self.scale
+        return np.asarray(x @ self.weights + self.bias)
+
+
 class ByGain:
     """Keeps the segments whose predicted gain is greatest and above zero, within the caps."""
 
-    def __init__(self, id: str, caps: Caps, style: str, gain: Callable[[str, Sequence[Segment]], np.ndarray]) -> None:
+    def __init__(self, id: str, caps: Caps, style: str, gain: Gain) -> None:
         self.id = id
         self.caps = caps
         self.style = style
-        self._gain = gain
+        self.gain = gain
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
         free = [s for s in segments if not s.pinned]
         if not free:
             return EditProgram((), self.style)
-        gains = np.round(self._gain(question, free), 6)
+        gains = np.round(self.gain(question, free), 6)
         order = [i for i in np.argsort(-gains, kind="stable") if gains[i] > 0]
         return EditProgram(tuple(s.key for s in self.caps.fit(free[i] for i in order)), self.style)
 
@@ -63,22 +117,16 @@ class ByGain:
 def fixed(measured: Sequence[Measured], caps: Caps) -> ByGain:
     """One ranking of keys for every question."""
     mean = _means((s.key, g) for m in measured for s, g in _free(m))
-    return ByGain("fixed", caps, best_style(measured), lambda _, free: np.array([mean.get(s.key, 0.0) for s in free]))
+    return ByGain("fixed", caps, best_style(measured), FixedGain(mean))
 
 
 def table(measured: Sequence[Measured], caps: Caps, encoder: Encoder) -> ByGain:
     """Mean gains by kind of question, key and wording."""
-    kinds = _Kinds([m.question for m in measured], encoder)
-    rows = [(kinds.of(m.question), s, g) for m in measured for s, g in _free(m)]
-    fine = _means(((kind, s.key, wording(s.text)), g) for kind, s, g in rows)
+    kinds = kinds_of([m.question for m in measured], encoder)
+    rows = [(kind_of(m.question, kinds, encoder), s, g) for m in measured for s, g in _free(m)]
+    fine = _means(((kind, s.key, hashed(wording(s.text))), g) for kind, s, g in rows)
     coarse = _means(((kind, s.key), g) for kind, s, g in rows)
-
-    def gain(question: str, free: Sequence[Segment]) -> np.ndarray:
-        kind = kinds.of(question)
-        found = [fine.get((kind, s.key, wording(s.text)), coarse.get((kind, s.key), 0.0)) for s in free]
-        return np.array(found)
-
-    return ByGain("table", caps, best_style(measured), gain)
+    return ByGain("table", caps, best_style(measured), TableGain(kinds, fine, coarse, encoder))
 
 
 def regressor(measured: Sequence[Measured], caps: Caps, encoder: Encoder) -> ByGain:
@@ -89,11 +137,7 @@ def regressor(measured: Sequence[Measured], caps: Caps, encoder: Encoder) -> ByG
     centre, scale = x.mean(0), x.std(0) + 1e-6
     penalty = min(PENALTIES, key=lambda p: _error((x - centre) / scale, y, groups, p))
     weights, bias = _ridge((x - centre) / scale, y, penalty)
-
-    def gain(question: str, free: Sequence[Segment]) -> np.ndarray:
-        return np.asarray(((features(question, free, encoder) - centre) / scale) @ weights + bias)
-
-    return ByGain("regressor", caps, best_style(measured), gain)
+    return ByGain("regressor", caps, best_style(measured), TextGain(weights, bias, centre, scale, encoder))
 
 
 def features(question: str, free: Sequence[Segment], encoder: Encoder) -> np.ndarray:
@@ -113,6 +157,11 @@ def wording(text: str) -> str:
     return re.sub(r"\d+(\.\d+)?", "#", text)
 
 
+def hashed(text: str) -> str:
+    """A text's name in a table that may be kept and served, which holds no text of a record."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
 def best_style(measured: Sequence[Measured]) -> str:
     """The style of greatest mean gain; plain without measurements."""
     return STYLES[int(np.argmax(np.mean([m.styles for m in measured], axis=0)))] if measured else STYLES[0]
@@ -122,29 +171,26 @@ def _free(one: Measured) -> list[tuple[Segment, float]]:
     return [(s, float(g)) for s, g in zip(one.segments, one.gains, strict=True) if not np.isnan(g)]
 
 
-def _means(pairs: object) -> dict[object, float]:
-    found: dict[object, list[float]] = defaultdict(list)
-    for key, gain in pairs:  # type: ignore[attr-defined]
+def _means(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:
+    found: dict[Key, list[float]] = defaultdict(list)
+    for key, gain in pairs:
         found[key].append(gain)
     return {key: float(np.mean(gains)) for key, gains in found.items()}
 
 
-class _Kinds:
-    """Training questions grouped by likeness, each group known by its first question."""
+def kinds_of(questions: Sequence[str], encoder: Encoder) -> np.ndarray:
+    """Kinds of question [kinds, dimensions]: the first question of each group of like ones."""
+    first: list[np.ndarray] = []
+    for text in sorted(set(questions)):
+        vector = encoder.encode([text])[0]
+        if not first or max(float(v @ vector) for v in first) < SAME_KIND:
+            first.append(vector)
+    return np.stack(first) if first else np.zeros((0, 0))
 
-    def __init__(self, questions: Sequence[str], encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._first: list[np.ndarray] = []
-        for text in sorted(set(questions)):
-            vector = encoder.encode([text])[0]
-            if not self._first or max(float(v @ vector) for v in self._first) < SAME_KIND:
-                self._first.append(vector)
 
-    def of(self, question: str) -> int:
-        if not self._first:
-            return 0
-        likeness = np.round(np.stack(self._first) @ self._encoder.encode([question])[0], 5)
-        return int(likeness.argmax())
+def kind_of(question: str, kinds: np.ndarray, encoder: Encoder) -> int:
+    """The kind that a question is nearest to; 0 where none is known."""
+    return int(np.round(kinds @ encoder.encode([question])[0], 5).argmax()) if len(kinds) else 0
 
 
 def _words(question: str, text: str) -> np.ndarray:

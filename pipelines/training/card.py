@@ -14,6 +14,8 @@ def card(night: str, params: dict[str, dict[str, Any]], training: Training) -> s
     validity = "not known" if training.validity is None else f"{training.validity:.3f}"
     reward = training.grpo.reward
     curve = f"{reward[0]:.3f} → {reward[-1]:.3f}" if reward else "no steps"
+    drawn = training.distilled
+    best = f"{len(drawn.best)} episodes, {knobs['samples']} programs each" if drawn else "no"
     return f"""# {{id}}
 
 A refiner of PMLM: it chooses which sentences of a patient's record go into the prompt for her question. It writes
@@ -22,6 +24,7 @@ nothing, cannot drop a pinned fact, and is no medical device.
 | | |
 | --- | --- |
 | night | {night} |
+| method | {knobs["method"]} |
 | started from | {training.start} |
 | episodes, patients | {training.episodes}, {training.patients} |
 | single gains measured on | {training.measured} episodes |
@@ -29,6 +32,7 @@ nothing, cannot drop a pinned fact, and is no medical device.
 | warm start | {knobs["warm_epochs"]} epochs, learning rate {knobs["warm_learning_rate"]} |
 | GRPO | {knobs["grpo_steps"]} steps of {knobs["batch"]}, {knobs["generations"]} generations, learning rate \
 {knobs["learning_rate"]} |
+| best-of-K distillation | {best} |
 | mean sampled reward, first → last step | {curve} |
 | reward | mean log-probability of the clinician's patient-specific sentences − {knobs["token_price"]} a free token |
 | caps | {knobs["pick_cap"]} free segments, {knobs["token_cap"]} tokens |

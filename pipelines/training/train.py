@@ -1,7 +1,8 @@
 """Stage ``train``: tonight's challenger, from the champion if it is a policy of this system, else from a warm start.
 
 Episodes of the train split → what each segment is worth alone (within a budget) → supervised warm start → GRPO on the
-whole reward. From a champion only GRPO runs: a night goes on where the last one stopped. The result depends on
+whole reward, or another of the methods (``methods.py``). From a champion only GRPO runs: a night goes on where the last
+one stopped. The result depends on
 episodes, parameters, champion and night alone; one torch thread, seeded, so that a rerun gives the same bytes.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.refiner import artefact, grpo, warm_start
+from models.refiner import artefact, distilling, grpo, warm_start
 from models.refiner.policy import Policy, PolicyConfig
 from models.refiner.reading import Reader
 from models.schema import EditProgram, Episode
@@ -26,7 +27,7 @@ from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
 from pipelines.storage import content_hash, write_json
-from pipelines.training import champion, episode_file, gains, rewards, splits
+from pipelines.training import champion, episode_file, gains, methods, rewards, splits
 from pipelines.training.card import card
 from pipelines.training.encoding import KeptEncoder, encoder
 from pipelines.training.origin import WARM_START, caps, origin, slots
@@ -45,6 +46,7 @@ class Training:
     validity: float | None = None
     warm_loss: list[float] = field(default_factory=list)
     grpo: grpo.Curves = field(default_factory=grpo.Curves)
+    distilled: distilling.Distilled | None = None
     evaluations: int = 0
 
 
@@ -93,6 +95,8 @@ def starting_point(settings: Settings, night: str, params: Params) -> Policy | N
     faced = champion.facing(settings, night)
     if faced is None or faced.kind != "policy":
         return None
+    if methods.chosen(params["train"]) not in (methods.GRPO, methods.BEST_OF_K):
+        return None
     folder = champion.folder(settings, faced)
     policy = artefact.load_policy(folder)
     same = artefact.describe(folder)["origin"] == asdict(origin())
@@ -111,9 +115,15 @@ def train(
     """Train a challenger and write it into the folder ``target``, its warm start beside it where there was one."""
     knobs = params["train"]
     seed = int(knobs["seed"]) + int(night)
+    method = methods.chosen(knobs)
     training = Training("champion" if start else "warm start", len(episodes), len({e.subject_id for e in episodes}))
     reader = Reader(encode)
     visible = slots(params)
+    if method in methods.BY_GAIN:
+        refiner = methods.by_gain(method, _measured(episodes, knobs, visible, reward, training), caps(params), encode)
+        training.start, training.evaluations = "single gains", reward.asked
+        artefact.save_by_gain(target, refiner, origin(), card(night, params, training))
+        return training
     prompts = as_prompts(episodes, reader, visible)
     table = reader.table()
     policy = start or fresh(params, seed)
@@ -121,7 +131,10 @@ def train(
     if start is None:
         _warm(policy, episodes, prompts, knobs, seed, reward, training)
         artefact.save(target / WARM_START, policy, origin(), card(night, params, training))
-    training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), options(knobs, seed))
+    if method == methods.GRPO:
+        training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), options(knobs, seed))
+    elif method == methods.BEST_OF_K:
+        training.distilled = methods.distil(policy, prompts, rewarded(episodes, reward), knobs, seed)
     training.evaluations = reward.asked
     if not all(bool(p.isfinite().all()) for p in policy.parameters()):
         raise TrainingError("training ended with weights that are not finite")
@@ -158,11 +171,7 @@ def _warm(
     training: Training,
 ) -> None:
     """Measure single gains within the budget and fit the policy to them."""
-    visible = policy.config.slots
-    chosen = gains.affordable(episodes, knobs["gain_evaluations"], visible)
-    measured = [gains.measure(reward, episode, visible) for episode in chosen]
-    training.measured = len(measured)
-    training.validity = gains.validity(measured)
+    measured = _measured(episodes, knobs, policy.config.slots, reward, training)
     training.warm_loss = warm_start.fit(
         policy,
         examples(measured, prompts),
@@ -170,6 +179,17 @@ def _warm(
         learning_rate=knobs["warm_learning_rate"],
         seed=seed,
     )
+
+
+def _measured(
+    episodes: Sequence[Episode], knobs: dict[str, Any], visible: int, reward: rewards.Rewards, training: Training
+) -> list[gains.Gains]:
+    """The single gains that the budget pays for."""
+    chosen = gains.affordable(episodes, knobs["gain_evaluations"], visible)
+    measured = [gains.measure(reward, episode, visible) for episode in chosen]
+    training.measured = len(measured)
+    training.validity = gains.validity(measured)
+    return measured
 
 
 def examples(measured: Sequence[gains.Gains], prompts: Sequence[grpo.Prompt]) -> list[warm_start.Example]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from models.refiner import artefact
+from models.refiner import alternatives, artefact
 from models.refiner.choosing import PolicyRefiner
 from models.refiner.interface import Caps
 from models.refiner.ranking import Ranking
+from models.schema import EditProgram
 
 ORIGIN = artefact.Origin(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
 
@@ -63,4 +65,35 @@ def test_the_ranking_is_kept_like_any_refiner(encoder, tmp_path) -> None:
 
 def test_an_empty_folder_is_no_refiner(encoder, tmp_path) -> None:
     with pytest.raises(artefact.ArtefactError, match="missing"):
+        artefact.load(tmp_path, encoder)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "table", "regressor"])
+def test_an_alternative_comes_back_choosing_the_same_and_holds_no_text(kind, world, encoder, tmp_path) -> None:
+    random = np.random.default_rng(0)
+    measured = []
+    for episode in world.episodes[:30]:
+        gains = [np.nan if s.pinned else world.worth(episode, EditProgram((s.key,))) for s in episode.segments]
+        noise = 0.05 * random.normal(size=len(gains))
+        measured.append(
+            alternatives.Measured(
+                episode.question, episode.subject_id, episode.segments, np.array(gains) + noise, np.array([0, 0.1, 0])
+            )
+        )
+    learn = getattr(alternatives, kind)
+    refiner = learn(measured, Caps(3, 40)) if kind == "fixed" else learn(measured, Caps(3, 40), encoder)
+    identity = artefact.save_by_gain(tmp_path, refiner, ORIGIN, card="# {id}\n")
+    loaded = artefact.load(tmp_path, encoder)
+    assert loaded.id == identity == artefact.describe(tmp_path)["id"]
+    assert (artefact.describe(tmp_path)["kind"], loaded.caps) == (kind, Caps(3, 40))
+    programs = [loaded.refine(e.question, e.segments) for e in world.episodes[30:60]]
+    assert programs == [refiner.refine(e.question, e.segments) for e in world.episodes[30:60]]
+    assert sum(len(p.picks) for p in programs) > 20
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    for text in (world.episodes[0].question, world.episodes[0].free[0].text):
+        assert text.encode() not in kept
+    (tmp_path / artefact.DESCRIPTION).write_text(
+        (tmp_path / artefact.DESCRIPTION).read_text().replace('"brief"', '"plain"')
+    )
+    with pytest.raises(artefact.ArtefactError, match="altered"):
         artefact.load(tmp_path, encoder)

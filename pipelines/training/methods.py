@@ -1,0 +1,59 @@
+"""How a challenger is made, by the parameter ``train.method``; all stand before the same gate.
+
+``grpo`` and ``best_of_k`` go on from the champion or from a warm start; ``warm_start`` is that alone; ``fixed``,
+``table`` and ``regressor`` learn from the same single gains without a policy (models/refiner/alternatives.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.encoder import Encoder
+from models.refiner import alternatives, distilling, grpo
+from models.refiner.interface import Caps
+from models.refiner.policy import Policy
+from pipelines.errors import SettingsError
+from pipelines.training.gains import Gains
+
+GRPO, WARM_START, BEST_OF_K = "grpo", "warm_start", "best_of_k"
+BY_GAIN = ("fixed", "table", "regressor")
+METHODS = (GRPO, WARM_START, BEST_OF_K, *BY_GAIN)
+
+
+def chosen(knobs: dict[str, Any]) -> str:
+    """The method that the parameters name; SettingsError where there is none by that name."""
+    method = str(knobs["method"])
+    if method not in METHODS:
+        raise SettingsError(f"params.train.method is {method!r}; it may be {', '.join(METHODS)}")
+    return method
+
+
+def by_gain(method: str, measured: Sequence[Gains], limits: Caps, encode: Encoder) -> alternatives.ByGain:
+    """The alternative of that name, learnt from measured single gains."""
+    learnt = learnt_from(measured)
+    if method == "fixed":
+        return alternatives.fixed(learnt, limits)
+    return (alternatives.table if method == "table" else alternatives.regressor)(learnt, limits, encode)
+
+
+def learnt_from(measured: Sequence[Gains]) -> list[alternatives.Measured]:
+    """Measured gains as the alternatives read them."""
+    return [
+        alternatives.Measured(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
+        for g in measured
+    ]
+
+
+def distil(
+    policy: Policy, prompts: Sequence[grpo.Prompt], reward: grpo.RewardFunction, knobs: dict[str, Any], seed: int
+) -> distilling.Distilled:
+    """Best-of-K distillation of ``policy`` in place, at the reward evaluations that GRPO would ask for."""
+    options = distilling.Options(
+        samples=knobs["samples"],
+        evaluations=knobs["grpo_steps"] * knobs["batch"],
+        epochs=knobs["distil_epochs"],
+        learning_rate=knobs["distil_learning_rate"],
+        seed=seed,
+    )
+    return distilling.distil(policy, prompts, reward, options)

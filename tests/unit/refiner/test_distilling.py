@@ -1,0 +1,81 @@
+"""Best-of-K distillation: it learns from the best of what it drew, within the rewards it may ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.refiner import distilling, warm_start
+from models.refiner.choosing import choose
+from models.refiner.policy import Policy
+from models.schema import EditProgram
+
+OPTIONS = distilling.Options(samples=12, evaluations=12 * 40, epochs=15, learning_rate=1e-3)
+
+
+def _warm(read: Any, world: Any) -> Policy:
+    policy = read.policy(seed=3)
+    warm_start.fit(policy, read.examples(world, 8, noise=0.1), epochs=6, learning_rate=2e-3, seed=0)
+    return policy
+
+
+def _held_out(policy: Policy, read: Any, world: Any) -> float:
+    """Mean reward of the greedy program on the last episodes, which nothing is trained on."""
+    prompts, episodes = read.prompts[100:], world.episodes[100:]
+    chosen, _ = choose(policy, [p.rows for p in prompts])
+    programs = [policy.config.actions.program(ids, p.keys) for ids, p in zip(chosen, prompts, strict=True)]
+    return float(np.mean([world.worth(e, p) for e, p in zip(episodes, programs, strict=True)]))
+
+
+def test_it_improves_on_its_warm_start_within_its_evaluations(read, world) -> None:
+    policy = _warm(read, world)
+    before = _held_out(policy, read, world)
+    asked: list[str] = []
+
+    def counted(ids: list[str], programs: list[EditProgram]) -> list[float]:
+        asked.extend(ids)
+        return world.reward(ids, programs)
+
+    told = distilling.distil(policy, read.prompts[:100], counted, OPTIONS)  # type: ignore[arg-type]
+    assert told.evaluations == len(asked) == 480
+    assert len(set(asked)) == 40
+    assert np.mean(told.best) > np.mean(told.mean)
+    assert told.loss[-1] < told.loss[0]
+    assert _held_out(policy, read, world) > before + 0.05
+
+
+def test_drawn_programs_keep_to_the_caps_and_differ(read, world) -> None:
+    policy = read.policy(seed=1)
+    caps = policy.config.caps
+    for episode, programs in zip(world.episodes[:5], distilling.sample(policy, read.prompts[:5], 16, 0), strict=True):
+        tokens = {s.key: s.tokens for s in episode.free}
+        for program in programs:
+            assert len(set(program.picks)) == len(program.picks) <= caps.picks
+            assert sum(tokens[k] for k in program.picks) <= caps.tokens
+        assert len({p.picks for p in programs}) > 4
+
+
+def test_a_lesson_s_likeliest_program_is_the_best_one_whatever_the_order(read, world) -> None:
+    policy, prompt = read.policy(), read.prompts[0]
+    free = [s.key for s in world.episodes[0].free]
+    example = distilling.lesson(policy, prompt, EditProgram((free[4], free[2]), "brief"))
+    at = {key: prompt.keys.index(key) for key in free}
+    first = warm_start.targets(example, [], policy.config.caps)
+    assert first[0] < 1e-6
+    assert first[1 + at[free[4]]] == first[1 + at[free[2]]] > 0.49
+    assert warm_start.targets(example, [at[free[2]], at[free[4]]], policy.config.caps)[0] > 1 - 1e-6
+    assert np.isnan(example.gains[0])  # pinned
+    assert example.styles.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_rewards_that_are_all_equal_or_not_finite_teach_nothing_and_are_counted(read) -> None:
+    policy = read.policy(seed=2)
+    before = {k: v.clone() for k, v in policy.state_dict().items()}
+    small = distilling.Options(samples=4, evaluations=12)
+    told = distilling.distil(policy, read.prompts[:10], lambda ids, _: [0.5] * len(ids), small)
+    assert (told.dead, told.evaluations, told.loss) == (3, 12, [])
+    told = distilling.distil(policy, read.prompts[:10], lambda ids, _: [float("nan")] * len(ids), small)
+    assert (told.unscored, told.best) == (12, [])
+    assert all(torch.equal(before[k], v) for k, v in policy.state_dict().items())
