@@ -22,7 +22,7 @@ from models.refiner.interface import Caps
 from models.schema import Segment
 
 WIDTH = 2**14
-PENALTY = 1.0
+PENALTY = 0.1  # rows have unit length
 _BAG = HashingVectorizer(n_features=WIDTH, analyzer=lambda tokens: tokens, norm="l2")
 
 
