@@ -6,22 +6,28 @@ the night's training paid for, found again in the score cache.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from models.refiner import alternatives, artefact
 from models.refiner.baselines import Chance, Everything, Nearest, Nothing
+from models.refiner.choosing import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
 from models.refiner.ranking import Ranking
 from models.schema import EditProgram, Episode, Segment
+from pipelines.errors import TrainingError
 from pipelines.evaluation.budget import BudgetSpentError
 from pipelines.params import load_params
 from pipelines.settings import Settings
-from pipelines.training import gains
+from pipelines.training import best_of_k, gains, instructed
 from pipelines.training.encoding import KeptEncoder
 from pipelines.training.origin import WARM_START, caps, slots
 from pipelines.training.rewards import Rewards
+
+log = logging.getLogger(__name__)
 
 REFINED = "refined"
 PEER_KINDS = frozenset({"peer"})
@@ -108,3 +114,24 @@ def contenders(settings: Settings, encode: KeptEncoder, measured: Sequence[gains
     if REFINED in found:
         found["length_matched"] = LengthMatched(found[REFINED], encode)
     return found
+
+
+def taught(
+    settings: Settings,
+    params: dict[str, dict[str, Any]],
+    warm_start: Refiner | None,
+    episodes: Sequence[Episode],
+    measured: Sequence[gains.Gains],
+    encode: KeptEncoder,
+    reward: Rewards,
+) -> Iterator[tuple[str, Refiner]]:
+    """Contenders that are trained here, at as many reward evaluations as GRPO: best-of-K, and GEPA and MIPROv2 where a
+    capable language model is configured; it is said on the log where they are left out, and why."""
+    if isinstance(warm_start, PolicyRefiner):
+        yield "best_of_k", best_of_k.contender(warm_start, episodes, params, encode, reward)
+    try:
+        yield from instructed.contenders(settings, params, measured, reward).items()
+    except BudgetSpentError:
+        raise
+    except TrainingError as error:
+        log.warning("gepa and mipro are left out: %s", error)

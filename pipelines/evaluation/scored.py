@@ -29,6 +29,7 @@ from pipelines.evaluation.contenders import REFINED
 from pipelines.training.rows import Row
 from pipelines.training.splits import TEST
 
+HEADLINE = "replies"
 QUICK_EXTERNAL = 4  # episodes of others
 
 
@@ -37,7 +38,7 @@ def parts(
 ) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """Name and rows of each part, in the order of what matters most if the budget ends."""
     compared: dict[str, Refiner] = {}
-    yield "replies", lambda: _headline(bench, seed_count, compared)
+    yield HEADLINE, lambda: _headline(bench, seed_count, compared)
     yield "new topics", lambda: unseen.topics(bench)
     yield "new wordings", lambda: unseen.wordings(bench)
     yield "ratings", lambda: ratings.rows(bench)
@@ -60,6 +61,12 @@ def _headline(bench: Bench, seed_count: int, compared: dict[str, Refiner]) -> li
             compared["refined+cosine"] = fusion.chosen(bench, refined)
         if "warm_start" not in compared and bench.measured:  # a night that went on from its champion made none
             compared["warm_start"] = _seed(bench, 0)["warm_start"]
+        if not bench.quick:
+            with suppress(BudgetSpentError):
+                everything = (bench.train, bench.measured, bench.encode, bench.reward)
+                compared.update(
+                    contenders.taught(bench.settings, bench.params, compared.get("warm_start"), *everything)
+                )
         numbers = range(1, 1 if bench.quick or not bench.measured else seed_count)
         more = [partial(_seed, bench, number) for number in numbers]
     found, held_out = replies.rows(bench.test, compared, bench.measured, bench.reward, bench.encode, TEST, more)

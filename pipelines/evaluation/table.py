@@ -49,6 +49,7 @@ QUICK_EPISODES = 10
 QUICK_GAINS = 240
 QUICK_BUDGET = 500  # new reward evaluations: what keeps a quick run to minutes on a machine of two cores
 QUICK_EPOCHS = 25
+HEADLINE_SHARE = 0.6  # of a budget, so that the other parts are not left with nothing
 EVALUATIONS_AN_EPISODE, EVALUATIONS_A_SEED = 18, 5  # of a held-out episode, at most
 Told = Callable[[str, float, int], None]
 Part = tuple[str, Callable[[], list[Row]]]
@@ -160,6 +161,8 @@ def _with_rewards(settings: Settings, options: Options, told: Told) -> list[Row]
         gains = contenders.measured_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
         bench = _bench(settings, options, params, episodes, gains, reward, encode)
         for name, part in scored.parts(bench, options.seeds, options.external, options.external_train):
+            if options.limit is not None:
+                meter.limit = int(options.limit * HEADLINE_SHARE) if name == scored.HEADLINE else options.limit
             try:
                 found += _timed(name, part, told)
             except BudgetSpentError:
