@@ -21,6 +21,7 @@ PARAMS = {
         "token_cap": 30,
         "gain_evaluations": 40,
         "warm_epochs": 5,
+        "warm_steps": 5,
         "grpo_steps": 2,
         "batch": 8,
         "generations": 4,

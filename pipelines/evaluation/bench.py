@@ -12,7 +12,7 @@ from models.schema import Episode
 from pipelines.evaluation.contenders import REFINED, LengthMatched
 from pipelines.evaluation.retrained import Params, Recipe, Trained, retrained
 from pipelines.settings import Settings
-from pipelines.training import origin, train
+from pipelines.training import labels, origin, train
 from pipelines.training.encoding import KeptEncoder
 from pipelines.training.gains import Gains
 from pipelines.training.measuring import Measured, measure
@@ -44,6 +44,10 @@ class Bench:
     @property
     def steps(self) -> int:
         return 1 if self.quick else min(SHORT_STEPS, int(self.params["train"]["grpo_steps"]))
+
+    def labelled(self, gains: Sequence[Gains], episodes: Sequence[Episode]) -> list[Gains]:
+        """What is learnt from measured ``gains`` when the replies of ``episodes`` may be read too."""
+        return labels.labels(gains, episodes, self.encode, origin.slots(self.params)).gains
 
     def trained(self, gains: Sequence[Gains], episodes: Sequence[Episode], steps: int) -> Trained:
         """A refiner from a warm start on ``gains`` and GRPO on ``episodes``."""

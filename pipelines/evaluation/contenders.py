@@ -1,7 +1,7 @@
 """Everybody who is compared: what needs no training, what learns from single gains without RL, and the refined ones.
 
-All but the initial prompt are held to the same caps. Learners see the same measured episodes: those whose single gains
-the night's training paid for, found again in the score cache.
+All but the initial prompt are held to the same caps. Learners see the same labels: those that the night's training
+made from the single gains it paid for, found again in the score cache (pipelines/training/labels.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Row 9 on episodes that PMLM did not make, after a little training on others of their kind.
 
-Single gains of at most ``MOST`` external training episodes, beside the clinic's own, go on from the night's policy;
-then a few steps of GRPO on the external ones.
+What at most ``MOST`` measured external training episodes and the replies of all teach, beside the clinic's own, goes on
+from the night's policy; then a few steps of GRPO on the external ones.
 """
 
 from __future__ import annotations
@@ -34,14 +34,22 @@ def rows(
     tests = external.read(measured_on, count)[:most]
     known = {e.subject_id for e in tests}
     ours = [e for e in external.read(learnt_from, count) if e.subject_id not in known]
-    ours = sorted(ours, key=lambda e: shuffled(e.episode_id))[: QUICK_MOST if bench.quick else MOST]
-    gains = [single.measure(bench.reward, e, slots(bench.params)) for e in ours]
-    if not gains or not tests:
+    ours = sorted(ours, key=lambda e: shuffled(e.episode_id))
+    measured = [
+        single.measure(bench.reward, e, slots(bench.params)) for e in ours[: QUICK_MOST if bench.quick else MOST]
+    ]
+    if not measured or not tests:
         return []
+    gains = bench.labelled(measured, ours)
     start = (artefact.describe(night)["id"], artefact.load_policy(night))
     steps = 0 if bench.quick else STEPS
     recipe = Recipe(
-        [*bench.measured, *gains], ours, int(bench.params["train"]["seed"]), steps, bench.reward.scorer.id, start
+        [*bench.labelled(bench.measured, bench.train), *gains],
+        ours,
+        int(bench.params["train"]["seed"]),
+        steps,
+        bench.reward.scorer.id,
+        start,
     )
     trained = retrained(bench.settings, recipe, bench.params, bench.encode, train.rewarded(ours, bench.reward))
     rivals = bench.rivals(trained.refined, gains) | {"zero_shot": artefact.load(night, bench.encode)}

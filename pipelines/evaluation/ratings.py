@@ -49,7 +49,7 @@ def rows(bench: Bench) -> list[Row]:
     if len(rated) < FEWEST or not tests or not bench.measured:
         return []
     likes = liked([*bench.train, *bench.gate, *bench.test])
-    warm = bench.trained(bench.measured, bench.train, 0).warm_start
+    warm = bench.trained(bench.labelled(bench.measured, []), [], 0).warm_start  # the rated ones' replies stay unread
     model = _learnt(bench, rated, warm, likes)
     steps = QUICK_STEPS if bench.quick else STEPS
     recipe = Recipe([], rated, int(bench.params["train"]["seed"]), steps, f"ratings:{warm.id}", (warm.id, warm.policy))

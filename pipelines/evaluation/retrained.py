@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from models.refiner import artefact, grpo, warm_start
+from models.refiner import artefact, grpo
 from models.refiner.choosing import PolicyRefiner
 from models.refiner.policy import Policy
 from models.refiner.reading import Reader
@@ -64,13 +64,7 @@ def retrained(
             table = reader.table()
             policy.pointer.read(table)
             knobs = params["train"]
-            warm_start.fit(
-                policy,
-                train.examples(recipe.gains, prompts),
-                epochs=knobs["warm_epochs"],
-                learning_rate=knobs["warm_learning_rate"],
-                seed=recipe.seed,
-            )
+            train.warm(policy, train.examples(recipe.gains, prompts), knobs, recipe.seed)
             artefact.save(part / WARM_START, policy, origin())
             wanted = {e.episode_id for e in recipe.episodes}
             chosen = [p for p in prompts if p.episode in wanted]

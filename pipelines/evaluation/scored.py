@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from pipelines.evaluation import (
 from pipelines.evaluation.bench import Bench
 from pipelines.evaluation.budget import BudgetSpentError
 from pipelines.evaluation.contenders import REFINED
+from pipelines.training.gains import Gains
 from pipelines.training.rows import Row
 from pipelines.training.splits import TEST
 
@@ -53,14 +54,15 @@ def parts(
 
 def _headline(bench: Bench, seed_count: int, compared: dict[str, Refiner]) -> list[Row]:
     """Rows 1, 5 to 8 and 11 over all seeds, and the slices; fills ``compared`` with who was compared."""
-    compared |= contenders.contenders(bench.settings, bench.encode, bench.measured)
+    labelled = bench.labelled(bench.measured, bench.train)
+    compared |= contenders.contenders(bench.settings, bench.encode, labelled)
     refined = compared.get(REFINED)
     more: list[Callable[[], dict[str, Refiner]]] = []
     if isinstance(refined, PolicyRefiner):
         with suppress(BudgetSpentError):
             compared["refined+cosine"] = fusion.chosen(bench, refined)
         if "warm_start" not in compared and bench.measured:  # a night that went on from its champion made none
-            compared["warm_start"] = _seed(bench, 0)["warm_start"]
+            compared["warm_start"] = _seed(bench, labelled, 0)["warm_start"]
         if not bench.quick:
             with suppress(BudgetSpentError):
                 everything = (bench.train, bench.measured, bench.encode, bench.reward)
@@ -68,7 +70,7 @@ def _headline(bench: Bench, seed_count: int, compared: dict[str, Refiner]) -> li
                     contenders.taught(bench.settings, bench.params, compared.get("warm_start"), *everything)
                 )
         numbers = range(1, 1 if bench.quick or not bench.measured else seed_count)
-        more = [partial(_seed, bench, number) for number in numbers]
+        more = [partial(_seed, bench, labelled, number) for number in numbers]
     found, held_out = replies.rows(bench.test, compared, bench.measured, bench.reward, bench.encode, TEST, more)
     found += replies.slices(held_out, TEST, slicing.SLICES)
     found += attacks.rows(held_out, TEST)
@@ -76,6 +78,6 @@ def _headline(bench: Bench, seed_count: int, compared: dict[str, Refiner]) -> li
     return found
 
 
-def _seed(bench: Bench, number: int) -> dict[str, Refiner]:
-    arguments = (bench.measured, bench.train, bench.params, bench.reward, bench.encode)
+def _seed(bench: Bench, labelled: Sequence[Gains], number: int) -> dict[str, Refiner]:
+    arguments = (labelled, bench.train, bench.params, bench.reward, bench.encode)
     return seeds.another(bench.settings, number, *arguments)

@@ -48,7 +48,7 @@ from pipelines.training.train import reproducible
 QUICK_EPISODES = 10
 QUICK_GAINS = 240
 QUICK_BUDGET = 500  # new reward evaluations: what keeps a quick run to minutes on a machine of two cores
-QUICK_EPOCHS = 25
+QUICK_WARM = {"warm_epochs": 10, "warm_steps": 300}
 HEADLINE_SHARE = 0.6  # of a budget, so that the other parts are not left with nothing
 EVALUATIONS_AN_EPISODE, EVALUATIONS_A_SEED = 18, 5  # of a held-out episode, at most
 Told = Callable[[str, float, int], None]
@@ -152,7 +152,7 @@ def _with_rewards(settings: Settings, options: Options, told: Told) -> list[Row]
         return []
     params = load_params(settings)
     if options.quick:
-        params["train"] = params["train"] | {"warm_epochs": min(QUICK_EPOCHS, params["train"]["warm_epochs"])}
+        params["train"] = params["train"] | QUICK_WARM
     found: list[Row] = []
     left_out = 0
     started = time.monotonic()

@@ -48,6 +48,7 @@ def topics(bench: Bench) -> list[Row]:
         gains = [g for g in bench.measured if known[g.episode.episode_id] not in left_out]
         seen = [e for e in bench.train if known[e.episode_id] not in left_out]
         if met and len(gains) >= FEWEST_GAINS:
+            gains = bench.labelled(gains, seen)
             trained = bench.trained(gains, seen, bench.steps)
             found += bench.measure(met, bench.rivals(trained.refined, gains) | {"warm_start": trained.warm_start})
     return against(found, 9, "left_out_topics_", TEST)
@@ -83,7 +84,9 @@ def wordings(bench: Bench) -> list[Row]:
     met = [e for e in bench.test if known[e.episode_id] in held]
     if not met or len(gains) < FEWEST_GAINS:
         return []
-    trained = bench.trained(gains, [e for e in bench.train if known[e.episode_id] not in held], bench.steps)
+    seen = [e for e in bench.train if known[e.episode_id] not in held]
+    gains = bench.labelled(gains, seen)
+    trained = bench.trained(gains, seen, bench.steps)
     rivals = bench.rivals(trained.refined, gains) | {"hash_bag": hash_bag(learnt(gains), bench.caps)}
     return against(bench.measure(met, rivals), 9, "held_out_wordings_", TEST)
 
@@ -131,6 +134,7 @@ def kinds(bench: Bench) -> list[Row]:
         if len(gains) < FEWEST_GAINS:
             continue
         seen = [without(e, kind) for e in bench.train]
+        gains = bench.labelled(gains, seen)
         trained = bench.trained(gains, seen, 0 if bench.quick else min(KIND_STEPS, bench.steps))
         found = bench.measure(met, bench.rivals(trained.refined, gains))
         out += against(found, 9, f"left_out_kind_{kind}_", TEST)

@@ -14,6 +14,13 @@ def card(night: str, params: dict[str, dict[str, Any]], training: Training) -> s
     validity = "not known" if training.validity is None else f"{training.validity:.3f}"
     reward = training.grpo.reward
     curve = f"{reward[0]:.3f} → {reward[-1]:.3f}" if reward else "no steps"
+    read = (
+        "none: replies told nothing of single gains"
+        if training.told is None
+        else (
+            f"{training.labelled} episodes; correlation with the measured gains of other patients {training.told:.2f}"
+        )
+    )
     drawn = training.distilled
     best = f"{len(drawn.best)} episodes, {knobs['samples']} programs each" if drawn else "no"
     return f"""# {{id}}
@@ -29,6 +36,7 @@ nothing, cannot drop a pinned fact, and is no medical device.
 | episodes, patients | {training.episodes}, {training.patients} |
 | single gains measured on | {training.measured} episodes |
 | AUC of single gains against known facts | {validity} |
+| gains read off the replies of | {read} |
 | warm start | {knobs["warm_epochs"]} epochs, learning rate {knobs["warm_learning_rate"]} |
 | GRPO | {knobs["grpo_steps"]} steps of {knobs["batch"]}, {knobs["generations"]} generations, learning rate \
 {knobs["learning_rate"]} |

@@ -27,7 +27,7 @@ from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
 from pipelines.storage import content_hash, write_json
-from pipelines.training import champion, episode_file, gains, methods, rewards, splits
+from pipelines.training import champion, episode_file, gains, labels, methods, rewards, splits
 from pipelines.training.card import card
 from pipelines.training.encoding import KeptEncoder, encoder
 from pipelines.training.origin import WARM_START, caps, origin, slots
@@ -37,13 +37,16 @@ Params = dict[str, dict[str, Any]]
 
 @dataclass(slots=True)
 class Training:
-    """What a training did; ``metrics/train.json``. ``validity`` is the AUC of single gains where facts are known."""
+    """What a training did; ``metrics/train.json``. ``validity`` is the AUC of single gains where facts are known,
+    ``told`` the correlation of single gains with those read off the replies (None: only measured ones were used)."""
 
     start: str
     episodes: int
     patients: int
     measured: int = 0
     validity: float | None = None
+    labelled: int = 0
+    told: float | None = None
     warm_loss: list[float] = field(default_factory=list)
     grpo: grpo.Curves = field(default_factory=grpo.Curves)
     distilled: distilling.Distilled | None = None
@@ -120,7 +123,9 @@ def train(
     reader = Reader(encode)
     visible = slots(params)
     if method in methods.BY_GAIN:
-        refiner = methods.by_gain(method, _measured(episodes, knobs, visible, reward, training), caps(params), encode)
+        refiner = methods.by_gain(
+            method, _labels(episodes, knobs, visible, reward, encode, training), caps(params), encode
+        )
         training.start, training.evaluations = "single gains", reward.asked
         artefact.save_by_gain(target, refiner, origin(), card(night, params, training))
         return training
@@ -129,7 +134,7 @@ def train(
     policy = start or fresh(params, seed)
     policy.pointer.read(table)
     if start is None:
-        _warm(policy, episodes, prompts, knobs, seed, reward, training)
+        _warm(policy, episodes, prompts, knobs, seed, reward, encode, training)
         artefact.save(target / WARM_START, policy, origin(), card(night, params, training))
     if method == methods.GRPO:
         training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), options(knobs, seed))
@@ -168,28 +173,38 @@ def _warm(
     knobs: dict[str, Any],
     seed: int,
     reward: rewards.Rewards,
+    encode: KeptEncoder,
     training: Training,
 ) -> None:
-    """Measure single gains within the budget and fit the policy to them."""
-    measured = _measured(episodes, knobs, policy.config.slots, reward, training)
-    training.warm_loss = warm_start.fit(
-        policy,
-        examples(measured, prompts),
-        epochs=knobs["warm_epochs"],
-        learning_rate=knobs["warm_learning_rate"],
-        seed=seed,
-    )
+    """Measure single gains within the budget, read the rest off the replies, and fit the policy to them."""
+    labelled = _labels(episodes, knobs, policy.config.slots, reward, encode, training)
+    training.warm_loss = warm(policy, examples(labelled, prompts), knobs, seed)
 
 
-def _measured(
-    episodes: Sequence[Episode], knobs: dict[str, Any], visible: int, reward: rewards.Rewards, training: Training
+def warm(policy: Policy, taught: Sequence[warm_start.Example], knobs: dict[str, Any], seed: int) -> list[float]:
+    """The supervised warm start, a thousand steps at least however few the episodes; the loss of each epoch."""
+    epochs = knobs["warm_epochs"]
+    if len(taught):
+        epochs = max(epochs, -(-knobs["warm_steps"] * warm_start.BATCH // len(taught)))
+    return warm_start.fit(policy, taught, epochs=epochs, learning_rate=knobs["warm_learning_rate"], seed=seed)
+
+
+def _labels(
+    episodes: Sequence[Episode],
+    knobs: dict[str, Any],
+    visible: int,
+    reward: rewards.Rewards,
+    encode: KeptEncoder,
+    training: Training,
 ) -> list[gains.Gains]:
-    """The single gains that the budget pays for."""
+    """The single gains that the budget pays for, and from them those of all training episodes."""
     chosen = gains.affordable(episodes, knobs["gain_evaluations"], visible)
     measured = [gains.measure(reward, episode, visible) for episode in chosen]
     training.measured = len(measured)
     training.validity = gains.validity(measured)
-    return measured
+    found = labels.labels(measured, episodes, encode, visible)
+    training.labelled, training.told = len(found.gains), found.told
+    return found.gains
 
 
 def examples(measured: Sequence[gains.Gains], prompts: Sequence[grpo.Prompt]) -> list[warm_start.Example]:
