@@ -22,6 +22,7 @@ from bentos.api_types import (
     PersonalizeResponse,
     Timeline,
 )
+from bentos.feedback.types import FeedbackReceipt, FeedbackRequest
 from bentos.problems import PROBLEM
 from pipelines.errors import EndpointError
 
@@ -63,8 +64,24 @@ class Client:
         """Her signals over time, each value against her own past."""
         return self._read("GET", f"/patients/{quote(patient, safe='')}/timeline", Timeline)
 
+    def feedback(self, answer_id: str, **said: Any) -> FeedbackReceipt:
+        """Say what was thought of an answer: ``rating`` (1 to 5), ``thumbs``, ``preferred_over`` (another answer's id),
+        ``comment``, or a clinician's ``edit`` with its ``question``; the fields of ``POST /feedback``.
+
+        :class:`pydantic.ValidationError` before anything is sent where they contradict each other.
+        """
+        request = FeedbackRequest(answer_id=answer_id, **said)
+        return self._read("POST", "/feedback", FeedbackReceipt, request.model_dump(exclude_none=True))
+
+    def alive(self) -> bool:
+        """Whether the endpoint answers at all; never raises."""
+        try:
+            return self._http.get("/livez").is_success
+        except httpx.HTTPError:
+            return False
+
     def ready(self) -> Health:
-        """What is served."""
+        """What is served, and whether features can be read."""
         return self._read("GET", "/readyz", Health)
 
     def _post(self, route: str, patient: str, question: str, language: Language | None, shape: type[T]) -> T:

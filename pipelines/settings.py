@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     explanation_days: int = Field(default=30, ge=0)
     feedback_a_day: int = Field(default=3, ge=0)
     feedback_days: int = Field(default=90, ge=1)
+    cds_issuers: dict[str, str] = {}  # EHRs whose CDS Hooks tokens count for this clinic: iss → URL of their key set
+    cds_url: str | None = None  # by which address CDS clients call this endpoint
     cds_origins: str = "*"  # origins of browser-based CDS clients, with spaces between
 
     host: str = "127.0.0.1"

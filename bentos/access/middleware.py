@@ -18,6 +18,7 @@ import anyio.to_thread
 from bentos import current
 from bentos.access import audit, routes
 from bentos.access.audit import Entry
+from bentos.access.cds_tokens import CdsVerifier
 from bentos.access.principal import Principal
 from bentos.access.rates import Rates
 from bentos.access.routes import Door, Rule
@@ -28,6 +29,7 @@ from pipelines.errors import KeysUnavailableError, TokenError
 from pipelines.settings import Settings, load
 
 REALM = 'Bearer realm="pmlm"'
+CDS = frozenset({"/cds-services/{id}"})  # the rules whose tokens may be a CDS client's
 CHECKS = 4  # tokens checked at once: a slow identity provider must not take every thread
 
 
@@ -47,6 +49,7 @@ class Access:
         self._app = app
         self._settings = settings or load()
         self._verifier = Verifier(self._settings)
+        self._cds = CdsVerifier(self._settings)
         self._rates = Rates(self._settings)
         self._checks: anyio.CapacityLimiter | None = None
         self._personalizer: Any = None
@@ -108,7 +111,7 @@ class Access:
             if not _from_here(address, headers):
                 raise Refusal(HTTPStatus.FORBIDDEN, "only this machine may read this")
             return
-        principal = await self._principal(headers, address)
+        principal = await self._principal(headers, address, scope["path"] if rule.name in CDS else None)
         entry.client = principal.client
         scope["state"]["principal"] = principal
         if (wait := self._rates.ask(principal.client)) is not None:
@@ -121,8 +124,8 @@ class Access:
                 HTTPStatus.FORBIDDEN, f"the token lacks the scope {rule.need}", **{"www-authenticate": challenge}
             )
 
-    async def _principal(self, headers: dict[bytes, bytes], address: str) -> Principal:
-        """Who shows the request's bearer token."""
+    async def _principal(self, headers: dict[bytes, bytes], address: str, service: str | None) -> Principal:
+        """Who shows the request's bearer token; ``service`` is the path of the CDS service that is called, if any."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
         if token and (known := self._verifier.remembered(token)):
@@ -133,6 +136,8 @@ class Access:
             if not token:
                 raise TokenError("a bearer token is needed")
             self._checks = self._checks or anyio.CapacityLimiter(CHECKS)
+            if service is not None and (issuer := self._cds.is_from(token)) is not None:
+                return await anyio.to_thread.run_sync(self._cds.verify, token, issuer, service, limiter=self._checks)
             return await anyio.to_thread.run_sync(self._verifier.verify, token, limiter=self._checks)
         except KeysUnavailableError as error:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), **{"retry-after": "10"}) from None

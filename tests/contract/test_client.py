@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic import ValidationError
 from three_women import ADA, CLEO
 
 from bentos.access.keys import development_token, mint
@@ -29,6 +30,19 @@ def test_the_readmes_lines_run_as_they_stand(
     assert "haemoglobin 9.8 g/dL changed" in printed
 
 
+def test_feedback_is_given_and_counted(endpoint: Endpoint, settings: Settings) -> None:
+    with Client(endpoint.url, development_token(settings)) as pmlm:
+        assert pmlm.alive()
+        assert pmlm.ready().features == "readable"
+        made = pmlm.personalize(ADA, TIRED)
+        assert pmlm.feedback(made.id, rating=4, comment="This helped.", user="she").counts
+        with pytest.raises(ValidationError, match="same thing twice"):
+            pmlm.feedback(made.id, rating=4, thumbs="up")
+        with pytest.raises(EndpointError) as unkept:
+            pmlm.feedback("0" * 32, thumbs="down")
+    assert (unkept.value.status, unkept.value.field) == (404, "answer_id")
+
+
 def test_each_refusal_has_its_status_and_field(endpoint: Endpoint, settings: Settings) -> None:
     bound = mint(settings, "app", ["system/Patient.rs"], [settings.subject_id(ADA)], 1)
     with Client(endpoint.url, bound) as pmlm:
@@ -51,3 +65,5 @@ def test_an_endpoint_that_is_not_there_is_said(settings: Settings) -> None:
     with Client("http://127.0.0.1:9", "token") as pmlm, pytest.raises(EndpointError, match="does not answer") as gone:
         pmlm.ready()
     assert gone.value.status == 0
+    with Client("http://127.0.0.1:9", "token") as pmlm:
+        assert not pmlm.alive()
