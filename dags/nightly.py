@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, Param, chain, dag, task
 
+from dags import spark_intake
+
 if TYPE_CHECKING:
     from airflow.sdk.types import Operator
 
@@ -83,7 +85,7 @@ def nightly() -> None:
         return night.save(clinic(params)).night
 
     chain(
-        intake.expand(day=pending()),
+        spark_intake.submitted(pending(), [RECORD]) if spark_intake.CONNECTION else intake.expand(day=pending()),
         stage("episodes", outlets=(EPISODES,)),
         stage("train", outlets=(CHALLENGER,)),
         stage("evaluate"),

@@ -78,8 +78,8 @@ def active(events: Table, moments: Table, start: str, end: str) -> Table:
 
 def newest_of_each(state: Table, column: str) -> Table:
     """Of the rows of a moment that share ``column``, the newest one."""
-    same = ibis.window(group_by=[*KEY, column])
-    return state.filter(state.place == state.place.max().over(same))
+    newest = state.group_by(*KEY, column).aggregate(place=state.place.max())
+    return state.semi_join(newest, [*KEY, "place"])  # a window in a filter is no SQL that Spark knows
 
 
 def latest(state: Table, **columns: Column) -> Table:

@@ -1,7 +1,8 @@
 """DuckDB as the engine of the feature expressions: the event log as tables, time zone UTC, one connection a build.
 
 ``log`` is every event of every file with the ``file`` it came from; ``held`` is ``point_in_time.versions`` of it,
-computed once for all groups. Expressions meet only Ibis tables: another engine is another module like this one.
+computed once for all groups. Expressions meet only Ibis tables: another engine is another module with the functions
+of ``Engine``, such as ``spark``.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import hashlib
 import inspect
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any, Protocol
 
 import ibis
 import pyarrow as pa
@@ -22,8 +24,30 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from feature_repo import point_in_time
-from models import peer_index, peer_states, peers
+from models import peer_index, peer_states
+from models import peers as search
 from models.schema import EVENT_SCHEMA
+from pipelines.features import neighbours
+from pipelines.settings import Settings
+
+
+class Engine(Protocol):
+    """What a module must offer to compute features. ``connection`` is what its own ``opened`` gave."""
+
+    def opened(self, settings: Settings) -> AbstractContextManager[Any]: ...
+
+    def read_log(self, connection: Any, files: list[Path]) -> Table: ...
+
+    def keep(self, connection: Any, name: str, expression: Table) -> Table: ...
+
+    def evaluate(self, connection: Any, query: Query) -> pa.Table: ...
+
+    def peers(self, connection: Any, features: Path, moments: Table, k: int) -> pa.Table: ...
+
+
+def opened(settings: Settings) -> AbstractContextManager[Backend]:
+    """A connection for one build; DuckDB needs nothing of the settings."""
+    return connect()
 
 
 @contextmanager
@@ -58,8 +82,9 @@ def read_log(connection: Backend, files: list[Path]) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A group's expression for DuckDB over tables ``held`` and ``moments``, its columns, a hash of its meaning."""
+    """A group's expression over tables ``held`` and ``moments``, its SQL for DuckDB, columns, a hash of its meaning."""
 
+    expression: Table
     sql: str
     columns: tuple[str, ...]
     definition: str
@@ -73,7 +98,7 @@ def compiled(group: ModuleType) -> Query:
     expression = group.expression(ibis.table(held.schema(), name="held"), moments)
     sql = str(ibis.to_sql(expression, dialect="duckdb"))
     reading = sql + str(ibis.to_sql(held, dialect="duckdb"))
-    return Query(sql, tuple(expression.columns), hashlib.sha256(reading.encode()).hexdigest()[:16])
+    return Query(expression, sql, tuple(expression.columns), hashlib.sha256(reading.encode()).hexdigest()[:16])
 
 
 def evaluate(connection: Backend, query: Query) -> pa.Table:
@@ -81,7 +106,12 @@ def evaluate(connection: Backend, query: Query) -> pa.Table:
     return connection.con.sql(query.sql).to_arrow_table()
 
 
+def peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:
+    """Peer features at each of the moments, searched in this process."""
+    return neighbours.rows(features, moments.to_pyarrow(), k)
+
+
 def definition_of_peers(self_definitions: list[str], k: int) -> str:
     """Hash of what decides peers: the search and its states, k, and the self features they read."""
-    parts = [*map(inspect.getsource, (peers, peer_index, peer_states)), str(k), *sorted(self_definitions)]
+    parts = [*map(inspect.getsource, (search, peer_index, peer_states)), str(k), *sorted(self_definitions)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

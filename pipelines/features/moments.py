@@ -78,10 +78,11 @@ def due_for_peers(days: Table, news: Table, span: Span, nights: list[str]) -> Ta
     again; on an ordinary night that is one row a patient.
     """
     first = days.group_by("subject_id").aggregate(first=days.event_timestamp.min())
-    ends = ibis.array([ibis.literal(end_of(n)) for n in nights]).unnest().cast(MOMENT)
+    ends = ibis.array([ibis.literal(end_of(n), type=MOMENT) for n in nights]).unnest()
     nightly = first.mutate(event_timestamp=ends)
     nightly = nightly.filter(nightly.first <= nightly.event_timestamp).select(*KEY)
-    every = days.select(*KEY).union(nightly, distinct=True)
+    # an engine may have kept the days without saying that their time zone is UTC
+    every = days.select("subject_id", event_timestamp=days.event_timestamp.cast(MOMENT)).union(nightly, distinct=True)
     earliest = news.since.min().as_scalar()
     new = (every.event_timestamp > ibis.literal(span.last)) | (every.event_timestamp >= earliest)
     return every.filter(new, every.event_timestamp <= ibis.literal(span.end))

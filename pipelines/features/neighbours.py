@@ -32,18 +32,28 @@ def rows(features: Path, moments: pa.Table, k: int) -> pa.Table:
     if not moments.num_rows:
         return SCHEMA.empty_table()
     asked = pl.DataFrame(moments).sort("event_timestamp", "subject_id")
+    return answers(_states(features, asked["event_timestamp"][0]), asked, k)
+
+
+def answers(states: peer_states.States, asked: pl.DataFrame, k: int) -> pa.Table:
+    """Peer features among ``states`` at each ``KEY`` of ``asked``, which is in order of moments."""
     at = asked["event_timestamp"].dt.epoch("s").to_numpy()
-    found = peers.search(_states(features, asked["event_timestamp"][0]), asked["subject_id"].to_list(), at, k)
+    found = peers.search(states, asked["subject_id"].to_list(), at, k)
     columns = [pa.array(found[name], SCHEMA.field(name).type) for name in peers.COLUMNS]
     return pa.Table.from_arrays([*(asked[name].to_arrow() for name in KEY), *columns], schema=SCHEMA)
 
 
 def _states(features: Path, start: datetime) -> peer_states.States:
     """Every patient's states from the one that held at ``start`` on."""
-    parts = [ledger.current_rows(features / name).select(*KEY, *wanted) for name, wanted in _columns_by_group().items()]
+    parts = [ledger.current_rows(features / name).select(*KEY, *wanted) for name, wanted in columns_by_group().items()]
     table = reduce(lambda left, right: left.join(right, on=KEY), parts)
     held = pl.col("event_timestamp").filter(pl.col("event_timestamp") <= start).max().over("subject_id")
     table = table.filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == held))
+    return as_states(table)
+
+
+def as_states(table: LazyFrame) -> peer_states.States:
+    """The states of a table with ``KEY`` and ``models.peer_states.FEATURES``, in order of patient and moment."""
     states = _as_seconds(table).sort("subject_id", "event_timestamp").collect()
     columns = {name: states[name].to_list() for name in peer_states.FEATURES}
     return peer_states.states(states["subject_id"].to_list(), states["event_timestamp"].to_list(), columns)
@@ -57,7 +67,7 @@ def _as_seconds(table: LazyFrame) -> LazyFrame:
     return table.with_columns(pl.col(time).dt.epoch("s"), *in_lists)
 
 
-def _columns_by_group() -> dict[str, list[str]]:
+def columns_by_group() -> dict[str, list[str]]:
     """Which features of ``models.peer_states.FEATURES`` each group holds."""
     wanted = {
         name: [field.name for field in module.view.features if field.name in peer_states.FEATURES]

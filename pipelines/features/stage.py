@@ -1,9 +1,9 @@
 """The feature build of one night: new moments of changed patients, each group's expression over them, then peers.
 
 A group takes in the event files it has not seen (``ledger``), works out the moments they make due (``moments``),
-computes its expression on DuckDB (``engine``) and adds one sorted file. Groups are independent: a new one builds its
-whole history once, the others only their night. Peers come last, since they read everybody's self features
-(``neighbours``).
+computes its expression on DuckDB or Spark (``engine``, ``spark``) and adds one sorted file. Groups are independent: a
+new one builds its whole history once, the others only their night. Peers come last, since they read everybody's self
+features (``neighbours``; on Spark ``blocks``).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
 from pipelines.errors import FeaturesError
-from pipelines.features import ledger, neighbours
-from pipelines.features.engine import compiled, connect, definition_of_peers, evaluate, keep, read_log
+from pipelines.features import engine as duckdb
+from pipelines.features import ledger
+from pipelines.features.engine import Engine, Query, compiled, definition_of_peers
 from pipelines.features.moments import Span, changes, days, due, due_for_peers, touched
 from pipelines.records import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
@@ -62,19 +62,20 @@ def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledge
 
 
 def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], summary: StageSummary) -> None:
-    with connect() as connection:
-        log = read_log(connection, files)
-        changed = keep(connection, "changed", changes(log))
-        ends = keep(connection, "days", days(changed))
+    engine = engine_of(settings)
+    with engine.opened(settings) as connection:
+        log = engine.read_log(connection, files)
+        changed = engine.keep(connection, "changed", changes(log))
+        ends = engine.keep(connection, "days", days(changed))
         for name, plan in plans.items():
-            news = keep(connection, "news", touched(changed, plan.fresh))
+            news = engine.keep(connection, "news", touched(changed, plan.fresh))
             if name == PEERS:
                 nights = sorted({f.name[:8] for f in files if f.name[:8] <= plan.horizon})
-                moments = keep(connection, "moments", due_for_peers(ends, news, Span.of(plan), nights))
-                table = neighbours.rows(settings.features, moments.to_pyarrow(), settings.k_anonymity)
+                moments = engine.keep(connection, "moments", due_for_peers(ends, news, Span.of(plan), nights))
+                table = engine.peers(connection, settings.features, moments, settings.k_anonymity)
             else:
-                keep(connection, "moments", due(ends, news, Span.of(plan)))
-                table = _evaluate(connection, name)
+                engine.keep(connection, "moments", due(ends, news, Span.of(plan)))
+                table = engine.evaluate(connection, _query(name))
             ledger.write(settings.features / name, plan.origin, _finished(name, table, plan))
             summary.figures[name] = table.num_rows
         fresh = {name for plan in plans.values() for name in plan.fresh}
@@ -82,14 +83,24 @@ def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan],
         summary.rows_out = sum(summary.figures.values())
 
 
-def _evaluate(connection: Backend, name: str) -> pa.Table:
+def engine_of(settings: Settings) -> Engine:
+    """The engine that ``PMLM_ENGINE`` names; Spark is imported only where it is asked for."""
+    if settings.engine == "spark":
+        from pipelines.features import spark
+
+        return spark
+    return duckdb
+
+
+def _query(name: str) -> Query:
+    """The group's query; ``FeaturesError`` where it and the view disagree on the columns."""
     module = groups()[name]
     query = compiled(module)
     stated = {*KEY, *(field.name for field in module.view.features)}
     if stated != set(query.columns):
         odd = sorted(stated ^ set(query.columns))
         raise FeaturesError(f"feature_repo/{name}.py: expression and view disagree on {odd}")
-    return evaluate(connection, query)
+    return query
 
 
 def _finished(name: str, table: pa.Table, plan: ledger.Plan) -> pa.Table:

@@ -7,6 +7,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import distributions
+from importlib.util import find_spec
 from typing import Literal
 
 from pipelines.errors import PmlmError
@@ -110,6 +112,21 @@ def _llm(settings: Settings) -> Iterator[Check]:
     yield Check("embedded model", "ok" if converted else "note", str(settings.embedded_llm), mend)
 
 
+def _engine(settings: Settings) -> Iterator[Check]:
+    """Whether what the settings ask for is installed: Spark for the features, its provider for Airflow."""
+    if settings.engine == "spark":
+        needed = {"pyspark": find_spec("pyspark"), "Java": shutil.which("java")}
+        missing = [name for name, there in needed.items() if not there]
+        said = f"spark at {settings.spark_master}" + (f", without {' and '.join(missing)}" if missing else "")
+        mend = "uv pip install 'pmlm[spark]'; apt-get install openjdk-17-jre-headless" if missing else ""
+        yield Check("feature engine", "bad" if missing else "ok", said, mend)
+    if settings.spark_connection:
+        name = "apache-airflow-providers-apache-spark"
+        found = any(d.metadata["Name"] == name for d in distributions())
+        said = f"intake by connection {settings.spark_connection}" + ("" if found else f", without {name}")
+        yield Check("Spark by Airflow", "ok" if found else "bad", said, "" if found else f"uv pip install {name}")
+
+
 def _stores(settings: Settings) -> Iterator[Check]:
     yield _online_store(settings)
     release = settings.workspace / "releases" / "current"
@@ -170,6 +187,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _key,
     _tokens,
     _llm,
+    _engine,
     _stores,
     _disk,
     _ports,
