@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from given_text_server import serving
+from answering_server import serving
 
 from models.judge import (
     Calibrated,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from given_text_server import GivenText, serving
+from answering_server import serving
+from given_text_server import GivenText
 
 from models.reward import SentenceScores, Trial
 from models.score_cache import CachedScorer, ScoreCache
