@@ -11,7 +11,10 @@ import re
 import threading
 import time
 import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bentos import answering, events, release, responses
@@ -23,6 +26,7 @@ from bentos.explanations import Explanations
 from bentos.feedback.store import FeedbackStore
 from bentos.interaction_log import Interaction, InteractionLog
 from bentos.observed import interactions
+from bentos.offers import Offers
 from bentos.online_rows import OnlineRows
 from bentos.release import Release
 from feature_repo import services
@@ -34,7 +38,7 @@ from models.refiner import artefact
 from models.refiner.interface import Refiner
 from models.refiner.weighing import Weights, weigh
 from models.row import text
-from models.safety import check_answer, context_of
+from models.safety import Flag, check_answer, context_of, red_flags
 from models.schema import FeatureRow
 from models.segments import drug_allergies
 from pipelines.errors import FeaturesUnavailableError, ServingError, UnknownPatientError
@@ -76,7 +80,9 @@ class Personalizer:
         self._count = token_counter(settings.embedded_llm)
         self._deadline = Deadline(settings.llm_timeout_s)
         self._log = InteractionLog(settings.workspace / "interactions")
-        self._method = threading.Lock()  # the encoder's tokenizer must not be used by two threads at once
+        self._offers = Offers()
+        self._ahead = ThreadPoolExecutor(1, "pmlm-ahead")
+        self._weighing = threading.Lock()  # weighing swaps the policy's table
 
     @classmethod
     def open(cls, settings: Settings, folder: str | Path) -> Personalizer:
@@ -105,15 +111,20 @@ class Personalizer:
         started = time.perf_counter()
         as_of = self.settings.now()
         spoken = language or language_of(question, row)
-        with self._method:
-            if degraded:
-                made = pinned_only(row, question, as_of, self._encoder, self._count, spoken)
-            else:
-                made = personalize(row, question, as_of, self._refiner, self._encoder, self._count, spoken)
+        if degraded:
+            made = pinned_only(row, question, as_of, self._encoder, self._count, spoken)
+        else:
+            offered = self._offers.of
+            made = personalize(row, question, as_of, self._refiner, self._encoder, self._count, spoken, offered)
         self._encoder.forget(question)
         seconds["method"] = _since(started)
         response = responses.respond(uuid.uuid4().hex, made, row, self.release, as_of, degraded)
         return Prepared(response.id, principal, subject, row, question, made, response, seconds)
+
+    def _prepare_alone(self, principal: Principal, request: PersonalizeRequest) -> Prepared:
+        """``prepare`` with the question read into a vector beside it, which is outside of Python's lock."""
+        self._ahead.submit(self.foresee, [request.question])
+        return self.prepare(principal, request.patient, request.question, request.language)
 
     def foresee(self, questions: list[str]) -> None:
         """Read questions into vectors, several in one pass, before each is prepared; no result depends on it."""
@@ -146,6 +157,21 @@ class Personalizer:
                 raise UnknownPatientError(UNKNOWN) from None
             return subject, row, True
 
+    def flags_before(self, prepared: Prepared, earlier: Sequence[str]) -> tuple[Flag, ...]:
+        """The red flags of the newest of her earlier messages that has any, which no answer may talk down either.
+
+        Rules and classifier, as for the question itself; not asked for beside flags of the question.
+        """
+        if prepared.made.flags or not earlier:
+            return ()
+        context = context_of(prepared.row, datetime.fromisoformat(prepared.response.versions.as_of))
+        self._encoder.encode(earlier)  # one pass for all; each is then only looked up
+        found = (red_flags(words, prepared.made.language, context, self._encoder) for words in earlier)
+        flags = next((flags for flags in found if flags), ())
+        for words in earlier:
+            self._encoder.forget(words)
+        return flags
+
     def record(self, prepared: Prepared, endpoint: str, response: PersonalizeResponse) -> None:
         """Note what was answered: in the interaction log without any text, and, for ``/explain``, how it came about."""
         llm = response.llm if isinstance(response, AnswerResponse) else None
@@ -176,7 +202,7 @@ class Personalizer:
 
     def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; raises as :meth:`prepare` does."""
-        prepared = self.prepare(principal, request.patient, request.question, request.language)
+        prepared = self._prepare_alone(principal, request)
         self.record(prepared, "personalize", prepared.response)
         return prepared.response
 
@@ -184,7 +210,7 @@ class Personalizer:
         """The refined prompt and the checked answer to it; raises as :meth:`prepare` does, whatever the language model
         does.
         """
-        prepared = self.prepare(principal, request.patient, request.question, request.language)
+        prepared = self._prepare_alone(principal, request)
         personalized = prepared.response
         asked = self.asked(prepared, prepared.made.prompt)
         prepared.seconds["llm"] = asked.report.seconds
@@ -209,7 +235,7 @@ class Personalizer:
 
     def weights(self, prepared: Prepared) -> Weights | None:
         """How the policy weighed its choices; None for a release that chooses by a rule."""
-        with self._method:
+        with self._weighing:
             return weigh(self._refiner, prepared.question, prepared.made.segments, prepared.made.program)
 
 

