@@ -33,7 +33,7 @@ def pinned_row(folder: Path, subject: int, as_of: datetime) -> FeatureRow | None
         return None
     moment = pa.schema([("subject_id", pa.int64()), ("event_timestamp", TIMESTAMP)])
     asked = pa.Table.from_pylist([{"subject_id": subject, "event_timestamp": as_of.replace(microsecond=0)}], moment)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"as_of": as_of}  # she has a record: what it does not hold is absent, not unknown
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("log", hers)

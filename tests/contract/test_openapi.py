@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from stub_llm import stub_llm
 from three_women import ADA
 
+from bentos.access import routes
 from pipelines.packaging import serving
 from pipelines.packaging.serving import Endpoint
 from pipelines.settings import Settings
@@ -52,6 +53,15 @@ def document(quick: Endpoint, settings: Settings) -> dict[str, Any]:
     told = httpx.get(f"{quick.url}/openapi.json", trust_env=False)
     assert told.status_code == 200
     return dict(json.loads(told.text.replace("6f0c4a1e", ADA)))
+
+
+def test_the_document_holds_every_route_there_is(document: dict[str, Any]) -> None:
+    """But those that the document says are not in it (the MCP server, the page), and the metrics of this machine."""
+    others = {"/mcp", "/page", "/page/api", "/", "/metrics", "/healthz", "/openapi.json"}
+    paths = {path: document["paths"][path] for path in document["paths"]}
+    found = {routes.find(method.upper(), path.replace("{", "").replace("}", "")).name
+             for path, item in paths.items() for method in item}  # fmt: skip
+    assert found == {rule.name for rule in routes.RULES} - others
 
 
 def test_no_request_whatever_gets_an_answer_that_was_not_promised(
