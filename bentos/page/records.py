@@ -11,6 +11,7 @@ from bentos.native.timeline import week_at
 from bentos.page.shapes import Band, Listed, Moved, PeerOutcome, Peers, Point, SourceEvent, Sources, Trajectory
 from models import row as read
 from models.changes import Change, change
+from models.peer_counts import told
 from models.peers import OUTCOMES
 from models.phrases import ago, label
 from models.schema import FeatureRow
@@ -106,7 +107,7 @@ def peers(row: FeatureRow, k: int, language: Language) -> Peers:
         for o in OUTCOMES
         if (value := read.number(row, f"peer_{o.name}")) is not None
     ]
-    return Peers(count=count, k=k, outcomes=outcomes)
+    return Peers(count=told(count, k), k=k, outcomes=outcomes)
 
 
 def sources(

@@ -99,7 +99,7 @@ class PeerOutcome(BaseModel):
 
 
 class Peers(BaseModel):
-    """What is known of the ``count`` women most like her; 0 and nothing where fewer than ``k`` are alike."""
+    """What is known of the women most like her, ``count`` or a few more; 0 and nothing where fewer than ``k`` are."""
 
     count: int
     k: int

@@ -17,6 +17,6 @@ class PeerOutcome(BaseModel):
 class Peers(BaseModel):
     """An aggregate over at least k patients, never one of them; empty where fewer are alike."""
 
-    count: int = Field(description="How many patients the aggregate stands for; 0 where fewer than k are alike.")
+    count: int = Field(description="So many patients or a few more, in steps of five; 0 where fewer than k are alike.")
     at_least: int = Field(description="k: the fewest patients an aggregate may stand for.")
     outcomes: list[PeerOutcome]

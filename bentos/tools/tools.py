@@ -96,11 +96,13 @@ def _trajectory(patient: str, principal: Principal) -> Timeline:
 
 def _peers(patient: str, principal: Principal) -> Peers:
     from models import row as read
+    from models.peer_counts import told
     from models.peers import OUTCOMES
 
     personalizer = current.personalizer()
     _, row = personalizer.row(principal, patient)
-    count = int(read.number(row, "peers_count") or 0)
+    k = personalizer.settings.k_anonymity
+    count = told(int(read.number(row, "peers_count") or 0), k)
     values = ((o, read.number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
     outcomes = [PeerOutcome(name=o.name, label=o.label, value=v, unit=o.unit) for o, v in values if v is not None]
-    return Peers(count=count, at_least=personalizer.settings.k_anonymity, outcomes=outcomes)
+    return Peers(count=count, at_least=k, outcomes=outcomes)

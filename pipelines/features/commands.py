@@ -59,7 +59,7 @@ def show(
     moment = _moment(as_of)
     values = read.row(settings, patient, moment)
     at = moment or settings.now()
-    shown = read.describe(values, at)
+    shown = read.describe(values, at, settings.k_anonymity)
     stands = read.group_moments(settings, patient, at)
     events = {e.source: e for e in read.source_events(settings, patient, (s for f in shown for s in f.sources), at)}
     if as_json:

@@ -14,6 +14,7 @@ from feature_repo import online
 from feature_repo.point_in_time import KEY
 from feature_repo.rows import typed
 from feature_repo.services import groups, views
+from models.peer_counts import told
 from models.schema import DELETED, FeatureRow
 from pipelines.errors import FeaturesError, UnknownPatientError
 from pipelines.features import ledger, offline
@@ -93,9 +94,13 @@ def source_events(settings: Settings, patient: str, sources: Iterable[str], as_o
     return [SourceEvent(*values) for values in found.select(columns).sort("known_at", "time", "code").collect().rows()]
 
 
-def describe(values: FeatureRow, as_of: datetime) -> list[Shown]:
-    """Every known feature of a row, by group; times and sources stand beside the values they belong to."""
+def describe(values: FeatureRow, as_of: datetime, k: int) -> list[Shown]:
+    """Every known feature of a row, by group; times and sources stand beside the values they belong to.
+
+    The number of her peers is said as coarsely as everywhere (``models.peer_counts``).
+    """
     shown = []
+    values = {**values, "peers_count": told(values["peers_count"] or 0, k)}
     for view in views():
         names = {field.name for field in view.features}
         stems = {name: next((name.removesuffix(p) for p in PARTS if name.endswith(p)), name) for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,24 @@ def test_an_entry_over_the_limit_is_given_up(tmp_path: Path) -> None:
     lines = lines_of(tmp_path, "wide.json", json.dumps(wide, indent=1).encode(), limit=100_000)
 
     assert [line.broken.rule for line in lines if line.broken] == ["line_too_long"]
+
+
+def test_a_line_over_the_limit_is_never_held(tmp_path: Path) -> None:
+    """Sixty times the limit on one line, in a file and packed: what the reader holds stays about the limit."""
+    long = (
+        b'{"resourceType": "Patient", "note": "' + b"n" * (60 * LIMIT) + b'"}\n' + json.dumps(PAIR[0]).encode() + b"\n"
+    )
+    for name, content in (("long.ndjson", long), ("long.ndjson.gz", gzip.compress(long, 1))):
+        (tmp_path / name).write_bytes(content)
+    del long, content
+    tracemalloc.start()
+    found = [(line.file, line.broken and line.broken.rule, line.raw[:1]) for line in read(tmp_path, LIMIT)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == [
+        (n, *said) for n in ("long.ndjson", "long.ndjson.gz") for said in (("line_too_long", b""), (None, b"{"))
+    ]
+    assert peak < 8 * LIMIT
 
 
 def test_a_missing_drop_is_an_error(tmp_path: Path) -> None:

@@ -76,11 +76,15 @@ def test_prose_and_birth_dates_are_no_sources(tmp_path: Path) -> None:
     assert "years ago" not in said
 
 
-@pytest.mark.parametrize(("count", "shown"), [(0, 0), (9, 0), (10, 1), (17, 1)])
-def test_peers_below_k_are_never_shown_whatever_a_store_holds(count: int, shown: int) -> None:
+@pytest.mark.parametrize(("count", "told"), [(0, 0), (9, 0), (10, 10), (14, 10), (17, 15), (20, 20)])
+def test_peers_below_k_are_never_shown_whatever_a_store_holds_and_counts_coarsely(count: int, told: int) -> None:
     found = records.peers({"peers_count": count, "peer_anaemia": 40.0}, 10, "en")
-    assert len(found.outcomes) == shown
-    assert found.count == (count if shown else 0)
+    assert len(found.outcomes) == bool(told)
+    assert found.count == told
+
+
+def test_a_k_that_is_no_multiple_of_five_is_never_undercut() -> None:
+    assert [records.peers({"peers_count": n}, 12, "en").count for n in (11, 12, 14, 15, 19)] == [0, 12, 12, 15, 15]
 
 
 def test_a_trajectory_has_two_years_the_band_and_the_change(tmp_path: Path) -> None:

@@ -1,0 +1,98 @@
+"""Taking records in: FHIR lines to validated, de-identified events, the whole way that a night's drop goes.
+
+Each size runs in a process of its own, so that its peak memory is its own. The rate is by the processor time that all
+threads took, which is what "a second and core" means and what a busy machine does not change much.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks.serving.figures import row
+from pipelines.settings import PROJECT, Settings
+
+HISTORY = PROJECT / "examples" / "clinic" / "2026-06-01"
+_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8}(?=[0-9a-f]{4})[0-9a-f]{4}")
+
+
+def rows(copies: int) -> Iterator[dict[str, Any]]:
+    """The rate and the growth of memory from one copy of the sample clinic's history to ``copies`` of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        one, many = (_measured(base / str(n), n) for n in (1, copies))
+    rate = many["read"] / many["processor_s"]
+    bare = many["read"] / many["parse_s"]
+    more = {"wall_s": round(many["wall_s"], 1), "events": many["events"], "baseline_is": "parsing the JSON alone"}
+    yield row(
+        "ingest", rate, "resources/s/core", many["read"], baseline=bare, target=">= 10000", holds=rate >= 1e4, **more
+    )
+    sizes = {"mib": [round(one["peak_mib"]), round(many["peak_mib"])], "resources": [one["read"], many["read"]]}
+    growth = (many["peak_mib"] - one["peak_mib"]) / ((many["read"] - one["read"]) / 1e6)
+    yield row(
+        "ingest_memory", growth, "MiB a million resources more", many["read"], target="flat", holds=growth < 50, **sizes
+    )
+
+
+def _measured(folder: Path, copies: int) -> dict[str, Any]:
+    drop = folder / "drops" / "2026-06-01"
+    write(drop, copies)
+    command = [sys.executable, "-m", "benchmarks.features.ingest", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def write(drop: Path, copies: int) -> None:
+    """``copies`` of the sample clinic's history as one drop; every copy's ids end in four letters of its own."""
+    drop.mkdir(parents=True)
+    for file in sorted(HISTORY.glob("*.ndjson.gz")):
+        lines = gzip.decompress(file.read_bytes())
+        with (drop / file.name.removesuffix(".gz")).open("wb") as stream:
+            for copy in range(copies):
+                own = b"%04x" % copy
+                stream.write(lines if not copy else _UUID.sub(lambda m, own=own: m.group()[:-4] + own, lines))
+
+
+def _take_in(folder: Path) -> dict[str, Any]:
+    from pipelines.records.stage import run
+
+    parsed = _parse(folder / "drops" / "2026-06-01")
+    settings = Settings(home=folder / "home", drops=folder / "drops", key_dir=folder / "keys")
+    wall, processor = time.perf_counter(), time.process_time()
+    summary = run(settings, "20260601")
+    return {
+        "read": summary.rows_in,
+        "events": summary.rows_out,
+        "wall_s": time.perf_counter() - wall,
+        "processor_s": time.process_time() - processor,
+        "parse_s": parsed,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _parse(drop: Path) -> float:
+    """Processor seconds that parsing every line takes."""
+    started = time.process_time()
+    for file in sorted(drop.iterdir()):
+        with file.open("rb") as stream:
+            for line in stream:
+                with suppress(orjson.JSONDecodeError):  # some of the sample's lines are broken on purpose
+                    orjson.loads(line)
+    return time.process_time() - started
+
+
+if __name__ == "__main__":
+    print(json.dumps(_take_in(Path(sys.argv[1]))))  # noqa: T201

@@ -1,0 +1,132 @@
+"""Feast's own ways beside ours, over the same feature files: the past for training, the present into Redis."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+from feast import FeatureStore
+
+from benchmarks.serving.figures import row
+from feature_repo import store
+from feature_repo.online_stores import described
+from feature_repo.point_in_time import KEY
+from feature_repo.rows import typed
+from feature_repo.services import SERVICE
+from pipelines.features import materialise, offline
+from pipelines.features.ledger import end_of
+from pipelines.settings import Settings
+
+Row = dict[str, Any]
+
+
+def point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row]:
+    """Rows a second of a training set with all features; Feast's default offline store answers a part of the rows.
+
+    ``AssertionError`` where the two differ in any value of those rows.
+    """
+    wanted = _moments(settings, asked)
+    started = time.perf_counter()
+    ours = offline.rows(settings, wanted)
+    seconds = time.perf_counter() - started
+    part = wanted.head(by_feast)
+    theirs, slow = _by_default_store(settings, part)
+    ours_of_part = [typed(r) for r in ours.head(by_feast).to_dict("records")]
+    assert theirs == ours_of_part, "Feast's default offline store gives other rows"
+    speed, baseline = asked / seconds, len(part) / slow
+    yield row(
+        "point_in_time", speed, "rows/s", asked, baseline=baseline, target=">= 20 x", holds=speed >= 20 * baseline,
+        baseline_n=len(part), wall_s=round(seconds, 2), baseline_wall_s=round(slow, 2),
+    )  # fmt: skip
+
+
+def _moments(settings: Settings, asked: int) -> pd.DataFrame:
+    """Patients and seconds at random, seeded, within the years that their rows cover."""
+    held = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(*KEY).collect()
+    drawn = held.sample(asked, with_replacement=True, seed=0).to_pandas()
+    later = np.random.default_rng(0).integers(0, 86_400 * 30, asked)
+    return drawn.assign(event_timestamp=drawn[KEY[1]] + pd.to_timedelta(later, unit="s")).drop_duplicates()
+
+
+def _by_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[dict[str, Any]], float]:
+    """The same question to ``offline_store: file`` (Dask), with the same registry; and its seconds."""
+    folder = settings.feast / "by-default"
+    store.define(folder, settings.features)
+    config = folder / store.CONFIG
+    said = json.loads(config.read_text().split("\n", 1)[1])
+    config.write_text(json.dumps(said | {"offline_store": {"type": "file"}}))
+    opened = FeatureStore(repo_path=str(folder))
+    started = time.perf_counter()
+    service = opened.get_feature_service(SERVICE)
+    found = opened.get_historical_features(entity_df=wanted.copy(), features=service).to_df()
+    seconds = time.perf_counter() - started
+    found[KEY[1]] = pd.to_datetime(found[KEY[1]], utc=True).dt.as_unit("us")
+    ordered = wanted.merge(found, on=list(KEY), how="left")
+    return [dict(typed(r)) for r in ordered.to_dict("records")], seconds
+
+
+def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
+    """Rows a second from the feature files into an empty Redis, by the night and by ``feast materialize``.
+
+    ``AssertionError`` where a patient's served row differs. No row is made where no Redis is installed.
+    """
+    if shutil.which("redis-server") is None:
+        return
+    with _redis() as url:
+        ours = settings.model_copy(update={"online_store": url + "/0"})
+        started = time.perf_counter()
+        written = materialise.run(ours, night).rows_out
+        seconds = time.perf_counter() - started
+        theirs = store.define(settings.feast / "by-feast", settings.features, described(url + "/1"))
+        started = time.perf_counter()
+        end = end_of(night)
+        theirs.materialize(start_date=end - timedelta(days=365 * 200), end_date=end, disable_event_timestamp=False)
+        slow = time.perf_counter() - started
+        women = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(KEY[0]).unique().collect()
+        _same_rows(store.open_store(settings.feast), theirs, women[KEY[0]].sort().to_list())
+    speed, baseline = written / seconds, written / slow
+    yield row(
+        "materialise_redis", speed, "rows/s", written, baseline=baseline, target=">= 5 x", holds=speed >= 5 * baseline,
+        wall_s=round(seconds, 2), baseline_wall_s=round(slow, 2),
+    )  # fmt: skip
+
+
+def _same_rows(ours: FeatureStore, theirs: FeatureStore, women: list[int]) -> None:
+    for start in range(0, len(women), 500):
+        asked = [{"subject_id": woman} for woman in women[start : start + 500]]
+        one, other = (
+            s.get_online_features(features=s.get_feature_service(SERVICE), entity_rows=asked).to_df()
+            for s in (ours, theirs)
+        )
+        for a, b in zip(one.to_dict("records"), other.to_dict("records"), strict=True):
+            assert typed(a) == typed(b), "feast materialize serves another row"
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    """A Redis of its own on a free port, without files; its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
