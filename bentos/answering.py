@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from bentos.api_types import Language, LLMReport
-from bentos.deadline import BusyError, Deadline
+from feature_repo.deadline import BusyError, Deadline
 from models.llm import DISCLAIMER, LLM, EmbeddedLLM, LLMError
 
 FAILED: dict[Language, str] = {

@@ -21,7 +21,6 @@ from bentos import answering, events, release, responses
 from bentos.access.principal import UNKNOWN, Principal
 from bentos.answering import Asked
 from bentos.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
-from bentos.deadline import Deadline
 from bentos.explanations import Explanations
 from bentos.feedback.store import FeedbackStore
 from bentos.interaction_log import Interaction, InteractionLog
@@ -30,6 +29,7 @@ from bentos.offers import Offers
 from bentos.online_rows import OnlineRows
 from bentos.release import Release
 from feature_repo import services
+from feature_repo.deadline import Deadline
 from feature_repo.rows import typed
 from models.encoder import MiniLM
 from models.llm import LLM, EmbeddedLLM, OpenAICompatible, token_counter

@@ -7,10 +7,7 @@ that a served answer is never from a store that was replaced. A store that does 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +15,7 @@ from typing import Any
 
 from feast import FeatureService, FeatureStore
 
+from feature_repo.deadline import Deadline
 from feature_repo.rows import typed
 from feature_repo.services import SERVICE
 from feature_repo.store import CONFIG, REGISTRY, SQLITE, open_store
@@ -25,8 +23,8 @@ from models.schema import FeatureRow
 
 #: Seconds a request waits for the online store; an answer takes milliseconds.
 PATIENCE_S = 3.0
-#: Reads that may hang at once; while all do, the next one fails at once.
-SLOTS = threading.BoundedSemaphore(16)
+#: For neither Feast nor every driver has a time limit for a silent server.
+_DEADLINE = Deadline(PATIENCE_S)
 
 
 #: A store whose file was written this recently is read each time: two writes may bear the same time.
@@ -77,31 +75,12 @@ def _ask(store_dir: Path, subject_id: int, patience_s: float) -> dict[str, Any] 
             return found.to_dict()
 
         # a file cannot hang as a server can, and a thread costs more than reading it
-        answer = call() if store.config.online_store.type == SQLITE["type"] else _bounded(call, patience_s)
+        answer = call() if store.config.online_store.type == SQLITE["type"] else _DEADLINE.run(call, patience_s)
     except Exception as error:
         # nothing asked here depends on the request but a number: whatever fails, the store is what failed
         _opened.cache_clear()
         raise StoreDownError(f"the online store does not answer: {type(error).__name__}") from error
     return {name: values[0] for name, values in answer.items()}
-
-
-def _bounded(call: Callable[[], dict[str, list[Any]]], seconds: float) -> dict[str, list[Any]]:
-    """The call's result, or ``TimeoutError``: neither Feast nor every driver has a time limit for a silent server."""
-    if not SLOTS.acquire(blocking=False):
-        raise TimeoutError
-    outcome: Future[dict[str, list[Any]]] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(call())
-        except BaseException as error:
-            outcome.set_exception(error)
-        finally:
-            SLOTS.release()
-
-    # a daemon: a hung read must not keep the server from ending
-    threading.Thread(target=work, daemon=True, name="online-read").start()
-    return outcome.result(timeout=seconds)
 
 
 def _stamps(store_dir: Path) -> _Stamps:

@@ -17,7 +17,10 @@ REFUSED = "60/minute"
 
 
 class Rates:
-    """Counts in this process's memory: a worker counts for itself."""
+    """Counts in this process's memory: a worker counts for itself, so ``n`` of them admit at most ``n`` times a limit.
+
+    The service runs one worker; whoever runs more, or several machines behind one address, divides the limit by them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         try:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bentos.deadline import BusyError, Deadline
+from feature_repo.deadline import BusyError, Deadline
 
 
 def test_a_call_in_time_gives_its_result() -> None:
@@ -45,3 +45,12 @@ def test_without_a_free_slot_the_next_call_fails_at_once_and_a_freed_slot_serves
         except BusyError:
             time.sleep(0.02)
     pytest.fail("the slot of an ended call was never given back")
+
+
+def test_one_call_may_have_less_time_than_the_others() -> None:
+    release = threading.Event()
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        Deadline(30).run(release.wait, seconds=0.05)
+    release.set()
+    assert time.monotonic() - started < 10

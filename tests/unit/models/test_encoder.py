@@ -57,3 +57,15 @@ def test_only_the_last_texts_are_remembered() -> None:
     small.encode(TEXTS[1:3])
     assert list(small._vectors) == list(TEXTS[1:3])
     assert np.array_equal(small.encode(TEXTS[:1]), first)
+
+
+def test_the_pass_computes_what_transformers_computes(encoder: MiniLM) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(encoder.folder), AutoModel.from_pretrained(encoder.folder).eval()
+    for text in (*TEXTS, "", "头痛 and a headache 😀"):
+        inputs = tokenizer(text, truncation=True, max_length=256, return_tensors="pt")
+        with torch.inference_mode():
+            mean = model(**inputs).last_hidden_state.mean(1)
+        theirs = torch.nn.functional.normalize(mean, dim=1)[0].numpy()
+        assert np.abs(encoder.encode([text])[0] - theirs).max() < 1e-5

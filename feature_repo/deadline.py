@@ -1,7 +1,7 @@
 """A deadline that holds whatever the called code does: BentoML's own timeout and a client's read timeout do not.
 
 A call that outlives its deadline cannot be killed, so it keeps its slot until it ends; when all slots are taken
-the next call fails at once instead of queueing behind a language model that no longer answers.
+the next call fails at once instead of queueing behind a store or a language model that no longer answers.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ class Deadline:
         self.seconds = seconds
         self._slots = threading.BoundedSemaphore(slots)
 
-    def run(self, call: Callable[[], T]) -> T:
-        """The call's result; ``TimeoutError`` after the deadline, :class:`BusyError` without a free slot."""
+    def run(self, call: Callable[[], T], seconds: float | None = None) -> T:
+        """The call's result.
+
+        ``TimeoutError`` after the deadline, or after ``seconds`` where given; :class:`BusyError` without a free slot.
+        """
         if not self._slots.acquire(blocking=False):
             raise BusyError
         outcome: Future[T] = Future()
@@ -40,5 +43,5 @@ class Deadline:
                 self._slots.release()
 
         # A daemon: a hung call must not keep the server from ending, as a thread of an executor would.
-        threading.Thread(target=work, daemon=True, name="llm-call").start()
-        return outcome.result(timeout=self.seconds)
+        threading.Thread(target=work, daemon=True, name="deadline").start()
+        return outcome.result(timeout=self.seconds if seconds is None else seconds)
