@@ -77,3 +77,15 @@ def test_a_language_model_that_does_not_answer_is_bad(settings: Settings) -> Non
 @pytest.mark.parametrize("name", ["workspace", "online store", "release", "embedded model"])
 def test_what_the_first_night_makes_is_only_noted(settings: Settings, name: str) -> None:
     assert found(settings, name).verdict == "note"
+
+
+def test_spark_is_checked_where_it_is_asked_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not {check.name for check in examine(settings)} & {"feature engine", "Spark by Airflow"}
+    monkeypatch.setattr("pipelines.night.doctor.find_spec", lambda name: None)
+    monkeypatch.setattr("pipelines.night.doctor.distributions", lambda: iter(()))
+    asked = settings.model_copy(update={"engine": "spark", "spark_connection": "clinic_spark"})
+    engine, airflow = found(asked, "feature engine"), found(asked, "Spark by Airflow")
+    assert (engine.verdict, airflow.verdict) == ("bad", "bad")
+    assert "pyspark" in engine.found
+    assert "pmlm[spark]" in engine.mend
+    assert "apache-airflow-providers-apache-spark" in airflow.mend
