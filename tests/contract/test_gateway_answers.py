@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"
+#: No rule names it: the classifier alone finds it.
+DROWNING = "Lying flat I feel like I'm drowning and I hear bubbling in my lungs"
 TOOLS = [{"type": "function", "function": {"name": "book", "parameters": {"type": "object", "properties": {}}}}]
 
 
@@ -171,9 +173,10 @@ def test_an_answer_that_talks_down_an_escalation_is_withheld_whole(
     assert end == "content_filter"
 
 
-def test_a_later_turn_may_not_talk_the_escalation_down_either(client: openai.OpenAI, stub: StubLLM) -> None:
+@pytest.mark.parametrize("told", [BLEEDING, DROWNING])
+def test_a_later_turn_may_not_talk_the_escalation_down_either(client: openai.OpenAI, stub: StubLLM, told: str) -> None:
     stub.behave("answer", "It is perfectly normal.")
-    history = [{"role": "user", "content": BLEEDING}, {"role": "assistant", "content": "Call now."}]
+    history = [{"role": "user", "content": told}, {"role": "assistant", "content": "Call now."}]
     later = [*history, {"role": "user", "content": "And may I drink tea meanwhile?"}]
     pieces, _ = streamed(client, messages=later)
     assert "".join(pieces) == WITHHELD["en"]
