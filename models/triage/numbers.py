@@ -1,4 +1,4 @@
-"""Numbers in a message that are a red flag by themselves: blood pressure, temperature, pulse."""
+"""Numbers in a message that are a red flag by themselves: blood pressure, temperature, pulse, oxygen, sugar."""
 
 from __future__ import annotations
 
@@ -26,11 +26,21 @@ _PULSE = re.compile(
     r"(?:pulse|heart rate|heartbeat|bpm|心率|心跳|脉搏)(?:\s+\w+){0,4}?\D{0,4}?(\d{2,3})(?!\d)"
     r"|(?<!\d)(\d{2,3})\s*(?:bpm|beats)"
 )
+_SATURATION = re.compile(
+    r"(?:\bspo2\b|\bsp02\b|\bo2\b|\bsats?\b|saturation|oxygen|oximeter|血氧饱和度|血氧|氧饱和度)(?:\s+\w+){0,7}?\D{0,6}?"
+    r"(?<!\d)(\d{2})\s*(?:%|percent)?(?![\d.])"
+)
+_SUGAR = re.compile(
+    r"(?:sugars?|glucose|血糖)(?:\s+\w+){0,6}?\D{0,6}?(?<![\d.])(\d{1,3}(?:\.\d{1,2})?)(?![\d.])"
+    r"|(?<![\d.])(\d{1,2}(?:\.\d{1,2})?)\s*mmol"
+)
+#: mg/dL in a mmol/L of glucose; no sugar is above 40 mmol/L and told in a message.
+_MG = 18.0
 
 
 def numbers(sentence: Sentence) -> Iterator[Flag]:
     """The flag of each measured value in the sentence that reaches a limit and counts as hers and present."""
-    for name, values, span in (*_pressures(sentence.text), *_temperatures(sentence.text), *_pulses(sentence.text)):
+    for name, values, span in (v for read in _READERS for v in read(sentence.text)):
         if not sentence.counts([span], lasting=False):
             continue
         flag = _limit(name, values)
@@ -74,3 +84,22 @@ def _pulses(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
         beats = int(m[1] or m[2])
         if 30 <= beats <= 250 and not re.search(r"(?:baby|fetal|foetal|胎)", text[max(0, m.start() - 12) : m.end()]):
             yield "pulse", {"beats": beats}, Span(*m.span())
+
+
+def _saturations(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
+    for m in _SATURATION.finditer(text):
+        if 50 <= int(m[1]) <= 99:
+            yield "saturation", {"missing": 100 - int(m[1])}, Span(*m.span())
+
+
+def _sugars(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
+    for m in _SUGAR.finditer(text):
+        told = float(m[1] or m[2])
+        value = told / _MG if told > 40 else told
+        if 1 <= value <= 40 and not re.search(
+            r"week|周|grams?|min|hour|days?|小时|分钟|克", text[m.end() : m.end() + 8]
+        ):
+            yield "sugar", {"mmol": round(value, 1)}, Span(*m.span())
+
+
+_READERS = (_pressures, _temperatures, _pulses, _saturations, _sugars)

@@ -19,7 +19,7 @@ from datetime import datetime
 from models.encoder import Encoder
 from models.gestation import pregnancy_state
 from models.schema import FeatureRow
-from models.triage.likeness import alike
+from models.triage.likeness import SURE, alike
 from models.triage.numbers import numbers
 from models.triage.sentence import Sentence
 from models.triage.spelled import digits
@@ -72,6 +72,8 @@ def red_flags(
                     found[flag.sign] = flag
     if not found and not _not_hers(plain, context or Context()):
         like = alike(text, encoder)
+        if like is not None and _mentioned(plain, context or Context()):
+            like = alike(text, encoder, SURE)
         if like is not None:
             found[like.sign] = like
     return tuple(sorted(found.values(), key=lambda f: (f.label != "emergency", f.sign)))
@@ -100,6 +102,23 @@ def _not_hers(plain: str, context: Context) -> bool:
             if spoken and any(_ruled_out(s, told) and _matches(s, sentence) for s in signs(language)):
                 return True
     return False
+
+
+def _mentioned(plain: str, context: Context) -> bool:
+    """Whether a rule has read a sign that may count in her context, in words that it does not count."""
+    for language in ("en", "zh"):
+        body = speller().mend(plain) if language == "en" else plain
+        told, parts = _told(body, language, context), sentences(body)
+        for sign in signs(language):
+            if _applies(sign, told) and any(_worded(sign, part) for part in parts):
+                return True
+    return False
+
+
+def _worded(sign: Sign, sentence: str) -> bool:
+    if sign.unless is not None and sign.unless.search(sentence):
+        return False
+    return any(all(part.may_match(sentence) and part.regex.search(sentence) for part in rule) for rule in sign.rules)
 
 
 def _told(body: str, language: str, context: Context) -> Context:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.triage.table import cue
+from models.triage.table import Part, cue
 
 #: Denials that run through a list ("no fever, chills or bleeding"); others end at a comma.
 _LISTING = ("no", "without", "nor", "denies", "没有", "无")
@@ -44,18 +44,31 @@ class Sentence:
         self.after = sentences[index + 1] if index + 1 < len(sentences) else ""
         kept = spans(cue(language, "not_denied"), self.text)
         self._denials = [s for s in spans(cue(language, "denied"), self.text) if _apart(s, kept)]
+        self._found: dict[Part, list[Span]] = {}
         self._denied_next = {s.end for s in spans(cue(language, "denied_next"), self.text) if _apart(s, kept)}
+
+    def _spans(self, part: Part) -> list[Span]:
+        """``spans`` in this sentence; rules share many of their parts."""
+        found = self._found.get(part)
+        if found is None:
+            found = spans(part.regex, self.text) if part.may_match(self.text) else []
+            self._found[part] = found
+        return found
 
     def has(self, name: str, text: str | None = None, outside: Sequence[Span] = ()) -> bool:
         """Whether a cue occurs in ``text`` (default: this sentence), outside the given occurrences."""
         return any(_apart(s, outside) for s in spans(cue(self.language, name), self.text if text is None else text))
 
-    def match(self, parts: Sequence[re.Pattern[str]]) -> list[Span] | None:
+    def match(self, parts: Sequence[Part]) -> list[Span] | None:
         """The first undenied occurrence of every part, or None where one has none.
 
         A denial inside another part is no denial: in "can not breathe" the rule itself says "can not".
         """
-        occurrences = [spans(p, self.text) for p in parts]
+        occurrences = []
+        for part in parts:
+            occurrences.append(self._spans(part))
+            if not occurrences[-1]:
+                return None
         own = [s for part in occurrences for s in part]
         found = [next((s for s in part if not self.denied(s, own)), None) for part in occurrences]
         whole = [s for s in found if s is not None]
