@@ -1,6 +1,6 @@
 """### One night of PMLM
 
-*Records → features → online store* for every drop that waits, in date order, each saved as a night of its own;
+*Records → trajectory → features → online store* for every drop that waits, in date order, each saved as a night of its own;
 then once: *episodes → train → evaluate → gate → package → drift*, and the night is saved as a DVC experiment.
 
 - **Nothing waits?** `pending` says so and the rest is skipped.

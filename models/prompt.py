@@ -28,12 +28,13 @@ KIND_WEIGHT: dict[SegmentKind, float] = {
     "behaviour": -0.05,
     "preference": 0.05,
     "peer": 0.02,
+    "prediction": 0.02,
 }
 RECENCY_WEIGHT, RECENCY_HALF_LIFE = 0.05, 90.0  # ρ, days
 CHANGE_WEIGHT = 0.10  # χ
 PEER_WEIGHT = 0.05  # π
 
-_KIND_ORDER: tuple[SegmentKind, ...] = ("pinned", "record", "change", "behaviour", "preference", "peer")
+_KIND_ORDER: tuple[SegmentKind, ...] = ("pinned", "record", "change", "behaviour", "preference", "peer", "prediction")
 
 
 def _pinned_first(segments: Sequence[Segment]) -> list[Segment]:

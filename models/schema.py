@@ -65,7 +65,7 @@ KINDS = (
 FeatureRow = Mapping[str, Any]
 """One patient's features as of a moment: feature name (unique over all views) → value, None where unknown."""
 
-SegmentKind = Literal["pinned", "record", "change", "behaviour", "preference", "peer"]
+SegmentKind = Literal["pinned", "record", "change", "behaviour", "preference", "peer", "prediction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ class Segment:
     single line without dates or identifiers. ``sources`` names the events (their ``source`` hashes) or
     the peer aggregate (``peers:n=23``) behind it. ``tokens`` is its length under the embedded LLM's
     tokenizer. ``recency_days`` is the age of the newest source (None where it has no age), ``change`` the
-    distance from her own band in standard deviations, ``peer_lift`` how much peers with it differ.
+    distance from her own band in standard deviations, ``peer_lift`` how much peers with it differ, ``surprise``
+    how unexpected her last visit was where the segment is about her visits (nats, see ``models.forecaster``).
     """
 
     key: str
@@ -88,6 +89,7 @@ class Segment:
     recency_days: float | None = None
     change: float = 0.0
     peer_lift: float = 0.0
+    surprise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from models.schema import FeatureRow, Segment
 from models.sentences.behaviour import behaviour
 from models.sentences.peers import peers
 from models.sentences.pinned import drug_allergies, pinned
+from models.sentences.prediction import prediction
 from models.sentences.problems import problems
 from models.sentences.signals import signals
 
@@ -36,7 +37,7 @@ def candidates(
 
     ``row`` may be empty (nothing known): the pinned segments then say so, and one free one names what is missing.
     """
-    families = (pinned, behaviour, signals, problems, peers)
+    families = (pinned, behaviour, signals, problems, peers, prediction)
     unique: dict[str, Segment] = {}
     for family in families:
         for segment in family(row, as_of, language):

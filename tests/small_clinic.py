@@ -14,6 +14,7 @@ WOMEN = 16
 NIGHTS = 2
 PARAMS = {
     "episodes": {"most_train": 24, "most_held_out": 3},
+    "trajectory": {"epochs": 4},
     "train": {"gain_evaluations": 24, "warm_epochs": 2, "warm_steps": 2, "grpo_steps": 1, "batch": 8, "generations": 4},
     "gate": {"bootstrap": 200},
 }

@@ -94,11 +94,11 @@ def _self_features(events: pl.DataFrame, women: int) -> Iterator[Row]:
                 newest = ends.group_by("subject_id").aggregate(event_timestamp=ends.event_timestamp.max())
                 keep(connection, "moments", newest)
                 for name, module in stage.groups().items():
-                    if name != stage.PEERS:
+                    if name not in stage.MODELLED:
                         evaluate(connection, compiled(module))
 
         for name, module in stage.groups().items():  # once a process, whatever the clinic's size
-            if name != stage.PEERS:
+            if name not in stage.MODELLED:
                 compiled(module)
         seconds = _timed(build)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -19,21 +19,31 @@ from models.schema import Segment, SegmentKind
 
 KINDS: tuple[str, ...] = get_args(SegmentKind)
 PREFERENCE = KINDS.index("preference")
-NUMBERS = len(KINDS) + 6
+NUMBERS = len(KINDS) + 7
 
 
 def numbers(segment: Segment) -> list[float]:
     """What is known of a segment beside its text, each about unit size; ``NUMBERS`` long.
 
     Kind (one-hot), whether it has an age, log age in days, signed and absolute distance from her own band
-    (standard deviations, clipped at 4), how much peers with it differ (clipped at 4) and length (tokens / 30).
+    (standard deviations, clipped at 4), how much peers with it differ (clipped at 4), how unexpected her last
+    visit was (nats, clipped at 8) and length (tokens / 30).
     """
     aged = segment.recency_days is not None
     age = math.log1p(max(0.0, segment.recency_days or 0.0)) / 8 if aged else 0.0
     change = max(-4.0, min(4.0, segment.change)) / 2
     lift = max(-4.0, min(4.0, segment.peer_lift)) / 2
     kind = [float(k == segment.kind) for k in KINDS]
-    return [*kind, float(aged), age, change, abs(change), lift, segment.tokens / 30]
+    return [
+        *kind,
+        float(aged),
+        age,
+        change,
+        abs(change),
+        lift,
+        min(8.0, max(0.0, segment.surprise)) / 4,
+        segment.tokens / 30,
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +103,5 @@ def _content(segment: Segment) -> Segment:
         recency_days=segment.recency_days,
         change=segment.change,
         peer_lift=segment.peer_lift,
+        surprise=segment.surprise,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from models import row as read
@@ -79,7 +80,8 @@ def _visits(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment
     sentence = say(
         "visits.recent" if recent else "visits.quiet", language, n=len(recent), ago=ago(visits[0], as_of, language)
     )
-    yield _counted("visits.recent", sentence, len(recent), visits[0], as_of)
+    counted = _counted("visits.recent", sentence, len(recent), visits[0], as_of)
+    yield replace(counted, surprise=read.number(row, "visit_surprise") or 0.0)
     for kind, name in (("missed", "missed_visit_times"), ("emergency", "emergency_visit_times")):
         times = [t for t in _past(row, name, as_of) if as_of - t <= YEAR]
         if times:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models.forecaster import QUESTION
 from models.trajectory import Record, Trajectory, Vocabulary, fit, forecast, vocabulary
-from pipelines.evaluation.trajectories import QUESTION
 from pipelines.storage import write_json
 from pipelines.training.rows import Row
 from pipelines.training.statistics import clustered_mean, paired_difference
@@ -34,12 +34,14 @@ class Case:
     scores: dict[str, np.ndarray]
 
 
-def rows(train: Sequence[Record], test: Sequence[tuple[Record, float]], plots: Path | None, seeds: int) -> list[Row]:
+def rows(
+    train: Sequence[Record], test: Sequence[tuple[Record, float]], plots: Path | None, seeds: int, epochs: int = 40
+) -> list[Row]:
     """Row 2's rows. ``test`` pairs each record with the day since birth from which it is measured."""
     known = vocabulary(train)
     if not known.codes or not test:
         return []
-    models = [fit(train, known, seed=seed) for seed in range(seeds)]
+    models = [fit(train, known, epochs=epochs, seed=seed) for seed in range(seeds)]
     questions = np.array([c.startswith(QUESTION) for c in known.codes])
     chain = Chain(train, known, questions)
     visits = [case for record, start in test for case in _cases(record, start, models, known, chain, questions, False)]

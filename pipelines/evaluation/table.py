@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import psutil
 
 from models.schema import Episode
@@ -32,7 +31,6 @@ from pipelines.evaluation import (
     scored,
     training_health,
 )
-from pipelines.evaluation import trajectories as days
 from pipelines.evaluation.bench import Bench
 from pipelines.evaluation.budget import BudgetSpentError, metered
 from pipelines.params import load_params
@@ -44,6 +42,7 @@ from pipelines.training.gains import Gains
 from pipelines.training.rows import Row
 from pipelines.training.statistics import Estimate
 from pipelines.training.train import reproducible
+from pipelines.trajectory import reading
 
 QUICK_EPISODES = 10
 QUICK_GAINS = 240
@@ -115,28 +114,22 @@ def _shares(settings: Settings) -> splits.SplitParams:
 
 def _predictions(settings: Settings, now: datetime, seeds: int) -> list[Row]:
     """Row 2: trained on training patients before the cut in time, measured on the others after it."""
-    events = days.events(settings, now)
-    asked = events.filter(pl.col("kind") == "question")
     shares = _shares(settings)
-    times = (asked if len(asked) else events)["time"].drop_nulls().to_list()
-    if not times:
-        return []
-    cut = splits.cut(times, shares.time_quantile)
-    births = dict(events.filter(pl.col("code") == "MEDS_BIRTH").select("subject_id", "time").iter_rows())
-    learners = [s for s in births if splits.of_patient(s, shares) == splits.TRAIN]
     with encoder(settings) as encode:
-        early = asked.filter(pl.col("subject_id").is_in(learners) & (pl.col("time") < cut))
-        found = days.records(events, days.Topics(early["text_value"].drop_nulls().to_list(), encode))
-    start = {r.subject_id: float((cut - births[r.subject_id]).days) for r in found}
-    train = [days.before(r, start[r.subject_id]) for r in found if r.subject_id in set(learners)]
-    test = [(r, start[r.subject_id]) for r in found if splits.of_patient(r.subject_id, shares) == splits.TEST]
-    return prediction.rows([r for r in train if r.days], test, page.folder(settings), seeds)
+        read = reading.readings(reading.events(settings, now), shares, encode)
+    if read is None:
+        return []
+    test = [
+        (r, read.start[r.subject_id]) for r in read.everybody if splits.of_patient(r.subject_id, shares) == splits.TEST
+    ]
+    epochs = load_params(settings)["trajectory"]["epochs"]  # the night's
+    return prediction.rows(read.train, test, page.folder(settings), seeds, epochs)
 
 
 def _peers(settings: Settings, now: datetime) -> list[Row]:
     """Row 4: donors are training patients, the women asked about are the others."""
     shares = _shares(settings)
-    known = days.events(settings, now)["subject_id"].unique().sort().to_list()
+    known = reading.events(settings, now)["subject_id"].unique().sort().to_list()
     donors = [s for s in known if splits.of_patient(s, shares) == splits.TRAIN]
     women = [s for s in known if s not in set(donors)]
     return peers.rows(settings, donors, women, now) if donors and women else []

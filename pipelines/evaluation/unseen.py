@@ -22,7 +22,6 @@ from pipelines.evaluation.bench import Bench, learnt
 from pipelines.evaluation.comparing import against
 from pipelines.evaluation.contenders import REFINED
 from pipelines.evaluation.hash_bag import hash_bag
-from pipelines.evaluation.trajectories import Topics
 from pipelines.training import gains as single
 from pipelines.training.encoding import KeptEncoder
 from pipelines.training.gains import Gains
@@ -31,6 +30,7 @@ from pipelines.training.origin import slots
 from pipelines.training.rows import Row
 from pipelines.training.splits import TEST, shuffled
 from pipelines.training.statistics import clustered_mean
+from pipelines.trajectory import reading
 
 FOLDS = 4
 HELD_OUT_SHARE = 0.25  # of wordings
@@ -58,7 +58,7 @@ def topics_of(episodes: Sequence[Episode], train: Sequence[Episode], encode: Kep
     """The topic of each episode by id: its own, or the nearest centre of the training questions."""
     if all(e.topic for e in train):
         return {e.episode_id: e.topic or "" for e in episodes}
-    codes = Topics([e.question for e in train], encode).codes([e.question for e in episodes])
+    codes = reading.topics([e.question for e in episodes], reading.centres([e.question for e in train], encode), encode)
     return {e.episode_id: code or "" for e, code in zip(episodes, codes, strict=True)}
 
 

@@ -24,7 +24,7 @@ from models.vocabulary import SIGNALS
 from pipelines.errors import FeaturesError
 from pipelines.features import ledger
 from pipelines.features.engine import compiled
-from pipelines.features.stage import PEERS
+from pipelines.features.stage import MODELLED
 from pipelines.settings import Settings
 from pipelines.storage import write_bytes
 
@@ -97,8 +97,8 @@ def _group(settings: Settings, name: str) -> Group:
 
 
 def _codes(name: str) -> tuple[str, ...]:
-    """Every code that a group's expression asks for, as it stands in its query; none for peers, which has no query."""
-    return () if name == PEERS else tuple(sorted(set(CODE.findall(compiled(groups()[name]).sql))))
+    """Every code that a group's expression asks for, as it stands in its query; none where a model computes it."""
+    return () if name in MODELLED else tuple(sorted(set(CODE.findall(compiled(groups()[name]).sql))))
 
 
 def _entry(field: Field, values: pl.Series, codes: tuple[str, ...], k: int) -> Entry:

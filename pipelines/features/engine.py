@@ -24,7 +24,7 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from feature_repo import point_in_time
-from models import peer_index, peer_states
+from models import forecaster, peer_index, peer_states, trajectory
 from models import peers as search
 from models.schema import EVENT_SCHEMA
 from pipelines.features import neighbours
@@ -109,6 +109,15 @@ def evaluate(connection: Backend, query: Query) -> pa.Table:
 def peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:
     """Peer features at each of the moments, searched in this process."""
     return neighbours.rows(features, moments.to_pyarrow(), k)
+
+
+def definition_of_trajectory(version: str | None) -> str:
+    """Hash of what decides trajectory rows: the model's version, and how it reads records and says what it sees."""
+    from pipelines.features import foretold
+    from pipelines.trajectory import reading
+
+    parts = [*map(inspect.getsource, (trajectory, forecaster, reading, foretold)), str(version)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def definition_of_peers(self_definitions: list[str], k: int) -> str:

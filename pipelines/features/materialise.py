@@ -31,7 +31,8 @@ from feature_repo.online_stores import described, shown
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups, schema_hash
 from pipelines.errors import FeaturesError, SettingsError
-from pipelines.features import ledger
+from pipelines.features import foretold, ledger
+from pipelines.features.stage import TRAJECTORY
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
 from pipelines.storage import content_hash, read_json, write_json
@@ -197,6 +198,7 @@ def _empty(old: FeatureStore) -> None:
 
 
 def _write(settings: Settings, target: FeatureStore, fresh: list[str]) -> dict[str, int]:
+    foretold.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
     written, provider = {}, target._get_provider()
     for group in groups():
         view = target.get_feature_view(group)

@@ -9,7 +9,9 @@ from feature_repo.rows import typed
 from feature_repo.services import SERVICE
 from feature_repo.store import define
 from pipelines.errors import FeaturesError
+from pipelines.features import foretold, ledger
 from pipelines.features.engine import connect
+from pipelines.features.stage import TRAJECTORY
 from pipelines.settings import Settings
 
 #: A registry of its own below the store's folder: reading the past needs no online store, nor waits for one.
@@ -22,10 +24,11 @@ def rows(settings: Settings, entities: pd.DataFrame) -> pd.DataFrame:
     ``entities`` has ``subject_id`` and ``event_timestamp`` (aware); the answer has both and every feature of the
     service in plain Python values (``feature_repo.rows``), exactly those that ``feature_repo.online.read`` would have
     given at that moment. A patient of whom nothing was known by then has unknown features. Raises ``FeaturesError``
-    before the first build.
+    before the first build, and where trajectory rows are of several models.
     """
     if not any(settings.features.glob("*/*.parquet")):
         raise FeaturesError("no features yet: run `pmlm features build`")
+    foretold.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
     asked = entities[list(KEY)].reset_index(drop=True)
     # Feast's DuckDB store needs microseconds
     asked["event_timestamp"] = pd.to_datetime(asked["event_timestamp"], utc=True).dt.as_unit("us")

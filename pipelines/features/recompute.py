@@ -10,7 +10,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
 from pipelines.features import ledger
 from pipelines.features.engine import compiled, connect, evaluate, keep, read_log
-from pipelines.features.stage import PEERS
+from pipelines.features.stage import MODELLED
 from pipelines.records import ledger as records_ledger
 from pipelines.settings import Settings
 
@@ -21,7 +21,7 @@ def differences(settings: Settings, patients: Sequence[int]) -> dict[str, int]:
     with connect() as connection:
         read_log(connection, records_ledger.batches(settings))
         for name, module in groups().items():
-            if name == PEERS:
+            if name in MODELLED:
                 continue
             rows = ledger.current_rows(settings.features / name).filter(pl.col(KEY[0]).is_in(list(patients)))
             held = rows.sort(*KEY).unique(KEY[0], keep="last").drop("created_timestamp").sort(*KEY).collect()

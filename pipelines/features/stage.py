@@ -1,4 +1,5 @@
-"""The feature build of one night: new moments of changed patients, each group's expression over them, then peers.
+"""The feature build of one night: new moments of changed patients, each group's expression over them, what the
+trajectory model says at them, then peers.
 
 A group takes in the event files it has not seen (``ledger``), works out the moments they make due (``moments``),
 computes its expression on DuckDB or Spark (``engine``, ``spark``) and adds one sorted file. Groups are independent: a
@@ -16,15 +17,17 @@ from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
 from pipelines.errors import FeaturesError
 from pipelines.features import engine as duckdb
-from pipelines.features import ledger
-from pipelines.features.engine import Engine, Query, compiled, definition_of_peers
+from pipelines.features import foretold, ledger
+from pipelines.features.engine import Engine, Query, compiled, definition_of_peers, definition_of_trajectory
 from pipelines.features.moments import Span, changes, days, due, due_for_peers, touched
 from pipelines.records import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
 from pipelines.storage import content_hash
+from pipelines.trajectory import kept
 
-PEERS = "peers"
+PEERS, TRAJECTORY = "peers", "trajectory"
+MODELLED = (TRAJECTORY, PEERS)  # groups that no expression computes
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -46,9 +49,10 @@ def run(settings: Settings, night: str) -> StageSummary:
 
 
 def definitions(settings: Settings) -> dict[str, str]:
-    """The hash of each group's meaning as the code has it now, peers last."""
-    of_self = {name: compiled(module).definition for name, module in groups().items() if name != PEERS}
-    return of_self | {PEERS: definition_of_peers(list(of_self.values()), settings.k_anonymity)}
+    """The hash of each group's meaning as the code and the trajectory model in use have it now, peers last."""
+    of_self = {name: compiled(module).definition for name, module in groups().items() if name not in MODELLED}
+    foretold_by = definition_of_trajectory(kept.version(settings))
+    return of_self | {TRAJECTORY: foretold_by, PEERS: definition_of_peers(list(of_self.values()), settings.k_anonymity)}
 
 
 def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledger.Plan]:
@@ -75,7 +79,10 @@ def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan],
                 table = engine.peers(connection, settings.features, moments, settings.k_anonymity)
             else:
                 engine.keep(connection, "moments", due(ends, news, Span.of(plan)))
-                table = engine.evaluate(connection, _query(name))
+                if name == TRAJECTORY:
+                    table = foretold.rows(settings, connection)
+                else:
+                    table = engine.evaluate(connection, _query(name))
             ledger.write(settings.features / name, plan.origin, _finished(name, table, plan))
             summary.figures[name] = table.num_rows
         fresh = {name for plan in plans.values() for name in plan.fresh}

@@ -36,7 +36,11 @@ def save(settings: Settings, night: str, figures: dict[str, Any]) -> StageSummar
 
     Stages that have not run yet in this clinic (training, on the first nights) are left out.
     """
-    for folder in (settings.events, settings.features):  # a night whose every line is quarantined is a night too
+    for folder in (
+        settings.events,
+        settings.features,
+        settings.models / "trajectory",
+    ):  # a night whose every line is quarantined is a night too
         folder.mkdir(parents=True, exist_ok=True)
     with stage_run(settings, night, "save") as summary, repository(settings.workspace) as repo:
         made = [s.addressing for s in repo.index.stages if all(path.exists for path in (*s.deps, *s.outs))]

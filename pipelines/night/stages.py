@@ -22,6 +22,7 @@ StageFunction = Callable[[Settings, str], StageSummary]
 #: Run for each pending drop, in date order: what makes a drop part of the clinic's record.
 INTAKE: dict[str, str] = {
     "records": "pipelines.records.stage",
+    "trajectory": "pipelines.trajectory.stage",
     "features": "pipelines.features.stage",
     "materialise": "pipelines.features.materialise",
 }

@@ -26,6 +26,7 @@ SEGMENT = pa.struct(
         pa.field("recency_days", pa.float64()),
         pa.field("change", pa.float64()),
         pa.field("peer_lift", pa.float64()),
+        pa.field("surprise", pa.float64()),
     ]
 )
 SCHEMA = pa.schema(

@@ -69,7 +69,7 @@ def test_every_stage_of_dvc_yaml_is_the_same_function_that_airflow_calls() -> No
 def test_what_grows_is_never_deleted_by_dvc() -> None:
     with_options = [out for stage in DVC.values() for out in stage.get("outs", ()) if isinstance(out, dict)]
     persistent = {path for out in with_options for path, options in out.items() if options == {"persist": True}}
-    assert persistent == {"data/events", "data/ledger", "data/features", "models/champion"}
+    assert persistent == {"data/events", "data/ledger", "data/features", "models/champion", "models/trajectory"}
 
 
 def test_parameters_of_dvc_yaml_are_sections_of_params_yaml() -> None:

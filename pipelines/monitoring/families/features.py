@@ -16,11 +16,13 @@ REPEATED = ("_previous", "_mean", "_sd", "_count", "_time", "_source")
 CATEGORIES = frozenset({"smoking", "language"})
 DAYS_A_YEAR = 365.25
 PEERS = "peers"
+#: What a model says of her changes with the model: that is no drift of her record.
+MODELLED = frozenset({PEERS, "trajectory"})
 
 
 def own_files(settings: Settings, night: str) -> list[Path]:
     """The night's file of each group that is about the patient herself."""
-    return sorted(f for f in settings.features.glob(f"*/{night}.parquet") if f.parent.name != PEERS)
+    return sorted(f for f in settings.features.glob(f"*/{night}.parquet") if f.parent.name not in MODELLED)
 
 
 def peer_files(settings: Settings, night: str) -> list[Path]:

@@ -14,7 +14,7 @@ from pipelines.settings import Settings
 
 #: The clinic's clock may be the end of the night before to the second, which is when this night begins.
 CLOCK_STEP = timedelta(seconds=1)
-KINDS = ("record", "change", "behaviour", "preference", "peer")
+KINDS = ("record", "change", "behaviour", "preference", "peer", "prediction")
 
 
 def episode_file(settings: Settings, night: str) -> list[Path]:

@@ -11,7 +11,7 @@ from models.schema import Episode
 from models.trajectory import Record
 from pipelines.errors import TrainingError
 from pipelines.evaluation import changes, external, prediction, preferences
-from pipelines.evaluation.trajectories import before
+from pipelines.trajectory.reading import before
 
 ALL = np.array([True, True, True, True])
 

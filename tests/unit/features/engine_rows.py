@@ -22,7 +22,7 @@ Row = dict[str, Any]
 Moment = tuple[int, dt.datetime]
 
 #: Features that no expression computes.
-PEERS = frozenset(field.name for field in groups()["peers"].view.features)
+PEERS = frozenset(field.name for name in ("peers", "trajectory") for field in groups()[name].view.features)
 
 
 class Expressions:

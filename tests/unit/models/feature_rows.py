@@ -87,6 +87,16 @@ def feature_rows(draw: st.DrawFn) -> dict[str, Any]:
                 "missed_visit_times": st.lists(past, max_size=10),
                 "emergency_visit_times": st.lists(past, max_size=10),
                 "smoking": record_text,
+                "next_visit_events": st.lists(
+                    st.sampled_from(["observation|glucose:high", "encounter.missed|x", "condition|SNOMED//271737000"])
+                    | record_text,
+                    max_size=5,
+                ),
+                "next_visit_chances": st.just([0.5] * 5),
+                "model_version": st.sampled_from([None, "0123456789abcdef"]),
+                "trajectory_time": past,
+                "trajectory_sources": st.lists(source, max_size=5),
+                "visit_surprise": st.one_of(st.none(), st.floats(0, 14)),
                 "smoking_time": past,
                 "rating_brief_count": st.integers(0, 40),
                 "rating_brief_mean": st.floats(1, 5),

@@ -1,0 +1,128 @@
+"""The trajectory group: what the trajectory model says of each patient at each moment, from what was known then.
+
+A patient's rows depend on her own events and the model alone, each on a pass of its own through the model, so that a
+row has the same bits in a night's increment and in a build from scratch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import torch
+
+from feature_repo.point_in_time import KEY
+from models.encoder import Encoder
+from models.forecaster import Forecaster, Outlook, outlook
+from models.trajectory import Record
+from models.vocabulary import BIRTH_CODE
+from pipelines.errors import FeaturesError
+from pipelines.settings import Settings
+from pipelines.training.encoding import encoder
+from pipelines.trajectory import kept, reading
+
+LAST_SOURCES = 5
+
+SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64()),
+        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("trajectory_embedding", pa.list_(pa.float32())),
+        pa.field("next_visit_events", pa.list_(pa.string())),
+        pa.field("next_visit_chances", pa.list_(pa.float64())),
+        pa.field("next_visit_rates", pa.list_(pa.float64())),
+        pa.field("visit_surprise", pa.float64()),
+        pa.field("trajectory_sources", pa.list_(pa.string())),
+        pa.field("trajectory_time", pa.timestamp("us", tz="UTC")),
+        pa.field("model_version", pa.string()),
+    ]
+)
+
+
+def rows(settings: Settings, connection: Any) -> pa.Table:
+    """Trajectory rows of the moments that ``connection`` holds; unknown values where there is no model yet."""
+    moments = pl.DataFrame(connection.table("moments").to_pyarrow()).sort(*KEY)
+    forecaster = kept.current(settings)
+    if forecaster is None or moments.is_empty():
+        blank = {name: [None] * len(moments) for name in SCHEMA.names[len(KEY) :]}
+        return pa.table(moments.to_dict(as_series=False) | blank, schema=SCHEMA)
+    held = _held(connection)
+    with encoder(settings) as encode:
+        return table(forecaster, held, moments, encode)
+
+
+def _held(connection: Any) -> pl.DataFrame:
+    """The versions of the patients' events that the model reads, on whichever engine; times in whole seconds."""
+    held, moments = connection.table("held"), connection.table("moments")
+    wanted = held.kind.isin([*reading.VISIT_KINDS, "question"]) | (held.code == BIRTH_CODE)
+    read = held.semi_join(moments, "subject_id").filter(wanted)
+    seconds = {"second": "time", "since": "visible_from", "until": "visible_until"}
+    columns = ["subject_id", "kind", "code", "numeric_value", "text_value", "source"]
+    read = read.select(*columns, **{name: read[of].truncate("s").epoch_seconds() for name, of in seconds.items()})
+    return pl.DataFrame(read.to_pyarrow()).sort("subject_id", "second", "code", "source")
+
+
+def table(forecaster: Forecaster, held: pl.DataFrame, moments: pl.DataFrame, encode: Encoder) -> pa.Table:
+    """One row a moment (sorted by ``KEY``) from the versions ``held``: ``since <= moment < until``, in seconds."""
+    coded = held.with_columns(read=pl.Series(reading.codes(held, forecaster.centres, encode), dtype=pl.String))
+    of_subject = {int(s): rows for (s,), rows in coded.group_by("subject_id", maintain_order=True)}
+    out: list[dict[str, Any]] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the last bits must not depend on how many
+    try:
+        for (subject,), asked in moments.group_by("subject_id", maintain_order=True):
+            hers = of_subject.get(int(subject))
+            if hers is None:
+                hers = coded.clear()
+            out += _of_one(forecaster, int(subject), hers, asked["event_timestamp"].to_list())
+    finally:
+        torch.set_num_threads(threads)
+    return pa.Table.from_pylist(out, schema=SCHEMA)
+
+
+def _of_one(forecaster: Forecaster, subject: int, hers: pl.DataFrame, asked: list[Any]) -> list[dict[str, Any]]:
+    """One patient's rows; moments at which she has the same record share one pass."""
+    since, until, second = (hers[name].to_numpy() for name in ("since", "until", "second"))
+    read, source = np.array(hers["read"].to_list(), dtype=object), hers["source"].to_list()
+    born = (hers["code"] == BIRTH_CODE).to_numpy()
+    said: dict[tuple[Any, ...], Outlook] = {}
+    out = []
+    for moment in asked:
+        at = int(moment.timestamp())
+        known = np.flatnonzero((since <= at) & (at < until) & (second <= at))
+        births = second[known[born[known]]] if len(known) else second[:0]
+        chosen = [i for i in known.tolist() if read[i] is not None]
+        record = reading.record_of(subject, int(births[0]), second[chosen], list(read[chosen])) if len(births) else None
+        row: dict[str, Any] = {KEY[0]: subject, KEY[1]: moment, "model_version": forecaster.version}
+        if record is not None:
+            key = (record.days, record.codes)
+            if key not in said:
+                said[key] = outlook(forecaster, record)
+            row |= _values(said[key], record, int(births[0]), chosen, second, source)
+        out.append(row)
+    return out
+
+
+def _values(
+    said: Outlook, record: Record, birth: int, chosen: list[int], second: np.ndarray, source: list[str]
+) -> dict[str, Any]:
+    start = birth + int(record.days[-1]) * 86_400
+    behind = sorted({source[i] for i in chosen if second[i] >= start})[:LAST_SOURCES]
+    return {
+        "trajectory_embedding": list(said.embedding),
+        "next_visit_events": list(said.codes),
+        "next_visit_chances": list(said.chances),
+        "next_visit_rates": list(said.rates),
+        "visit_surprise": said.surprise,
+        "trajectory_sources": behind,
+        "trajectory_time": int(max(second[i] for i in chosen)) * 1_000_000,
+    }
+
+
+def refuse_mixed(rows: pl.LazyFrame) -> None:
+    """``FeaturesError`` where trajectory rows are of more than one model: they must never meet in one answer."""
+    versions = rows.select(pl.col("model_version").drop_nulls().unique().sort()).collect()["model_version"].to_list()
+    if len(versions) > 1:
+        raise FeaturesError(f"trajectory rows of several models ({', '.join(versions)}): run `pmlm features build`")

@@ -1,0 +1,1 @@
+"""The trajectory model's night: how it reads the event log, when it is trained anew, where it is kept."""
