@@ -8,6 +8,9 @@
 The paper's "interpretation" of a record is not specified; that a forecast is only said where it was right for patients
 it was not learnt from, and more than the clinic's habit, is ours. A forecaster is kept as one folder named by the hash
 of its content: weights and topic centres in safetensors, everything else in JSON.
+
+Records are read in double precision: rounded, what is said of a day is then the same whether later days were read in
+the same pass or not, so one pass over the whole record says it of all its days.
 """
 
 from __future__ import annotations
@@ -25,7 +28,17 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as weights_as_bytes
 from sklearn.isotonic import IsotonicRegression
 
-from models.trajectory import Record, Trajectory, TrajectoryConfig, Vocabulary, fit, forecast, vocabulary
+from models.trajectory import (
+    LONGEST,
+    Record,
+    Trajectory,
+    TrajectoryConfig,
+    Vocabulary,
+    collate,
+    fit,
+    forecast,
+    vocabulary,
+)
 
 QUESTION = "question|"
 LIKELY, LIFT, MISS, FEWEST = 0.3, 1.5, 0.1, 10
@@ -81,7 +94,7 @@ def learn(
     visits = hot[hot[:, _of_visits(known)].any(1)]
     rates = visits.mean(0).astype(np.float64) if len(visits) else np.zeros(len(known.codes))
     model = fit(records, known, epochs=epochs, seed=seed)
-    return _named(Forecaster("", model, known, np.round(rates, 6), said, meant, trusted, centres))
+    return _named(Forecaster("", model.double(), known, np.round(rates, 6), said, meant, trusted, centres))
 
 
 def _left_out(subject_id: int) -> bool:
@@ -121,34 +134,77 @@ def _calibration(known: Vocabulary, pairs: Sequence[tuple[Floats, Floats]]) -> t
     return *knots, frozenset(trusted)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One pass over a record: after each of its days what is forecast [days, codes], and her embedding [days, 64]."""
+
+    record: Record
+    chances: Floats
+    hidden: Floats
+
+
+@torch.no_grad()
+def read(forecaster: Forecaster, record: Record) -> Reading:
+    """A pass over the newest ``LONGEST`` days of a record with at least one."""
+    newest = Record(record.subject_id, record.days[-LONGEST:], record.codes[-LONGEST:])
+    batch = {name: tensor.double() for name, tensor in collate([newest], forecaster.known).items()}
+    out = forecaster.model(**batch)
+    return Reading(newest, out.logits[0].sigmoid().numpy(), out.hidden[0].numpy())
+
+
+def outlooks(forecaster: Forecaster, records: Sequence[Record]) -> list[Outlook]:
+    """What is said of each state of one patient's record, mostly beginnings of the last: the same as of each alone."""
+    passes: list[Reading] = []
+    out: list[Outlook] = []
+    for record in reversed(records):
+        found = next((p for p in passes if _begins(p.record, record)), None)
+        if found is None:
+            found = read(forecaster, record)
+            passes.append(found)
+            if len(record.days) > LONGEST:  # its newest days alone: earlier states begin where the record does
+                first = Record(record.subject_id, record.days[:LONGEST], record.codes[:LONGEST])
+                if not any(_begins(p.record, first) for p in passes):
+                    passes.append(read(forecaster, first))
+        out.append(_outlook(forecaster, found, min(LONGEST, len(record.days))))
+    return out[::-1]
+
+
 def outlook(forecaster: Forecaster, record: Record) -> Outlook:
-    """What ``forecaster`` says of a record, from that record alone: the same for one patient or a thousand."""
-    known = forecaster.known
-    chances, hidden = forecast(forecaster.model, known, record)
-    if not len(hidden):
-        return Outlook((), (), (), (), None)
+    """What ``forecaster`` says of a record with at least one day."""
+    return outlooks(forecaster, [record])[0]
+
+
+def _begins(whole: Record, record: Record) -> bool:
+    """Whether ``record`` is the beginning of ``whole``."""
+    n = len(record.days)
+    return whole.days[:n] == record.days and whole.codes[:n] == record.codes
+
+
+def _outlook(forecaster: Forecaster, passed: Reading, n: int) -> Outlook:
+    """What is said after the first ``n`` days of a pass."""
+    known, chances = forecaster.known, passed.chances[:n]
     meant = np.round(np.interp(chances[-1], forecaster.said, forecaster.meant), 3)
     order = np.argsort(-meant, kind="stable")
     kept = [
         i for i in order if known.codes[i] in forecaster.trusted and meant[i] >= max(LIKELY, LIFT * forecaster.rates[i])
     ][:SAID]
     return Outlook(
-        embedding=tuple(round(float(x), 3) for x in hidden[-1]),
+        embedding=tuple(round(float(x), 3) for x in passed.hidden[n - 1]),
         codes=tuple(known.codes[i] for i in kept),
         chances=tuple(float(meant[i]) for i in kept),
         rates=tuple(round(float(forecaster.rates[i]), 3) for i in kept),
-        surprise=_surprise(known, chances, known.multi_hot(record)[-len(chances) :]),
+        surprise=_surprise(known, chances, passed.record),
     )
 
 
-def _surprise(known: Vocabulary, chances: NDArray[np.float32], hot: NDArray[np.float32]) -> float | None:
-    """Mean −ln p over the codes of her last visit, as forecast before it; None for a first visit."""
-    of_visits = _of_visits(known)
-    days = [d for d in range(1, len(hot)) if hot[d][of_visits].any()]
-    if not days:
-        return None
-    came = (hot[days[-1]] > 0) & of_visits
-    return round(float(-np.log(np.clip(chances[days[-1] - 1][came], 1e-6, 1)).mean()), 3)
+def _surprise(known: Vocabulary, chances: Floats, record: Record) -> float | None:
+    """Mean −ln p over the codes of her last visit among these days, as forecast before it; None for a first visit."""
+    place = {c: i for i, c in enumerate(known.codes) if not c.startswith(QUESTION)}
+    for d in range(len(chances) - 1, 0, -1):
+        came = sorted(place[c] for c in record.codes[d] if c in place)
+        if came:
+            return round(float(-np.log(np.clip(chances[d - 1][came], 1e-6, 1)).mean()), 3)
+    return None
 
 
 def _named(forecaster: Forecaster) -> Forecaster:
@@ -161,7 +217,7 @@ def _named(forecaster: Forecaster) -> Forecaster:
 
 
 def _files(forecaster: Forecaster) -> dict[str, bytes]:
-    tensors = {name: value.contiguous() for name, value in forecaster.model.state_dict().items()}
+    tensors = {name: value.float().contiguous() for name, value in forecaster.model.state_dict().items()}
     if forecaster.centres is not None:
         tensors[_CENTRES] = torch.from_numpy(np.ascontiguousarray(forecaster.centres))
     rest = {
@@ -192,7 +248,7 @@ def load(folder: Path) -> Forecaster:
     model.load_state_dict(tensors)
     numbers = [np.array(rest[name], dtype=np.float64) for name in ("rates", "said", "meant")]
     of = None if centres is None else centres.numpy()
-    found = _named(Forecaster("", model.eval(), known, *numbers, frozenset(rest["trusted"]), of))
+    found = _named(Forecaster("", model.eval().double(), known, *numbers, frozenset(rest["trusted"]), of))
     if found.version != folder.name:
         raise ValueError(f"trajectory model {folder.name} is damaged: its content is {found.version}")
     return found

@@ -177,7 +177,7 @@ def fit(records: Sequence[Record], known: Vocabulary, *, epochs: int = 40, seed:
     if not usable or not known.codes:
         return model.eval()
     arguments = TrainingArguments(
-        output_dir="unused", num_train_epochs=epochs, per_device_train_batch_size=8, learning_rate=2e-3,
+        output_dir="unused", num_train_epochs=epochs, per_device_train_batch_size=4, learning_rate=2e-3,
         lr_scheduler_type="cosine", weight_decay=0.01, seed=seed, data_seed=seed, use_cpu=True, report_to=[],
         save_strategy="no", logging_strategy="no", disable_tqdm=True, remove_unused_columns=False,
         dataloader_pin_memory=False,

@@ -1,7 +1,7 @@
 """The trajectory group: what the trajectory model says of each patient at each moment, from what was known then.
 
-A patient's rows depend on her own events and the model alone, each on a pass of its own through the model, so that a
-row has the same bits in a night's increment and in a build from scratch.
+A patient's rows depend on her own events and the model alone (``models.forecaster.outlooks``), so that a row is the
+same in a night's increment and in a build from scratch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 
 from feature_repo.point_in_time import KEY
 from models.encoder import Encoder
-from models.forecaster import Forecaster, Outlook, outlook
+from models.forecaster import Forecaster, Outlook, outlooks
 from models.trajectory import Record
 from models.vocabulary import BIRTH_CODE
 from pipelines.errors import FeaturesError
@@ -83,25 +83,24 @@ def table(forecaster: Forecaster, held: pl.DataFrame, moments: pl.DataFrame, enc
 
 
 def _of_one(forecaster: Forecaster, subject: int, hers: pl.DataFrame, asked: list[Any]) -> list[dict[str, Any]]:
-    """One patient's rows; moments at which she has the same record share one pass."""
+    """One patient's rows, in the order asked."""
     since, until, second = (hers[name].to_numpy() for name in ("since", "until", "second"))
     read, source = np.array(hers["read"].to_list(), dtype=object), hers["source"].to_list()
     born = (hers["code"] == BIRTH_CODE).to_numpy()
-    said: dict[tuple[Any, ...], Outlook] = {}
-    out = []
+    out: list[dict[str, Any]] = []
+    states: list[tuple[dict[str, Any], Record, int, list[int]]] = []
     for moment in asked:
         at = int(moment.timestamp())
         known = np.flatnonzero((since <= at) & (at < until) & (second <= at))
-        births = second[known[born[known]]] if len(known) else second[:0]
+        births = second[known[born[known]]]
         chosen = [i for i in known.tolist() if read[i] is not None]
         record = reading.record_of(subject, int(births[0]), second[chosen], list(read[chosen])) if len(births) else None
-        row: dict[str, Any] = {KEY[0]: subject, KEY[1]: moment, "model_version": forecaster.version}
+        out.append({KEY[0]: subject, KEY[1]: moment, "model_version": forecaster.version})
         if record is not None:
-            key = (record.days, record.codes)
-            if key not in said:
-                said[key] = outlook(forecaster, record)
-            row |= _values(said[key], record, int(births[0]), chosen, second, source)
-        out.append(row)
+            states.append((out[-1], record, int(births[0]), chosen))
+    said = outlooks(forecaster, [record for _, record, _, _ in states])
+    for (row, record, birth, chosen), outlook in zip(states, said, strict=True):
+        row |= _values(outlook, record, birth, chosen, second, source)
     return out
 
 

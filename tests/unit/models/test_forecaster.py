@@ -10,7 +10,7 @@ import pytest
 import torch
 from feature_rows import AS_OF
 
-from models.forecaster import Forecaster, learn, load, outlook, save
+from models.forecaster import Forecaster, learn, load, outlook, outlooks, save
 from models.refiner.reading import numbers
 from models.schema import Segment
 from models.segments import candidates
@@ -66,6 +66,19 @@ def test_the_unexpected_visit_has_the_greater_surprise(learnt: Forecaster) -> No
     assert unusual is not None
     assert unusual > usual + 1
     assert outlook(learnt, record(99, 1)).surprise is None
+
+
+def test_one_pass_says_of_every_earlier_state_what_a_pass_of_its_own_would(
+    learnt: Forecaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.forecaster.LONGEST", 12)
+    monkeypatch.setattr("models.trajectory.LONGEST", 12)
+    whole = record(99, 20)
+    states = [Record(99, whole.days[:n], whole.codes[:n]) for n in range(1, 21)]
+    states[4] = Record(
+        99, states[4].days, (*states[4].codes[:2], frozenset({LOW, "observation|pain:usual"}), *states[4].codes[3:])
+    )
+    assert outlooks(learnt, states) == [outlook(learnt, state) for state in states]
 
 
 def test_the_version_is_the_content_and_a_kept_one_says_the_same(learnt: Forecaster, tmp_path: Path) -> None:
