@@ -60,8 +60,10 @@ def _held(connection: Any) -> pl.DataFrame:
     read = held.semi_join(moments, "subject_id").filter(wanted)
     seconds = {"second": "time", "since": "visible_from", "until": "visible_until"}
     columns = ["subject_id", "kind", "code", "numeric_value", "text_value", "source"]
-    read = read.select(*columns, **{name: read[of].truncate("s").epoch_seconds() for name, of in seconds.items()})
-    return pl.DataFrame(read.to_pyarrow()).sort("subject_id", "second", "code", "source")
+    found = pl.DataFrame(read.select(*columns, *seconds.values()).to_pyarrow())
+    return found.select(*columns, **{name: pl.col(of).dt.epoch("s") for name, of in seconds.items()}).sort(
+        "subject_id", "second", "code", "source"
+    )
 
 
 def table(forecaster: Forecaster, held: pl.DataFrame, moments: pl.DataFrame, encode: Encoder) -> pa.Table:
