@@ -247,9 +247,10 @@ def load(folder: Path) -> Forecaster:
     model = Trajectory(TrajectoryConfig(codes=len(known.codes)))
     model.start_from(known.rates)
     model.load_state_dict(tensors)
-    numbers = [np.array(rest[name], dtype=np.float64) for name in ("rates", "said", "meant")]
+    rates, said, meant = (np.array(rest[name], dtype=np.float64) for name in ("rates", "said", "meant"))
     of = None if centres is None else centres.numpy()
-    found = _named(Forecaster("", model.eval().double(), known, *numbers, frozenset(rest["trusted"]), of))
+    trusted = frozenset(rest["trusted"])
+    found = _named(Forecaster("", model.eval().double(), known, rates, said, meant, trusted, of))
     if found.version != folder.name:
         raise ValueError(f"trajectory model {folder.name} is damaged: its content is {found.version}")
     return found

@@ -90,11 +90,11 @@ class Judge:
     def _ask(self, asked: str) -> str:
         schema = {"name": "grading", "strict": True, "schema": Grading.model_json_schema()}
         try:
-            answer = self._client.chat.completions.create(
+            answer = self._client.chat.completions.create(  # type: ignore[call-overload]
                 model=self.model,
                 messages=[{"role": "system", "content": RUBRIC}, {"role": "user", "content": asked}],
                 temperature=0,
-                response_format={"type": "json_schema", "json_schema": schema},  # type: ignore[arg-type, misc]
+                response_format={"type": "json_schema", "json_schema": schema},
             )
         except openai.APIStatusError as error:
             raise ScorerError(f"{self.model}: the judge answered {error.status_code} ({error.code})") from None

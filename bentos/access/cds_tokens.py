@@ -85,7 +85,7 @@ class CdsVerifier:
         except jwt.InvalidTokenError:
             raise TokenError("the token is not valid here") from None
 
-    def _key(self, token: str, issuer: str) -> object:
+    def _key(self, token: str, issuer: str) -> Any:
         head = jwt.get_unverified_header(token)
         if not isinstance(head.get("kid"), str):
             raise TokenError("the token does not name its key (kid)")

@@ -8,7 +8,7 @@ rounded to 5 %; a forecast that is older than a year is not said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from datetime import datetime, timedelta
 
 from models import row as read
@@ -43,7 +43,7 @@ def prediction(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segm
     yield Segment("prediction.next_visit", "prediction", sentence, False, sources, 0, days, surprise=surprise)
 
 
-def _words(event: str, held: set[object], language: str) -> str:
+def _words(event: str, held: Set[object], language: str) -> str:
     """What is forecast in words; nothing for what has none, is as usual, or is open on her record already."""
     kind, _, code = event.partition("|")
     if kind in _VISITS:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -34,10 +36,18 @@ def hash_bag(learnt: Sequence[Learnt], caps: Caps) -> ByGain:
     model = Ridge(alpha=PENALTY, solver="lsqr", tol=1e-6)
     model.fit(_bags([(q, s) for q, s, _ in pairs]), np.array([g for _, _, g in pairs]))
 
-    def gain(question: str, free: Sequence[Segment]) -> np.ndarray:
-        return np.asarray(model.predict(_bags([(question, s) for s in free])))
+    return ByGain("hash_bag", caps, best_style(learnt), BagGain(model))
 
-    return ByGain("hash_bag", caps, best_style(learnt), gain)
+
+@dataclass(frozen=True)
+class BagGain:
+    """g by ridge on hashed words."""
+
+    kind: ClassVar[str] = "hash_bag"
+    model: Ridge
+
+    def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
+        return np.asarray(self.model.predict(_bags([(question, s) for s in free])))
 
 
 def _bags(pairs: Sequence[tuple[str, Segment]]) -> csr_matrix:

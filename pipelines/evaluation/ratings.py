@@ -141,7 +141,7 @@ def _rewarded(episodes: Sequence[Episode], model: RidgeCV, encode: KeptEncoder, 
     def of_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
         x = np.array([features(by_id[i], p, encode) for i, p in zip(ids, programs, strict=True)])
         spent = [sum(s.tokens for s in by_id[i].free if s.key in p.picks) for i, p in zip(ids, programs, strict=True)]
-        return (model.predict(x) - price * np.array(spent)).round(6).tolist()  # type: ignore[no-any-return]
+        return [round(float(v), 6) for v in model.predict(x) - price * np.array(spent)]
 
     return of_programs
 

@@ -6,6 +6,7 @@ was trained is kept in the workspace's cache under a hash of all it depends on, 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Sequence
@@ -82,9 +83,7 @@ def retrained(
 def _start(recipe: Recipe, params: Params) -> Policy:
     if recipe.start is None:
         return train.fresh(params, recipe.seed)
-    policy = Policy(recipe.start[1].config)
-    policy.load_state_dict(recipe.start[1].state_dict())
-    return policy
+    return copy.deepcopy(recipe.start[1])
 
 
 def _key(recipe: Recipe, params: Params) -> str:

@@ -76,7 +76,7 @@ def spread(by_seed: Sequence[Mapping[str, Row]]) -> list[Row]:
         if len(found) < 2:
             continue
         out += [replace(row, name=f"seed_{i}_{name}", seeds=1, target=None, holds=None) for i, row in enumerate(found)]
-        deviation = float(np.std([row.value for row in found], ddof=1))
+        deviation = float(np.std([row.value for row in found if row.value is not None], ddof=1))
         e = Estimate(deviation, float("nan"), float("nan"), found[0].n, found[0].patients)
         out.append(Row.of(found[0].row, f"spread_{name}", found[0].split, e, seeds=len(found)))
     return out

@@ -182,8 +182,8 @@ def _bench(
         most = affordable if most is None else min(most, affordable)
     of = {split: [e for e in episodes if e.split == split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
     # cut in an order that has nothing to do with the episodes
-    held_out = [sorted(of[s], key=lambda e: splits.shuffled(e.episode_id))[:most] for s in (splits.GATE, splits.TEST)]
-    return Bench(settings, params, reward, encode, of[splits.TRAIN], *held_out, gains, options.quick)
+    gate, test = (sorted(of[s], key=lambda e: splits.shuffled(e.episode_id))[:most] for s in (splits.GATE, splits.TEST))
+    return Bench(settings, params, reward, encode, of[splits.TRAIN], gate, test, gains, options.quick)
 
 
 def _cost(asked: int, new: int, left_out: int, seconds: float) -> list[Row]:

@@ -37,7 +37,7 @@ def labels(measured: Sequence[Gains], episodes: Sequence[Episode], encode: Encod
     if found is None:
         return Labels(list(measured), None)
     predict, told = found
-    styles = np.mean([g.styles for g in paid], axis=0)
+    styles: np.ndarray = np.mean([g.styles for g in paid], axis=0)
     own = {g.episode.episode_id: g.styles for g in paid}
     return Labels(
         [
