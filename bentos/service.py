@@ -1,7 +1,7 @@
 """The endpoint: ``POST /personalize`` and ``POST /answer``, and the apps mounted beside them (``bentos.mounts``).
 
-Every request passes ``observed.middleware.Observed``, ``cds.cors.CrossOrigin``, ``access.middleware.Access``,
-``problems.Problems`` and ``native.first.NativeFirst``, in this order.
+Every request passes ``gateway.shedding.Shedding``, ``observed.middleware.Observed``, ``cds.cors.CrossOrigin``,
+``access.middleware.Access``, ``problems.Problems`` and ``native.first.NativeFirst``, in this order.
 
 Only the shape of the API is needed to build a bento, so the models load when a worker starts, not at import.
 A bento is built with its release's version as an argument and serves that release alone; run from the source tree,
@@ -23,6 +23,7 @@ from bentos.access.principal import Principal
 from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from bentos.cds.cors import CrossOrigin
 from bentos.gateway import app as gateway
+from bentos.gateway.shedding import Shedding
 from bentos.native import refusals
 from bentos.native.first import NativeFirst
 from bentos.observed import logs, tracing
@@ -108,7 +109,7 @@ def _refusal(error: PmlmError) -> bentoml.exceptions.BentoMLException:
 
 # What the decorator makes of the class is a Service; a type checker sees the class still.
 _service = cast("Any", PMLM)
-for _middleware in (Observed, CrossOrigin, Access, Problems, NativeFirst):
+for _middleware in (Shedding, Observed, CrossOrigin, Access, Problems, NativeFirst):
     _service.add_asgi_middleware(_middleware)
 for _path, _app in mounts.apps():
     _service.mount_asgi_app(_app, path=_path)

@@ -18,11 +18,18 @@ class Admission:
         self.waiting = 0
         self.open = 0
 
+    def refusal(self) -> GatewayError | None:
+        """503, with when to try again, where there is no place."""
+        if self.waiting < self._queue and self.open < self._inside:
+            return None
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        return GatewayError(status, "too many requests at once", code="overloaded", retry_after=RETRY_AFTER_S)
+
     def enter(self) -> Ticket:
-        """A place; :class:`GatewayError` (503, with when to try again) where there is none."""
-        if self.waiting >= self._queue or self.open >= self._inside:
-            status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise GatewayError(status, "too many requests at once", code="overloaded", retry_after=RETRY_AFTER_S)
+        """A place; raises the :meth:`refusal` where there is none."""
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
         return Ticket(self)
 
 

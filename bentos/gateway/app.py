@@ -33,6 +33,13 @@ def gateway() -> Gateway:
     return _gateways[key]
 
 
+def refusal() -> GatewayError | None:
+    """Why this request would find no place now; None where it would, or nothing was asked yet."""
+    served = current.latest()  # asked before a request is bound to its service
+    found = _gateways.get((served, asyncio.get_running_loop())) if served else None
+    return found.refusal() if found else None
+
+
 async def close(personalizer: Personalizer) -> None:
     """End what the gateway of a service that shuts down holds."""
     for key in [key for key in _gateways if key[0] is personalizer and key[1] is asyncio.get_running_loop()]:

@@ -59,6 +59,10 @@ class Gateway:
         """What ``/v1/models`` lists: the language models that may answer, in failover order."""
         return [u.model for u in self._upstreams] or [self._personalizer.llm.id]
 
+    def refusal(self) -> GatewayError | None:
+        """Why a request would find no place now, None where it would."""
+        return self._admission.refusal()
+
     async def close(self) -> None:
         """Give connections and threads back."""
         self._preparing.close()
