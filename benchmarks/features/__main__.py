@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="parts to run: ingest self_features nights peers")
     parser.add_argument("--donors", type=int, default=100_000, help="patients of the neighbour search")
     asked = parser.parse_args()
-    events = sample_events()
+    events = cache(sample_events)
     rows: list[Row] = []
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "ingest": lambda: ingest.rows(asked.copies),
-        "self_features": lambda: _self_features(events, asked.women),
-        "nights": lambda: _nights(events, asked.women, asked.rows, asked.feast_rows),
-        "peers": lambda: _peers(events, asked.donors),
+        "self_features": lambda: _self_features(events(), asked.women),
+        "nights": lambda: _nights(events(), asked.women, asked.rows, asked.feast_rows),
+        "peers": lambda: _peers(events(), asked.donors),
     }
     for name, part in parts.items():
         if asked.only and name not in asked.only:
