@@ -1,8 +1,7 @@
 """### One night of PMLM
 
-*Records → trajectory → features → online store* for every drop that waits, in date order, each saved as a night
-of its own; then once: *episodes → train → evaluate → gate → package → drift*, and the night is saved as a DVC
-experiment.
+*Records → trajectory → features → online store* for every drop that waits, each saved as a night of its own; then
+once *episodes → train → evaluate → gate → package → drift*, and the night is saved as a DVC experiment.
 
 - **Nothing waits?** `pending` says so and the rest is skipped.
 - **Killed?** Clear the task, or run it again: every stage gives the same content for the same input.
