@@ -119,7 +119,9 @@ def _nights(events: pl.DataFrame, women: int, asked: int, by_feast: int) -> Iter
             taken.append(_timed(lambda s=settings: (stage.run(s, HISTORY), materialise.run(s, HISTORY))))
         found, (low, high) = slope(np.log(sizes).tolist(), np.log(taken).tolist())
         interval = {"ci_low": round(low, 3), "ci_high": round(high, 3), "sizes": sizes}
-        yield row("growth", found, "slope, log-log", len(sizes), target="<= 1.05", holds=found <= 1.05, **interval)
+        # below a thousand patients what a night costs anyway hides the slope: no verdict
+        holds = found <= 1.05 if sizes[0] >= 1000 else None
+        yield row("growth", found, "slope, log-log", len(sizes), target="<= 1.05", holds=holds, **interval)
         news = enlarged(events, women).filter(pl.col("subject_id") % 100 == 0).sort("known_at", descending=True)
         renewed = (
             news.group_by("subject_id").head(5).with_columns(source=pl.lit("anew") + pl.col("source").str.slice(4))
