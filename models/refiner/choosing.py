@@ -12,40 +12,31 @@ import torch
 
 from models.encoder import Encoder
 from models.refiner.actions import STOP
+from models.refiner.greedy import Greedy
 from models.refiner.policy import MASKED, Policy
-from models.refiner.reading import Reader
 from models.schema import EditProgram, Segment
 
 
 class PolicyRefiner:
-    """A trained policy behind the ``Refiner`` Protocol. Not for use by several threads at once: it swaps its table."""
+    """A trained policy behind the ``Refiner`` Protocol. Safe to use from several threads."""
 
     def __init__(self, policy: Policy, encoder: Encoder, id: str) -> None:
         self.policy = policy.eval()
         self.encoder = encoder
         self.caps = policy.config.caps
         self.id = id
+        self._greedy = Greedy(self.policy)
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
         """The policy's edit program, with its log-probability; segments beyond its slots are not seen."""
-        return self.refine_many([(question, segments)])[0]
-
-    def refine_many(self, cases: Sequence[tuple[str, tuple[Segment, ...]]]) -> list[EditProgram]:
-        """``refine`` for several questions in one pass; the answers do not depend on each other's company."""
-        actions, slots = self.policy.config.actions, self.policy.config.slots
-        reader = Reader(self.encoder)
-        prompts = [reader.prompt(question, segments[:slots]) for question, segments in cases]
-        self.policy.pointer.read(reader.table())
-        chosen, log_probs = choose(self.policy, prompts)
-        return [
-            actions.program(ids, [s.key for s in segments], log_prob)
-            for ids, log_prob, (_, segments) in zip(chosen, log_probs, cases, strict=True)
-        ]
+        seen = segments[: self.policy.config.slots]
+        ids, log_prob = self._greedy.choose(self.encoder.encode([question, *(s.text for s in seen)]), seen)
+        return self.policy.config.actions.program(ids, [s.key for s in seen], log_prob)
 
 
 @torch.no_grad()
 def choose(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[float]]:
-    """Greedy action ids (STOP included) and their log-probability for prompts given as rows of the current table."""
+    """Greedy action ids (STOP included) and their log-probability, for prompts given as rows of the current table."""
     size = policy.config.vocab_size
     longest = max(map(len, prompts))
     ids = torch.tensor([[0] * (longest - len(p)) + [size + row for row in p] for p in prompts])

@@ -12,6 +12,7 @@ from models.refiner import grpo
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
 from models.refiner.choosing import PolicyRefiner, choose
 from models.refiner.policy import MASKED, Policy
+from models.refiner.reading import Reader
 from models.schema import EditProgram, Segment
 
 
@@ -118,10 +119,16 @@ def test_a_prompt_without_segments_can_only_be_styled_and_stopped(read, encoder)
     assert program.picks == ()
 
 
-def test_company_does_not_change_an_answer(read, world, encoder) -> None:
-    refiner = PolicyRefiner(read.policy(), encoder, "refiner-x")
-    cases = [(e.question, e.segments[: 5 + i]) for i, e in enumerate(world.episodes[:6])]
-    assert [p.picks for p in refiner.refine_many(cases)] == [refiner.refine(q, s).picks for q, s in cases]
+def test_one_question_is_answered_as_in_a_batch_of_the_policys_own(read, world, encoder) -> None:
+    policy = read.policy()
+    refiner, reader = PolicyRefiner(policy, encoder, "refiner-x"), Reader(encoder)
+    cases = [(e.question, e.segments[: 5 + i]) for i, e in enumerate(world.episodes[:12])]
+    prompts = [reader.prompt(question, segments) for question, segments in cases]
+    policy.pointer.read(reader.table())
+    for (question, segments), ids, log_prob in zip(cases, *choose(policy, prompts), strict=True):
+        program = refiner.refine(question, segments)
+        assert policy.config.actions.ids(program, [s.key for s in segments]) == ids
+        assert program.log_prob == pytest.approx(log_prob, abs=1e-4)
 
 
 def test_segments_beyond_the_slots_are_not_seen(read, encoder) -> None:

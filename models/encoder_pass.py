@@ -1,0 +1,125 @@
+"""MiniLM's forward pass as one call outside of Python's lock: texts of any lengths side by side, none of them padded.
+
+    x_0 = LN(word + place),   y = LN(x + O·attention(x)),   x' = LN(y + U·gelu(I·y)),   e = mean of x_6 / ‖mean of x_6‖
+
+The layers of BERT (Devlin et al. 2019) as ``transformers`` computes them, to 1e-6. Rows of all texts go through each
+matrix together and attention keeps to one text, so a row's sums are the same ones whatever it is computed beside.
+Matrices are packed once for oneDNN's kernels where torch has them. TorchScript, because each step taken from Python
+would have to win Python's lock back from the threads that serve.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoModel
+
+#: Tensors of one layer, in the order in which ``_pass`` reads them.
+_EACH = 12
+
+
+def _plain(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
+    return functional.linear(x, weight, bias) + plus
+
+
+def _packed(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, plus, weight, bias, "add")
+
+
+PACKED = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_linear = _packed if PACKED else _plain
+
+
+@torch.jit.script
+def _pass(ids: Tensor, lengths: list[int], heads: int, eps: float, outer: list[Tensor], layers: list[Tensor]) -> Tensor:
+    """Unit vectors [texts, width] of the texts whose token ids stand one after the other in ``ids``."""
+    places = torch.cat([outer[1][:length] for length in lengths])
+    x = functional.embedding(ids, outer[0]) + places
+    width = x.size(1)
+    x = functional.layer_norm(x, [width], outer[2], outer[3], eps)
+    nothing = torch.zeros([x.size(0), layers[1].size(0)])
+    nothing_more = torch.zeros([x.size(0), layers[7].size(0)])
+    for i in range(0, len(layers), 12):
+        all_three = _linear(x, layers[i], layers[i + 1], nothing)
+        heard: list[Tensor] = []
+        start = 0
+        for length in lengths:
+            three = all_three[start : start + length].view(length, 3, heads, width // heads).permute(1, 2, 0, 3)
+            heard.append(
+                functional.scaled_dot_product_attention(three[0][None], three[1][None], three[2][None])[0]
+                .transpose(0, 1)
+                .reshape(length, width)
+            )
+            start += length
+        x = _linear(torch.cat(heard), layers[i + 2], layers[i + 3], x)
+        x = functional.layer_norm(x, [width], layers[i + 4], layers[i + 5], eps)
+        inner = functional.gelu(_linear(x, layers[i + 6], layers[i + 7], nothing_more))
+        x = functional.layer_norm(
+            _linear(inner, layers[i + 8], layers[i + 9], x), [width], layers[i + 10], layers[i + 11], eps
+        )
+    start = 0
+    means: list[Tensor] = []
+    for length in lengths:
+        means.append(x[start : start + length].mean(0))
+        start += length
+    return functional.normalize(torch.stack(means), dim=1)
+
+
+class Weights(NamedTuple):
+    """A model's frozen tensors as ``vectors`` reads them."""
+
+    heads: int
+    eps: float
+    outer: list[Tensor]
+    layers: list[Tensor]
+
+
+def load(folder: Path) -> Weights:
+    """The weights of the BERT model in ``folder``."""
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32)
+    state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
+    kinds = state["embeddings.token_type_embeddings.weight"][0]  # one text a row: always of the first kind
+    outer = [
+        state["embeddings.word_embeddings.weight"],
+        state["embeddings.position_embeddings.weight"] + kinds,
+        state["embeddings.LayerNorm.weight"],
+        state["embeddings.LayerNorm.bias"],
+    ]
+    layers = [
+        tensor
+        for number in range(model.config.num_hidden_layers)
+        for tensor in _layer(state, f"encoder.layer.{number}.")
+    ]
+    return Weights(model.config.num_attention_heads, model.config.layer_norm_eps, outer, layers)
+
+
+def _layer(state: dict[str, Tensor], prefix: str) -> list[Tensor]:
+    names = [f"{prefix}attention.self.{one}" for one in ("query", "key", "value")]
+    found = [
+        _pack(torch.cat([state[f"{name}.weight"] for name in names])),
+        torch.cat([state[f"{name}.bias"] for name in names]),
+    ]
+    for dense, norm in (
+        ("attention.output.dense", "attention.output.LayerNorm"),
+        ("intermediate.dense", ""),
+        ("output.dense", "output.LayerNorm"),
+    ):
+        found += [_pack(state[f"{prefix}{dense}.weight"]), state[f"{prefix}{dense}.bias"]]
+        found += [state[f"{prefix}{norm}.weight"], state[f"{prefix}{norm}.bias"]] if norm else []
+    assert len(found) == _EACH
+    return found
+
+
+def _pack(weight: Tensor) -> Tensor:
+    return torch.ops.mkldnn._reorder_linear_weight(weight, 512) if PACKED else weight
+
+
+@torch.inference_mode()
+def vectors(weights: Weights, texts: list[list[int]]) -> Tensor:
+    """Unit vectors [texts, width] of texts given as token ids, none of them empty."""
+    ids = torch.tensor([token for text in texts for token in text])
+    return _pass(ids, [len(text) for text in texts], *weights)
