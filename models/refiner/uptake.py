@@ -1,6 +1,6 @@
 """What a reply tells of a sentence's worth: single gains predicted from how the reply takes the sentence up.
 
-    ĝ(s | q, y) = f(φ(s, y))        f: boosted trees, least squares on the measured gains of some training episodes
+    ĝ(s | q, y) = f(φ(s, y))        f: a random forest, least squares on the measured gains of some training episodes
     φ(s, y) = how near s is to the specific sentences of y (cosines, rare words and numbers they share), how s ranks
               in that among the episode's other sentences, how near it is to the question, and its length
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.ensemble import RandomForestRegressor
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from models.encoder import Encoder
@@ -85,23 +85,16 @@ def fit(x: Sequence[np.ndarray], gains: Sequence[np.ndarray], patients: Sequence
     rows, target = np.concatenate(x), np.concatenate(gains)
     known = ~np.isnan(target)
     rows, target, groups = rows[known], target[known], groups[known]
-    held_out = cross_val_predict(_trees(len(rows)), rows, target, groups=groups, cv=GroupKFold(FOLDS))
+    held_out = cross_val_predict(_forest(), rows, target, groups=groups, cv=GroupKFold(FOLDS))
     if held_out.std() < 1e-9 or target.std() < 1e-9:
         return None
     told = float(np.corrcoef(held_out, target)[0, 1])
-    return (_trees(len(rows)).fit(rows, target).predict, told) if told > 0 else None
+    return (_forest().fit(rows, target).predict, told) if told > 0 else None
 
 
-def _trees(n: int) -> HistGradientBoostingRegressor:
-    """Few and small trees for ``n`` rows: a gain is mostly noise."""
-    return HistGradientBoostingRegressor(
-        max_iter=120,
-        learning_rate=0.05,
-        max_leaf_nodes=8,
-        min_samples_leaf=max(5, min(40, n // 40)),
-        l2_regularization=5,
-        random_state=0,
-    )
+def _forest() -> RandomForestRegressor:
+    """Wide leaves and many trees: a gain is mostly noise."""
+    return RandomForestRegressor(300, min_samples_leaf=8, max_features=0.5, random_state=0)
 
 
 def _shared(text: str, reply: Sequence[str], rare: Mapping[str, float]) -> tuple[float, float, float, float]:
