@@ -61,9 +61,10 @@ class Greedy:
         tokens = np.array([s.tokens for s in segments], np.int64)
         closed = np.array([s.pinned for s in segments], bool)
         overlap, chosen = np.zeros(len(segments), np.float32), np.zeros(config.hidden_size, np.float32)
-        left, total, ids = config.token_cap, 0.0, []
+        ids: list[int] = []
+        left, total = config.token_cap, 0.0
         for count in range(config.pick_cap + 1):
-            picked = chosen / max(count, 1)
+            picked = chosen / np.float32(max(count, 1))
             heard = offered + self._linear("of_picked", picked) + overlap[:, None] * self._weight["of_overlap.weight"]
             scores = self._linear("pick", _gelu(heard))[:, 0]
             open_slots = ~closed & (tokens <= left) if count < config.pick_cap else np.zeros(len(segments), bool)
