@@ -64,7 +64,7 @@ class Greedy:
         ids: list[int] = []
         left, total = config.token_cap, 0.0
         for count in range(config.pick_cap + 1):
-            picked = chosen / np.float32(max(count, 1))
+            picked = (chosen / max(count, 1)).astype(np.float32)
             heard = offered + self._linear("of_picked", picked) + overlap[:, None] * self._weight["of_overlap.weight"]
             scores = self._linear("pick", _gelu(heard))[:, 0]
             open_slots = ~closed & (tokens <= left) if count < config.pick_cap else np.zeros(len(segments), bool)
