@@ -7,8 +7,8 @@ the reply needs. The arithmetic is that of a plain forward pass whose matrix pro
 inputs; residuals, norms, attention and the vocabulary projection stay in fp32). What makes it cheap: those products
 where the processor has them, the beginning that trials share (``Trial.opening``) run once and its key-value cache
 reused, the rest batched, padded on the right, where causal attention cannot see it, and the vocabulary projection taken
-at reply tokens only. Beside fp32 it is 1.5 times as fast, and the gains it measures correlate with fp32's by .998
-(benchmarks/scorer.py).
+at reply tokens only. Beside fp32 it was 1.3 times as fast on a busy machine, and the gains it measures correlate with
+fp32's by .997 within an episode (benchmarks/scorer.py, benchmarks/results/scorer.json).
 """
 
 from __future__ import annotations
