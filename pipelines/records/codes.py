@@ -53,20 +53,20 @@ def coded(concept: Resource) -> Coded:
 
     Without a code, the text's hash stands for one (``TEXT//…``), so that equal texts meet.
     """
-    codings = [c for c in concept.get("coding", []) if "code" in c]
+    codings = [c for c in concept.get("coding", []) if isinstance(c.get("code"), str)]
     best = max(codings, key=_rank, default=None)
     shown = (best or {}).get("display") or concept.get("text") or _first_display(concept)
     text = one_line(shown or "")
     if best is None:
         return Coded(f"TEXT//{blake2b(text.casefold().encode(), digest_size=6).hexdigest()}", text, True)
-    system = system_of(best.get("system", ""))
+    system = system_of(best.get("system") or "")
     code = _UNSAFE.sub("_", best["code"].strip())
     return Coded(f"{system or 'LOCAL'}//{_dotted(code) if system == 'ICD10' else code}", text or code, system is None)
 
 
 def _rank(coding: Resource) -> int:
     """2 for a code PMLM reads, 1 for one of a system it knows, 0 for any other; ``max`` keeps the first of equals."""
-    system = system_of(coding.get("system", ""))
+    system = system_of(coding.get("system") or "")
     if system is None:
         return 0
     code = f"{system}//{_dotted(coding['code']) if system == 'ICD10' else coding['code']}"
@@ -74,7 +74,7 @@ def _rank(coding: Resource) -> int:
 
 
 def _first_display(concept: Resource) -> str | None:
-    return next((c["display"] for c in concept.get("coding", []) if "display" in c), None)
+    return next((c["display"] for c in concept.get("coding", []) if isinstance(c.get("display"), str)), None)
 
 
 def _dotted(code: str) -> str:

@@ -39,7 +39,7 @@ def test_every_scored_row_is_there_with_n_patients_and_interval(rows: list[table
         (1, "gain_validity_auc"), (5, "ablation_refined_vs_ranking"), (6, "refined_vs_minilm"),
         (6, "refined_vs_random"), (6, "refined_vs_length_matched"), (6, "refined_vs_recent"),
         (6, "refined_token_share"), (7, "refined_vs_warm_start"),
-        (7, "refined_vs_table"), (7, "refined_vs_regressor"), (7, "refined_vs_fixed"), (8, "selection_swap"),
+        (7, "refined_vs_table"), (7, "refined_vs_regressor"), (6, "refined_vs_fixed"), (8, "selection_swap"),
         (9, "refined_vs_minilm"), (11, "pinned_present"), (12, "preference_1_ratings_vs_global_mean"),
     ):  # fmt: skip
         assert wanted in names

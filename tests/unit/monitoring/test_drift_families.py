@@ -177,7 +177,9 @@ def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhe
     write_json(settings.runs / NIGHT / "evaluate.json", {})
     cache = ScoreCache(cache_path(settings))
     program = EditProgram(("peer.weight", "haemoglobin.latest"))
-    cache.put(trial_key(EmbeddedScorer.id, trial(scored, program)), SentenceScores((-4.0,), (2,)))
+    cache.put(
+        trial_key(EmbeddedScorer(settings.embedded_llm).id, trial(scored, program)), SentenceScores((-4.0,), (2,))
+    )
     cache.flush()
     (value,) = rewards.held_out(settings, NIGHT, SINCE)["reward of the ranking"]
     assert value == pytest.approx(-2.0 - 0.001 * 14)

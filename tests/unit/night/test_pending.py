@@ -101,4 +101,4 @@ def test_each_night_is_told_which_drop_it_takes_in(settings: Settings) -> None:
     assert "20260301" in parameters
     assert str(settings.drops / "2026-03-01") in parameters
     summary = StageSummary(**read_json(summary_path(settings, NIGHTS[0], "save")))
-    assert set(summary.hashes) == {"data/events", "data/ledger", "data/features"}
+    assert set(summary.hashes) == {"data/events", "data/ledger", "models/trajectory", "data/features"}
