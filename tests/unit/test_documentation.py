@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -127,6 +128,15 @@ def test_readme_lists_every_setting_with_its_default() -> None:
         shown = str(default).replace(str(PROJECT) + "/", "").replace(str(Path.home()), "~")
         expected[f"PMLM_{name.upper()}"] = "none" if default is None else f"`{shown}`"
     assert rows == expected
+
+
+def test_the_page_of_results_is_what_was_measured() -> None:
+    spec = importlib.util.spec_from_file_location("results", PROJECT / "docs" / "results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    results = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(results)
+    assert (PROJECT / "docs" / "results.md").read_text() == results.page()
 
 
 @pytest.mark.parametrize("drawing", sorted((PROJECT / "docs").glob("**/*.svg")), ids=lambda p: p.name)
