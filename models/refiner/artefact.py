@@ -35,6 +35,10 @@ class ArtefactError(ValueError):
     """A refiner's folder is missing, incomplete, altered, or made for another encoder."""
 
 
+class OutdatedError(ArtefactError):
+    """A whole refiner of a version of PMLM that read segments otherwise: it can be neither served nor gone on from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a refiner was made with; a refiner whose origin differs from the system's cannot be continued.
@@ -134,7 +138,10 @@ def load_policy(folder: Path) -> Policy:
         hidden_size=description["hidden_size"],
     )
     policy = Policy(config)
-    policy.load_state_dict(parse_weights(weights) | {IDENTITY_WEIGHT: torch.eye(config.vocab_size)})
+    try:
+        policy.load_state_dict(parse_weights(weights) | {IDENTITY_WEIGHT: torch.eye(config.vocab_size)})
+    except RuntimeError:
+        raise OutdatedError(f"the policy in {folder} was trained by a version that reads segments otherwise") from None
     return policy.eval()
 
 

@@ -8,6 +8,7 @@ challenger and champion, which the gate decides on. Patients there are numbered,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from models.refiner import artefact
@@ -72,7 +73,10 @@ def contenders(settings: Settings, night: str, encode: KeptEncoder) -> dict[str,
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
     faced = champion.facing(settings, night)
-    served = artefact.load(champion.folder(settings, faced), encode) if faced else Ranking(limits)
+    served: Refiner = Ranking(limits)
+    if faced:
+        with suppress(artefact.OutdatedError):  # what the first champion was stands in for it
+            served = artefact.load(champion.folder(settings, faced), encode)
     found: dict[str, Refiner] = {
         "refined": artefact.load(challenger, encode),
         "champion": served,

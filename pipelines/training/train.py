@@ -101,7 +101,10 @@ def starting_point(settings: Settings, night: str, params: Params) -> Policy | N
     if methods.chosen(params["train"]) not in (methods.GRPO, methods.BEST_OF_K):
         return None
     folder = champion.folder(settings, faced)
-    policy = artefact.load_policy(folder)
+    try:
+        policy = artefact.load_policy(folder)
+    except artefact.OutdatedError:
+        return None
     same = artefact.describe(folder)["origin"] == asdict(origin())
     return policy if same and policy.config.caps == caps(params) and policy.config.slots == slots(params) else None
 

@@ -11,6 +11,7 @@ from models.refiner import alternatives, artefact
 from models.refiner.choosing import PolicyRefiner
 from models.refiner.interface import Caps
 from models.refiner.ranking import Ranking
+from models.refiner.reading import NUMBERS
 from models.schema import EditProgram
 
 ORIGIN = artefact.Origin(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
@@ -52,6 +53,13 @@ def test_an_altered_refiner_is_refused(read, encoder, tmp_path, file) -> None:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"caps": {"picks": 9, "tokens": 60}}))
     with pytest.raises(artefact.ArtefactError, match="altered"):
         artefact.load(tmp_path, encoder)
+
+
+def test_a_policy_of_a_version_that_read_segments_otherwise_is_named_so(read, tmp_path, monkeypatch) -> None:
+    artefact.save(tmp_path, read.policy(), ORIGIN)
+    monkeypatch.setattr("models.refiner.policy.NUMBERS", NUMBERS + 2)
+    with pytest.raises(artefact.OutdatedError, match="reads segments otherwise"):
+        artefact.load_policy(tmp_path)
 
 
 def test_the_ranking_is_kept_like_any_refiner(encoder, tmp_path) -> None:
