@@ -145,9 +145,23 @@ def _mend(workspace: Path) -> None:
     if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
         git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
         git(workspace, "reset", "--quiet", "--mixed")
+    if not _whole(workspace / "dvc.lock"):  # DVC writes it in place; what stands on disk, the next save records again
+        (workspace / "dvc.lock").unlink(missing_ok=True)
     missing = [n for n in ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore") if not (workspace / n).exists()]
     if missing:
         git(workspace, "checkout", "--quiet", BRANCH, "--", *missing)
+
+
+def _whole(lock: Path) -> bool:
+    """Does the file say what DVC's own schema asks of a lock? One cut off in the middle does not, nor an empty one."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_text()))
+    except (OSError, yaml.YAMLError, Invalid):
+        return False
+    return True
 
 
 @contextmanager

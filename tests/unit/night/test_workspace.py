@@ -10,6 +10,7 @@ import yaml
 
 from pipelines.errors import SettingsError
 from pipelines.night import workspace
+from pipelines.night.stages import STAGES
 from pipelines.settings import PROJECT, Settings
 
 
@@ -53,6 +54,25 @@ def test_a_process_killed_inside_git_leaves_nothing_to_mend_by_hand(settings: Se
     assert git(opened, "symbolic-ref", "HEAD") == "refs/heads/main"
     assert (opened / "dvc.lock").exists()
     assert git(opened, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    "left", ["", "schema: '2.0'\nstages:\n  records:\n    cmd: pmlm stage records\n    outs:\n    - pa"]
+)
+def test_a_process_killed_while_dvc_wrote_its_lock_leaves_one_that_can_be_read(settings: Settings, left: str) -> None:
+    opened = workspace.open_workspace(settings)
+    (opened / "dvc.lock").write_text(left)
+    workspace.open_workspace(settings)
+    with workspace.repository(opened) as repo:
+        assert {stage.name for stage in repo.index.stages} == set(STAGES)
+
+
+def test_a_whole_lock_stays_as_it_is(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    held = "schema: '2.0'\nstages:\n  records:\n    cmd: a command\n"
+    (opened / "dvc.lock").write_text(held)
+    workspace.open_workspace(settings)
+    assert (opened / "dvc.lock").read_text() == held
 
 
 def test_a_workspace_killed_while_it_was_made_is_made_anew(settings: Settings) -> None:
