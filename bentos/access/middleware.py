@@ -22,6 +22,7 @@ from bentos.access.cds_tokens import CdsVerifier
 from bentos.access.principal import Principal
 from bentos.access.rates import Rates
 from bentos.access.routes import Door, Rule
+from bentos.access.shared_counts import SharedCounts
 from bentos.access.tokens import Verifier
 from bentos.api_types import Problem
 from bentos.problems import App, Message, Receive, Scope, Send, refused, send_problem
@@ -50,7 +51,7 @@ class Access:
         self._settings = settings or load()
         self._verifier = Verifier(self._settings)
         self._cds = CdsVerifier(self._settings)
-        self._rates = Rates(self._settings)
+        self._rates = Rates(self._settings, SharedCounts.of(self._settings))
         self._checks: anyio.CapacityLimiter | None = None
         self._personalizer: Any = None
 
@@ -114,7 +115,7 @@ class Access:
         principal = await self._principal(headers, address, scope["path"] if rule.name in CDS else None)
         entry.client = principal.client
         scope["state"]["principal"] = principal
-        if (wait := self._rates.ask(principal.client)) is not None:
+        if (wait := await self._rates.ask(principal.client)) is not None:
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", **{"retry-after": str(wait)})
         if rule is routes.UNKNOWN:
             raise Refusal(HTTPStatus.NOT_FOUND, "there is no such route")
@@ -130,7 +131,7 @@ class Access:
         token = token.strip() if scheme.lower() == "bearer" else ""
         if token and (known := self._verifier.remembered(token)):
             return known
-        if (wait := self._rates.shut_out(address)) is not None:
+        if (wait := await self._rates.shut_out(address)) is not None:
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many refused requests", **{"retry-after": str(wait)})
         try:
             if not token:
@@ -142,7 +143,7 @@ class Access:
         except KeysUnavailableError as error:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), **{"retry-after": "10"}) from None
         except TokenError as error:
-            self._rates.refuse(address)
+            await self._rates.refuse(address)
             challenge = f'{REALM}, error="invalid_token", error_description="{error}"' if token else REALM
             raise Refusal(HTTPStatus.UNAUTHORIZED, str(error), **{"www-authenticate": challenge}) from None
 
