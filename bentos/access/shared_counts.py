@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from pipelines.settings import Settings
 
@@ -69,12 +66,15 @@ class SharedCounts:
         loop = asyncio.get_running_loop()
         if loop is self._loop:
             return
+        from redis.asyncio import Redis  # an extra: clinics without a Redis have no client
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
         url = urlsplit(self._settings.online_store)._replace(query="", fragment="").geturl()
         once_more = Retry(NoBackoff(), 1)  # a connection that a restarted server has forgotten
         self._redis = Redis.from_url(url, socket_connect_timeout=PATIENCE_S, retry=once_more)
-        storage = RedisStorage(
-            f"async+{url}", implementation="redispy", key_prefix=self._prefix, connection_pool=self._redis.connection_pool
-        )  # fmt: skip
+        options: dict[str, Any] = {"implementation": "redispy", "connection_pool": self._redis.connection_pool}
+        storage = RedisStorage(f"async+{url}", key_prefix=self._prefix, **options)
         self._windows = SlidingWindowCounterRateLimiter(storage)
         self._loop = loop
 
