@@ -1,8 +1,9 @@
 """One patient's features as of now, from the online store: what the endpoint reads, in one call.
 
-The store is opened once a process and again when a night has put a new one in place (the files' identity says so), so
-that a served answer is never from a store that was replaced. A store that does not answer costs its caller at most
-``PATIENCE_S`` and is a :class:`StoreDownError`; the next read opens it anew, so a store that comes back is found.
+How the rows are asked for is ``feature_repo.online_values``; where they lie, Feast says. The store is opened once a
+process and again when a night has put a new one in place (the files' identity says so), so that a served answer is
+never from a store that was replaced. A store that does not answer costs its caller at most ``PATIENCE_S`` and is a
+:class:`StoreDownError`; the next read opens it anew, so a store that comes back is found.
 """
 
 from __future__ import annotations
@@ -11,13 +12,10 @@ import time
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-
-from feast import FeatureService, FeatureStore
 
 from feature_repo.deadline import Deadline
+from feature_repo.online_values import Ask, asker
 from feature_repo.rows import typed
-from feature_repo.services import SERVICE
 from feature_repo.store import CONFIG, REGISTRY, SQLITE, open_store
 from models.schema import FeatureRow
 
@@ -46,46 +44,39 @@ def read(store_dir: Path, subject_id: int, patience_s: float = PATIENCE_S) -> Fe
     file = stamps[2]
     if file is not None and time.time() - file[1] / 1e9 > SETTLED_S:
         return _remembered(store_dir, stamps, subject_id, patience_s)
-    return _row(store_dir, subject_id, patience_s)
-
-
-def _row(store_dir: Path, subject_id: int, patience_s: float) -> FeatureRow | None:
-    values = _ask(store_dir, subject_id, patience_s)
-    if values is None:
-        return None
-    row = typed(values)
-    return None if row["as_of"] is None else MappingProxyType(row)
+    return _row(store_dir, stamps, subject_id, patience_s)
 
 
 @lru_cache(maxsize=2000)
-def _remembered(store_dir: Path, _stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
-    """The row as long as the store's files are those of ``_stamps``; only a file says by itself that it has changed."""
-    return _row(store_dir, subject_id, patience_s)
+def _remembered(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
+    """The row as long as the store's files are those of ``stamps``; only a file says by itself that it has changed."""
+    return _row(store_dir, stamps, subject_id, patience_s)
 
 
-def _ask(store_dir: Path, subject_id: int, patience_s: float) -> dict[str, Any] | None:
-    stamps = _stamps(store_dir)
+def _row(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
     if stamps[0] is None:
         return None
     try:
-        store, service = _opened(store_dir, stamps)
-
-        def call() -> dict[str, list[Any]]:
-            found = store.get_online_features(features=service, entity_rows=[{"subject_id": subject_id}])
-            return found.to_dict()
-
+        ask, a_file = _opened(store_dir, stamps)
         # a file cannot hang as a server can, and a thread costs more than reading it
-        answer = call() if store.config.online_store.type == SQLITE["type"] else _DEADLINE.run(call, patience_s)
+        values = ask(subject_id) if a_file else _DEADLINE.run(lambda: ask(subject_id), patience_s)
     except Exception as error:
         # nothing asked here depends on the request but a number: whatever fails, the store is what failed
         _opened.cache_clear()
         raise StoreDownError(f"the online store does not answer: {type(error).__name__}") from error
-    return {name: values[0] for name, values in answer.items()}
+    if values.get("as_of") is None:
+        return None
+    return MappingProxyType(typed(values))
 
 
 def _stamps(store_dir: Path) -> _Stamps:
+    return tuple(_stamp(file) for file in _files(store_dir))
+
+
+@lru_cache(maxsize=4)
+def _files(store_dir: Path) -> tuple[Path, ...]:
     database = str(SQLITE["path"])
-    return tuple(_stamp(store_dir / name) for name in (CONFIG, REGISTRY, database, f"{database}-wal"))
+    return tuple(store_dir / name for name in (CONFIG, REGISTRY, database, f"{database}-wal"))
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -97,6 +88,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=4)
-def _opened(store_dir: Path, _stamps: _Stamps) -> tuple[FeatureStore, FeatureService]:
+def _opened(store_dir: Path, _stamps: _Stamps) -> tuple[Ask, bool]:
+    """How to ask the store of these files, and whether it is a file itself."""
     store = open_store(store_dir)
-    return store, store.get_feature_service(SERVICE)
+    return asker(store), store.config.online_store.type == SQLITE["type"]

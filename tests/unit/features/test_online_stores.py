@@ -17,6 +17,8 @@ from servers import PASSWORD, Server, postgres, redis
 
 from feature_repo import online, store
 from feature_repo.online_stores import described, shown
+from feature_repo.rows import typed
+from feature_repo.services import SERVICE
 from pipelines.errors import FeaturesError, SettingsError
 from pipelines.features import materialise, offline, stage
 from pipelines.features.ledger import end_of
@@ -86,6 +88,30 @@ def test_all_stores_hold_the_same_rows_and_types(
         s: {n: (type(v), v) for n, v in r.items()} for s, r in expected.items()
     }
     assert materialise.run(settings, LAST).status == "noop"
+
+
+def by_feast(settings: Settings, subjects: list[int]) -> dict[int, dict]:
+    """What Feast's own path answers, in one call for each patient."""
+    opened = store.open_store(settings.feast)
+    service = opened.get_feature_service(SERVICE)
+    answers = {}
+    for subject in subjects:
+        found = opened.get_online_features(features=service, entity_rows=[{"subject_id": subject}]).to_dict()
+        answers[subject] = dict(typed({name: values[0] for name, values in found.items()}))
+    return answers
+
+
+@pytest.mark.parametrize("in_sqlite", [False, True])
+def test_our_one_question_gives_what_feast_gives(settings: Settings, events: list[Event], in_sqlite: bool) -> None:
+    if in_sqlite:
+        settings.online_store = "sqlite"
+    materialise.run(settings, LAST)
+    rows = served(settings, events)
+    assert len(rows) == len({e["subject_id"] for e in events})
+    for subject, expected in by_feast(settings, list(rows)).items():
+        assert {n: (type(v), v) for n, v in rows[subject].items()} == {n: (type(v), v) for n, v in expected.items()}
+    assert online.read(settings.feast, 999_999) is None
+    assert by_feast(settings, [999_999])[999_999]["as_of"] is None
 
 
 def test_the_next_night_reaches_readers_that_have_the_store_open(settings: Settings, events: list[Event]) -> None:
