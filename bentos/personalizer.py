@@ -74,7 +74,7 @@ class Personalizer:
         self.llm = llm
         self.explanations = Explanations(settings)
         self.feedback = FeedbackStore(settings)
-        self.rows = OnlineRows(settings.feast)
+        self.rows = OnlineRows(settings.feast, settings.llm_timeout_s)
         self._refiner = refiner
         self._encoder = encoder
         self._count = token_counter(settings.embedded_llm)

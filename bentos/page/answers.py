@@ -28,9 +28,9 @@ from bentos.page.shapes import (
     Sources,
 )
 from bentos.personalizer import Personalizer
-from feature_repo import online
 from models.llm import EmbeddedLLM
 from models.prompt import render
+from pipelines.errors import FeaturesUnavailableError
 
 
 def patients(personalizer: Personalizer, principal: Principal, asked: PatientsAsked) -> Patients:
@@ -41,7 +41,11 @@ def patients(personalizer: Personalizer, principal: Principal, asked: PatientsAs
     hers = sorted(filter(principal.allows, news), key=lambda subject: (-news[subject].timestamp(), subject))
     shown = []
     for subject in hers[: asked.limit]:
-        row = online.read(settings.feast, subject)
+        try:
+            row = personalizer.rows.read(subject)
+        except FeaturesUnavailableError:  # whom to ask about can be told without it
+            shown.append(records.unread(subject, news[subject], as_of, asked.language))
+            continue
         if row is not None:
             audit.touch(subject)  # that she is pregnant is told here already
             shown.append(records.listed(subject, row, news[subject], as_of, asked.language))

@@ -45,6 +45,11 @@ def listed(subject: int, row: FeatureRow, news: datetime, as_of: datetime, langu
     )
 
 
+def unread(subject: int, news: datetime, as_of: datetime, language: Language) -> Listed:
+    """One patient whose features cannot be read at the moment: nothing is said of her but how new her entries are."""
+    return Listed(reference=f"subject:{subject}", pregnancy="", age=None, news=ago(news, as_of, language))
+
+
 def _age_band(years: int) -> str:
     if years >= OLDEST_AGE:
         return f"{OLDEST_AGE}+"

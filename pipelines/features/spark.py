@@ -7,6 +7,7 @@ rows come back to the driver, which writes the group's one file: what a night ad
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +36,6 @@ LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.shuffle.partitions": "4",
     "spark.driver.memory": "4g",
-    "spark.pyspark.python": sys.executable,
 }
 
 
@@ -68,6 +68,9 @@ def session(master: str, more: Mapping[str, str] = MappingProxyType({})) -> tupl
     except ImportError as error:
         raise SettingsError("PMLM_ENGINE=spark needs the extra spark: uv pip install 'pmlm[spark]'") from error
     held = SparkSession.getActiveSession()
+    if master.startswith("local"):
+        # without a cluster's own word the workers would be whatever `python3` is: not this environment
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("pmlm").master(master)
     for name, value in {**MEANING, **(LOCAL if master.startswith("local") else {}), **more}.items():
         builder = builder.config(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +197,44 @@ def test_chinese_says_every_fixed_text(browser: Browser, link: str) -> None:
     assert len(chinese) == len(english) > 20
     assert not set(chinese) & set(english)
     assert all(any("一" <= c <= "鿿" for c in text) for text in chinese)
+
+
+@pytest.fixture
+def unreadable(settings: Settings, caller: Any) -> Iterator[None]:
+    """The feature store's file is no database; it is again, and read again, when the test ends."""
+    database = settings.feast / "online.db"
+    content = database.read_bytes()
+    database.write_bytes(b"no database" * 1000)
+    yield
+    database.write_bytes(content)
+    until = time.monotonic() + 20
+    while caller.get("/readyz").json()["features"] != "readable" and time.monotonic() < until:
+        time.sleep(0.2)
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_an_answer_without_her_features_says_so_plainly_in_both_languages(browser: Browser, link: str) -> None:
+    found = opened(browser, link)
+    page = found.page
+    said = {}
+    for language in ("en", "zh"):
+        page.select_option("#language", language)
+        page.wait_for_selector("#patient option", state="attached")  # whom to ask about is told without features
+        page.fill("#reference", f"Patient/{ADA}")
+        page.fill("#question", TIRED)
+        page.click("#go")
+        page.wait_for_selector("#degraded:not([hidden])", timeout=60_000)
+        said[language] = page.inner_text("#degraded")
+        assert page.is_hidden("#decisions")
+        assert page.is_hidden("#drawn")
+        assert page.is_hidden("#impersonal")
+    assert "cannot be read at the moment" in said["en"]
+    assert "无法读取" in said["zh"]
+    assert [c for c in page.evaluate(CONTRASTS) if c[1] < c[2]] == []
+    page.wait_for_selector("#answer[aria-busy=false]", timeout=120_000)
+    assert len(page.inner_text("#answer")) > 20
+    assert page.is_hidden("#problem")
+    assert found.complaints == []
 
 
 def _poisoned(value: Any) -> Any:

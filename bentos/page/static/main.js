@@ -69,6 +69,26 @@ function showBanner(response) {
     make("ul", {}, ...response.red_flags.map((f) => make("li", {}, `${f.why} (${word("flagSource")}: ${f.source})`))));
 }
 
+/** Say plainly what an answer lacks; without her features there is nothing to weigh or to draw. */
+function showLacking(response) {
+  byId("degraded").hidden = !response.degraded;
+  byId("impersonal").hidden = Boolean(response.degraded) || response.personalization !== "none";
+  byId("decisions").hidden = byId("drawn").hidden = Boolean(response.degraded);
+}
+
+/** What her choices and her record say; null where the features could be read no longer. */
+async function drawn(asked, reference, signal) {
+  try {
+    return await Promise.all([
+      ask("page/api/choices", asked, signal),
+      ask("page/api/record", { patient: reference, language: language() }, signal),
+    ]);
+  } catch (problem) {
+    if (problem.status !== 503) throw problem;
+    return null;
+  }
+}
+
 function fill(id, text, findings = []) {
   const box = byId(id);
   box.setAttribute("aria-busy", "false");
@@ -92,25 +112,28 @@ async function run(reference, question, signal) {
   byId("disclaimer").textContent = "";
   byId("feedback").hidden = true;
   showBanner(response);
+  showLacking(response);
   showPrompt(response, reference);
   showVersions(response, null);
   const shown = { response, reference, question, reply: () => ({ text: byId("answer").textContent, own: false }) };
-  const [weighed, record] = await Promise.all([
-    ask("page/api/choices", asked, signal),
-    ask("page/api/record", { patient: reference, language: language() }, signal),
-  ]);
-  showDecisions({ ...shown, weighed });
-  showTrajectories(record.trajectories);
-  showPeers(record.peers);
+  const found = response.degraded ? null : await drawn(asked, reference, signal);
+  if (found) {
+    showDecisions({ ...shown, weighed: found[0] });
+    showTrajectories(found[1].trajectories);
+    showPeers(found[1].peers);
+  } else {
+    byId("decisions").hidden = byId("drawn").hidden = true;
+  }
   say("answering");
   const answered = await ask("answer", asked, signal);
   fill("answer", answered.answer, answered.llm.findings);
   byId("disclaimer").textContent = answered.disclaimer;
   showVersions(answered, answered.llm);
+  if (answered.degraded) showLacking(answered);
   byId("feedback").hidden = false;
   showFeedback(answered, question);
   const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: answered.answer, own: false });
-  showDecisions({ ...shown, weighed, reply });
+  if (found && !answered.degraded) showDecisions({ ...shown, weighed: found[0], reply });
   say("comparing");
   const plain = await ask("page/api/plain", asked, signal);
   fill("plain", plain.answer, plain.llm.findings);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ class Store:
     def __init__(self) -> None:
         self.asked = 0
         self.down = True
+        self.takes_s = 0.0
 
     def read(self, *_: Any) -> None:
         self.asked += 1
         if self.down:
+            time.sleep(self.takes_s)
             raise online.StoreDownError("silent")
 
 
@@ -56,3 +59,27 @@ def test_health_does_not_load_the_store(store: Store) -> None:
     assert not any(rows.readable() for _ in range(5))
     store.down = False
     assert store.asked == 1
+
+
+def test_a_silent_store_is_tried_beside_the_requests_until_it_answers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online_rows, "RESTS_S", 0.05)
+    store.takes_s = 0.3
+    rows = OnlineRows(Path("nowhere"))
+    with pytest.raises(FeaturesUnavailableError):
+        rows.read(7)
+    until, slowest = time.monotonic() + 0.8, 0.0
+    while (started := time.monotonic()) < until:
+        with pytest.raises(FeaturesUnavailableError):
+            rows.read(7)
+        slowest = max(slowest, time.monotonic() - started)
+        assert not rows.readable()
+        time.sleep(0.01)
+    assert slowest < 0.2
+    assert 3 <= store.asked <= 5  # one thread tries again and again, not one for each request
+    store.down = False
+    until = time.monotonic() + 5
+    while not rows.readable() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert rows.read(7) is None

@@ -26,6 +26,7 @@ from pipelines.records import drops, log
 from pipelines.records import ledger as records_ledger
 from pipelines.records.stage import run as take_in
 from pipelines.settings import Settings
+from pipelines.trajectory import stage as training
 
 pytestmark = pytest.mark.xdist_group("spark")
 BEFORE, LAST = "20260401", "20260602"
@@ -52,7 +53,7 @@ def session() -> Iterator[Any]:
             "spark.sql.codegen.wholeStage": "false",
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",
             "spark.sql.adaptive.enabled": "false",
-            "spark.driver.memory": "1g",
+            "spark.driver.memory": "2g",
         },
     )
     yield started
@@ -63,9 +64,12 @@ def session() -> Iterator[Any]:
 def both(session: Any, small_clinic: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     folder = tmp_path_factory.mktemp("engines")
     events = _events(folder / "read", small_clinic)
+    (folder / "duckdb" / "clinic").mkdir(parents=True)
+    (folder / "duckdb" / "clinic" / "clinic.yaml").write_text("params: {trajectory: {epochs: 2}}\n")
     base = clinic(folder / "duckdb")
     early = pl.col("known_at") <= end_of(BEFORE)
     _append(base, BEFORE, events.filter(early))
+    assert training.run(base, BEFORE).status == "done"
     stage.run(base, BEFORE)
     _append(base, LAST, events.filter(~early))
     shutil.copytree(folder / "duckdb", folder / "spark")
