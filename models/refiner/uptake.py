@@ -66,7 +66,8 @@ def features(reading: Reading, encoder: Encoder, rare: Mapping[str, float]) -> n
     greatest = near.max(1)
     ranked = np.argsort(np.argsort(-greatest, kind="stable"), kind="stable")
     nearest = near.max(0)[near.argmax(1)] == greatest  # no other sentence is nearer to what it is nearest to
-    shared = np.array([_shared(text, reading.reply, rare) for text in reading.texts])
+    replied = [_words(said) for said in reading.reply]
+    shared = np.array([_shared(_words(text), replied, rare) for text in reading.texts])
     return np.column_stack([
         greatest, near.mean(1), greatest - np.median(greatest), ranked, nearest, shared, offered @ asked[0],
         np.array(reading.tokens) / 30,
@@ -97,13 +98,12 @@ def _forest() -> RandomForestRegressor:
     return RandomForestRegressor(300, min_samples_leaf=8, max_features=0.5, random_state=0)
 
 
-def _shared(text: str, reply: Sequence[str], rare: Mapping[str, float]) -> tuple[float, float, float, float]:
+def _shared(own: set[str], reply: Sequence[set[str]], rare: Mapping[str, float]) -> tuple[float, float, float, float]:
     """Rarity and share of the words, count and share of the numbers, that the likest reply sentence holds too."""
-    own = _words(text)
     figures = {w for w in own if w[0].isdigit()}
-    weight = sum(rare.get(w, UNHEARD) for w in own) or 1.0
-    words = max((sum(rare.get(w, UNHEARD) for w in own & _words(said)) for said in reply), default=0.0)
-    numbers = max((len(figures & _words(said)) for said in reply), default=0)
+    weight = math.fsum(rare.get(w, UNHEARD) for w in own) or 1.0  # exact: a set has no order of its own
+    words = max((math.fsum(rare.get(w, UNHEARD) for w in own & said) for said in reply), default=0.0)
+    numbers = max((len(figures & said) for said in reply), default=0)
     return words, words / weight, float(numbers), numbers / max(1, len(figures))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -85,3 +88,29 @@ def test_gains_that_replies_tell_nothing_of_are_not_read_off_them(encoder: MiniL
     measured = [_measured(e, random) for e in TAUGHT]
     found = labels.labels(measured, EPISODES, encoder, SLOTS)
     assert found.told is None or found.told < 0.2
+
+
+WHAT_A_SENTENCE_TELLS = """
+import numpy as np
+from models.refiner import uptake
+class Flat:
+    id = "flat"
+    def encode(self, texts): return np.full((len(texts), 4), 0.5)
+words = [f"word{i}" for i in range(60)]
+rare = {w: 1 / (i + 3) for i, w in enumerate(words)}
+said = " ".join(words[:50]), " ".join(words[20:])
+read = uptake.Reading(1, "?", said, tuple(" ".join(words[i:]) for i in range(9)), (9,) * 9)
+print(uptake.features(read, Flat(), rare).tobytes().hex())
+"""
+
+
+def test_every_process_reads_a_reply_to_the_same_bits() -> None:
+    """Words are kept in sets, whose order differs between processes."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", WHAT_A_SENTENCE_TELLS], env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(told) == 1
