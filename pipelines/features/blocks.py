@@ -63,7 +63,7 @@ def placed_moments(states: pa.Table, asked: pa.Table) -> pa.Table:
     moments = pl.DataFrame(asked).select(*KEY)
     at = moments[KEY[1]].dt.epoch("s").to_numpy()
     block = peer_blocks.cohorts_at(_numbers(states), moments[KEY[0]].to_list(), at)
-    return moments.with_columns(pl.Series(BLOCK, block, dtype=pl.Int32)).to_arrow()
+    return _as_spark_takes(moments.with_columns(pl.Series(BLOCK, block, dtype=pl.Int32)), asked.select(KEY).schema)
 
 
 def placed_states(moments: np.ndarray[Any, np.dtype[np.int64]], states: pa.Table) -> pa.Table:
@@ -73,7 +73,13 @@ def placed_states(moments: np.ndarray[Any, np.dtype[np.int64]], states: pa.Table
         table.filter(pl.col(KEY[0]).is_in(who.tolist())).with_columns(pl.lit(block, pl.Int32).alias(BLOCK))
         for block, who in peer_blocks.members(_numbers(states), moments).items()
     ]
-    return pl.concat(blocks or [table.head(0).with_columns(pl.lit(0, pl.Int32).alias(BLOCK))]).to_arrow()
+    copies = pl.concat(blocks or [table.head(0).with_columns(pl.lit(0, pl.Int32).alias(BLOCK))])
+    return _as_spark_takes(copies, states.schema)
+
+
+def _as_spark_takes(placed: pl.DataFrame, came: pa.Schema) -> pa.Table:
+    """In the types in which Spark sent the rows: it refuses the large strings and lists that Polars makes of them."""
+    return placed.to_arrow().cast(came.append(pa.field(BLOCK, pa.int32())))
 
 
 def searched(k: int, states: pa.Table, asked: pa.Table) -> pa.Table:

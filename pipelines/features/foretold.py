@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 import torch
 
+from feature_repo import point_in_time
 from feature_repo.point_in_time import KEY
 from models.encoder import Encoder
 from models.forecaster import Forecaster, Outlook, outlooks
@@ -60,10 +61,9 @@ def _held(connection: Any) -> pl.DataFrame:
     read = held.semi_join(moments, "subject_id").filter(wanted)
     seconds = {"second": "time", "since": "visible_from", "until": "visible_until"}
     columns = ["subject_id", "kind", "code", "numeric_value", "text_value", "source"]
-    found = pl.DataFrame(read.select(*columns, *seconds.values()).to_pyarrow())
-    return found.select(*columns, **{name: pl.col(of).dt.epoch("s") for name, of in seconds.items()}).sort(
-        "subject_id", "second", "code", "source"
-    )
+    # integers before they leave the engine: Spark's way out is by pandas, whose times end in 2262
+    found = read.select(*columns, **{name: point_in_time.seconds(read[of]) for name, of in seconds.items()})
+    return pl.DataFrame(found.to_pyarrow()).sort("subject_id", "second", "code", "source")
 
 
 def table(forecaster: Forecaster, held: pl.DataFrame, moments: pl.DataFrame, encode: Encoder) -> pa.Table:
