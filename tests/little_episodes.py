@@ -23,6 +23,7 @@ PARAMS = {
         "warm_epochs": 5,
         "warm_steps": 5,
         "grpo_steps": 2,
+        "continued_steps": 1,
         "batch": 8,
         "generations": 4,
     },

@@ -3,13 +3,13 @@
 Such a token says who calls (``iss``), which service it is for (``aud``: the URL that is called), until when (``exp``),
 and has no scope. An issuer is trusted for this clinic by ``PMLM_CDS_ISSUERS``, which names the key set its tokens are
 checked with; a ``jku`` in the token must be that very address, so that no token chooses its own keys. It opens the CDS
-services and nothing else. Source: https://cds-hooks.hl7.org/2.0/#trusting-cds-clients.
+services and nothing else, once (``access.used_tokens``). Source: https://cds-hooks.hl7.org/2.0/#trusting-cds-clients.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
@@ -25,6 +25,14 @@ LEEWAY_S = 30
 LONGEST = 16 * 1024
 _JWKS_TIMEOUT_S, _JWKS_LIFESPAN_S = 5.0, 300.0
 _SCOPES = frozenset({"system/Patient.rs"})
+
+
+class Shown(NamedTuple):
+    """A token that passed: who shows it, by which id of its issuer, and until when it would pass again."""
+
+    principal: Principal
+    id: str
+    until: float
 
 
 class CdsVerifier:
@@ -52,15 +60,17 @@ class CdsVerifier:
             return None
         return issuer if isinstance(issuer, str) and issuer in self._keys else None
 
-    def verify(self, token: str, issuer: str, path: str) -> Principal:
-        """Who calls the service at ``path``; may fetch keys over the network.
+    def verify(self, token: str, issuer: str, path: str) -> Shown:
+        """Who calls the service at ``path``; may fetch keys over the network. Whether it is a replay is not asked here.
 
         :class:`TokenError` in words for the client, :class:`KeysUnavailableError` where the key set cannot be had.
         """
         claims = self._claims(token, issuer, path)
         if float(claims["exp"]) - time.time() > LONGEST_LIFE_S + LEEWAY_S:
             raise TokenError("the token lives longer than five minutes")
-        return Principal(issuer, _SCOPES, None)
+        if not claims["jti"]:
+            raise TokenError("the token does not name itself (jti)")
+        return Shown(Principal(issuer, _SCOPES, None), claims["jti"], float(claims["exp"]) + LEEWAY_S)
 
     def _claims(self, token: str, issuer: str, path: str) -> dict[str, Any]:
         key = self._key(token, issuer)

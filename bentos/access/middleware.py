@@ -24,6 +24,7 @@ from bentos.access.rates import Rates
 from bentos.access.routes import Door, Rule
 from bentos.access.shared_counts import SharedCounts
 from bentos.access.tokens import Verifier
+from bentos.access.used_tokens import UsedTokens
 from bentos.api_types import Problem
 from bentos.problems import App, Message, Receive, Scope, Send, refused, send_problem
 from pipelines.errors import KeysUnavailableError, TokenError
@@ -51,7 +52,9 @@ class Access:
         self._settings = settings or load()
         self._verifier = Verifier(self._settings)
         self._cds = CdsVerifier(self._settings)
-        self._rates = Rates(self._settings, SharedCounts.of(self._settings))
+        shared = SharedCounts.of(self._settings)
+        self._rates = Rates(self._settings, shared)
+        self._used = UsedTokens(shared)
         self._checks: anyio.CapacityLimiter | None = None
         self._personalizer: Any = None
 
@@ -138,7 +141,10 @@ class Access:
                 raise TokenError("a bearer token is needed")
             self._checks = self._checks or anyio.CapacityLimiter(CHECKS)
             if service is not None and (issuer := self._cds.is_from(token)) is not None:
-                return await anyio.to_thread.run_sync(self._cds.verify, token, issuer, service, limiter=self._checks)
+                shown = await anyio.to_thread.run_sync(self._cds.verify, token, issuer, service, limiter=self._checks)
+                if not await self._used.first_use(issuer, shown.id, shown.until):
+                    raise TokenError("the token was used before: its jti counts once")
+                return shown.principal
             return await anyio.to_thread.run_sync(self._verifier.verify, token, limiter=self._checks)
         except KeysUnavailableError as error:
             raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, str(error), **{"retry-after": "10"}) from None

@@ -38,7 +38,7 @@ nothing, cannot drop a pinned fact, and is no medical device.
 | AUC of single gains against known facts | {validity} |
 | gains read off the replies of | {read} |
 | warm start | {knobs["warm_epochs"]} epochs, learning rate {knobs["warm_learning_rate"]} |
-| GRPO | {knobs["grpo_steps"]} steps of {knobs["batch"]}, {knobs["generations"]} generations, learning rate \
+| GRPO | {len(training.grpo.reward)} steps of {knobs["batch"]}, {knobs["generations"]} generations, learning rate \
 {knobs["learning_rate"]} |
 | best-of-K distillation | {best} |
 | mean sampled reward, first → last step | {curve} |

@@ -1,9 +1,9 @@
 """Stage ``train``: tonight's challenger, from the champion if it is a policy of this system, else from a warm start.
 
 Episodes of the train split → what each segment is worth alone (within a budget) → supervised warm start → GRPO on the
-whole reward, or another of the methods (``methods.py``). From a champion only GRPO runs: a night goes on where the last
-one stopped. The result depends on
-episodes, parameters, champion and night alone; one torch thread, seeded, so that a rerun gives the same bytes.
+whole reward, or another of the methods (``methods.py``). From a champion only GRPO runs, and fewer steps of it: a night
+goes on where the last one stopped. The result depends on episodes, parameters, champion and night alone; one torch
+thread, seeded, so that a rerun gives the same bytes.
 """
 
 from __future__ import annotations
@@ -140,7 +140,8 @@ def train(
         _warm(policy, episodes, prompts, knobs, seed, reward, encode, training)
         artefact.save(target / WARM_START, policy, origin(), card(night, params, training))
     if method == methods.GRPO:
-        training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), options(knobs, seed))
+        asked = options(knobs if start is None else knobs | {"grpo_steps": knobs["continued_steps"]}, seed)
+        training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), asked)
     elif method == methods.BEST_OF_K:
         training.distilled = methods.distil(policy, prompts, rewarded(episodes, reward), knobs, seed)
     training.evaluations = reward.asked

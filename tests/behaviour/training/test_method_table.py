@@ -12,6 +12,8 @@ from pipelines.evaluation import page, table
 from pipelines.evaluation.table import Options
 from tests.behaviour.training.conftest import Trained
 
+pytestmark = pytest.mark.xdist_group("method-table")  # one worker measures for all
+
 
 @pytest.fixture(scope="module")
 def episodes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

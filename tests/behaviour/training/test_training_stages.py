@@ -139,7 +139,7 @@ def test_the_price_of_length_is_in_the_reward_and_pinned_facts_are_not_priced(tr
     assert all_free.reward == pytest.approx(all_free.score.specific - 0.5 * 8 * len(one.free))
 
 
-def test_the_next_night_goes_on_from_a_champion_that_is_a_policy(trained, tmp_path) -> None:
+def test_the_next_night_goes_on_from_a_champion_that_is_a_policy_for_fewer_steps(trained, tmp_path) -> None:
     from pipelines.training import champion
 
     home = tmp_path / "home"
@@ -150,7 +150,7 @@ def test_the_next_night_goes_on_from_a_champion_that_is_a_policy(trained, tmp_pa
         champion.promote(settings, NIGHT, settings.models / "challenger")
     summary = train.run(settings, "20260602")
     assert summary.figures["start"] == "champion"
-    assert summary.figures["evaluations"] == PARAMS["train"]["grpo_steps"] * PARAMS["train"]["batch"]
+    assert summary.figures["evaluations"] == PARAMS["train"]["continued_steps"] * PARAMS["train"]["batch"]
     assert not (settings.models / "challenger" / "warm_start").exists()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from clinic_tokens import EC, RSA, KeyServer, clinic, signed
 from starlette.applications import Starlette
@@ -16,10 +18,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from bentos.access import keys, used_tokens
 from bentos.access.cds_tokens import CdsVerifier
 from bentos.access.middleware import Access
+from bentos.access.shared_counts import SharedCounts
+from bentos.access.used_tokens import UsedTokens
 from bentos.problems import Problems
 from pipelines.errors import SettingsError
+from tests.unit.features.servers import redis
 
 EHR, URL = "https://fhir-ehr.example.com/", "https://pmlm.example.org"
 VIEW = "/cds-services/pmlm-patient-view"
@@ -73,12 +79,69 @@ def test_it_opens_no_other_route(post: Post, path: str) -> None:
         {"exp": None},
         {"iat": None},
         {"jti": None},
+        {"jti": ""},
+        {"jti": 7},
         {"aud": None},
         {"iss": None},
     ],
 )
 def test_a_token_that_says_another_thing_is_refused(post: Post, changed: dict[str, Any]) -> None:
     assert post(signed(_claims(**changed))) == 401
+
+
+@pytest.mark.parametrize("path", [VIEW, f"{VIEW}/feedback"])
+def test_a_token_counts_once_and_is_told_why(tmp_path: Path, keys_at: KeyServer, path: str) -> None:
+    settings = clinic(tmp_path, cds_issuers={EHR: keys_at.url}, cds_url=URL)
+    app = Starlette(routes=[Route("/{path:path}", _who, methods=["POST"])])
+    with TestClient(Access(Problems(app), settings)) as door:  # type: ignore[arg-type]
+
+        def show(token: str) -> httpx.Response:
+            return door.post(path, json={}, headers={"Authorization": f"Bearer {token}"})
+
+        told = _claims()
+        first, again = show(signed(told)), show(signed(told))
+        assert (first.status_code, again.status_code) == (200, 401)
+        assert "used before" in again.json()["detail"]
+        assert 'error="invalid_token"' in again.headers["www-authenticate"]
+        assert show(signed(told | {"exp": told["exp"] - 1})).status_code == 401  # the same name on another token
+        assert show(signed(_claims())).status_code == 200
+        bearer = keys.mint(settings, "app", ["system/Patient.rs"], None, 1)
+        assert [show(bearer).status_code for _ in range(3)] == [200] * 3  # these are shown again by design
+
+
+def test_what_has_expired_is_forgotten_and_what_is_too_much_goes_first_to_expire(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(used_tokens, "REMEMBERED", 3)
+    used, now = UsedTokens(), time.time()
+
+    def first(name: str, left: float, issuer: str = EHR) -> bool:
+        return asyncio.run(used.first_use(issuer, name, now + left))
+
+    assert first("gone", -1)
+    assert first("gone", 60)
+    assert first("soon", 10)
+    assert first("gone", 60, "https://another.example")  # each issuer names its own
+    assert not first("gone", 60)
+    assert first("one more", 60)
+    assert not first("gone", 60)
+    assert len(used._seen) <= 3
+
+
+def test_workers_with_a_redis_know_each_others_and_without_it_their_own(tmp_path: Path) -> None:
+    with redis() as server:
+        settings = clinic(tmp_path, online_store=server.url)
+        one, other = UsedTokens(SharedCounts.of(settings)), UsedTokens(SharedCounts.of(settings))
+
+        async def shown() -> list[bool]:
+            until = time.time() + 60
+            seen = [await worker.first_use(EHR, "a", until) for worker in (one, other, one)]
+            with server.frozen():
+                seen += [await worker.first_use(EHR, name, until) for worker, name in ((one, "a"), (one, "b"))]
+                seen.append(await one.first_use(EHR, "b", until))
+            return seen
+
+        assert asyncio.run(shown()) == [True, False, False, False, True, False]
 
 
 def test_no_token_chooses_its_own_keys(post: Post) -> None:
