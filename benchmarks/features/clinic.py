@@ -35,24 +35,32 @@ def sample_events() -> pl.DataFrame:
 def enlarged(events: pl.DataFrame, women: int, seed: int = 0, first: int = 0) -> pl.DataFrame:
     """The events of ``women`` copies, numbered from ``first`` on: other subjects, records and days."""
     random = np.random.default_rng(seed)
-    by_woman = events.partition_by("subject_id")
-    copies = []
-    for number in range(first, first + women):
-        hers = by_woman[int(random.integers(len(by_woman)))]
-        back, salt = pl.duration(days=int(random.integers(0, 365))), pl.lit(number, dtype=pl.UInt64)
-        copies.append(
-            hers.with_columns(
-                pl.lit(number + 1, dtype=pl.Int64).alias("subject_id"),
-                pl.col("time", "known_at") - back,
-                *(_again(name, salt) for name in ("record", "parent")),
-            )
+    whose = events["subject_id"].unique().sort()
+    copies = pl.DataFrame(
+        {
+            "of": whose.gather(random.integers(len(whose), size=women)),
+            "back": random.integers(0, 365, women),
+            "copy": np.arange(first, first + women, dtype=np.uint64),
+        }
+    )
+    return (
+        copies.join(events, left_on="of", right_on="subject_id", maintain_order="left_right")
+        .select(
+            *(pl.col("copy").cast(pl.Int64) + 1 if name == "subject_id" else _copied(name) for name in events.columns)
         )
-    return pl.concat(copies)
+        .rename({"copy": "subject_id"})
+    )
+
+
+def _copied(name: str) -> pl.Expr:
+    if name in ("time", "known_at"):
+        return pl.col(name) - pl.duration(days=pl.col("back"))
+    return _again(name, pl.col("copy")) if name in ("record", "parent") else pl.col(name)
 
 
 def _again(name: str, salt: pl.Expr) -> pl.Expr:
     """Another 62-bit number for each number and copy; a reference still meets what it refers to."""
-    mixed = pl.struct(pl.col(name), salt.alias("copy")).hash(7) // 4
+    mixed = pl.struct(pl.col(name), salt).hash(7) // 4
     return pl.when(pl.col(name).is_null()).then(None).otherwise(mixed.cast(pl.Int64)).alias(name)
 
 
