@@ -24,7 +24,8 @@ from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
 from models.refiner.interface import STYLES, Caps
 from models.refiner.policy import Policy
 
-# In nats: about how sure labels read off replies are. From less sure ones (0.05) RL, which samples, learns to stop early.
+# In nats: about how sure labels read off replies are. From less sure choices (0.05) RL, which samples, learns to stop
+# early.
 TEMPERATURE = 0.02
 BATCH = 8
 
