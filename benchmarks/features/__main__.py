@@ -37,7 +37,7 @@ from pipelines.settings import Settings
 
 RESULTS = Path(__file__).parents[1] / "results" / "features.json"
 HISTORY, NEXT = "20260601", "20260602"
-READS = 1000
+READS, READS_A_SECOND = 1000, 200
 
 Row = dict[str, Any]
 
@@ -135,19 +135,32 @@ def _nights(events: pl.DataFrame, women: int, asked: int, by_feast: int) -> Iter
 
 
 def _online_read(settings: Settings, women: int) -> Iterator[Row]:
-    """One patient, all views, one call; beside it the bare bytes of the same rows from the same file."""
+    """One patient, all views, one call, 200 a second; beside it the bare bytes of the same rows from the same file.
+
+    Each patient is asked for once, so that no answer is a remembered one.
+    """
     random = np.random.default_rng(0)
     subjects = random.permutation(women)[: min(READS, women)] + 1
     online.read(settings.feast, 1)
-    through = [_timed(lambda s=s: online.read(settings.feast, int(s))) for s in subjects]
+    through = [_paced(lambda s=s: online.read(settings.feast, int(s))) for s in subjects]
     with sqlite3.connect(settings.feast / "online.db") as connection:
         tables = [t for (t,) in connection.execute("select name from sqlite_master where type = 'table'")]
         keys = [k for (k,) in connection.execute(f"select distinct entity_key from {tables[0]}")]
-        bare = [_timed(lambda k=k: _bare(connection, tables, k)) for k in keys[: len(subjects)]]
+        bare = [_paced(lambda k=k: _bare(connection, tables, k)) for k in keys[: len(subjects)]]
     median, base = 1e3 * percentile(through, 50), 1e3 * percentile(bare, 50)
     yield row("online_read", median, "ms", len(through), baseline=base, target="<= 4 x", holds=median <= 4 * base)
-    tail = 1e3 * percentile(through, 99)
-    yield row("online_read_p99", tail, "ms", len(through), baseline=median, target="<= 5 x", holds=tail <= 5 * median)
+    tail, bare_tail = 1e3 * percentile(through, 99), round(1e3 * percentile(bare, 99), 3)
+    yield row(
+        "online_read_p99", tail, "ms", len(through), baseline=median, target="<= 5 x", holds=tail <= 5 * median,
+        bare_p99_ms=bare_tail,
+    )  # fmt: skip
+
+
+def _paced(call: Callable[[], object]) -> float:
+    """The call's seconds; then what is left of its two hundredth of a second."""
+    took = _timed(call)
+    time.sleep(max(0.0, 1 / READS_A_SECOND - took))
+    return took
 
 
 def _bare(connection: sqlite3.Connection, tables: list[str], key: bytes) -> None:
