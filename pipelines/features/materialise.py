@@ -3,9 +3,10 @@
 Feast's own incremental materialisation looks only at rows whose event timestamp is newer than its last run, so a row
 for an older moment that was computed late is never seen (feast-dev/feast#4133). Here the *files* say what is new:
 whoever has a row in a feature file that was not taken in before gets her latest row written, whatever moment it is
-of. If a file has changed or is gone (an earlier night was restored, a definition or a model changed), or the store is
-another one or has lost its rows, the whole store is written anew beside the served one and put in its place at once:
-rows of two versions never stand in one store.
+of, unless its values are those served already (a row of peers mostly is last night's). If a file has changed or is
+gone (an earlier night was restored, a definition or a model changed), or the store is another one or has lost its
+rows, the whole store is written anew beside the served one and put in its place at once: rows of two versions never
+stand in one store.
 
 SQLite is always filled beside the served file, so a reader sees last night's store or this night's, and a killed run
 leaves the old one. On a server (``feature_repo.online_stores``) an ordinary night's rows are written in place, each
@@ -22,7 +23,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import polars as pl
 from feast import FeatureStore
 
@@ -40,6 +40,7 @@ from pipelines.storage import content_hash, read_json, write_json
 #: Which feature files the online store holds, by content; written after the store itself.
 TAKEN = "materialised.json"
 STAGING = "next"
+BEGUN = "writing-in-place"  # stands there while rows on a server are being replaced
 BATCH = 5000  # rows a write: what one statement or pipeline of a server holds
 
 
@@ -60,6 +61,7 @@ def run(settings: Settings, night: str) -> StageSummary:
                 summary.figures = _fill(settings, online, fresh, anew=anew)
                 stated = {"schema": schema_hash(), "store": _digest(online), "files": present}
                 write_json(settings.feast / TAKEN, stated)
+                (settings.feast / BEGUN).unlink(missing_ok=True)
             else:
                 summary.status, summary.detail = "noop", "the online store holds every row already"
         except _down() as error:
@@ -141,7 +143,15 @@ def _fill(settings: Settings, online: Mapping[str, Any], fresh: list[str], *, an
         return _beside(settings, online, store.PROJECT, fresh, copy_from=None if anew else settings.feast)
     if anew:
         return _beside(settings, online, f"{store.PROJECT}_{secrets.token_hex(4)}", fresh, copy_from=None)
-    return _write(settings, store.open_store(settings.feast), fresh)
+    return _in_place(settings, fresh)
+
+
+def _in_place(settings: Settings, fresh: list[str]) -> dict[str, int]:
+    """Write to the served store on a server; after a run that was killed nobody knows which rows it had written."""
+    begun = settings.feast / BEGUN
+    interrupted = begun.exists()
+    begun.touch()
+    return _write(settings, store.open_store(settings.feast), fresh, anew=interrupted)
 
 
 def _beside(
@@ -154,7 +164,7 @@ def _beside(
     target = store.define(staging, settings.features, online, project)
     if copy_from is not None:
         shutil.copyfile(copy_from / database, staging / database)
-    written = _write(settings, target, fresh)
+    written = _write(settings, target, fresh, anew=copy_from is None)
     before = _opened(served)
     _put_in_place(staging, served, store.registry_of(project), database)
     if before is not None and before.project not in (project, store.PROJECT):
@@ -197,13 +207,18 @@ def _empty(old: FeatureStore) -> None:
         pass
 
 
-def _write(settings: Settings, target: FeatureStore, fresh: list[str]) -> dict[str, int]:
+def _write(settings: Settings, target: FeatureStore, fresh: list[str], *, anew: bool) -> dict[str, int]:
+    """Write the latest rows of all patients in the ``fresh`` files; where they were served before, what differs."""
     foretold.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
     written, provider = {}, target._get_provider()
     for group in groups():
         view = target.get_feature_view(group)
-        changed = [settings.features / name for name in fresh if name.startswith(f"{group}/")]
-        rows = _latest_rows(settings.features / group, changed)
+        files = sorted((settings.features / group).glob("*.parquet"))
+        changed = [path for path in files if f"{group}/{path.name}" in fresh]
+        latest = _latest_rows(files, changed)
+        if not anew and changed:
+            latest = _differing(latest, _latest_rows([path for path in files if path not in changed], changed))
+        rows = latest.to_arrow().to_pandas()
         for start in range(0, len(rows), BATCH):
             # write_to_online_store drops a batch whose every value is unknown: what was deleted would stay served
             provider.ingest_df(view, rows.iloc[start : start + BATCH])
@@ -211,10 +226,32 @@ def _write(settings: Settings, target: FeatureStore, fresh: list[str]) -> dict[s
     return written
 
 
-def _latest_rows(folder: Path, files: list[Path]) -> pd.DataFrame:
-    """The newest row of every patient who has a row in one of the files."""
-    if not files:
-        return pd.DataFrame()
-    changed = pl.scan_parquet(files).select("subject_id").unique()
-    rows = ledger.current_rows(folder).join(changed, on="subject_id", how="semi").sort(*KEY)
-    return rows.unique("subject_id", keep="last", maintain_order=True).collect().to_arrow().to_pandas()
+def _latest_rows(files: list[Path], changed: list[Path]) -> pl.DataFrame:
+    """The newest row in ``files`` of every patient who has a row in one of the ``changed`` ones.
+
+    Keys alone are read of all files; whole rows only of those files that hold one of the newest.
+    """
+    if not files or not changed:
+        return pl.DataFrame()
+    order = [*KEY, "created_timestamp"]
+    who = pl.scan_parquet(changed).select("subject_id").unique()
+    keys = (
+        pl.scan_parquet(files, include_file_paths="file").select(*order, "file").join(who, on="subject_id", how="semi")
+    )
+    newest = keys.sort(*order).unique("subject_id", keep="last", maintain_order=True).collect()
+    if newest.is_empty():
+        return pl.DataFrame()
+    rows = pl.scan_parquet(newest["file"].unique().sort().to_list())
+    return rows.join(newest.lazy().select(order), on=order, how="semi").sort(*KEY).collect()
+
+
+def _differing(latest: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose values are not those served before: everybody's peers are made every night, and seldom change."""
+    if latest.is_empty() or before.is_empty():
+        return latest
+    values = [name for name in latest.columns if name not in (*KEY, "created_timestamp")]
+    beside = latest.select("subject_id").join(before, on="subject_id", how="left", maintain_order="left")
+    known = latest["subject_id"].is_in(before["subject_id"].implode())
+    unequal = [~latest[name].eq_missing(beside[name]) for name in values]
+    differs = pl.DataFrame({str(i): column for i, column in enumerate([~known, *unequal])})
+    return latest.filter(differs.select(pl.any_horizontal("*")).to_series())

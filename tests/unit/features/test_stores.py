@@ -201,6 +201,22 @@ def test_a_materialisation_that_dies_leaves_the_served_store_and_is_made_good(
     assert dict(mended) == {name: expected[name] for name in mended}
 
 
+def test_a_night_writes_the_rows_that_differ_and_no_others(tmp_path: Path, events: list[Event]) -> None:
+    settings = clinic(tmp_path)
+    write_batch(settings, MIDDLE, known_on(events, None, MIDDLE))
+    stage.run(settings, MIDDLE)
+    everybody = materialise.run(settings, MIDDLE).figures["peers"]
+    hers = [e for e in known_on(events, MIDDLE, LAST) if e["subject_id"] == 1]
+    write_batch(settings, LAST, hers)
+    made = stage.run(settings, LAST).figures["peers"]
+    written = materialise.run(settings, LAST).figures
+    assert made == everybody > written["peers"]
+    subjects = subjects_of(known_on(events, None, MIDDLE))
+    for subject, row in zip(subjects, ask(settings, [(s, end_of(LAST)) for s in subjects]), strict=True):
+        served = online.read(settings.feast, subject)
+        assert dict(served or {}) == ({name: row[name] for name in served} if served else {})
+
+
 def test_features_restored_to_an_earlier_night_are_served_as_of_it(tmp_path: Path, events: list[Event]) -> None:
     settings = clinic(tmp_path)
     for before, night in ((None, MIDDLE), (MIDDLE, LAST)):
