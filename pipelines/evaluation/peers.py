@@ -3,8 +3,9 @@
 At half-yearly moments every woman is forecast: an outcome she does not have now, half a year later, is guessed by its
 share among her peers now. Donors are patients of the training split alone. Random peers come from the same cohort and
 age band (the same search over shuffled states), the cohort's mean from all its donors. The error is squared, in units
-of each outcome's own variance; ``peers_better_than_X`` is X's error less the peers'. Coverage is the share of women and
-moments for whom k peers are found at all, by slice.
+of each outcome's own variance; ``peers_better_than_X`` is X's error less the peers'. ``learned``: the same search with
+the trajectory model's embedding in place of the fixed one (zeros where she has none). Coverage is the share of women
+and moments for whom k peers are found at all, by slice.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from models import peer_states, peers
 from models.peer_states import NEITHER, POSTPARTUM_COHORT, PREGNANT, YEAR, States
@@ -28,8 +30,10 @@ from pipelines.training.statistics import clustered_mean, paired_difference
 AHEAD = timedelta(days=182)
 MOMENTS = 6
 SPLIT = "held_out"
-ARRAYS = ("subject", "at", "embedding", "birth", "died", "edd", "lmp", "since", "ended")
+EMBEDDING = "trajectory_embedding"
 COHORTS = {NEITHER: "neither", PREGNANT: "pregnant", POSTPARTUM_COHORT: "postpartum"}
+RIVALS = ("cohort", "random", "learned")
+AIMS = ("cohort", "random")
 SHARES = tuple(o for o in peers.OUTCOMES if o.unit == "%")
 AGES = ((0, 25, "under_25"), (25, 35, "25_to_34"), (35, 200, "35_and_over"))
 
@@ -47,13 +51,14 @@ class Guess:
 def rows(settings: Settings, donors: Sequence[int], women: Sequence[int], now: datetime) -> list[Row]:
     """Row 4's rows for ``women``, none of whom is a donor."""
     grid = [now - AHEAD * i for i in range(MOMENTS, -1, -1)]
-    states = _states(settings, sorted({*donors, *women}), grid)
+    states, learned = _states(settings, sorted({*donors, *women}), grid)
     guesses: list[Guess] = []
     covered: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for subject in women:
-        mine = _of(states, [*donors, subject])
+        kept = np.isin(states.subject, np.asarray([*donors, subject]))
+        mine, hers = _of(states, kept), learned[kept]
         for at, later in pairwise(grid):
-            found = _guess(mine, subject, int(at.timestamp()), int(later.timestamp()), settings.k_anonymity)
+            found = _guess(mine, hers, subject, int(at.timestamp()), int(later.timestamp()), settings.k_anonymity)
             if found is None:
                 continue
             slices, served, said = found
@@ -63,14 +68,23 @@ def rows(settings: Settings, donors: Sequence[int], women: Sequence[int], now: d
     return [*_errors(guesses), *_coverage(covered)]
 
 
-def _states(settings: Settings, subjects: Sequence[int], grid: Sequence[datetime]) -> States:
-    """Everybody's state at each moment of the grid, from the feature store's point-in-time join."""
+def _states(
+    settings: Settings, subjects: Sequence[int], grid: Sequence[datetime]
+) -> tuple[States, NDArray[np.float64]]:
+    """Everybody's state at each moment of the grid, from the feature store's point-in-time join; and the embeddings
+    that the trajectory model gives the same rows, ``[n, d]``, zeros where it gives none."""
     asked = pd.DataFrame([(s, t) for t in grid for s in subjects], columns=["subject_id", "event_timestamp"])
     found = offline.rows(settings, asked)
     columns = {name: [_seconds(v) for v in found[name]] for name in peer_states.FEATURES}
-    return peer_states.states(
+    made = peer_states.states(
         found["subject_id"].tolist(), [int(t.timestamp()) for t in found["event_timestamp"]], columns
     )
+    given = [np.atleast_1d(v) if isinstance(v, list | tuple | np.ndarray) else None for v in found[EMBEDDING]]
+    learned = np.zeros((len(given), max((len(v) for v in given if v is not None), default=1)))
+    for i, vector in enumerate(given):
+        if vector is not None and len(vector):
+            learned[i] = vector
+    return made, learned
 
 
 def _seconds(value: object) -> object:
@@ -82,8 +96,7 @@ def _seconds(value: object) -> object:
     return int(value.timestamp()) if isinstance(value, datetime) else value
 
 
-def _of(states: States, subjects: Sequence[int]) -> States:
-    kept = np.isin(states.subject, np.asarray(subjects))
+def _of(states: States, kept: NDArray[np.bool_]) -> States:
     cut = {
         f: getattr(states, f)[kept]
         for f in ("subject", "at", "embedding", "birth", "died", "edd", "lmp", "since", "ended")
@@ -91,7 +104,9 @@ def _of(states: States, subjects: Sequence[int]) -> States:
     return States(**cut, outcomes={name: values[kept] for name, values in states.outcomes.items()})
 
 
-def _guess(states: States, subject: int, at: int, later: int, k: int) -> tuple[list[str], bool, list[Guess]] | None:
+def _guess(
+    states: States, learned: NDArray[np.float64], subject: int, at: int, later: int, k: int
+) -> tuple[list[str], bool, list[Guess]] | None:
     """Slices she is in, whether she has peers, and the guesses; None where her state is not known at both moments."""
     here = np.flatnonzero((states.subject == subject) & (states.at == at))
     then = np.flatnonzero((states.subject == subject) & (states.at == later))
@@ -100,6 +115,7 @@ def _guess(states: States, subject: int, at: int, later: int, k: int) -> tuple[l
     shuffled = np.random.default_rng(at % 2**32).integers(-48, 48, states.embedding.shape) / 4
     near = _search(states, subject, at, k)
     far = _search(replace(states, embedding=shuffled), subject, at, k)
+    alike = _search(replace(states, embedding=learned), subject, at, k)
     now = np.flatnonzero((states.at == at) & ~np.isnan(states.birth))
     cohort = peer_states.cohorts(states, now, at)
     hers = int(peer_states.cohorts(states, here, at)[0])
@@ -108,10 +124,11 @@ def _guess(states: States, subject: int, at: int, later: int, k: int) -> tuple[l
     slices = [f"cohort_{COHORTS[hers]}", *(f"age_{name}" for low, high, name in AGES if low <= years < high)]
     said = [
         Guess(subject, o.name, float(states.outcomes[o.name][then[0]]), {
-            "peers": near[o.name], "random": far[o.name], "cohort": float(states.outcomes[o.name][others].mean()),
+            "peers": near[o.name], "random": far[o.name], "learned": alike[o.name],
+            "cohort": float(states.outcomes[o.name][others].mean()),
         })
         for o in SHARES
-        if near and far and states.outcomes[o.name][here[0]] == 0 and o.name in near and o.name in far
+        if states.outcomes[o.name][here[0]] == 0 and all(o.name in found for found in (near, far, alike))
     ]  # fmt: skip
     return slices, bool(near), said
 
@@ -128,13 +145,12 @@ def _errors(guesses: Sequence[Guess]) -> list[Row]:
     spread = {o.name: float(np.var([g.came for g in guesses if g.outcome == o.name] or [0.0])) for o in SHARES}
     kept = [g for g in guesses if spread[g.outcome] > 0]
     subjects = [g.subject_id for g in kept]
-    error = {
-        who: [(g.came - g.said[who]) ** 2 / spread[g.outcome] for g in kept] for who in ("peers", "random", "cohort")
-    }
+    error = {who: [(g.came - g.said[who]) ** 2 / spread[g.outcome] for g in kept] for who in ("peers", *RIVALS)}
     out = [Row.of(4, f"peer_error_{who}", SPLIT, clustered_mean(values, subjects)) for who, values in error.items()]
-    for who in ("cohort", "random"):
+    for who in RIVALS:
         e = paired_difference(error[who], error["peers"], subjects)
-        out.append(Row.of(4, f"peers_better_than_{who}", SPLIT, e, target=0.0, holds=e.ci_low > 0))
+        aim, holds = (0.0, e.ci_low > 0) if who in AIMS else (None, None)
+        out.append(Row.of(4, f"peers_better_than_{who}", SPLIT, e, target=aim, holds=holds))
     return [row for row in out if row.n]
 
 
