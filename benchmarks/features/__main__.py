@@ -67,8 +67,16 @@ def main() -> None:
         for said in part():
             rows.append(said | {"load": round(os.getloadavg()[0], 1)})
             print(json.dumps(rows[-1]), flush=True)  # noqa: T201
+            if asked.only:
+                _keep(rows[-1:])
+    if not asked.only:
+        _keep(rows, anew=True)
+
+
+def _keep(rows: list[Row], *, anew: bool = False) -> None:
+    """Write rows over those of the same name that were measured before; with ``anew`` nothing else is kept."""
     RESULTS.parent.mkdir(exist_ok=True)
-    held = json.loads(RESULTS.read_text()) if asked.only and RESULTS.exists() else []
+    held = json.loads(RESULTS.read_text()) if not anew and RESULTS.exists() else []
     made = {said["name"] for said in rows}
     kept = [said for said in held if said["name"] not in made]
     RESULTS.write_text(json.dumps([*kept, *rows], indent=1) + "\n")
