@@ -53,8 +53,8 @@ def current(settings: Settings) -> Champion | None:
 def facing(settings: Settings, night: str) -> Champion | None:
     """The champion that this night's challenger faces: the one of before this night, however often the night is run."""
     champion = current(settings)
-    if champion is not None and champion.since == night and champion.previous:
-        return _read(registry(settings, champion.previous[-1]) / RECORD)
+    while champion is not None and champion.since == night and champion.previous:
+        champion = _read(registry(settings, champion.previous[-1]) / RECORD)
     return champion
 
 
