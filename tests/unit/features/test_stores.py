@@ -210,7 +210,7 @@ def test_a_night_writes_the_rows_that_differ_and_no_others(tmp_path: Path, event
     write_batch(settings, LAST, hers)
     made = stage.run(settings, LAST).figures["peers"]
     written = materialise.run(settings, LAST).figures
-    assert made == everybody > written["peers"]
+    assert made >= everybody > written["peers"]
     subjects = subjects_of(known_on(events, None, MIDDLE))
     for subject, row in zip(subjects, ask(settings, [(s, end_of(LAST)) for s in subjects]), strict=True):
         served = online.read(settings.feast, subject)

@@ -134,6 +134,9 @@ def test_a_night_run_again_faces_the_champion_of_before_it(settings, tmp_path) -
     assert champion.facing(settings, "20260602").id == before.id
     assert champion.facing(settings, "20260603").id == after.id
     assert (champion.folder(settings, before) / artefact.DESCRIPTION).exists()
+    third = champion.promote(settings, "20260602", _policy(tmp_path / "two", 2))  # other parameters, the same night
+    assert champion.facing(settings, "20260602").id == before.id
+    assert champion.facing(settings, "20260603").id == third.id
 
 
 def test_a_replacement_that_died_halfway_leaves_the_old_champion(settings, tmp_path) -> None:
