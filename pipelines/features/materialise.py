@@ -4,13 +4,13 @@ Feast's own incremental materialisation looks only at rows whose event timestamp
 for an older moment that was computed late is never seen (feast-dev/feast#4133). Here the *files* say what is new:
 whoever has a row in a feature file that was not taken in before gets her latest row written, whatever moment it is
 of, unless its values are those served already (a row of peers mostly is last night's). If a file has changed or is
-gone (an earlier night was restored, a definition or a model changed), or the store is another one or has lost its
-rows, the whole store is written anew beside the served one and put in its place at once: rows of two versions never
-stand in one store.
+gone (an earlier night was restored, a definition or a model changed), or the store is another one, has lost its rows
+or was being written in place by a run that was killed, the whole store is written anew beside the served one and put
+in its place at once: rows of two versions never stand in one store.
 
 SQLite is always filled beside the served file, so a reader sees last night's store or this night's, and a killed run
 leaves the old one. On a server (``feature_repo.online_stores``) an ordinary night's rows are written in place, each
-patient's group as a whole: a rerun replaces each row by the same row.
+patient's group as a whole.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def run(settings: Settings, night: str) -> StageSummary:
         present = files(settings)
         try:
             taken = _taken(settings, online)
-            anew = any(present.get(name) != digest for name, digest in taken.items()) or not taken
+            anew = not taken or any(present.get(name) != digest for name, digest in taken.items())
+            anew |= (settings.feast / BEGUN).exists()  # nobody knows which rows a killed run had written
             fresh = [name for name in present if anew or name not in taken]
             if fresh:
                 summary.figures = _fill(settings, online, fresh, anew=anew)
@@ -147,11 +148,9 @@ def _fill(settings: Settings, online: Mapping[str, Any], fresh: list[str], *, an
 
 
 def _in_place(settings: Settings, fresh: list[str]) -> dict[str, int]:
-    """Write to the served store on a server; after a run that was killed nobody knows which rows it had written."""
-    begun = settings.feast / BEGUN
-    interrupted = begun.exists()
-    begun.touch()
-    return _write(settings, store.open_store(settings.feast), fresh, anew=interrupted)
+    """Write to the served store on a server."""
+    (settings.feast / BEGUN).touch()
+    return _write(settings, store.open_store(settings.feast), fresh, anew=False)
 
 
 def _beside(

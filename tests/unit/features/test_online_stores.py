@@ -158,6 +158,33 @@ def test_a_filling_that_died_is_not_seen_and_leaves_nothing_behind(
     assert rows_on_server(settings) == {store.open_store(settings.feast).project}
 
 
+@pytest.mark.parametrize("then", [MIDDLE, LAST])
+def test_what_a_killed_night_had_written_in_place_is_never_served_beside_another(
+    settings: Settings, events: list[Event], monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Whether the night is run again, or the one before it is restored, for which no row is news."""
+    last = _set_aside(settings, LAST)
+    materialise.run(settings, MIDDLE)
+    _bring_back(last)
+    with monkeypatch.context() as patch:
+        differing, calls = materialise._differing, []
+
+        def dying(*rows: object) -> object:
+            calls.append(rows)
+            if len(calls) == 6:
+                raise KeyboardInterrupt
+            return differing(*rows)  # type: ignore[arg-type]
+
+        patch.setattr(materialise, "_differing", dying)
+        with pytest.raises(KeyboardInterrupt):
+            materialise.run(settings, LAST)
+    if then == MIDDLE:
+        _set_aside(settings, LAST)
+    materialise.run(settings, then)
+    assert_right(served(settings, events), events, then)
+    assert materialise.run(settings, then).status == "noop"
+
+
 def test_a_server_that_lost_its_rows_is_filled_again(settings: Settings, events: list[Event]) -> None:
     materialise.run(settings, LAST)
     emptied = store.open_store(settings.feast)
