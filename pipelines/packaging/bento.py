@@ -43,6 +43,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "FEAST_USAGE": "False",
         "OMP_NUM_THREADS": "1",  # a pool that waits for work spins, and takes the core that serves
         "MKL_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",  # glibc gives threads heaps of their own, and freed memory stays in each
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
