@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bentos.cds.orders import alerts, drafted
@@ -133,6 +134,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.just("entry"), JSON, min_size=1))
 def test_whatever_a_client_sends_as_a_bundle_can_be_read(value: dict[str, Any]) -> None:
     assert isinstance(alerts(allergic("Penicillin"), NOW, drafted(value, None)), list)

@@ -65,19 +65,19 @@ def test_a_silent_store_is_tried_beside_the_requests_until_it_answers(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(online_rows, "RESTS_S", 0.05)
-    store.takes_s = 0.3
+    store.takes_s = 1.0
     rows = OnlineRows(Path("nowhere"))
     with pytest.raises(FeaturesUnavailableError):
         rows.read(7)
-    until, slowest = time.monotonic() + 0.8, 0.0
+    until, slowest = time.monotonic() + 2.5, 0.0
     while (started := time.monotonic()) < until:
         with pytest.raises(FeaturesUnavailableError):
             rows.read(7)
         slowest = max(slowest, time.monotonic() - started)
         assert not rows.readable()
         time.sleep(0.01)
-    assert slowest < 0.2
-    assert 3 <= store.asked <= 5  # one thread tries again and again, not one for each request
+    assert slowest < 0.8  # none waited for the store
+    assert 2 <= store.asked <= 5  # one thread tries again and again, not one for each request
     store.down = False
     until = time.monotonic() + 5
     while not rows.readable() and time.monotonic() < until:
