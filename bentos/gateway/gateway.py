@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import cached_property
@@ -28,7 +28,7 @@ from bentos.gateway.preparing import Preparing
 from bentos.gateway.upstreams import Upstream
 from feature_repo.online import StoreDownError
 from models.llm import EMBEDDED_CONTEXT, load_tokenizer
-from models.safety import Flag, check_answer, context_of
+from models.safety import Flag, check_answer, context_of, red_flags
 from models.segments import drug_allergies
 from pipelines.errors import ForeignPatientError, ServingError, UnknownPatientError
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: A stream's client may read on for this long after the deadline; nothing new is produced then.
 GRACE_S = 5.0
+#: A machine too busy to prepare an answer by the deadline has this long more for one that begins with an escalation.
+FLAGGED_S = 20.0
 
 
 class Gateway:
@@ -96,8 +98,7 @@ class Gateway:
         self, request: Request, asked: Chat, ticket: Ticket, until: float, started: float, stack: AsyncExitStack
     ) -> tuple[Asking, dict[str, Any] | AsyncGenerator[bytes]]:
         """The whole answer, or a stream of which it is known that it begins."""
-        async with asyncio.timeout_at(until):
-            asking = await self._prepared(request.state.principal, asked, until, started)
+        asking = await _in_time(self._prepared(request.state.principal, asked, until, started), asked, until)
         ticket.prepared()
         # from here on only the language model is given up at the deadline: an escalation is told all the same
         if not asked.stream:
@@ -137,6 +138,21 @@ class Gateway:
         if not self._upstreams:
             self._upstreams = await asyncio.to_thread(upstreams.embedded, self._personalizer.llm)
         return self._upstreams
+
+
+async def _in_time(preparing: Coroutine[Any, Any, Asking], asked: Chat, until: float) -> Asking:
+    """What is prepared by the deadline (``TimeoutError`` else), or a while after it where a red flag is to be told."""
+    task = asyncio.ensure_future(preparing)
+    try:
+        for limit in (until, until + FLAGGED_S):
+            await asyncio.wait({task}, timeout=max(0.0, limit - asyncio.get_running_loop().time()))
+            if task.done():
+                return task.result()
+            if not any(red_flags(text[:MAX_QUESTION]) for text in (asked.question, *asked.earlier)):
+                break
+        raise TimeoutError
+    finally:
+        task.cancel()
 
 
 def told(error: Exception) -> Exception:

@@ -93,7 +93,7 @@ def test_a_broken_model_is_an_error_in_time(
         ask(client)
     assert failed.value.status_code == status
     assert failed.value.body["type"] == "server_error"  # type: ignore[index]
-    assert time.perf_counter() - started < DEADLINE + 1
+    assert time.perf_counter() - started < DEADLINE + 5
 
 
 @pytest.mark.parametrize("behaviour", NEVER_WHOLE)
@@ -104,7 +104,7 @@ def test_a_broken_stream_never_looks_whole(
     second.behave(behaviour, "Rest when you can. Drink enough.")
     started = time.perf_counter()
     told = lines(gateway)
-    assert time.perf_counter() - started < DEADLINE + 1
+    assert time.perf_counter() - started < DEADLINE + 5
     assert "[DONE]" not in "".join(told)
     assert '"finish_reason":"' not in "".join(told)
     assert json.loads(told[-1].removeprefix("data: "))["error"]["message"]
@@ -211,7 +211,7 @@ def test_a_client_that_leaves_ends_the_call(
     stub.behave("stall" if stream else "hang", "Rest when you can. Drink enough.")
     with pytest.raises(openai.APITimeoutError):
         list(ask(client.with_options(timeout=0.3), stream=stream))
-    assert stub.gone.wait(0.3)  # long before the deadline
+    assert stub.gone.wait(0.5)  # before the deadline
 
 
 def test_a_full_queue_answers_503_and_says_when_to_come_back(gateway: Gateway, client: openai.OpenAI) -> None:
