@@ -91,7 +91,8 @@ class Gateway:
                 headers["x-pmlm-degraded"] = asking.response.degraded
             if isinstance(events, dict):
                 return Response(encoded(events), media_type="application/json", headers=headers)
-            return EventStream(events, until + GRACE_S, headers, stack.pop_all())
+            late = max(until, asyncio.get_running_loop().time())  # a flagged question may be past its deadline here
+            return EventStream(events, late + GRACE_S, headers, stack.pop_all())
         raise AssertionError("the stack swallows nothing")
 
     async def _begun(
@@ -144,13 +145,13 @@ async def _in_time(preparing: Coroutine[Any, Any, Asking], asked: Chat, until: f
     """What is prepared by the deadline (``TimeoutError`` else), or a while after it where a red flag is to be told."""
     task = asyncio.ensure_future(preparing)
     try:
-        for limit in (until, until + FLAGGED_S):
-            await asyncio.wait({task}, timeout=max(0.0, limit - asyncio.get_running_loop().time()))
-            if task.done():
-                return task.result()
-            if not any(red_flags(text[:MAX_QUESTION]) for text in (asked.question, *asked.earlier)):
-                break
-        raise TimeoutError
+        left = until - asyncio.get_running_loop().time()
+        await asyncio.wait({task}, timeout=max(0.0, left))
+        if not task.done() and any(red_flags(text[:MAX_QUESTION]) for text in (asked.question, *asked.earlier)):
+            await asyncio.wait({task}, timeout=FLAGGED_S)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
     finally:
         task.cancel()
 

@@ -17,6 +17,7 @@ from three_women import ADA
 
 from bentos.answering import FAILED
 from bentos.gateway import app as mounted
+from bentos.gateway import gateway as gateway_module
 
 if TYPE_CHECKING:
     from conftest import ClientFactory
@@ -144,6 +145,27 @@ def test_an_escalation_is_streamed_before_the_model_has_said_a_word(
     first = next(iter(ask(client, BLEEDING, stream=True)))
     assert first.choices[0].delta.content.startswith("What you describe")
     assert time.perf_counter() - started < DEADLINE / 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_escalation_is_told_though_it_was_prepared_long_after_the_deadline(
+    gateway: Gateway, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setattr(gateway_module, "GRACE_S", 0.5)
+    for served in mounted._gateways.values():
+        prepare = served._personalizer.prepare
+
+        def late(*asked: Any, prepare: Any = prepare) -> Any:
+            time.sleep(DEADLINE + 1.0)
+            return prepare(*asked)
+
+        monkeypatch.setattr(served._personalizer, "prepare", late)
+    if stream:
+        told = lines(gateway, BLEEDING)
+        assert "What you describe" in told[0] + told[1]
+        assert told[-1] == "data: [DONE]"
+    else:
+        assert ask(client, BLEEDING).choices[0].message.content.startswith("What you describe")
 
 
 def test_the_next_model_is_asked_where_the_first_cannot_answer(
