@@ -96,7 +96,9 @@ def _intervals(shown: Sequence[Row], title: str) -> go.Figure | None:
         x=[r.value for r in shown], y=[f"{r.row} · {r.name} ({r.split})" for r in shown], mode="markers",
         error_x={"type": "data", "array": ahead, "arrayminus": behind},
     )  # fmt: skip
-    return _titled(go.Figure(bars), title, "")
+    figure = _titled(go.Figure(bars), title, "")
+    # a line for each row, or their names are skipped and their intervals overlap
+    return figure.update_layout(height=max(420, 110 + 22 * len(shown))).update_yaxes(dtick=1)
 
 
 def _calibration(settings: Settings) -> go.Figure | None:
