@@ -141,7 +141,10 @@ def _create_dvc(workspace: Path) -> None:
 
 def _mend(workspace: Path) -> None:
     """Undo what a process killed inside Git or DVC leaves behind. Only called by the single writer."""
-    (workspace / ".git" / "index.lock").unlink(missing_ok=True)
+    for held in (workspace / ".git").rglob("*.lock"):  # Git's and dulwich's, of the index and of any reference
+        held.unlink(missing_ok=True)
+    # DVC writes its own notes in place (who runs, which experiment): half of one stops every later save, none does not
+    shutil.rmtree(workspace / ".dvc" / "tmp", ignore_errors=True)
     if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
         git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
         git(workspace, "reset", "--quiet", "--mixed")
