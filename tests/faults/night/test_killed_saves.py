@@ -21,7 +21,7 @@ from pipelines.night.workspace import open_workspace, set_night
 from pipelines.settings import Settings
 from tests.command_line import environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * 3600 if os.environ.get("PMLM_EVERY_KILL") else 600)]
 NIGHT = "20260301"
 SAMPLE = 12
 SAVE = """
