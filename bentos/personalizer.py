@@ -123,12 +123,19 @@ class Personalizer:
 
     def _prepare_alone(self, principal: Principal, request: PersonalizeRequest) -> Prepared:
         """``prepare`` with the question read into a vector beside it, which is outside of Python's lock."""
-        self._ahead.submit(self.foresee, [request.question])
-        return self.prepare(principal, request.patient, request.question, request.language)
+        ahead = self._ahead.submit(self.foresee, [request.question])
+        try:
+            return self.prepare(principal, request.patient, request.question, request.language)
+        finally:
+            ahead.add_done_callback(lambda _: self.forget(request.question))
 
     def foresee(self, questions: list[str]) -> None:
         """Read questions into vectors, several in one pass, before each is prepared; no result depends on it."""
         self._encoder.encode(questions)
+
+    def forget(self, question: str) -> None:
+        """Keep nothing of a question that was read into a vector."""
+        self._encoder.forget(question)
 
     def row(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
         """A patient and her features online; raises as :meth:`prepare` does, and :class:`FeaturesUnavailableError`.

@@ -21,6 +21,11 @@ from transformers import AutoModel
 #: Tensors of one layer, in the order in which ``_pass`` reads them.
 _EACH = 12
 
+#: Rows of a pass are filled up to a multiple of this: oneDNN keeps what it prepares for each number of rows, some
+#: 200 KiB, and a process that meets hundreds of numbers grows by as much.
+_ROWS = 16
+_NO_WORD = 0  # the token of rows that nobody reads
+
 
 def _plain(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
     return functional.linear(x, weight, bias) + plus
@@ -121,5 +126,7 @@ def _pack(weight: Tensor) -> Tensor:
 @torch.inference_mode()
 def vectors(weights: Weights, texts: list[list[int]]) -> Tensor:
     """Unit vectors [texts, width] of texts given as token ids, none of them empty."""
-    ids = torch.tensor([token for text in texts for token in text])
-    return _pass(ids, [len(text) for text in texts], *weights)
+    missing = -sum(map(len, texts)) % _ROWS
+    filled = [*texts, [_NO_WORD] * missing] if missing else texts
+    ids = torch.tensor([token for text in filled for token in text])
+    return _pass(ids, [len(text) for text in filled], *weights)[: len(texts)]

@@ -52,7 +52,7 @@ class Gateway:
         inside = settings.llm_concurrency if self._upstreams else upstreams.EMBEDDED_INSIDE
         self._context = settings.llm_context_tokens or (None if self._upstreams else EMBEDDED_CONTEXT)
         self._admission = Admission(settings.queue, inside)
-        self._preparing = Preparing(personalizer.foresee)
+        self._preparing = Preparing(personalizer.foresee, personalizer.forget)
         self._http = calling.session(inside)
         self._answers = Answers(personalizer, self._http)
 

@@ -14,8 +14,10 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -28,14 +30,20 @@ class _Waiting:
     question: str
     work: Callable[[], Any]
     outcome: asyncio.Future[Any]
-    ready: threading.Event = field(default_factory=threading.Event)
+    alone: bool
+    read: Future[None] = field(default_factory=Future)
 
 
 class Preparing:
-    """The two threads. ``foresee`` reads questions into vectors; they end with the process or with :meth:`close`."""
+    """The two threads; they end with the process or with :meth:`close`.
 
-    def __init__(self, foresee: Callable[[list[str]], object]) -> None:
+    ``foresee`` reads questions into vectors that are remembered, ``forget`` one that is no longer needed: it is called
+    once both threads are through with the question, in whichever order.
+    """
+
+    def __init__(self, foresee: Callable[[list[str]], object], forget: Callable[[str], object]) -> None:
         self._foresee = foresee
+        self._forget = forget
         self._unread: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._unmade: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._inside = 0
@@ -46,9 +54,7 @@ class Preparing:
         """The result of ``work``, which prepares this question; raises what it raises. Cancelled, it is passed over."""
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         context = contextvars.copy_context()
-        waiting = _Waiting(question, lambda: context.run(work), outcome)
-        if self._inside == 0:
-            waiting.ready.set()
+        waiting = _Waiting(question, lambda: context.run(work), outcome, alone=self._inside == 0)
         self._inside += 1
         self._unread.put(waiting)
         self._unmade.put(waiting)
@@ -72,22 +78,30 @@ class Preparing:
             with suppress(Exception):  # the second thread meets the same failure and hands it to its request
                 self._foresee([w.question for w in waiting if not w.outcome.cancelled()])
             for one in waiting:
-                one.ready.set()
+                one.read.set_result(None)
             going_on = None not in batch
 
     def _working(self) -> None:
         while (waiting := self._unmade.get()) is not None:
-            waiting.ready.wait()
-            if waiting.outcome.cancelled():
-                continue
-            value, error = None, None
-            try:
-                value = waiting.work()
-            except Exception as raised:
-                error = raised
-            loop = waiting.outcome.get_loop()
-            with suppress(RuntimeError):  # the loop may have closed meanwhile
-                loop.call_soon_threadsafe(_settle, waiting.outcome, value, error)
+            if not waiting.alone:
+                waiting.read.result()
+            if not waiting.outcome.cancelled():
+                _make(waiting)
+            waiting.read.add_done_callback(partial(self._through, waiting.question))
+
+    def _through(self, question: str, _: Future[None]) -> None:
+        self._forget(question)
+
+
+def _make(waiting: _Waiting) -> None:
+    """Prepare, and hand the result or what was raised to who waits."""
+    value, error = None, None
+    try:
+        value = waiting.work()
+    except Exception as raised:
+        error = raised
+    with suppress(RuntimeError):  # the loop may have closed meanwhile
+        waiting.outcome.get_loop().call_soon_threadsafe(_settle, waiting.outcome, value, error)
 
 
 def _settle(outcome: asyncio.Future[Any], value: Any, error: Exception | None) -> None:

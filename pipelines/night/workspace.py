@@ -150,6 +150,8 @@ def _mend(workspace: Path) -> None:
         git(workspace, "reset", "--quiet", "--mixed")
     if not _whole(workspace / "dvc.lock"):  # DVC writes it in place; what stands on disk, the next save records again
         (workspace / "dvc.lock").unlink(missing_ok=True)
+    if not _parsed(workspace / "params.yaml"):  # the next night writes its own
+        (workspace / "params.yaml").unlink(missing_ok=True)
     missing = [n for n in ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore") if not (workspace / n).exists()]
     if missing:
         git(workspace, "checkout", "--quiet", BRANCH, "--", *missing)
@@ -165,6 +167,13 @@ def _whole(lock: Path) -> bool:
     except (OSError, yaml.YAMLError, Invalid):
         return False
     return True
+
+
+def _parsed(file: Path) -> bool:
+    try:
+        return isinstance(yaml.safe_load(file.read_text()), dict)
+    except (OSError, yaml.YAMLError):
+        return False
 
 
 @contextmanager

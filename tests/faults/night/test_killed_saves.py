@@ -102,6 +102,7 @@ def test_a_save_killed_at_any_operation_is_mended_and_saved_again(unsaved: Setti
         assert killed_save(killed, at, how).returncode == -signal.SIGKILL
         try:
             open_workspace(killed)
+            set_night(killed, NIGHT)
             history.save(killed, NIGHT, {})
             assert {saved.night: history.restore(killed, saved.night) for saved in history.nights(killed)} == hashes
         except Exception as failure:  # every moment is tried, whatever the others did

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipelines.errors import SettingsError
-from pipelines.night import workspace
+from pipelines.night import history, workspace
 from pipelines.night.stages import STAGES
 from pipelines.settings import PROJECT, Settings
 
@@ -65,6 +65,29 @@ def test_a_process_killed_while_dvc_wrote_its_lock_leaves_one_that_can_be_read(s
     workspace.open_workspace(settings)
     with workspace.repository(opened) as repo:
         assert {stage.name for stage in repo.index.stages} == set(STAGES)
+
+
+@pytest.mark.parametrize("left", ["", "drift:\n  alpha: 0.01\nnight: {date: '202606"])
+def test_parameters_that_a_killed_process_left_half_written_can_be_read_again(settings: Settings, left: str) -> None:
+    opened = workspace.open_workspace(settings)
+    (opened / "params.yaml").write_text(left)
+    workspace.open_workspace(settings)
+    assert "drift" in yaml.safe_load((opened / "params.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    "left",
+    [".git/HEAD.lock", ".git/refs/exps/exec/EXEC_BASELINE.lock", ".dvc/tmp/rwlock", ".dvc/tmp/exps/run/9f/9f.run"],
+)
+def test_a_night_is_saved_whatever_a_killed_save_left_behind(settings: Settings, left: str) -> None:
+    opened = workspace.open_workspace(settings)
+    workspace.set_night(settings, "20260301")
+    history.save(settings, "20260301", {})
+    (opened / left).parent.mkdir(parents=True, exist_ok=True)
+    (opened / left).write_text('{"half')
+    workspace.open_workspace(settings)
+    history.save(settings, "20260301", {})
+    assert [saved.night for saved in history.nights(settings)] == ["20260301"]
 
 
 def test_a_whole_lock_stays_as_it_is(settings: Settings) -> None:
