@@ -133,7 +133,7 @@ class _Current:
         place = self._place.get(subject)
         if place is None or not self.known[place]:
             return nothing
-        nothing["embedding"] = self.embedding[place]
+        nothing["embedding"] = self.embedding[place].copy()  # a view would keep everybody's, one table a moment
         nearest = self._nearest(place, k)
         return nothing if nearest is None else nothing | self._aggregate(nearest, k)
 

@@ -102,7 +102,8 @@ def write(folder: Path, origin: Origin, table: pa.Table) -> Path:
     return path
 
 
-def current_rows(folder: Path) -> pl.LazyFrame:
-    """A group's rows; of several for one moment only the one computed last."""
-    rows = pl.scan_parquet(folder / "*.parquet").sort("created_timestamp")
-    return rows.unique(KEY, keep="last", maintain_order=True)
+def current_rows(folder: Path, keys: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """A group's rows, of several for one moment only the one computed last; those of ``keys`` alone where given."""
+    rows = pl.scan_parquet(folder / "*.parquet")
+    asked = rows if keys is None else rows.join(keys, on=KEY, how="semi")
+    return asked.sort("created_timestamp").unique(KEY, keep="last", maintain_order=True)

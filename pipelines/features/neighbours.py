@@ -44,12 +44,16 @@ def answers(states: peer_states.States, asked: pl.DataFrame, k: int) -> pa.Table
 
 
 def _states(features: Path, start: datetime) -> peer_states.States:
-    """Every patient's states from the one that held at ``start`` on."""
-    parts = [ledger.current_rows(features / name).select(*KEY, *wanted) for name, wanted in columns_by_group().items()]
-    table = reduce(lambda left, right: left.join(right, on=KEY), parts)
+    """Every patient's states from the one that held at ``start`` on.
+
+    Keys say which rows these are: on an ordinary night one a patient, of all that her history holds.
+    """
+    wanted = columns_by_group()
+    keys = pl.scan_parquet(features / next(iter(wanted)) / "*.parquet").select(KEY).unique()
     held = pl.col("event_timestamp").filter(pl.col("event_timestamp") <= start).max().over("subject_id")
-    table = table.filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == held))
-    return as_states(table)
+    asked = keys.filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == held)).collect().lazy()
+    parts = [ledger.current_rows(features / name, asked).select(*KEY, *columns) for name, columns in wanted.items()]
+    return as_states(reduce(lambda left, right: left.join(right, on=KEY), parts))
 
 
 def as_states(table: LazyFrame) -> peer_states.States:
