@@ -32,6 +32,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "source": pl.String(),
 }
 COLUMNS = list(SCHEMA)
+ROW_GROUP = 122_880  # rows that one core reads at a time; DuckDB's own number
 
 
 def scan(settings: Settings) -> pl.LazyFrame:
@@ -54,7 +55,7 @@ def write(settings: Settings, night: str, events: pl.DataFrame) -> str:
     """Write one batch, sorted by all its columns and named by its content; the file's name."""
     table = events.select(COLUMNS).sort(COLUMNS, nulls_last=False).to_arrow().cast(EVENT_SCHEMA)
     buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP)
     data = buffer.getvalue().to_pybytes()
     return write_bytes(settings.events / f"{night}-{sha256(data).hexdigest()[:12]}.parquet", data).name
 
