@@ -38,7 +38,9 @@ def pinned_row(folder: Path, subject: int, as_of: datetime) -> FeatureRow | None
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("log", hers)
         connection.register("moments", asked)
-        for query in _queries():
+        versions, queries = _statements()
+        connection.execute(versions)
+        for query in queries:
             (row,) = connection.sql(query).to_arrow_table().to_pylist()
             found |= {name: value for name, value in row.items() if name not in _KEY and _is_pinned(name)}
     return typed(found)
@@ -49,12 +51,14 @@ def _is_pinned(name: str) -> bool:
 
 
 @cache
-def _queries() -> tuple[str, ...]:
-    """The groups behind the pinned sentences as SQL over tables ``log`` and ``moments``."""
+def _statements() -> tuple[str, tuple[str, ...]]:
+    """SQL that makes ``held`` of ``log``, and the groups behind the pinned sentences over it and ``moments``."""
     import ibis
 
     from feature_repo import medicines, point_in_time, pregnancy
 
-    held = point_in_time.versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
+    versions = point_in_time.versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
+    held = ibis.table(versions.schema(), name="held")
     moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
-    return tuple(str(ibis.to_sql(g.expression(held, moments), dialect="duckdb")) for g in (medicines, pregnancy))
+    queries = tuple(str(ibis.to_sql(g.expression(held, moments), dialect="duckdb")) for g in (medicines, pregnancy))
+    return f"CREATE TABLE held AS {ibis.to_sql(versions, dialect='duckdb')}", queries

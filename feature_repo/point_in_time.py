@@ -12,8 +12,10 @@ time zone set to UTC. Ties are broken by content, never by the order of arrival.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 from ibis.expr.types import Column, IntegerColumn, Table, TimestampColumn
 
 from models.schema import DELETED
@@ -27,29 +29,57 @@ MOMENT = "timestamp('UTC', 6)"
 #: The end of a version that nothing has replaced.
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
+#: Room for a second since 1970 and a record beside it.
+PLACE = "decimal(38, 0)"
+
 DAY = 86_400
 
 
-def versions(log: Table) -> Table:
+@ibis.udf.scalar.builtin(signature=((dt.timestamp,), dt.int64))
+def epoch_us(moment: Any) -> Any:
+    """Microseconds since 1970 (UTC): what a moment is inside, so that no calendar is asked for it."""
+
+
+def seconds(moment: TimestampColumn) -> IntegerColumn:
+    """Whole seconds since 1970 (UTC), so that intervals are integers on every engine."""
+    return (epoch_us(moment) / 1_000_000).floor().cast("int64")
+
+
+def moment_of(second: IntegerColumn) -> TimestampColumn:
+    """The moment at which a second since 1970 begins."""
+    return second.as_timestamp("s").cast(MOMENT)
+
+
+def retold(log: Table) -> Table:
+    """The records told more than once."""
+    told = log.group_by("record").aggregate(times=log.count())
+    return told.filter(told.times > 1)
+
+
+def versions(log: Table, again: Table | None = None) -> Table:
     """The log with the interval in which each version holds: ``visible_from <= T < visible_until``.
 
     ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. Deletions end the version before them and vanish. A
     moment is a whole second (what the online store keeps): of versions known within one second the last one holds.
-    ``time`` is ``known_at`` where the event has none. ``place`` orders a patient's versions by time and then by
-    content: the greater, the newer. Versions of one record known at the same instant are ordered by source hash, as
-    ``records.log.as_of`` does.
+    ``time`` is ``known_at`` where the event has none. Of what holds at one moment ``place`` orders a patient's facts by
+    time and then by record: the greater, the newer. Versions of one record known at the same instant are ordered by
+    source hash, as ``records.log.as_of`` does. ``again`` is ``retold(log)`` where it is known already.
     """
-    history = ibis.window(group_by=log.record, order_by=[log.known_at, log.source, log.code])
-    time = ibis.coalesce(log.time, log.known_at).truncate("s")
-    replaced = log.known_at.lead().over(history).truncate("s")
-    held = log.mutate(
-        time=time,
-        visible_from=ibis.greatest(log.known_at.truncate("s"), time),
-        visible_until=ibis.coalesce(replaced, ibis.literal(FOREVER)),
+    # nearly every record is told once: only the others need sorting
+    again = retold(log) if again is None else again
+    often = log.semi_join(again, "record")
+    history = ibis.window(group_by=often.record, order_by=[often.known_at, often.source, often.code])
+    often = often.mutate(replaced=seconds(often.known_at.lead().over(history)))
+    told = log.anti_join(again, "record").mutate(replaced=ibis.null("int64")).union(often)
+    told = told.mutate(since=seconds(told.known_at), second=seconds(ibis.coalesce(told.time, told.known_at)))
+    held = told.mutate(
+        time=moment_of(told.second),
+        visible_from=moment_of(ibis.greatest(told.since, told.second)),
+        visible_until=ibis.coalesce(moment_of(told.replaced), ibis.literal(FOREVER, type=MOMENT)),
+        place=told.second.cast(PLACE) * ibis.literal(2**64, type=PLACE) + told.record.cast(PLACE),
     )
     held = held.filter(held.code != DELETED, held.visible_from < held.visible_until)
-    order = ibis.window(group_by=held.subject_id, order_by=[held.time, held.record, held.known_at])
-    return held.mutate(place=ibis.row_number().over(order).cast("int64"))
+    return held.drop("replaced", "since", "second")
 
 
 def known(events: Table, moments: Table, *kinds: str) -> Table:
@@ -102,8 +132,3 @@ def complete(moments: Table, *parts: Table) -> Table:
         said = [name for name in part.columns if name not in KEY]
         table = table.left_join(part, KEY).select(*table.columns, *said)
     return table
-
-
-def seconds(time: TimestampColumn) -> IntegerColumn:
-    """Whole seconds since 1970 (UTC), so that intervals are integers on every engine."""
-    return time.epoch_seconds().cast("int64")

@@ -19,18 +19,21 @@ from feature_repo.point_in_time import KEY, complete, known
 from feature_repo.signals import SCALE
 
 BRIEF_WORDS = 45
+#: A text of as many words and more: it is read no further than to the last of them.
+DETAILED_TEXT = rf"^\s*(\S+\s+){{{BRIEF_WORDS - 1}}}\S"
 
 
 def expression(events: Table, moments: Table) -> Table:
     """Her ratings as known at each moment."""
     ratings = known(events.filter(events.numeric_value.notnull()), moments, "rating")
     replies = known(events.filter(events.text_value.notnull() | events.numeric_value.notnull()), moments, "reply")
-    told = replies.text_value.strip().re_split(r"\s+").length()
-    words = ibis.coalesce(told, replies.numeric_value.cast("int64"))
-    worded = replies.select(*KEY, parent=replies.record, words=words)
+    long = ibis.coalesce(
+        replies.text_value.re_search(DETAILED_TEXT), replies.numeric_value.cast("int64") >= BRIEF_WORDS
+    )
+    worded = replies.select(*KEY, parent=replies.record, long=long)
     rated = ratings.left_join(worded, [*KEY, "parent"])
     rated = rated.mutate(points=(rated.numeric_value.cast("float64") * SCALE).round().cast("int64"))
-    brief, detailed = rated.words < BRIEF_WORDS, rated.words >= BRIEF_WORDS
+    brief, detailed = ~rated.long, rated.long
     counts = rated.group_by(*KEY).aggregate(
         ratings=rated.points.count(),
         total=rated.points.sum(),

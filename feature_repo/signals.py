@@ -64,12 +64,13 @@ def fields(*names: str) -> list[Field]:
 def expression(events: Table, moments: Table, names: tuple[str, ...]) -> Table:
     """``KEY`` and the nine features of each named signal, for every moment."""
     chosen = _named(names)
-    values = known(_measured(events, chosen), moments, "observation")
-    return complete(moments, _wide(_summaries(values), chosen))
+    summaries = _summaries(known(_measured(events, chosen), moments, "observation"))
+    return complete(moments, *(_named_columns(summaries, place, s.name) for place, s in enumerate(chosen)))
 
 
 def _measured(events: Table, signals: list[Signal]) -> Table:
-    codes = {code: signal.name for signal in signals for code in signal.codes}
+    """The signals' values; ``signal`` is the place of each in ``signals``, a number since rows are grouped by it."""
+    codes = {code: place for place, signal in enumerate(signals) for code in signal.codes}
     found = events.filter(events.code.isin(list(codes)), events.numeric_value.notnull())
     return found.mutate(
         signal=found.code.cases(*codes.items()),
@@ -80,16 +81,18 @@ def _measured(events: Table, signals: list[Signal]) -> Table:
 
 def _summaries(values: Table) -> Table:
     """One row a moment and signal from all its values known then."""
-    group = ibis.window(group_by=[*KEY, "signal"])
-    v = values.mutate(newest=values.second.max().over(group), newest_place=values.place.max().over(group))
-    earlier_day = (v.second // DAY) < (v.newest // DAY)
+    group = (*KEY, "signal")
+    newest = values.group_by(*group).aggregate(newest=values.second.max(), newest_place=values.place.max())
+    v = values.inner_join(newest, group)
+    is_newest = v.place == v.newest_place
+    earlier_day = v.second < v.newest // DAY * DAY
     band = (v.place < v.newest_place) & (v.second >= v.newest - BAND_DAYS * DAY)
     trend = v.second >= v.newest - TREND_DAYS * DAY
     x = v.second - v.newest
-    sums = v.group_by(*KEY, "signal").aggregate(
-        latest=v.value.argmax(v.place),
+    sums = v.group_by(*group).aggregate(
+        latest=v.value.max(where=is_newest),
         time=v.time.max(),
-        source=v.source.argmax(v.place),
+        source=v.source.max(where=is_newest),
         previous=v.value.argmax(v.place, where=earlier_day),
         previous_time=v.time.max(where=earlier_day),
         n=v.value.count(where=band),
@@ -130,10 +133,8 @@ def _slope(s: Table) -> NumericColumn:
     return ibis.cases((s.k >= 3, slope * WEEK / SCALE))
 
 
-def _wide(summaries: Table, signals: list[Signal]) -> Table:
-    """One row a moment: each signal's summary in its own columns."""
+def _named_columns(summaries: Table, signal: int, name: str) -> Table:
+    """``KEY`` and one signal's summary under the names of its features."""
+    hers = summaries.filter(summaries.signal == signal)
     parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source")
-    columns = {
-        f"{s.name}_{part}": summaries[part].max(where=summaries.signal == s.name) for s in signals for part in parts
-    }
-    return summaries.group_by(*KEY).aggregate(**columns)
+    return hers.select(*KEY, **{f"{name}_{part}": hers[part] for part in parts})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sqlite3
 import tempfile
 import time
@@ -23,16 +22,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.features import ingest, stores
+from benchmarks.features import ingest, self_features, stores
 from benchmarks.features.clinic import empty, enlarged, known_on, sample_events, take_in
 from benchmarks.serving.figures import percentile, row, slope
 from feature_repo import online
 from models import peer_index, peers
 from models.peer_states import States
 from pipelines.features import materialise, neighbours, stage
-from pipelines.features.engine import compiled, connect, evaluate, keep, read_log
-from pipelines.features.moments import changes, days
-from pipelines.records import ledger as records_ledger
 from pipelines.settings import Settings
 
 RESULTS = Path(__file__).parents[1] / "results" / "features.json"
@@ -57,7 +53,7 @@ def main() -> None:
     rows: list[Row] = []
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "ingest": lambda: ingest.rows(asked.copies),
-        "self_features": lambda: _self_features(events(), asked.women),
+        "self_features": lambda: self_features.rows(events(), asked.women),
         "nights": lambda: _nights(events(), asked.women, asked.rows, asked.feast_rows),
         "peers": lambda: _peers(events(), asked.donors),
     }
@@ -87,33 +83,6 @@ def _timed(call: Callable[[], object]) -> float:
     with redirect_stdout(StringIO()):
         call()
     return time.perf_counter() - started
-
-
-def _self_features(events: pl.DataFrame, women: int) -> Iterator[Row]:
-    """Every group's expression at each woman's newest moment, from the log on disk to rows in memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = empty(Path(folder), "self")
-        made = enlarged(events, women)
-        take_in(settings, HISTORY, made)
-
-        def build() -> None:
-            with connect() as connection:
-                log = read_log(connection, records_ledger.batches(settings))
-                ends = days(keep(connection, "changed", changes(log)))
-                newest = ends.group_by("subject_id").aggregate(event_timestamp=ends.event_timestamp.max())
-                keep(connection, "moments", newest)
-                for name, module in stage.groups().items():
-                    if name not in stage.MODELLED:
-                        evaluate(connection, compiled(module))
-
-        for name, module in stage.groups().items():  # once a process, whatever the clinic's size
-            if name not in stage.MODELLED:
-                compiled(module)
-        seconds = _timed(build)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        target = ">= 1.5 million events/s"
-        speed = made.height / seconds
-        yield row("self_features", speed, "events/s", made.height, target=target, holds=speed >= 1.5e6, peak_gib=peak)
 
 
 def _nights(events: pl.DataFrame, women: int, asked: int, by_feast: int) -> Iterator[Row]:

@@ -1,8 +1,8 @@
 """DuckDB as the engine of the feature expressions: the event log as tables, time zone UTC, one connection a build.
 
-``log`` is every event of every file with the ``file`` it came from; ``held`` is ``point_in_time.versions`` of it,
-computed once for all groups. Expressions meet only Ibis tables: another engine is another module with the functions
-of ``Engine``, such as ``spark``.
+``log`` is every event of every file with the ``file`` it came from, a view on Parquet; ``held`` are the versions
+(``point_in_time.versions``) of whom a build needs, computed once for all groups (``reading``). Expressions meet only
+Ibis tables: another engine is another module with the functions of ``Engine``, such as ``spark``.
 """
 
 from __future__ import annotations
@@ -73,11 +73,9 @@ def keep(connection: Backend, name: str, expression: Table) -> Table:
 
 
 def read_log(connection: Backend, files: list[Path]) -> Table:
-    """Make the tables ``log`` and ``held`` of the event files; ``log``."""
-    log = connection.read_parquet([str(f) for f in files], table_name="events", filename="path")
-    log = keep(connection, "log", log.mutate(file=log.path.split("/")[-1]).drop("path"))
-    keep(connection, "held", point_in_time.versions(log.drop("file")))
-    return log
+    """The events of the files as the view ``log``: what is asked of it is read from Parquet when it is asked."""
+    events = connection.read_parquet([str(f) for f in files], table_name="events", filename="path")
+    return connection.create_view("log", events.mutate(file=events.path.split("/")[-1]).drop("path"), overwrite=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from feature_repo.point_in_time import KEY
+from feature_repo.point_in_time import KEY, versions
 from feature_repo.services import groups
 from pipelines.features import ledger
 from pipelines.features.engine import compiled, connect, evaluate, keep, read_log
@@ -19,7 +19,8 @@ def differences(settings: Settings, patients: Sequence[int]) -> dict[str, int]:
     """For each self group the number of patients whose newest row is not what the log says of its moment."""
     found = {}
     with connect() as connection:
-        read_log(connection, records_ledger.batches(settings))
+        log = read_log(connection, records_ledger.batches(settings))
+        keep(connection, "held", versions(log.drop("file")))
         for name, module in groups().items():
             if name in MODELLED:
                 continue

@@ -19,7 +19,6 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from feature_repo import point_in_time
 from pipelines.errors import SettingsError
 from pipelines.features.engine import Query
 from pipelines.settings import Settings
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
 
 #: What a session must have for the expressions to mean the same, and what a small clinic on one machine is spared.
 MEANING = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false"}
+#: Spark's name for what DuckDB and ``feature_repo.point_in_time`` call ``epoch_us``.
+EPOCH_US = "CREATE OR REPLACE TEMPORARY FUNCTION epoch_us(t TIMESTAMP) RETURNS BIGINT RETURN unix_micros(t)"
+
 LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -80,6 +82,7 @@ def session(master: str, more: Mapping[str, str] = MappingProxyType({})) -> tupl
         raise SettingsError(f"PMLM_SPARK_MASTER={master}: Spark does not start (Java 17 is needed)") from error
     for name, value in MEANING.items():
         found.conf.set(name, value)
+    found.sql(EPOCH_US)
     found.sparkContext.setLogLevel("ERROR")
     return found, held is None
 
@@ -98,12 +101,10 @@ def _view(connection: Any, name: str, frame: Any) -> None:
 
 
 def read_log(connection: Any, files: list[Path]) -> Table:
-    """Make the views ``log`` and ``held`` of the event files; ``log``."""
+    """The events of the files as the view ``log``: what is asked of it is read from Parquet when it is asked."""
     events = connection._session.read.parquet(*(f.resolve().as_uri() for f in files))
-    _view(connection, "log", events.select("*", events["_metadata.file_name"].alias("file")))
-    log = connection.table("log")
-    keep(connection, "held", point_in_time.versions(log.drop("file")))
-    return log
+    events.select("*", events["_metadata.file_name"].alias("file")).createOrReplaceTempView("log")
+    return connection.table("log")
 
 
 def evaluate(connection: Any, query: Query) -> pa.Table:

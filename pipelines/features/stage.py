@@ -10,8 +10,10 @@ features (``neighbours``; on Spark ``blocks``).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
@@ -19,7 +21,8 @@ from pipelines.errors import FeaturesError
 from pipelines.features import engine as duckdb
 from pipelines.features import foretold, ledger
 from pipelines.features.engine import Engine, Query, compiled, definition_of_peers, definition_of_trajectory
-from pipelines.features.moments import Span, changes, days, due, due_for_peers, touched
+from pipelines.features.moments import Span, due_for_peers
+from pipelines.features.reading import hold, news
 from pipelines.records import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
@@ -69,25 +72,35 @@ def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan],
     engine = engine_of(settings)
     with engine.opened(settings) as connection:
         log = engine.read_log(connection, files)
-        changed = engine.keep(connection, "changed", changes(log))
-        ends = engine.keep(connection, "days", days(changed))
-        for name, plan in plans.items():
-            news = engine.keep(connection, "news", touched(changed, plan.fresh))
-            if name == PEERS:
-                nights = sorted({f.name[:8] for f in files if f.name[:8] <= plan.horizon})
-                moments = engine.keep(connection, "moments", due_for_peers(ends, news, Span.of(plan), nights))
-                table = engine.peers(connection, settings.features, moments, settings.k_anonymity)
-            else:
-                engine.keep(connection, "moments", due(ends, news, Span.of(plan)))
-                if name == TRAJECTORY:
+        for work in _alike(plans):
+            plan = plans[work[0]]
+            span = Span.of(plan)
+            found = news(engine, connection, log, files, plan.fresh, span)
+            if work != [PEERS]:
+                hold(engine, connection, log, found, span)
+            for name in work:
+                if name == PEERS:
+                    nights = sorted({f.name[:8] for f in files if found.since <= ledger.end_of(f.name[:8]) <= span.end})
+                    moments = due_for_peers(log, found.days, found.touched, span, nights)
+                    moments = engine.keep(connection, "moments", moments)
+                    table = engine.peers(connection, settings.features, moments, settings.k_anonymity)
+                elif name == TRAJECTORY:
                     table = foretold.rows(settings, connection)
                 else:
                     table = engine.evaluate(connection, _query(name))
-            ledger.write(settings.features / name, plan.origin, _finished(name, table, plan))
-            summary.figures[name] = table.num_rows
-        fresh = {name for plan in plans.values() for name in plan.fresh}
-        summary.rows_in = int(log.filter(log.file.isin(sorted(fresh))).count().execute())
-        summary.rows_out = sum(summary.figures.values())
+                ledger.write(settings.features / name, plans[name].origin, _finished(name, table, plans[name]))
+                summary.figures[name] = table.num_rows
+    fresh = {name for plan in plans.values() for name in plan.fresh}
+    summary.rows_in = sum(pq.read_metadata(f).num_rows for f in files if f.name in fresh)
+    summary.rows_out = sum(summary.figures.values())
+
+
+def _alike(plans: dict[str, ledger.Plan]) -> list[list[str]]:
+    """The groups by what they have to do, on most nights all the same; peers come last."""
+    by_work: dict[Any, list[str]] = {}
+    for name, plan in plans.items():
+        by_work.setdefault((plan.fresh, plan.last, plan.horizon), []).append(name)
+    return sorted(by_work.values(), key=lambda names: PEERS in names)
 
 
 def engine_of(settings: Settings) -> Engine:
