@@ -7,6 +7,7 @@ under another of its names. Brands are those sold over the counter in English-sp
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from models.triage.wording import normal
 from models.vocabulary import DRUG_CLASSES
@@ -82,6 +83,7 @@ _FORMS = frozenset(
 )
 
 
+@lru_cache(maxsize=2000)  # every sentence of every answer is read for the drugs of her record
 def drug_words(name: str) -> frozenset[str]:
     """The words by which an answer could name this drug: its own, and those of the class that it names or is.
 

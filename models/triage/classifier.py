@@ -43,7 +43,7 @@ class Classifier:
         if len(self.support):
             if vector is None:
                 raise ValueError(f"the {self.language} classifier needs the message's embedding")
-            apart = 2.0 - 2.0 * (self.support @ vector.astype(np.float64))
+            apart = 2.0 - 2.0 * (self.support @ vector).astype(np.float64)
             total += float(self.dual @ np.exp(-self.gamma * apart))
         return round(total, 4)
 
@@ -64,8 +64,9 @@ def classifier(language: str) -> Classifier:
     """The shipped classifier of ``en`` or ``zh``."""
     with safe_open(WEIGHTS, "np") as file:
 
-        def read(name: str) -> np.ndarray:
-            return np.asarray(file.get_tensor(f"{language}.{name}"), np.float64)
+        def read(name: str, kind: type = np.float64) -> np.ndarray:
+            return np.asarray(file.get_tensor(f"{language}.{name}"), kind)
 
         bias, gamma, threshold = read("scalars").tolist()
-        return Classifier(language, read("idf"), read("weights"), bias, read("support"), read("dual"), gamma, threshold)
+        support = read("support", np.float32)  # thousands of rows, read through for every question
+        return Classifier(language, read("idf"), read("weights"), bias, support, read("dual"), gamma, threshold)

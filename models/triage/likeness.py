@@ -1,9 +1,9 @@
 """What the classifier adds to the rules: one flag that says a message is like those of women with a warning sign.
 
 It names no sign. Which one it would be was tried, and the naming was wrong more often than right on messages it had
-not met; a patient must not be told of thoughts she never had. It calls an emergency: of the messages of rounds 8 and 9
-that it alone found, 24 were one, 2 urgent and 2 routine. Where a rule knows the sign and says that it cannot count in
-her context, the classifier is not asked; where a rule has read its words and finds them denied, over or another's, the
+not met; a patient must not be told of thoughts she never had. It calls an emergency: of round 19's messages that it
+alone found, 43 were one, 37 urgent and 11 routine. Where a rule knows the sign and says that it cannot count in her
+context, the classifier is not asked; where a rule has read its words and finds them denied, over or another's, the
 classifier must be ``SURE``: it sees words, not who says them of whom.
 """
 
@@ -23,9 +23,9 @@ LIKE = Flag(
     "worded like messages of women with a warning sign, though no rule names one",
     "PMLM's classifier of messages (docs/triage.md)",
 )
-#: The margin above the threshold that outweighs a rule's reading. Round 10: of 33 women's messages with a sign that the
-#: classifier alone found no rule had read a word, of its 4 false alarms two had been read and were below this.
-SURE = 1.0
+#: The margin above the threshold that outweighs a rule's reading. Of rounds 12 to 15 each scored without its writer's,
+#: 1.0 found two emergencies in a hundred fewer than 0.5 and raised no fewer false alarms.
+SURE = 0.5
 #: Words that may stand beside a reading: a message of readings alone is for the rules' limits, not for likeness.
 _BESIDE_READINGS = re.compile(
     r"\b(?:my|the|is|it|was|this|that|a|bp|blood pressure|systolic|diastolic|temp|temperature|pulse|heart rate"

@@ -21,6 +21,7 @@ from models.gestation import pregnancy_state
 from models.schema import FeatureRow
 from models.triage.likeness import SURE, alike
 from models.triage.numbers import numbers
+from models.triage.quoted import unquoted
 from models.triage.sentence import Sentence
 from models.triage.spelled import digits
 from models.triage.table import CHINESE, Flag, Label, Sign, cue, signs, speller
@@ -63,9 +64,10 @@ def red_flags(
     With ``encoder`` the classifier reads English too (models/triage/likeness.py); it adds flags, never takes one away.
     """
     plain = digits(normal(text))
+    hers = unquoted(plain)
     found: dict[str, Flag] = {}
     for rules in sorted(("en", "zh"), key=lambda r: r != language):
-        body = speller().mend(plain) if rules == "en" else plain
+        body = speller().mend(hers) if rules == "en" else hers
         if rules == "en" or CHINESE.search(body):
             for flag in _found(body, rules, context or Context()):
                 if flag.sign not in found or flag.label == "emergency":

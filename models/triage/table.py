@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from models.encoder import packaged_minilm
 from models.phrases import TEMPLATES
 from models.triage.wording import Speller, normal
 
@@ -118,10 +120,16 @@ def cue(language: str, name: str) -> re.Pattern[str]:
 
 @cache
 def speller() -> Speller:
-    """Mends towards the English words and stems of the rules; words of the cues are left as they are."""
+    """Mends towards the English words and stems of the rules; real words and those of the cues are left alone."""
     signs_text = [normal(part) for sign in table()["signs"] for part in sign.get("en", ())]
     rules = {w for text in signs_text for w in re.findall(r"[a-z]+\*?", text)}
     cues = {w for text in table()["cues"]["en"].values() for w in re.findall(r"[a-z]+", normal(text))}
     stems = {w.rstrip("*") for w in rules if w.endswith("*")}
-    kept = cues | set(table()["spelled_right"])
+    kept = cues | set(table()["spelled_right"]) | _real_words()
     return Speller(frozenset(w.rstrip("*") for w in rules), frozenset(stems), frozenset(kept), table()["respelled"])
+
+
+def _real_words() -> frozenset[str]:
+    """Whole words that the encoder's tokenizer knows: some 20,000 everyday ones, no misspelling among them."""
+    tokenizer = json.loads((packaged_minilm() / "tokenizer.json").read_text("utf-8"))
+    return frozenset(word for word in tokenizer["model"]["vocab"] if word.isalpha())

@@ -28,6 +28,7 @@ _CONTRACTIONS = (
     (re.compile(r"\b(i|you|he|she|it|we|they)'ll\b"), r"\1 will"),
     (re.compile(r"\b(i|you|he|she|it|we|they)'d\b"), r"\1 would"),
     (re.compile(r"'s\b"), ""),
+    (re.compile(r"\ball right\b"), "alright"),  # "all right now" is no "right now"
 )
 _SENTENCE = re.compile(r"(?<!\d)[.](?!\d)|(?<=\d)[.](?=\s|$)|[!?;\n。！？；…]+")
 _WORD = re.compile(r"[a-z]+")
