@@ -52,10 +52,26 @@ def test_a_misspelt_word_of_the_table_is_mended(said: str, meant: str) -> None:
 
 @pytest.mark.parametrize(
     "word",
-    (
-        "feeding never version spelling breathe smoking fewer minute bleeding sweating strange induction settling "
-        "position depressed eclampsia piles butter"
-    ).split(),
+    [
+        "feeding",
+        "never",
+        "version",
+        "spelling",
+        "breathe",
+        "smoking",
+        "fewer",
+        "minute",
+        "bleeding",
+        "sweating",
+        "strange",
+        "induction",
+        "settling",
+        "position",
+        "depressed",
+        "eclampsia",
+        "piles",
+        "butter",
+    ],
 )
 def test_a_real_word_stays(word: str) -> None:
     assert speller().mend(word) == word
