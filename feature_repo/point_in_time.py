@@ -79,7 +79,8 @@ def versions(log: Table, again: Table | None = None) -> Table:
         place=told.second.cast(PLACE) * ibis.literal(2**64, type=PLACE) + told.record.cast(PLACE),
     )
     held = held.filter(held.code != DELETED, held.visible_from < held.visible_until)
-    return held.drop("replaced", "since", "second")
+    # named one by one: ibis writes what is dropped in an order of its own each process, and a definition is this text
+    return held.select(*log.columns, "visible_from", "visible_until", "place")
 
 
 def known(events: Table, moments: Table, *kinds: str) -> Table:

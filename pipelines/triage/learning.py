@@ -24,9 +24,9 @@ from pipelines.triage.corpus import Example
 
 VERSION = "1"
 GAMMA, PENALTY, NGRAM_PENALTY = 2.0, 5.0, 30.0
-#: Set on rounds 12 to 18, each scored without its writer's: there the classifier and the rules together reach 0.97 of
-#: the emergencies at 0.14 of the routine messages (rounds 16 to 18, written to be hard, aside).
-FALSE_ALARMS = 0.13
+#: Set on rounds 19 and 20, which the weights have not learnt from: 0.98 of their emergencies are escalated, and 0.11 of
+#: the routine messages. At 0.13, with which they were first met, it was 0.996 and 0.15.
+FALSE_ALARMS = 0.09
 #: From this round on each was written by somebody who had seen neither the system nor any earlier message.
 STRANGERS_FROM = 12
 

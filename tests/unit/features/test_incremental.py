@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -163,3 +167,23 @@ def test_a_batch_of_an_import_that_was_killed_is_not_seen(tmp_path: Path, events
         stage.run(settings, second)
     assert differing(seen, never) == []
     assert second in {o.night for o in ledger.origins(seen.features / "vitals")}
+
+
+def test_a_definition_is_the_same_in_every_process(tmp_path: Path) -> None:
+    """One that changed by itself would make every night build everybody's whole history anew."""
+    script = (
+        "import json; from pipelines.features.stage import definitions; from pipelines.settings import Settings;"
+        f"print(json.dumps(definitions(Settings(home={str(tmp_path)!r}))))"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (1, 2, 3, 4)
+    ]
+    assert len(json.loads(said[0])) > 5
+    assert set(said) == {said[0]}
