@@ -2,8 +2,9 @@
 
     'The card says "severe pain, fever or heavy bleeding". May I swim?'   →   'The card says "". May I swim?'
 
-A quotation counts as another's where a word of the table's cue ``quoting`` stands before it, near and in the same
-sentence, and she does not say it herself ("I said"). Everything outside of the quotation marks is read as ever, and the
+A quotation counts as another's where a leaflet's or a form's word (cue ``quoting`` of the table) stands before it, near
+and in the same sentence, and she does not say it herself ("I said"). What a person says ("my wife says") and what a
+form holds of her ("symptom": …) is told, not quoted. Everything outside of the quotation marks is read as ever, and the
 classifier still reads the whole message.
 """
 

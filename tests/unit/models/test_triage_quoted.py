@@ -15,7 +15,7 @@ from models.triage.wording import normal
         ('The card says "severe pain or heavy bleeding". May I swim?', 'the card says "". may i swim?'),
         ("Book page: 'clots and fainting' - is it old?", 'book page: "" - is it old?'),
         ("册子上写“剧烈头痛、眼花”，能多给我一本吗", '册子上写"",能多给我一本吗'),
-        ('{"reason": "seizure", "message": "I am bleeding"}', '{"reason": "", "message": "i am bleeding"}'),
+        ('{"title": "seizure", "message": "I am bleeding"}', '{"title": "", "message": "i am bleeding"}'),
     ],
 )
 def test_a_leaflets_words_are_taken_out(message: str, read: str) -> None:
@@ -38,3 +38,17 @@ def test_a_sign_outside_of_the_quotation_counts() -> None:
     told = 'The leaflet says "call if you have a headache". I have chest pain right now.'
     assert label_of(red_flags(told)) == "emergency"
     assert label_of(red_flags('The leaflet says "call if you have chest pain". May I have a second copy?')) == "routine"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'My wife says "I can\'t breathe and my chest hurts"',
+        '{"symptom": "heavy bleeding, soaking a pad every ten minutes"}',
+        'Input: "my baby has not moved since yesterday, 33 weeks"',
+        "她说“我喘不上气，胸口痛”",
+        "Heavy bleeding at 8 weeks, soaked a pad in ten minutes",
+    ],
+)
+def test_what_a_person_or_a_form_says_of_her_is_told(message: str) -> None:
+    assert label_of(red_flags(message)) == "emergency"
