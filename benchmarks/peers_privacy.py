@@ -150,8 +150,8 @@ def published(rounded: bool) -> Iterator[None]:
 
 
 def _said(clinic: States, subject: int, now: int, outcome: peers.Outcome) -> float | None:
-    said: float | None = peers.search(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0]
-    return said
+    said = float(peers.search(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
+    return None if np.isnan(said) else said
 
 
 def _nearest(clinic: States, target: int, now: int) -> int | None:
@@ -174,13 +174,13 @@ def _members(clinic: States, now: int) -> list[tuple[int, int]]:
     """Who stands behind each patient's aggregates, for a count by others than those who chose them."""
     current = peers._Current(clinic)
     current.advance(now)
-    found = [(int(s), current._nearest(place, K)) for place, s in enumerate(current.donors)]
-    return [(s, int(donor)) for s, nearest in found if nearest is not None for donor in nearest]
+    found = current.nearest(np.arange(len(current.donors)), K)
+    return [(int(s), int(donor)) for s, rows in zip(current.donors, found, strict=True) for donor in rows if donor >= 0]
 
 
 def _coverage(states: States, now: int) -> Iterator[dict[str, Any]]:
     """The share of the sample's own women for whom k peers are found, by age, trimester and length of record."""
-    count = np.array(peers.search(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"])
+    count = peers.search(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"]
     for name, members in _slices(states, now).items():
         if members.any():
             yield row(f"served_{name}", float(np.mean(count[members] > 0)), "share of women", int(members.sum()))

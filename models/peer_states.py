@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ COUNT_SCALES: dict[str, tuple[float, float]] = {
     "medicine_texts": (2, 3),
 }
 AGE_SCALE, WEEKS_SCALE = (30.0, 8.0), (20.0, 10.0)
+#: Numbers of an embedding that time alone moves.
+MOVING = 3
 FLAGS: tuple[str, ...] = tuple(c.name for c in CONCEPTS if c.name != "pregnancy")
 
 #: The features that ``states`` reads.
@@ -88,8 +91,12 @@ class States:
     outcomes: dict[str, Floats]
 
 
-def states(subject: Sequence[int], at: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> States:
-    """Build states from the columns named in ``FEATURES`` (times as seconds, None where unknown)."""
+def states(
+    subject: Sequence[int] | NDArray[np.int64],
+    at: Sequence[int] | NDArray[np.int64],
+    columns: Mapping[str, Any],
+) -> States:
+    """Build states from the columns named in ``FEATURES``: times as seconds; None, in an array NaN, where unknown."""
     moments = np.asarray(at, dtype=np.int64)
     times = {name: _numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
     ended = _numbers(columns["pregnancy_ended"])
@@ -135,7 +142,9 @@ def _since_conception(start: Floats, ended: Floats, moment: int) -> Floats:
     return np.where(current, elapsed, np.nan)
 
 
-def _numbers(values: Sequence[Any]) -> Floats:
+def _numbers(values: Sequence[Any] | Floats) -> Floats:
+    if isinstance(values, np.ndarray):
+        return values
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
 
@@ -169,11 +178,14 @@ def _drug(name: str) -> str | None:
 
 def _recent(times: Sequence[Sequence[int] | None], at: NDArray[np.int64]) -> Floats:
     """How many of the times lie within a year before the moment."""
-    return np.array([sum(m - t <= YEAR for t in held or ()) for held, m in zip(times, at, strict=True)], dtype=float)
+    many = np.array([len(held or ()) for held in times], dtype=np.int64)
+    every = np.fromiter(chain.from_iterable(held for held in times if held), dtype=np.int64, count=many.sum())
+    row = np.repeat(np.arange(len(many)), many)
+    return np.bincount(row[at[row] - every <= YEAR], minlength=len(many)).astype(float)
 
 
 def _embedding(
-    columns: Mapping[str, Sequence[Any]], at: NDArray[np.int64], flags: dict[str, Floats], recent: dict[str, Floats]
+    columns: Mapping[str, Any], at: NDArray[np.int64], flags: dict[str, Floats], recent: dict[str, Floats]
 ) -> Floats:
     parts = []
     for name, (centre, scale) in SIGNAL_SCALES.items():
@@ -186,13 +198,13 @@ def _embedding(
     return np.column_stack([*parts, *flags.values(), smokes.astype(float)])
 
 
-def _counts(values: Sequence[Any]) -> Floats:
+def _counts(values: Sequence[Any] | Floats) -> Floats:
+    if isinstance(values, np.ndarray):
+        return np.nan_to_num(values)
     return np.array([v if isinstance(v, int) else len(v or ()) for v in values], dtype=float)
 
 
-def _outcomes(
-    columns: Mapping[str, Sequence[Any]], flags: dict[str, Floats], recent: dict[str, Floats]
-) -> dict[str, Floats]:
+def _outcomes(columns: Mapping[str, Any], flags: dict[str, Floats], recent: dict[str, Floats]) -> dict[str, Floats]:
     """What ``models.peers.OUTCOMES`` and ``RATINGS`` average, in their units (shares as 0 or 100)."""
     iron = [any(_drug(text) == "iron" for text in held or ()) for held in columns["medicine_texts"]]
     return {

@@ -10,22 +10,28 @@ differential privacy: an aggregate of at least k women, rounded, never an indivi
 text.
 
 ``search`` sweeps time forward and keeps one current state for each patient, so a question at T sees exactly what was
-known at T. Distances are sums of exact fractions: the same neighbours come out for one patient or a thousand, on any
-machine. A cohort of tens of thousands is searched through an index, see ``models.peer_index``.
+known at T. All questions of one moment are answered together (``models.peer_exact``), a cohort of very many through an
+index (``models.peer_index``). Distances are exact: the same neighbours come out for one patient or a thousand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from models import peer_index
-from models.peer_states import YEAR, States, cohorts, moving
+from models import peer_exact, peer_index
+from models.peer_exact import Places
+from models.peer_states import MOVING, YEAR, Floats, States, cohorts, moving
 
 AGE_BANDS_YEARS = (3, 6, 12)
+#: Questions whose peers' outcomes are averaged at a time.
+TOGETHER = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,102 +74,141 @@ def coarsen(value: float, step: float) -> float:
     return round(round(value / step) * step, 10)
 
 
-def search(states: States, subjects: Sequence[int], moments: NDArray[np.int64], k: int) -> dict[str, list]:
+def search(states: States, subjects: Sequence[int], moments: Places, k: int) -> dict[str, NDArray[Any]]:
     """Peers of each ``(subject, moment)``, moments in ascending order as seconds since 1970.
 
-    Returns one list a name of ``COLUMNS``: ``peers_count`` is 0 and everything but the embedding None where fewer
-    than ``k`` are alike. Donors are the patients in ``states``; a subject without a state by then has no peers and no
-    embedding.
+    Returns an array a name of ``COLUMNS``, a row a question: ``peers_count`` is 0 and every ``peer_*`` NaN where fewer
+    than ``k`` are alike, ``embedding`` has shape ``[n, d]``. Donors are the patients in ``states``; a subject without a
+    state by then has no peers, and NaN for an embedding.
     """
     if np.any(np.diff(moments) < 0):
         raise ValueError("moments must be in ascending order")
     current = _Current(states)
-    out: dict[str, list] = {name: [] for name in COLUMNS}
-    for start, stop in _runs(moments):
-        current.advance(int(moments[start]))
-        current.foresee(subjects[start:stop], k)
-        for subject in subjects[start:stop]:
-            for name, value in current.peers_of(subject, k).items():
-                out[name].append(value)
-    return out
+    asked = current.places(subjects)
+    embedding = np.full((len(moments), current.dimensions), np.nan, np.float32)
+    alike = np.full((len(moments), 2 * k), -1, np.int32)
+    with threadpool_limits(1, "blas"):  # small products, many: the blocks of a large one have threads of their own
+        for start, stop in _runs(moments):
+            current.advance(int(moments[start]))
+            known = start + np.flatnonzero(asked[start:stop] >= 0)
+            known = known[current.known[asked[known]]]
+            embedding[known] = current.embedding(asked[known])
+            alike[known] = current.nearest(asked[known], k)
+    said = [_said(states, alike[start : start + TOGETHER], k) for start in range(0, max(1, len(moments)), TOGETHER)]
+    return {name: np.concatenate([part[name] for part in said]) for name in said[0]} | {"embedding": embedding}
 
 
-def _runs(values: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _runs(values: Places) -> list[tuple[int, int]]:
     """Start and end of each run of equal values."""
     edges = np.flatnonzero(np.diff(values)) + 1
     return list(zip([0, *edges], [*edges, len(values)], strict=True)) if len(values) else []
 
 
 class _Current:
-    """Every patient's latest state as time moves forward; donors keep the order of their ids, which breaks ties."""
+    """Every patient's latest state as time moves forward. A patient's place is her rank among the donors' ids."""
 
     def __init__(self, states: States) -> None:
-        self.states = states
-        self.donors, self._slot = np.unique(states.subject, return_inverse=True)
-        self._arrival = np.argsort(states.at, kind="stable")
-        self._arrived = 0
+        self.donors, self._place = np.unique(states.subject, return_inverse=True)
+        self._states, self._arrival, self._arrived = states, np.argsort(states.at, kind="stable"), 0
+        self.dimensions = states.embedding.shape[1] + MOVING
+        self._points = peer_exact.points_of(states.embedding, room=MOVING)  # filled in for the moment asked of
         self.row = np.full(len(self.donors), -1)
-        self._place = {int(s): i for i, s in enumerate(self.donors)}
-        self._candidates: dict[int, NDArray[np.int64]] = {}
+        self._by_birth = np.arange(len(self.donors))
+
+    def places(self, subjects: Sequence[int]) -> Places:
+        """The place of each subject, -1 for those who are no donor."""
+        wanted = np.asarray(subjects, dtype=np.int64)
+        if not len(self.donors):
+            return np.full(len(wanted), -1)
+        found = np.searchsorted(self.donors, wanted).clip(max=len(self.donors) - 1)
+        return np.where(self.donors[found] == wanted, found, -1)
 
     def advance(self, moment: int) -> None:
         """Take in every state known by ``moment`` and look at all patients as of it."""
-        states, stop = self.states, int(np.searchsorted(self.states.at[self._arrival], moment, side="right"))
+        states, stop = self._states, int(np.searchsorted(self._states.at[self._arrival], moment, side="right"))
         arrived = self._arrival[self._arrived : stop]
-        self.row[self._slot[arrived]] = arrived
-        self._arrived = stop
+        self.row[self._place[arrived]] = arrived
+        self._arrived, self.moment = stop, moment
         self.known = self.row >= 0
         self.cohort = np.where(self.known & ~(states.died[self.row] <= moment), cohorts(states, self.row, moment), -1)
-        self.age = (moment - states.birth[self.row]) / YEAR
-        self.embedding = np.hstack([states.embedding[self.row], moving(states, self.row, moment)])
+        if len(arrived):
+            birth = np.where(self.known, states.birth[self.row], np.nan)
+            self._by_birth = self._by_birth[np.argsort(birth[self._by_birth], kind="stable")]  # nearly sorted already
 
-    def foresee(self, subjects: Sequence[int], k: int) -> None:
-        """Index the cohorts so large, and asked of by so many at this moment, that an index pays."""
-        self._candidates = {}
-        places = np.array(
-            [p for p in map(self._place.get, subjects) if p is not None and self.known[p]], dtype=np.int64
-        )
-        for cohort in np.unique(self.cohort[places]):
-            members, asked = np.flatnonzero(self.cohort == cohort), places[self.cohort[places] == cohort]
-            if cohort >= 0 and peer_index.worthwhile(len(members), len(asked)):
-                self._candidates |= peer_index.candidates(self.embedding, members, asked.tolist(), 2 * k)
+    def embedding(self, places: Places) -> peer_exact.Points:
+        """The embeddings of known patients as of the moment, ``[len(places), d]``."""
+        return self._pointed(places) / peer_exact.STEPS
 
-    def peers_of(self, subject: int, k: int) -> dict[str, object]:
-        nothing: dict[str, object] = dict.fromkeys(COLUMNS) | {"peers_count": 0}
-        place = self._place.get(subject)
-        if place is None or not self.known[place]:
-            return nothing
-        nothing["embedding"] = self.embedding[place].copy()  # a view would keep everybody's, one table a moment
-        nearest = self._nearest(place, k)
-        return nothing if nearest is None else nothing | self._aggregate(nearest, k)
+    def _pointed(self, places: Places) -> peer_exact.Points:
+        points = self._points[self.row[places]]
+        points[:, -MOVING:] = moving(self._states, self.row[places], self.moment) * peer_exact.STEPS
+        return points
 
-    def _nearest(self, place: int, k: int) -> NDArray[np.int64] | None:
-        """Slots of the k … 2k nearest donors in the narrowest band that holds k, or None."""
-        indexed = self._candidates.get(place)
-        if indexed is not None:
-            close = indexed[np.abs(self.age[indexed] - self.age[place]) <= AGE_BANDS_YEARS[0]]
-            if len(close) >= 2 * k:  # then the narrowest band holds k, and nobody outside it is needed
-                return self._in_order(np.sort(close), place, k)
-        alike = self.known & (self.cohort == self.cohort[place]) & (self.cohort >= 0)
-        alike[place] = False
-        apart = np.abs(self.age - self.age[place])
-        for years in AGE_BANDS_YEARS:
-            found = np.flatnonzero(alike & (apart <= years))
-            if len(found) >= k:
-                return self._in_order(found, place, k)
-        return None
+    def nearest(self, asked: Places, k: int) -> Places:
+        """The states of the k … 2k nearest to each known patient in the narrowest band that holds k; -1 for no more."""
+        found = np.full((len(asked), 2 * k), -1, dtype=np.int64)
+        for cohort in np.unique(self.cohort[asked]):
+            if cohort >= 0:
+                of = np.flatnonzero(self.cohort[asked] == cohort)
+                found[of] = self._within(int(cohort), asked[of], k)
+        return np.where(found >= 0, self.row[found], -1)
 
-    def _in_order(self, found: NDArray[np.int64], place: int, k: int) -> NDArray[np.int64]:
-        """The 2k nearest of some slots, ties in the order of ids."""
-        away = ((self.embedding[found] - self.embedding[place]) ** 2).sum(axis=1)
-        return found[np.argsort(away, kind="stable")[: 2 * k]]
+    def _within(self, cohort: int, asked: Places, k: int) -> Places:
+        """The same for patients of one cohort, as places."""
+        members = self._by_birth[self.cohort[self._by_birth] == cohort]
+        birth = self._states.birth[self.row[members]]
+        members, birth = members[~np.isnan(birth)], birth[~np.isnan(birth)]  # of unknown age is nobody's peer
+        at = np.full(len(self.donors), -1)
+        at[members] = np.arange(len(members))
+        hers = at[asked]
+        low, high = _bands(birth, hers, k)
+        order = np.argsort(hers, kind="stable")
+        order = order[high[order] > low[order]]
+        found = np.full((len(asked), 2 * k), -1, dtype=np.int64)
+        if len(order):
+            search = peer_exact.nearest
+            if peer_index.worthwhile(len(members), len(order)):
+                search = partial(peer_index.nearest, birth=birth)
+            found[order] = search(self._pointed(members), members, hers[order], low[order], high[order], 2 * k)
+        return found
 
-    def _aggregate(self, nearest: NDArray[np.int64], k: int) -> dict[str, object]:
-        said: dict[str, object] = {"peers_count": len(nearest)}
-        for o in (*OUTCOMES, *RATINGS):
-            values = self.states.outcomes[o.name][self.row[nearest]]
-            values = values[~np.isnan(values)]
-            if len(values) >= k:
-                # sorted: the sum of floats must not depend on who is nearest among the same women
-                said[f"peer_{o.name}"] = coarsen(float(np.sort(values).sum()) / len(values), o.step)
-        return said
+
+def _said(states: States, alike: NDArray[np.int32], k: int) -> dict[str, NDArray[Any]]:
+    """What is said of each row of states that are alike: their number, and of an outcome that ``k`` have the mean."""
+    there = alike >= 0
+    said: dict[str, NDArray[Any]] = {"peers_count": there.sum(axis=1)}
+    for o in (*OUTCOMES, *RATINGS):
+        values = np.full(alike.shape, np.nan)
+        values[there] = states.outcomes[o.name][alike[there]]
+        said[f"peer_{o.name}"] = _means(values, k, o.step)
+    return said
+
+
+def _bands(birth: Floats, hers: Places, k: int) -> tuple[Places, Places]:
+    """For each of ``hers`` among members in order of birth the span of the narrowest band that holds ``k`` others.
+
+    Empty where even the widest holds fewer, and for -1.
+    """
+    low, high = np.zeros_like(hers), np.zeros_like(hers)
+    left = hers >= 0
+    for years in AGE_BANDS_YEARS:
+        first = np.searchsorted(birth, birth[hers[left]] - years * YEAR, side="left")
+        last = np.searchsorted(birth, birth[hers[left]] + years * YEAR, side="right")
+        enough = last - first - 1 >= k
+        found = np.flatnonzero(left)[enough]
+        low[found], high[found] = first[enough], last[enough]
+        left[found] = False
+    return low, high
+
+
+def _means(values: Floats, k: int, step: float) -> Floats:
+    """The mean of each row's numbers, coarsened; NaN where fewer than ``k`` are known."""
+    # sorted, and added up in rows of one length: the sum of floats must not depend on who is nearest among the same
+    values = np.sort(values, axis=1)
+    known = np.count_nonzero(~np.isnan(values), axis=1)
+    said = np.full(len(values), np.nan)
+    for length in np.unique(known[known >= k]):
+        rows = known == length
+        means, back = np.unique(np.ascontiguousarray(values[rows, :length]).sum(axis=1) / length, return_inverse=True)
+        said[rows] = np.array([coarsen(float(mean), step) for mean in means])[back]
+    return said

@@ -22,13 +22,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.features import ingest, self_features, stores
+from benchmarks.features import ingest, peers, self_features, stores
 from benchmarks.features.clinic import empty, enlarged, known_on, sample_events, take_in
 from benchmarks.serving.figures import percentile, row, slope
 from feature_repo import online
-from models import peer_index, peers
-from models.peer_states import States
-from pipelines.features import materialise, neighbours, stage
+from pipelines.features import materialise, stage
 from pipelines.settings import Settings
 
 RESULTS = Path(__file__).parents[1] / "results" / "features.json"
@@ -55,7 +53,7 @@ def main() -> None:
         "ingest": lambda: ingest.rows(asked.copies),
         "self_features": lambda: self_features.rows(events(), asked.women),
         "nights": lambda: _nights(events(), asked.women, asked.rows, asked.feast_rows),
-        "peers": lambda: _peers(events(), asked.donors),
+        "peers": lambda: peers.rows(events(), asked.donors),
     }
     if asked.only:  # else the nights measure it
         parts["increment"] = lambda: _increment(events(), asked.women)
@@ -164,44 +162,6 @@ def _paced(call: Callable[[], object]) -> float:
 def _bare(connection: sqlite3.Connection, tables: list[str], key: bytes) -> None:
     for table in tables:
         connection.execute(f"select feature_name, value from {table} where entity_key = ?", (key,)).fetchall()
-
-
-def _peers(events: pl.DataFrame, donors: int) -> Iterator[Row]:
-    """The neighbours of a thousand women of one cohort, by the index and by looking at everybody."""
-    states = _one_cohort(events, donors)
-    asked = states.subject[:: max(1, donors // 1000)].tolist()
-    at = int(states.at.max())
-    current = peers._Current(states)
-    current.advance(at)
-    places = [current._place[s] for s in asked]
-    exact: list[Any] = []
-    slow = _timed(lambda: exact.extend(current._nearest(p, 10) for p in places)) / len(places)
-    build = _timed(lambda: peer_index.candidates(current.embedding, np.arange(donors), places[:1], 20))
-    both = _timed(lambda: current._candidates.update(
-        peer_index.candidates(current.embedding, np.arange(donors), places, 20)))  # fmt: skip
-    found: list[Any] = []
-    rank = _timed(lambda: found.extend(current._nearest(p, 10) for p in places))
-    pairs = [(e[:10], f[:10]) for e, f in zip(exact, found, strict=True) if e is not None]
-    recall = float(np.mean([len(set(e) & set(f)) / len(e) for e, f in pairs]))
-    fast = (max(both - build, 0.0) + rank) / len(places)
-    yield row("peers_recall_at_10", recall, "share", len(pairs), target=">= 0.95", holds=recall >= 0.95, donors=donors)
-    ratio = {"donors": donors, "build_s": round(build, 1)}
-    holds = slow >= 50 * fast
-    yield row("peers_search", 1e3 * fast, "ms", len(places), baseline=1e3 * slow, target="1/50", holds=holds, **ratio)
-
-
-def _one_cohort(events: pl.DataFrame, donors: int) -> States:
-    """States of as many women as wanted, recombined from some hundred that a build made."""
-    from benchmarks.peers_privacy import _only_last, recombined
-
-    with tempfile.TemporaryDirectory() as folder:
-        settings = empty(Path(folder), "peers")
-        take_in(settings, HISTORY, enlarged(events, 400))
-        stage.run(settings, HISTORY)
-        some = _only_last(neighbours._states(settings.features, settings.now()))
-    made = recombined(some, int(some.at.max()), donors, np.random.default_rng(0))
-    nobody = np.full(donors, np.nan)
-    return States(made.subject, made.at, made.embedding, made.birth, *([nobody] * 5), outcomes=made.outcomes)
 
 
 if __name__ == "__main__":

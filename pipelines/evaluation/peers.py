@@ -138,7 +138,7 @@ def _search(states: States, subject: int, at: int, k: int) -> dict[str, float]:
     found = peers.search(states, [subject], np.array([at]), k)
     if not found["peers_count"][0]:
         return {}
-    return {o.name: float(v) for o in SHARES if (v := found[f"peer_{o.name}"][0]) is not None}
+    return {o.name: float(v) for o in SHARES if not np.isnan(v := found[f"peer_{o.name}"][0])}
 
 
 def _errors(guesses: Sequence[Guess]) -> list[Row]:

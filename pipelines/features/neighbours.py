@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 from polars import LazyFrame
 
 from feature_repo.point_in_time import KEY
@@ -15,6 +19,8 @@ from feature_repo.services import groups
 from models import peer_states, peers
 from pipelines.features import ledger
 
+#: Rows of a history that are made into states at a time: lists of them are Python's.
+TOGETHER = 1 << 16
 SCHEMA = pa.schema(
     [
         pa.field("subject_id", pa.int64()),
@@ -39,8 +45,17 @@ def answers(states: peer_states.States, asked: pl.DataFrame, k: int) -> pa.Table
     """Peer features among ``states`` at each ``KEY`` of ``asked``, which is in order of moments."""
     at = asked["event_timestamp"].dt.epoch("s").to_numpy()
     found = peers.search(states, asked["subject_id"].to_list(), at, k)
-    columns = [pa.array(found[name], SCHEMA.field(name).type) for name in peers.COLUMNS]
+    columns = [_column(found[name]) for name in peers.COLUMNS]
     return pa.Table.from_arrays([*(asked[name].to_arrow() for name in KEY), *columns], schema=SCHEMA)
+
+
+def _column(values: NDArray[Any]) -> pa.Array:
+    """Numbers, or rows of numbers as lists; NaN is unknown."""
+    if values.ndim == 1:
+        return pa.array(values, from_pandas=True)
+    unknown = np.isnan(values).any(axis=1)
+    ends = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pa.ListArray.from_arrays(ends, pa.array(values.ravel()), mask=pa.array(unknown))
 
 
 def _states(features: Path, start: datetime) -> peer_states.States:
@@ -58,9 +73,23 @@ def _states(features: Path, start: datetime) -> peer_states.States:
 
 def as_states(table: LazyFrame) -> peer_states.States:
     """The states of a table with ``KEY`` and ``models.peer_states.FEATURES``, in order of patient and moment."""
-    states = _as_seconds(table).sort("subject_id", "event_timestamp").collect()
-    columns = {name: states[name].to_list() for name in peer_states.FEATURES}
-    return peer_states.states(states["subject_id"].to_list(), states["event_timestamp"].to_list(), columns)
+    rows = _as_seconds(table).sort("subject_id", "event_timestamp").collect()
+    parts = [_made(rows[start : start + TOGETHER]) for start in range(0, max(1, rows.height), TOGETHER)]
+    outcomes = {name: np.concatenate([p.outcomes[name] for p in parts]) for name in parts[0].outcomes}
+    arrays = [f.name for f in fields(peer_states.States) if f.name != "outcomes"]
+    return peer_states.States(
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays}, outcomes=outcomes
+    )
+
+
+def _made(rows: pl.DataFrame) -> peer_states.States:
+    """Their states; what is no list or text goes over as an array."""
+    columns = {
+        name: rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() if dtype.is_numeric() else rows[name].to_list()
+        for name, dtype in rows.schema.items()
+        if name in peer_states.FEATURES
+    }
+    return peer_states.states(rows["subject_id"].to_numpy(), rows["event_timestamp"].to_numpy(), columns)
 
 
 def _as_seconds(table: LazyFrame) -> LazyFrame:

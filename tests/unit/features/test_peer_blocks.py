@@ -42,7 +42,7 @@ def test_block_by_block_equals_the_search_among_everybody(random: Random, women:
         inside = only(states, donors.get(int(cohort), np.array([])))
         found = search(inside, [subjects[i] for i in here], moments[here], K)
         for name in COLUMNS:
-            assert str(found[name]) == str([together[name][i] for i in here]), (cohort, name)
+            np.testing.assert_array_equal(found[name], together[name][here], err_msg=f"{cohort}, {name}")
 
 
 def test_nobody_is_compared_outside_her_cohort() -> None:

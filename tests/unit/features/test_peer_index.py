@@ -9,6 +9,7 @@ import pytest
 from test_peers import DAY, NOW, clinic, states_of
 
 from models import peer_index, peers
+from models.peer_exact import Places
 from models.peer_states import States
 
 K = 10
@@ -20,48 +21,56 @@ def states() -> States:
     return states_of(clinic(Random(8), 2500, moments=1))
 
 
-def neighbours(states: States, subjects: list[int]) -> list[set[int]]:
-    """Who stands behind each answer."""
+def standing(states: States) -> peers._Current:
     current = peers._Current(states)
     current.advance(AT)
-    current.foresee(subjects, K)
-    found = [current._nearest(current._place[s], K) for s in subjects]
-    return [set() if f is None else set(f.tolist()) for f in found]
+    return current
+
+
+def neighbours(states: States, asked: Places) -> list[set[int]]:
+    """The places of whoever stands behind each answer."""
+    current = standing(states)
+    place = {int(row): i for i, row in enumerate(current.row)}
+    return [{place[int(row)] for row in rows if row >= 0} for rows in current.nearest(asked, K)]
 
 
 def test_the_index_finds_nearly_all_and_only_members_of_the_band(
     states: States, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subjects = states.subject[:300].tolist()
-    exact = neighbours(states, subjects)
-    monkeypatch.setattr(peer_index, "LARGE", 100)
-    monkeypatch.setattr(peer_index, "MANY", 10)
-    indexed = neighbours(states, subjects)
-    asked = [(e, i) for e, i in zip(exact, indexed, strict=True) if e]
-    assert len(asked) > 200
-    assert np.mean([len(e & i) / len(e) for e, i in asked]) >= 0.95
-    current = peers._Current(states)
-    current.advance(AT)
-    for subject, found in zip(subjects, indexed, strict=True):
-        place = current._place[subject]
-        assert place not in found
-        assert all(current.cohort[f] == current.cohort[place] for f in found)
-    assert indexed == neighbours(states, subjects)  # built again, the same
+    asked = np.arange(300)
+    exact = neighbours(states, asked)
+    monkeypatch.setattr(peer_index, "worthwhile", lambda members, asked: True)
+    indexed = neighbours(states, asked)
+    found = [(e, i) for e, i in zip(exact, indexed, strict=True) if e]
+    assert len(found) > 200
+    assert np.mean([len(e & i) / len(e) for e, i in found]) >= 0.95
+    current = standing(states)
+    birth = states.birth[current.row]
+    for place, near in enumerate(indexed):
+        assert place not in near
+        assert all(current.cohort[n] == current.cohort[place] for n in near)
+        assert all(abs(birth[n] - birth[place]) <= max(peers.AGE_BANDS_YEARS) * peers.YEAR for n in near)
+    assert indexed == neighbours(states, asked)  # built again, the same
 
 
 def test_counts_are_those_of_an_exact_search(states: States, monkeypatch: pytest.MonkeyPatch) -> None:
     subjects, moments = states.subject.tolist(), np.full(len(states.subject), AT)
     exact = peers.search(states, subjects, moments, K)
-    monkeypatch.setattr(peer_index, "LARGE", 100)
-    monkeypatch.setattr(peer_index, "MANY", 10)
+    monkeypatch.setattr(peer_index, "worthwhile", lambda members, asked: True)
     indexed = peers.search(states, subjects, moments, K)
-    assert indexed["peers_count"] == exact["peers_count"]
-    assert str(indexed["embedding"]) == str(exact["embedding"])
+    np.testing.assert_array_equal(indexed["peers_count"], exact["peers_count"])
+    np.testing.assert_array_equal(indexed["embedding"], exact["embedding"])
 
 
 def test_a_clinic_of_thousands_needs_no_index(states: States, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: object) -> None:
         raise AssertionError("indexed")
 
-    monkeypatch.setattr(peer_index, "candidates", forbidden)
+    monkeypatch.setattr(peer_index, "built", forbidden)
     peers.search(states, states.subject.tolist(), np.full(len(states.subject), AT), K)
+
+
+def test_an_index_is_built_where_it_saves_more_than_it_costs() -> None:
+    assert not peer_index.worthwhile(members=100_000, asked=100_000)  # looking at everybody is as fast
+    assert not peer_index.worthwhile(members=2_000_000, asked=1000)  # too few to pay for the building
+    assert peer_index.worthwhile(members=1_000_000, asked=1_000_000)

@@ -1,0 +1,99 @@
+"""The rows ``peers_*``: a thousand women of one cohort of any size, their peers by index and by looking at all.
+
+The baseline of ``peers_search`` is exact search as the index's library offers it (``usearch``'s ``exact=True``: each
+woman against her whole cohort); beside it stands what the system does where no index pays, all women at once and only
+within their age bands (``models.peer_exact``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+from usearch.index import Index
+from usearch.index import search as by_library
+
+from benchmarks.features.clinic import empty, enlarged, take_in
+from benchmarks.peers_privacy import _only_last, recombined
+from benchmarks.serving.figures import row
+from models import peer_exact, peer_index, peers
+from models.peer_exact import Places, Points
+from models.peer_states import States
+from pipelines.features import neighbours, stage
+
+NIGHT = "20260601"
+ASKED, BY_LIBRARY, WANTED, K = 1000, 50, 20, 10
+NEW = 0.01
+
+Row = dict[str, Any]
+
+
+def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
+    """Recall and speed of the index, and what adding 1 % of new women to it costs of building it."""
+    states = one_cohort(events, donors)
+    current = peers._Current(states)
+    current.advance(int(states.at.max()))
+    members = current._by_birth
+    birth = states.birth[current.row[members]]
+    points = current._pointed(members)
+    asked = np.sort(np.random.default_rng(0).choice(donors, ASKED, replace=False))
+    low, high = peers._bands(birth, asked, K)
+    with threadpool_limits(1, "blas"):
+        together, exact = _timed(lambda: peer_exact.nearest(points, members, asked, low, high, WANTED))
+    library, _ = _timed(lambda: by_library(points, points[asked[:BY_LIBRARY]], WANTED, "l2sq", exact=True))
+    starts = peer_index.stripes(birth)
+    build, indexes = _timed(lambda: peer_index.built(points, starts))
+    indexed, found = _timed(lambda: peer_index.among(indexes, starts, points, members, asked, low, high, WANTED))
+    served = exact[:, 9] >= 0
+    recall = _recall(points, asked[served], np.argsort(members)[exact[served]], np.argsort(members)[found[served]])
+    said = {"donors": donors, "build_s": round(build, 1)}
+    yield row("peers_recall_at_10", recall, "share", int(served.sum()), target=">= 0.95", holds=recall >= 0.95, **said)
+    each, slow = 1e3 * indexed / ASKED, 1e3 * library / BY_LIBRARY
+    yield row(
+        "peers_search", each, "ms", ASKED, baseline=slow, target="1/50", holds=slow >= 50 * each,
+        all_at_once_ms=round(1e3 * together / ASKED, 3), **said,
+    )  # fmt: skip
+    share = 100 * _timed(lambda: _add(indexes, points, starts))[0] / build
+    yield row("peers_index_update", share, "% of a build", int(NEW * donors), target="<= 2 %", holds=share <= 2, **said)
+
+
+def one_cohort(events: pl.DataFrame, donors: int) -> States:
+    """States of as many women as wanted, recombined from some hundred that a build made, none of them pregnant."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = empty(Path(folder), "peers")
+        take_in(settings, NIGHT, enlarged(events, 400))
+        stage.run(settings, NIGHT)
+        some = _only_last(neighbours._states(settings.features, settings.now()))
+    made = recombined(some, int(some.at.max()), donors, np.random.default_rng(0))
+    nobody = np.full(donors, np.nan)
+    return States(made.subject, made.at, made.embedding, made.birth, *([nobody] * 5), outcomes=made.outcomes)
+
+
+def _recall(points: Points, asked: Places, exact: Places, found: Places) -> float:
+    """The share of ten found that are as near as the tenth nearest: ties are as good, as ``ann-benchmarks`` has it."""
+
+    def away(places: Places) -> Points:
+        return np.square(points[places] - points[asked][:, None]).sum(axis=2)
+
+    return float(np.mean(away(found)[:, :10] <= away(exact)[:, 9:10]))
+
+
+def _add(indexes: list[Index], points: Points, starts: Places) -> None:
+    """1 % new women, who are like those there, each to the index of her birth."""
+    new = np.sort(np.random.default_rng(1).choice(len(points), int(NEW * len(points)), replace=False))
+    stripe = np.searchsorted(starts, new, side="right") - 1
+    for number in np.unique(stripe):
+        hers = new[stripe == number]
+        indexes[number].add(len(points) + hers, points[hers].astype(np.float32), threads=1)
+
+
+def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    found = call()
+    return time.perf_counter() - started, found

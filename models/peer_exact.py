@@ -1,0 +1,122 @@
+"""The nearest of many to each of many, exactly, by products of matrices of whole numbers.
+
+    |q − m|² − |q|²  =  [−2q, 1] · [m, |m|²]
+
+Coordinates are whole numbers (``STEPS`` to one), so every product and every sum is one too, and single precision holds
+those below 2²⁴ exactly, double precision those below 2⁵³: the distances are right to the last bit in whatever order a
+processor adds, and equal ones are told apart by name. The same neighbours come out for one patient or a million, on
+any machine.
+
+Whoever is compared lies within a span of places (members in order of birth, so that an age band is a span). Each
+row of the product is cut into groups: the ``wanted`` smallest of the groups' smallest distances are those of so many
+members, so the ``wanted`` nearest are no farther than the last of them, and only who is no farther is sorted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Whole numbers to one unit of an embedding.
+STEPS = 64
+#: Asked at a time, at most, and distances at a time: what the caches of one core hold.
+ROWS, DISTANCES = 256, 1 << 21
+#: Distances of which one smallest is taken.
+GROUP = 32
+#: Fewer blocks than this are not worth threads.
+FEW = 4
+
+Points = NDArray[np.floating[Any]]
+Places = NDArray[np.int64]
+
+
+def points_of(embedding: NDArray[np.float64], room: int = 0) -> Points:
+    """Embeddings as points: whole steps, in the smallest precision that adds squares of their differences exactly.
+
+    With ``room`` for as many more numbers of at most 3, left empty.
+    """
+    rows, wide = embedding.shape
+    largest = STEPS * max(3.0, embedding.max(initial=0.0), -embedding.min(initial=0.0))
+    exact = (wide + room) * (2 * largest) ** 2 < 1 << 24
+    points = np.empty((rows, wide + room), np.float32 if exact else np.float64)
+    points[:, :wide] = embedding
+    points[:, :wide] *= STEPS
+    np.rint(points[:, :wide], out=points[:, :wide])
+    return points
+
+
+def nearest(points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int) -> Places:
+    """For each of ``asked`` the names of the ``wanted`` nearest of the places from ``low`` up to ``high``, not herself.
+
+    ``points`` (``points_of``) has shape ``[m, d]``; ``names`` has shape ``[m]``, and of equally near ones the smaller
+    name is the nearer. ``asked``, ``low`` and ``high`` have one element a question, best in ascending order. Returns
+    ``[len(asked), wanted]``, nearest first, -1 where there are no more.
+    """
+    found = np.full((len(asked), wanted), -1, dtype=np.int64)
+    across = np.column_stack([points, np.square(points).sum(axis=1)])
+
+    def fill(block: slice) -> None:
+        first, last = int(low[block].min()), int(high[block].max())
+        own = asked[block]
+        away = np.column_stack([-2 * points[own], np.ones(len(own), points.dtype)]) @ across[first:last].T
+        for row, (a, b, c) in enumerate(zip(low[block] - first, high[block] - first, own - first, strict=True)):
+            away[row, :a] = away[row, b:] = np.inf
+            if 0 <= c < away.shape[1]:
+                away[row, c] = np.inf
+        found[block] = in_order(away, names[None, first:last], wanted)
+
+    blocks = list(_blocks(low, high))
+    if len(blocks) < FEW:
+        for block in blocks:
+            fill(block)
+    else:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(fill, blocks))
+    return found
+
+
+def in_order(away: Points, names: Places, wanted: int) -> Places:
+    """The names of the ``wanted`` smallest of each row of distances, infinite ones left out; -1 for no more.
+
+    ``names`` has the shape of ``away``, or one row for all.
+    """
+    close = away <= np.minimum(_bound(away, wanted), np.finfo(away.dtype).max)[:, None]
+    row, column = np.divmod(np.flatnonzero(close), away.shape[1])
+    called = names[0, column] if len(names) == 1 else names[row, column]
+    order = np.lexsort((called, away[row, column], row))
+    row, called = row[order], called[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    found = np.full((len(away), wanted), -1, dtype=np.int64)
+    kept = rank < wanted
+    found[row[kept], rank[kept]] = called[kept]
+    return found
+
+
+def _bound(away: Points, wanted: int) -> Points:
+    """For each row a distance that at least ``wanted`` of it do not exceed, where it has so many."""
+    whole = away.shape[1] // GROUP
+    if whole < 2 * wanted:
+        if away.shape[1] <= wanted:
+            return np.full(len(away), np.inf, away.dtype)
+        return np.partition(away, wanted - 1, axis=1)[:, wanted - 1]
+    smallest = away[:, : whole * GROUP].reshape(len(away), GROUP, whole).min(axis=1)  # every so many-th is one group
+    return np.partition(smallest, wanted - 1, axis=1)[:, wanted - 1]
+
+
+def _blocks(low: Places, high: Places) -> Iterator[slice]:
+    """Runs of questions whose spans together are few distances."""
+    start = 0
+    while start < len(low):
+        stop = min(start + ROWS, len(low))
+        while stop - start > 1:
+            across = int(high[start:stop].max() - low[start:stop].min())
+            if across * (stop - start) <= DISTANCES:
+                break
+            stop = start + max(1, min(stop - start - 1, DISTANCES // across))
+        yield slice(start, stop)
+        start = stop

@@ -1,0 +1,51 @@
+"""The search by products of matrices answers as the plain definition does, ties and spans included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import peer_exact
+
+Places = peer_exact.Places
+
+
+def by_hand(embedding: np.ndarray, names: Places, asked: int, low: int, high: int, wanted: int) -> list[int]:
+    others = [place for place in range(low, high) if place != asked]
+    away = {place: float(((embedding[place] - embedding[asked]) ** 2).sum()) for place in others}
+    return [int(names[place]) for place in sorted(others, key=lambda p: (away[p], names[p]))][:wanted]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    members=st.integers(1, 400),
+    wide=st.integers(1, 50),
+    wanted=st.integers(1, 20),
+    rows=st.sampled_from((1, 7, 256)),
+    distances=st.sampled_from((1, 500, 1 << 21)),
+    fractions=st.booleans(),
+)
+def test_it_finds_whom_the_definition_finds(
+    seed: int, members: int, wide: int, wanted: int, rows: int, distances: int, fractions: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    # few values: many are equally near; large ones need double precision
+    embedding = random.integers(-3, 4, (members, wide)) * (1 / 16 if fractions else 40.0)
+    names = random.permutation(members)
+    asked = np.sort(random.integers(0, members, 30))
+    ends = np.sort(random.integers(0, members + 1, (30, 2)), axis=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peer_exact, "ROWS", rows)
+        patch.setattr(peer_exact, "DISTANCES", distances)
+        points = peer_exact.points_of(embedding)
+        found = peer_exact.nearest(points, names, asked, ends[:, 0], ends[:, 1], wanted)
+    for row, own, (low, high) in zip(found, asked, ends, strict=True):
+        assert [name for name in row.tolist() if name >= 0] == by_hand(embedding, names, own, low, high, wanted)
+
+
+@pytest.mark.parametrize(("largest", "precision"), [(3.0, np.float32), (1000.0, np.float64)])
+def test_points_are_as_precise_as_their_distances_need(largest: float, precision: type) -> None:
+    assert peer_exact.points_of(np.array([[largest, 0.0]] * 4)).dtype == precision
