@@ -23,5 +23,5 @@ def advance(settings: Settings) -> None:
     if settings.manifest.clock != "last_drop" or not entries:
         return
     latest = instant(end_of(day_of(entries[-1].night)))
-    newest: datetime | None = log.scan(settings).select(pl.col("known_at").max()).collect().item()
+    newest: datetime | None = log.scan(settings).select(pl.col("known_at").max()).collect(engine="streaming").item()
     write_json(settings.workspace / "clock.json", {"as_of": max(latest, newest or latest).isoformat()})

@@ -26,6 +26,7 @@ from models import feedback
 from models.feedback import Feedback
 from models.vocabulary import ANSWER_CODE, QUESTION_CODE, RATING_CODE, REPLY_CODE
 from pipelines.records import clock, feedback_texts, known, ledger, log
+from pipelines.records.hashes import Hashes
 from pipelines.records.moments import end_of, instant
 from pipelines.settings import Settings
 
@@ -78,7 +79,7 @@ def folder(settings: Settings) -> Path:
 def _counted(settings: Settings, end: datetime, taken: Taken) -> Iterator[Feedback]:
     """The feedback that counts and is of a patient the clinic knows, as of ``end`` by the clinic's clock."""
     oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
-    patients: set[int] | None = None
+    patients: Hashes | None = None
     for path in sorted(folder(settings).glob("*.jsonl")):
         if path.stem < f"{oldest:%Y%m%d}":
             continue

@@ -7,15 +7,14 @@ Killed before it, the next import starts over; killed after it, the next import 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import polars as pl
-
-from pipelines.records import clock, known, ledger, log, quarantine
+from pipelines.records import aside, clock, known, ledger, log, quarantine
+from pipelines.records.drafts import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
 from pipelines.records.drops import Drop
 from pipelines.records.extract.facts import Context
 from pipelines.records.ledger import Accounts, Entry
@@ -25,14 +24,16 @@ from pipelines.records.names import Names
 from pipelines.records.quarantine import WAITING, Row, row_of
 from pipelines.records.reader import read
 from pipelines.records.scrub import Scrubber
-from pipelines.records.sift import DRAFT, TOUCHED, Reject, Sieve, Sifted
+from pipelines.records.sift import Reject, Sieve, Sifted
 from pipelines.records.survey import Survey
 from pipelines.records.versions import new_versions
-from pipelines.records.waiting import deletions_touched, line_of
+from pipelines.records.waiting import line_of
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.records.values import ValuesTier
+
+_NEW = "new"  # events to append, laid aside by patient
 
 
 def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
@@ -61,15 +62,15 @@ def _take_in(settings: Settings, drop: Drop, before: Entry | None) -> Entry:
     limit, skipped = settings.max_line_mb << 20, list[str]()
     names = Names(settings)
     names.load(drop.night)
-    survey = Survey(settings, read(drop.path, limit), names)
-    waiting = [r for r in quarantine.rows(settings) if r.rule in WAITING and r.night != drop.night]
-    held = {r.row: r for r in quarantine.rows(settings, drop.night)}
     values = ValuesTier()
-    with quarantine.writing(settings, drop.night) as stream:
-        lines = chain(read(drop.path, limit, skipped), (line_of(r) for r in waiting))
-        found = judge(settings, lines, survey, names, end, drop.night, values, _keeper(settings, drop, stream, held))
-    own = before.batches if before else []
-    batch = append(settings, drop.night, found, end, history=not others, own=own, told=end_of(drop.date))
+    with aside.folder(settings) as place:
+        survey = Survey(settings, read(drop.path, limit), names, place)
+        with quarantine.writing(settings, drop.night) as stream, quarantine.finding(settings, drop.night) as held:
+            lines = chain(read(drop.path, limit, skipped), map(line_of, _waiting(settings, drop)))
+            keep = _keeper(settings, drop, stream, held)
+            found = judge(settings, lines, survey, names, end, drop.night, values, keep, place)
+        own = before.batches if before else []
+        batch = append(settings, drop.night, place, end, history=not others, own=own, told=end_of(drop.date))
     names.save(drop.night)
     known.save_medications(settings, drop.night, survey.medications)
     data_docs.build(settings, drop.night, values.results)
@@ -77,7 +78,7 @@ def _take_in(settings: Settings, drop: Drop, before: Entry | None) -> Entry:
     accounts.skipped_files = len(skipped)
     accounts.events = log.count(settings, batch)
     let_out = set(found.sound_rows)
-    accounts.released = dict(sorted(Counter(r.rule for r in waiting if r.row in let_out).items()))
+    accounts.released = dict(sorted(Counter(r.rule for r in _waiting(settings, drop) if r.row in let_out).items()))
     entry = Entry(
         drop.night,
         drop.content,
@@ -89,34 +90,48 @@ def _take_in(settings: Settings, drop: Drop, before: Entry | None) -> Entry:
     return entry
 
 
-def _keeper(settings: Settings, drop: Drop, stream: IO[bytes], held: dict[str, Row]) -> Reject:
+def _waiting(settings: Settings, drop: Drop) -> Iterator[Row]:
+    """Rows of other drops that this one may mend."""
+    yield from (r for r in quarantine.rows(settings) if r.rule in WAITING and r.night != drop.night)
+
+
+def _keeper(settings: Settings, drop: Drop, stream: IO[bytes], held: Callable[[str], Row | None]) -> Reject:
     """Writes a broken line of the drop to quarantine; a row edited there by hand stays as edited."""
 
     def keep(line: Line, broken: Broken) -> None:
         if line.row:
             return
         row = quarantine.id_of(settings, drop.night, line)
-        quarantine.put(stream, held.get(row) or row_of(row, drop.night, line, broken))
+        quarantine.put(stream, held(row) or row_of(row, drop.night, line, broken))
 
     return keep
 
 
 def judge(settings: Settings, lines: Iterable[Line], survey: Survey, names: Names, end: Micros, night: str,
-          values: ValuesTier, reject: Reject) -> Sifted:  # fmt: skip
-    """Sift lines with everything known by ``end``."""
+          values: ValuesTier, reject: Reject, place: Path) -> Sifted:  # fmt: skip
+    """Sift lines with everything known by ``end``; what they say is laid aside under ``place``."""
     drugs = known.medications(settings, night) | survey.medications
     context = Context(end, drugs, settings.pseudonym, Scrubber(names))
     patients = known.patients(settings) | survey.patients
-    return Sieve(settings, survey, context, patients, values, reject).sift(lines)
+    return Sieve(settings, survey, context, patients, values, reject, place).sift(lines)
 
 
-def append(settings: Settings, night: str, found: Sifted, end: Micros, history: bool, own: list[str],
+def append(settings: Settings, night: str, place: Path, end: Micros, history: bool, own: list[str],
            told: Micros) -> str | None:  # fmt: skip
-    """Write what is new to the log as one batch; its name, or None where nothing is new."""
-    events = log.scan(settings)
-    drafts = pl.concat(found.events) if found.events else pl.DataFrame(schema=DRAFT).drop("item")
-    touched = pl.concat(found.touched) if found.touched else pl.DataFrame(schema=TOUCHED).drop("item")
-    touched = pl.concat([touched, deletions_touched(settings, events, found.deletions)])
-    written = log.scan_batches([settings.events / name for name in own])
-    new = new_versions(events, written, drafts, touched, end, history, told)
-    return log.write(settings, night, new) if len(new) else None
+    """Write what is new to the log of what is laid aside as one batch; its name, or None where nothing is new.
+
+    New versions are found some resources at a time and written some patients at a time.
+    """
+    events, written = log.scan(settings), log.scan_batches([settings.events / name for name in own])
+    of = aside.shares(place / DRAFTS, place / TOUCHED)
+    for at in range(of):
+        drafts = aside.share(place / DRAFTS, "resource", at, of, DRAFT_SCHEMA).drop("resource")
+        touched = aside.share(place / TOUCHED, "resource", at, of, TOUCHED_SCHEMA).drop("resource")
+        new = new_versions(events, written, drafts, touched, end, history, told)
+        aside.lay(place / _NEW, new, "subject_id")
+    of = aside.shares(place / _NEW)
+    if not of:
+        return None
+    return log.write_in_order(
+        settings, night, (aside.share(place / _NEW, "subject_id", at, of, {}) for at in range(of))
+    )

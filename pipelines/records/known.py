@@ -8,14 +8,16 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.records.codes import Coded
+from pipelines.records.hashes import Hashes
 from pipelines.records.log import scan
 from pipelines.settings import Settings
 from pipelines.storage import replacing
 
 
-def patients(settings: Settings) -> set[int]:
+def patients(settings: Settings) -> Hashes:
     """Subjects with anything in the log."""
-    return set(scan(settings).select("subject_id").unique().collect()["subject_id"].to_list())
+    found = scan(settings).select("subject_id").unique().collect(engine="streaming")
+    return Hashes(found["subject_id"].to_numpy())
 
 
 def medications(settings: Settings, night: str) -> dict[int, Coded]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pipelines.records import aside
 from pipelines.settings import Settings
 from pipelines.storage import read_json, write_json
 
@@ -76,7 +77,8 @@ def batches(settings: Settings) -> list[Path]:
 
 
 def remove_orphans(settings: Settings) -> None:
-    """Remove what imports that were killed before their ledger entry have left: batches and half-written files."""
+    """Remove what killed imports have left: batches no ledger entry lists, rows laid aside, half-written files."""
+    aside.clear(settings)
     counted = set(batches(settings))
     for path in settings.events.glob("*.parquet"):
         if path not in counted:

@@ -45,6 +45,5 @@ class Line:
         return self.raw if self.raw or self.resource is None else orjson.dumps(self.resource)
 
     def let_go(self) -> None:
-        """Hold the raw text alone, where there is one: parsed resources are large."""
-        if self.raw:
-            self.resource = None
+        """Hold the text alone: parsed resources are large."""
+        self.raw, self.resource = self.text, None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.schema import DELETED, EVENT_SCHEMA
 from pipelines.records import ledger
 from pipelines.settings import Settings
-from pipelines.storage import write_bytes
+from pipelines.storage import replacing
 
 TIME = pl.Datetime("us", "UTC")
 
@@ -53,11 +53,30 @@ def as_of(frame: pl.LazyFrame, t: datetime) -> pl.LazyFrame:
 
 def write(settings: Settings, night: str, events: pl.DataFrame) -> str:
     """Write one batch, sorted by all its columns and named by its content; the file's name."""
-    table = events.select(COLUMNS).sort(COLUMNS, nulls_last=False).to_arrow().cast(EVENT_SCHEMA)
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd", row_group_size=ROW_GROUP)
-    data = buffer.getvalue().to_pybytes()
-    return write_bytes(settings.events / f"{night}-{sha256(data).hexdigest()[:12]}.parquet", data).name
+    return write_in_order(settings, night, [events])
+
+
+def write_in_order(settings: Settings, night: str, parts: Iterable[pl.DataFrame]) -> str:
+    """Write one batch as ``write`` does, of parts that come in order of their subjects, a subject in one of them."""
+    settings.events.mkdir(parents=True, exist_ok=True)
+    with replacing(settings.events / f".{night}.unnamed.part") as temporary:  # its name is known when it is written
+        with pq.ParquetWriter(temporary, EVENT_SCHEMA, compression="zstd") as writer:
+            for group in _row_groups(parts):
+                writer.write_table(group.to_arrow().cast(EVENT_SCHEMA), row_group_size=ROW_GROUP)
+        with temporary.open("rb") as stream:
+            name = f"{night}-{file_digest(stream, 'sha256').hexdigest()[:12]}.parquet"
+    return (settings.events / f".{night}.unnamed.part").replace(settings.events / name).name
+
+
+def _row_groups(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The rows of all parts, each part sorted, in runs of ``ROW_GROUP``."""
+    held = pl.DataFrame(schema=SCHEMA)
+    for part in parts:
+        held = pl.concat([held, part.select(COLUMNS).sort(COLUMNS, nulls_last=False)], rechunk=True)
+        whole = len(held) - len(held) % ROW_GROUP
+        yield from (held[first : first + ROW_GROUP] for first in range(0, whole, ROW_GROUP))
+        held = held[whole:]
+    yield from () if held.is_empty() else (held,)
 
 
 def count(settings: Settings, batch: str | None) -> int:

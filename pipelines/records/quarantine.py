@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import orjson
 
 from pipelines.records import ledger
 from pipelines.records.codes import one_line
-from pipelines.records.line import Broken, Line
+from pipelines.records.line import Broken, Line, Resource
 from pipelines.records.source import row_id
 from pipelines.settings import Settings
 from pipelines.storage import replacing
@@ -73,13 +73,22 @@ def row_of(row: str, night: str, line: Line, broken: Broken) -> Row:
 def _names_of(line: Line) -> tuple[str, str]:
     """Type and id as far as they can be made out, in a text that breaks off too."""
     values: list[Any]
-    if line.resource is not None:
-        values = [line.resource.get(key) for key in _NAMED]
+    resource = line.resource or _parsed(line.text)
+    if resource is not None:
+        values = [resource.get(key) for key in _NAMED]
     else:
         found = [name.search(line.text[:_HEAD]) for name in _NAMED.values()]
         values = [m.group(1).decode(errors="replace") if m else "" for m in found]
     kind, ident = (one_line(v, 80) if isinstance(v, str) else "" for v in values)
     return kind, ident
+
+
+def _parsed(text: bytes) -> Resource | None:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def rows(settings: Settings, night: str | None = None) -> Iterator[Row]:
@@ -113,14 +122,37 @@ def put(stream: IO[bytes], row: Row) -> None:
     stream.write(orjson.dumps(asdict(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
+@contextmanager
+def finding(settings: Settings, night: str) -> Iterator[Callable[[str], Row | None]]:
+    """A look-up of one drop's rows still held, by name; the rows themselves stay on disk."""
+    path, let_out, places = _path(settings, night), ledger.released(settings), dict[str, int]()
+    if ledger.entry(settings, night) is None or not path.exists():
+        yield lambda row: None
+        return
+    with path.open("rb") as stream:
+
+        def find(row: str) -> Row | None:
+            if row not in places:
+                return None
+            stream.seek(places[row])
+            return Row(**orjson.loads(stream.readline()))
+
+        while raw := stream.readline():
+            places[Row(**orjson.loads(raw)).row] = stream.tell() - len(raw)
+        for row in let_out & places.keys():
+            del places[row]
+        yield find
+
+
 def rewrite(settings: Settings, changed: Iterable[Row] = ()) -> None:
     """Drop rows that were let out, take in changed ones; a file without rows, or of no drop in the ledger, goes."""
     new = {r.row: r for r in changed}
     for path in sorted(settings.quarantine.glob("*.jsonl")):
-        stored, held = list(_stored(path)), [new.get(r.row, r) for r in rows(settings, path.stem)]
+        held = sum(1 for _ in rows(settings, path.stem))
+        mended = bool(new) and any(new.get(r.row, r) != r for r in rows(settings, path.stem))
         if not held:
             path.unlink()
-        elif held != stored:
+        elif mended or held < sum(1 for _ in _stored(path)):
             with writing(settings, path.stem) as stream:
-                for row in held:
-                    put(stream, row)
+                for row in rows(settings, path.stem):
+                    put(stream, new.get(row.row, row))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from pipelines.records import clock, known, ledger, log, quarantine
+from pipelines.records import aside, clock, known, ledger, log, quarantine
 from pipelines.records.drops import drops
 from pipelines.records.intake import append, judge
 from pipelines.records.line import Broken, Line
@@ -50,10 +50,11 @@ def replay(settings: Settings, rule: str | None = None) -> Replayed:
 
     names = Names(settings)
     names.load(latest.night)
-    survey = Survey(settings, (line_of(r) for r in rows.values()), names)
-    lines = (line_of(r) for r in rows.values())
-    found = judge(settings, lines, survey, names, end, latest.night, ValuesTier(), keep)
-    batch = append(settings, latest.night, found, end, history=len(entries) == 1, own=[], told=end)
+    with aside.folder(settings) as place:
+        survey = Survey(settings, map(line_of, rows.values()), names, place)
+        lines = map(line_of, rows.values())
+        found = judge(settings, lines, survey, names, end, latest.night, ValuesTier(), keep, place)
+        batch = append(settings, latest.night, place, end, history=len(entries) == 1, own=[], told=end)
     names.save(latest.night)
     known.save_medications(settings, latest.night, survey.medications)
     latest.batches = sorted({*latest.batches, *filter(None, (batch,))})

@@ -4,124 +4,135 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines.records import log
+from pipelines.records.aside import lay
 from pipelines.records.checks import allowed, patient_of, type_of
+from pipelines.records.drafts import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
 from pipelines.records.extract import EXTRACTORS
 from pipelines.records.extract.facts import Context, Facts
 from pipelines.records.fields import FIELDS
+from pipelines.records.hashes import Hashes
 from pipelines.records.ledger import Accounts
 from pipelines.records.line import Broken, Line, Resource
 from pipelines.records.references import reference_of
 from pipelines.records.source import source_of
 from pipelines.records.survey import Survey, key_of
+from pipelines.records.waiting import Deletion, deletions_touched
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.records.values import ValuesTier
 
-CHUNK = 50_000
+CHUNK = 50_000  # lines judged at a time, fewer where they are long
+CHUNK_BYTES = 64 << 20
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
-
-#: Columns of events before the log has seen them: ``known`` is a history's own clock, ``since`` as in ``Line``.
-DRAFT: dict[str, Any] = {
-    "subject_id": pl.Int64,
-    "time": pl.Int64,
-    "code": pl.String,
-    "numeric_value": pl.Float64,
-    "text_value": pl.String,
-    "known": pl.Int64,
-    "kind": pl.String,
-    "unit": pl.String,
-    "encounter_id": pl.Int64,
-    "record": pl.Int64,
-    "parent": pl.Int64,
-    "source": pl.String,
-    "since": pl.Int64,
-    "item": pl.Int64,
-}
-#: Every record a sound resource may have had a fact under before, with its present source.
-TOUCHED: dict[str, Any] = {"record": pl.Int64, "source": pl.String, "since": pl.Int64, "item": pl.Int64}
 
 Reject = Callable[[Line, Broken], None]
 
 
 @dataclass(slots=True)
 class Sifted:
-    """Drafts of events and touched records of all sound resources; accounts; rows let out of quarantine by rule."""
+    """The accounts, and the rows of quarantine that are sound now."""
 
-    events: list[pl.DataFrame] = field(default_factory=list)
-    touched: list[pl.DataFrame] = field(default_factory=list)
     accounts: Accounts = field(default_factory=Accounts)
     sound_rows: list[str] = field(default_factory=list)
-    deletions: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Chunk:
+    """What comes of some thousand lines: rows of ``DRAFT_SCHEMA`` and ``TOUCHED_SCHEMA`` with the line's number in the
+    chunk as ``item``, and what is to be deleted."""
+
+    drafts: list[tuple[Any, ...]] = field(default_factory=list)
+    touched: list[tuple[Any, ...]] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)
 
 
 class Sieve:
-    """One import's judgement of lines; ``known`` are the patients whose records may be taken in."""
+    """One import's judgement of lines; ``known`` are the patients whose records may be taken in.
 
-    def __init__(self, settings: Settings, survey: Survey, context: Context, known: set[int], values: ValuesTier,
-                 reject: Reject) -> None:  # fmt: skip
+    What comes of sound lines is laid aside under ``place``: ``DRAFTS`` of events, and the records ``TOUCHED``.
+    """
+
+    def __init__(self, settings: Settings, survey: Survey, context: Context, known: Hashes, values: ValuesTier,
+                 reject: Reject, place: Path) -> None:  # fmt: skip
         self._settings = settings
         self._survey = survey
         self._context = context
         self._known = known
         self._values = values
         self._reject = reject
+        self._place = place
         # a patient and a visit are named again and again
-        self._subject_of = lru_cache(maxsize=1 << 16)(settings.subject_id)
-        self._visit_of = lru_cache(maxsize=1 << 16)(self._pseudonym_of_visit)
-        self._seen: set[int] = set()
+        self._subject_of = lru_cache(maxsize=1 << 12)(settings.subject_id)
+        self._visit_of = lru_cache(maxsize=1 << 12)(self._pseudonym_of_visit)
+        self._seen = bytearray(len(survey.repeated))
         self.result = Sifted()
 
     def sift(self, lines: Iterable[Line]) -> Sifted:
         """Judge all lines, some thousands at a time."""
-        with _few_collections():
-            for chunk in _chunks(lines):
-                self._sift_chunk(chunk)
+        with _collections_by_chunk() as collect:
+            rest = iter(lines)
+            while self._sift_chunk(rest):
+                collect()
         accounts = self.result.accounts
         accounts.by_rule = dict(sorted(accounts.by_rule.items()))
         accounts.ignored_types = dict(sorted(accounts.ignored_types.items()))
         return self.result
 
-    def _sift_chunk(self, chunk: Iterable[Line]) -> None:
-        sound: list[tuple[Line, int]] = []
-        events: list[tuple[Any, ...]] = []
-        touched: list[tuple[Any, ...]] = []
-        for line in chunk:
+    def _sift_chunk(self, lines: Iterator[Line]) -> bool:
+        """Judge the next lines; False where there are none left."""
+        judged: list[tuple[Line, int]] = []
+        broken: dict[int, Broken] = {}
+        chunk = Chunk()
+        held, line = 0, None
+        for line in islice(lines, CHUNK):
             self.result.accounts.read += not line.row
+            item, key = len(judged), 0
             try:
-                if line.broken is not None:
-                    raise line.broken
                 kind, facts = self._judge(line)
-            except Broken as broken:
-                self._turn_away(line, broken)
-                continue
-            if facts is None:
-                self._ignore(kind)
-                continue
-            item = len(sound)
-            sound.append((line, key_of(line, kind)))
-            self._values.add(item, facts.rows)
-            self._draft(line, kind, facts, item, events, touched)
+            except Broken as failure:
+                broken[item] = Broken(failure.rule, failure.reason)  # the one raised holds the parsed resource
+            else:
+                if facts is None:
+                    self._ignore(kind)
+                    continue
+                key = key_of(line, kind)
+                self._values.add(item, facts.rows)
+                self._draft(line, kind, facts, item, chunk)
             line.let_go()
-        failed = self._values.judge()
-        for item, failure in failed.items():
-            self._turn_away(sound[item][0], failure)
-        self._accept(sound, failed.keys())
-        for rows, schema, frames in ((events, DRAFT, self.result.events), (touched, TOUCHED, self.result.touched)):
-            frame = pl.DataFrame(rows, schema=schema, orient="row")
-            frames.append(frame.filter(~pl.col("item").is_in(sorted(failed))).drop("item"))
+            judged.append((line, key))
+            held += len(line.raw)
+            if held > CHUNK_BYTES:
+                break
+        broken |= self._values.judge()
+        self._account(judged, broken)
+        self._lay(chunk, broken)
+        return line is not None
+
+    def _lay(self, chunk: Chunk, broken: Mapping[int, Broken]) -> None:
+        for name, rows, schema in ((DRAFTS, chunk.drafts, DRAFT_SCHEMA), (TOUCHED, chunk.touched, TOUCHED_SCHEMA)):
+            frame = pl.DataFrame(rows, schema=schema | {"item": pl.Int64}, orient="row")
+            sound = frame.filter(~pl.col("item").is_in(sorted(broken))).drop("item")
+            lay(self._place / name, sound, "resource")
+        if chunk.deletions:
+            for touched in deletions_touched(self._settings, log.scan(self._settings), chunk.deletions):
+                lay(self._place / TOUCHED, touched, "resource")
 
     def _judge(self, line: Line) -> tuple[str, Facts | None]:
-        """The facts of a line; None for a type that is not used. The subject is left in the context."""
+        """The type and facts of a line; None for a type that is not used. The subject is left in the context."""
+        if line.broken is not None:
+            raise line.broken
         resource: Resource = line.resource or {}
         kind = type_of(resource)
         if kind not in FIELDS:
@@ -146,23 +157,25 @@ class Sieve:
         facts.visit = visit[1] if visit else None
         return kind, facts
 
-    def _draft(self, line: Line, kind: str, facts: Facts, item: int, events: list[tuple[Any, ...]],
-               touched: list[tuple[Any, ...]]) -> None:  # fmt: skip
+    def _draft(self, line: Line, kind: str, facts: Facts, item: int, chunk: Chunk) -> None:
         resource: Resource = line.resource or {}
         source = source_of(self._settings, resource)
         if line.deleted:
-            self.result.deletions.append((kind, resource["id"], source))
+            chunk.deletions.append((kind, resource["id"], source))
         pseudonym = self._settings.pseudonym
         encounter = self._visit_of(facts.visit) if facts.visit else None
-        records = {f: pseudonym(kind, resource["id"], *filter(None, (f,))) for f in facts.facets}
+        whole = pseudonym(kind, resource["id"])
+        records = {f: pseudonym(kind, resource["id"], f) if f else whole for f in facts.facets}
         for fact in facts.facts:
-            record = records.setdefault(fact.facet, pseudonym(kind, resource["id"], *filter(None, (fact.facet,))))
+            if fact.facet not in records:
+                records[fact.facet] = pseudonym(kind, resource["id"], fact.facet) if fact.facet else whole
+            record = records[fact.facet]
             parent = pseudonym(*fact.answers) if fact.answers else None
-            events.append(
+            chunk.drafts.append(
                 (self._context.subject, fact.time, fact.code, fact.number, fact.text, fact.known, fact.kind, fact.unit,
-                 encounter, record, parent, source, line.since, item)
+                 encounter, record, parent, source, line.since, whole, item)
             )  # fmt: skip
-        touched.extend((record, source, line.since, item) for record in records.values())
+        chunk.touched.extend((record, source, line.since, whole, item) for record in records.values())
 
     def _pseudonym_of_visit(self, visit: str) -> int:
         return self._settings.pseudonym("Encounter", visit)
@@ -180,33 +193,32 @@ class Sieve:
         kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
 
-    def _accept(self, sound: list[tuple[Line, int]], failed: Iterable[int]) -> None:
-        gone = set(failed)
-        for item, (line, key) in enumerate(sound):
-            if item in gone:
+    def _account(self, judged: list[tuple[Line, int]], broken: Mapping[int, Broken]) -> None:
+        """Turn away what is broken and count what is sound, in the order of the lines."""
+        for item, (line, key) in enumerate(judged):
+            if item in broken:
+                self._turn_away(line, broken[item])
                 continue
             if line.row:
                 self.result.sound_rows.append(line.row)
                 continue
             self.result.accounts.accepted += 1
-            if not line.deleted and key in self._survey.repeated:
-                self.result.accounts.duplicates += key in self._seen
-                self._seen.add(key)
+            at = None if line.deleted else self._survey.repeated.place(key)
+            if at is not None:
+                self.result.accounts.duplicates += self._seen[at]
+                self._seen[at] = 1
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
-    """Parsed records hold no cycles: looking for some at every 700th object is a sixth of the time of an import."""
-    before = gc.get_threshold()
-    gc.set_threshold(200_000, before[1], before[2])
+def _collections_by_chunk() -> Iterator[Callable[[], int]]:
+    """Parsed records hold no cycles: looking for some at every 700th object is a sixth of the time of an import.
+
+    Great Expectations' results do, and hold whole tables: yields what is to be called when a chunk is done with.
+    """
+    gc.freeze()  # what was there before is not looked through each time
+    gc.disable()
     try:
-        yield
+        yield gc.collect
     finally:
-        gc.set_threshold(*before)
-
-
-def _chunks(lines: Iterable[Line]) -> Iterator[Iterable[Line]]:
-    """The lines in runs of ``CHUNK``, none read before it is asked for."""
-    iterator = iter(lines)
-    while (first := next(iterator, None)) is not None:
-        yield chain((first,), islice(iterator, CHUNK - 1))
+        gc.enable()
+        gc.unfreeze()

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 
+from pipelines.records.aside import KEYS, lay, share, shares
 from pipelines.records.codes import Coded, coded
 from pipelines.records.elements import concept
 from pipelines.records.fields import FIELDS
+from pipelines.records.hashes import Hashes
 from pipelines.records.line import Broken, Line, Resource
 from pipelines.records.names import Names
 from pipelines.records.source import source_of
 from pipelines.settings import Settings
 
+LAID = 1 << 16  # resources noted before they are laid aside
+_SEEN = "seen"  # (key, content) of every resource
+
 
 class Survey:
     """Patients, drugs and names of a drop; and which (type, id) stand in it twice, equal or not.
 
-    Memory: 16 bytes a resource of a used type, besides patients and names.
+    What every resource adds is laid aside under ``place``: memory grows with patients, drugs and names alone.
     """
 
-    def __init__(self, settings: Settings, lines: Iterable[Line], names: Names) -> None:
+    def __init__(self, settings: Settings, lines: Iterable[Line], names: Names, place: Path) -> None:
         self._settings = settings
         self._names = names
-        self.patients: set[int] = set()
+        self._patients = array("q")
         self.medications: dict[int, Coded] = {}
         keys, contents = array("q"), array("q")
         for line in lines:
@@ -37,12 +44,16 @@ class Survey:
                 keys.append(key_of(line, kind))
                 contents.append(int(source_of(settings, line.resource)[:15], 16))
                 self._note(line.resource, kind)
+            if len(keys) == LAID:
+                keys, contents = _laid(place, keys, contents)
+        _laid(place, keys, contents)
         names.settle()
-        self.repeated, self.conflicts = _twice(np.array(keys, dtype=np.int64), np.array(contents, dtype=np.int64))
+        self.patients = Hashes(self._patients)
+        self.repeated, self.conflicts = _twice(place)
 
     def _note(self, resource: Resource, kind: str) -> None:
         if kind == "Patient":
-            self.patients.add(self._settings.subject_id(resource["id"]))
+            self._patients.append(self._settings.subject_id(resource["id"]))
         elif kind == "Medication" and "code" in resource:
             try:
                 concept(resource["code"], "code")
@@ -52,16 +63,24 @@ class Survey:
 
 
 def key_of(line: Line, kind: str) -> int:
-    """A resource's identity within the drop its line came with."""
-    return hash((line.since, kind, (line.resource or {})["id"]))
+    """A resource's identity within the drop its line came with; a key for ``aside``."""
+    return hash((line.since, kind, (line.resource or {})["id"])) & KEYS
 
 
-def _twice(keys: np.ndarray, contents: np.ndarray) -> tuple[frozenset[int], frozenset[int]]:
+def _laid(place: Path, keys: array[int], contents: array[int]) -> tuple[array[int], array[int]]:
+    """Lay keys and contents aside; new, empty arrays."""
+    frame = pl.DataFrame({name: np.asarray(values) for name, values in (("key", keys), ("content", contents))})
+    lay(place / _SEEN, frame, "key")
+    return array("q"), array("q")
+
+
+def _twice(place: Path) -> tuple[Hashes, Hashes]:
     """Keys that occur more than once, and those of them with more than one content."""
-    if not len(keys):
-        return frozenset(), frozenset()
-    order = np.lexsort((contents, keys))
-    keys, contents = keys[order], contents[order]
-    same_key = keys[1:] == keys[:-1]
-    differs = same_key & (contents[1:] != contents[:-1])
-    return frozenset(keys[1:][same_key].tolist()), frozenset(keys[1:][differs].tolist())
+    repeated, conflicts = [], []
+    of = shares(place / _SEEN)
+    for at in range(of):
+        seen = share(place / _SEEN, "key", at, of, {}).filter(pl.col("key").is_duplicated())
+        kinds = seen.group_by("key").agg(pl.col("content").n_unique())
+        repeated.append(kinds["key"].to_numpy())
+        conflicts.append(kinds.filter(pl.col("content") > 1)["key"].to_numpy())
+    return Hashes(*repeated), Hashes(*conflicts)

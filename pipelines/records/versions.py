@@ -32,7 +32,7 @@ def new_versions(
     latest = _latest(log, touched.select("record"))
     if latest.is_empty():
         return stated.select(COLUMNS)
-    written = own.select("record", "source").unique().collect()
+    written = _written(own, touched)
     ours = written.with_columns(ours=pl.lit(True))
     last = latest.join(ours, on=["record", "source"], how="left")
     last = last.select("record", pl.col("ours").fill_null(False), was="source", last="known_at")
@@ -60,7 +60,9 @@ def _overtaken(told: Micros) -> pl.Expr:
 def _one_version(drafts: pl.DataFrame) -> pl.DataFrame:
     """One draft a record: the drop's own before one from quarantine, of those the one of the newest drop."""
     rank = pl.when(pl.col("since") == 0).then(pl.lit(2**62)).otherwise(pl.col("since"))
-    ordered = drafts.with_columns(rank=rank).sort("record", "rank", "source", descending=[False, True, False])
+    ordered = drafts.with_columns(rank=rank).sort(
+        "record", "rank", "source", descending=[False, True, False], maintain_order=True
+    )
     return ordered.unique("record", keep="first", maintain_order=True).drop("rank")
 
 
@@ -76,15 +78,24 @@ def _known(drafts: pl.DataFrame, end: Micros, history: bool) -> pl.DataFrame:
 
 def _latest(log: pl.LazyFrame, records: pl.DataFrame) -> pl.DataFrame:
     """The latest version of each of some records."""
-    found = log.select(_BEFORE).join(records.unique().lazy(), on="record", how="semi").collect()
+    found = log.select(_BEFORE).join(records.unique().lazy(), on="record", how="semi").collect(engine="streaming")
     return found.sort("record", "known_at", "source").unique("record", keep="last", maintain_order=True)
+
+
+def _written(own: pl.LazyFrame, touched: pl.DataFrame) -> pl.DataFrame:
+    """What this drop wrote before of some records, or under some sources."""
+    found = own.select("record", "source").unique()
+    parts = (found.join(touched.select(key).unique().lazy(), on=key, how="semi") for key in ("record", "source"))
+    return pl.concat(parts).unique().collect(engine="streaming")
 
 
 def _taken_back(log: pl.LazyFrame, changed: pl.DataFrame, stated: pl.DataFrame, end: Micros) -> pl.DataFrame:
     """``DELETED`` versions of the facts that a resource's former version held and its new one does not."""
     replaced = changed.select("was", new="source").unique("was", keep="first", maintain_order=True)
-    siblings = log.join(replaced.lazy(), left_on="source", right_on="was", how="semi").select("record").collect()
-    former = _latest(log, siblings).join(replaced, left_on="source", right_on="was")
+    siblings = log.select("record", "source").join(replaced.lazy(), left_on="source", right_on="was", how="semi")
+    former = _latest(log, siblings.select("record").collect(engine="streaming")).join(
+        replaced, left_on="source", right_on="was"
+    )
     gone = former.filter(pl.col("code") != DELETED).join(stated, on="record", how="anti")
     at = pl.max_horizontal(pl.lit(end).cast(pl.Int64).cast(TIME), pl.col("known_at") + pl.duration(microseconds=1))
     nothing = {name: pl.lit(None, dtype=SCHEMA[name]) for name in ("numeric_value", "text_value", "unit", "parent")}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import polars as pl
 
 from pipelines.records.clock import day_of
+from pipelines.records.drafts import TOUCHED_SCHEMA
 from pipelines.records.extract.facts import END
 from pipelines.records.line import Broken, Line
 from pipelines.records.moments import end_of
 from pipelines.records.quarantine import Row
-from pipelines.records.sift import TOUCHED
 from pipelines.settings import Settings
 
 _FACETS: dict[str, tuple[str, ...]] = {
@@ -20,6 +21,10 @@ _FACETS: dict[str, tuple[str, ...]] = {
     "Condition": (END,),
     "MedicationRequest": (END,),
 }
+_ROWS = 50_000
+
+Deletion = tuple[str, str, str]
+"""(type, id, source) of a resource to be deleted."""
 
 
 def line_of(row: Row) -> Line:
@@ -37,13 +42,17 @@ def line_of(row: Row) -> Line:
     return line
 
 
-def deletions_touched(settings: Settings, log: pl.LazyFrame, deletions: list[tuple[str, str, str]]) -> pl.DataFrame:
-    """Every record that deleted resources may have in the log: (type, id, source) → rows of ``TOUCHED``."""
+def deletions_touched(settings: Settings, log: pl.LazyFrame, deletions: list[Deletion]) -> Iterator[pl.DataFrame]:
+    """Every record that deleted resources may have in the log: rows of ``TOUCHED_SCHEMA``, some thousands a frame."""
     seen = any(kind == "Observation" for kind, _, _ in deletions)
-    codes = log.filter(pl.col("kind") == "observation").select("code").unique().collect() if seen else None
-    rows = []
-    for kind, ident, source in deletions:
-        facets = tuple(codes["code"]) if kind == "Observation" and codes is not None else _FACETS.get(kind, ())
-        rows.append((settings.pseudonym(kind, ident), source, 0))
-        rows.extend((settings.pseudonym(kind, ident, facet), source, 0) for facet in facets)
-    return pl.DataFrame(rows, schema={k: v for k, v in TOUCHED.items() if k != "item"}, orient="row")
+    observed = log.filter(pl.col("kind") == "observation").select(pl.col("code").unique()).collect() if seen else None
+    codes = tuple(observed["code"]) if observed is not None else ()
+    at_once = max(1, _ROWS // (1 + len(codes)))
+    for first in range(0, len(deletions), at_once):
+        rows: list[tuple[int, str, int, int]] = []
+        for kind, ident, source in deletions[first : first + at_once]:
+            whole = settings.pseudonym(kind, ident)
+            facets = codes if kind == "Observation" else _FACETS.get(kind, ())
+            records = (whole, *(settings.pseudonym(kind, ident, facet) for facet in facets))
+            rows.extend((record, source, 0, whole) for record in records)
+        yield pl.DataFrame(rows, schema=TOUCHED_SCHEMA, orient="row")

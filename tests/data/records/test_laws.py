@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.records import aside, sift, survey
 from pipelines.settings import Settings
 from tests.unit.records.fhir import (
     FIRST,
@@ -74,6 +75,32 @@ def test_any_order_of_lines_and_any_files_give_the_same_batch(tmp_path_factory: 
     assert accounts[0].by_rule == {
         "duplicate_conflict": 2, "impossible_value": 1, "invalid_json": 1, "unknown_patient": 1
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "bytes_", "rows"), [(1, 1 << 20, 1), (7, 1 << 20, 4), (1000, 600, 1000)])
+def test_any_size_of_what_is_held_at_once_gives_the_same_state(
+    lines: int, bytes_: int, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected = [observation(f"w{i}", value=70.0 + i % 2) for i in range(0, 12, 3)]
+    deleted = {"request": {"method": "DELETE", "url": "Observation/w1"}}
+    night = [*corrected, {"resourceType": "Bundle", "entry": [deleted]}, patient("none"), "broken", condition("d")]
+
+    def state(folder: Path) -> tuple[object, ...]:
+        clinic = a_clinic(folder)
+        clinic.put(FIRST, "records.ndjson", MIXED)
+        clinic.put("2026-06-02", "records.ndjson", night)
+        accounts = clinic.take(FIRST), clinic.take("2026-06-02")
+        assert not (clinic.settings.workspace / "data" / "aside").exists()
+        held = {p.name: p.read_bytes() for p in clinic.settings.quarantine.glob("*.jsonl")}
+        return clinic.batches(), accounts, held
+
+    whole = state(tmp_path / "whole")
+    monkeypatch.setattr(sift, "CHUNK", lines)
+    monkeypatch.setattr(sift, "CHUNK_BYTES", bytes_)
+    monkeypatch.setattr(survey, "LAID", rows)
+    monkeypatch.setattr(aside, "SHARE", rows)
+
+    assert state(tmp_path / "parts") == whole
 
 
 def _mutants() -> st.SearchStrategy[bytes]:

@@ -17,18 +17,18 @@ from tests.unit.records.fhir import Clinic, condition, observation, patient
 FIRST, SECOND = "2026-06-01", "2026-06-02"
 MOST_WRITES = 40
 
-KILLED_BEFORE_THE_LEDGER = """
+KILLED_BEFORE = """
 import os, signal, sys
 from datetime import date
 from pathlib import Path
 from pipelines.records.intake import import_drop
 from pipelines.settings import Settings
 
-home, drops = Path(sys.argv[1]), Path(sys.argv[2])
+home, drops, folder = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 rename = Path.replace
 
 def last_breath(self, target):
-    if Path(target).parent.name == "ledger":
+    if Path(target).parent.name == folder:
         os.kill(os.getpid(), signal.SIGKILL)
     return rename(self, target)
 
@@ -102,16 +102,20 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("folder", ["events", "ledger"])
 def test_a_process_killed_outright_leaves_nothing_behind(
-    tmp_path: Path, unharmed: tuple[str, str, list[str], str]
+    folder: str, tmp_path: Path, unharmed: tuple[str, str, list[str], str]
 ) -> None:
     clinic = filled(tmp_path)
     settings = clinic.settings
-    command = [sys.executable, "-c", KILLED_BEFORE_THE_LEDGER, str(settings.home), str(settings.drops)]
+    command = [sys.executable, "-c", KILLED_BEFORE, str(settings.home), str(settings.drops), folder]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
     assert ledger.entry(settings, "20260602") is None
     assert list(settings.workspace.rglob("*.part"))
+    aside = settings.workspace / "data" / "aside"
+    assert aside.exists() == (folder == "events")
 
     clinic.take(SECOND)
     assert state(clinic) == unharmed
     assert not list(settings.workspace.rglob("*.part"))
+    assert not aside.exists()
