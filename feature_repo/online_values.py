@@ -45,12 +45,12 @@ def views_of(store: FeatureStore) -> list[FeatureView]:
 
 
 def _sqlite(store: FeatureStore, views: list[FeatureView]) -> Ask:
-    connection = _driver(store)._get_conn(store.config)
+    connection = driver(store)._get_conn(store.config)
     tables = [compute_table_id(store.project, view) for view in views]
     query = " UNION ALL ".join(f'SELECT feature_name, value FROM "{table}" WHERE entity_key = ?1' for table in tables)
 
     def ask(subject: int) -> Values:
-        return _values(connection.execute(query, (_key(store, subject),)).fetchall())
+        return _values(connection.execute(query, (key(store, subject),)).fetchall())
 
     return ask
 
@@ -58,7 +58,7 @@ def _sqlite(store: FeatureStore, views: list[FeatureView]) -> Ask:
 def _postgres(store: FeatureStore, views: list[FeatureView]) -> Ask:
     from psycopg import sql
 
-    online = _driver(store)
+    online = driver(store)
     one = sql.SQL("SELECT feature_name, value FROM {} WHERE entity_key = %(key)s")
     tables = [compute_table_id(store.project, view) for view in views]
     query = sql.SQL(" UNION ALL ").join(one.format(sql.Identifier(table)) for table in tables)
@@ -66,18 +66,18 @@ def _postgres(store: FeatureStore, views: list[FeatureView]) -> Ask:
 
     def ask(subject: int) -> Values:
         with online._get_conn(store.config, autocommit=True) as opened, opened.cursor(binary=True) as cursor:
-            return _values(cursor.execute(text, {"key": _key(store, subject)}).fetchall())
+            return _values(cursor.execute(text, {"key": key(store, subject)}).fetchall())
 
     return ask
 
 
 def _redis(store: FeatureStore, views: list[FeatureView]) -> Ask:
-    client = _driver(store)._get_client(store.config.online_store)
+    client = driver(store)._get_client(store.config.online_store)
     names = [(view.name, field.name) for view in views for field in view.features]
     fields = [_mmh3(f"{view}:{name}") for view, name in names]
 
     def ask(subject: int) -> Values:
-        found = client.hmget(_redis_key(store.project, _entity(subject)), fields)
+        found = client.hmget(_redis_key(store.project, entity(subject)), fields)
         return _values((name, value) for (_, name), value in zip(names, found, strict=True) if value is not None)
 
     return ask
@@ -90,17 +90,17 @@ _ASKERS: dict[str, Callable[[FeatureStore, list[FeatureView]], Ask]] = {
 }
 
 
-def _driver(store: FeatureStore) -> Any:
+def driver(store: FeatureStore) -> Any:
     """Feast's own object for this type of store, which connects once and keeps the connection."""
     return store._get_provider().online_store
 
 
-def _entity(subject: int) -> EntityKey:
+def entity(subject: int) -> EntityKey:
     return EntityKey(join_keys=["subject_id"], entity_values=[Value(int64_val=subject)])
 
 
-def _key(store: FeatureStore, subject: int) -> bytes:
-    return serialize_entity_key(_entity(subject), store.config.entity_key_serialization_version)
+def key(store: FeatureStore, subject: int) -> bytes:
+    return serialize_entity_key(entity(subject), store.config.entity_key_serialization_version)
 
 
 def _values(rows: Iterable[tuple[str, bytes]]) -> Values:

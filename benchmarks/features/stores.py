@@ -112,6 +112,19 @@ def _same_rows(ours: FeatureStore, theirs: FeatureStore, women: list[int]) -> No
             assert typed(a) == typed(b), "feast materialize serves another row"
 
 
+def _answering(port: int) -> None:
+    """Wait for the server; what imports the client is whoever asks first, and that is on neither way's clock."""
+    from redis import Redis
+    from redis.exceptions import ConnectionError as NotYet
+
+    for _ in range(200):
+        try:
+            Redis(port=port).ping()
+            return
+        except NotYet:
+            time.sleep(0.05)
+
+
 @contextmanager
 def _redis() -> Iterator[str]:
     """A Redis of its own on a free port, without files; its URL."""
@@ -121,11 +134,7 @@ def _redis() -> Iterator[str]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        _answering(port)
         yield f"redis://127.0.0.1:{port}"
     finally:
         process.terminate()

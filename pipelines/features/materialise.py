@@ -27,6 +27,7 @@ import polars as pl
 from feast import FeatureStore
 
 from feature_repo import store
+from feature_repo.online_rows import writer
 from feature_repo.online_stores import described, shown
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups, schema_hash
@@ -41,7 +42,6 @@ from pipelines.storage import content_hash, read_json, write_json
 TAKEN = "materialised.json"
 STAGING = "next"
 BEGUN = "writing-in-place"  # stands there while rows on a server are being replaced
-BATCH = 5000  # rows a write: what one statement or pipeline of a server holds
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -160,9 +160,12 @@ def _beside(
     staging, served, database = settings.feast / STAGING, settings.feast, str(store.SQLITE["path"])
     _forget(staging, served)
     shutil.rmtree(staging, ignore_errors=True)
+    if copy_from is not None:  # with its registry, so that an ordinary night registers nothing
+        staging.mkdir(parents=True)
+        for name in (database, store.registry_of(project), store.CONFIG):
+            if (copy_from / name).exists():
+                shutil.copy(copy_from / name, staging / name)
     target = store.define(staging, settings.features, online, project)
-    if copy_from is not None:
-        shutil.copyfile(copy_from / database, staging / database)
     written = _write(settings, target, fresh, anew=copy_from is None)
     before = _opened(served)
     _put_in_place(staging, served, store.registry_of(project), database)
@@ -209,19 +212,15 @@ def _empty(old: FeatureStore) -> None:
 def _write(settings: Settings, target: FeatureStore, fresh: list[str], *, anew: bool) -> dict[str, int]:
     """Write the latest rows of all patients in the ``fresh`` files; where they were served before, what differs."""
     foretold.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
-    written, provider = {}, target._get_provider()
+    written, write = {}, writer(target)
     for group in groups():
-        view = target.get_feature_view(group)
         files = sorted((settings.features / group).glob("*.parquet"))
         changed = [path for path in files if f"{group}/{path.name}" in fresh]
         latest = _latest_rows(files, changed)
         if not anew and changed:
             latest = _differing(latest, _latest_rows([path for path in files if path not in changed], changed))
-        rows = latest.to_arrow().to_pandas()
-        for start in range(0, len(rows), BATCH):
-            # write_to_online_store drops a batch whose every value is unknown: what was deleted would stay served
-            provider.ingest_df(view, rows.iloc[start : start + BATCH])
-        written[group] = len(rows)
+        write(target.get_feature_view(group), latest)
+        written[group] = len(latest)
     return written
 
 
