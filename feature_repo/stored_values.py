@@ -63,9 +63,7 @@ def stored(column: pl.Series, dtype: FeastType) -> list[bytes]:
             continue
         if several:
             message.Clear()
-            held = getattr(message, field)
-            held.SetInParent()  # a list without members is known to be empty
-            held.val.extend(value)
+            getattr(message, field).val.extend(value)  # by nothing too: then it is a list, and empty
         else:
             setattr(message, field, value)
         out.append(message.SerializeToString())
