@@ -17,6 +17,7 @@ from pipelines.records import ledger, log
 from pipelines.settings import PROJECT, Settings
 
 EVENTS_A_WOMAN = 200
+WOMEN_A_BATCH = 5000
 
 
 def sample_events() -> pl.DataFrame:
@@ -69,6 +70,21 @@ def take_in(settings: Settings, night: str, events: pl.DataFrame) -> None:
     settings.events.mkdir(parents=True, exist_ok=True)
     batch = log.write(settings, night, events)
     ledger.write(settings, ledger.Entry(night, content=batch, batches=[batch]))
+
+
+def take_in_copies(settings: Settings, night: str, events: pl.DataFrame, women: int, *, at_once: bool) -> int:
+    """Append ``women`` copies as one drop in several batches, so that memory does not grow with it; how many events.
+
+    ``at_once`` makes all of it known that night, else the copies keep when each event was known.
+    """
+    settings.events.mkdir(parents=True, exist_ok=True)
+    batches, taken = [], 0
+    for first in range(0, women, WOMEN_A_BATCH):
+        made = enlarged(events, min(WOMEN_A_BATCH, women - first), seed=first, first=first)
+        batches.append(log.write(settings, night, known_on(made, night) if at_once else made))
+        taken += made.height
+    ledger.write(settings, ledger.Entry(night, content=batches[-1], batches=batches))
+    return taken
 
 
 def empty(folder: Path, name: str) -> Settings:

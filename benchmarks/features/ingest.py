@@ -78,11 +78,11 @@ def _take_in(folder: Path) -> dict[str, Any]:
         "wall_s": time.perf_counter() - wall,
         "processor_s": time.process_time() - processor,
         "parse_s": parsed,
-        "peak_mib": _peak_mib(),
+        "peak_mib": peak_mib(),
     }
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """This program's own peak; ``getrusage`` would count what the process held before it became this program."""
     stated = Path("/proc/self/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+) kB", stated)[0]) / 1024

@@ -1,7 +1,8 @@
 """DuckDB as the engine of the feature expressions: the event log as tables, time zone UTC, one connection a build.
 
 ``log`` is every event of every file with the ``file`` it came from, a view on Parquet; ``held`` are the versions
-(``point_in_time.versions``) of whom a build needs, computed once for all groups (``reading``). Expressions meet only
+(``point_in_time.versions``) of whom a build needs, computed once for all groups (``reading``), of everybody in parts
+(``parts``) so that memory does not grow with the log. What does not fit lies on disk. Expressions meet only
 Ibis tables: another engine is another module with the functions of ``Engine``, such as ``spark``.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -24,30 +26,48 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from feature_repo import point_in_time
-from models import forecaster, peer_index, peer_states, trajectory
+from models import forecaster, peer_exact, peer_index, peer_states, trajectory
 from models import peers as search
 from models.schema import EVENT_SCHEMA
 from pipelines.features import neighbours
 from pipelines.settings import Settings
 
+#: Events that a build of everybody works at together: measured, larger parts are hardly faster and take more memory.
+PART = 500_000
+#: What a build's tables take in memory; with the libraries a build holds less than 2 GB.
+MEMORY = "768MiB"
+
 
 class Engine(Protocol):
     """What a module must offer to compute features. ``connection`` is what its own ``opened`` gave."""
+
+    #: How many events a build of everybody works at together; None for all.
+    @property
+    def PART(self) -> int | None: ...
 
     def opened(self, settings: Settings) -> AbstractContextManager[Any]: ...
 
     def read_log(self, connection: Any, files: list[Path]) -> Table: ...
 
-    def keep(self, connection: Any, name: str, expression: Table) -> Table: ...
+    def view(self, connection: Any, name: str, expression: Table) -> Table: ...
+
+    def keep(self, connection: Any, name: str, expression: Table | str) -> Table: ...
+
+    def sql(self, expression: Table) -> str: ...
 
     def evaluate(self, connection: Any, query: Query) -> pa.Table: ...
 
     def peers(self, connection: Any, features: Path, moments: Table, k: int) -> pa.Table: ...
 
 
-def opened(settings: Settings) -> AbstractContextManager[Backend]:
-    """A connection for one build; DuckDB needs nothing of the settings."""
-    return connect()
+@contextmanager
+def opened(settings: Settings) -> Iterator[Backend]:
+    """A connection for one build; what does not fit ``MEMORY`` lies beside the clinic's other files while it lasts."""
+    settings.workspace.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=".spill-") as spill, connect() as connection:
+        connection.raw_sql(f"SET memory_limit = '{MEMORY}'")
+        connection.raw_sql(f"SET temp_directory = '{spill}'")
+        yield connection
 
 
 @contextmanager
@@ -66,10 +86,22 @@ def connect() -> Iterator[Backend]:
         connection.disconnect()
 
 
-def keep(connection: Backend, name: str, expression: Table) -> Table:
-    """Compute ``expression`` once into a table of that name, replacing an older one."""
-    connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {ibis.to_sql(expression, dialect="duckdb")}')
+def view(connection: Backend, name: str, expression: Table) -> Table:
+    """Give ``expression`` a name, replacing an older view; it is computed where it is asked for."""
+    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {sql(expression)}')
     return connection.table(name)
+
+
+def keep(connection: Backend, name: str, expression: Table | str) -> Table:
+    """Compute an expression (or its ``sql``) once into a table of that name, replacing an older one."""
+    said = expression if isinstance(expression, str) else sql(expression)
+    connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {said}')
+    return connection.table(name)
+
+
+def sql(expression: Table) -> str:
+    """The expression in this engine's words: what is asked of every part is worded once."""
+    return str(ibis.to_sql(expression, dialect="duckdb"))
 
 
 def read_log(connection: Backend, files: list[Path]) -> Table:
@@ -94,9 +126,9 @@ def compiled(group: ModuleType) -> Query:
     held = point_in_time.versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
     moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
     expression = group.expression(ibis.table(held.schema(), name="held"), moments)
-    sql = str(ibis.to_sql(expression, dialect="duckdb"))
-    reading = sql + str(ibis.to_sql(held, dialect="duckdb"))
-    return Query(expression, sql, tuple(expression.columns), hashlib.sha256(reading.encode()).hexdigest()[:16])
+    said = sql(expression)
+    reading = said + sql(held)
+    return Query(expression, said, tuple(expression.columns), hashlib.sha256(reading.encode()).hexdigest()[:16])
 
 
 def evaluate(connection: Backend, query: Query) -> pa.Table:
@@ -120,5 +152,5 @@ def definition_of_trajectory(version: str | None) -> str:
 
 def definition_of_peers(self_definitions: list[str], k: int) -> str:
     """Hash of what decides peers: the search and its states, k, and the self features they read."""
-    parts = [*map(inspect.getsource, (search, peer_index, peer_states)), str(k), *sorted(self_definitions)]
+    parts = [*map(inspect.getsource, (search, peer_exact, peer_index, peer_states)), str(k), *sorted(self_definitions)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -10,6 +10,8 @@ build computes anew (because an event turned up that was known earlier) supersed
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,13 +95,21 @@ def plan(folder: Path, night: str, definition: str, events: list[str]) -> Plan |
     return Plan(folder.name, Origin(night, fresh, definition, build), last, max(night, last or night))
 
 
-def write(folder: Path, origin: Origin, table: pa.Table) -> Path:
-    """Write one night's rows of a group with their origin, whole or not at all."""
+@contextmanager
+def written(folder: Path, origin: Origin, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """One night's file of a group with its origin, to be written table by table; whole or not at all."""
     stated = {METADATA_KEY: json.dumps(asdict(origin), sort_keys=True).encode()}
-    path = folder / f"{origin.night}.parquet"
-    with replacing(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(stated), temporary, compression="zstd")
-    return path
+    with (
+        replacing(folder / f"{origin.night}.parquet") as temporary,
+        pq.ParquetWriter(temporary, schema.with_metadata(stated), compression="zstd") as writer,
+    ):
+        yield writer
+
+
+def write(folder: Path, origin: Origin, table: pa.Table) -> None:
+    """Write one night's rows of a group with their origin, whole or not at all."""
+    with written(folder, origin, table.schema) as writer:
+        writer.write_table(table)
 
 
 def current_rows(folder: Path, keys: pl.LazyFrame | None = None) -> pl.LazyFrame:

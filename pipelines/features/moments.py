@@ -81,10 +81,13 @@ def touched(told: Table, fresh: Sequence[str]) -> Table:
     return news.mutate(since=moment_of(news.since))
 
 
+def until(days: Table, end: datetime) -> Table:
+    """The moments of a build from the beginning."""
+    return days.filter(days.event_timestamp <= ibis.literal(end))
+
+
 def due(days: Table, news: Table, span: Span) -> Table:
     """The moments to build for self features: new days for everybody, all days since the news for who has some."""
-    if span.last == BEGINNING:
-        return days.filter(days.event_timestamp <= ibis.literal(span.end))
     joined = days.left_join(news, "subject_id")
     new = (joined.event_timestamp > ibis.literal(span.last)) | (joined.event_timestamp >= joined.since)
     return joined.filter(new, joined.event_timestamp <= ibis.literal(span.end)).select(*KEY)

@@ -1,23 +1,38 @@
 """What of the event log a piece of work has to read: the days it makes due, then the events of whom they concern.
 
-The first build of a group reads everything. A night reads narrow columns of the whole log to find what is new and
-whom it concerns, and whole events only of those patients: what it costs follows the news, not the clinic. The same
-rows come out either way, since a patient's features depend on nothing but the versions of her records.
+The first build of a group reads everything, one part of the patients after another. A night reads narrow columns of the
+whole log to find what is new and whom it concerns, and whole events only of those patients: what it costs follows the
+news, not the clinic. The same rows come out either way, since a patient's features depend on nothing but the versions
+of her records.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import ibis
 import polars as pl
 from ibis.expr.types import Table
 
 from feature_repo.point_in_time import retold, versions
 from pipelines.features.engine import Engine
-from pipelines.features.moments import BEGINNING, Span, changes, days, due, first_told, owners, recent, touched
+from pipelines.features.moments import (
+    BEGINNING,
+    Span,
+    changes,
+    days,
+    due,
+    first_told,
+    owners,
+    recent,
+    touched,
+    until,
+)
+from pipelines.features.parts import EVERYBODY, concerning, cut, refiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +58,9 @@ def news(engine: Engine, connection: Any, log: Table, files: list[Path], fresh: 
 
 
 def hold(engine: Engine, connection: Any, log: Table, found: News, span: Span) -> None:
-    """Keep the self groups' ``moments`` and, of the patients they concern, the versions ``held``."""
+    """Keep a night's ``moments`` of the self groups and, of the patients they concern, the versions ``held``."""
     moments = engine.keep(connection, "moments", due(found.days, found.touched, span))
     events = log.drop("file")
-    if span.last == BEGINNING:
-        engine.keep(connection, "held", observations_first(versions(events, connection.table("again"))))
-        return
     hers = events.semi_join(moments, "subject_id")
     records = engine.keep(connection, "records", hers.select("record").distinct())
     # a record of hers may have been another patient's before, or become one's
@@ -56,9 +68,32 @@ def hold(engine: Engine, connection: Any, log: Table, found: News, span: Span) -
     engine.keep(connection, "held", versions(told).semi_join(moments, "subject_id"))
 
 
-def observations_first(held: Table) -> Table:
-    """The same rows in two stretches: they are half of all, and whoever asks for another kind passes over them."""
-    return held.filter(held.kind == "observation").union(held.filter(held.kind != "observation"))
+def everybody(engine: Engine, connection: Any, log: Table, span: Span) -> Iterator[None]:
+    """Keep ``moments`` and ``held`` of one part of the patients after another, from the beginning of the log."""
+    parts = [EVERYBODY] if engine.PART is None else cut(log, engine.PART)
+    wanted = _of_a_part(engine, log, span)
+    elsewhere = engine.keep(connection, "refiled", refiled(log)) if len(parts) > 1 else None
+    if elsewhere is not None and not elsewhere.count().to_pyarrow().as_py():
+        elsewhere = None
+    for part in parts:
+        engine.view(connection, "part", concerning(log, elsewhere, part))
+        for name, sql in wanted.items():
+            engine.keep(connection, name, sql)
+        # a day of another's whose record was filed under one of them is no day of this part
+        engine.keep(connection, "moments", part.of(connection.table("days")))
+        yield
+
+
+def _of_a_part(engine: Engine, log: Table, span: Span) -> dict[str, str]:
+    """The tables to make of the view ``part``, in order, each in the engine's words."""
+    part = ibis.table(log.schema(), name="part")
+    again = ibis.table(retold(part).schema(), name="again")
+    others = ibis.table(owners(part, again).schema(), name="owners")
+    ends = until(days(changes(recent(part, BEGINNING), others)), span.end)
+    # half of all are observations, few of any other kind: whoever asks for one passes over the others
+    held = versions(part.drop("file"), again).order_by("kind")
+    made = {"again": retold(part), "owners": owners(part, again), "days": ends, "held": held}
+    return {name: engine.sql(table) for name, table in made.items()}
 
 
 def _earliest(files: list[Path]) -> datetime:

@@ -31,6 +31,8 @@ MEANING = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false
 #: Spark's name for what DuckDB and ``feature_repo.point_in_time`` call ``epoch_us``.
 EPOCH_US = "CREATE OR REPLACE TEMPORARY FUNCTION epoch_us(t TIMESTAMP) RETURNS BIGINT RETURN unix_micros(t)"
 
+PART = None  # executors lay on disk what does not fit
+
 LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -87,13 +89,25 @@ def session(master: str, more: Mapping[str, str] = MappingProxyType({})) -> tupl
     return found, held is None
 
 
-def keep(connection: Any, name: str, expression: Table) -> Table:
-    """Compute ``expression`` once into a view of that name, replacing an older one."""
-    _view(connection, name, connection._session.sql(str(ibis.to_sql(expression, dialect="pyspark"))))
+def view(connection: Any, name: str, expression: Table) -> Table:
+    """Give ``expression`` a name, replacing an older view; it is computed where it is asked for."""
+    connection._session.sql(sql(expression)).createOrReplaceTempView(name)
     return connection.table(name)
 
 
-def _view(connection: Any, name: str, frame: Any) -> None:
+def keep(connection: Any, name: str, expression: Table | str) -> Table:
+    """Compute an expression (or its ``sql``) once into a view of that name, replacing an older one."""
+    said = expression if isinstance(expression, str) else sql(expression)
+    _cache(connection, name, connection._session.sql(said))
+    return connection.table(name)
+
+
+def sql(expression: Table) -> str:
+    """The expression in Spark's words."""
+    return str(ibis.to_sql(expression, dialect="pyspark"))
+
+
+def _cache(connection: Any, name: str, frame: Any) -> None:
     catalog = connection._session.catalog
     if catalog.tableExists(name):
         catalog.uncacheTable(name)
@@ -109,7 +123,7 @@ def read_log(connection: Any, files: list[Path]) -> Table:
 
 def evaluate(connection: Any, query: Query) -> pa.Table:
     """The rows of a group for the moments that ``connection`` holds."""
-    table = connection._session.sql(str(ibis.to_sql(query.expression, dialect="pyspark"))).toArrow()
+    table = connection._session.sql(sql(query.expression)).toArrow()
     stated = query.expression.schema().to_pyarrow()
     return table.cast(pa.schema([field.with_type(_in_utc(field.type)) for field in stated]))
 

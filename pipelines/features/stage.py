@@ -3,12 +3,14 @@ trajectory model says at them, then peers.
 
 A group takes in the event files it has not seen (``ledger``), works out the moments they make due (``moments``),
 computes its expression on DuckDB or Spark (``engine``, ``spark``) and adds one sorted file. Groups are independent: a
-new one builds its whole history once, the others only their night. Peers come last, since they read everybody's self
-features (``neighbours``; on Spark ``blocks``).
+new one builds its whole history once, part by part of the patients (``parts``), the others only their night. Peers
+come last, since they read everybody's self features (``neighbours``; on Spark ``blocks``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from pipelines.features import engine as duckdb
 from pipelines.features import foretold, ledger
 from pipelines.features.engine import Engine, Query, compiled, definition_of_peers, definition_of_trajectory
 from pipelines.features.moments import Span, due_for_peers
-from pipelines.features.reading import hold, news
+from pipelines.features.reading import everybody, hold, news
 from pipelines.records import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings
@@ -41,11 +43,11 @@ def run(settings: Settings, night: str) -> StageSummary:
     """
     files = sorted(records_ledger.batches(settings))  # a batch that no ledger lists is the trace of a killed import
     with stage_run(settings, night, "features") as summary:
-        plans = _plans(settings, night, [f.name for f in files])
+        plans = planned(settings, night, [f.name for f in files])
         if not plans:
             summary.status, summary.detail = "noop", "every event is in the features already"
         else:
-            _build(settings, files, plans, summary)
+            build(settings, files, plans, summary)
         if settings.features.exists():
             summary.hashes = {"features": content_hash([settings.features])}
     return summary
@@ -58,7 +60,7 @@ def definitions(settings: Settings) -> dict[str, str]:
     return of_self | {TRAJECTORY: foretold_by, PEERS: definition_of_peers(list(of_self.values()), settings.k_anonymity)}
 
 
-def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledger.Plan]:
+def planned(settings: Settings, night: str, events: list[str]) -> dict[str, ledger.Plan]:
     """What each group has to do, peers last; groups with nothing to do are left out."""
     plans = {}
     for name, definition in definitions(settings).items():
@@ -68,38 +70,64 @@ def _plans(settings: Settings, night: str, events: list[str]) -> dict[str, ledge
     return plans
 
 
-def _build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], summary: StageSummary) -> None:
+def build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], summary: StageSummary) -> None:
+    """Do what is ``planned`` over the event ``files``; the summary is told the rows in and out."""
     engine = engine_of(settings)
     with engine.opened(settings) as connection:
         log = engine.read_log(connection, files)
         for work in _alike(plans):
+            selves = {name: plans[name] for name in work if name != PEERS}
             plan = plans[work[0]]
             span = Span.of(plan)
+            if selves and plan.last is None:
+                parts = everybody(engine, connection, log, span)
+                summary.figures |= write_parts(settings, engine, connection, selves, parts)
+                continue
             found = news(engine, connection, log, files, plan.fresh, span)
-            if work != [PEERS]:
+            if selves:
                 hold(engine, connection, log, found, span)
-            for name in work:
-                if name == PEERS:
-                    nights = sorted({f.name[:8] for f in files if found.since <= ledger.end_of(f.name[:8]) <= span.end})
-                    moments = due_for_peers(log, found.days, found.touched, span, nights)
-                    moments = engine.keep(connection, "moments", moments)
-                    table = engine.peers(connection, settings.features, moments, settings.k_anonymity)
-                elif name == TRAJECTORY:
-                    table = foretold.rows(settings, connection)
-                else:
-                    table = engine.evaluate(connection, _query(name))
-                ledger.write(settings.features / name, plans[name].origin, _finished(name, table, plans[name]))
-                summary.figures[name] = table.num_rows
+                summary.figures |= write_parts(settings, engine, connection, selves, [None])
+            if PEERS in work:
+                nights = sorted({f.name[:8] for f in files if found.since <= ledger.end_of(f.name[:8]) <= span.end})
+                moments = due_for_peers(log, found.days, found.touched, span, nights)
+                moments = engine.keep(connection, "moments", moments)
+                table = engine.peers(connection, settings.features, moments, settings.k_anonymity)
+                ledger.write(settings.features / PEERS, plans[PEERS].origin, _finished(PEERS, table, plans[PEERS]))
+                summary.figures[PEERS] = table.num_rows
     fresh = {name for plan in plans.values() for name in plan.fresh}
     summary.rows_in = sum(pq.read_metadata(f).num_rows for f in files if f.name in fresh)
     summary.rows_out = sum(summary.figures.values())
 
 
+def write_parts(
+    settings: Settings, engine: Engine, connection: Any, plans: dict[str, ledger.Plan], parts: Iterable[None]
+) -> dict[str, int]:
+    """Write the night's file of self groups, at each of the ``parts`` the rows of what ``connection`` holds then.
+
+    The files are put in place together, when all is written. How many rows each group has.
+    """
+    rows = dict.fromkeys(plans, 0)
+    with ExitStack() as open_:
+        files: dict[str, pq.ParquetWriter] = {}
+        for _ in parts:
+            for name, plan in plans.items():
+                modelled = name == TRAJECTORY
+                table = foretold.rows(settings, connection) if modelled else engine.evaluate(connection, _query(name))
+                table = _finished(name, table, plan)
+                if name not in files:
+                    file = ledger.written(settings.features / name, plan.origin, table.schema)
+                    files[name] = open_.enter_context(file)
+                files[name].write_table(table)
+                rows[name] += table.num_rows
+    return rows
+
+
 def _alike(plans: dict[str, ledger.Plan]) -> list[list[str]]:
-    """The groups by what they have to do, on most nights all the same; peers come last."""
+    """The groups by what they have to do, on most nights all the same; peers come last, after a first build alone."""
     by_work: dict[Any, list[str]] = {}
     for name, plan in plans.items():
-        by_work.setdefault((plan.fresh, plan.last, plan.horizon), []).append(name)
+        alone = name == PEERS and plan.last is None
+        by_work.setdefault((plan.fresh, plan.last, plan.horizon, alone), []).append(name)
     return sorted(by_work.values(), key=lambda names: PEERS in names)
 
 

@@ -1,0 +1,54 @@
+"""The clinic's patients in parts: ranges of ``subject_id`` with about as many events each, built one after another.
+
+What a patient's features depend on are the versions of her records, so a part is a small log of its own: its patients'
+events and every version of a record that was filed under patients of several parts. The rows are those of one build
+over all; memory is that of a part. The event log's batches are sorted by patient, so each part reads its own stretch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+from ibis.expr.types import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The patients from ``first`` to ``last``, both included."""
+
+    first: int
+    last: int
+
+    def of(self, table: Table) -> Table:
+        """The rows of these patients."""
+        return table.filter(table.subject_id.between(self.first, self.last))
+
+
+EVERYBODY = Part(-(2**63), 2**63 - 1)
+
+
+def cut(log: Table, most: int) -> list[Part]:
+    """Parts that between them hold everybody, in order, each of about ``most`` events or of one patient with more.
+
+    They follow from how many events each patient has.
+    """
+    counts = log.group_by("subject_id").aggregate(events=log.count()).to_polars().sort("subject_id")
+    before = pl.col("events").cum_sum() - pl.col("events")
+    bounds = counts.group_by(before // most).agg(first=pl.col("subject_id").min(), last=pl.col("subject_id").max())
+    return [Part(first, last) for first, last in bounds.select("first", "last").sort("first").rows()] or [EVERYBODY]
+
+
+def refiled(log: Table) -> Table:
+    """Every event of the records that were filed under more than one patient."""
+    under = log.group_by("record").aggregate(least=log.subject_id.min(), greatest=log.subject_id.max())
+    return log.semi_join(under.filter(under.least != under.greatest), "record")
+
+
+def concerning(log: Table, refiled: Table | None, part: Part) -> Table:
+    """The events of a part's patients, and those of others that tell a record of theirs where any are ``refiled``."""
+    if refiled is None:
+        return part.of(log)
+    theirs = part.of(refiled).select("record").distinct()
+    others = refiled.filter(~refiled.subject_id.between(part.first, part.last)).semi_join(theirs, "record")
+    return part.of(log).union(others.select(*log.columns))
