@@ -82,7 +82,7 @@ def _dotted(code: str) -> str:
     return code if "." in code or len(code) <= 3 else f"{code[:3]}.{code[3:]}"
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def one_line(text: str, limit: int = MAX_TEXT) -> str:
     """The text on a single line of at most ``limit`` characters, without control or invisible characters."""
     if text.isascii() and text.isprintable():

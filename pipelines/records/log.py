@@ -8,6 +8,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.schema import DELETED, EVENT_SCHEMA
@@ -62,21 +63,24 @@ def write_in_order(settings: Settings, night: str, parts: Iterable[pl.DataFrame]
     with replacing(settings.events / f".{night}.unnamed.part") as temporary:  # its name is known when it is written
         with pq.ParquetWriter(temporary, EVENT_SCHEMA, compression="zstd") as writer:
             for group in _row_groups(parts):
-                writer.write_table(group.to_arrow().cast(EVENT_SCHEMA), row_group_size=ROW_GROUP)
+                writer.write_table(group, row_group_size=ROW_GROUP)
+                pa.default_memory_pool().release_unused()  # it would keep what each group took
         with temporary.open("rb") as stream:
             name = f"{night}-{file_digest(stream, 'sha256').hexdigest()[:12]}.parquet"
     return (settings.events / f".{night}.unnamed.part").replace(settings.events / name).name
 
 
-def _row_groups(parts: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _row_groups(parts: Iterable[pl.DataFrame]) -> Iterator[pa.Table]:
     """The rows of all parts, each part sorted, in runs of ``ROW_GROUP``."""
-    held = pl.DataFrame(schema=SCHEMA)
+    held = EVENT_SCHEMA.empty_table()
     for part in parts:
-        held = pl.concat([held, part.select(COLUMNS).sort(COLUMNS, nulls_last=False)], rechunk=True)
-        whole = len(held) - len(held) % ROW_GROUP
-        yield from (held[first : first + ROW_GROUP] for first in range(0, whole, ROW_GROUP))
-        held = held[whole:]
-    yield from () if held.is_empty() else (held,)
+        ordered = part.select(COLUMNS).sort(COLUMNS, nulls_last=False).to_arrow().cast(EVENT_SCHEMA)
+        held = pa.concat_tables([held, ordered])
+        while len(held) >= ROW_GROUP:
+            yield held.slice(0, ROW_GROUP).combine_chunks()  # where pages end must not depend on the parts
+            held = held.slice(ROW_GROUP)
+    if len(held):
+        yield held.combine_chunks()
 
 
 def count(settings: Settings, batch: str | None) -> int:

@@ -17,7 +17,7 @@ _PADDING = {4: "-01-01", 7: "-01"}
 DAY: Micros = 86_400_000_000
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def moment(text: str) -> Micros | None:
     """The moment a FHIR date or dateTime names (its start where partial, UTC where no zone is given), or None."""
     if not _FHIR.fullmatch(text):
@@ -29,7 +29,7 @@ def moment(text: str) -> Micros | None:
     return (parsed.replace(tzinfo=parsed.tzinfo or UTC) - _EPOCH) // _ONE
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def last_moment(text: str) -> Micros | None:
     """The last moment a FHIR date or dateTime can mean: of its year, month or day where it is partial."""
     start = moment(text)

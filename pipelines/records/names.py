@@ -26,7 +26,7 @@ class Names:
         self._added: set[tuple[int, int, bool]] = set()
         self.of: dict[int, set[int]] = defaultdict(set)
         self.person: set[int] = set()
-        self.hash_of = lru_cache(maxsize=1 << 17)(self._hash)
+        self.hash_of = lru_cache(maxsize=1 << 14)(self._hash)
 
     def _hash(self, phrase: tuple[str, ...]) -> int:
         return self._settings.pseudonym("identifier", *phrase)

@@ -45,7 +45,7 @@ _POSSIBLE = re.compile(
 _MASKS = {"DATE_TIME": "[date]", "EMAIL_ADDRESS": "[contact]", "PHONE_NUMBER": "[contact]", "URL": "[contact]"}
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 12)
 def mask_patterns(text: str) -> str:
     """The text with everything that looks like an identifier replaced by what kind it was."""
     text = _DATE.sub("[date]", text)

@@ -36,7 +36,7 @@ class Scrubber:
 
     def __init__(self, names: Names) -> None:
         self._names = names
-        self._runs = lru_cache(maxsize=1 << 15)(self._find_runs)
+        self._runs = lru_cache(maxsize=1 << 12)(self._find_runs)
 
     def message(self, text: str, subject: int) -> str:
         """A free text of or to a patient."""

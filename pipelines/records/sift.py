@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from pipelines.settings import Settings
 if TYPE_CHECKING:
     from pipelines.records.values import ValuesTier
 
-CHUNK = 50_000  # lines judged at a time, fewer where they are long
+CHUNK = 40_000  # lines judged at a time, fewer where they are long
 CHUNK_BYTES = 64 << 20
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
 
@@ -132,7 +132,7 @@ class Sieve:
     def _judge(self, line: Line) -> tuple[str, Facts | None]:
         """The type and facts of a line; None for a type that is not used. The subject is left in the context."""
         if line.broken is not None:
-            raise line.broken
+            raise Broken(line.broken.rule, line.broken.reason)  # raised itself, it would hold the chunk it is held by
         resource: Resource = line.resource or {}
         kind = type_of(resource)
         if kind not in FIELDS:
@@ -215,10 +215,8 @@ def _collections_by_chunk() -> Iterator[Callable[[], int]]:
 
     Great Expectations' results do, and hold whole tables: yields what is to be called when a chunk is done with.
     """
-    gc.freeze()  # what was there before is not looked through each time
     gc.disable()
     try:
-        yield gc.collect
+        yield partial(gc.collect, 0)  # of what was made since it was called last
     finally:
         gc.enable()
-        gc.unfreeze()
