@@ -7,6 +7,7 @@ no two women share their moments. Everything follows from the seed.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,12 +80,17 @@ def take_in_copies(settings: Settings, night: str, events: pl.DataFrame, women: 
     """
     settings.events.mkdir(parents=True, exist_ok=True)
     batches, taken = [], 0
-    for first in range(0, women, WOMEN_A_BATCH):
-        made = enlarged(events, min(WOMEN_A_BATCH, women - first), seed=first, first=first)
+    for made in copies(events, women):
         batches.append(log.write(settings, night, known_on(made, night) if at_once else made))
         taken += made.height
     ledger.write(settings, ledger.Entry(night, content=batches[-1], batches=batches))
     return taken
+
+
+def copies(events: pl.DataFrame, women: int) -> Iterator[pl.DataFrame]:
+    """The events of ``women`` copies, some thousand women at a time."""
+    for first in range(0, women, WOMEN_A_BATCH):
+        yield enlarged(events, min(WOMEN_A_BATCH, women - first), seed=first, first=first)
 
 
 def empty(folder: Path, name: str) -> Settings:
