@@ -28,14 +28,16 @@ class Part:
 EVERYBODY = Part(-(2**63), 2**63 - 1)
 
 
-def cut(log: Table, most: int) -> list[Part]:
-    """Parts that between them hold everybody, in order, each of about ``most`` events or of one patient with more.
+def cut(log: Table, size: int) -> list[Part]:
+    """Parts that between them hold everybody, in order and alike: about ``size`` events, or one patient with more.
 
     They follow from how many events each patient has.
     """
     counts = log.group_by("subject_id").aggregate(events=log.count()).to_polars().sort("subject_id")
+    total = counts["events"].sum()
     before = pl.col("events").cum_sum() - pl.col("events")
-    bounds = counts.group_by(before // most).agg(first=pl.col("subject_id").min(), last=pl.col("subject_id").max())
+    part = before * max(1, round(total / size)) // max(1, total)
+    bounds = counts.group_by(part).agg(first=pl.col("subject_id").min(), last=pl.col("subject_id").max())
     return [Part(first, last) for first, last in bounds.select("first", "last").sort("first").rows()] or [EVERYBODY]
 
 
