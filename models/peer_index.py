@@ -70,6 +70,7 @@ def built(points: Points, starts: Places) -> list[Index]:
 
 
 def _built(points: Points, start: int, stop: int) -> Index:
+    import torch  # noqa: F401  # where usearch comes first, torch.jit.script never ends (torch 2.13, usearch 2.26)
     from usearch.index import Index
 
     index = Index(

@@ -38,7 +38,7 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--women", type=int, default=100_000, help="patients of the largest clinic")
+    parser.add_argument("--women", type=int, default=100_000, help="patients of the largest clinic of nights")
     parser.add_argument("--copies", type=int, default=3, help="of the sample clinic's history, to take in")
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the training set")
     parser.add_argument(
@@ -51,7 +51,7 @@ def main() -> None:
     rows: list[Row] = []
     parts: dict[str, Callable[[], Iterator[Row]]] = {
         "ingest": lambda: ingest.rows(asked.copies),
-        "self_features": lambda: self_features.rows(events(), asked.women),
+        "self_features": lambda: self_features.rows(events(), 5 * asked.women, asked.women // 10),
         "nights": lambda: _nights(events(), asked.women, asked.rows, asked.feast_rows),
         "peers": lambda: peers.rows(events(), asked.donors),
     }

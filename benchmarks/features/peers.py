@@ -11,13 +11,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
-from usearch.index import Index
-from usearch.index import search as by_library
 
 from benchmarks.features.clinic import empty, enlarged, take_in
 from benchmarks.peers_privacy import _only_last, recombined
@@ -26,6 +24,9 @@ from models import peer_exact, peer_index, peers
 from models.peer_exact import Places, Points
 from models.peer_states import States
 from pipelines.features import neighbours, stage
+
+if TYPE_CHECKING:
+    from usearch.index import Index
 
 NIGHT = "20260601"
 ASKED, BY_LIBRARY, WANTED, K = 1000, 50, 20, 10
@@ -46,6 +47,8 @@ def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     low, high = peers._bands(birth, asked, K)
     with threadpool_limits(1, "blas"):
         together, exact = _timed(lambda: peer_exact.nearest(points, members, asked, low, high, WANTED))
+    from usearch.index import search as by_library
+
     library, _ = _timed(lambda: by_library(points, points[asked[:BY_LIBRARY]], WANTED, "l2sq", exact=True))
     starts = peer_index.stripes(birth)
     build, indexes = _timed(lambda: peer_index.built(points, starts))

@@ -33,20 +33,23 @@ Row = dict[str, Any]
 def point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row]:
     """Rows a second of a training set with all features; Feast's default offline store answers a part of the rows.
 
-    ``AssertionError`` where the two differ in any value of those rows.
+    The baseline is what a further row costs Feast: between a quarter of that part and all of it, so that what it needs
+    once does not count. ``AssertionError`` where the two differ in any value of those rows.
     """
     wanted = _moments(settings, asked)
     started = time.perf_counter()
     ours = offline.rows(settings, wanted)
     seconds = time.perf_counter() - started
-    part = wanted.head(by_feast)
+    few, part = wanted.head(by_feast // 4), wanted.head(by_feast)
+    _, quick = _by_default_store(settings, few)
     theirs, slow = _by_default_store(settings, part)
     ours_of_part = [typed(r) for r in ours.head(by_feast).to_dict("records")]
     assert theirs == ours_of_part, "Feast's default offline store gives other rows"
-    speed, baseline = asked / seconds, len(part) / slow
+    speed, baseline = len(wanted) / seconds, (len(part) - len(few)) / max(slow - quick, 1e-9)
     yield row(
-        "point_in_time", speed, "rows/s", asked, baseline=baseline, target=">= 20 x", holds=speed >= 20 * baseline,
-        baseline_n=len(part), wall_s=round(seconds, 2), baseline_wall_s=round(slow, 2),
+        "point_in_time", speed, "rows/s", len(wanted), baseline=baseline, target=">= 20 x",
+        holds=speed >= 20 * baseline, baseline_n=[len(few), len(part)], wall_s=round(seconds, 2),
+        baseline_wall_s=[round(quick, 2), round(slow, 2)],
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from random import Random
 
 import numpy as np
@@ -68,6 +70,15 @@ def test_a_clinic_of_thousands_needs_no_index(states: States, monkeypatch: pytes
 
     monkeypatch.setattr(peer_index, "built", forbidden)
     peers.search(states, states.subject.tolist(), np.full(len(states.subject), AT), K)
+
+
+def test_the_encoder_can_be_loaded_after_an_index_was_built() -> None:
+    """Where usearch is loaded before torch, compiling the encoder's pass never ends."""
+    code = (
+        "import numpy as np; from models import peer_index; "
+        "peer_index.built(np.zeros((9, 4), np.float32), np.array([0, 9])); import models.encoder_pass"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_an_index_is_built_where_it_saves_more_than_it_costs() -> None:
