@@ -28,20 +28,25 @@ _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8
 
 
 def rows(copies: int) -> Iterator[dict[str, Any]]:
-    """The rate and the growth of memory from one copy of the sample clinic's history to ``copies`` of it."""
+    """The rate for ``copies`` of the sample clinic's history, and the growth of memory from there to six times them.
+
+    One copy is less than what intake holds at once (a row group of the log is 122,880 events), so it says nothing of
+    growth; its peak is told beside the others.
+    """
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        one, many = (_measured(base / str(n), n) for n in (1, copies))
+        one, many, most = (_measured(base / str(n), n) for n in (1, copies, 6 * copies))
     rate = many["read"] / many["processor_s"]
     bare = many["read"] / many["parse_s"]
     more = {"wall_s": round(many["wall_s"], 1), "events": many["events"], "baseline_is": "parsing the JSON alone"}
     yield row(
         "ingest", rate, "resources/s/core", many["read"], baseline=bare, target=">= 10000", holds=rate >= 1e4, **more
     )
-    sizes = {"mib": [round(one["peak_mib"]), round(many["peak_mib"])], "resources": [one["read"], many["read"]]}
-    growth = (many["peak_mib"] - one["peak_mib"]) / ((many["read"] - one["read"]) / 1e6)
+    every = (one, many, most)
+    sizes = {"mib": [round(m["peak_mib"]) for m in every], "resources": [m["read"] for m in every]}
+    growth = (most["peak_mib"] - many["peak_mib"]) / ((most["read"] - many["read"]) / 1e6)
     yield row(
-        "ingest_memory", growth, "MiB a million resources more", many["read"], target="flat", holds=growth < 50, **sizes
+        "ingest_memory", growth, "MiB a million resources more", most["read"], target="flat", holds=growth < 50, **sizes
     )
 
 
