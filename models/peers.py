@@ -110,6 +110,7 @@ class _Current:
     def __init__(self, states: States) -> None:
         self.donors, self._place = np.unique(states.subject, return_inverse=True)
         self._states, self._arrival, self._arrived = states, np.argsort(states.at, kind="stable"), 0
+        self._arrivals = states.at[self._arrival]
         self.dimensions = states.embedding.shape[1] + MOVING
         self._points = peer_exact.points_of(states.embedding, room=MOVING)  # filled in for the moment asked of
         self.row = np.full(len(self.donors), -1)
@@ -125,7 +126,7 @@ class _Current:
 
     def advance(self, moment: int) -> None:
         """Take in every state known by ``moment`` and look at all patients as of it."""
-        states, stop = self._states, int(np.searchsorted(self._states.at[self._arrival], moment, side="right"))
+        states, stop = self._states, int(np.searchsorted(self._arrivals, moment, side="right"))
         arrived = self._arrival[self._arrived : stop]
         self.row[self._place[arrived]] = arrived
         self._arrived, self.moment = stop, moment
