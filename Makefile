@@ -52,7 +52,7 @@ unit: setup
 bench-serving: setup ## measure the endpoint's speed, LiteLLM beside it (up to 10 minutes, an idle machine)
 	$(PY) -m benchmarks.serving
 
-bench-features: setup ## measure features, increments, online reads and peers [WOMEN=2000] (an idle machine)
+bench-features: setup ## measure features, increments, online reads and peers [WOMEN=100000] (an idle machine)
 	$(PY) -m benchmarks.features $(if $(WOMEN),--women $(WOMEN))
 	$(PY) -m benchmarks.peers_privacy
 
