@@ -35,27 +35,23 @@ Points = NDArray[np.floating[Any]]
 Places = NDArray[np.int64]
 
 
-def points_of(embedding: NDArray[np.float64], room: int = 0) -> Points:
-    """Embeddings as points: whole steps, in the smallest precision that adds squares of their differences exactly.
+def steps(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Embeddings in whole steps."""
+    return np.rint(embedding * STEPS)
 
-    With ``room`` for as many more numbers of at most 3, left empty.
-    """
-    rows, wide = embedding.shape
-    largest = STEPS * max(3.0, embedding.max(initial=0.0), -embedding.min(initial=0.0))
-    exact = (wide + room) * (2 * largest) ** 2 < 1 << 24
-    points = np.empty((rows, wide + room), np.float32 if exact else np.float64)
-    points[:, :wide] = embedding
-    points[:, :wide] *= STEPS
-    np.rint(points[:, :wide], out=points[:, :wide])
-    return points
+
+def no_points(rows: int, wide: int, largest: float) -> Points:
+    """Room for points of numbers up to ``largest``, in a precision that adds squares of their differences exactly."""
+    exact = wide * (2 * STEPS * largest) ** 2 < 1 << 24
+    return np.zeros((rows, wide), np.float32 if exact else np.float64)
 
 
 def nearest(points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int) -> Places:
     """For each of ``asked`` the names of the ``wanted`` nearest of the places from ``low`` up to ``high``, not herself.
 
-    ``points`` (``points_of``) has shape ``[m, d]``; ``names`` has shape ``[m]``, and of equally near ones the smaller
-    name is the nearer. ``asked``, ``low`` and ``high`` have one element a question, best in ascending order. Returns
-    ``[len(asked), wanted]``, nearest first, -1 where there are no more.
+    ``points`` (``steps`` in ``no_points``) has shape ``[m, d]``; ``names`` has shape ``[m]``, and of equally near ones
+    the smaller name is the nearer. ``asked``, ``low`` and ``high`` have one element a question, best in ascending
+    order. Returns ``[len(asked), wanted]``, nearest first, -1 where there are no more.
     """
     found = np.full((len(asked), wanted), -1, dtype=np.int64)
     across = np.column_stack([points, np.einsum("ij,ij->i", points, points)])

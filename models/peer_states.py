@@ -91,6 +91,18 @@ class States:
     outcomes: dict[str, Floats]
 
 
+#: The fields of ``States`` that are a time each.
+TIMES = ("birth", "died", "edd", "lmp", "since", "ended")
+
+
+def unknown(subject: NDArray[np.int64]) -> States:
+    """One row a patient of whom nothing is known, for times to be filled in; no embedding, no outcomes."""
+    times = {name: np.full(len(subject), np.nan) for name in TIMES}
+    return States(
+        subject=subject, at=np.zeros_like(subject), embedding=np.empty((len(subject), 0)), **times, outcomes={}
+    )
+
+
 def states(
     subject: Sequence[int] | NDArray[np.int64],
     at: Sequence[int] | NDArray[np.int64],

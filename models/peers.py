@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from models import peer_exact, peer_index
 from models.peer_exact import Places
-from models.peer_states import MOVING, YEAR, Floats, States, cohorts, moving
+from models.peer_states import MOVING, TIMES, YEAR, Floats, States, cohorts, moving, unknown
 
 AGE_BANDS_YEARS = (3, 6, 12)
 #: Questions whose peers' outcomes are averaged at a time.
@@ -85,14 +85,14 @@ def search(states: States, subjects: Sequence[int], moments: Places, k: int) -> 
         raise ValueError("moments must be in ascending order")
     current = _Current(states)
     asked = current.places(subjects)
-    embedding = np.full((len(moments), current.dimensions), np.nan, np.float32)
+    embedding = np.full((len(moments), states.embedding.shape[1] + MOVING), np.nan, np.float32)
     alike = np.full((len(moments), 2 * k), -1, np.int32)
     with threadpool_limits(1, "blas"):  # small products, many: the blocks of a large one have threads of their own
         for start, stop in _runs(moments):
             current.advance(int(moments[start]))
             known = start + np.flatnonzero(asked[start:stop] >= 0)
-            known = known[current.known[asked[known]]]
-            embedding[known] = current.embedding(asked[known])
+            known = known[current.row[asked[known]] >= 0]
+            embedding[known] = current.points(asked[known]) / peer_exact.STEPS
             alike[known] = current.nearest(asked[known], k)
     said = [_said(states, alike[start : start + TOGETHER], k) for start in range(0, max(1, len(moments)), TOGETHER)]
     return {name: np.concatenate([part[name] for part in said]) for name in said[0]} | {"embedding": embedding}
@@ -111,10 +111,11 @@ class _Current:
         self.donors, self._place = np.unique(states.subject, return_inverse=True)
         self._states, self._arrival, self._arrived = states, np.argsort(states.at, kind="stable"), 0
         self._arrivals = states.at[self._arrival]
-        self.dimensions = states.embedding.shape[1] + MOVING
-        self._points = peer_exact.points_of(states.embedding, room=MOVING)  # filled in for the moment asked of
         self.row = np.full(len(self.donors), -1)
-        self._by_birth = np.arange(len(self.donors))
+        self._now = unknown(self.donors)
+        largest = max(3.0, states.embedding.max(initial=0.0), -states.embedding.min(initial=0.0))
+        self._points = peer_exact.no_points(len(self.donors), states.embedding.shape[1] + MOVING, largest)
+        self._by_birth = np.empty(0, np.int64)
 
     def places(self, subjects: Sequence[int]) -> Places:
         """The place of each subject, -1 for those who are no donor."""
@@ -126,40 +127,48 @@ class _Current:
 
     def advance(self, moment: int) -> None:
         """Take in every state known by ``moment`` and look at all patients as of it."""
-        states, stop = self._states, int(np.searchsorted(self._arrivals, moment, side="right"))
+        stop = int(np.searchsorted(self._arrivals, moment, side="right"))
         arrived = self._arrival[self._arrived : stop]
-        self.row[self._place[arrived]] = arrived
         self._arrived, self.moment = stop, moment
-        self.known = self.row >= 0
-        self.cohort = np.where(self.known & ~(states.died[self.row] <= moment), cohorts(states, self.row, moment), -1)
         if len(arrived):
-            birth = np.where(self.known, states.birth[self.row], np.nan)
-            self._by_birth = self._by_birth[np.argsort(birth[self._by_birth], kind="stable")]  # nearly sorted already
+            place = self._place[arrived]
+            self.row[place] = arrived
+            place = np.unique(place)
+            self._take_in(place)
 
-    def embedding(self, places: Places) -> peer_exact.Points:
-        """The embeddings of known patients as of the moment, ``[len(places), d]``."""
-        return self._pointed(places) / peer_exact.STEPS
+    def _take_in(self, place: Places) -> None:
+        """Bring what stands of these patients up to their newest states."""
+        row, born = self.row[place], self._now.birth[place]
+        for name in TIMES:
+            getattr(self._now, name)[place] = getattr(self._states, name)[row]
+        self._points[place, :-MOVING] = peer_exact.steps(self._states.embedding[row])
+        if not np.array_equal(born, self._now.birth[place], equal_nan=True):
+            order = np.argsort(self._now.birth, kind="stable")
+            self._by_birth = order[: np.count_nonzero(~np.isnan(self._now.birth))]  # of unknown age is nobody's peer
 
-    def _pointed(self, places: Places) -> peer_exact.Points:
-        points = self._points[self.row[places]]
-        points[:, -MOVING:] = moving(self._states, self.row[places], self.moment) * peer_exact.STEPS
+    def points(self, places: Places) -> peer_exact.Points:
+        """The embeddings of known patients as of the moment, ``[len(places), d]``, in steps."""
+        points = self._points[places]
+        points[:, -MOVING:] = peer_exact.steps(moving(self._now, places, self.moment))
         return points
+
+    def cohort(self, places: Places) -> Places:
+        """The cohort of each known patient as of the moment, -1 for the dead."""
+        alive = ~(self._now.died[places] <= self.moment)
+        return np.where(alive, cohorts(self._now, places, self.moment), -1)
 
     def nearest(self, asked: Places, k: int) -> Places:
         """The states of the k … 2k nearest to each known patient in the narrowest band that holds k; -1 for no more."""
         found = np.full((len(asked), 2 * k), -1, dtype=np.int64)
-        for cohort in np.unique(self.cohort[asked]):
-            if cohort >= 0:
-                of = np.flatnonzero(self.cohort[asked] == cohort)
-                found[of] = self._within(int(cohort), asked[of], k)
+        theirs, everybodys = self.cohort(asked), self.cohort(self._by_birth)
+        for cohort in np.unique(theirs[theirs >= 0]):
+            of = np.flatnonzero(theirs == cohort)
+            found[of] = self._within(self._by_birth[everybodys == cohort], asked[of], k)
         return np.where(found >= 0, self.row[found], -1)
 
-    def _within(self, cohort: int, asked: Places, k: int) -> Places:
-        """The same for patients of one cohort, as places."""
-        members = self._by_birth[self.cohort[self._by_birth] == cohort]
-        birth = self._states.birth[self.row[members]]
-        members, birth = members[~np.isnan(birth)], birth[~np.isnan(birth)]  # of unknown age is nobody's peer
-        at = np.full(len(self.donors), -1)
+    def _within(self, members: Places, asked: Places, k: int) -> Places:
+        """The same among one cohort's members in order of birth, as places."""
+        birth, at = self._now.birth[members], np.full(len(self.donors), -1)
         at[members] = np.arange(len(members))
         hers = at[asked]
         low, high = _bands(birth, hers, k)
@@ -170,7 +179,7 @@ class _Current:
             search = peer_exact.nearest
             if peer_index.worthwhile(len(members), len(order)):
                 search = partial(peer_index.nearest, birth=birth)
-            found[order] = search(self._pointed(members), members, hers[order], low[order], high[order], 2 * k)
+            found[order] = search(self.points(members), members, hers[order], low[order], high[order], 2 * k)
         return found
 
 

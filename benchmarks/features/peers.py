@@ -42,7 +42,7 @@ def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     current.advance(int(states.at.max()))
     members = current._by_birth
     birth = states.birth[current.row[members]]
-    points = current._pointed(members)
+    points = current.points(members)
     asked = np.sort(np.random.default_rng(0).choice(donors, ASKED, replace=False))
     low, high = peers._bands(birth, asked, K)
     with threadpool_limits(1, "blas"):

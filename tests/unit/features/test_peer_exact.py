@@ -40,7 +40,8 @@ def test_it_finds_whom_the_definition_finds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(peer_exact, "ROWS", rows)
         patch.setattr(peer_exact, "DISTANCES", distances)
-        points = peer_exact.points_of(embedding)
+        points = peer_exact.no_points(*embedding.shape, float(np.abs(embedding).max()))
+        points[:] = peer_exact.steps(embedding)
         found = peer_exact.nearest(points, names, asked, ends[:, 0], ends[:, 1], wanted)
     for row, own, (low, high) in zip(found, asked, ends, strict=True):
         assert [name for name in row.tolist() if name >= 0] == by_hand(embedding, names, own, low, high, wanted)
@@ -48,4 +49,4 @@ def test_it_finds_whom_the_definition_finds(
 
 @pytest.mark.parametrize(("largest", "precision"), [(3.0, np.float32), (1000.0, np.float64)])
 def test_points_are_as_precise_as_their_distances_need(largest: float, precision: type) -> None:
-    assert peer_exact.points_of(np.array([[largest, 0.0]] * 4)).dtype == precision
+    assert peer_exact.no_points(4, 53, largest).dtype == precision

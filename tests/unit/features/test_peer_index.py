@@ -47,10 +47,10 @@ def test_the_index_finds_nearly_all_and_only_members_of_the_band(
     assert len(found) > 200
     assert np.mean([len(e & i) / len(e) for e, i in found]) >= 0.95
     current = standing(states)
-    birth = states.birth[current.row]
+    birth, cohort = states.birth[current.row], current.cohort(np.arange(len(current.row)))
     for place, near in enumerate(indexed):
         assert place not in near
-        assert all(current.cohort[n] == current.cohort[place] for n in near)
+        assert all(cohort[n] == cohort[place] for n in near)
         assert all(abs(birth[n] - birth[place]) <= max(peers.AGE_BANDS_YEARS) * peers.YEAR for n in near)
     assert indexed == neighbours(states, asked)  # built again, the same
 
