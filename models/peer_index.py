@@ -26,8 +26,9 @@ from models.peer_states import YEAR, Floats
 if TYPE_CHECKING:
     from usearch.index import Index
 
-#: Microseconds: of exact search a member of the cohort and question, of the index a question, of building it a member.
-EXACT_US, SEARCH_US, BUILD_US = 0.0015, 400.0, 60.0
+#: Microseconds on two cores: of exact search a member of the cohort and question, of the index a question, of building
+#: it a member (the rows ``peers_*`` of ``make bench-features``).
+EXACT_US, SEARCH_US, BUILD_US = 0.0014, 220.0, 28.0
 STRIPE = 3 * YEAR
 OVERSAMPLE = 2
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 32, 64, 80

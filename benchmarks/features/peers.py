@@ -7,9 +7,11 @@ within their age bands (``models.peer_exact``).
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,12 +90,16 @@ def _recall(points: Points, asked: Places, exact: Places, found: Places) -> floa
 
 
 def _add(indexes: list[Index], points: Points, starts: Places) -> None:
-    """1 % new women, who are like those there, each to the index of her birth."""
+    """1 % new women, who are like those there, each to the index of her birth; as many at once as in building."""
     new = np.sort(np.random.default_rng(1).choice(len(points), int(NEW * len(points)), replace=False))
     stripe = np.searchsorted(starts, new, side="right") - 1
-    for number in np.unique(stripe):
+
+    def add(number: int) -> None:
         hers = new[stripe == number]
         indexes[number].add(len(points) + hers, points[hers].astype(np.float32), threads=1)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(add, np.unique(stripe).tolist()))
 
 
 def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
