@@ -1,7 +1,8 @@
 """``make bench-features``: writes ``results/features.json``. Sizes are this machine's; ``--women`` turns them up.
 
-With the defaults it takes a quarter of an hour on two idle cores. ``load`` in a row is the machine's load average when
-the row was made: above the number of cores, times are too long. ``--only`` makes some rows anew and keeps the others.
+With the defaults it takes three quarters of an hour on two idle cores, 10 GiB of memory and as much disk. ``load`` in a
+row is the machine's load average when the row was made: above the number of cores, times are too long. ``--only`` makes
+some rows anew and keeps the others.
 """
 
 from __future__ import annotations
