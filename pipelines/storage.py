@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+#: How folders begin in which a running build lays what does not fit its memory.
+SPILL = ".spill-"
+
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:

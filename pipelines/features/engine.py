@@ -31,6 +31,7 @@ from models import peers as search
 from models.schema import EVENT_SCHEMA
 from pipelines.features import neighbours
 from pipelines.settings import Settings
+from pipelines.storage import SPILL
 
 #: Events that a build of everybody works at together: larger parts take more memory, and a long history no less time.
 PART = 500_000
@@ -64,7 +65,7 @@ class Engine(Protocol):
 def opened(settings: Settings) -> Iterator[Backend]:
     """A connection for one build; what does not fit ``MEMORY`` lies beside the clinic's other files while it lasts."""
     settings.workspace.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=".spill-") as spill, connect() as connection:
+    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL) as spill, connect() as connection:
         connection.raw_sql(f"SET memory_limit = '{MEMORY}'")
         connection.raw_sql(f"SET temp_directory = '{spill}'")
         # every part asks each event file what it holds, and no event file is ever edited

@@ -21,7 +21,7 @@ import yaml
 from pipelines.errors import SettingsError
 from pipelines.params import load_params
 from pipelines.settings import PROJECT, Settings
-from pipelines.storage import write_bytes
+from pipelines.storage import SPILL, write_bytes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -140,11 +140,13 @@ def _create_dvc(workspace: Path) -> None:
 
 
 def _mend(workspace: Path) -> None:
-    """Undo what a process killed inside Git or DVC leaves behind. Only called by the single writer."""
+    """Undo what a process killed in Git, DVC or a feature build leaves behind. Only called by the single writer."""
     for held in (workspace / ".git").rglob("*.lock"):  # Git's and dulwich's, of the index and of any reference
         held.unlink(missing_ok=True)
     # DVC writes its own notes in place (who runs, which experiment): half of one stops every later save, none does not
     shutil.rmtree(workspace / ".dvc" / "tmp", ignore_errors=True)
+    for left in workspace.glob(f"{SPILL}*"):  # of a feature build
+        shutil.rmtree(left, ignore_errors=True)
     if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
         git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
         git(workspace, "reset", "--quiet", "--mixed")

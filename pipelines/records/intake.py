@@ -44,6 +44,7 @@ def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
     """
     drop = Drop(day, path)
     ledger.remove_orphans(settings)
+    aside.clear(settings)
     before = ledger.entry(settings, drop.night)
     if before is None or before.content != drop.content:
         before = _take_in(settings, drop, before)

@@ -12,6 +12,7 @@ from pipelines.errors import SettingsError
 from pipelines.night import history, workspace
 from pipelines.night.stages import STAGES
 from pipelines.settings import PROJECT, Settings
+from pipelines.storage import SPILL
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -88,6 +89,14 @@ def test_a_night_is_saved_whatever_a_killed_save_left_behind(settings: Settings,
     workspace.open_workspace(settings)
     history.save(settings, "20260301", {})
     assert [saved.night for saved in history.nights(settings)] == ["20260301"]
+
+
+def test_what_a_killed_feature_build_laid_on_disk_is_cleared(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    (opened / f"{SPILL}killed").mkdir()
+    (opened / f"{SPILL}killed" / "duckdb_temp_storage.tmp").write_bytes(b"half")
+    workspace.open_workspace(settings)
+    assert not list(opened.glob(f"{SPILL}*"))
 
 
 def test_a_whole_lock_stays_as_it_is(settings: Settings) -> None:
