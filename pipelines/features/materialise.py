@@ -27,12 +27,12 @@ import polars as pl
 from feast import FeatureStore
 
 from feature_repo import store
-from feature_repo.online_rows import writer
 from feature_repo.online_stores import described, shown
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups, schema_hash
 from pipelines.errors import FeaturesError, SettingsError
 from pipelines.features import foretold, ledger
+from pipelines.features.online_writes import writer
 from pipelines.features.stage import TRAJECTORY
 from pipelines.runs import StageSummary, stage_run
 from pipelines.settings import Settings

@@ -18,10 +18,10 @@ from servers import Server, postgres, redis
 
 from feature_repo import store
 from feature_repo.entities import subject
-from feature_repo.online_rows import BATCH, writer
 from feature_repo.online_stores import described
 from feature_repo.rows import _CASTS
 from feature_repo.services import features
+from pipelines.features.online_writes import BATCH, writer
 
 NOW = dt.datetime(2026, 6, 1, 23, 59, 59, tzinfo=dt.UTC)
 MOMENTS = [NOW, dt.datetime(1931, 2, 3, 4, 5, 6, tzinfo=dt.UTC), dt.datetime(1970, 1, 1, tzinfo=dt.UTC)]

@@ -3,7 +3,7 @@
 Feast's own writing turns every value into an object of its own, tells SQLite and Postgres one value at a time, and asks
 Redis first what it has. As in ``feature_repo.online_values`` Feast still says where and how the rows lie: its opened
 store gives the connection, the names of tables and hash fields, the key of a patient and the message of a value. Only
-the statements are ours, and the test that both leave the same (``tests/unit/features/test_online_rows.py``).
+the statements are ours, and the test that both leave the same (``tests/unit/features/test_online_writes.py``).
 
 One thing differs. Feast passes over a row that Redis has for the same moment already, or for a later one; here it is
 replaced, as on SQLite and Postgres: a moment is computed again when a fact about it becomes known late.
@@ -24,7 +24,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from feature_repo.online_values import driver, entity, key
 from feature_repo.point_in_time import KEY
-from feature_repo.stored_values import plain, stored, texts
+from pipelines.features.stored_values import plain, stored, texts
 
 #: Takes a group's view and its rows: ``KEY``, ``created_timestamp``, every feature; one row a patient.
 Write = Callable[[FeatureView, pl.DataFrame], None]
