@@ -12,14 +12,15 @@ import hashlib
 import inspect
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import duckdb
 import ibis
 import pyarrow as pa
 from ibis.backends.duckdb import Backend
@@ -34,9 +35,11 @@ from pipelines.settings import Settings
 from pipelines.storage import SPILL
 
 #: Events that a build of everybody works at together: larger parts take more memory, and a long history no less time.
-PART = 500_000
+PART = 400_000
 #: What a build's tables take in memory; with the libraries a build holds less than 2 GB.
 MEMORY = "768MiB"
+#: How many parts are worked at together: while one leaves a core idle, the other takes it.
+LANES = 2
 
 
 class Engine(Protocol):
@@ -55,6 +58,8 @@ class Engine(Protocol):
     def keep(self, connection: Any, name: str, expression: Table | str) -> Table: ...
 
     def sql(self, expression: Table) -> str: ...
+
+    def lanes(self, connection: Any, parts: int) -> AbstractContextManager[Sequence[Any]]: ...
 
     def evaluate(self, connection: Any, query: Query) -> pa.Table: ...
 
@@ -83,6 +88,8 @@ def connect() -> Iterator[Backend]:
         with warnings.catch_warnings():
             # Ibis 12 calls a method that DuckDB 2.0 has renamed
             warnings.filterwarnings("ignore", "fetch_arrow_table", DeprecationWarning)
+            # a copy of the rows costs less than planning the query twice (``evaluate``)
+            warnings.filterwarnings("ignore", "Arrow output on a DB-API result", UserWarning)
             yield connection
     finally:
         ibis.options.default_backend = before
@@ -97,9 +104,46 @@ def view(connection: Backend, name: str, expression: Table) -> Table:
 
 def keep(connection: Backend, name: str, expression: Table | str) -> Table:
     """Compute an expression (or its ``sql``) once into a table of that name, replacing an older one."""
-    said = expression if isinstance(expression, str) else sql(expression)
-    connection.raw_sql(f'CREATE OR REPLACE TABLE "{name}" AS {said}')
+    if isinstance(expression, str):
+        connection.con.execute(_parsed(_table(name, expression)))
+    else:
+        connection.raw_sql(_table(name, sql(expression)))
     return connection.table(name)
+
+
+def _table(name: str, said: str) -> str:
+    return f'CREATE OR REPLACE TABLE "{name}" AS {said}'
+
+
+@cache
+def _parsed(said: str) -> duckdb.Statement:
+    """A statement that is asked of part after part, read once: a long one takes as long to read as to answer."""
+    (statement,) = duckdb.extract_statements(said)
+    return statement
+
+
+@contextmanager
+def lanes(connection: Backend, parts: int) -> Iterator[list[Backend]]:
+    """Connections that work side by side at so many parts: each meets what ``connection`` holds and keeps its own."""
+    if parts < LANES:
+        yield [connection]
+        return
+    with ExitStack() as open_:
+        yield [open_.enter_context(_lane(connection, f"lane_{number}")) for number in range(LANES)]
+
+
+@contextmanager
+def _lane(connection: Backend, schema: str) -> Iterator[Backend]:
+    """Another connection to the same database, which keeps its tables in a schema of its own."""
+    connection.raw_sql(f"CREATE SCHEMA {schema}")
+    lane = ibis.duckdb.from_connection(connection.con.cursor())
+    lane.raw_sql("SET TimeZone = 'UTC'")
+    lane.raw_sql(f"SET search_path = '{schema},main'")
+    try:
+        yield lane
+    finally:
+        lane.disconnect()
+        connection.raw_sql(f"DROP SCHEMA {schema} CASCADE")
 
 
 def sql(expression: Table) -> str:
@@ -109,8 +153,13 @@ def sql(expression: Table) -> str:
 
 def read_log(connection: Backend, files: list[Path]) -> Table:
     """The events of the files as the view ``log``: what is asked of it is read from Parquet when it is asked."""
-    events = connection.read_parquet([str(f) for f in files], table_name="events", filename="path")
-    return connection.create_view("log", events.mutate(file=events.path.split("/")[-1]).drop("path"), overwrite=True)
+    quoted = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
+    # Ibis would lay a view of the session's own below it, which no lane sees
+    connection.raw_sql(
+        f"CREATE OR REPLACE VIEW log AS SELECT * EXCLUDE (path), parse_filename(path) AS file "
+        f"FROM read_parquet([{quoted}], filename = 'path')"
+    )
+    return connection.table("log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +185,7 @@ def compiled(group: ModuleType) -> Query:
 
 def evaluate(connection: Backend, query: Query) -> pa.Table:
     """The rows of a group for the moments that ``connection`` holds."""
-    return connection.con.sql(query.sql).to_arrow_table()
+    return connection.con.execute(_parsed(query.sql)).to_arrow_table()
 
 
 def peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:

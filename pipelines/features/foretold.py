@@ -6,6 +6,7 @@ same in a night's increment and in a build from scratch.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from pipelines.training.encoding import encoder
 from pipelines.trajectory import kept, reading
 
 LAST_SOURCES = 5
+#: How many threads torch has is one number of the process.
+_ONE_AT_A_TIME = Lock()
 
 SCHEMA = pa.schema(
     [
@@ -50,7 +53,7 @@ def rows(settings: Settings, connection: Any) -> pa.Table:
         blank = {name: [None] * len(moments) for name in SCHEMA.names[len(KEY) :]}
         return pa.table(moments.to_dict(as_series=False) | blank, schema=SCHEMA)
     held = _held(connection)
-    with encoder(settings) as encode:
+    with _ONE_AT_A_TIME, encoder(settings) as encode:
         return table(forecaster, held, moments, encode)
 
 

@@ -41,10 +41,23 @@ def cut(log: Table, size: int) -> list[Part]:
     return [Part(first, last) for first, last in bounds.select("first", "last").sort("first").rows()] or [EVERYBODY]
 
 
-def refiled(log: Table) -> Table:
+def retellings(log: Table) -> Table:
+    """The records told more than once, each with the ``least`` and the ``greatest`` patient it was filed under."""
+    told = log.group_by("record").aggregate(
+        times=log.count(), least=log.subject_id.min(), greatest=log.subject_id.max()
+    )
+    return told.filter(told.times > 1).drop("times")
+
+
+def retold_in(retellings: Table, part: Part) -> Table:
+    """The records among them that a part may meet: what ``point_in_time.retold`` says of its events."""
+    met = retellings.filter(retellings.least <= part.last, retellings.greatest >= part.first)
+    return met.select("record")
+
+
+def refiled(log: Table, retellings: Table) -> Table:
     """Every event of the records that were filed under more than one patient."""
-    under = log.group_by("record").aggregate(least=log.subject_id.min(), greatest=log.subject_id.max())
-    return log.semi_join(under.filter(under.least != under.greatest), "record")
+    return log.semi_join(retellings.filter(retellings.least != retellings.greatest), "record")
 
 
 def concerning(log: Table, refiled: Table | None, part: Part) -> Table:

@@ -8,9 +8,9 @@ of her records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ibis.expr.types import Table
 
 from feature_repo.point_in_time import retold, versions
 from pipelines.features.engine import Engine
+from pipelines.features.lanes import Holding
 from pipelines.features.moments import (
     BEGINNING,
     Span,
@@ -32,7 +33,7 @@ from pipelines.features.moments import (
     touched,
     until,
 )
-from pipelines.features.parts import EVERYBODY, concerning, cut, refiled
+from pipelines.features.parts import EVERYBODY, Part, concerning, cut, refiled, retellings, retold_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +69,39 @@ def hold(engine: Engine, connection: Any, log: Table, found: News, span: Span) -
     engine.keep(connection, "held", versions(told).semi_join(moments, "subject_id"))
 
 
-def everybody(engine: Engine, connection: Any, log: Table, span: Span) -> Iterator[None]:
-    """Keep ``moments`` and ``held`` of one part of the patients after another, from the beginning of the log."""
+def everybody(engine: Engine, connection: Any, log: Table, span: Span) -> list[Holding]:
+    """What keeps ``moments`` and ``held`` of one part of the patients each, all in order from the log's beginning."""
     parts = [EVERYBODY] if engine.PART is None else cut(log, engine.PART)
-    wanted = _of_a_part(engine, log, span)
-    elsewhere = engine.keep(connection, "refiled", refiled(log)) if len(parts) > 1 else None
+    told = engine.keep(connection, "retellings", retellings(log))
+    elsewhere = engine.keep(connection, "refiled", refiled(log, told)) if len(parts) > 1 else None
     if elsewhere is not None and not elsewhere.count().to_pyarrow().as_py():
         elsewhere = None
-    for part in parts:
-        engine.view(connection, "part", concerning(log, elsewhere, part))
-        for name, sql in wanted.items():
-            engine.keep(connection, name, sql)
-        # a day of another's whose record was filed under one of them is no day of this part
-        engine.keep(connection, "moments", part.of(connection.table("days")))
-        yield
+    wanted = _of_a_part(engine, log, span)
+    return [
+        partial(_hold_part, engine, concerning(log, elsewhere, part), retold_in(told, part), wanted, part)
+        for part in parts
+    ]
+
+
+def _hold_part(
+    engine: Engine, events: Table, again: Table, wanted: dict[str, str], part: Part, connection: Any
+) -> None:
+    engine.view(connection, "part", events)
+    engine.keep(connection, "again", again)
+    for name, sql in wanted.items():
+        engine.keep(connection, name, sql)
+    # a day of another's whose record was filed under one of them is no day of this part
+    engine.keep(connection, "moments", part.of(connection.table("days")))
 
 
 def _of_a_part(engine: Engine, log: Table, span: Span) -> dict[str, str]:
-    """The tables to make of the view ``part``, in order, each in the engine's words."""
-    part = ibis.table(log.schema(), name="part")
-    again = ibis.table(retold(part).schema(), name="again")
+    """The tables to make of ``part`` and ``again``, in order, each in the engine's words."""
+    part, again = ibis.table(log.schema(), name="part"), ibis.table({"record": "int64"}, name="again")
     others = ibis.table(owners(part, again).schema(), name="owners")
     ends = until(days(changes(recent(part, BEGINNING), others)), span.end)
     # half of all are observations, few of any other kind: whoever asks for one passes over the others
     held = versions(part.drop("file"), again).order_by("kind")
-    made = {"again": retold(part), "owners": owners(part, again), "days": ends, "held": held}
+    made = {"owners": owners(part, again), "days": ends, "held": held}
     return {name: engine.sql(table) for name, table in made.items()}
 
 

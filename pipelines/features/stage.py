@@ -9,8 +9,9 @@ come last, since they read everybody's self features (``neighbours``; on Spark `
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipelines.errors import FeaturesError
 from pipelines.features import engine as duckdb
 from pipelines.features import foretold, ledger
 from pipelines.features.engine import Engine, Query, compiled, definition_of_peers, definition_of_trajectory
+from pipelines.features.lanes import Holding, work
 from pipelines.features.moments import Span, due_for_peers
 from pipelines.features.reading import everybody, hold, news
 from pipelines.records import ledger as records_ledger
@@ -75,9 +77,9 @@ def build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], 
     engine = engine_of(settings)
     with engine.opened(settings) as connection:
         log = engine.read_log(connection, files)
-        for work in _alike(plans):
-            selves = {name: plans[name] for name in work if name != PEERS}
-            plan = plans[work[0]]
+        for names in _alike(plans):
+            selves = {name: plans[name] for name in names if name != PEERS}
+            plan = plans[names[0]]
             span = Span.of(plan)
             if selves and plan.last is None:
                 parts = everybody(engine, connection, log, span)
@@ -85,9 +87,9 @@ def build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], 
                 continue
             found = news(engine, connection, log, files, plan.fresh, span)
             if selves:
-                hold(engine, connection, log, found, span)
-                summary.figures |= write_parts(settings, engine, connection, selves, [None])
-            if PEERS in work:
+                news_of = partial(hold, engine, log=log, found=found, span=span)
+                summary.figures |= write_parts(settings, engine, connection, selves, [news_of])
+            if PEERS in names:
                 nights = sorted({f.name[:8] for f in files if found.since <= ledger.end_of(f.name[:8]) <= span.end})
                 moments = due_for_peers(log, found.days, found.touched, span, nights)
                 moments = engine.keep(connection, "moments", moments)
@@ -100,26 +102,35 @@ def build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], 
 
 
 def write_parts(
-    settings: Settings, engine: Engine, connection: Any, plans: dict[str, ledger.Plan], parts: Iterable[None]
+    settings: Settings, engine: Engine, connection: Any, plans: dict[str, ledger.Plan], parts: Sequence[Holding]
 ) -> dict[str, int]:
-    """Write the night's file of self groups, at each of the ``parts`` the rows of what ``connection`` holds then.
+    """Write the night's file of self groups: of each of the ``parts`` in turn, the rows of what it holds.
 
     The files are put in place together, when all is written. How many rows each group has.
     """
-    rows = dict.fromkeys(plans, 0)
+    written = dict.fromkeys(plans, 0)
+
+    def rows(lane: Any, name: str) -> pa.Table:
+        return _finished(name, _rows(settings, engine, lane, name), plans[name])
+
     with ExitStack() as open_:
         files: dict[str, pq.ParquetWriter] = {}
-        for _ in parts:
-            for name, plan in plans.items():
-                modelled = name == TRAJECTORY
-                table = foretold.rows(settings, connection) if modelled else engine.evaluate(connection, _query(name))
-                table = _finished(name, table, plan)
-                if name not in files:
-                    file = ledger.written(settings.features / name, plan.origin, table.schema)
-                    files[name] = open_.enter_context(file)
-                files[name].write_table(table)
-                rows[name] += table.num_rows
-    return rows
+
+        def write(name: str, table: pa.Table) -> None:
+            if name not in files:
+                file = ledger.written(settings.features / name, plans[name].origin, table.schema)
+                files[name] = open_.enter_context(file)
+            files[name].write_table(table)
+            written[name] += table.num_rows
+
+        with engine.lanes(connection, len(parts)) as lanes:
+            work(lanes, parts, plans, rows, write)
+    return written
+
+
+def _rows(settings: Settings, engine: Engine, connection: Any, name: str) -> pa.Table:
+    """The rows of a self group for the moments that ``connection`` holds."""
+    return foretold.rows(settings, connection) if name == TRAJECTORY else engine.evaluate(connection, _query(name))
 
 
 def _alike(plans: dict[str, ledger.Plan]) -> list[list[str]]:

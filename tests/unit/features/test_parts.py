@@ -42,7 +42,8 @@ def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame
     with pytest.MonkeyPatch.context() as patch, engine.opened(settings) as connection:
         patch.setattr(engine, "PART", most)
         log = engine.read_log(connection, records_ledger.batches(settings))
-        for _ in everybody(engine, connection, log, span):
+        for hold in everybody(engine, connection, log, span):
+            hold(connection)
             moments.append(connection.table("moments").to_polars())
             whose = moments[-1]["subject_id"].implode()
             held.append(connection.table("held").to_polars().filter(pl.col("subject_id").is_in(whose)))
