@@ -7,6 +7,9 @@ ifeq ($(PMLM_DROPS),)
 unexport PMLM_DROPS
 endif
 
+# where this is set, every process compiles all libraries anew: seconds of each command, minutes of the tests
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup lock night up down test lint types unit docs screenshots clean bench-serving bench-features soak
 
 help: ## list the commands
