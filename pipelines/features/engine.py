@@ -9,13 +9,13 @@ Ibis tables: another engine is another module with the functions of ``Engine``, 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -27,8 +27,6 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
 from feature_repo import point_in_time
-from models import forecaster, peer_exact, peer_index, peer_states, trajectory
-from models import peers as search
 from models.schema import EVENT_SCHEMA
 from pipelines.features import neighbours
 from pipelines.settings import Settings
@@ -195,14 +193,23 @@ def peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Tab
 
 def definition_of_trajectory(version: str | None) -> str:
     """Hash of what decides trajectory rows: the model's version, and how it reads records and says what it sees."""
-    from pipelines.features import foretold
-    from pipelines.trajectory import reading
-
-    parts = [*map(inspect.getsource, (trajectory, forecaster, reading, foretold)), str(version)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    deciding = ("models.trajectory", "models.forecaster", "pipelines.trajectory.reading", "pipelines.features.foretold")
+    return _hashed([*map(_source, deciding), str(version)])
 
 
 def definition_of_peers(self_definitions: list[str], k: int) -> str:
     """Hash of what decides peers: the search and its states, k, and the self features they read."""
-    parts = [*map(inspect.getsource, (search, peer_exact, peer_index, peer_states)), str(k), *sorted(self_definitions)]
+    deciding = ("models.peers", "models.peer_exact", "models.peer_index", "models.peer_states")
+    return _hashed([*map(_source, deciding), str(k), *sorted(self_definitions)])
+
+
+def _hashed(parts: list[str]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _source(module: str) -> str:
+    """A module's text, for which it is not imported: torch and transformers take seconds."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(module)
+    return Path(spec.origin).read_text(encoding="utf-8")

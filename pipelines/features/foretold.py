@@ -20,7 +20,6 @@ from models.encoder import Encoder
 from models.forecaster import Forecaster, Outlook, outlooks
 from models.trajectory import Record
 from models.vocabulary import BIRTH_CODE
-from pipelines.errors import FeaturesError
 from pipelines.settings import Settings
 from pipelines.training.encoding import encoder
 from pipelines.trajectory import kept, reading
@@ -123,10 +122,3 @@ def _values(
         "trajectory_sources": behind,
         "trajectory_time": int(max(second[i] for i in chosen)) * 1_000_000,
     }
-
-
-def refuse_mixed(rows: pl.LazyFrame) -> None:
-    """``FeaturesError`` where trajectory rows are of more than one model: they must never meet in one answer."""
-    versions = rows.select(pl.col("model_version").drop_nulls().unique().sort()).collect()["model_version"].to_list()
-    if len(versions) > 1:
-        raise FeaturesError(f"trajectory rows of several models ({', '.join(versions)}): run `pmlm features build`")

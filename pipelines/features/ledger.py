@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.point_in_time import KEY
+from pipelines.errors import FeaturesError
 from pipelines.storage import replacing
 
 METADATA_KEY = b"pmlm"
@@ -117,3 +118,10 @@ def current_rows(folder: Path, keys: pl.LazyFrame | None = None) -> pl.LazyFrame
     rows = pl.scan_parquet(folder / "*.parquet")
     asked = rows if keys is None else rows.join(keys, on=KEY, how="semi")
     return asked.sort("created_timestamp").unique(KEY, keep="last", maintain_order=True)
+
+
+def refuse_mixed(rows: pl.LazyFrame) -> None:
+    """``FeaturesError`` where trajectory rows are of more than one model: they must never meet in one answer."""
+    versions = rows.select(pl.col("model_version").drop_nulls().unique().sort()).collect()["model_version"].to_list()
+    if len(versions) > 1:
+        raise FeaturesError(f"trajectory rows of several models ({', '.join(versions)}): run `pmlm features build`")

@@ -31,7 +31,7 @@ from feature_repo.online_stores import described, shown
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups, schema_hash
 from pipelines.errors import FeaturesError, SettingsError
-from pipelines.features import foretold, ledger
+from pipelines.features import ledger
 from pipelines.features.online_writes import writer
 from pipelines.features.stage import TRAJECTORY
 from pipelines.runs import StageSummary, stage_run
@@ -211,7 +211,7 @@ def _empty(old: FeatureStore) -> None:
 
 def _write(settings: Settings, target: FeatureStore, fresh: list[str], *, anew: bool) -> dict[str, int]:
     """Write the latest rows of all patients in the ``fresh`` files; where they were served before, what differs."""
-    foretold.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
+    ledger.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
     written, write = {}, writer(target)
     for group in groups():
         files = sorted((settings.features / group).glob("*.parquet"))

@@ -9,7 +9,7 @@ from feature_repo.rows import typed
 from feature_repo.services import SERVICE
 from feature_repo.store import define
 from pipelines.errors import FeaturesError
-from pipelines.features import foretold, ledger
+from pipelines.features import ledger
 from pipelines.features.engine import connect
 from pipelines.features.stage import TRAJECTORY
 from pipelines.settings import Settings
@@ -28,7 +28,7 @@ def rows(settings: Settings, entities: pd.DataFrame) -> pd.DataFrame:
     """
     if not any(settings.features.glob("*/*.parquet")):
         raise FeaturesError("no features yet: run `pmlm features build`")
-    foretold.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
+    ledger.refuse_mixed(ledger.current_rows(settings.features / TRAJECTORY))
     asked = entities[list(KEY)].reset_index(drop=True)
     # Feast's DuckDB store needs microseconds
     asked["event_timestamp"] = pd.to_datetime(asked["event_timestamp"], utc=True).dt.as_unit("us")

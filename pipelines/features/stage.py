@@ -22,7 +22,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
 from pipelines.errors import FeaturesError
 from pipelines.features import engine as duckdb
-from pipelines.features import foretold, ledger
+from pipelines.features import ledger
 from pipelines.features.engine import Engine, Query, compiled, definition_of_peers, definition_of_trajectory
 from pipelines.features.lanes import Holding, work
 from pipelines.features.moments import Span, due_for_peers
@@ -130,7 +130,11 @@ def write_parts(
 
 def _rows(settings: Settings, engine: Engine, connection: Any, name: str) -> pa.Table:
     """The rows of a self group for the moments that ``connection`` holds."""
-    return foretold.rows(settings, connection) if name == TRAJECTORY else engine.evaluate(connection, _query(name))
+    if name != TRAJECTORY:
+        return engine.evaluate(connection, _query(name))
+    from pipelines.features import foretold  # brings torch and transformers: seconds for who asks something else
+
+    return foretold.rows(settings, connection)
 
 
 def _alike(plans: dict[str, ledger.Plan]) -> list[list[str]]:

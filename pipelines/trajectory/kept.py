@@ -9,13 +9,14 @@ import secrets
 import shutil
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models import forecaster
-from models.forecaster import Forecaster
 from pipelines.errors import TrainingError
 from pipelines.settings import Settings
 from pipelines.storage import read_json, write_json
+
+if TYPE_CHECKING:
+    from models.forecaster import Forecaster
 
 CURRENT = "current.json"
 
@@ -48,11 +49,15 @@ def current(settings: Settings) -> Forecaster | None:
 
 @lru_cache(maxsize=2)
 def _loaded(path: Path) -> Forecaster:
+    from models import forecaster  # with torch and transformers, which a version's name needs not
+
     return forecaster.load(path)
 
 
 def put(settings: Settings, made: Forecaster | None, figures: dict[str, Any]) -> None:
     """Make ``made`` the version in use (None: there is no model), then forget the others."""
+    from models import forecaster
+
     home = folder(settings)
     home.mkdir(parents=True, exist_ok=True)
     if made is not None and not (home / made.version).exists():
