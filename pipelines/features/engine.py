@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -38,6 +39,8 @@ PART = 400_000
 MEMORY = "768MiB"
 #: How many parts are worked at together: while one leaves a core idle, the other takes it.
 LANES = 2
+#: DuckDB reads statements by a connection of the whole process.
+_ONE_READS = Lock()
 
 
 class Engine(Protocol):
@@ -113,9 +116,14 @@ def _table(name: str, said: str) -> str:
     return f'CREATE OR REPLACE TABLE "{name}" AS {said}'
 
 
-@cache
 def _parsed(said: str) -> duckdb.Statement:
     """A statement that is asked of part after part, read once: a long one takes as long to read as to answer."""
+    with _ONE_READS:
+        return _read(said)
+
+
+@cache
+def _read(said: str) -> duckdb.Statement:
     (statement,) = duckdb.extract_statements(said)
     return statement
 
