@@ -10,7 +10,7 @@ endif
 # where this is set, every process compiles all libraries anew: seconds of each command, minutes of the tests
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock night up down test lint types unit docs screenshots clean bench-serving bench-features soak
+.PHONY: help setup lock night up down test lint types unit spark docs screenshots clean bench-serving bench-features soak
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,7 +50,10 @@ types: setup
 	mypy
 
 unit: setup
-	pytest -n 2 --dist loadgroup -rs -rs
+	PYTHONPATH=$(wildcard .venv/spark) pytest -n 2 --dist loadgroup -rs
+
+spark: setup ## put pyspark beside the environment, so that `make test` compares Spark with DuckDB (Java 17 is needed)
+	.venv/bin/uv pip install --quiet --target .venv/spark -c requirements.lock 'pyspark>=4.1,<5'
 
 bench-serving: setup ## measure the endpoint's speed, LiteLLM beside it (up to 10 minutes, an idle machine)
 	$(PY) -m benchmarks.serving
