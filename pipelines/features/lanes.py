@@ -25,7 +25,7 @@ Write = Callable[[str, pa.Table], None]
 def work(lanes: Sequence[Any], parts: Sequence[Holding], groups: Iterable[str], rows: Rows, write: Write) -> None:
     """Hold each of the parts on one of the lanes and write every group's rows of it; of a group the parts in order.
 
-    What one lane raises ends the others at their next write, and is raised.
+    What one lane raises, or what interrupts the caller, ends the lanes at their next write, and is raised.
     """
     names, left, turns = list(groups), iter(enumerate(parts)), _Turns()
 
@@ -47,8 +47,12 @@ def work(lanes: Sequence[Any], parts: Sequence[Holding], groups: Iterable[str], 
         one_after_another(lanes[0])
         return
     with ThreadPoolExecutor(len(lanes)) as pool:
-        for done in [pool.submit(one_after_another, lane) for lane in lanes]:
-            done.result()
+        try:
+            for done in [pool.submit(one_after_another, lane) for lane in lanes]:
+                done.result()
+        except BaseException:  # whoever stops this build need not wait for its last part
+            turns.end()
+            raise
 
 
 class _Turns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from threading import Event
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from pipelines.features import engine
 from pipelines.features.lanes import Holding, work
+from pipelines.settings import PROJECT
 
 GROUPS = ("labs", "vitals")
 
@@ -57,7 +60,7 @@ def test_one_lane_takes_all_parts() -> None:
 
 @pytest.mark.parametrize("place", ["hold", "rows", "write"])
 @pytest.mark.parametrize("failing", [0, 1, 4])
-def test_a_failure_is_raised_and_nothing_of_a_later_part_is_written(place: str, failing: int) -> None:
+def test_a_failure_is_raised_and_nothing_of_its_group_is_written_from_there_on(place: str, failing: int) -> None:
     parts = Parts(9)
 
     def hold(lane: dict[str, int]) -> None:
@@ -79,8 +82,37 @@ def test_a_failure_is_raised_and_nothing_of_a_later_part_is_written(place: str, 
     with pytest.raises(KeyboardInterrupt):
         work(two_lanes(), parts.holdings, GROUPS, rows, write)
     for name in GROUPS:
-        assert parts.written[name] == list(range(failing + 1))[: len(parts.written[name])]
+        assert parts.written[name] == list(range(len(parts.written[name])))
     assert len(parts.written["vitals"]) <= failing
+
+
+INTERRUPTED = """
+import signal, time
+from threading import main_thread
+import pyarrow as pa
+from pipelines.features.lanes import work
+
+written = []
+
+def write(name, table):
+    written.append(name)
+    if len(written) == 2000:
+        signal.pthread_kill(main_thread().ident, signal.SIGINT)
+        time.sleep(0.2)
+
+try:
+    work([{}, {}], [lambda lane: None] * 10_000, ["labs"], lambda lane, name: pa.table({}), write)
+except KeyboardInterrupt:
+    print(len(written))
+"""
+
+
+def test_an_interrupt_does_not_wait_for_the_last_part() -> None:
+    """In a process of its own, whose main thread is the one that an interrupt reaches."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert 2000 <= int(done.stdout) < 10_000
 
 
 def test_a_lane_meets_what_the_connection_keeps_and_not_what_another_lane_does() -> None:
