@@ -35,7 +35,8 @@ def test_a_question_is_answered_with_the_packages_of_serving_alone(settings: Set
 def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings) -> None:
     version = serving.current(settings).resolve().name
     (source,) = (settings.workspace / "bentoml" / "bentos" / "pmlm").glob(f"*-{version}/src")
-    assert {p.name for p in (source / "pipelines").iterdir()} == {
+    # a bento that has served holds what Python compiled, too
+    assert {p.name for p in (source / "pipelines").iterdir()} - {"__pycache__"} == {
         "__init__.py",
         "settings.py",
         "errors.py",
