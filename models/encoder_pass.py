@@ -10,6 +10,7 @@ would have to win Python's lock back from the threads that serve.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,8 +40,9 @@ PACKED = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_li
 _linear = _packed if PACKED else _plain
 
 
-@torch.jit.script
-def _pass(ids: Tensor, lengths: list[int], heads: int, eps: float, outer: list[Tensor], layers: list[Tensor]) -> Tensor:
+def _written(
+    ids: Tensor, lengths: list[int], heads: int, eps: float, outer: list[Tensor], layers: list[Tensor]
+) -> Tensor:
     """Unit vectors [texts, width] of the texts whose token ids stand one after the other in ``ids``."""
     places = torch.cat([outer[1][:length] for length in lengths])
     x = functional.embedding(ids, outer[0]) + places
@@ -72,6 +74,12 @@ def _pass(ids: Tensor, lengths: list[int], heads: int, eps: float, outer: list[T
         means.append(x[start : start + length].mean(0))
         start += length
     return functional.normalize(torch.stack(means), dim=1)
+
+
+with warnings.catch_warnings():
+    # what torch would have instead (torch.export) takes no list of lengths; the lock names the torch that has this
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
+    _pass = torch.jit.script(_written)
 
 
 class Weights(NamedTuple):
