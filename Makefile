@@ -50,7 +50,8 @@ types: setup
 	mypy
 
 unit: setup
-	PYTHONPATH=$(wildcard .venv/spark) pytest -n 2 --dist loadgroup -rs
+	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/features/test_spark.py)
+	pytest -n 2 --dist loadgroup -rs
 
 spark: setup ## put pyspark beside the environment, so that `make test` compares Spark with DuckDB (Java 17 is needed)
 	.venv/bin/uv pip install --quiet --target .venv/spark -c requirements.lock 'pyspark>=4.1,<5'
