@@ -73,7 +73,7 @@ def opened(settings: Settings) -> Iterator[Backend]:
     settings.workspace.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL) as spill, connect() as connection:
         connection.raw_sql(f"SET memory_limit = '{MEMORY}'")
-        connection.raw_sql(f"SET temp_directory = '{spill}'")
+        connection.raw_sql(f"SET temp_directory = {_quoted(spill)}")
         # every part asks each event file what it holds, and no event file is ever edited
         connection.raw_sql("SET parquet_metadata_cache = true")
         yield connection
@@ -159,13 +159,17 @@ def sql(expression: Table) -> str:
 
 def read_log(connection: Backend, files: list[Path]) -> Table:
     """The events of the files as the view ``log``: what is asked of it is read from Parquet when it is asked."""
-    quoted = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
+    quoted = ", ".join(map(_quoted, files))
     # Ibis would lay a view of the session's own below it, which no lane sees
     connection.raw_sql(
         f"CREATE OR REPLACE VIEW log AS SELECT * EXCLUDE (path), parse_filename(path) AS file "
         f"FROM read_parquet([{quoted}], filename = 'path')"
     )
     return connection.table("log")
+
+
+def _quoted(path: Path | str) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,12 @@ def test_every_group_has_the_rows_of_one_build_sorted_by_patient_and_time(
     assert len(one["vitals"]) > 200
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path, refiled: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "PART", 200)
+    settings = with_log(tmp_path / "St. Mary's, ward 3", refiled)
+    assert stage.run(settings, LAST).status == "done"
+
+
 def test_a_build_killed_between_parts_leaves_nothing_and_a_rerun_the_same(
     tmp_path: Path, refiled: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
