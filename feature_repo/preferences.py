@@ -27,12 +27,12 @@ def expression(events: Table, moments: Table) -> Table:
     """Her ratings as known at each moment."""
     ratings = known(events.filter(events.numeric_value.notnull()), moments, "rating")
     replies = known(events.filter(events.text_value.notnull() | events.numeric_value.notnull()), moments, "reply")
-    long = ibis.coalesce(
-        replies.text_value.re_search(DETAILED_TEXT), replies.numeric_value.cast("int64") >= BRIEF_WORDS
+    told = replies.select(*KEY, parent=replies.record, text=replies.text_value, words=replies.numeric_value)
+    rated = ratings.left_join(told, [*KEY, "parent"])
+    rated = rated.mutate(
+        points=(rated.numeric_value.cast("float64") * SCALE).round().cast("int64"),
+        long=ibis.coalesce(rated.text.re_search(DETAILED_TEXT), rated.words.cast("int64") >= BRIEF_WORDS),
     )
-    worded = replies.select(*KEY, parent=replies.record, long=long)
-    rated = ratings.left_join(worded, [*KEY, "parent"])
-    rated = rated.mutate(points=(rated.numeric_value.cast("float64") * SCALE).round().cast("int64"))
     brief, detailed = ~rated.long, rated.long
     counts = rated.group_by(*KEY).aggregate(
         ratings=rated.points.count(),
