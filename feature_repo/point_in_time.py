@@ -29,7 +29,7 @@ MOMENT = "timestamp('UTC', 6)"
 #: The end of a version that nothing has replaced.
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
-#: Room for a second since 1970 and a record beside it.
+#: Room for a moment since 1970 and a record beside it.
 PLACE = "decimal(38, 0)"
 
 DAY = 86_400
@@ -61,8 +61,7 @@ def versions(log: Table, again: Table | None = None) -> Table:
 
     ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. Deletions end the version before them and vanish. A
     moment is a whole second (what the online store keeps): of versions known within one second the last one holds.
-    ``time`` is ``known_at`` where the event has none. Of what holds at one moment ``place`` orders a patient's facts by
-    time and then by record: the greater, the newer. Versions of one record known at the same instant are ordered by
+    ``time`` is ``known_at`` where the event has none. Versions of one record known at the same instant are ordered by
     source hash, as ``records.log.as_of`` does. ``again`` is ``retold(log)`` where it is known already.
     """
     # nearly every record is told once: only the others need sorting
@@ -76,19 +75,22 @@ def versions(log: Table, again: Table | None = None) -> Table:
         time=moment_of(told.second),
         visible_from=moment_of(ibis.greatest(told.since, told.second)),
         visible_until=ibis.coalesce(moment_of(told.replaced), ibis.literal(FOREVER, type=MOMENT)),
-        place=told.second.cast(PLACE) * ibis.literal(2**64, type=PLACE) + told.record.cast(PLACE),
     )
     held = held.filter(held.code != DELETED, held.visible_from < held.visible_until)
     # named one by one: ibis writes what is dropped in an order of its own each process, and a definition is this text
-    return held.select(*log.columns, "visible_from", "visible_until", "place")
+    return held.select(*log.columns, "visible_from", "visible_until")
 
 
 def known(events: Table, moments: Table, *kinds: str) -> Table:
     """One row for each moment and each version of these kinds that held then.
 
-    ``events`` is ``versions(log)``, ``moments`` has ``KEY``. Filter ``events`` first where codes narrow them further.
+    ``place`` orders a patient's facts by time and then by record: the greater, the newer. ``events`` is
+    ``versions(log)``, ``moments`` has ``KEY``. Filter ``events`` first where codes narrow them further.
     """
     chosen = events.filter(events.kind.isin(kinds))
+    chosen = chosen.mutate(
+        place=epoch_us(chosen.time).cast(PLACE) * ibis.literal(2**64, type=PLACE) + chosen.record.cast(PLACE)
+    )
     held = chosen.inner_join(
         moments,
         [

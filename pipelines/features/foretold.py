@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import torch
+from ibis.expr.types import Table
 
 from feature_repo import point_in_time
 from feature_repo.point_in_time import KEY
@@ -57,15 +58,18 @@ def rows(settings: Settings, connection: Any) -> pa.Table:
 
 
 def _held(connection: Any) -> pl.DataFrame:
+    found = read(connection.table("held"), connection.table("moments"))
+    return pl.DataFrame(found.to_pyarrow()).sort("subject_id", "second", "code", "source")
+
+
+def read(held: Table, moments: Table) -> Table:
     """The versions of the patients' events that the model reads, on whichever engine; times in whole seconds."""
-    held, moments = connection.table("held"), connection.table("moments")
     wanted = held.kind.isin([*reading.VISIT_KINDS, "question"]) | (held.code == BIRTH_CODE)
-    read = held.semi_join(moments, "subject_id").filter(wanted)
+    theirs = held.filter(wanted).semi_join(moments, "subject_id")
     seconds = {"second": "time", "since": "visible_from", "until": "visible_until"}
     columns = ["subject_id", "kind", "code", "numeric_value", "text_value", "source"]
     # integers before they leave the engine: Spark's way out is by pandas, whose times end in 2262
-    found = read.select(*columns, **{name: point_in_time.seconds(read[of]) for name, of in seconds.items()})
-    return pl.DataFrame(found.to_pyarrow()).sort("subject_id", "second", "code", "source")
+    return theirs.select(*columns, **{name: point_in_time.seconds(theirs[of]) for name, of in seconds.items()})
 
 
 def table(forecaster: Forecaster, held: pl.DataFrame, moments: pl.DataFrame, encode: Encoder) -> pa.Table:

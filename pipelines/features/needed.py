@@ -28,9 +28,9 @@ def narrowed(held: Table, readers: Sequence[Table]) -> Table:
     """
     used = set().union(*map(_columns, readers))
     # half of all are observations, few of any other kind: whoever asks for one passes over the others
-    rows = _rows(held, readers).select(*(name for name in held.columns if name in used)).order_by("kind")
-    unused = {name: ibis.null(type_) for name, type_ in held.schema().items() if name not in used}
-    return rows.select(*(unused[name].name(name) if name in unused else name for name in held.columns))
+    rows = _rows(held, readers).order_by("kind")
+    columns = held.schema().items()
+    return rows.select(*(name if name in used else ibis.null(type_).name(name) for name, type_ in columns))
 
 
 def _rows(held: Table, readers: Sequence[Table]) -> Table:

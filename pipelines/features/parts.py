@@ -1,4 +1,4 @@
-"""The clinic's patients in parts: ranges of ``subject_id`` with about as many events each, built one after another.
+"""The clinic's patients in parts: ranges of ``subject_id`` with about as much work each, built one after another.
 
 What a patient's features depend on are the versions of her records, so a part is a small log of its own: its patients'
 events and every version of a record that was filed under patients of several parts. The rows are those of one build
@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 import polars as pl
 from ibis.expr.types import Table
+
+from feature_repo.point_in_time import DAY, seconds
+
+#: A day's rows, one a group, take as much memory as so many events.
+WORK_OF_A_DAY = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +34,24 @@ EVERYBODY = Part(-(2**63), 2**63 - 1)
 
 
 def cut(log: Table, size: int) -> list[Part]:
-    """Parts that between them hold everybody, in order and alike: about ``size`` events, or one patient with more.
+    """Parts that between them hold everybody, in order and alike: about ``size`` of work, or one patient with more.
 
-    They follow from how many events each patient has.
+    A patient's work follows from her events and from the days on which some were known, of which her rows are made.
     """
-    counts = log.group_by("subject_id").aggregate(events=log.count()).to_polars().sort("subject_id")
-    total = counts["events"].sum()
-    before = pl.col("events").cum_sum() - pl.col("events")
+    days = log.group_by("subject_id", day=seconds(log.known_at) // DAY).aggregate(events=log.count())
+    hers = days.group_by("subject_id").aggregate(work=days.events.sum() + WORK_OF_A_DAY * days.count())
+    work = hers.to_polars().sort("subject_id")
+    total = work["work"].sum()
+    before = pl.col("work").cum_sum() - pl.col("work")
     part = before * max(1, round(total / size)) // max(1, total)
-    bounds = counts.group_by(part).agg(first=pl.col("subject_id").min(), last=pl.col("subject_id").max())
+    bounds = work.group_by(part).agg(first=pl.col("subject_id").min(), last=pl.col("subject_id").max())
     return [Part(first, last) for first, last in bounds.select("first", "last").sort("first").rows()] or [EVERYBODY]
 
 
-def retellings(log: Table) -> Table:
-    """The records told more than once, each with the ``least`` and the ``greatest`` patient it was filed under."""
-    told = log.group_by("record").aggregate(
-        times=log.count(), least=log.subject_id.min(), greatest=log.subject_id.max()
-    )
-    return told.filter(told.times > 1).drop("times")
+def retellings(log: Table, again: Table) -> Table:
+    """The records told more than once (``again``), each with the ``least`` and the ``greatest`` patient of them."""
+    told = log.semi_join(again, "record")
+    return told.group_by("record").aggregate(least=told.subject_id.min(), greatest=told.subject_id.max())
 
 
 def retold_in(retellings: Table, part: Part) -> Table:

@@ -8,6 +8,7 @@ of her records.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -33,6 +34,7 @@ from pipelines.features.moments import (
     touched,
     until,
 )
+from pipelines.features.needed import narrowed
 from pipelines.features.parts import EVERYBODY, Part, concerning, cut, refiled, retellings, retold_in
 
 
@@ -58,25 +60,31 @@ def news(engine: Engine, connection: Any, log: Table, files: list[Path], fresh: 
     return News(since, engine.keep(connection, "days", days(changed)), touched(first_told(changed), fresh))
 
 
-def hold(engine: Engine, connection: Any, log: Table, found: News, span: Span) -> None:
-    """Keep a night's ``moments`` of the self groups and, of the patients they concern, the versions ``held``."""
+def hold(engine: Engine, connection: Any, log: Table, found: News, span: Span, readers: Sequence[Table]) -> None:
+    """Keep a night's ``moments`` of the self groups and, of the patients they concern, the versions ``held``.
+
+    ``readers`` are the expressions that will ask of them (``needed``).
+    """
     moments = engine.keep(connection, "moments", due(found.days, found.touched, span))
     events = log.drop("file")
     hers = events.semi_join(moments, "subject_id")
     records = engine.keep(connection, "records", hers.select("record").distinct())
     # a record of hers may have been another patient's before, or become one's
     told = engine.keep(connection, "told", events.semi_join(records, "record"))
-    engine.keep(connection, "held", versions(told).semi_join(moments, "subject_id"))
+    engine.keep(connection, "held", narrowed(versions(told), readers).semi_join(moments, "subject_id"))
 
 
-def everybody(engine: Engine, connection: Any, log: Table, span: Span) -> list[Holding]:
-    """What keeps ``moments`` and ``held`` of one part of the patients each, all in order from the log's beginning."""
+def everybody(engine: Engine, connection: Any, log: Table, span: Span, readers: Sequence[Table]) -> list[Holding]:
+    """What keeps ``moments`` and ``held`` of one part of the patients each, all in order from the log's beginning.
+
+    ``readers`` as in ``hold``.
+    """
     parts = [EVERYBODY] if engine.PART is None else cut(log, engine.PART)
-    told = engine.keep(connection, "retellings", retellings(log))
+    told = engine.keep(connection, "retellings", retellings(log, engine.keep(connection, "again", retold(log))))
     elsewhere = engine.keep(connection, "refiled", refiled(log, told)) if len(parts) > 1 else None
     if elsewhere is not None and not elsewhere.count().to_pyarrow().as_py():
         elsewhere = None
-    wanted = _of_a_part(engine, log, span)
+    wanted = _of_a_part(engine, log, span, readers)
     return [
         partial(_hold_part, engine, concerning(log, elsewhere, part), retold_in(told, part), wanted, part)
         for part in parts
@@ -94,13 +102,12 @@ def _hold_part(
     engine.keep(connection, "moments", part.of(connection.table("days")))
 
 
-def _of_a_part(engine: Engine, log: Table, span: Span) -> dict[str, str]:
+def _of_a_part(engine: Engine, log: Table, span: Span, readers: Sequence[Table]) -> dict[str, str]:
     """The tables to make of ``part`` and ``again``, in order, each in the engine's words."""
     part, again = ibis.table(log.schema(), name="part"), ibis.table({"record": "int64"}, name="again")
     others = ibis.table(owners(part, again).schema(), name="owners")
     ends = until(days(changes(recent(part, BEGINNING), others)), span.end)
-    # half of all are observations, few of any other kind: whoever asks for one passes over the others
-    held = versions(part.drop("file"), again).order_by("kind")
+    held = narrowed(versions(part.drop("file"), again), readers)
     made = {"owners": owners(part, again), "days": ends, "held": held}
     return {name: engine.sql(table) for name, table in made.items()}
 

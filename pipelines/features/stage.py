@@ -9,7 +9,7 @@ come last, since they read everybody's self features (``neighbours``; on Spark `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis.expr.types import Table
 
 from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
@@ -80,14 +81,14 @@ def build(settings: Settings, files: list[Path], plans: dict[str, ledger.Plan], 
         for names in _alike(plans):
             selves = {name: plans[name] for name in names if name != PEERS}
             plan = plans[names[0]]
-            span = Span.of(plan)
+            span, readers = Span.of(plan), _readers(settings, selves)
             if selves and plan.last is None:
-                parts = everybody(engine, connection, log, span)
+                parts = everybody(engine, connection, log, span, readers)
                 summary.figures |= write_parts(settings, engine, connection, selves, parts)
                 continue
             found = news(engine, connection, log, files, plan.fresh, span)
             if selves:
-                news_of = partial(hold, engine, log=log, found=found, span=span)
+                news_of = partial(hold, engine, log=log, found=found, span=span, readers=readers)
                 summary.figures |= write_parts(settings, engine, connection, selves, [news_of])
             if PEERS in names:
                 nights = sorted({f.name[:8] for f in files if found.since <= ledger.end_of(f.name[:8]) <= span.end})
@@ -126,6 +127,16 @@ def write_parts(
         with engine.lanes(connection, len(parts)) as lanes:
             work(lanes, parts, plans, rows, write)
     return written
+
+
+def _readers(settings: Settings, names: Collection[str]) -> list[Table]:
+    """What the groups ask of the versions held."""
+    readers = [_query(name).expression for name in names if name != TRAJECTORY]
+    if TRAJECTORY in names and kept.version(settings) is not None:
+        from pipelines.features import foretold
+
+        readers.append(foretold.read(*duckdb.asked()))
+    return readers
 
 
 def _rows(settings: Settings, engine: Engine, connection: Any, name: str) -> pa.Table:

@@ -42,7 +42,7 @@ def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame
     with pytest.MonkeyPatch.context() as patch, engine.opened(settings) as connection:
         patch.setattr(engine, "PART", most)
         log = engine.read_log(connection, records_ledger.batches(settings))
-        for hold in everybody(engine, connection, log, span):
+        for hold in everybody(engine, connection, log, span, [engine.asked()[0]]):
             hold(connection)
             moments.append(connection.table("moments").to_polars())
             whose = moments[-1]["subject_id"].implode()

@@ -68,7 +68,7 @@ def test_a_night_holds_the_events_of_whom_its_news_concern(
         files = records_ledger.batches(settings)
         log = engine.read_log(connection, files)
         found = reading.news(engine, connection, log, files, (files[-1].name,), span)
-        reading.hold(engine, connection, log, found, span)
+        reading.hold(engine, connection, log, found, span, [engine.asked()[0]])
         held = connection.table("held").to_polars()
     assert set(held["subject_id"]) == whose
     assert len(held) == events
