@@ -27,11 +27,7 @@ from benchmarks.features import ingest, peers, self_features, stores
 from benchmarks.features.clinic import copies, empty, known_on, sample_events, take_in, take_in_copies
 from benchmarks.serving.figures import percentile, row, slope
 from feature_repo import online
-from pipelines.features import (
-    foretold,  # noqa: F401  # its libraries load now, not within the smallest clinic's night
-    materialise,
-    stage,
-)
+from pipelines.features import materialise, stage
 from pipelines.settings import Settings
 
 RESULTS = Path(__file__).parents[1] / "results" / "features.json"

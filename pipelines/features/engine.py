@@ -220,7 +220,8 @@ def peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Tab
 
 def definition_of_trajectory(version: str | None) -> str:
     """Hash of what decides trajectory rows: the model's version, and how it reads records and says what it sees."""
-    deciding = ("models.trajectory", "models.forecaster", "pipelines.trajectory.reading", "pipelines.features.foretold")
+    here = ("pipelines.trajectory.reading", "pipelines.features.trajectory_rows", "pipelines.features.foretold")
+    deciding = ("models.trajectory", "models.forecaster", *here)
     return _hashed([*map(_source, deciding), str(version)])
 
 

@@ -1,4 +1,4 @@
-"""The trajectory group: what the trajectory model says of each patient at each moment, from what was known then.
+"""What the trajectory model says of each patient at each moment, from what was known then.
 
 A patient's rows depend on her own events and the model alone (``models.forecaster.outlooks``), so that a row is the
 same in a night's increment and in a build from scratch.
@@ -21,45 +21,22 @@ from models.encoder import Encoder
 from models.forecaster import Forecaster, Outlook, outlooks
 from models.trajectory import Record
 from models.vocabulary import BIRTH_CODE
+from pipelines.features.trajectory_rows import SCHEMA
 from pipelines.settings import Settings
 from pipelines.training.encoding import encoder
-from pipelines.trajectory import kept, reading
+from pipelines.trajectory import reading
 
 LAST_SOURCES = 5
 #: How many threads torch has is one number of the process.
 _ONE_AT_A_TIME = Lock()
 
-SCHEMA = pa.schema(
-    [
-        pa.field("subject_id", pa.int64()),
-        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
-        pa.field("trajectory_embedding", pa.list_(pa.float32())),
-        pa.field("next_visit_events", pa.list_(pa.string())),
-        pa.field("next_visit_chances", pa.list_(pa.float64())),
-        pa.field("next_visit_rates", pa.list_(pa.float64())),
-        pa.field("visit_surprise", pa.float64()),
-        pa.field("trajectory_sources", pa.list_(pa.string())),
-        pa.field("trajectory_time", pa.timestamp("us", tz="UTC")),
-        pa.field("model_version", pa.string()),
-    ]
-)
 
-
-def rows(settings: Settings, connection: Any) -> pa.Table:
-    """Trajectory rows of the moments that ``connection`` holds; unknown values where there is no model yet."""
-    moments = pl.DataFrame(connection.table("moments").to_pyarrow()).sort(*KEY)
-    forecaster = kept.current(settings)
-    if forecaster is None or moments.is_empty():
-        blank = {name: [None] * len(moments) for name in SCHEMA.names[len(KEY) :]}
-        return pa.table(moments.to_dict(as_series=False) | blank, schema=SCHEMA)
-    held = _held(connection)
+def rows(settings: Settings, connection: Any, forecaster: Forecaster, moments: pl.DataFrame) -> pa.Table:
+    """One row a moment (sorted by ``KEY``), from the versions that ``connection`` holds."""
+    found = read(connection.table("held"), connection.table("moments"))
+    held = pl.DataFrame(found.to_pyarrow()).sort("subject_id", "second", "code", "source")
     with _ONE_AT_A_TIME, encoder(settings) as encode:
         return table(forecaster, held, moments, encode)
-
-
-def _held(connection: Any) -> pl.DataFrame:
-    found = read(connection.table("held"), connection.table("moments"))
-    return pl.DataFrame(found.to_pyarrow()).sort("subject_id", "second", "code", "source")
 
 
 def read(held: Table, moments: Table) -> Table:

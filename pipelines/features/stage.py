@@ -23,7 +23,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.services import groups
 from pipelines.errors import FeaturesError
 from pipelines.features import engine as duckdb
-from pipelines.features import ledger
+from pipelines.features import ledger, trajectory_rows
 from pipelines.features.engine import Engine, Query, compiled, definition_of_peers, definition_of_trajectory
 from pipelines.features.lanes import Holding, work
 from pipelines.features.moments import Span, due_for_peers
@@ -131,21 +131,15 @@ def write_parts(
 
 def _readers(settings: Settings, names: Collection[str]) -> list[Table]:
     """What the groups ask of the versions held."""
-    readers = [_query(name).expression for name in names if name != TRAJECTORY]
-    if TRAJECTORY in names and kept.version(settings) is not None:
-        from pipelines.features import foretold
-
-        readers.append(foretold.read(*duckdb.asked()))
-    return readers
+    by_model = trajectory_rows.reads(settings) if TRAJECTORY in names else []
+    return [_query(name).expression for name in names if name != TRAJECTORY] + by_model
 
 
 def _rows(settings: Settings, engine: Engine, connection: Any, name: str) -> pa.Table:
     """The rows of a self group for the moments that ``connection`` holds."""
-    if name != TRAJECTORY:
-        return engine.evaluate(connection, _query(name))
-    from pipelines.features import foretold  # brings torch and transformers: seconds for who asks something else
-
-    return foretold.rows(settings, connection)
+    if name == TRAJECTORY:
+        return trajectory_rows.rows(settings, connection)
+    return engine.evaluate(connection, _query(name))
 
 
 def _alike(plans: dict[str, ledger.Plan]) -> list[list[str]]:

@@ -17,7 +17,7 @@ from feature_repo import online
 from models.forecaster import outlook
 from models.vocabulary import BIRTH_CODE
 from pipelines.errors import FeaturesError
-from pipelines.features import foretold, ledger, materialise, offline, stage
+from pipelines.features import ledger, materialise, offline, stage, trajectory_rows
 from pipelines.params import load_params
 from pipelines.settings import Settings
 from pipelines.training import splits
@@ -147,7 +147,8 @@ def test_rows_of_two_models_are_refused_offline_and_never_put_online(nightly: Se
     path = settings.features / "trajectory" / f"{LAST}.parquet"
     other = pl.read_parquet(path).with_columns(model_version=pl.lit("another")).to_arrow()
     origin = next(o for o in ledger.origins(path.parent) if o.night == LAST)
-    ledger.write(path.parent, origin, other.cast(foretold.SCHEMA.append(other.schema.field("created_timestamp"))))
+    schema = trajectory_rows.SCHEMA.append(other.schema.field("created_timestamp"))
+    ledger.write(path.parent, origin, other.cast(schema))
     asked = pd.DataFrame({"subject_id": [1], "event_timestamp": [pd.Timestamp(settings.now())]})
     with pytest.raises(FeaturesError, match="several models"):
         offline.rows(settings, asked)
@@ -163,7 +164,7 @@ def test_offline_and_online_say_the_same(nightly: Settings) -> None:
         asked = pd.DataFrame({"subject_id": [subject], "event_timestamp": [pd.Timestamp(nightly.now())]})
         there, served = offline.rows(nightly, asked).iloc[0].to_dict(), online.read(nightly.feast, subject)
         assert served is not None
-        for field in foretold.SCHEMA.names[2:]:
+        for field in trajectory_rows.SCHEMA.names[2:]:
             assert served[field] == there[field], field
 
 
