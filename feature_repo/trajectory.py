@@ -1,6 +1,6 @@
 """Trajectory: what the clinic's trajectory model says of her as of a moment, with the version that said it.
 
-No expression: a trained model reads her days, ``pipelines.features.trajectory_rows`` has it called, ``models.forecaster`` says what
+No expression: a trained model reads her days, ``pipelines.features.foretold`` calls it, ``models.forecaster`` says what
 each output means. Every row is of one version; a new version makes all rows anew before any of them is served. Before
 the first model all values are unknown.
 """
