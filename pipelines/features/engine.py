@@ -9,7 +9,6 @@ Ibis tables: another engine is another module with the functions of ``Engine``, 
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -40,7 +39,6 @@ PART = 850_000
 MEMORY = "1GiB"
 #: How many parts are worked at together: while one leaves a core idle, the other takes it.
 LANES = 2
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 #: DuckDB reads statements by a connection of the whole process.
 _ONE_READS = Lock()
 
@@ -136,12 +134,13 @@ def lanes(connection: Backend, parts: int) -> Iterator[list[Backend]]:
     if parts < LANES:
         yield [connection]
         return
-    connection.raw_sql(f"SET threads = {max(1, CORES // LANES)}")  # that lanes share cores costs them a tenth
+    [(threads,)] = connection.con.execute("SELECT current_setting('threads')").fetchall()
+    connection.raw_sql(f"SET threads = {max(1, threads // LANES)}")  # that lanes share cores costs them a tenth
     try:
         with ExitStack() as open_:
             yield [open_.enter_context(_lane(connection, f"lane_{number}")) for number in range(LANES)]
     finally:
-        connection.raw_sql("RESET threads")
+        connection.raw_sql(f"SET threads = {threads}")
 
 
 @contextmanager

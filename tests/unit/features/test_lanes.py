@@ -135,3 +135,15 @@ def test_a_lane_meets_what_the_connection_keeps_and_not_what_another_lane_does()
 def test_one_part_is_worked_at_by_the_connection_itself() -> None:
     with engine.connect() as connection, engine.lanes(connection, 1) as lanes:
         assert lanes == [connection]
+
+
+def test_lanes_share_the_threads_and_give_them_back() -> None:
+    with engine.connect() as connection:
+
+        def threads() -> int:
+            return int(connection.con.execute("SELECT current_setting('threads')").fetchall()[0][0])
+
+        connection.raw_sql("SET threads = 7")
+        with engine.lanes(connection, 3) as lanes:
+            assert threads() * len(lanes) <= 7
+        assert threads() == 7
