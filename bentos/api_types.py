@@ -191,6 +191,10 @@ class Health(BaseModel):
     )
 
 
+#: Media type of a :class:`Problem`.
+PROBLEM = "application/problem+json"
+
+
 class Problem(BaseModel):
     """An error in the shape of RFC 9457."""
 

@@ -14,6 +14,7 @@ import httpx
 from pydantic import BaseModel
 
 from bentos.api_types import (
+    PROBLEM,
     AnswerResponse,
     Explanation,
     Health,
@@ -23,7 +24,6 @@ from bentos.api_types import (
     Timeline,
 )
 from bentos.feedback.types import FeedbackReceipt, FeedbackRequest
-from bentos.problems import PROBLEM
 from pipelines.errors import EndpointError
 
 T = TypeVar("T", bound=BaseModel)

@@ -17,11 +17,10 @@ from typing import Any
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
-from bentos.api_types import Problem
+from bentos.api_types import PROBLEM, Problem
 
 MAX_BODY = 64 * 1024
 MEDIA = b"application/json"
-PROBLEM = "application/problem+json"
 OPENAI = "/v1"
 OWN_SHAPES = (OPENAI, "/mcp")
 

@@ -18,9 +18,9 @@ from pydantic.json_schema import models_json_schema
 from bentos import mounts
 from bentos.access import routes
 from bentos.access.routes import Door, Rule
-from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse, Problem
+from bentos.api_types import PROBLEM, AnswerResponse, PersonalizeRequest, PersonalizeResponse, Problem
 from bentos.native import examples
-from bentos.problems import OPENAI, PROBLEM, openai_error
+from bentos.problems import OPENAI, openai_error
 
 REFERENCES = "#/components/schemas/{model}"
 JSON = "application/json"

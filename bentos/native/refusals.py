@@ -7,7 +7,8 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from bentos.problems import PROBLEM, refused
+from bentos.api_types import PROBLEM
+from bentos.problems import refused
 from pipelines.errors import (
     AccessError,
     ForeignPatientError,

@@ -20,10 +20,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bentos import current
-from bentos.api_types import PersonalizeRequest, Problem
+from bentos.api_types import PROBLEM, PersonalizeRequest, Problem
 from bentos.page.headers import Headers
 from bentos.page.shapes import EffectsAsked, EventsAsked, PatientsAsked, RecordAsked
-from bentos.problems import PROBLEM, refused
+from bentos.problems import refused
 from pipelines.errors import ForeignPatientError, PmlmError, UnknownPatientError
 
 STATIC = Path(__file__).parent / "static"

@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 from models.schema import Episode
+from pipelines.determinism import deterministic_torch
 from pipelines.errors import TrainingError
 from pipelines.evaluation import (
     changes,
@@ -41,7 +42,6 @@ from pipelines.training.encoding import KeptEncoder, encoder
 from pipelines.training.gains import Gains
 from pipelines.training.rows import Row
 from pipelines.training.statistics import Estimate
-from pipelines.training.train import reproducible
 from pipelines.trajectory import reading
 
 QUICK_EPISODES = 10
@@ -78,7 +78,7 @@ def evaluate(settings: Settings, options: Options, told: Told = lambda *_: None)
     for path in filter(None, (options.external, options.external_train)):
         external.read(path, len)  # a bad line is said before hours of work, not after
     found: list[Row] = []
-    with reproducible():
+    with deterministic_torch():
         for name, part in _without_rewards(settings, options):
             found += _timed(name, part, told)
         found += _with_rewards(settings, options, told)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from pipelines.errors import NightError
 from pipelines.night import history, stages
-from pipelines.night.whole_system import serve_anew
 from pipelines.night.workspace import set_night, single_writer
 from pipelines.runs import StageSummary, summary_path
 from pipelines.settings import Settings
@@ -62,11 +61,13 @@ def stage(settings: Settings, name: str, night: str | None = None) -> StageSumma
 
 def save(settings: Settings, night: str | None = None) -> StageSummary:
     """Keep the night, which has learnt from all that was taken in, as a named experiment; serve it if we serve."""
+    from pipelines.packaging import serving
+
     with single_writer(settings):
         chosen, learnt_from = night or latest(settings), content_hash([_ledger(settings)])
         with stages.watched(settings, chosen, "save"):
             summary = history.save(settings, chosen, {"finished": True, "ledger": learnt_from})
-    serve_anew(settings)
+    serving.switch_to_current(settings)
     return summary
 
 
@@ -75,6 +76,7 @@ def restore(settings: Settings, night: str) -> dict[str, str]:
 
     Later drops count as pending again.
     """
+    from pipelines.packaging import serving
     from pipelines.records import clock
 
     restored = history.restore(settings, night)
@@ -83,7 +85,7 @@ def restore(settings: Settings, night: str) -> dict[str, str]:
         _run(settings, night, "materialise")
         if "models/champion" in restored:
             _run(settings, night, "package")
-    serve_anew(settings)
+    serving.switch_to_current(settings)
     return restored
 
 

@@ -38,17 +38,6 @@ def token_lines(settings: Settings, url: str) -> Iterator[str]:
     yield f"             shown this once; it lies in {path}, mode 600. Send it as Authorization: Bearer …"
 
 
-def serve_anew(settings: Settings) -> None:
-    """Let the endpoint, if one is up for this clinic, go over to the current release: a few seconds without answers."""
-    from pipelines.packaging import serving
-
-    endpoint = serving.running(settings)
-    if endpoint is None or endpoint.release == serving.current(settings).resolve().name:
-        return
-    serving.stop_recorded(settings)
-    serving.start(settings, endpoint.port)
-
-
 def down(settings: Settings) -> Iterator[str]:
     """Stop both; says of each whether it ran."""
     from pipelines.packaging import serving

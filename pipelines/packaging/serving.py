@@ -174,6 +174,15 @@ def served(settings: Settings) -> Iterator[Endpoint]:
         stop(endpoint)
 
 
+def switch_to_current(settings: Settings) -> None:
+    """Restart this clinic's running endpoint on the current release; it is down for seconds."""
+    endpoint = running(settings)
+    if endpoint is None or endpoint.release == current(settings).resolve().name:
+        return
+    stop_recorded(settings)
+    start(settings, endpoint.port)
+
+
 def smoke(settings: Settings, night: str, patient: str, question: str) -> dict[str, Any]:
     """Ask one question of the night's own release through HTTP; the answer as ``POST /answer`` gives it."""
     release = releases.read(current(settings))

@@ -12,6 +12,7 @@ from models.vocabulary import SIGNAL_BY_CODE, SYSTEMS, concept_of
 from pipelines.records.line import Resource
 
 MAX_TEXT = 120
+MAX_MESSAGE = 20_000
 
 #: How other generators spell the systems of ``models.vocabulary.SYSTEMS``.
 _OTHER_SPELLINGS: dict[str, str] = {

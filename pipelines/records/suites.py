@@ -13,8 +13,7 @@ import great_expectations as gx
 from great_expectations import expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from pipelines.records.codes import MAX_TEXT
-from pipelines.records.extract.communication import MAX_MESSAGE
+from pipelines.records.codes import MAX_MESSAGE, MAX_TEXT
 
 IMPOSSIBLE, REVERSED, DATE, CODE, MISSING = (
     "impossible_value", "reversed_dates", "impossible_date", "bad_code", "missing_field",

@@ -15,6 +15,7 @@ from models.refiner import artefact
 from models.refiner.baselines import Chance, Everything, Nearest, Nothing
 from models.refiner.interface import Refiner
 from models.refiner.ranking import Ranking
+from pipelines.determinism import deterministic_torch
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run, summary_path
 from pipelines.settings import Settings
@@ -23,7 +24,6 @@ from pipelines.training import champion, episode_file, measuring, rewards, rows,
 from pipelines.training.encoding import KeptEncoder, encoder
 from pipelines.training.measuring import Measured
 from pipelines.training.origin import WARM_START, caps
-from pipelines.training.train import reproducible
 
 HELD_OUT = (splits.GATE, splits.TEST)
 
@@ -40,7 +40,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             write_json(target, {"status": "hold", "why": reason, "rows": []})
             return summary
         price = load_params(settings)["train"]["token_price"]
-        with reproducible(), rewards.opened(settings, price) as reward, encoder(settings) as encode:
+        with deterministic_torch(), rewards.opened(settings, price) as reward, encoder(settings) as encode:
             refiners = contenders(settings, night, encode)
             measured = measuring.measure(episodes, refiners, reward, encode)
         found = [row for split in HELD_OUT for row in rows.rows(measured, split, list(refiners))]

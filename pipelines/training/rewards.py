@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
-import torch
 
 from models.personalize import apply
 from models.phrases import one_line
@@ -105,14 +104,3 @@ def export(settings: Settings, target: Path) -> int:
     with replacing(target) as temporary:
         pq.write_table(known.to_arrow().cast(SCHEMA), temporary, compression="zstd", compression_level=19)
     return len(known)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Run a block with a fixed number of torch threads: sums of another number differ in their last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -9,8 +9,7 @@ thread, seeded, so that a rerun gives the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from models.refiner import artefact, distilling, grpo, warm_start
 from models.refiner.policy import Policy, PolicyConfig
 from models.refiner.reading import Reader
 from models.schema import EditProgram, Episode
+from pipelines.determinism import deterministic_torch
 from pipelines.errors import TrainingError
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
@@ -67,7 +67,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             write_json(settings.metrics / "train.json", {"status": "hold", "why": summary.detail})
             return summary
         with (
-            reproducible(),
+            deterministic_torch(),
             rewards.opened(settings, params["train"]["token_price"]) as reward,
             encoder(settings) as encode,
             champion.whole_folder(target) as part,
@@ -79,18 +79,6 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.figures = {"start": training.start, "evaluations": training.evaluations, "measured": training.measured}
         summary.detail = training.grpo.stopped
     return summary
-
-
-@contextmanager
-def reproducible() -> Iterator[None]:
-    """One torch thread and only algorithms that give the same bits each time."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    try:
-        with rewards.threads(1):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)
 
 
 def starting_point(settings: Settings, night: str, params: Params) -> Policy | None:

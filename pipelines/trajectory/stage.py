@@ -69,10 +69,10 @@ def strangers(found: pl.DataFrame, codes: set[str], night: str) -> float:
 def _train(
     settings: Settings, night: str, found: pl.DataFrame, params: dict[str, dict[str, Any]], summary: StageSummary
 ) -> None:
-    from pipelines.training.train import reproducible
+    from pipelines.determinism import deterministic_torch
 
     shares = splits.SplitParams(*(params["episodes"][n] for n in ("gate_share", "test_share", "time_quantile")))
-    with reproducible(), encoder(settings) as encode:
+    with deterministic_torch(), encoder(settings) as encode:
         read = reading.readings(found, shares, encode)
         enough = read is not None and len(read.train) >= FEWEST_PATIENTS
         made = learn(read.train, read.centres, params["trajectory"]["epochs"]) if read is not None and enough else None

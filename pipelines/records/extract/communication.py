@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from models.vocabulary import QUESTION_CODE, REPLY_CODE
-from pipelines.records.codes import one_line
+from pipelines.records.codes import MAX_MESSAGE, one_line
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, when
 from pipelines.records.line import Resource
 from pipelines.records.references import reference_of
 
-MAX_MESSAGE = 20_000
 _NOT_SENT = (RETRACTED, "not-done", "preparation", "stopped")
 
 
