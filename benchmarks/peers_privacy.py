@@ -27,13 +27,13 @@ import pandas as pd
 from pycanon import anonymity
 
 from benchmarks.serving.figures import row
-from models import peers
-from models.peer_states import YEAR, States, cohorts
-from pipelines.settings import PROJECT, Settings
+from models.peers import search
+from models.peers.patient_embedding import YEAR, States, cohorts
+from pmlm.settings import PROJECT, Settings
 
 RESULTS = Path(__file__).parent / "results" / "peers_privacy.json"
 K = 10
-SHARES = tuple(o for o in peers.OUTCOMES if o.unit == "%")
+SHARES = tuple(o for o in search.OUTCOMES if o.unit == "%")
 TRIMESTER_WEEKS = (14, 28)
 
 
@@ -67,7 +67,8 @@ def main() -> None:
 
 def sample() -> tuple[States, int]:
     """The states of the sample clinic's women after its last night, and that moment."""
-    from pipelines.features import neighbours, stage
+    from pipelines.features.build import stage
+    from pipelines.features.engines import peer_rows
     from pipelines.records.drops import drops
     from pipelines.records.stage import run as take_in
 
@@ -78,7 +79,7 @@ def sample() -> tuple[States, int]:
             take_in(settings, night)
         stage.run(settings, nights[-1])
         now: datetime = settings.now()
-        return _only_last(neighbours._states(settings.features, now)), int(now.timestamp())
+        return _only_last(peer_rows._states(settings.features, now)), int(now.timestamp())
 
 
 def measure(states: States, now: int, pairs: int, women: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -140,17 +141,17 @@ def attack(clinic: States, now: int, pairs: int, seed: int, rounded: bool) -> Gu
 @contextmanager
 def published(rounded: bool) -> Iterator[None]:
     """Answers as they are published, or as they would be without rounding."""
-    before = peers.coarsen
+    before = search.coarsen
     if not rounded:
-        peers.coarsen = lambda value, step: value
+        search.coarsen = lambda value, step: value
     try:
         yield
     finally:
-        peers.coarsen = before
+        search.coarsen = before
 
 
-def _said(clinic: States, subject: int, now: int, outcome: peers.Outcome) -> float | None:
-    said = float(peers.search(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
+def _said(clinic: States, subject: int, now: int, outcome: search.Outcome) -> float | None:
+    said = float(search.search(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
     return None if np.isnan(said) else said
 
 
@@ -172,7 +173,7 @@ def _with_secret(clinic: States, target: int, outcome: str, secret: bool) -> Sta
 
 def _members(clinic: States, now: int) -> list[tuple[int, int]]:
     """Who stands behind each patient's aggregates, for a count by others than those who chose them."""
-    current = peers._Current(clinic)
+    current = search._Current(clinic)
     current.advance(now)
     found = current.nearest(np.arange(len(current.donors)), K)
     return [(int(s), int(donor)) for s, rows in zip(current.donors, found, strict=True) for donor in rows if donor >= 0]
@@ -180,7 +181,7 @@ def _members(clinic: States, now: int) -> list[tuple[int, int]]:
 
 def _coverage(states: States, now: int) -> Iterator[dict[str, Any]]:
     """The share of the sample's own women for whom k peers are found, by age, trimester and length of record."""
-    count = peers.search(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"]
+    count = search.search(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"]
     for name, members in _slices(states, now).items():
         if members.any():
             yield row(f"served_{name}", float(np.mean(count[members] > 0)), "share of women", int(members.sum()))

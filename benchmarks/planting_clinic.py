@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 
 from benchmarks.planting import leaves, planted
-from feature_repo import online
+from feature_repo.store import online
 from models.encoder import MiniLM
-from models.personalize import personalize
+from models.prompt.personalize import personalize
 from models.refiner.interface import Caps
 from models.refiner.ranking import Ranking
-from pipelines.settings import Settings, load
+from pmlm.settings import Settings, load
 
 DAY, NIGHT = "2026-06-01", "20260601"
 PLAIN = "as told by the patient"
@@ -32,7 +32,7 @@ class Clinic:
 
     def prompt(self, number: int, question: str) -> str:
         """The refined prompt of one patient's question."""
-        from bentos.access.principal import Principal
+        from bentos.auth.principal import Principal
 
         whole = Principal("benchmark", frozenset(), None)
         row = online.read(self.settings.feast, whole.subject(self.settings, f"planted-{number}"))
@@ -44,8 +44,8 @@ class Clinic:
 
 def taken_in(folder: Path, texts: Sequence[str]) -> Clinic:
     """The clinic of one plain patient and one a text, through intake, features and the online store."""
-    from pipelines.features import materialise
-    from pipelines.features import stage as features
+    from pipelines.features.build import stage as features
+    from pipelines.features.online import materialise
     from pipelines.records import stage as records
 
     drop = folder / "drops" / DAY

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from benchmarks.serving.figures import machine
-from models.reward import score
+from models.reward.embedded_scorer import EmbeddedScorer
+from models.reward.terms import score
 from models.schema import Episode
-from models.scorer import EmbeddedScorer
-from pipelines.settings import Settings
-from pipelines.training import episode_file
+from pipelines.episodes import episode_file
+from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean
 from pipelines.training.gains import programs
 from pipelines.training.rewards import trial
-from pipelines.training.statistics import clustered_mean
+from pmlm.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "scorer.json"
 

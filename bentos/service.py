@@ -1,4 +1,4 @@
-"""The endpoint: ``POST /personalize`` and ``POST /answer``, and the apps mounted beside them (``bentos.mounts``).
+"""The endpoint: ``POST /personalize`` and ``POST /answer``, and the apps mounted beside them (``bentos.http.mounts``).
 
 Every request passes ``gateway.shedding.Shedding``, ``observed.middleware.Observed``, ``cds.cors.CrossOrigin``,
 ``access.middleware.Access``, ``problems.Problems`` and ``native.first.NativeFirst``, in this order.
@@ -17,21 +17,22 @@ from typing import Any, cast
 import bentoml
 from pydantic import BaseModel
 
-from bentos import current, mounts
-from bentos.access.middleware import Access
-from bentos.access.principal import Principal
-from bentos.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
+from bentos.auth.principal import Principal
 from bentos.cds.cors import CrossOrigin
-from bentos.gateway import app as gateway
-from bentos.gateway.shedding import Shedding
-from bentos.native import refusals
-from bentos.native.first import NativeFirst
-from bentos.observed import logs, tracing
-from bentos.observed.middleware import Observed
-from bentos.problems import Problems
-from bentos.release import BENTO_NAME, MODEL_NAME
-from pipelines.errors import PmlmError
-from pipelines.settings import load
+from bentos.http import mounts
+from bentos.http.access_middleware import Access
+from bentos.http.health_first import NativeFirst
+from bentos.openai import app as gateway
+from bentos.openai.load_shedding import Shedding
+from bentos.personalizer import current
+from bentos.personalizer.release import BENTO_NAME, MODEL_NAME
+from bentos.problems import refusals
+from bentos.problems.problem_details import Problems
+from bentos.telemetry import logs, tracing
+from bentos.telemetry.middleware import Observed
+from pmlm.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
+from pmlm.errors import PmlmError
+from pmlm.settings import load
 
 
 class Arguments(BaseModel):
@@ -63,7 +64,7 @@ class PMLM:
     def __init__(self) -> None:
         import torch
 
-        from bentos.personalizer import Personalizer
+        from bentos.personalizer.personalizer import Personalizer
 
         torch.set_num_threads(1)  # requests run beside each other; a model this small gains nothing from more
         sys.setswitchinterval(SWITCH_S)

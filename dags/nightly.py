@@ -23,7 +23,7 @@ from dags import spark_intake
 if TYPE_CHECKING:
     from airflow.sdk.types import Operator
 
-    from pipelines.settings import Settings
+    from pmlm.settings import Settings
 
 RECORD = Asset("pmlm_record")  # events, features and the online store, up to the last night
 EPISODES = Asset("pmlm_episodes")
@@ -37,7 +37,7 @@ CRON = os.environ.get("PMLM_NIGHT_CRON", "0 2 * * *")
 
 
 def clinic(params: dict[str, Any]) -> Settings:
-    from pipelines.settings import load
+    from pmlm.settings import load
 
     return load(drops=params["drops"])
 

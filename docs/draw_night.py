@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipelines.night import screen
+from pmlm.console import screen
 
 OUT = Path(__file__).parent / "night.svg"
 WIDTH = 120

@@ -12,9 +12,9 @@ import typer
 import yaml
 from pydantic_core import PydanticUndefined
 
-from feature_repo import services
-from pipelines.cli import app
-from pipelines.settings import PROJECT, Settings
+from feature_repo.store import services
+from pmlm.cli.main import app
+from pmlm.settings import PROJECT, Settings
 
 
 def pages() -> dict[str, str]:
@@ -185,6 +185,6 @@ def _type(document: dict[str, Any], field: dict[str, Any]) -> str:
 
 
 def _openapi() -> dict[str, Any]:
-    from bentos.native import app, openapi
+    from bentos.http import app, openapi
 
     return openapi.document(app.app)

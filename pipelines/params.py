@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from pipelines.errors import SettingsError
-from pipelines.settings import PROJECT, Settings
+from pmlm.errors import SettingsError
+from pmlm.settings import PROJECT, Settings
 
 
 def load_params(settings: Settings) -> dict[str, dict[str, Any]]:

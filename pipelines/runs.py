@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.settings import Settings
-from pipelines.storage import read_json, write_json
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_json
 
 
 @dataclass(slots=True)

@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 
 def pmlm(settings: Settings, *arguments: str, timeout_s: float = 600) -> str:
     """Run ``pmlm`` as a user does; its standard output. AssertionError, with all it said, if it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *arguments],
+        [sys.executable, "-m", "pmlm.cli.main", *arguments],
         env=environment(settings),
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipelines.settings import PROJECT, Settings
+from pmlm.settings import PROJECT, Settings
 from tests.command_line import pmlm
 from tests.small_clinic import cut
 

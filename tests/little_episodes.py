@@ -10,8 +10,8 @@ import yaml
 
 from models.llm import unpack
 from models.schema import Episode, Segment
-from pipelines.settings import Settings, load
-from pipelines.training import episode_file
+from pipelines.episodes import episode_file
+from pmlm.settings import Settings, load
 
 NIGHT = "20260601"
 PARAMS = {

@@ -26,9 +26,10 @@ import polars as pl
 from benchmarks.features import ingest, peers, self_features, stores
 from benchmarks.features.clinic import copies, empty, known_on, sample_events, take_in, take_in_copies
 from benchmarks.serving.figures import percentile, row, slope
-from feature_repo import online
-from pipelines.features import materialise, stage
-from pipelines.settings import Settings
+from feature_repo.store import online
+from pipelines.features.build import stage
+from pipelines.features.online import materialise
+from pmlm.settings import Settings
 
 RESULTS = Path(__file__).parents[1] / "results" / "features.json"
 HISTORY, NEXT = "20260601", "20260602"

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines.records import ledger, log
-from pipelines.settings import PROJECT, Settings
+from pipelines.records.log import event_log, ledger
+from pmlm.settings import PROJECT, Settings
 
 EVENTS_A_WOMAN = 200
 WOMEN_A_BATCH = 5000
@@ -29,7 +29,7 @@ def sample_events() -> pl.DataFrame:
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), drops=PROJECT / "examples" / "clinic")
         take_in(settings, drops(settings)[0].night)
-        events = log.scan(settings).sort("subject_id", "known_at").collect()
+        events = event_log.scan(settings).sort("subject_id", "known_at").collect()
     kept = pl.int_range(pl.len()).over("subject_id") >= pl.len().over("subject_id") - EVENTS_A_WOMAN
     return events.filter(kept | (pl.col("kind") == "patient"))
 
@@ -69,7 +69,7 @@ def _again(name: str, salt: pl.Expr) -> pl.Expr:
 def take_in(settings: Settings, night: str, events: pl.DataFrame) -> None:
     """Append events to a clinic's log as one drop of a night."""
     settings.events.mkdir(parents=True, exist_ok=True)
-    batch = log.write(settings, night, events)
+    batch = event_log.write(settings, night, events)
     ledger.write(settings, ledger.Entry(night, content=batch, batches=[batch]))
 
 
@@ -81,7 +81,7 @@ def take_in_copies(settings: Settings, night: str, events: pl.DataFrame, women: 
     settings.events.mkdir(parents=True, exist_ok=True)
     batches, taken = [], 0
     for made in copies(events, women):
-        batches.append(log.write(settings, night, known_on(made, night) if at_once else made))
+        batches.append(event_log.write(settings, night, known_on(made, night) if at_once else made))
         taken += made.height
     ledger.write(settings, ledger.Entry(night, content=batches[-1], batches=batches))
     return taken

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from benchmarks.serving.figures import row
-from pipelines.settings import PROJECT, Settings
+from pmlm.settings import PROJECT, Settings
 
 HISTORY = PROJECT / "examples" / "clinic" / "2026-06-01"
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8}(?=[0-9a-f]{4})[0-9a-f]{4}")

@@ -2,7 +2,7 @@
 
 The baseline of ``peers_search`` is exact search as the index's library offers it (``usearch``'s ``exact=True``: each
 woman against her whole cohort); beside it stands what the system does where no index pays, all women at once and only
-within their age bands (``models.peer_exact``).
+within their age bands (``models.peers.exact_knn``).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.features.clinic import empty, enlarged, take_in
 from benchmarks.peers_privacy import _only_last, recombined
 from benchmarks.serving.figures import row
-from models import peer_exact, peer_index, peers
-from models.peer_exact import Places, Points
-from models.peer_states import States
-from pipelines.features import neighbours, stage
+from models.peers import ann_index, exact_knn, search
+from models.peers.exact_knn import Places, Points
+from models.peers.patient_embedding import States
+from pipelines.features.build import stage
+from pipelines.features.engines import peer_rows
 
 if TYPE_CHECKING:
     from usearch.index import Index
@@ -40,21 +41,21 @@ Row = dict[str, Any]
 def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     """Recall and speed of the index, and what adding 1 % of new women to it costs of building it."""
     states = one_cohort(events, donors)
-    current = peers._Current(states)
+    current = search._Current(states)
     current.advance(int(states.at.max()))
     members = current._by_birth
     birth = states.birth[current.row[members]]
     points = current.points(members)
     asked = np.sort(np.random.default_rng(0).choice(donors, ASKED, replace=False))
-    low, high = peers._bands(birth, asked, K)
+    low, high = search._bands(birth, asked, K)
     with threadpool_limits(1, "blas"):
-        together, exact = _timed(lambda: peer_exact.nearest(points, members, asked, low, high, WANTED))
+        together, exact = _timed(lambda: exact_knn.nearest(points, members, asked, low, high, WANTED))
     from usearch.index import search as by_library
 
     library, _ = _timed(lambda: by_library(points, points[asked[:BY_LIBRARY]], WANTED, "l2sq", exact=True))
-    starts = peer_index.stripes(birth)
-    build, indexes = _timed(lambda: peer_index.built(points, starts))
-    indexed, found = _timed(lambda: peer_index.among(indexes, starts, points, members, asked, low, high, WANTED))
+    starts = ann_index.stripes(birth)
+    build, indexes = _timed(lambda: ann_index.built(points, starts))
+    indexed, found = _timed(lambda: ann_index.among(indexes, starts, points, members, asked, low, high, WANTED))
     served = exact[:, 9] >= 0
     recall = _recall(points, asked[served], np.argsort(members)[exact[served]], np.argsort(members)[found[served]])
     said = {"donors": donors, "build_s": round(build, 1)}
@@ -74,7 +75,7 @@ def one_cohort(events: pl.DataFrame, donors: int) -> States:
         settings = empty(Path(folder), "peers")
         take_in(settings, NIGHT, enlarged(events, 400))
         stage.run(settings, NIGHT)
-        some = _only_last(neighbours._states(settings.features, settings.now()))
+        some = _only_last(peer_rows._states(settings.features, settings.now()))
     made = recombined(some, int(some.at.max()), donors, np.random.default_rng(0))
     nobody = np.full(donors, np.nan)
     return States(made.subject, made.at, made.embedding, made.birth, *([nobody] * 5), outcomes=made.outcomes)

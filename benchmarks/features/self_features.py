@@ -21,7 +21,7 @@ import polars as pl
 from benchmarks.features.clinic import empty, take_in_copies
 from benchmarks.features.ingest import peak_mib
 from benchmarks.serving.figures import row
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 NIGHT = "20260601"
 TARGET, MOST_GIB = 1.5e6, 2e9 / 2**30
@@ -53,8 +53,8 @@ def _measured(events: pl.DataFrame, women: int, *, at_once: bool) -> Row:
 
 def _built(folder: Path) -> Row:
     """Build all groups but peers of the clinic below ``folder``, as the night does."""
-    from pipelines.features import stage
-    from pipelines.records import ledger
+    from pipelines.features.build import stage
+    from pipelines.records.log import ledger
     from pipelines.runs import StageSummary
 
     settings = Settings(home=folder / "state", drops=folder / "self", key_dir=folder / "keys")

@@ -18,14 +18,15 @@ import polars as pl
 from feast import FeatureStore
 
 from benchmarks.serving.figures import row
-from feature_repo import store
-from feature_repo.online_stores import described
 from feature_repo.point_in_time import KEY
-from feature_repo.rows import typed
-from feature_repo.services import SERVICE
-from pipelines.features import materialise, offline
-from pipelines.features.ledger import end_of
-from pipelines.settings import Settings
+from feature_repo.store import feast_store
+from feature_repo.store.online_stores import described
+from feature_repo.store.rows import typed
+from feature_repo.store.services import SERVICE
+from pipelines.features.build import historical_rows
+from pipelines.features.engines.feature_files import end_of
+from pipelines.features.online import materialise
+from pmlm.settings import Settings
 
 Row = dict[str, Any]
 
@@ -38,7 +39,7 @@ def point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row
     """
     wanted = _moments(settings, asked)
     started = time.perf_counter()
-    ours = offline.rows(settings, wanted)
+    ours = historical_rows.rows(settings, wanted)
     seconds = time.perf_counter() - started
     few, part = wanted.head(by_feast // 4), wanted.head(by_feast)
     _, quick = _by_default_store(settings, few)
@@ -64,8 +65,8 @@ def _moments(settings: Settings, asked: int) -> pd.DataFrame:
 def _by_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[dict[str, Any]], float]:
     """The same question to ``offline_store: file`` (Dask), with the same registry; and its seconds."""
     folder = settings.feast / "by-default"
-    store.define(folder, settings.features)
-    config = folder / store.CONFIG
+    feast_store.define(folder, settings.features)
+    config = folder / feast_store.CONFIG
     said = json.loads(config.read_text().split("\n", 1)[1])
     config.write_text(json.dumps(said | {"offline_store": {"type": "file"}}))
     opened = FeatureStore(repo_path=str(folder))
@@ -90,13 +91,13 @@ def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
         started = time.perf_counter()
         written = materialise.run(ours, night).rows_out
         seconds = time.perf_counter() - started
-        theirs = store.define(settings.feast / "by-feast", settings.features, described(url + "/1"))
+        theirs = feast_store.define(settings.feast / "by-feast", settings.features, described(url + "/1"))
         started = time.perf_counter()
         end = end_of(night)
         theirs.materialize(start_date=end - timedelta(days=365 * 200), end_date=end, disable_event_timestamp=False)
         slow = time.perf_counter() - started
         women = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(KEY[0]).unique().collect()
-        _same_rows(store.open_store(settings.feast), theirs, women[KEY[0]].sort().to_list())
+        _same_rows(feast_store.open_store(settings.feast), theirs, women[KEY[0]].sort().to_list())
     speed, baseline = written / seconds, written / slow
     yield row(
         "materialise_redis", speed, "rows/s", written, baseline=baseline, target=">= 5 x", holds=speed >= 5 * baseline,

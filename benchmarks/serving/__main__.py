@@ -17,12 +17,12 @@ from benchmarks.serving.figures import added, percentile, row, wilson
 from benchmarks.serving.load import Answer, Load, Target, at_rate, closed
 from benchmarks.serving.profile import profile
 from benchmarks.serving.questions import chats, questions, requests
-from feature_repo import online
-from feature_repo.services import SERVICE
-from feature_repo.store import open_store
-from pipelines.errors import ServingError
+from feature_repo.store import online
+from feature_repo.store.feast_store import open_store
+from feature_repo.store.services import SERVICE
 from pipelines.packaging import serving
-from pipelines.settings import PROJECT, Settings, load
+from pmlm.errors import ServingError
+from pmlm.settings import PROJECT, Settings, load
 
 RESULTS = PROJECT / "benchmarks" / "results" / "serving.json"
 LATENCY_S = 0.05

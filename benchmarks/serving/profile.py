@@ -12,14 +12,14 @@ import torch
 
 from benchmarks.serving.figures import row
 from benchmarks.serving.questions import questions
-from bentos.personalizer import Personalizer
-from feature_repo import online
-from models.personalize import apply
-from models.prompt import rank, render
-from models.safety import context_of, red_flags
-from models.segments import candidates
+from bentos.personalizer.personalizer import Personalizer
+from feature_repo.store import online
+from models.prompt.candidates import candidates
+from models.prompt.personalize import apply
+from models.prompt.ranking import rank, render
+from models.safety.answer_check import context_of, red_flags
 from pipelines.packaging import serving
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 
 def profile(settings: Settings, subjects: list[int], rounds: int = 3) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from models.safety import red_flags
+from models.safety.answer_check import red_flags
 
 _WHAT = (
     "Is it normal to feel this tired",

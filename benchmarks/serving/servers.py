@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx
 import psutil
 
-from bentos.access import keys
-from pipelines.errors import ServingError
+from bentos.auth import keys
 from pipelines.packaging import serving
 from pipelines.packaging.bento import environment
 from pipelines.packaging.serving import Endpoint
-from pipelines.settings import PROJECT, Settings, load
+from pmlm.errors import ServingError
+from pmlm.settings import PROJECT, Settings, load
 
 CACHE = PROJECT / "benchmarks" / ".cache"
 LITELLM = CACHE / "litellm"

@@ -16,9 +16,9 @@ from benchmarks.serving.__main__ import RESULTS, subjects, whole_chat
 from benchmarks.serving.figures import percentile, row, slope, wilson
 from benchmarks.serving.load import Load, Target, at_rate, closed
 from benchmarks.serving.questions import chats, questions
-from pipelines.errors import ServingError
 from pipelines.packaging import serving
-from pipelines.settings import load
+from pmlm.errors import ServingError
+from pmlm.settings import load
 
 RATE = 50.0
 WARM_UP = 1 / 3  # of the time, whose memory does not count

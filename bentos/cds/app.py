@@ -10,13 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from bentos import current
-from bentos.access.principal import Principal
-from bentos.api_types import Language
+from bentos.auth.principal import Principal
 from bentos.cds import services
-from bentos.cds.wire import Cards, Discovery, FeedbackSent, HookRequest
-from bentos.native import refusals
-from bentos.observed import metrics
+from bentos.cds.cds_types import Cards, Discovery, FeedbackSent, HookRequest
+from bentos.personalizer import current
+from bentos.problems import refusals
+from bentos.telemetry import metrics
+from pmlm.api_types import Language
 
 app = FastAPI(title="PMLM, CDS Hooks", docs_url=None, redoc_url=None, openapi_url=None)
 refusals.install(app)

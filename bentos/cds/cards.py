@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from bentos.access.principal import Principal
-from bentos.api_types import Language, PersonalizeResponse
-from bentos.cds import words
-from bentos.cds.limits import Finding, findings
+from bentos.auth.principal import Principal
+from bentos.cds import card_texts
+from bentos.cds.card_texts import said
+from bentos.cds.cds_types import Action, Card, HookRequest, Suggestion
+from bentos.cds.critical_values import Finding, findings
 from bentos.cds.orders import Alert, Order, alerts, drafted
-from bentos.cds.wire import Action, Card, HookRequest, Suggestion
-from bentos.cds.words import said
-from bentos.personalizer import Personalizer, Prepared
-from pipelines.errors import FeaturesUnavailableError
+from bentos.personalizer.personalizer import Personalizer, Prepared
+from pmlm.api_types import Language, PersonalizeResponse
+from pmlm.errors import FeaturesUnavailableError
 
 MOST_DRUGS = 3
 TOLD = 8
@@ -26,7 +26,7 @@ def patient_view(
 ) -> list[Card]:
     """A card for each recorded value beyond a limit, then one that answers the default question; none of a patient of
     whom nothing is recorded. Raises as :meth:`Personalizer.prepare` does."""
-    question = words.QUESTION[language]
+    question = card_texts.QUESTION[language]
     prepared = personalizer.prepare(principal, request.context.patientId, question, language)
     if prepared.response.degraded:  # an empty list would say that no value is beyond a limit
         raise FeaturesUnavailableError("the clinic's features cannot be read at the moment")
@@ -48,7 +48,7 @@ def order(personalizer: Personalizer, principal: Principal, request: HookRequest
     if not found and not unnamed:
         return []
     drugs = ", ".join(dict.fromkeys(alert.order.names[0] for alert in found[:MOST_DRUGS])) or "?"
-    question = words.ORDER_QUESTION[language].format(drugs=drugs)
+    question = card_texts.ORDER_QUESTION[language].format(drugs=drugs)
     prepared = personalizer.prepare(principal, request.context.patientId, question, language)
     personalizer.record(prepared, f"cds/{request.hook}", prepared.response)
     against = [_against(personalizer, prepared, alert, language) for alert in found]
@@ -61,11 +61,13 @@ def _finding(personalizer: Personalizer, prepared: Prepared, found: Finding, lan
     lines = [f"{value}, {found.age}", *([said("stale", language)] if found.stale else [])]
     return Card(
         uuid=_own_id(personalizer, prepared),
-        summary=words.summary(f"{value}, {found.age}: {found.limit.says[language]}"),
-        detail=f"**{said('recorded', language)}**\n\n{words.bullets(lines)}\n\n{_made_by(prepared.response, language)}",
+        summary=card_texts.summary(f"{value}, {found.age}: {found.limit.says[language]}"),
+        detail="\n\n".join(
+            (f"**{said('recorded', language)}**", card_texts.bullets(lines), _made_by(prepared.response, language))
+        ),
         indicator=found.indicator,
-        source=words.source(language, label, url),
-        overrideReasons=words.reasons(language, *VIEW_REASONS),
+        source=card_texts.source(language, label, url),
+        overrideReasons=card_texts.reasons(language, *VIEW_REASONS),
     )
 
 
@@ -75,9 +77,9 @@ def _answer(response: PersonalizeResponse, question: str, language: Language) ->
     free = [s for s in response.segments if not s.pinned]
     dropped = sum(not s.kept for s in free)
     parts = [
-        f"**{said('question', language)}:** {words.plain(question)}",
-        f"**{said('chosen', language)}:**\n\n{words.bullets(told)}",
-        words.plain(said("left_out", language, dropped=dropped, all=len(free))),
+        f"**{said('question', language)}:** {card_texts.plain(question)}",
+        f"**{said('chosen', language)}:**\n\n{card_texts.bullets(told)}",
+        card_texts.plain(said("left_out", language, dropped=dropped, all=len(free))),
         _made_by(response, language),
     ]
     return Card(
@@ -85,8 +87,8 @@ def _answer(response: PersonalizeResponse, question: str, language: Language) ->
         summary=_heading(response),
         detail="\n\n".join(parts),
         indicator="info",
-        source=words.source(language),
-        overrideReasons=words.reasons(language, *VIEW_REASONS),
+        source=card_texts.source(language),
+        overrideReasons=card_texts.reasons(language, *VIEW_REASONS),
     )
 
 
@@ -95,10 +97,10 @@ def _heading(response: PersonalizeResponse) -> str:
     told = _told(response)
     fitting = told[0]
     for fact in told[1:]:
-        if len(f"{fitting} {fact}") > words.LONGEST_SUMMARY:
+        if len(f"{fitting} {fact}") > card_texts.LONGEST_SUMMARY:
             break
         fitting = f"{fitting} {fact}"
-    return words.summary(fitting)
+    return card_texts.summary(fitting)
 
 
 def _told(response: PersonalizeResponse) -> list[str]:
@@ -112,25 +114,25 @@ def _against(personalizer: Personalizer, prepared: Prepared, alert: Alert, langu
     drug = alert.order.names[0]
     if alert.caution is not None:
         text, (label, url) = f"{drug}: {alert.caution.says[language]}", alert.caution.guideline
-        source = words.source(language, label, url)
+        source = card_texts.source(language, label, url)
     else:
         key = "related" if alert.related else "allergy"
-        text, source = said(key, language, drug=drug, allergy=alert.allergy), words.source(language)
+        text, source = said(key, language, drug=drug, allergy=alert.allergy), card_texts.source(language)
     detail = [
-        f"**{said('question', language)}:** {words.plain(prepared.question)}",
-        f"**{said('chosen', language)}:**\n\n{words.bullets(_told(prepared.response))}",
+        f"**{said('question', language)}:** {card_texts.plain(prepared.question)}",
+        f"**{said('chosen', language)}:**\n\n{card_texts.bullets(_told(prepared.response))}",
         _made_by(prepared.response, language),
     ]
     suggestion = _removal(alert.order, drug, language)
     return Card(
         uuid=_own_id(personalizer, prepared),
-        summary=words.summary(text),
+        summary=card_texts.summary(text),
         detail="\n\n".join(detail),
         indicator=alert.indicator,
         source=source,
         suggestions=[suggestion] if suggestion else None,
         selectionBehavior="at-most-one" if suggestion else None,
-        overrideReasons=words.reasons(language, *ORDER_REASONS),
+        overrideReasons=card_texts.reasons(language, *ORDER_REASONS),
     )
 
 
@@ -138,7 +140,7 @@ def _removal(order: Order, drug: str, language: Language) -> Suggestion | None:
     """To take the order back; None where the client gave it no id."""
     if order.reference is None:
         return None
-    label = words.summary(said("remove", language, drug=drug))
+    label = card_texts.summary(said("remove", language, drug=drug))
     action = Action(type="delete", description=label, resourceId=order.reference)
     return Suggestion(label=label, uuid=uuid4(), actions=[action])
 
@@ -146,9 +148,9 @@ def _removal(order: Order, drug: str, language: Language) -> Suggestion | None:
 def _unnamed(personalizer: Personalizer, prepared: Prepared, language: Language) -> Card:
     return Card(
         uuid=_own_id(personalizer, prepared),
-        summary=words.summary(said("unnamed", language)),
+        summary=card_texts.summary(said("unnamed", language)),
         indicator="info",
-        source=words.source(language),
+        source=card_texts.source(language),
     )
 
 

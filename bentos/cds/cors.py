@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from starlette.middleware.cors import CORSMiddleware
 
-from bentos.problems import App, Receive, Scope, Send
-from pipelines.settings import Settings, load
+from bentos.problems.problem_details import App, Receive, Scope, Send
+from pmlm.settings import Settings, load
 
 PREFIX = "/cds-services"
 HEADERS = ("authorization", "content-type", "accept-language")

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from bentos.access.principal import Principal
-from bentos.cds.wire import CardFeedback, FeedbackSent
-from bentos.cds.words import ACCEPTED, OVERRIDDEN, REASONS
-from bentos.feedback import giving
-from bentos.personalizer import Personalizer
-from pipelines.errors import ForeignPatientError, UnknownAnswerError
+from bentos.auth.principal import Principal
+from bentos.cds.card_texts import ACCEPTED, OVERRIDDEN, REASONS
+from bentos.cds.cds_types import CardFeedback, FeedbackSent
+from bentos.feedback import intake
+from bentos.personalizer.personalizer import Personalizer
+from pmlm.errors import ForeignPatientError, UnknownAnswerError
 
 UNKNOWN = "no card by this id is kept"
 
@@ -21,17 +21,17 @@ UNKNOWN = "no card by this id is kept"
 def take(personalizer: Personalizer, principal: Principal, sent: FeedbackSent) -> None:
     """Keep all of it or none: :class:`UnknownAnswerError` where a card is not known, or is not this client's to see."""
     try:
-        found = [giving.find(personalizer, principal, one.card.hex) for one in sent.feedback]
+        found = [intake.find(personalizer, principal, one.card.hex) for one in sent.feedback]
     except (UnknownAnswerError, ForeignPatientError):
         raise UnknownAnswerError(UNKNOWN) from None
-    giver = giving.giver_hash(personalizer.settings, principal, None)
+    giver = intake.giver_hash(personalizer.settings, principal, None)
     for one, (subject, answer) in zip(sent.feedback, found, strict=True):
         reason, comment = _reason(one)
-        speak = partial(giving.line, personalizer.settings, answer, subject=subject, giver=giver, by="clinician")
+        speak = partial(intake.line, personalizer.settings, answer, subject=subject, giver=giver, by="clinician")
         line = speak(kind="card", points=_points(one, reason), reason=reason)
         counts = personalizer.feedback.counts(giver, subject, [answer.id])
         personalizer.feedback.keep([line], {"comment": comment} if comment and counts else {})
-        giving.note([line], counts)
+        intake.note([line], counts)
 
 
 def _reason(one: CardFeedback) -> tuple[str | None, str | None]:

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from bentos.api_types import Language
-from bentos.cds.wire import Indicator
-from models.gestation import Gestation, pregnancy_state
-from models.phrases import display
-from models.safety import drug_words
+from bentos.cds.cds_types import Indicator
+from models.patient.gestational_age import Gestation, pregnancy_state
+from models.prompt.candidates import drug_allergies
+from models.safety.answer_check import drug_words
+from models.safety.triage.text_normalization import normal
 from models.schema import FeatureRow
-from models.segments import drug_allergies
-from models.triage.wording import normal
+from models.templates import display
 from models.vocabulary import drug_class_of
+from pmlm.api_types import Language
 
 MOST = 50
 MEDICINES = ("MedicationRequest", "MedicationOrder", "MedicationPrescription")

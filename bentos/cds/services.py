@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bentos.api_types import Language
-from bentos.cds.wire import Card, Discovery, Hook, HookRequest, Service
+from bentos.cds.cds_types import Card, Discovery, Hook, HookRequest, Service
+from pmlm.api_types import Language
 
 if TYPE_CHECKING:
-    from bentos.access.principal import Principal
-    from bentos.personalizer import Personalizer
+    from bentos.auth.principal import Principal
+    from bentos.personalizer.personalizer import Personalizer
 
     Answers = Callable[[Personalizer, Principal, HookRequest, Language], list[Card]]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from models.encoder import Encoder
-from models.refiner.alternatives import FixedGain, Gain, TableGain, TextGain
+from models.refiner.gain_regressors import FixedGain, Gain, TableGain, TextGain
 
 
 @dataclass(frozen=True, slots=True)

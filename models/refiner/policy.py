@@ -28,8 +28,8 @@ from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, PAD, STOP, Actions
+from models.refiner.featurizer import NUMBERS, PREFERENCE, Table
 from models.refiner.interface import STYLES, Caps
-from models.refiner.reading import NUMBERS, PREFERENCE, Table
 
 MASKED = -1e4
 

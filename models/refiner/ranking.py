@@ -7,7 +7,7 @@ from models.schema import EditProgram, Segment
 
 
 class Ranking:
-    """Keeps the head of the initial prompt's order (``models.prompt.rank``), as much of it as the caps allow."""
+    """Keep the head of the initial ranking, as much of it as the caps allow."""
 
     id = "ranking"
 

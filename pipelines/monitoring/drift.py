@@ -11,13 +11,13 @@ import polars as pl
 
 from pipelines.monitoring import report
 from pipelines.monitoring.families import features, prompts, records, rewards
-from pipelines.monitoring.families.table import Table
+from pipelines.monitoring.families.witnesses import Table
 from pipelines.monitoring.verdicts import Pair, Verdict, judge
 from pipelines.monitoring.window import nights_before, reference, sealed_table
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
-from pipelines.settings import Settings
-from pipelines.storage import content_hash, read_json, write_json
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, read_json, write_json
 
 #: Family → its tables, the one whose rows are counted first.
 FAMILIES: dict[str, tuple[Table, ...]] = {

@@ -20,7 +20,7 @@ from evidently.core.report import Snapshot
 from evidently.metrics import ValueDrift
 
 from pipelines.monitoring.verdicts import Pair, Verdict
-from pipelines.storage import write_bytes
+from pmlm.storage import write_bytes
 
 BINS = 10
 _HEAD = jinja2.Environment(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from pipelines.monitoring.statistics import Comparison, compare, holm
+from pipelines.monitoring.column_tests import Comparison, compare, holm
 
 Outcome = Literal["drift", "stable", "no verdict"]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.errors import UnknownNightError
-from pipelines.monitoring.families.table import Table, end_of, sealed
-from pipelines.records import ledger
-from pipelines.settings import Settings
-from pipelines.storage import replacing
+from pipelines.monitoring.families.witnesses import Table, end_of, sealed
+from pipelines.records.log import ledger
+from pmlm.errors import UnknownNightError
+from pmlm.settings import Settings
+from pmlm.storage import replacing
 
 
 def folder(settings: Settings, night: str) -> Path:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.errors import NightError
-from pipelines.night import history, stages
+from pipelines.night import saved_nights, stages
 from pipelines.night.workspace import set_night, single_writer
 from pipelines.runs import StageSummary, summary_path
-from pipelines.settings import Settings
-from pipelines.storage import content_hash, read_json, write_json
+from pmlm.errors import NightError
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, read_json, write_json
 
 
 def pending(settings: Settings) -> list[str]:
@@ -66,7 +66,7 @@ def save(settings: Settings, night: str | None = None) -> StageSummary:
     with single_writer(settings):
         chosen, learnt_from = night or latest(settings), content_hash([_ledger(settings)])
         with stages.watched(settings, chosen, "save"):
-            summary = history.save(settings, chosen, {"finished": True, "ledger": learnt_from})
+            summary = saved_nights.save(settings, chosen, {"finished": True, "ledger": learnt_from})
     serving.switch_to_current(settings)
     return summary
 
@@ -77,9 +77,9 @@ def restore(settings: Settings, night: str) -> dict[str, str]:
     Later drops count as pending again.
     """
     from pipelines.packaging import serving
-    from pipelines.records import clock
+    from pipelines.records.log import clock
 
-    restored = history.restore(settings, night)
+    restored = saved_nights.restore(settings, night)
     with single_writer(settings):
         clock.advance(settings)
         _run(settings, night, "materialise")
@@ -112,7 +112,7 @@ def _take_in(settings: Settings, night: str, run: str | None) -> None:
     for name in stages.INTAKE:
         _run(settings, night, name)
     with stages.watched(settings, night, "save"):
-        history.save(settings, night, {"finished": False})
+        saved_nights.save(settings, night, {"finished": False})
     begun.unlink()
 
 

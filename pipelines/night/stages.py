@@ -12,27 +12,27 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from pipelines.errors import NightError
 from pipelines.runs import StageSummary
-from pipelines.settings import Settings
-from pipelines.storage import write_json
+from pmlm.errors import NightError
+from pmlm.settings import Settings
+from pmlm.storage import write_json
 
 StageFunction = Callable[[Settings, str], StageSummary]
 
 #: Run for each pending drop, in date order: what makes a drop part of the clinic's record.
 INTAKE: dict[str, str] = {
     "records": "pipelines.records.stage",
-    "trajectory": "pipelines.trajectory.stage",
-    "features": "pipelines.features.stage",
-    "materialise": "pipelines.features.materialise",
+    "trajectory": "pipelines.features.trajectory.stage",
+    "features": "pipelines.features.build.stage",
+    "materialise": "pipelines.features.online.materialise",
 }
 
 #: Run once, on the last night taken in: what learns from the record and serves it.
 FINISH: dict[str, str] = {
-    "episodes": "pipelines.training.episodes",
+    "episodes": "pipelines.episodes.stage",
     "train": "pipelines.training.train",
-    "evaluate": "pipelines.training.evaluate",
-    "gate": "pipelines.training.gate",
+    "evaluate": "pipelines.evaluation.nightly.stage",
+    "gate": "pipelines.evaluation.nightly.gate",
     "package": "pipelines.packaging.release",
     "drift": "pipelines.monitoring.drift",
 }

@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import UnknownNightError
-from pipelines.night import airflow_env, night, stages
+from pipelines.night import airflow_settings, night, stages
 from pipelines.runs import StageSummary, summaries
-from pipelines.settings import Settings
-from pipelines.storage import read_json
+from pmlm.errors import UnknownNightError
+from pmlm.settings import Settings
+from pmlm.storage import read_json
 
 STATUS_ORDER = ("noop", "done", "hold")  # the word for several nights of a stage is the gravest of theirs
 
@@ -46,7 +46,7 @@ def pages(settings: Settings, of: str) -> dict[str, Path | str]:
         "drift report": settings.reports / "drift" / f"{of}.html",
         "log": log_path(settings, of),
     }
-    return {name: path for name, path in files.items() if path.exists()} | {"Airflow": airflow_env.page(settings)}
+    return {name: path for name, path in files.items() if path.exists()} | {"Airflow": airflow_settings.page(settings)}
 
 
 def log_path(settings: Settings, of: str) -> Path:
@@ -75,7 +75,7 @@ def _sum(name: str, found: list[StageSummary]) -> StageSummary:
 
 def _accounts(settings: Settings, chosen: list[str]) -> dict[str, Any]:
     """Every resource read, and what became of it, over some nights."""
-    from pipelines.records import ledger
+    from pipelines.records.log import ledger
 
     entries = [entry.accounts for n in chosen if (entry := ledger.entry(settings, n))]
     by_rule: dict[str, int] = {}

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pipelines.errors import SettingsError
 from pipelines.params import load_params
-from pipelines.settings import PROJECT, Settings
-from pipelines.storage import SPILL, write_bytes
+from pmlm.errors import SettingsError
+from pmlm.settings import PROJECT, Settings
+from pmlm.storage import SPILL, write_bytes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import ServingError
-from pipelines.settings import PROJECT, Settings
+from pmlm.errors import ServingError
+from pmlm.settings import PROJECT, Settings
 
 KEEP = 5
 #: What goes into a bento, relative to the project: the method, the endpoint, the feature repo, four files of ours.
@@ -20,10 +20,12 @@ SOURCE = (
     "models",
     "bentos",
     "feature_repo",
-    "pipelines/__init__.py",
-    "pipelines/settings.py",
-    "pipelines/errors.py",
-    "pipelines/storage.py",
+    "pmlm/__init__.py",
+    "pmlm/settings.py",
+    "pmlm/errors.py",
+    "pmlm/storage.py",
+    "pmlm/api_types.py",
+    "pmlm/feedback_types.py",
 )
 
 

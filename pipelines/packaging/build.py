@@ -14,7 +14,7 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import NotFound
 
-from bentos import release as releases
+from bentos.personalizer import release as releases
 from pipelines.packaging.requirements import serve_requirements
 
 SERVICE = "bentos.service:PMLM"

@@ -11,19 +11,19 @@ import json
 import shutil
 from pathlib import Path
 
-from bentos.release import MANIFEST, REFINER, Release
-from feature_repo import services
+from bentos.personalizer.release import MANIFEST, REFINER, Release
+from feature_repo.store import services
 from models.encoder import MiniLM
 from models.llm import EmbeddedLLM
-from models.phrases import TEMPLATE_VERSION
-from models.refiner import artefact
-from pipelines.errors import ServingError
+from models.refiner import checkpoint
+from models.templates import TEMPLATE_VERSION
 from pipelines.packaging import bento, serving
 from pipelines.params import load_params
-from pipelines.records import ledger
+from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run
-from pipelines.settings import Settings
-from pipelines.storage import content_hash, write_json
+from pmlm.errors import ServingError
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, write_json
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -44,9 +44,9 @@ def run(settings: Settings, night: str) -> StageSummary:
 def compose(settings: Settings, night: str) -> Release:
     """What ``release.json`` of this night says; :class:`ServingError` where the gate has made no champion yet."""
     champion = settings.models / "champion"
-    if not (champion / artefact.DESCRIPTION).exists():
+    if not (champion / checkpoint.DESCRIPTION).exists():
         raise ServingError("there is no champion to package: run `pmlm gate` (or `pmlm night`)")
-    refiner = artefact.describe(champion)
+    refiner = checkpoint.describe(champion)
     content = {
         "night": night,
         "experiment": f"night-{night}",

@@ -12,7 +12,7 @@ import re
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipelines.settings import PROJECT
+from pmlm.settings import PROJECT
 
 LOCK = PROJECT / "requirements.lock"
 

@@ -21,14 +21,14 @@ import httpx
 import psutil
 from pydantic import BaseModel
 
-from bentos import release as releases
-from bentos.access.keys import development_token
-from bentos.api_types import PersonalizeRequest
-from bentos.client import Client
-from pipelines.errors import EndpointError, ServingError, UnknownPatientError
+from bentos.auth.keys import development_token
+from bentos.personalizer import release as releases
 from pipelines.packaging.bento import environment
-from pipelines.settings import Settings
-from pipelines.storage import read_json, write_json
+from pmlm.api_types import PersonalizeRequest
+from pmlm.client import Client
+from pmlm.errors import EndpointError, ServingError, UnknownPatientError
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_json
 
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0

@@ -9,10 +9,10 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from pipelines.errors import RecordsError
-from pipelines.records.ledger import entries
-from pipelines.records.reader import files
-from pipelines.settings import Settings
+from pipelines.records.log.ledger import entries
+from pipelines.records.read.resources import files
+from pmlm.errors import RecordsError
+from pmlm.settings import Settings
 
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 

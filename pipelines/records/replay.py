@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from pipelines.records import aside, clock, known, ledger, log, quarantine
+from pipelines.records.deidentify.identifier_index import Names
 from pipelines.records.drops import drops
-from pipelines.records.intake import append, judge
-from pipelines.records.line import Broken, Line
-from pipelines.records.moments import end_of
-from pipelines.records.names import Names
-from pipelines.records.quarantine import Row, row_of
-from pipelines.records.reader import read
-from pipelines.records.survey import Survey
-from pipelines.records.waiting import line_of
-from pipelines.settings import Settings
+from pipelines.records.ingest import append, judge
+from pipelines.records.log import carryover, clock, event_log, ledger, quarantine, spill
+from pipelines.records.log.quarantine import Row, row_of
+from pipelines.records.prescan import Survey
+from pipelines.records.read.fhir_time import end_of
+from pipelines.records.read.raw_resource import Broken, Line
+from pipelines.records.read.resources import read
+from pipelines.records.retry import line_of
+from pmlm.settings import Settings
 
 
 @dataclass(slots=True)
@@ -34,7 +34,9 @@ def replay(settings: Settings, rule: str | None = None) -> Replayed:
 
     Idempotent: a row is let out once. A row that breaks another rule now is held under that one.
     """
-    from pipelines.records.values import ValuesTier  # seconds to import: only where there is something to validate
+    from pipelines.records.validate.values import (
+        ValuesTier,  # seconds to import: only where there is something to validate
+    )
 
     ledger.remove_orphans(settings)
     entries = ledger.entries(settings)
@@ -50,20 +52,20 @@ def replay(settings: Settings, rule: str | None = None) -> Replayed:
 
     names = Names(settings)
     names.load(latest.night)
-    with aside.folder(settings) as place:
+    with spill.folder(settings) as place:
         survey = Survey(settings, map(line_of, rows.values()), names, place)
         lines = map(line_of, rows.values())
         found = judge(settings, lines, survey, names, end, latest.night, ValuesTier(), keep, place)
         batch = append(settings, latest.night, place, end, history=len(entries) == 1, own=[], told=end)
     names.save(latest.night)
-    known.save_medications(settings, latest.night, survey.medications)
+    carryover.save_medications(settings, latest.night, survey.medications)
     latest.batches = sorted({*latest.batches, *filter(None, (batch,))})
     latest.released = sorted({*latest.released, *found.sound_rows})
     ledger.write(settings, latest)
     quarantine.rewrite(settings, still.values())
     clock.advance(settings)
     released = Counter(rows[r].rule for r in found.sound_rows)
-    return Replayed(len(rows), dict(sorted(released.items())), len(still), log.count(settings, batch))
+    return Replayed(len(rows), dict(sorted(released.items())), len(still), event_log.count(settings, batch))
 
 
 def _mended(settings: Settings) -> Iterator[Row]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from pipelines.records import feedback, ledger
 from pipelines.records.drops import drops
-from pipelines.records.intake import import_drop
+from pipelines.records.feedback import intake
+from pipelines.records.ingest import import_drop
+from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -23,7 +24,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.rows_in, summary.rows_out = accounts.read, accounts.events
         summary.quarantined = accounts.quarantined
         summary.figures = asdict(accounts)
-        if (taken := feedback.take_in(settings, night)) is not None:
+        if (taken := intake.take_in(settings, night)) is not None:
             summary.figures["feedback"] = asdict(taken)
             summary.rows_out += taken.events
         entry = ledger.entry(settings, night)

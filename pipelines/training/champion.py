@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from models.refiner import artefact
+from models.refiner import checkpoint
 from models.refiner.interface import Caps
-from pipelines.errors import TrainingError
-from pipelines.settings import Settings
-from pipelines.storage import read_json, write_json
-from pipelines.training.origin import WARM_START, origin
+from pipelines.training.provenance import WARM_START, origin
+from pmlm.errors import TrainingError
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_json
 
 RECORD = "champion.json"
 
@@ -69,7 +69,7 @@ def establish(settings: Settings, night: str, caps: Caps) -> Champion:
     champion = current(settings)
     if champion is None:
         with whole_folder(path(settings)) as part:
-            artefact.save_ranking(part, caps, origin())
+            checkpoint.save_ranking(part, caps, origin())
             champion = Champion(id="ranking", kind="ranking", since=night)
             write_json(part / RECORD, asdict(champion))
     return champion
@@ -78,7 +78,7 @@ def establish(settings: Settings, night: str, caps: Caps) -> Champion:
 def promote(settings: Settings, night: str, challenger: Path) -> Champion:
     """Make the refiner in ``challenger`` the champion; doing so twice is doing so once."""
     before = current(settings)
-    description = artefact.describe(challenger)
+    description = checkpoint.describe(challenger)
     if before is None:
         raise TrainingError("there is no champion to replace")
     if before.id == description["id"]:

@@ -20,8 +20,8 @@ import numpy as np
 
 from models.refiner.interface import STYLES
 from models.schema import EditProgram, Episode, Segment
+from pipelines.splits import shuffled
 from pipelines.training.rewards import Rewards
-from pipelines.training.splits import shuffled
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How a challenger is made, by the parameter ``train.method``; all stand before the same gate.
 
 ``grpo`` and ``best_of_k`` go on from the champion or from a warm start; ``warm_start`` is that alone; ``fixed``,
-``table`` and ``regressor`` learn from the same single gains without a policy (models/refiner/alternatives.py).
+``table`` and ``regressor`` learn from the same single gains without a policy (models/refiner/gain_regressors.py).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from models.encoder import Encoder
-from models.refiner import alternatives, distilling, grpo
+from models.refiner import best_of_k, gain_regressors, grpo
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy
-from pipelines.errors import SettingsError
 from pipelines.training.gains import Gains
+from pmlm.errors import SettingsError
 
 GRPO, WARM_START, BEST_OF_K = "grpo", "warm_start", "best_of_k"
 BY_GAIN = ("fixed", "table", "regressor")
@@ -29,31 +29,31 @@ def chosen(knobs: dict[str, Any]) -> str:
     return method
 
 
-def by_gain(method: str, measured: Sequence[Gains], limits: Caps, encode: Encoder) -> alternatives.ByGain:
+def by_gain(method: str, measured: Sequence[Gains], limits: Caps, encode: Encoder) -> gain_regressors.ByGain:
     """The alternative of that name, learnt from measured single gains."""
     learnt = learnt_from(measured)
     if method == "fixed":
-        return alternatives.fixed(learnt, limits)
-    return (alternatives.table if method == "table" else alternatives.regressor)(learnt, limits, encode)
+        return gain_regressors.fixed(learnt, limits)
+    return (gain_regressors.table if method == "table" else gain_regressors.regressor)(learnt, limits, encode)
 
 
-def learnt_from(measured: Sequence[Gains]) -> list[alternatives.Measured]:
+def learnt_from(measured: Sequence[Gains]) -> list[gain_regressors.Measured]:
     """Measured gains as the alternatives read them."""
     return [
-        alternatives.Measured(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
+        gain_regressors.Measured(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
         for g in measured
     ]
 
 
 def distil(
     policy: Policy, prompts: Sequence[grpo.Prompt], reward: grpo.RewardFunction, knobs: dict[str, Any], seed: int
-) -> distilling.Distilled:
+) -> best_of_k.Distilled:
     """Best-of-K distillation of ``policy`` in place, at the reward evaluations that GRPO would ask for."""
-    options = distilling.Options(
+    options = best_of_k.Options(
         samples=knobs["samples"],
         evaluations=knobs["grpo_steps"] * knobs["batch"],
         epochs=knobs["distil_epochs"],
         learning_rate=knobs["distil_learning_rate"],
         seed=seed,
     )
-    return distilling.distil(policy, prompts, reward, options)
+    return best_of_k.distil(policy, prompts, reward, options)

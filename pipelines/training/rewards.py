@@ -14,17 +14,17 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from models.personalize import apply
-from models.phrases import one_line
-from models.prompt import opening
-from models.reward import Score, Scorer, Trial, score, whole_reward
+from models.prompt.personalize import apply
+from models.prompt.ranking import opening
+from models.reward.parallel_scoring import ScorerError
+from models.reward.score_cache import SCHEMA, CachedScorer, ScoreCache
+from models.reward.terms import Score, Scorer, Trial, score, whole_reward
 from models.schema import EditProgram, Episode
-from models.score_cache import SCHEMA, CachedScorer, ScoreCache
-from models.scorers.parallel import ScorerError
-from pipelines.errors import TrainingError
-from pipelines.settings import Settings
-from pipelines.storage import replacing
-from pipelines.training import scorers
+from models.templates import one_line
+from pipelines.training import scorer_choice
+from pmlm.errors import TrainingError
+from pmlm.settings import Settings
+from pmlm.storage import replacing
 
 SHIPPED = "scores.parquet"  # in a clinic's folder: scores that need not be paid for again
 LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whole or not at all
@@ -82,7 +82,7 @@ def opened(settings: Settings, price: float) -> Iterator[Rewards]:
     A server that gives no usable answer is a TrainingError; what it had scored is kept, so a rerun goes on there.
     """
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / SHIPPED])
-    with scorers.chosen(settings) as (scorer, calibrated):
+    with scorer_choice.chosen(settings) as (scorer, calibrated):
         try:
             yield Rewards(calibrated(CachedScorer(scorer, cache, save_every=LARGEST_UNIT)), price)
         except ScorerError as error:

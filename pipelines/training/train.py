@@ -17,20 +17,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.refiner import artefact, distilling, grpo, warm_start
+from models.refiner import best_of_k, checkpoint, grpo, warm_start
+from models.refiner.featurizer import Reader
 from models.refiner.policy import Policy, PolicyConfig
-from models.refiner.reading import Reader
 from models.schema import EditProgram, Episode
+from pipelines import splits
 from pipelines.determinism import deterministic_torch
-from pipelines.errors import TrainingError
+from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.episodes import episode_file
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
-from pipelines.settings import Settings
-from pipelines.storage import content_hash, write_json
-from pipelines.training import champion, episode_file, gains, labels, methods, rewards, splits
-from pipelines.training.card import card
-from pipelines.training.encoding import KeptEncoder, encoder
-from pipelines.training.origin import WARM_START, caps, origin, slots
+from pipelines.training import champion, gains, label_propagation, methods, rewards
+from pipelines.training.model_card import card
+from pipelines.training.provenance import WARM_START, caps, origin, slots
+from pmlm.errors import TrainingError
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, write_json
 
 Params = dict[str, dict[str, Any]]
 
@@ -49,7 +51,7 @@ class Training:
     told: float | None = None
     warm_loss: list[float] = field(default_factory=list)
     grpo: grpo.Curves = field(default_factory=grpo.Curves)
-    distilled: distilling.Distilled | None = None
+    distilled: best_of_k.Distilled | None = None
     evaluations: int = 0
 
 
@@ -75,7 +77,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             training = train(episodes, params, night, reward, encode, starting_point(settings, night, params), part)
         write_json(settings.metrics / "train.json", {"status": "done", **figures(training)})
         summary.rows_out = 1
-        summary.hashes = {"weights": content_hash([target / artefact.WEIGHTS])}
+        summary.hashes = {"weights": content_hash([target / checkpoint.WEIGHTS])}
         summary.figures = {"start": training.start, "evaluations": training.evaluations, "measured": training.measured}
         summary.detail = training.grpo.stopped
     return summary
@@ -90,10 +92,10 @@ def starting_point(settings: Settings, night: str, params: Params) -> Policy | N
         return None
     folder = champion.folder(settings, faced)
     try:
-        policy = artefact.load_policy(folder)
-    except artefact.OutdatedError:
+        policy = checkpoint.load_policy(folder)
+    except checkpoint.OutdatedError:
         return None
-    same = artefact.describe(folder)["origin"] == asdict(origin())
+    same = checkpoint.describe(folder)["origin"] == asdict(origin())
     return policy if same and policy.config.caps == caps(params) and policy.config.slots == slots(params) else None
 
 
@@ -118,7 +120,7 @@ def train(
             method, _labels(episodes, knobs, visible, reward, encode, training), caps(params), encode
         )
         training.start, training.evaluations = "single gains", reward.asked
-        artefact.save_by_gain(target, refiner, origin(), card(night, params, training))
+        checkpoint.save_by_gain(target, refiner, origin(), card(night, params, training))
         return training
     prompts = as_prompts(episodes, reader, visible)
     table = reader.table()
@@ -126,7 +128,7 @@ def train(
     policy.pointer.read(table)
     if start is None:
         _warm(policy, episodes, prompts, knobs, seed, reward, encode, training)
-        artefact.save(target / WARM_START, policy, origin(), card(night, params, training))
+        checkpoint.save(target / WARM_START, policy, origin(), card(night, params, training))
     if method == methods.GRPO:
         asked = options(knobs if start is None else knobs | {"grpo_steps": knobs["continued_steps"]}, seed)
         training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), asked)
@@ -135,7 +137,7 @@ def train(
     training.evaluations = reward.asked
     if not all(bool(p.isfinite().all()) for p in policy.parameters()):
         raise TrainingError("training ended with weights that are not finite")
-    artefact.save(target, policy, origin(), card(night, params, training))
+    checkpoint.save(target, policy, origin(), card(night, params, training))
     return training
 
 
@@ -194,7 +196,7 @@ def _labels(
     measured = [gains.measure(reward, episode, visible) for episode in chosen]
     training.measured = len(measured)
     training.validity = gains.validity(measured)
-    found = labels.labels(measured, episodes, encode, visible)
+    found = label_propagation.labels(measured, episodes, encode, visible)
     training.labelled, training.told = len(found.gains), found.told
     return found.gains
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pipelines.errors import TriageError
+from pmlm.errors import TriageError
 
 HERE = Path(__file__).parent
 ROUNDS = HERE.parents[1] / "examples" / "triage.jsonl"

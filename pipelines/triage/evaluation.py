@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from models.encoder import Encoder
-from models.safety import Context, label_of, red_flags
-from models.triage.classifier import metadata
-from models.triage.table import table as red_flag_table
+from models.safety.answer_check import Context, label_of, red_flags
+from models.safety.triage.classifier import metadata
+from models.safety.triage.red_flag_table import table as red_flag_table
 
 Z = 1.96
 #: At least so many emergencies escalated, at most so many routine messages.

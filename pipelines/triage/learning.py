@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from models.encoder import MiniLM
-from models.triage.classifier import NGRAM_SHARE, WEIGHTS, Classifier
-from models.triage.ngrams import BUCKETS, hashed
+from models.safety.triage.classifier import NGRAM_SHARE, WEIGHTS, Classifier
+from models.safety.triage.ngrams import BUCKETS, hashed
 from pipelines.triage import corpus
 from pipelines.triage.corpus import Example
 

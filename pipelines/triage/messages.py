@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from models.encoder import Encoder
-from models.safety import Context, Flag, label_of, red_flags
+from models.safety.answer_check import Context, Flag, label_of, red_flags
 
 SHOWN_PROBLEMS = 3
 

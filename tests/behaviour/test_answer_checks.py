@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety import Context, check_answer
+from models.safety.answer_check import Context, check_answer
 
 AT_30 = Context(pregnant=True, gestational_weeks=30)
 AFTER = Context(pregnant=False, postpartum_weeks=3)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.safety import ESCALATION, Context, Flag, check_answer, escalation, red_flags
+from models.safety.answer_check import ESCALATION, Context, Flag, check_answer, escalation, red_flags
 
 EMERGENCY = red_flags("I am bleeding heavily and passing huge clots")
 URGENT = red_flags("My blood pressure was 146/94 today", context=Context(pregnant=True))

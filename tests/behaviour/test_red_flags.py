@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from models.encoder import MiniLM
-from models.safety import Context, label_of, red_flags
-from models.triage.classifier import metadata
+from models.safety.answer_check import Context, label_of, red_flags
+from models.safety.triage.classifier import metadata
 from pipelines.triage import corpus
 
 MESSAGES = corpus.judged()

@@ -14,8 +14,8 @@ import three_women
 from filelock import FileLock
 from one_day import day, day_clinic, day_model  # noqa: F401 - fixtures
 
-from bentos.access.keys import development_token
-from pipelines.settings import Settings, load
+from bentos.auth.keys import development_token
+from pmlm.settings import Settings, load
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -37,14 +37,14 @@ def packaged(shared_folder: Path) -> Settings:
 
 
 def _package(settings: Settings) -> None:
-    from feature_repo import services
+    from feature_repo.store import services
     from models.encoder import MiniLM
     from models.llm import unpack
-    from models.phrases import TEMPLATE_VERSION
-    from models.refiner import artefact
+    from models.refiner import checkpoint
     from models.refiner.interface import Caps
-    from pipelines.features import materialise
-    from pipelines.features import stage as features
+    from models.templates import TEMPLATE_VERSION
+    from pipelines.features.build import stage as features
+    from pipelines.features.online import materialise
     from pipelines.packaging import release
     from pipelines.records import stage as records
 
@@ -52,8 +52,8 @@ def _package(settings: Settings) -> None:
     settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
     for stage in (records, features, materialise):
         stage.run(settings, three_women.NIGHT)
-    origin = artefact.Origin(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.schema_hash())
-    artefact.save_ranking(settings.models / "champion", Caps(), origin)
+    origin = checkpoint.Origin(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.schema_hash())
+    checkpoint.save_ranking(settings.models / "champion", Caps(), origin)
     release.run(settings, three_women.NIGHT)
 
 

@@ -12,8 +12,8 @@ import openai
 import pytest
 import uvicorn
 
-from bentos.access import keys
-from pipelines.settings import Settings
+from bentos.auth import keys
+from pmlm.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ import three_women
 from stub_llm import StubLLM, stub_llm
 from three_women import ADA, BEA, CLEO
 
-from bentos.access import keys
-from pipelines.features import materialise
-from pipelines.features import stage as features
+from bentos.auth import keys
+from pipelines.features.build import stage as features
+from pipelines.features.online import materialise
 from pipelines.packaging import serving
 from pipelines.records import stage as records
-from pipelines.settings import Settings, load
+from pmlm.settings import Settings, load
 
 TOMORROW, NIGHT = "2026-06-02", "20260602"
 ASKED = "Zymurgy aside, is it normal that Adelheid feels this tired?"

@@ -43,9 +43,9 @@ class OnlyServing:
 
 sys.meta_path[:] = [OnlyServing(finder) for finder in sys.meta_path]
 
-from bentos.access.principal import LOCAL  # noqa: E402
-from bentos.api_types import PersonalizeRequest  # noqa: E402
+from bentos.auth.principal import LOCAL  # noqa: E402
 from bentos.service import PMLM  # noqa: E402
+from pmlm.api_types import PersonalizeRequest  # noqa: E402
 
 service = PMLM()
 answer = service.personalizer.answer(

@@ -13,8 +13,8 @@ import pytest
 from stub_llm import StubLLM, stub_llm
 from three_women import ADA, BEA, IDENTIFIERS
 
-from bentos.access import audit, keys
-from pipelines.settings import Settings
+from bentos.auth import audit, keys
+from pmlm.settings import Settings
 
 if TYPE_CHECKING:
     from conftest import ClientFactory

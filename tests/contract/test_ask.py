@@ -11,14 +11,14 @@ from rich.console import Console
 from three_women import ADA
 from typer.testing import CliRunner
 
-from pipelines.cli import app
-from pipelines.errors import PmlmError, UnknownPatientError
-from pipelines.packaging import ask as asking
 from pipelines.packaging import serving
 from pipelines.packaging.bento import environment
 from pipelines.packaging.serving import Endpoint
-from pipelines.settings import Settings
-from pipelines.storage import write_json
+from pmlm.cli.main import app
+from pmlm.console import ask as asking
+from pmlm.errors import PmlmError, UnknownPatientError
+from pmlm.settings import Settings
+from pmlm.storage import write_json
 
 TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"

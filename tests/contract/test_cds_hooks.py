@@ -10,8 +10,8 @@ import pytest
 from cds_schema import DISCOVERY, RESPONSE, errors
 from three_women import ADA, BEA, CLEO, IDENTIFIERS
 
-from bentos.access import keys
-from pipelines.settings import Settings
+from bentos.auth import keys
+from pmlm.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 from three_women import ADA, CLEO
 
-from bentos.access.keys import development_token, mint
-from bentos.client import Client
-from pipelines.errors import EndpointError
+from bentos.auth.keys import development_token, mint
 from pipelines.packaging.serving import Endpoint
-from pipelines.settings import PROJECT, Settings
+from pmlm.client import Client
+from pmlm.errors import EndpointError
+from pmlm.settings import PROJECT, Settings
 
 TIRED = "Is it normal to feel this tired?"
 
@@ -21,7 +21,7 @@ def test_the_readmes_lines_run_as_they_stand(
     endpoint: Endpoint, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = re.findall(r"^```python\n(.*?)^```", (PROJECT / "README.md").read_text(), re.M | re.S)
-    (lines,) = [c for c in code if "bentos.client" in c]
+    (lines,) = [c for c in code if "pmlm.client" in c]
     assert len([line for line in lines.splitlines() if line.strip()]) <= 10
     lines = lines.replace("http://localhost:3000", endpoint.url).replace("Patient/6f0c4a1e", f"Patient/{ADA}")
     exec(lines, {"token": development_token(settings)})

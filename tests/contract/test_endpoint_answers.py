@@ -8,11 +8,11 @@ import httpx
 import pytest
 from three_women import ADA, BEA, CLEO, NIGHT
 
-from bentos.api_types import AnswerResponse, PersonalizeResponse
 from models.llm import DISCLAIMER
 from pipelines.packaging import serving
 from pipelines.packaging.serving import Endpoint
-from pipelines.settings import Settings
+from pmlm.api_types import AnswerResponse, PersonalizeResponse
+from pmlm.settings import Settings
 
 TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from three_women import ADA, BEA, IDENTIFIERS
 
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 QUESTION = "Zymurgy aside, is it normal to feel this tired?"
 

@@ -13,12 +13,12 @@ from gateway_server import Gateway, serve
 from stub_llm import TOOL_CALL, StubLLM, stub_llm
 from three_women import ADA, BEA
 
-from bentos.answering import WITHHELD
+from bentos.personalizer.llm_answer import WITHHELD
 
 if TYPE_CHECKING:
     from conftest import ClientFactory
 
-    from pipelines.settings import Settings
+    from pmlm.settings import Settings
 
 TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"

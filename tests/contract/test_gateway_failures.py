@@ -15,14 +15,14 @@ from gateway_server import Gateway, serve
 from stub_llm import StubLLM, stub_llm
 from three_women import ADA
 
-from bentos.answering import FAILED
-from bentos.gateway import app as mounted
-from bentos.gateway import gateway as gateway_module
+from bentos.openai import app as mounted
+from bentos.openai import gateway as gateway_module
+from bentos.personalizer.llm_answer import FAILED
 
 if TYPE_CHECKING:
     from conftest import ClientFactory
 
-    from pipelines.settings import Settings
+    from pmlm.settings import Settings
 
 DEADLINE = 1.0
 TIRED = "Is it normal to feel this tired?"

@@ -10,7 +10,7 @@ import pytest
 from stub_llm import StubLLM, stub_llm
 from three_women import ADA
 
-from bentos.answering import DISCLAIMERS, FAILED, WITHHELD
+from bentos.personalizer.llm_answer import DISCLAIMERS, FAILED, WITHHELD
 
 if TYPE_CHECKING:
     from conftest import ClientFactory

@@ -13,9 +13,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from three_women import ADA, CLEO, IDENTIFIERS
 
-from bentos.access import audit, keys
+from bentos.auth import audit, keys
 from pipelines.packaging.serving import Endpoint
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 T = TypeVar("T")
 TIRED = "Is it normal to feel this tired?"

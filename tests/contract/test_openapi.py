@@ -23,10 +23,10 @@ from schemathesis.specs.openapi.checks import (
 from stub_llm import stub_llm
 from three_women import ADA
 
-from bentos.access import routes
+from bentos.auth import routes
 from pipelines.packaging import serving
 from pipelines.packaging.serving import Endpoint
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 EXAMPLES = 40
 KEPT = [

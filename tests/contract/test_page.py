@@ -11,9 +11,9 @@ import pytest
 from browser import CONTRASTS, PHONE, Opened, chromium, opened
 from three_women import ADA, BEA, IDENTIFIERS
 
-from bentos.access import keys
-from models.safety import ESCALATION
-from pipelines.settings import Settings
+from bentos.auth import keys
+from models.safety.answer_check import ESCALATION
+from pmlm.settings import Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from browser import PHONE, WIDE, Opened, chromium, opened
 
-from bentos.access import keys
-from pipelines.settings import load
+from bentos.auth import keys
+from pmlm.settings import load
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

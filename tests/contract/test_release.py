@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from three_women import NIGHT
 
-from bentos import release as releases
-from feature_repo import services
-from pipelines.errors import ServingError
+from bentos.personalizer import release as releases
+from feature_repo.store import services
 from pipelines.packaging import bento, release, serving
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
+from pmlm.errors import ServingError
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 
 
 def test_a_release_names_champion_features_and_event_batches(settings: Settings) -> None:

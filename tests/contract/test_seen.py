@@ -10,7 +10,7 @@ from one_day import WORDS, Day
 from prometheus_client.parser import text_string_to_metric_families
 from three_women import ADA, BEA, CLEO, IDENTIFIERS
 
-from bentos.access import keys
+from bentos.auth import keys
 
 pytestmark = pytest.mark.xdist_group("one-day")
 

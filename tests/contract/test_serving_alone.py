@@ -11,7 +11,7 @@ from three_women import ADA
 
 from pipelines.packaging import serving
 from pipelines.packaging.bento import environment
-from pipelines.settings import PROJECT, Settings
+from pmlm.settings import PROJECT, Settings
 
 ALONE = Path(__file__).with_name("serve_alone.py")
 NIGHT_ONLY = {"airflow", "dvc", "great_expectations", "trl", "evidently", "polars", "presidio_analyzer"}

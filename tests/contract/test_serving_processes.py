@@ -11,9 +11,9 @@ import sys
 import pytest
 from three_women import ADA, NIGHT
 
-from pipelines.errors import ServingError
 from pipelines.packaging import serving
-from pipelines.settings import Settings
+from pmlm.errors import ServingError
+from pmlm.settings import Settings
 from tests.command_line import environment
 
 
@@ -28,7 +28,7 @@ def test_an_endpoint_is_up_written_down_and_gone_without_a_trace(settings: Setti
 
 
 def test_serve_takes_its_endpoint_along_when_it_is_terminated(settings: Settings) -> None:
-    command = [sys.executable, "-m", "pipelines.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "pmlm.cli.main", "serve", "--port", "0"]
     serve = subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True)
     assert serve.stdout is not None
     assert "answers at" in serve.stdout.readline()

@@ -15,13 +15,13 @@ from conftest import bearer
 from stub_llm import StubLLM, stub_llm
 from three_women import ADA, BEA, CLEO
 
-from bentos import online_rows
-from bentos.answering import WITHHELD
-from bentos.pinned_facts import pinned_row
-from feature_repo import online
-from models.safety import ESCALATION
-from models.sentences.pinned import pinned
-from pipelines.settings import Settings
+from bentos.personalizer import feature_client
+from bentos.personalizer.fallback_features import pinned_row
+from bentos.personalizer.llm_answer import WITHHELD
+from feature_repo.store import online
+from models.prompt.sentences.pinned import pinned
+from models.safety.answer_check import ESCALATION
+from pmlm.settings import Settings
 
 if TYPE_CHECKING:
     from conftest import ClientFactory
@@ -52,8 +52,8 @@ def whole(remote: TestClient) -> dict[str, Any]:
 @pytest.fixture
 def down(settings: Settings, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
     """The online store's file is no database; given is what it was."""
-    monkeypatch.setattr(online_rows, "FRESH_S", 0.0)
-    monkeypatch.setattr(online_rows, "RESTS_S", 0.0)
+    monkeypatch.setattr(feature_client, "FRESH_S", 0.0)
+    monkeypatch.setattr(feature_client, "RESTS_S", 0.0)
     database = settings.feast / "online.db"
     content = database.read_bytes()
     database.write_bytes(b"no database" * 1000)

@@ -12,8 +12,8 @@ import three_women
 from stub_llm import StubLLM, stub_llm
 from three_women import ADA
 
-from pipelines.features import materialise
-from pipelines.settings import Settings
+from pipelines.features.online import materialise
+from pmlm.settings import Settings
 from tests.unit.features.servers import Server, redis
 
 if TYPE_CHECKING:

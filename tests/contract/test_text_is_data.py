@@ -19,27 +19,27 @@ from three_women import ADA
 from benchmarks import planting_fields
 from benchmarks.planting import FENCE, faults, outside
 from benchmarks.planting_fields import NIGHT, Planted
-from bentos import current, release
-from bentos.access.principal import LOCAL
-from bentos.api_types import PersonalizeRequest
+from bentos.auth.principal import LOCAL
 from bentos.cds.cards import patient_view
-from bentos.cds.wire import HookRequest
-from bentos.page import answers as page
-from bentos.page.shapes import EventsAsked, RecordAsked
-from bentos.personalizer import Personalizer
-from bentos.tools import tools
-from feature_repo import online
+from bentos.cds.cds_types import HookRequest
+from bentos.mcp import tools
+from bentos.personalizer import current, release
+from bentos.personalizer.personalizer import Personalizer
+from bentos.web import answers as page
+from bentos.web.page_types import EventsAsked, RecordAsked
+from feature_repo.store import online
 from models.encoder import MiniLM
 from models.llm import OpenAICompatible
-from models.personalize import Personalized, personalize
-from models.phrases import one_line
-from models.prompt import render
+from models.prompt.candidates import candidates
+from models.prompt.personalize import Personalized, personalize
+from models.prompt.ranking import render
 from models.refiner.interface import Caps
 from models.refiner.ranking import Ranking
 from models.schema import FeatureRow
-from models.segments import candidates
+from models.templates import one_line
 from pipelines.packaging import serving
-from pipelines.settings import Settings, load
+from pmlm.api_types import PersonalizeRequest
+from pmlm.settings import Settings, load
 
 TIRED = "Is it normal to feel this tired?"
 #: The fields whose words a prompt quotes: what a clinic calls a diagnosis, an allergy, a medicine, a smoking status.
@@ -63,8 +63,8 @@ class Infested(NamedTuple):
 @pytest.fixture(scope="module")
 def infested(tmp_path_factory: pytest.TempPathFactory) -> Infested:
     """The clinic through intake, features and online store."""
-    from pipelines.features import materialise
-    from pipelines.features import stage as features
+    from pipelines.features.build import stage as features
+    from pipelines.features.online import materialise
     from pipelines.records import stage as records
 
     root = tmp_path_factory.mktemp("infested")

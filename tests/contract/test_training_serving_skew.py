@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from three_women import ADA, BEA, CLEO
 
-from bentos import release
-from bentos.api_types import PersonalizeResponse
+from bentos.personalizer import release
 from models.encoder import MiniLM
 from models.llm import token_counter
-from models.personalize import Personalized, personalize
-from models.refiner import artefact
-from pipelines.features import offline
+from models.prompt.personalize import Personalized, personalize
+from models.refiner import checkpoint
+from pipelines.features.build import historical_rows
 from pipelines.packaging import serving
-from pipelines.settings import Settings
+from pmlm.api_types import PersonalizeResponse
+from pmlm.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -28,9 +28,9 @@ def computed_offline(settings: Settings, patient: str, question: str) -> Persona
     """The same question through Feast's historical features, as training's episodes are made."""
     as_of = settings.now()
     entities = pd.DataFrame({"subject_id": [settings.subject_id(patient)], "event_timestamp": [pd.Timestamp(as_of)]})
-    row = offline.rows(settings, entities).iloc[0].to_dict()
+    row = historical_rows.rows(settings, entities).iloc[0].to_dict()
     encoder = MiniLM()
-    refiner = artefact.load(serving.current(settings) / release.REFINER, encoder)
+    refiner = checkpoint.load(serving.current(settings) / release.REFINER, encoder)
     return personalize(row, question, as_of, refiner, encoder, token_counter(settings.embedded_llm))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.settings import PROJECT, Settings
+from pmlm.settings import PROJECT, Settings
 from tests.conftest import NightDone
 
 RUN = re.compile(r"^<!-- run -->\n```\w*\n(.*?)^```$", re.M | re.S)

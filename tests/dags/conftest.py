@@ -6,8 +6,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from pipelines.night import airflow_env
-from pipelines.settings import Settings
+from pipelines.night import airflow_settings
+from pmlm.settings import Settings
 
 _HOME = Path(tempfile.mkdtemp(prefix="pmlm-dags-"))
-os.environ.update({k: v for k, v in airflow_env.environment(Settings(home=_HOME)).items() if not k.startswith("PMLM_")})
+os.environ.update(
+    {k: v for k, v in airflow_settings.environment(Settings(home=_HOME)).items() if not k.startswith("PMLM_")}
+)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.night import airflow_env, stages
-from pipelines.settings import PROJECT, Settings
+from pipelines.night import airflow_settings, stages
+from pmlm.settings import PROJECT, Settings
 
 pytestmark = pytest.mark.xdist_group("airflow")
 DAG_FILE = PROJECT / "dags" / "nightly.py"
@@ -31,7 +31,7 @@ def bag() -> Any:
 
 @pytest.fixture
 def dag(bag: Any) -> Any:
-    return bag.dags[airflow_env.DAG_ID]
+    return bag.dags[airflow_settings.DAG_ID]
 
 
 def test_every_dag_file_imports(bag: Any) -> None:
@@ -79,7 +79,7 @@ def test_parameters_of_dvc_yaml_are_sections_of_params_yaml() -> None:
 
 def test_every_task_has_an_owner_retries_and_the_single_writers_pool(dag: Any) -> None:
     for task in dag.task_dict.values():
-        assert (task.owner, task.pool) == ("pmlm", airflow_env.POOL)
+        assert (task.owner, task.pool) == ("pmlm", airflow_settings.POOL)
         assert task.retries >= 1
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.night import airflow, airflow_env, night, services
-from pipelines.settings import PROJECT, Settings
+from pipelines.night import airflow_processes, airflow_runs, airflow_settings, night
+from pmlm.settings import PROJECT, Settings
 from tests.conftest import NightDone
 from tests.small_clinic import cut
 
@@ -32,33 +32,33 @@ def one_more_night(tmp_path: Path, night_done: NightDone) -> Settings:
 @pytest.fixture
 def airflow_up(one_more_night: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    services.start_airflow(one_more_night)
+    airflow_processes.start_airflow(one_more_night)
     yield one_more_night
-    services.stop_airflow(one_more_night)
+    airflow_processes.stop_airflow(one_more_night)
 
 
 def test_the_scheduler_runs_the_night_that_is_due(airflow_up: Settings) -> None:
     (waiting,) = night.pending(airflow_up)
-    with airflow.client(airflow_up) as api:
+    with airflow_runs.client(airflow_up) as api:
         deadline = time.monotonic() + WAIT_S
         while not (runs := scheduled(api)) or runs[0]["state"] in ("queued", "running"):
             assert time.monotonic() < deadline, f"the scheduled run does not end: {runs}"
             time.sleep(1.0)
-        tasks = api.get(f"/dags/{airflow_env.DAG_ID}/dagRuns/{runs[0]['dag_run_id']}/taskInstances").json()
+        tasks = api.get(f"/dags/{airflow_settings.DAG_ID}/dagRuns/{runs[0]['dag_run_id']}/taskInstances").json()
     assert runs[0]["state"] == "success", {t["task_id"]: t["state"] for t in tasks["task_instances"]}
     assert {t["state"] for t in tasks["task_instances"]} == {"success"}
     assert night.taken_in(airflow_up)[-1] == waiting
     assert night.pending(airflow_up) == []
 
-    left = services.processes(airflow_up)
-    assert services.stop_airflow(airflow_up)
+    left = airflow_processes.processes(airflow_up)
+    assert airflow_processes.stop_airflow(airflow_up)
     assert not [process for process in left if process.is_running()]
-    assert not services.stop_airflow(airflow_up), "a second stop finds nothing to do"
+    assert not airflow_processes.stop_airflow(airflow_up), "a second stop finds nothing to do"
 
 
 def scheduled(api: object) -> list[dict]:
     """Runs of the night that the scheduler made on its own."""
-    found = api.get(f"/dags/{airflow_env.DAG_ID}/dagRuns").json()["dag_runs"]  # type: ignore[attr-defined]
+    found = api.get(f"/dags/{airflow_settings.DAG_ID}/dagRuns").json()["dag_runs"]  # type: ignore[attr-defined]
     return [run for run in found if run["run_type"] == "scheduled"]
 
 
@@ -78,5 +78,5 @@ def test_the_login_and_the_secrets_of_airflow_are_for_its_owner_alone(airflow_ho
 @pytest.fixture
 def airflow_home(tmp_path: Path) -> Path:
     settings = Settings(home=tmp_path / "home")
-    airflow_env.environment(settings)
-    return airflow_env.home(settings)
+    airflow_settings.environment(settings)
+    return airflow_settings.home(settings)

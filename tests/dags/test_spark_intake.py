@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from dags import spark_intake
-from pipelines.settings import PROJECT
+from pmlm.settings import PROJECT
 
 pytestmark = pytest.mark.xdist_group("airflow")
 

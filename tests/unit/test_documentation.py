@@ -14,8 +14,8 @@ import pytest
 import typer
 from pydantic_core import PydanticUndefined
 
-from pipelines.cli import app
-from pipelines.settings import PROJECT, Settings
+from pmlm.cli.main import app
+from pmlm.settings import PROJECT, Settings
 
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("**/*.md")])
 ROOT = typer.main.get_command(app)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo import services
-from pipelines.settings import PROJECT, Settings
+from feature_repo.store import services
+from pmlm.settings import PROJECT, Settings
 
 
 @pytest.fixture(scope="module")

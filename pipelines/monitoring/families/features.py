@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.monitoring.families.table import SAMPLE, Table, end_of
-from pipelines.settings import Settings
+from pipelines.monitoring.families.witnesses import SAMPLE, Table, end_of
+from pmlm.settings import Settings
 
 #: Statistics of one signal that would only repeat its latest value's drift.
 REPEATED = ("_previous", "_mean", "_sd", "_count", "_time", "_source")

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.monitoring.families.table import SAMPLE, Table, end_of
-from pipelines.settings import Settings
+from pipelines.monitoring.families.witnesses import SAMPLE, Table, end_of
+from pmlm.settings import Settings
 
 #: The clinic's clock may be the end of the night before to the second, which is when this night begins.
 CLOCK_STEP = timedelta(seconds=1)

@@ -9,9 +9,9 @@ import polars as pl
 
 from models.schema import DELETED
 from models.vocabulary import SIGNAL_BY_CODE
-from pipelines.monitoring.families.table import SAMPLE, Table
-from pipelines.records import ledger
-from pipelines.settings import Settings
+from pipelines.monitoring.families.witnesses import SAMPLE, Table
+from pipelines.records.log import ledger
+from pmlm.settings import Settings
 
 #: Kinds whose mix of codes is watched.
 CODED = ("encounter", "condition", "observation", "medicine", "procedure")

@@ -13,14 +13,15 @@ from pathlib import Path
 import polars as pl
 
 from models.refiner.ranking import Ranking
-from models.reward import reward
+from models.reward.terms import reward
 from models.schema import Episode
 from models.vocabulary import RATING_CODE
+from pipelines import splits
+from pipelines.episodes import episode_file
 from pipelines.monitoring.families.records import event_files
-from pipelines.monitoring.families.table import SAMPLE, Table, end_of
+from pipelines.monitoring.families.witnesses import SAMPLE, Table, end_of
 from pipelines.params import load_params
-from pipelines.settings import Settings
-from pipelines.training import episode_file, splits
+from pmlm.settings import Settings
 
 
 def evaluation_run(settings: Settings, night: str) -> list[Path]:
@@ -47,9 +48,9 @@ def _rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
     if not episodes:
         return []
     # these load torch, which costs more than all the rest of the stage: only where there is something to read
-    from models.score_cache import ScoreCache, trial_key
-    from models.scorer import EmbeddedScorer
-    from pipelines.training.origin import caps
+    from models.reward.embedded_scorer import EmbeddedScorer
+    from models.reward.score_cache import ScoreCache, trial_key
+    from pipelines.training.provenance import caps
     from pipelines.training.rewards import cache_path, trial
 
     params = load_params(settings)

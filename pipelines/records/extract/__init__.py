@@ -13,7 +13,7 @@ from pipelines.records.extract.medication import medication, medication_request
 from pipelines.records.extract.observation import observation
 from pipelines.records.extract.patient import patient
 from pipelines.records.extract.procedure import procedure
-from pipelines.records.line import Resource
+from pipelines.records.read.raw_resource import Resource
 
 EXTRACTORS: dict[str, Callable[[Resource, Context], Facts]] = {
     "Patient": patient,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from models.vocabulary import drug_class_of
-from pipelines.records.codes import Coded, coded, status_code
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
-from pipelines.records.line import Resource
+from pipelines.records.read.coding import Coded, coded, status_code
+from pipelines.records.read.raw_resource import Resource
 
 _DRUG_SYSTEMS = ("RXNORM", "NDC", "ATC")
 _WITHDRAWN = (RETRACTED, "refuted")

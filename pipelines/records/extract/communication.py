@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from models.vocabulary import QUESTION_CODE, REPLY_CODE
-from pipelines.records.codes import MAX_MESSAGE, one_line
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, when
-from pipelines.records.line import Resource
-from pipelines.records.references import reference_of
+from pipelines.records.read.coding import MAX_MESSAGE, one_line
+from pipelines.records.read.raw_resource import Resource
+from pipelines.records.read.references import reference_of
 
 _NOT_SENT = (RETRACTED, "not-done", "preparation", "stopped")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from models.vocabulary import CONDITION_END_CODE
-from pipelines.records.codes import coded, status_code
 from pipelines.records.extract.facts import END, RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
-from pipelines.records.line import Resource
-from pipelines.records.moments import Micros
+from pipelines.records.read.coding import coded, status_code
+from pipelines.records.read.fhir_time import Micros
+from pipelines.records.read.raw_resource import Resource
 
 _OVER = ("inactive", "remission", "resolved")
 _WITHDRAWN = (RETRACTED, "refuted")

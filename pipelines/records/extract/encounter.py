@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.records.codes import Coded, coded
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
-from pipelines.records.line import Resource
+from pipelines.records.read.coding import Coded, coded
+from pipelines.records.read.raw_resource import Resource
 
 _MISSED = ("cancelled", "noshow")
 _EMERGENCY_TYPES = ("SNOMED//50849002", "SNOMED//4525004", "SNOMED//183452005")

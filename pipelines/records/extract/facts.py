@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from pipelines.records.codes import Coded, units_of
-from pipelines.records.line import Broken, Resource
-from pipelines.records.moments import Micros, last_moment, moment
-from pipelines.records.scrub import Scrubber
+from pipelines.records.deidentify.scrub import Scrubber
+from pipelines.records.read.coding import Coded, units_of
+from pipelines.records.read.fhir_time import Micros, last_moment, moment
+from pipelines.records.read.raw_resource import Broken, Resource
 
 RETRACTED = "entered-in-error"
 #: The facet of a fact that ends another.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from models.vocabulary import MEDICATION_END_CODE
-from pipelines.records.codes import Coded, coded
-from pipelines.records.elements import concept
 from pipelines.records.extract.facts import END, RETRACTED, Context, Fact, Facts, when
-from pipelines.records.line import Broken, Resource
-from pipelines.records.moments import DAY, Micros, moment
-from pipelines.records.references import reference_of
+from pipelines.records.read.coding import Coded, coded
+from pipelines.records.read.fhir_time import DAY, Micros, moment
+from pipelines.records.read.raw_resource import Broken, Resource
+from pipelines.records.read.references import reference_of
+from pipelines.records.validate.elements import concept
 
 _ENDED = ("stopped", "completed", "cancelled")
 _NOT_ORDERED = ("proposal", "plan", "option")

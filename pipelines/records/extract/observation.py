@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
-from pipelines.records.codes import Coded, coded, one_line, units_of
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
-from pipelines.records.line import Broken, Resource
-from pipelines.records.moments import Micros, instant, moment
-from pipelines.records.references import reference_of
+from pipelines.records.read.coding import Coded, coded, one_line, units_of
+from pipelines.records.read.fhir_time import Micros, instant, moment
+from pipelines.records.read.raw_resource import Broken, Resource
+from pipelines.records.read.references import reference_of
 
 PORTAL = "https://pmlm.dev/fhir/CodeSystem/portal"
 _RATING = "reply-rating"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.vocabulary import BIRTH_CODE, DEATH_CODE, LANGUAGE_CODE
 from pipelines.records.extract.facts import Context, Fact, Facts, latest_end, when
-from pipelines.records.line import Resource
+from pipelines.records.read.raw_resource import Resource
 
 
 def patient(resource: Resource, context: Context) -> Facts:

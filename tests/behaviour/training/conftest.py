@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import pytest
 from little_episodes import NIGHT, clinic
 
+from pipelines.evaluation.nightly import gate
+from pipelines.evaluation.nightly import stage as evaluate
 from pipelines.runs import StageSummary
-from pipelines.settings import Settings
-from pipelines.training import evaluate, gate, train
+from pipelines.training import train
+from pmlm.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,15 @@ import pytest
 from little_episodes import NIGHT, PARAMS, clinic, episode
 
 from models.encoder import MiniLM
-from models.refiner import artefact
+from models.refiner import checkpoint
 from models.refiner.interface import Caps
 from models.schema import EditProgram
-from pipelines.settings import Settings
-from pipelines.storage import content_hash, read_json
-from pipelines.training import episode_file, evaluate, gate, rewards, train
+from pipelines.episodes import episode_file
+from pipelines.evaluation.nightly import gate
+from pipelines.evaluation.nightly import stage as evaluate
+from pipelines.training import rewards, train
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, read_json
 
 CAPS = Caps(PARAMS["train"]["pick_cap"], PARAMS["train"]["token_cap"])
 WHAT_COUNTS = (
@@ -33,8 +36,8 @@ def _hashes(settings: Settings) -> dict[str, str]:
 
 def test_the_challenger_is_a_whole_artefact_with_a_card(trained) -> None:
     folder = trained.settings.models / "challenger"
-    refiner = artefact.load(folder, MiniLM())
-    described = artefact.describe(folder)
+    refiner = checkpoint.load(folder, MiniLM())
+    described = checkpoint.describe(folder)
     assert described["kind"] == "policy"
     assert refiner.id == described["id"]
     assert described["caps"] == {"picks": CAPS.picks, "tokens": CAPS.tokens}
@@ -111,7 +114,7 @@ def test_the_facts_behind_a_reply_change_no_decision(trained, tmp_path) -> None:
     episode_file.write(blind, without)
     for stage in (train, evaluate, gate):
         stage.run(blind, NIGHT)
-    weights, seen = (s.models / "challenger" / artefact.WEIGHTS for s in (blind, trained.settings))
+    weights, seen = (s.models / "challenger" / checkpoint.WEIGHTS for s in (blind, trained.settings))
     assert weights.read_bytes() == seen.read_bytes()
     assert (blind.metrics / "gate.json").read_bytes() == (trained.settings.metrics / "gate.json").read_bytes()
     names = {row["name"] for row in read_json(blind.metrics / "evaluation.json")["rows"]}
@@ -161,7 +164,7 @@ def test_too_few_episodes_hold_and_say_so_and_the_ranking_is_champion(tmp_path) 
     assert [s.status for s in summaries] == ["hold"] * 3
     assert "5 episodes" in summaries[0].detail
     assert read_json(settings.metrics / "gate.json")["champion"] == "ranking"
-    assert artefact.load(settings.models / "champion", MiniLM()).id == "ranking"
+    assert checkpoint.load(settings.models / "champion", MiniLM()).id == "ranking"
     assert not any((settings.models / "challenger").iterdir())
 
 

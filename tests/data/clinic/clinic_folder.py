@@ -9,7 +9,7 @@ from datetime import date
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.settings import PROJECT
+from pmlm.settings import PROJECT
 
 SAMPLE = PROJECT / "examples" / "clinic"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.clinic.synthesize import SAMPLE_SEED, synthesize
+from pipelines.synthetic.synthesize import SAMPLE_SEED, synthesize
 from tests.data.clinic.clinic_folder import SAMPLE, Clinic
 
 

@@ -9,12 +9,12 @@ from datetime import date
 import pytest
 
 from models.vocabulary import SIGNAL_BY_CODE
-from pipelines.clinic.calendar import end_of
-from pipelines.clinic.fhir import event_time, written_time
-from pipelines.records import quarantine
 from pipelines.records.drops import drops
-from pipelines.records.intake import import_drop
-from pipelines.settings import Settings
+from pipelines.records.ingest import import_drop
+from pipelines.records.log import quarantine
+from pipelines.synthetic.records.calendar import end_of
+from pipelines.synthetic.records.fhir import event_time, written_time
+from pmlm.settings import Settings
 from tests.data.clinic.clinic_folder import Clinic
 
 KINDS = {"truncated_json", "wrong_type", "impossible_value", "unknown_patient", "future_date", "duplicate_conflict"}

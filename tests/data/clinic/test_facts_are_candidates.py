@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.training import episode_file
+from pipelines.episodes import episode_file
 from tests.conftest import NightDone
 
 SHARE = 0.95

@@ -6,13 +6,14 @@ import json
 from collections import Counter, defaultdict
 from datetime import date
 
-from pipelines.clinic import commands, synthesize
-from pipelines.clinic.arrivals import INJECTED_DISPLAY
-from pipelines.clinic.chart import FACT_KEYS
-from pipelines.clinic.fhir import event_time
-from pipelines.clinic.portal import INJECTED_QUESTION
-from pipelines.clinic.rules import topics
-from pipelines.settings import Settings
+from pipelines.synthetic import synthesize
+from pipelines.synthetic.arrivals import INJECTED_DISPLAY
+from pipelines.synthetic.portal.conversations import INJECTED_QUESTION
+from pipelines.synthetic.portal.rules import topics
+from pipelines.synthetic.records.chart import FACT_KEYS
+from pipelines.synthetic.records.fhir import event_time
+from pmlm.cli import synthetic
+from pmlm.settings import Settings
 from tests.data.clinic.clinic_folder import SAMPLE, Clinic
 
 MEGABYTE = 1 << 20
@@ -58,7 +59,7 @@ def test_manifest_says_that_the_clinic_is_synthetic_and_has_its_own_clock() -> N
 
 
 def test_command_makes_the_shipped_sample_unless_told_otherwise() -> None:
-    assert (commands.SAMPLE_PATIENTS, commands.SAMPLE_SEED) == (synthesize.SAMPLE_PATIENTS, synthesize.SAMPLE_SEED)
+    assert (synthetic.SAMPLE_PATIENTS, synthetic.SAMPLE_SEED) == (synthesize.SAMPLE_PATIENTS, synthesize.SAMPLE_SEED)
 
 
 def test_there_are_nine_hundred_answered_questions_over_ten_topics(sample: Clinic) -> None:

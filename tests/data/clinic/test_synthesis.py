@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.clinic.synthesize import MANIFEST, SAMPLE_SEED, synthesize
-from pipelines.errors import SettingsError
+from pipelines.synthetic.synthesize import MANIFEST, SAMPLE_SEED, synthesize
+from pmlm.errors import SettingsError
 from tests.data.clinic.clinic_folder import Clinic
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from feature_repo.services import groups
-from pipelines.features import stage
+from feature_repo.store.services import groups
+from pipelines.features.build import stage
 from pipelines.records.stage import run as take_in_night
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 from tests.unit.records.fhir import (
     Clinic,
     Resource,

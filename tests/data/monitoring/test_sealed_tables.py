@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.monitoring.families.table import sealed
+from pipelines.monitoring.families.witnesses import sealed
 
 rows = st.lists(
     st.tuples(st.one_of(st.none(), st.integers(-5, 5)), st.one_of(st.none(), st.sampled_from("abc")), st.booleans()),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 from tests.unit.records.fhir import Clinic
 
 

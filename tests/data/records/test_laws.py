@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.records import aside, sift, survey
-from pipelines.settings import Settings
+from pipelines.records import prescan, processor
+from pipelines.records.log import spill
+from pmlm.settings import Settings
 from tests.unit.records.fhir import (
     FIRST,
     Clinic,
@@ -95,10 +96,10 @@ def test_any_size_of_what_is_held_at_once_gives_the_same_state(
         return clinic.batches(), accounts, held
 
     whole = state(tmp_path / "whole")
-    monkeypatch.setattr(sift, "CHUNK", lines)
-    monkeypatch.setattr(sift, "CHUNK_BYTES", bytes_)
-    monkeypatch.setattr(survey, "LAID", rows)
-    monkeypatch.setattr(aside, "SHARE", rows)
+    monkeypatch.setattr(processor, "CHUNK", lines)
+    monkeypatch.setattr(processor, "CHUNK_BYTES", bytes_)
+    monkeypatch.setattr(prescan, "LAID", rows)
+    monkeypatch.setattr(spill, "SHARE", rows)
 
     assert state(tmp_path / "parts") == whole
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.records import data_docs
+from pipelines.records.validate import data_docs
 from tests.contract.byte_search import contents, found
 from tests.unit.records.fhir import (
     FIRST,

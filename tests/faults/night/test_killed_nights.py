@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.night import history, night, rehash, stages
+from pipelines.night import night, saved_nights, stages, verify_hashes
 from pipelines.runs import summaries
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 from tests.command_line import environment
 from tests.conftest import NightDone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("night")]
-WHOLE_NIGHT = "from pipelines.night import night; from pipelines.settings import load; s = load(); " \
+WHOLE_NIGHT = "from pipelines.night import night; from pmlm.settings import load; s = load(); " \
     "[night.intake(s, n) for n in night.pending(s)]; night.run(s, night.latest(s))"  # fmt: skip
 WAIT_S = 240.0
 
@@ -35,7 +35,7 @@ def killed(tmp_path: Path, night_done: NightDone) -> Settings:
 
 
 def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settings, night_done: NightDone) -> None:
-    undisturbed = rehash.recorded(night_done.settings.workspace)
+    undisturbed = verify_hashes.recorded(night_done.settings.workspace)
     usual = {
         (s.night, s.stage): s.seconds for n in night_done.result["nights"] for s in summaries(night_done.settings, n)
     }
@@ -47,10 +47,10 @@ def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settin
         kill_in(killed, moments[at:], delay_s=chance.uniform(0.0, min(usual[moment], 2.0)))
     run_to_the_end(killed)
 
-    assert rehash.recorded(killed.workspace) == undisturbed
-    assert rehash.changed(killed.workspace) == []
+    assert verify_hashes.recorded(killed.workspace) == undisturbed
+    assert verify_hashes.changed(killed.workspace) == []
     assert night.pending(killed) == []
-    assert [saved.night for saved in history.nights(killed)] == [first, last]
+    assert [saved.night for saved in saved_nights.nights(killed)] == [first, last]
 
 
 def kill_in(settings: Settings, moments: list[tuple[str, str]], delay_s: float) -> None:

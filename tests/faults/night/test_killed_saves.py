@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.night import history
+from pipelines.night import saved_nights
 from pipelines.night.workspace import open_workspace, set_night
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 from tests.command_line import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * 3600 if os.environ.get("PMLM_EVERY_KILL") else 600)]
@@ -63,7 +63,7 @@ def unsaved(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(home=home / "state", drops=home / "clinic", key_dir=home / "keys")
     open_workspace(settings)
     make(settings, "20260228")
-    history.save(settings, "20260228", {})
+    saved_nights.save(settings, "20260228", {})
     make(settings, NIGHT)
     return settings
 
@@ -91,7 +91,7 @@ def test_a_save_killed_at_any_operation_is_mended_and_saved_again(unsaved: Setti
     assert done.returncode == 0, done.stderr
     operations = int(done.stdout.split()[-1])
     assert operations > 100
-    hashes = {saved.night: history.restore(whole, saved.night) for saved in history.nights(whole)}
+    hashes = {saved.night: saved_nights.restore(whole, saved.night) for saved in saved_nights.nights(whole)}
 
     moments = [(at, how) for at in range(1, operations + 1) for how in ("before", "half")]
     if not os.environ.get("PMLM_EVERY_KILL"):
@@ -103,8 +103,10 @@ def test_a_save_killed_at_any_operation_is_mended_and_saved_again(unsaved: Setti
         try:
             open_workspace(killed)
             set_night(killed, NIGHT)
-            history.save(killed, NIGHT, {})
-            assert {saved.night: history.restore(killed, saved.night) for saved in history.nights(killed)} == hashes
+            saved_nights.save(killed, NIGHT, {})
+            assert {
+                saved.night: saved_nights.restore(killed, saved.night) for saved in saved_nights.nights(killed)
+            } == hashes
         except Exception as failure:  # every moment is tried, whatever the others did
             broken[at, how] = repr(failure)
         shutil.rmtree(killed.home)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.records import ledger, quarantine
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
+from pipelines.records.log import ledger, quarantine
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 from tests.unit.records.fhir import Clinic, condition, observation, patient
 
 FIRST, SECOND = "2026-06-01", "2026-06-02"

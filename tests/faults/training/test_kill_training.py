@@ -14,16 +14,17 @@ import pytest
 from command_line import environment
 from little_episodes import NIGHT, clinic
 
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
-from pipelines.training import champion, gate, rewards, train
+from pipelines.evaluation.nightly import gate
+from pipelines.training import champion, rewards, train
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 
 PARAMS = {"train": {"gain_evaluations": 24, "grpo_steps": 1}}
 OUTPUTS = ("models/challenger", "metrics/train.json")
 
 
 def _stage(settings: Settings, name: str) -> subprocess.Popen[bytes]:
-    code = f"from pipelines.settings import load; from pipelines.training import {name}; {name}.run(load(), '{NIGHT}')"
+    code = f"from pmlm.settings import load; from pipelines.training import {name}; {name}.run(load(), '{NIGHT}')"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env=environment(settings),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bentos.api_types import MAX_PATIENT, MAX_QUESTION, PersonalizeRequest
+from pmlm.api_types import MAX_PATIENT, MAX_QUESTION, PersonalizeRequest
 
 CONTROL = st.sampled_from([chr(c) for c in range(0x20) if chr(c) not in "\n\r\t"] + ["\x7f", "\ud800"])
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentos.cds import words
-from bentos.cds.limits import LIMITS, findings
-from bentos.cds.wire import LONGEST_SUMMARY
+from bentos.cds import card_texts
+from bentos.cds.cds_types import LONGEST_SUMMARY
+from bentos.cds.critical_values import LIMITS, findings
 from models.vocabulary import SIGNALS
 
 NOW = datetime(2026, 6, 7, 12, tzinfo=UTC)
@@ -119,17 +119,17 @@ def test_any_row_can_be_read_and_a_finding_is_always_a_recorded_value(
 
 @given(st.text(max_size=400))
 def test_a_summary_is_one_short_line_and_markdown_shows_text_as_it_is(text: str) -> None:
-    line = words.summary(f"a {text}")
+    line = card_texts.summary(f"a {text}")
     assert 1 <= len(line) <= LONGEST_SUMMARY
     assert "\n" not in line
-    shown = words.plain(text)
+    shown = card_texts.plain(text)
     assert "](" not in shown.replace("\\]", "")
     assert "http:" not in shown.replace("\\:", "")
 
 
 def test_a_record_cannot_bring_a_link_or_an_image_onto_a_card() -> None:
     evil = "![x](https://evil.example/p?q) <img src=x> **now** www.evil.example `rm`"
-    shown = words.plain(evil)
+    shown = card_texts.plain(evil)
     assert shown == (
         r"\!\[x\](https\://evil.example/p?q) \<img src=x\> \*\*now\*\* www\.evil.example \`rm\`"
     )  # fmt: skip

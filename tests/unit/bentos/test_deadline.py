@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from feature_repo.deadline import BusyError, Deadline
+from feature_repo.store.deadline import BusyError, Deadline
 
 
 def test_a_call_in_time_gives_its_result() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bentos.api_types import AnswerResponse
-from bentos.explanations import Explanations, Told, explain
-from bentos.native.examples import ANSWERED
-from pipelines.settings import Settings
+from bentos.http.examples import ANSWERED
+from bentos.personalizer.explanations import Explanations, Told, explain
+from pmlm.api_types import AnswerResponse
+from pmlm.settings import Settings
 
 
 def response(**others: Any) -> AnswerResponse:

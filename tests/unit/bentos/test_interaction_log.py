@@ -7,8 +7,8 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bentos.api_types import Program, Versions
-from bentos.interaction_log import Interaction, InteractionLog
+from bentos.personalizer.interaction_log import Interaction, InteractionLog
+from pmlm.api_types import Program, Versions
 
 VERSIONS = Versions(
     release="r",

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentos.observed import logs
-from pipelines.errors import ServingError
+from bentos.telemetry import logs
+from pmlm.errors import ServingError
 
 Lines = Callable[[], list[dict[str, Any]]]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from bentos.offers import Offers
+from bentos.personalizer.candidate_cache import Offers
+from models.prompt.candidates import candidates
 from models.schema import FeatureRow
-from models.segments import candidates
 
 NOON = datetime(2026, 6, 6, 12, 0, 10, tzinfo=UTC)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bentos import online_rows
-from bentos.online_rows import OnlineRows
-from feature_repo import online
-from pipelines.errors import FeaturesUnavailableError
+from bentos.personalizer import feature_client
+from bentos.personalizer.feature_client import OnlineRows
+from feature_repo.store import online
+from pmlm.errors import FeaturesUnavailableError
 
 
 class Store:
@@ -45,7 +45,7 @@ def test_only_the_first_request_waits_for_a_store_that_is_down(store: Store) -> 
 
 
 def test_a_store_that_is_back_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online_rows, "RESTS_S", 0.0)
+    monkeypatch.setattr(feature_client, "RESTS_S", 0.0)
     rows = OnlineRows(Path("nowhere"))
     with pytest.raises(FeaturesUnavailableError):
         rows.read(7)
@@ -64,7 +64,7 @@ def test_health_does_not_load_the_store(store: Store) -> None:
 def test_a_silent_store_is_tried_beside_the_requests_until_it_answers(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(online_rows, "RESTS_S", 0.05)
+    monkeypatch.setattr(feature_client, "RESTS_S", 0.05)
     store.takes_s = 1.0
     rows = OnlineRows(Path("nowhere"))
     with pytest.raises(FeaturesUnavailableError):

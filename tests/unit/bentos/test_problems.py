@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from bentos.problems import MAX_BODY, Problems
+from bentos.problems.problem_details import MAX_BODY, Problems
 
 
 async def validation(_: Request) -> Response:

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from bentos.access import routes
-from bentos.observed import metrics, tracing
-from bentos.observed.middleware import Observed
-from pipelines.errors import SettingsError
+from bentos.auth import routes
+from bentos.telemetry import metrics, tracing
+from bentos.telemetry.middleware import Observed
+from pmlm.errors import SettingsError
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

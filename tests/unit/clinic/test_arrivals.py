@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.clinic import fhir
-from pipelines.clinic.arrivals import arrivals, withdrawn
-from pipelines.clinic.calendar import Calendar, end_of
-from pipelines.clinic.fhir import Resource, event_time, parse
+from pipelines.synthetic.arrivals import arrivals, withdrawn
+from pipelines.synthetic.records import fhir
+from pipelines.synthetic.records.calendar import Calendar, end_of
+from pipelines.synthetic.records.fhir import Resource, event_time, parse
 
 CALENDAR = Calendar()
 END = end_of(CALENDAR.last)

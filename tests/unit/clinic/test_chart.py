@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.clinic import fhir
-from pipelines.clinic.chart import Chart, Version, read, version
-from pipelines.clinic.fhir import Resource
+from pipelines.synthetic.records import fhir
+from pipelines.synthetic.records.chart import Chart, Version, read, version
+from pipelines.synthetic.records.fhir import Resource
 
 NOW = datetime(2026, 6, 3, tzinfo=UTC)
 PATIENT: Resource = {"resourceType": "Patient", "id": "p", "birthDate": "1996-06-04"}

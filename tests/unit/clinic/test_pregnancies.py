@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.clinic import fhir, pregnancies
-from pipelines.clinic.calendar import Calendar
-from pipelines.clinic.fhir import Resource
-from pipelines.clinic.pregnancies import BIRTH, NORMAL_PREGNANCY, Pregnancy
-from pipelines.clinic.traits import STAGES, draw
+from pipelines.synthetic.records import fhir, pregnancies
+from pipelines.synthetic.records.calendar import Calendar
+from pipelines.synthetic.records.fhir import Resource
+from pipelines.synthetic.records.pregnancies import BIRTH, NORMAL_PREGNANCY, Pregnancy
+from pipelines.synthetic.records.traits import STAGES, draw
 
 CALENDAR = Calendar()
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

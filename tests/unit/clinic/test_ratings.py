@@ -6,9 +6,9 @@ from statistics import fmean
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.clinic.portal import stars
-from pipelines.clinic.replies import Reply, Sentence
-from pipelines.clinic.traits import Style, draw
+from pipelines.synthetic.portal.conversations import stars
+from pipelines.synthetic.portal.replies import Reply, Sentence
+from pipelines.synthetic.records.traits import Style, draw
 
 
 def reply(style: Style, facts: int = 3, complete: bool = True) -> Reply:

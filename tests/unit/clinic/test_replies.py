@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.clinic import replies
-from pipelines.clinic.chart import FACT_KEYS, Chart
-from pipelines.clinic.rules import Topic, topics
+from pipelines.synthetic.portal import replies
+from pipelines.synthetic.portal.rules import Topic, topics
+from pipelines.synthetic.records.chart import FACT_KEYS, Chart
 
 NOW = datetime(2026, 6, 3, tzinfo=UTC)
 NUMBERS = {

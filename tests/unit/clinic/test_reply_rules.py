@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS
-from pipelines.clinic import catalogue
-from pipelines.clinic.chart import FACT_KEYS
-from pipelines.clinic.expressions import RuleError
-from pipelines.clinic.rules import load, topics
+from pipelines.synthetic.portal import catalogue
+from pipelines.synthetic.portal.expressions import RuleError
+from pipelines.synthetic.portal.rules import load, topics
+from pipelines.synthetic.records.chart import FACT_KEYS
 
 BODIES = ("ACOG", "NICE", "WHO", "CDC")
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.clinic.expressions import RuleError, condition
+from pipelines.synthetic.portal.expressions import RuleError, condition
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.patient.trajectory import Record
 from models.schema import Episode
-from models.trajectory import Record
-from pipelines.errors import TrainingError
-from pipelines.evaluation import changes, external, prediction, preferences
-from pipelines.trajectory.reading import before
+from pipelines.evaluation.study.rows import change_detection, external, prediction, preferences
+from pipelines.features.trajectory.sequences import before
+from pmlm.errors import TrainingError
 
 ALL = np.array([True, True, True, True])
 
@@ -33,18 +33,18 @@ def test_a_record_before_a_day_holds_nothing_of_that_day_or_later() -> None:
 
 def test_an_alarm_is_raised_after_a_large_step_and_not_in_calm() -> None:
     values = np.array([100.0, 101.0] * 8 + [140.0] * 8)
-    series = changes.Series(values, 1.0, 5.0, 16)
-    assert changes.first_alarm(series, changes.band(series), 3.0) == 0
-    assert changes.first_alarm(series, changes.pelt(series), 50.0) is not None
-    calm = changes.Series(np.array([100.0, 101.0] * 12), 1.0, 5.0, 12)
-    assert changes.first_alarm(calm, changes.band(calm), 3.0) is None
+    series = change_detection.Series(values, 1.0, 5.0, 16)
+    assert change_detection.first_alarm(series, change_detection.band(series), 3.0) == 0
+    assert change_detection.first_alarm(series, change_detection.pelt(series), 50.0) is not None
+    calm = change_detection.Series(np.array([100.0, 101.0] * 12), 1.0, 5.0, 12)
+    assert change_detection.first_alarm(calm, change_detection.band(calm), 3.0) is None
 
 
 def test_a_detector_sees_nothing_of_the_values_to_come() -> None:
-    (series,) = changes.generate(1, True, 5)
-    changed = changes.Series(series.values.copy(), series.noise, series.step, series.change)
+    (series,) = change_detection.generate(1, True, 5)
+    changed = change_detection.Series(series.values.copy(), series.noise, series.step, series.change)
     changed.values[15:] += 100
-    for statistic in (changes.band, changes.pelt):
+    for statistic in (change_detection.band, change_detection.pelt):
         np.testing.assert_allclose(statistic(series)[:15], statistic(changed)[:15])
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from models.peer_states import DAY, FEATURES, States, states
-from pipelines.evaluation import peers
+from models.peers.patient_embedding import DAY, FEATURES, States, states
+from pipelines.evaluation.study.rows import peers
 
 NOW = 20_000 * DAY
 LATER = NOW + 182 * DAY

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 from models.refiner.interface import Caps
-from models.reward import Score, SentenceScores, Trial
+from models.reward.score_cache import CachedScorer, ScoreCache
+from models.reward.terms import Score, SentenceScores, Trial
 from models.schema import EditProgram, Segment
-from models.score_cache import CachedScorer, ScoreCache
-from pipelines.evaluation import attacks, comparing, ratings, seeds, slicing, training_health, unseen
-from pipelines.evaluation.bench import learnt
-from pipelines.evaluation.budget import BudgetSpentError, metered
-from pipelines.evaluation.hash_bag import hash_bag
+from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.evaluation.study.comparison import paired, seeds, slices
+from pipelines.evaluation.study.comparison.bench import learnt
+from pipelines.evaluation.study.comparison.budget import BudgetSpentError, metered
+from pipelines.evaluation.study.comparison.hash_bag import hash_bag
+from pipelines.evaluation.study.rows import attacks, generalization, ratings, training_health
 from pipelines.training.gains import Gains
-from pipelines.training.measuring import Measured
 from pipelines.training.rewards import Outcome, Rewards
 from tests.little_episodes import episode
 
@@ -61,11 +62,11 @@ def test_folds_hold_each_topic_once_and_are_of_like_size() -> None:
     topics = {
         f"{topic}{i}": topic for topic, count in zip("abcdef", (9, 8, 7, 3, 2, 1), strict=True) for i in range(count)
     }
-    made = unseen.folds(topics, 3)
+    made = generalization.folds(topics, 3)
     assert sorted(t for fold in made for t in fold) == list("abcdef")
     sizes = [sum(topic in fold for topic in topics.values()) for fold in made]
     assert max(sizes) - min(sizes) <= 2
-    assert unseen.folds({"1": "a", "2": "a"}) == []
+    assert generalization.folds({"1": "a", "2": "a"}) == []
 
 
 def test_topics_without_names_are_found_among_the_training_questions() -> None:
@@ -74,35 +75,35 @@ def test_topics_without_names_are_found_among_the_training_questions() -> None:
             return np.array([[float("tired" in t), float("painkiller" in t), 0.1] for t in texts])
 
     nameless = [replace(e, topic=None) for e in EPISODES]
-    found = unseen.topics_of(nameless, nameless, Words())  # type: ignore[arg-type]
+    found = generalization.topics_of(nameless, nameless, Words())  # type: ignore[arg-type]
     by_question = {e.question: {found[o.episode_id] for o in nameless if o.question == e.question} for e in nameless}
     assert all(len(topics) == 1 for topics in by_question.values())
     assert len(set.union(*by_question.values())) == len(by_question) == 2
 
 
 def test_wordings_that_training_never_had_are_held_out_before_any_other() -> None:
-    assert unseen.held_out({"a", "b"}, ["a", "new", "new", "b"]) == {"new"}
-    held = unseen.held_out({"a", "b", "c", "d"}, ["a", "b", "c", "d"])
+    assert generalization.held_out({"a", "b"}, ["a", "new", "new", "b"]) == {"new"}
+    held = generalization.held_out({"a", "b", "c", "d"}, ["a", "b", "c", "d"])
     assert len(held) == 1
-    first = unseen.wording("Should I take baby aspirin in this pregnancy? I am Ann.")
-    assert first == unseen.wording("Do I need aspirin to prevent pre-eclampsia?") == "aspirin_prevention/plain"
-    assert unseen.wording("Something  ELSE?") == "something else?"
+    first = generalization.wording("Should I take baby aspirin in this pregnancy? I am Ann.")
+    assert first == generalization.wording("Do I need aspirin to prevent pre-eclampsia?") == "aspirin_prevention/plain"
+    assert generalization.wording("Something  ELSE?") == "something else?"
 
 
 def test_a_kind_left_out_is_offered_nowhere_and_pinned_facts_stay() -> None:
     peer = Segment("peer.x", "peer", "Of 11 similar patients, 45% take iron.", tokens=9)
     offered = replace(EPISODES[0], segments=(*EPISODES[0].segments, peer))
-    left = unseen.without(offered, "peer")
+    left = generalization.without(offered, "peer")
     assert left.segments == EPISODES[0].segments
-    assert unseen.without(offered, "pinned").pinned == offered.pinned
+    assert generalization.without(offered, "pinned").pinned == offered.pinned
 
 
 def test_pooled_seeds_are_the_mean_over_seeds_with_each_episode_counted_once() -> None:
     first = [_measured(i, 1.0 + i % 3, 1.0) for i in range(12)]
     second = seeds.beside(first, [_measured(i, 3.0 + i % 3, 99.0, 5.0) for i in range(12)])
-    (row, *_) = seeds.pooled(comparing.against([*first, *second], 6, "", "test"), 2)
+    (row, *_) = seeds.pooled(paired.against([*first, *second], 6, "", "test"), 2)
     alone = [
-        comparing.against(one, 6, "", "test")[0] for one in (first, [_measured(i, 3.0 + i % 3, 1.0) for i in range(12)])
+        paired.against(one, 6, "", "test")[0] for one in (first, [_measured(i, 3.0 + i % 3, 1.0) for i in range(12)])
     ]
     assert row.name == "refined_vs_minilm"
     assert (row.n, row.seeds, row.patients) == (12, 2, 4)
@@ -162,4 +163,4 @@ def test_bad_segments_are_counted_and_slices_are_read() -> None:
     found = training_health.unusable([bad], 60, len(bad.segments) - 1)
     assert (found["segments_longer_than_cap"], found["segments_duplicate"], found["segments_without_slot"]) == (1, 1, 1)
     aged = replace(bad, segments=(*bad.segments, Segment("age", "record", "She is 36 years old.")))
-    assert (slicing.age_band(aged), slicing.age_band(bad), slicing.language(bad)) == ("35_and_over", "unknown", "en")
+    assert (slices.age_band(aged), slices.age_band(bad), slices.language(bad)) == ("35_and_over", "unknown", "en")

@@ -10,10 +10,10 @@ import polars as pl
 import pyarrow.parquet as pq
 from histories import DAYS, START, Event, history, log_of
 
-from feature_repo.services import groups
-from pipelines.features.ledger import end_of
-from pipelines.records import ledger as records_ledger
-from pipelines.settings import Settings
+from feature_repo.store.services import groups
+from pipelines.features.engines.feature_files import end_of
+from pipelines.records.log import ledger as records_ledger
+from pmlm.settings import Settings
 
 FIRST = START.strftime("%Y%m%d")
 

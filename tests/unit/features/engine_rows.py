@@ -13,10 +13,10 @@ from histories import Event, log_of
 from ibis.expr.types import Table
 
 from feature_repo import point_in_time
-from feature_repo.rows import typed
-from feature_repo.services import features, groups
+from feature_repo.store.rows import typed
+from feature_repo.store.services import features, groups
 from models.schema import EVENT_SCHEMA
-from pipelines.features.engine import connect
+from pipelines.features.engines.duckdb_engine import connect
 
 Row = dict[str, Any]
 Moment = tuple[int, dt.datetime]

@@ -11,10 +11,12 @@ import pytest
 from built import FIRST, LAST, clinic, group_rows, patients, write_batch
 
 import feature_repo
-from feature_repo import online, services
-from pipelines.errors import FeaturesError
-from pipelines.features import materialise, stage, verify
-from pipelines.settings import PROJECT, Settings
+from feature_repo.store import online, services
+from pipelines.features.build import stage
+from pipelines.features.inspect import verify
+from pipelines.features.online import materialise
+from pmlm.errors import FeaturesError
+from pmlm.settings import PROJECT, Settings
 
 ONE_FILE = '''
 """Procedures: how many are on record."""

@@ -13,10 +13,11 @@ import pytest
 from built import LAST, all_rows, clinic, forget, group_rows, known_on, night_of, patients, uncommitted, write_batch
 from histories import Event
 
-from feature_repo.services import groups
-from pipelines.features import ledger, stage
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
+from feature_repo.store.services import groups
+from pipelines.features.build import stage
+from pipelines.features.engines import feature_files
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 
 NIGHTS = [night_of(day) for day in (2, 5, 6, 9)] + [LAST]
 
@@ -123,7 +124,7 @@ def test_a_build_that_dies_leaves_the_same_files_after_a_rerun(
     whole, killed = clinic(tmp_path / "whole"), clinic(tmp_path / "killed")
     for settings in (whole, killed):
         write_batch(settings, NIGHTS[0], batches(events)[NIGHTS[0]])
-    written, opened = ledger.written, []
+    written, opened = feature_files.written, []
 
     def dying(*args: object) -> object:
         opened.append(args)
@@ -132,7 +133,7 @@ def test_a_build_that_dies_leaves_the_same_files_after_a_rerun(
         return written(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "written", dying)
+        patch.setattr(feature_files, "written", dying)
         with pytest.raises(KeyboardInterrupt):
             stage.run(killed, NIGHTS[0])
     assert len(list(killed.features.glob("*/*.parquet"))) == len(groups()) - 1
@@ -167,13 +168,13 @@ def test_a_batch_of_an_import_that_was_killed_is_not_seen(tmp_path: Path, events
         write_batch(settings, second, batches(events)[second])
         stage.run(settings, second)
     assert differing(seen, never) == []
-    assert second in {o.night for o in ledger.origins(seen.features / "vitals")}
+    assert second in {o.night for o in feature_files.origins(seen.features / "vitals")}
 
 
 def test_a_definition_is_the_same_in_every_process(tmp_path: Path) -> None:
     """One that changed by itself would make every night build everybody's whole history anew."""
     script = (
-        "import json; from pipelines.features.stage import definitions; from pipelines.settings import Settings;"
+        "import json; from pipelines.features.build.stage import definitions; from pmlm.settings import Settings;"
         f"print(json.dumps(definitions(Settings(home={str(tmp_path)!r}))))"
     )
     said = [

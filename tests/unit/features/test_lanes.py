@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.features import engine
-from pipelines.features.lanes import Holding, work
-from pipelines.settings import PROJECT
+from pipelines.features.build.parallel_build import Holding, work
+from pipelines.features.engines import duckdb_engine
+from pmlm.settings import PROJECT
 
 GROUPS = ("labs", "vitals")
 
@@ -119,12 +119,12 @@ def test_a_lane_meets_what_the_connection_keeps_and_not_what_another_lane_does()
     def told(connection: Any) -> list[tuple[int]]:
         return connection.con.sql("SELECT n FROM told").fetchall()  # type: ignore[no-any-return]
 
-    with engine.connect() as connection:
+    with duckdb_engine.connect() as connection:
         connection.raw_sql("CREATE TABLE told AS SELECT 1 AS n")
-        with engine.lanes(connection, engine.LANES) as lanes:
-            assert len(lanes) == engine.LANES > 1
+        with duckdb_engine.lanes(connection, duckdb_engine.LANES) as lanes:
+            assert len(lanes) == duckdb_engine.LANES > 1
             assert all(told(lane) == [(1,)] for lane in lanes)
-            engine.keep(lanes[0], "told", "SELECT 2 AS n")
+            duckdb_engine.keep(lanes[0], "told", "SELECT 2 AS n")
             assert [told(lane) for lane in lanes[:2]] == [[(2,)], [(1,)]]
             assert lanes[0].table("told").to_pyarrow()["n"].to_pylist() == [2]
             (zone,) = lanes[1].con.sql("SELECT current_setting('TimeZone')").fetchall()
@@ -133,17 +133,17 @@ def test_a_lane_meets_what_the_connection_keeps_and_not_what_another_lane_does()
 
 
 def test_one_part_is_worked_at_by_the_connection_itself() -> None:
-    with engine.connect() as connection, engine.lanes(connection, 1) as lanes:
+    with duckdb_engine.connect() as connection, duckdb_engine.lanes(connection, 1) as lanes:
         assert lanes == [connection]
 
 
 def test_lanes_share_the_threads_and_give_them_back() -> None:
-    with engine.connect() as connection:
+    with duckdb_engine.connect() as connection:
 
         def threads() -> int:
             return int(connection.con.execute("SELECT current_setting('threads')").fetchall()[0][0])
 
         connection.raw_sql("SET threads = 7")
-        with engine.lanes(connection, 3) as lanes:
+        with duckdb_engine.lanes(connection, 3) as lanes:
             assert threads() * len(lanes) <= 7
         assert threads() == 7

@@ -16,12 +16,13 @@ from built import LAST, clinic, known_on, night_of, patients, uncommitted, write
 from histories import Event
 from typer.testing import CliRunner
 
-from feature_repo.services import features, groups
-from pipelines.cli import app
-from pipelines.features import materialise, stage
-from pipelines.records import ledger as records_ledger
-from pipelines.settings import Settings
-from pipelines.storage import read_json, write_json
+from feature_repo.store.services import features, groups
+from pipelines.features.build import stage
+from pipelines.features.online import materialise
+from pipelines.records.log import ledger as records_ledger
+from pmlm.cli.main import app
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_json
 
 MIDDLE = night_of(5)
 

@@ -13,16 +13,18 @@ from ibis.expr.types import Table
 from polars.testing import assert_frame_equal
 
 from feature_repo.point_in_time import KEY, known, retold, versions
-from feature_repo.services import groups
+from feature_repo.store.services import groups
 from models.vocabulary import SIGNALS
-from pipelines.features import engine, foretold, moments
-from pipelines.features.needed import narrowed
-from pipelines.features.stage import MODELLED
-from pipelines.records import ledger as records_ledger
+from pipelines.features.build import as_of_times
+from pipelines.features.build.pruning import narrowed
+from pipelines.features.build.stage import MODELLED
+from pipelines.features.engines import duckdb_engine
+from pipelines.features.trajectory import inference
+from pipelines.records.log import ledger as records_ledger
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output")  # as ``engine.connect``, which one test alone enters
 
-HELD, MOMENTS = engine.asked()
+HELD, MOMENTS = duckdb_engine.asked()
 SELVES = [name for name in groups() if name not in MODELLED]
 Reader = Callable[[Table, Table], Table]
 
@@ -32,11 +34,13 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """The versions of some patients as ``all``, and the days on which their records changed."""
     settings = clinic(tmp_path_factory.mktemp("needed"))
     write_batch(settings, LAST, patients(seed=11, pairs=40))
-    with engine.connect() as opened:
-        log = engine.read_log(opened, records_ledger.batches(settings))
-        engine.keep(opened, "all", versions(log.drop("file")))
-        told = moments.recent(log, moments.BEGINNING)
-        engine.keep(opened, "moments", moments.days(moments.changes(told, moments.owners(log, retold(log)))))
+    with duckdb_engine.connect() as opened:
+        log = duckdb_engine.read_log(opened, records_ledger.batches(settings))
+        duckdb_engine.keep(opened, "all", versions(log.drop("file")))
+        told = as_of_times.recent(log, as_of_times.BEGINNING)
+        duckdb_engine.keep(
+            opened, "moments", as_of_times.days(as_of_times.changes(told, as_of_times.owners(log, retold(log))))
+        )
         yield opened
 
 
@@ -50,15 +54,15 @@ def everything(connection: Backend) -> pl.DataFrame:
 
 
 def rows_of(connection: Backend, held: Table, name: str) -> pl.DataFrame:
-    engine.keep(connection, "held", held)
-    query = engine.compiled(groups()[name])
-    return pl.DataFrame(engine.evaluate(connection, query)).sort(*KEY)
+    duckdb_engine.keep(connection, "held", held)
+    query = duckdb_engine.compiled(groups()[name])
+    return pl.DataFrame(duckdb_engine.evaluate(connection, query)).sort(*KEY)
 
 
 @pytest.mark.parametrize("name", SELVES)
 def test_a_group_says_the_same_of_what_it_needs_as_of_everything(connection: Backend, name: str) -> None:
     held = connection.table("all")
-    needed = narrowed(held, [engine.compiled(groups()[name]).expression])
+    needed = narrowed(held, [duckdb_engine.compiled(groups()[name]).expression])
     assert needed.count().execute() < held.count().execute()
     of_all = rows_of(connection, held, name)
     assert len(of_all) > 300
@@ -67,14 +71,14 @@ def test_a_group_says_the_same_of_what_it_needs_as_of_everything(connection: Bac
 
 def test_what_the_trajectory_model_reads_is_kept(connection: Backend) -> None:
     held, asked = connection.table("all"), connection.table("moments")
-    of_all = foretold.read(held, asked).to_polars()
-    of_needed = foretold.read(narrowed(held, [foretold.read(HELD, MOMENTS)]), asked).to_polars()
+    of_all = inference.read(held, asked).to_polars()
+    of_needed = inference.read(narrowed(held, [inference.read(HELD, MOMENTS)]), asked).to_polars()
     assert set(of_all["kind"]) >= {"observation", "procedure", "question", "patient"}
     assert_frame_equal(of_needed.sort(pl.all()), of_all.sort(pl.all()), check_exact=True)
 
 
 def test_what_no_group_reads_is_left_out_and_unused_columns_are_null(connection: Backend) -> None:
-    left = kept(connection, *(engine.compiled(groups()[name]).expression for name in SELVES))
+    left = kept(connection, *(duckdb_engine.compiled(groups()[name]).expression for name in SELVES))
     assert "SNOMED//5880005" in set(everything(connection)["code"])  # an examination: no birth, no loss
     assert "SNOMED//5880005" not in set(left["code"])
     assert "SNOMED//386216000" in set(left["code"])

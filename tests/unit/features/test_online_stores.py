@@ -15,14 +15,15 @@ from engine_rows import differences
 from histories import Event
 from servers import PASSWORD, Server, postgres, redis
 
-from feature_repo import online, store
-from feature_repo.online_stores import described, shown
-from feature_repo.rows import typed
-from feature_repo.services import SERVICE
-from pipelines.errors import FeaturesError, SettingsError
-from pipelines.features import materialise, offline, stage
-from pipelines.features.ledger import end_of
-from pipelines.settings import Settings
+from feature_repo.store import feast_store, online
+from feature_repo.store.online_stores import described, shown
+from feature_repo.store.rows import typed
+from feature_repo.store.services import SERVICE
+from pipelines.features.build import historical_rows, stage
+from pipelines.features.engines.feature_files import end_of
+from pipelines.features.online import materialise
+from pmlm.errors import FeaturesError, SettingsError
+from pmlm.settings import Settings
 
 MIDDLE = night_of(5)
 SERVERS = {"redis": redis, "postgres": postgres}
@@ -55,8 +56,8 @@ def settings(built: Settings, server: Server, tmp_path: Path) -> Iterator[Settin
     shutil.copytree(built.home, tmp_path / "state")
     changed = built.model_copy(update={"home": tmp_path / "state", "online_store": server.url})
     yield changed
-    if (changed.feast / store.CONFIG).exists():
-        store.open_store(changed.feast).teardown()
+    if (changed.feast / feast_store.CONFIG).exists():
+        feast_store.open_store(changed.feast).teardown()
 
 
 def served(settings: Settings, events: list[Event]) -> dict[int, dict]:
@@ -92,7 +93,7 @@ def test_all_stores_hold_the_same_rows_and_types(
 
 def by_feast(settings: Settings, subjects: list[int]) -> dict[int, dict]:
     """What Feast's own path answers, in one call for each patient."""
-    opened = store.open_store(settings.feast)
+    opened = feast_store.open_store(settings.feast)
     service = opened.get_feature_service(SERVICE)
     answers = {}
     for subject in subjects:
@@ -126,12 +127,12 @@ def test_the_next_night_reaches_readers_that_have_the_store_open(settings: Setti
 
 def test_a_restored_night_replaces_the_whole_store_at_once(settings: Settings, events: list[Event]) -> None:
     materialise.run(settings, LAST)
-    before = store.open_store(settings.feast).project
+    before = feast_store.open_store(settings.feast).project
     _set_aside(settings, LAST)
     materialise.run(settings, MIDDLE)
     assert_right(served(settings, events), events, MIDDLE)
-    assert store.open_store(settings.feast).project != before
-    assert rows_on_server(settings) == {store.open_store(settings.feast).project}
+    assert feast_store.open_store(settings.feast).project != before
+    assert rows_on_server(settings) == {feast_store.open_store(settings.feast).project}
 
 
 def test_a_filling_that_died_is_not_seen_and_leaves_nothing_behind(
@@ -155,7 +156,7 @@ def test_a_filling_that_died_is_not_seen_and_leaves_nothing_behind(
     assert served(settings, events) == rows
     materialise.run(settings, LAST)
     assert served(settings, events) == rows
-    assert rows_on_server(settings) == {store.open_store(settings.feast).project}
+    assert rows_on_server(settings) == {feast_store.open_store(settings.feast).project}
 
 
 @pytest.mark.parametrize("then", [MIDDLE, LAST])
@@ -187,7 +188,7 @@ def test_what_a_killed_night_had_written_in_place_is_never_served_beside_another
 
 def test_a_server_that_lost_its_rows_is_filled_again(settings: Settings, events: list[Event]) -> None:
     materialise.run(settings, LAST)
-    emptied = store.open_store(settings.feast)
+    emptied = feast_store.open_store(settings.feast)
     emptied._get_provider().teardown_infra(emptied.project, emptied.list_feature_views(), emptied.list_entities())
     materialise.run(settings, LAST)
     assert_right(served(settings, events), events, LAST)
@@ -238,7 +239,7 @@ def test_the_past_can_be_read_while_the_store_is_down(settings: Settings, server
     server.stop()
     try:
         asked = pd.DataFrame({"subject_id": [1], "event_timestamp": [pd.Timestamp(end_of(LAST))]})
-        assert offline.rows(settings, asked)["as_of"][0] is not None
+        assert historical_rows.rows(settings, asked)["as_of"][0] is not None
         with pytest.raises(FeaturesError, match="does not answer") as raised:
             materialise.run(settings, LAST)
         assert PASSWORD not in str(raised.value)
@@ -248,7 +249,7 @@ def test_the_past_can_be_read_while_the_store_is_down(settings: Settings, server
 
 def test_the_configuration_with_the_password_is_its_owners_alone(settings: Settings) -> None:
     materialise.run(settings, LAST)
-    assert (settings.feast / store.CONFIG).stat().st_mode & 0o777 == 0o600
+    assert (settings.feast / feast_store.CONFIG).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ def _bring_back(held: list[tuple[Path, bytes]]) -> None:
 
 def rows_on_server(settings: Settings) -> set[str]:
     """The projects of which the server holds any row, of those this clinic's store folder could have made."""
-    opened = store.open_store(settings.feast)
+    opened = feast_store.open_store(settings.feast)
     if opened.config.online_store.type == "redis":
         client = opened._get_provider().online_store._get_client(opened.config.online_store)
         return {key[key.rindex(b"pmlm_") :].decode() for key in client.scan_iter()}

@@ -16,12 +16,12 @@ from feast import FeatureStore, FeatureView, Field, FileSource, RepoConfig
 from feast.types import Array, FeastType, Float32, Float64, Int64, String, UnixTimestamp
 from servers import Server, postgres, redis
 
-from feature_repo import store
 from feature_repo.entities import subject
-from feature_repo.online_stores import described
-from feature_repo.rows import _CASTS
-from feature_repo.services import features
-from pipelines.features.online_writes import BATCH, writer
+from feature_repo.store import feast_store
+from feature_repo.store.online_stores import described
+from feature_repo.store.rows import _CASTS
+from feature_repo.store.services import features
+from pipelines.features.online.writes import BATCH, writer
 
 NOW = dt.datetime(2026, 6, 1, 23, 59, 59, tzinfo=dt.UTC)
 MOMENTS = [NOW, dt.datetime(1931, 2, 3, 4, 5, 6, tzinfo=dt.UTC), dt.datetime(1970, 1, 1, tzinfo=dt.UTC)]
@@ -98,7 +98,7 @@ def opened(online: dict[str, Any], tmp_path: Path) -> Iterator[tuple[FeatureStor
     generated(2).write_parquet(tmp_path / "rows.parquet")
     schema = [Field(name=name, dtype=dtype) for name, dtype in DTYPES.items()]
     view = FeatureView(name="everything", entities=[subject], schema=schema, source=source)
-    config = store._config(str(tmp_path / "registry.db"), online, "project")
+    config = feast_store._config(str(tmp_path / "registry.db"), online, "project")
     made = FeatureStore(config=RepoConfig(repo_path=tmp_path, **config))
     made.apply([subject, view])
     yield made, made.get_feature_view("everything")

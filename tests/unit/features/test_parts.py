@@ -15,14 +15,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from feature_repo.services import groups
-from pipelines.features import engine, ledger, stage
-from pipelines.features.moments import BEGINNING, Span
-from pipelines.features.parts import cut
-from pipelines.features.reading import everybody
-from pipelines.records import ledger as records_ledger
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
+from feature_repo.store.services import groups
+from pipelines.features.build import stage
+from pipelines.features.build.as_of_times import BEGINNING, Span
+from pipelines.features.build.incremental_plan import everybody
+from pipelines.features.build.partitions import cut
+from pipelines.features.engines import duckdb_engine, feature_files
+from pipelines.records.log import ledger as records_ledger
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 
 FEW = hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 SUBJECTS = [7, -(2**62), 2, 3, 70, 2**62]  # any of whom a record may be filed under next
@@ -37,12 +38,12 @@ def with_log(folder: Path, events: list[Event]) -> Settings:
 
 def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     """How many parts there were, and over all of them their moments and their patients' versions."""
-    span = Span(BEGINNING, ledger.end_of(LAST))
+    span = Span(BEGINNING, feature_files.end_of(LAST))
     moments, held = [], []
-    with pytest.MonkeyPatch.context() as patch, engine.opened(settings) as connection:
-        patch.setattr(engine, "PART", most)
-        log = engine.read_log(connection, records_ledger.batches(settings))
-        for hold in everybody(engine, connection, log, span, [engine.asked()[0]]):
+    with pytest.MonkeyPatch.context() as patch, duckdb_engine.opened(settings) as connection:
+        patch.setattr(duckdb_engine, "PART", most)
+        log = duckdb_engine.read_log(connection, records_ledger.batches(settings))
+        for hold in everybody(duckdb_engine, connection, log, span, [duckdb_engine.asked()[0]]):
             hold(connection)
             moments.append(connection.table("moments").to_polars())
             whose = moments[-1]["subject_id"].implode()
@@ -66,8 +67,8 @@ def test_parts_hold_what_one_build_over_all_holds(
 
 def test_every_patient_is_in_one_part_and_parts_are_in_order(tmp_path: Path) -> None:
     settings = with_log(tmp_path, patients(seed=2, pairs=12))
-    with engine.connect() as connection:
-        log = engine.read_log(connection, records_ledger.batches(settings))
+    with duckdb_engine.connect() as connection:
+        log = duckdb_engine.read_log(connection, records_ledger.batches(settings))
         parts = cut(log, 100)
         events = [part.of(log).count().execute() for part in parts]
         assert sum(events) == log.count().execute()
@@ -92,7 +93,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, refiled: list[Event]) -> Set
 def test_every_group_has_the_rows_of_one_build_sorted_by_patient_and_time(
     tmp_path: Path, refiled: list[Event], whole: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PART", 50)
+    monkeypatch.setattr(duckdb_engine, "PART", 50)
     settings = with_log(tmp_path, refiled)
     stage.run(settings, LAST)
     one, other = all_rows(settings), all_rows(whole)
@@ -104,7 +105,7 @@ def test_every_group_has_the_rows_of_one_build_sorted_by_patient_and_time(
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path, refiled: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "PART", 200)
+    monkeypatch.setattr(duckdb_engine, "PART", 200)
     settings = with_log(tmp_path / "St. Mary's, ward 3", refiled)
     assert stage.run(settings, LAST).status == "done"
 
@@ -112,9 +113,9 @@ def test_a_folder_may_have_any_name(tmp_path: Path, refiled: list[Event], monkey
 def test_a_build_killed_between_parts_leaves_nothing_and_a_rerun_the_same(
     tmp_path: Path, refiled: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PART", 200)
+    monkeypatch.setattr(duckdb_engine, "PART", 200)
     killed, untroubled = with_log(tmp_path / "killed", refiled), with_log(tmp_path / "untroubled", refiled)
-    evaluate, calls = engine.evaluate, []
+    evaluate, calls = duckdb_engine.evaluate, []
 
     def dying(*args: object) -> object:
         calls.append(args)
@@ -123,7 +124,7 @@ def test_a_build_killed_between_parts_leaves_nothing_and_a_rerun_the_same(
         return evaluate(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "evaluate", dying)
+        patch.setattr(duckdb_engine, "evaluate", dying)
         with pytest.raises(KeyboardInterrupt):
             stage.run(killed, LAST)
     assert [path for path in killed.features.rglob("*") if path.is_file()] == []

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_peers import CLINICS, DAY, FEW, NOW, K, clinic, states_of
 
-from models import peer_blocks
-from models.peer_states import NEITHER, POSTPARTUM_COHORT, PREGNANT, States
-from models.peers import COLUMNS, search
+from models.peers import cohort_partitions
+from models.peers.patient_embedding import NEITHER, POSTPARTUM_COHORT, PREGNANT, States
+from models.peers.search import COLUMNS, search
 
 
 def asked_of(random: Random, women: int) -> tuple[list[int], np.ndarray[Any, Any]]:
@@ -35,8 +35,8 @@ def test_block_by_block_equals_the_search_among_everybody(random: Random, women:
     states = states_of(clinic(random, women))
     subjects, moments = asked_of(random, women)
     together = search(states, subjects, moments, K)
-    block = peer_blocks.cohorts_at(states, subjects, moments)
-    donors = peer_blocks.members(states, moments)
+    block = cohort_partitions.cohorts_at(states, subjects, moments)
+    donors = cohort_partitions.members(states, moments)
     for cohort in np.unique(block):
         here = np.flatnonzero(block == cohort)
         inside = only(states, donors.get(int(cohort), np.array([])))
@@ -49,8 +49,8 @@ def test_nobody_is_compared_outside_her_cohort() -> None:
     """A block holds its cohort and nobody who is never of it: the work is the sum over cohorts, not all pairs."""
     states = states_of(clinic(Random(1), 300, moments=1))
     moments = np.array([NOW + 50 * DAY])
-    donors = peer_blocks.members(states, moments)
+    donors = cohort_partitions.members(states, moments)
     assert {NEITHER, PREGNANT, POSTPARTUM_COHORT} <= set(donors)
     assert sum(map(len, donors.values())) == len(np.unique(states.subject))
     for cohort, who in donors.items():
-        assert (peer_blocks.cohorts_at(states, who.tolist(), np.full(len(who), moments[0])) == cohort).all()
+        assert (cohort_partitions.cohorts_at(states, who.tolist(), np.full(len(who), moments[0])) == cohort).all()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import peer_exact
+from models.peers import exact_knn
 
-Places = peer_exact.Places
+Places = exact_knn.Places
 
 
 def by_hand(embedding: np.ndarray, names: Places, asked: int, low: int, high: int, wanted: int) -> list[int]:
@@ -38,15 +38,15 @@ def test_it_finds_whom_the_definition_finds(
     asked = np.sort(random.integers(0, members, 30))
     ends = np.sort(random.integers(0, members + 1, (30, 2)), axis=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(peer_exact, "ROWS", rows)
-        patch.setattr(peer_exact, "DISTANCES", distances)
-        points = peer_exact.no_points(*embedding.shape, float(np.abs(embedding).max()))
-        points[:] = peer_exact.steps(embedding)
-        found = peer_exact.nearest(points, names, asked, ends[:, 0], ends[:, 1], wanted)
+        patch.setattr(exact_knn, "ROWS", rows)
+        patch.setattr(exact_knn, "DISTANCES", distances)
+        points = exact_knn.no_points(*embedding.shape, float(np.abs(embedding).max()))
+        points[:] = exact_knn.steps(embedding)
+        found = exact_knn.nearest(points, names, asked, ends[:, 0], ends[:, 1], wanted)
     for row, own, (low, high) in zip(found, asked, ends, strict=True):
         assert [name for name in row.tolist() if name >= 0] == by_hand(embedding, names, own, low, high, wanted)
 
 
 @pytest.mark.parametrize(("largest", "precision"), [(3.0, np.float32), (1000.0, np.float64)])
 def test_points_are_as_precise_as_their_distances_need(largest: float, precision: type) -> None:
-    assert peer_exact.no_points(4, 53, largest).dtype == precision
+    assert exact_knn.no_points(4, 53, largest).dtype == precision

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from test_peers import DAY, NOW, clinic, states_of
 
-from models import peer_index, peers
-from models.peer_exact import Places
-from models.peer_states import States
+from models.peers import ann_index, search
+from models.peers.exact_knn import Places
+from models.peers.patient_embedding import States
 
 K = 10
 AT = NOW + 50 * DAY
@@ -23,8 +23,8 @@ def states() -> States:
     return states_of(clinic(Random(8), 2500, moments=1))
 
 
-def standing(states: States) -> peers._Current:
-    current = peers._Current(states)
+def standing(states: States) -> search._Current:
+    current = search._Current(states)
     current.advance(AT)
     return current
 
@@ -41,7 +41,7 @@ def test_the_index_finds_nearly_all_and_only_members_of_the_band(
 ) -> None:
     asked = np.arange(300)
     exact = neighbours(states, asked)
-    monkeypatch.setattr(peer_index, "worthwhile", lambda members, asked: True)
+    monkeypatch.setattr(ann_index, "worthwhile", lambda members, asked: True)
     indexed = neighbours(states, asked)
     found = [(e, i) for e, i in zip(exact, indexed, strict=True) if e]
     assert len(found) > 200
@@ -51,15 +51,15 @@ def test_the_index_finds_nearly_all_and_only_members_of_the_band(
     for place, near in enumerate(indexed):
         assert place not in near
         assert all(cohort[n] == cohort[place] for n in near)
-        assert all(abs(birth[n] - birth[place]) <= max(peers.AGE_BANDS_YEARS) * peers.YEAR for n in near)
+        assert all(abs(birth[n] - birth[place]) <= max(search.AGE_BANDS_YEARS) * search.YEAR for n in near)
     assert indexed == neighbours(states, asked)  # built again, the same
 
 
 def test_counts_are_those_of_an_exact_search(states: States, monkeypatch: pytest.MonkeyPatch) -> None:
     subjects, moments = states.subject.tolist(), np.full(len(states.subject), AT)
-    exact = peers.search(states, subjects, moments, K)
-    monkeypatch.setattr(peer_index, "worthwhile", lambda members, asked: True)
-    indexed = peers.search(states, subjects, moments, K)
+    exact = search.search(states, subjects, moments, K)
+    monkeypatch.setattr(ann_index, "worthwhile", lambda members, asked: True)
+    indexed = search.search(states, subjects, moments, K)
     np.testing.assert_array_equal(indexed["peers_count"], exact["peers_count"])
     np.testing.assert_array_equal(indexed["embedding"], exact["embedding"])
 
@@ -68,20 +68,20 @@ def test_a_clinic_of_thousands_needs_no_index(states: States, monkeypatch: pytes
     def forbidden(*_: object) -> None:
         raise AssertionError("indexed")
 
-    monkeypatch.setattr(peer_index, "built", forbidden)
-    peers.search(states, states.subject.tolist(), np.full(len(states.subject), AT), K)
+    monkeypatch.setattr(ann_index, "built", forbidden)
+    search.search(states, states.subject.tolist(), np.full(len(states.subject), AT), K)
 
 
 def test_the_encoder_can_be_loaded_after_an_index_was_built() -> None:
     """Where usearch is loaded before torch, compiling the encoder's pass never ends."""
     code = (
         "import numpy as np; from models import peer_index; "
-        "peer_index.built(np.zeros((9, 4), np.float32), np.array([0, 9])); import models.encoder_pass"
+        "peer_index.built(np.zeros((9, 4), np.float32), np.array([0, 9])); import models.minilm_forward"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_an_index_is_built_where_it_saves_more_than_it_costs() -> None:
-    assert not peer_index.worthwhile(members=100_000, asked=100_000)  # looking at everybody is as fast
-    assert not peer_index.worthwhile(members=2_000_000, asked=1000)  # too few to pay for the building
-    assert peer_index.worthwhile(members=1_000_000, asked=1_000_000)
+    assert not ann_index.worthwhile(members=100_000, asked=100_000)  # looking at everybody is as fast
+    assert not ann_index.worthwhile(members=2_000_000, asked=1000)  # too few to pay for the building
+    assert ann_index.worthwhile(members=1_000_000, asked=1_000_000)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_repo.services import groups
-from models.gestation import pregnancy_state
-from models.peer_states import COUNT_SCALES, DAY, FEATURES, SIGNAL_SCALES, States, cohorts, states
-from models.peers import AGE_BANDS_YEARS, COLUMNS, OUTCOMES, RATINGS, coarsen, search
+from feature_repo.store.services import groups
+from models.patient.gestational_age import pregnancy_state
+from models.peers.patient_embedding import COUNT_SCALES, DAY, FEATURES, SIGNAL_SCALES, States, cohorts, states
+from models.peers.search import AGE_BANDS_YEARS, COLUMNS, OUTCOMES, RATINGS, coarsen, search
 
 FEW = settings(max_examples=15, deadline=None)
 #: A clinic is hundreds of draws, too many to shrink one by one: a failure names its seed.

@@ -12,7 +12,7 @@ from test_peers import DAY, NOW, by_hand, peers_at, states_of
 from test_peers import clinic as women
 
 from benchmarks import peers_privacy
-from models.peer_states import States
+from models.peers.patient_embedding import States
 
 K = 10
 AT = NOW + 50 * DAY

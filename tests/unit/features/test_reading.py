@@ -11,10 +11,11 @@ from built import clinic, night_of, write_batch
 from histories import START, Event
 
 from feature_repo.point_in_time import KEY
-from pipelines.features import engine, ledger, reading, stage
-from pipelines.features.moments import Span
-from pipelines.records import ledger as records_ledger
-from pipelines.settings import Settings
+from pipelines.features.build import incremental_plan, stage
+from pipelines.features.build.as_of_times import Span
+from pipelines.features.engines import duckdb_engine, feature_files
+from pipelines.records.log import ledger as records_ledger
+from pmlm.settings import Settings
 
 NIGHTS = [night_of(3), night_of(6)]
 
@@ -45,7 +46,7 @@ def rows(settings: Settings, group: str) -> list[tuple[int, dt.datetime]]:
 
 
 def end_of_day(day: int) -> dt.datetime:
-    return ledger.end_of(night_of(day))
+    return feature_files.end_of(night_of(day))
 
 
 @pytest.mark.parametrize(
@@ -63,12 +64,12 @@ def test_a_night_holds_the_events_of_whom_its_news_concern(
 ) -> None:
     settings = nights(tmp_path, [*FIRST, told(5, 4, 2)])
     write_batch(settings, NIGHTS[1], news)
-    span = Span(ledger.end_of(NIGHTS[0]), ledger.end_of(NIGHTS[1]))
-    with engine.connect() as connection:
+    span = Span(feature_files.end_of(NIGHTS[0]), feature_files.end_of(NIGHTS[1]))
+    with duckdb_engine.connect() as connection:
         files = records_ledger.batches(settings)
-        log = engine.read_log(connection, files)
-        found = reading.news(engine, connection, log, files, (files[-1].name,), span)
-        reading.hold(engine, connection, log, found, span, [engine.asked()[0]])
+        log = duckdb_engine.read_log(connection, files)
+        found = incremental_plan.news(duckdb_engine, connection, log, files, (files[-1].name,), span)
+        incremental_plan.hold(duckdb_engine, connection, log, found, span, [duckdb_engine.asked()[0]])
         held = connection.table("held").to_polars()
     assert set(held["subject_id"]) == whose
     assert len(held) == events

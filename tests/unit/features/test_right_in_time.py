@@ -16,7 +16,7 @@ from ibis.expr.types import Table
 
 from feature_repo import point_in_time
 from feature_repo.point_in_time import FOREVER
-from feature_repo.services import features
+from feature_repo.store.services import features
 from models.schema import DELETED
 
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

@@ -18,15 +18,17 @@ from built import all_rows, clinic
 from polars.testing import assert_frame_equal
 
 from feature_repo.point_in_time import KEY
-from feature_repo.services import groups
-from pipelines.errors import SettingsError
-from pipelines.features import spark, stage
-from pipelines.features.ledger import end_of
-from pipelines.records import drops, log
-from pipelines.records import ledger as records_ledger
+from feature_repo.store.services import groups
+from pipelines.features.build import stage
+from pipelines.features.engines import spark_engine
+from pipelines.features.engines.feature_files import end_of
+from pipelines.features.trajectory import stage as training
+from pipelines.records import drops
+from pipelines.records.log import event_log
+from pipelines.records.log import ledger as records_ledger
 from pipelines.records.stage import run as take_in
-from pipelines.settings import Settings
-from pipelines.trajectory import stage as training
+from pmlm.errors import SettingsError
+from pmlm.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("spark")
 BEFORE, LAST = "20260401", "20260602"
@@ -47,7 +49,7 @@ def session() -> Iterator[Any]:
     pytest.importorskip("pyspark", reason="no pyspark (extra spark): that Spark gives the same features is not tested")
     if not shutil.which("java"):
         pytest.skip("no Java: that Spark gives the same features is not tested")
-    started, _ = spark.session(
+    started, _ = spark_engine.session(
         "local[2]",
         {
             "spark.sql.shuffle.partitions": "1",
@@ -89,12 +91,12 @@ def _events(folder: Path, drops_folder: Path) -> pl.DataFrame:
     settings = Settings(home=folder, drops=drops_folder)
     for drop in drops.drops(settings):
         take_in(settings, drop.night)
-    return log.scan(settings).collect()
+    return event_log.scan(settings).collect()
 
 
 def _append(settings: Settings, night: str, events: pl.DataFrame) -> None:
     settings.events.mkdir(parents=True, exist_ok=True)
-    batch = log.write(settings, night, events)
+    batch = event_log.write(settings, night, events)
     records_ledger.write(settings, records_ledger.Entry(night, content=batch, batches=[batch]))
 
 
@@ -124,5 +126,5 @@ def test_without_pyspark_the_setting_is_refused_in_words(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
     settings = Settings(home=tmp_path, drops=tmp_path, engine="spark")
-    with pytest.raises(SettingsError, match="extra spark"), spark.opened(settings):
+    with pytest.raises(SettingsError, match="extra spark"), spark_engine.opened(settings):
         pass

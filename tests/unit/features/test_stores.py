@@ -12,13 +12,14 @@ from built import LAST, clinic, known_on, night_of, patients, write_batch
 from engine_rows import differences
 from histories import Event, day_ends
 
-from feature_repo import online, store
-from feature_repo.services import features
+from feature_repo.store import feast_store, online
+from feature_repo.store.services import features
 from models.schema import DELETED
-from pipelines.errors import FeaturesError
-from pipelines.features import materialise, offline, stage
-from pipelines.features.ledger import end_of
-from pipelines.settings import Settings
+from pipelines.features.build import historical_rows, stage
+from pipelines.features.engines.feature_files import end_of
+from pipelines.features.online import materialise
+from pmlm.errors import FeaturesError
+from pmlm.settings import Settings
 
 MIDDLE = night_of(5)
 
@@ -45,7 +46,7 @@ def subjects_of(events: list[Event]) -> list[int]:
 
 def ask(settings: Settings, asked: list[tuple[int, dt.datetime]]) -> list[dict]:
     entities = pd.DataFrame(asked, columns=["subject_id", "event_timestamp"])
-    return offline.rows(settings, entities).to_dict("records")
+    return historical_rows.rows(settings, entities).to_dict("records")
 
 
 def pair_of(events: list[Event], subject: int) -> list[Event]:
@@ -233,6 +234,6 @@ def test_features_restored_to_an_earlier_night_are_served_as_of_it(tmp_path: Pat
 
 def test_defining_the_same_store_again_registers_nothing(built: Settings) -> None:
     ask(built, [(1, end_of(LAST))])
-    before = (built.feast / offline.OFFLINE / store.REGISTRY).stat().st_mtime_ns
+    before = (built.feast / historical_rows.OFFLINE / feast_store.REGISTRY).stat().st_mtime_ns
     ask(built, [(1, end_of(LAST))])
-    assert (built.feast / offline.OFFLINE / store.REGISTRY).stat().st_mtime_ns == before
+    assert (built.feast / historical_rows.OFFLINE / feast_store.REGISTRY).stat().st_mtime_ns == before

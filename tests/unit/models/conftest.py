@@ -9,8 +9,8 @@ import torch
 
 from models.encoder import MiniLM
 from models.llm import unpack
-from models.scorer import EmbeddedScorer
-from pipelines.settings import load
+from models.reward.embedded_scorer import EmbeddedScorer
+from pmlm.settings import load
 
 
 @pytest.fixture(scope="session")

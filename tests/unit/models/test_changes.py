@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.changes import change, own_band_z
+from models.patient.change_detection import change, own_band_z
 from models.vocabulary import SIGNALS
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from feature_rows import AS_OF
 
-from models.forecaster import Forecaster, learn, load, outlook, outlooks, save
-from models.refiner.reading import numbers
+from models.patient.forecaster import Forecaster, learn, load, outlook, outlooks, save
+from models.patient.trajectory import Record
+from models.prompt.candidates import candidates
+from models.refiner.featurizer import numbers
 from models.schema import Segment
-from models.segments import candidates
-from models.trajectory import Record
 
 LOW, MISSED = "observation|haemoglobin:low", "encounter.missed|SNOMED//1"
 CENTRES = np.eye(2, 384, dtype=np.float32)
@@ -71,8 +71,8 @@ def test_the_unexpected_visit_has_the_greater_surprise(learnt: Forecaster) -> No
 def test_one_pass_says_of_every_earlier_state_what_a_pass_of_its_own_would(
     learnt: Forecaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.forecaster.LONGEST", 12)
-    monkeypatch.setattr("models.trajectory.LONGEST", 12)
+    monkeypatch.setattr("models.patient.forecaster.LONGEST", 12)
+    monkeypatch.setattr("models.patient.trajectory.LONGEST", 12)
     whole = record(99, 20)
     states = [Record(99, whole.days[:n], whole.codes[:n]) for n in range(1, 21)]
     states[4] = Record(

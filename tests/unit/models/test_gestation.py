@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.gestation import Gestation, pregnancy_state
+from models.patient.gestational_age import Gestation, pregnancy_state
 
 AS_OF = datetime(2026, 6, 1, 12, tzinfo=UTC)
 PREGNANT = {"pregnancy_since": AS_OF - timedelta(days=120), "pregnancy_source": "p", "pregnancies": 1}

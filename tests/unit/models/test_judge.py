@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from answering_server import serving
 
-from models.judge import (
+from models.llm import LLMError
+from models.reward.judge import (
     Calibrated,
     Calibration,
     CalibrationError,
@@ -23,10 +24,9 @@ from models.judge import (
     fit,
     read_graded,
 )
-from models.llm import LLMError
-from models.reward import Trial, score
-from models.score_cache import CachedScorer, ScoreCache
-from models.scorers.parallel import ScorerError
+from models.reward.parallel_scoring import ScorerError
+from models.reward.score_cache import CachedScorer, ScoreCache
+from models.reward.terms import Trial, score
 
 
 class Rater:

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.encoder import MiniLM
-from models.personalize import Personalized, apply, personalize
+from models.prompt.candidates import candidates
+from models.prompt.personalize import Personalized, apply, personalize
 from models.refiner.interface import STYLES, Caps
 from models.refiner.ranking import Ranking
 from models.schema import EditProgram, Segment
-from models.segments import candidates
 
 lenient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -11,8 +11,8 @@ from feature_rows import AS_OF, HOSTILE, record_text
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.peers import OUTCOMES
-from models.phrases import DATE_LIKE, LONGEST_DISPLAY, TEMPLATE_VERSION, TEMPLATES, ago, display, label, one_line
+from models.peers.search import OUTCOMES
+from models.templates import DATE_LIKE, LONGEST_DISPLAY, TEMPLATE_VERSION, TEMPLATES, ago, display, label, one_line
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS
 
 

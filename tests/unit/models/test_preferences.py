@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.preferences import GLOBAL_MEAN, preference, shrink
+from models.patient.preferences import GLOBAL_MEAN, preference, shrink
 
 stars = st.floats(1, 5)
 

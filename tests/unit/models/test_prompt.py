@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.encoder import MiniLM
-from models.phrases import LANGUAGES
-from models.prompt import opening, rank, relevance, render
+from models.prompt.candidates import candidates
+from models.prompt.ranking import opening, rank, relevance, render
 from models.refiner.interface import STYLES
 from models.schema import Segment
-from models.segments import candidates
+from models.templates import LANGUAGES
 
 lenient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 languages = st.sampled_from(LANGUAGES)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.reward import (
+from models.reward.terms import (
     SAFETY_FLOOR,
     ReplyBank,
     Score,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.reward import SentenceScores, Trial
-from models.score_cache import CachedScorer, ScoreCache, trial_key
-from models.scorer import EmbeddedScorer
+from models.reward.embedded_scorer import EmbeddedScorer
+from models.reward.score_cache import CachedScorer, ScoreCache, trial_key
+from models.reward.terms import SentenceScores, Trial
 
 TRIAL = Trial("Prompt.", "Question?", ("One.", "Two."), (True, False))
 texts = st.text(max_size=6)

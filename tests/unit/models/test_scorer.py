@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from models.llm import token_counter
-from models.prompt import opening, render
-from models.reward import Trial, score
-from models.scorer import EmbeddedScorer, HalfProduct
-from models.segments import candidates
+from models.prompt.candidates import candidates
+from models.prompt.ranking import opening, render
+from models.reward.embedded_scorer import EmbeddedScorer, HalfProduct
+from models.reward.terms import Trial, score
 
 ROW = {
     "birth": AS_OF.replace(year=1994),

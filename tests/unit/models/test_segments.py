@@ -10,10 +10,10 @@ from feature_rows import AS_OF, HOSTILE, feature_rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.phrases import DATE_LIKE
+from models.prompt.candidates import FREE_LIMIT, candidates, drug_allergies
+from models.prompt.sentences.pinned import PINNED_KEYS
 from models.schema import Segment
-from models.segments import FREE_LIMIT, candidates, drug_allergies
-from models.sentences.pinned import PINNED_KEYS
+from models.templates import DATE_LIKE
 
 lenient = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -10,12 +10,12 @@ import pytest
 from answering_server import serving
 from given_text_server import GivenText
 
-from models.reward import SentenceScores, Trial
-from models.score_cache import CachedScorer, ScoreCache
-from models.scorer import EmbeddedScorer
-from models.scorers.parallel import ScorerError
-from models.scorers.server import Kind, Server, ServerScorer
-from models.scorers.shapes import MISSPELT, Token, by_sentence, spelt
+from models.reward.embedded_scorer import EmbeddedScorer
+from models.reward.parallel_scoring import ScorerError
+from models.reward.score_cache import CachedScorer, ScoreCache
+from models.reward.server_scorer import Kind, Server, ServerScorer
+from models.reward.terms import SentenceScores, Trial
+from models.reward.token_alignment import MISSPELT, Token, by_sentence, spelt
 
 TRIAL = Trial(
     "You answer a patient.\nHer haemoglobin was 9.8 g/dL a week ago.",

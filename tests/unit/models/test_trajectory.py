@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.trajectory import Record, Vocabulary, fit, forecast, vocabulary
+from models.patient.trajectory import Record, Vocabulary, fit, forecast, vocabulary
 
 
 def alternating(subject: int, days: int = 12) -> Record:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety import Context, label_of, red_flags
-from models.triage.spelled import digits
+from models.safety.answer_check import Context, label_of, red_flags
+from models.safety.triage.number_words import digits
 
 
 @pytest.mark.parametrize(

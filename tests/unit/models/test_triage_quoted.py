@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety import label_of, red_flags
-from models.triage.quoted import unquoted
-from models.triage.wording import normal
+from models.safety.answer_check import label_of, red_flags
+from models.safety.triage.quotation_filter import unquoted
+from models.safety.triage.text_normalization import normal
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.phrases import TEMPLATES
-from models.triage.table import pattern, speller
-from models.triage.wording import distance, normal, sentences
+from models.safety.triage.red_flag_table import pattern, speller
+from models.safety.triage.text_normalization import distance, normal, sentences
+from models.templates import TEMPLATES
 
 words = st.text(alphabet="abcdef", max_size=7)
 

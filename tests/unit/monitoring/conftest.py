@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 
 from models.schema import EVENT_SCHEMA
-from pipelines.records import ledger
-from pipelines.records.ledger import Accounts, Entry
-from pipelines.settings import Settings
+from pipelines.records.log import ledger
+from pipelines.records.log.ledger import Accounts, Entry
+from pmlm.settings import Settings
 
 FIRST_NIGHT = datetime(2026, 6, 1, tzinfo=UTC)
 PATIENTS = np.arange(1, 401) * 7_919_000_000_000_003

@@ -11,18 +11,18 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from models.reward import SentenceScores
+from models.reward.embedded_scorer import EmbeddedScorer
+from models.reward.score_cache import ScoreCache, trial_key
+from models.reward.terms import SentenceScores
 from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
-from models.score_cache import ScoreCache, trial_key
-from models.scorer import EmbeddedScorer
+from pipelines.episodes import episode_file
 from pipelines.monitoring.families import features, prompts, records, rewards
-from pipelines.monitoring.families.table import SAMPLE, end_of
-from pipelines.records import ledger
-from pipelines.records.ledger import Accounts, Entry
-from pipelines.settings import Settings
-from pipelines.storage import write_json
-from pipelines.training import episode_file
+from pipelines.monitoring.families.witnesses import SAMPLE, end_of
+from pipelines.records.log import ledger
+from pipelines.records.log.ledger import Accounts, Entry
 from pipelines.training.rewards import cache_path, trial
+from pmlm.settings import Settings
+from pmlm.storage import write_json
 
 NIGHT = "20260614"
 KNOWN = datetime(2026, 6, 14, 23, 59, 59, tzinfo=UTC)

@@ -12,7 +12,7 @@ import polars as pl
 from pipelines.monitoring import drift
 from pipelines.monitoring.window import folder
 from pipelines.runs import summaries
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 Clinic = Callable[..., str]
 EXTERNAL = re.compile(r"""<(?:script|link|img|iframe)[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//""")

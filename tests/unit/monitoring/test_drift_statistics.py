@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.monitoring.statistics import LARGE, Comparison, compare, holm, homogeneity, method_for
+from pipelines.monitoring.column_tests import LARGE, Comparison, compare, holm, homogeneity, method_for
 
 categories = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=5, max_size=40)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)

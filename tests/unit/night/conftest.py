@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 PATIENT = {"resourceType": "Patient", "id": "w1", "gender": "female", "birthDate": "1990-01-01"}
 

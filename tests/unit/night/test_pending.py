@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.errors import NightError
 from pipelines.night import night
-from pipelines.records import drops, ledger
+from pipelines.records import drops
+from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run, summary_path
-from pipelines.settings import Settings
-from pipelines.storage import content_hash, read_json
+from pmlm.errors import NightError
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, read_json
 
 NIGHTS = ["20260301", "20260302", "20260303"]
 

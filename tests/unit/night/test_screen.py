@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pipelines.night import screen
-from pipelines.night.progress import line
 from pipelines.runs import StageSummary
+from pmlm.console import screen
+from pmlm.console.progress import line
 
 
 def row(name: str, split: str = "test", **figures: float) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.night import status
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 
 def test_data_docs_are_the_page_that_opens_without_a_network(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.errors import SettingsError
-from pipelines.night import history, workspace
+from pipelines.night import saved_nights, workspace
 from pipelines.night.stages import STAGES
-from pipelines.settings import PROJECT, Settings
-from pipelines.storage import SPILL
+from pmlm.errors import SettingsError
+from pmlm.settings import PROJECT, Settings
+from pmlm.storage import SPILL
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -83,12 +83,12 @@ def test_parameters_that_a_killed_process_left_half_written_can_be_read_again(se
 def test_a_night_is_saved_whatever_a_killed_save_left_behind(settings: Settings, left: str) -> None:
     opened = workspace.open_workspace(settings)
     workspace.set_night(settings, "20260301")
-    history.save(settings, "20260301", {})
+    saved_nights.save(settings, "20260301", {})
     (opened / left).parent.mkdir(parents=True, exist_ok=True)
     (opened / left).write_text('{"half')
     workspace.open_workspace(settings)
-    history.save(settings, "20260301", {})
-    assert [saved.night for saved in history.nights(settings)] == ["20260301"]
+    saved_nights.save(settings, "20260301", {})
+    assert [saved.night for saved in saved_nights.nights(settings)] == ["20260301"]
 
 
 def test_what_a_killed_feature_build_laid_on_disk_is_cleared(settings: Settings) -> None:

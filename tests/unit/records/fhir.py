@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.records import ledger, log, quarantine
-from pipelines.records.intake import import_drop
-from pipelines.records.ledger import Accounts
-from pipelines.records.quarantine import Row
-from pipelines.settings import Settings
+from pipelines.records.ingest import import_drop
+from pipelines.records.log import event_log, ledger, quarantine
+from pipelines.records.log.ledger import Accounts
+from pipelines.records.log.quarantine import Row
+from pmlm.settings import Settings
 
 LOINC = "http://loinc.org"
 SNOMED = "http://snomed.info/sct"
@@ -180,7 +180,7 @@ class Clinic:
 
     def events(self, *kinds: str) -> pl.DataFrame:
         """All events, of some kinds or of all."""
-        frame = log.scan(self.settings).collect()
+        frame = event_log.scan(self.settings).collect()
         return frame.filter(pl.col("kind").is_in(kinds)) if kinds else frame
 
     def event(self, kind: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.records.codes import coded
+from pipelines.records.read.coding import coded
 
 LOINC = "http://loinc.org"
 

@@ -11,8 +11,8 @@ from meds import DataSchema
 from pyarrow import parquet
 from typer.testing import CliRunner
 
-from pipelines.cli import app
 from pipelines.records import stage
+from pmlm.cli.main import app
 from tests.unit.records.fhir import FIRST, Clinic, condition, observation, patient, question
 
 SECOND = "2026-06-02"

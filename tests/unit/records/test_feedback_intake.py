@@ -14,10 +14,13 @@ import pytest
 
 from models import feedback as signal
 from models.vocabulary import ANSWER_CODE, QUESTION_CODE, RATING_CODE, REPLY_CODE
-from pipelines.records import feedback, feedback_texts, ledger, log, stage
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
-from pipelines.training.dialogue import exchanges
+from pipelines.episodes.conversations import exchanges
+from pipelines.records import stage
+from pipelines.records.feedback import intake
+from pipelines.records.feedback import texts as feedback_texts
+from pipelines.records.log import event_log, ledger
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 from tests.contract.byte_search import found
 from tests.unit.records.fhir import Clinic, observation, patient
 
@@ -89,7 +92,7 @@ def write(settings: Settings, id_: str, **words: str) -> Path:
 
 def test_without_feedback_nothing_changes(answered: Clinic) -> None:
     before = content_hash([ledger.folder(answered.settings)])
-    assert feedback.take_in(answered.settings, "20260601") is None
+    assert intake.take_in(answered.settings, "20260601") is None
     assert content_hash([ledger.folder(answered.settings)]) == before
     assert "feedback" not in stage.run(answered.settings, NIGHT).figures
 
@@ -120,7 +123,7 @@ def test_a_clinicians_edit_is_learnt_from_as_a_reply_without_names(answered: Cli
     settings = answered.settings
     raw = write(settings, say(settings, 1, 0, kind="edit", points=None, by="clinician"), question=ASKED, edit=EDITED)
     stage.run(settings, NIGHT)
-    (exchange,) = exchanges(log.scan(settings), settings.now())
+    (exchange,) = exchanges(event_log.scan(settings), settings.now())
     assert exchange.subject_id == settings.subject_id("ana")
     assert exchange.question == "[name] asked: is 161/99 too high, call [contact]?"
     assert exchange.reply[0] == "Dear [name], please come in today."
@@ -217,7 +220,7 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
     say(settings, 1, 0)
     write(settings, say(settings, 2, 1, kind="edit", points=None, by="clinician"), question=ASKED, edit=EDITED)
     shutil.copytree(settings.home, tmp_path / "before")
-    feedback.take_in(settings, NIGHT)
+    intake.take_in(settings, NIGHT)
     unharmed = state(answered)
     for death in range(20):
         shutil.rmtree(settings.home)
@@ -225,7 +228,7 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
         if _survives(settings, monkeypatch, death):
             assert death > 3
             return
-        feedback.take_in(settings, NIGHT)
+        intake.take_in(settings, NIGHT)
         assert state(answered) == unharmed, death
     pytest.fail("it writes more often than expected")
 
@@ -237,7 +240,7 @@ def _survives(settings: Settings, monkeypatch: pytest.MonkeyPatch, death: int) -
         for name in ("replace", "unlink"):
             patch.setattr(Path, name, _dying(getattr(Path, name), left))
         try:
-            return feedback.take_in(settings, NIGHT) is not None
+            return intake.take_in(settings, NIGHT) is not None
         except Killed:
             return False
 
@@ -254,4 +257,4 @@ def _dying(write: Any, left: list[int]) -> Any:
 
 
 def test_figures_are_plain_numbers() -> None:
-    assert all(isinstance(v, int) for v in asdict(feedback.Taken()).values())
+    assert all(isinstance(v, int) for v in asdict(intake.Taken()).values())

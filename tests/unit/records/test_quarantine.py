@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from pipelines.records import quarantine
+from pipelines.records.log import quarantine
 from pipelines.records.replay import replay
 from tests.unit.records.fhir import FIRST, Clinic, condition, observation, patient
 

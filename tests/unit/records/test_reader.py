@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipelines.errors import RecordsError
-from pipelines.records.line import Line
-from pipelines.records.reader import read
+from pipelines.records.read.raw_resource import Line
+from pipelines.records.read.resources import read
+from pmlm.errors import RecordsError
 from tests.unit.records.fhir import bundle, ndjson, observation, patient
 
 LIMIT = 1 << 20

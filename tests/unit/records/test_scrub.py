@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.records.names import Names
-from pipelines.records.patterns import mask_patterns
-from pipelines.records.scrub import Scrubber
-from pipelines.settings import Settings
+from pipelines.records.deidentify.identifier_index import Names
+from pipelines.records.deidentify.pii_patterns import mask_patterns
+from pipelines.records.deidentify.scrub import Scrubber
+from pmlm.settings import Settings
 from tests.contract.byte_search import contents, found
 
 WOMAN = {

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from models.schema import DELETED, EVENT_SCHEMA
-from pipelines.records import ledger, log
 from pipelines.records.drops import drops, pending
+from pipelines.records.log import event_log, ledger
 from tests.unit.records.fhir import (
     FIRST,
     LOINC,
@@ -33,7 +33,7 @@ def end(day: str) -> datetime:
 
 def weights(clinic: Clinic, day: str) -> list[float]:
     """The weights that count as of the end of a day."""
-    known = log.as_of(log.scan(clinic.settings), end(day)).filter(pl.col("kind") == "observation")
+    known = event_log.as_of(event_log.scan(clinic.settings), end(day)).filter(pl.col("kind") == "observation")
     return known.collect()["numeric_value"].to_list()
 
 
@@ -45,7 +45,7 @@ def pressures(ident: str, *parts: tuple[str, float]) -> Resource:
 
 
 def test_the_log_has_the_shared_schema(clinic: Clinic) -> None:
-    assert log.scan(clinic.settings).collect_schema() == pl.Schema(log.SCHEMA)
+    assert event_log.scan(clinic.settings).collect_schema() == pl.Schema(event_log.SCHEMA)
     clinic.drop(FIRST, patient(), observation("w"))
     assert clinic.events().to_arrow().cast(EVENT_SCHEMA).schema == EVENT_SCHEMA
 
@@ -129,7 +129,7 @@ def test_a_condition_found_active_after_all_has_no_end(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), condition(abatementDateTime="2026-04-30"))
     clinic.drop(SECOND, condition())
 
-    known = log.as_of(log.scan(clinic.settings), end(SECOND)).collect()
+    known = event_log.as_of(event_log.scan(clinic.settings), end(SECOND)).collect()
     assert set(known["kind"]) == {"patient", "condition"}
 
 
@@ -174,7 +174,9 @@ def test_a_correction_within_the_day_counts(clinic: Clinic) -> None:
     clinic.drop(SECOND, observation("w", value=61.0))
     clinic.drop(SECOND, observation("w", value=71.0))
 
-    known = log.as_of(log.scan(clinic.settings), clinic.settings.now()).filter(pl.col("kind") == "observation")
+    known = event_log.as_of(event_log.scan(clinic.settings), clinic.settings.now()).filter(
+        pl.col("kind") == "observation"
+    )
     assert known.collect()["numeric_value"].to_list() == [71.0]
 
 
@@ -206,7 +208,7 @@ def test_a_folder_without_dates_is_one_drop_of_its_newest_day(clinic: Clinic) ->
 
 def test_a_batch_that_no_ledger_lists_is_not_read_and_goes(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w"))
-    log.write(clinic.settings, "20260602", clinic.events())
+    event_log.write(clinic.settings, "20260602", clinic.events())
     assert len(clinic.events("observation")) == 1
 
     clinic.drop(SECOND, condition())

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from models.encoder import MiniLM
+from models.refiner.featurizer import Reader, Table
 from models.refiner.grpo import Prompt
 from models.refiner.policy import Policy, PolicyConfig
-from models.refiner.reading import Reader, Table
 from models.refiner.warm_start import Example
 from models.schema import EditProgram, Episode, Segment
 

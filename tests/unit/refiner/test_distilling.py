@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.refiner import distilling, warm_start
-from models.refiner.choosing import choose
+from models.refiner import best_of_k, warm_start
+from models.refiner.inference import choose
 from models.refiner.policy import Policy
 from models.schema import EditProgram
 
-OPTIONS = distilling.Options(samples=12, evaluations=12 * 40, epochs=15, learning_rate=1e-3)
+OPTIONS = best_of_k.Options(samples=12, evaluations=12 * 40, epochs=15, learning_rate=1e-3)
 
 
 def _warm(read: Any, world: Any) -> Policy:
@@ -38,7 +38,7 @@ def test_it_improves_on_its_warm_start_within_its_evaluations(read, world) -> No
         asked.extend(ids)
         return world.reward(ids, programs)
 
-    told = distilling.distil(policy, read.prompts[:100], counted, OPTIONS)  # type: ignore[arg-type]
+    told = best_of_k.distil(policy, read.prompts[:100], counted, OPTIONS)  # type: ignore[arg-type]
     assert told.evaluations == len(asked) == 480
     assert len(set(asked)) == 40
     assert np.mean(told.best) > np.mean(told.mean)
@@ -49,7 +49,7 @@ def test_it_improves_on_its_warm_start_within_its_evaluations(read, world) -> No
 def test_drawn_programs_keep_to_the_caps_and_differ(read, world) -> None:
     policy = read.policy(seed=1)
     caps = policy.config.caps
-    for episode, programs in zip(world.episodes[:5], distilling.sample(policy, read.prompts[:5], 16, 0), strict=True):
+    for episode, programs in zip(world.episodes[:5], best_of_k.sample(policy, read.prompts[:5], 16, 0), strict=True):
         tokens = {s.key: s.tokens for s in episode.free}
         for program in programs:
             assert len(set(program.picks)) == len(program.picks) <= caps.picks
@@ -60,7 +60,7 @@ def test_drawn_programs_keep_to_the_caps_and_differ(read, world) -> None:
 def test_a_lesson_s_likeliest_program_is_the_best_one_whatever_the_order(read, world) -> None:
     policy, prompt = read.policy(), read.prompts[0]
     free = [s.key for s in world.episodes[0].free]
-    example = distilling.lesson(policy, prompt, EditProgram((free[4], free[2]), "brief"))
+    example = best_of_k.lesson(policy, prompt, EditProgram((free[4], free[2]), "brief"))
     at = {key: prompt.keys.index(key) for key in free}
     first = warm_start.targets(example, [], policy.config.caps)
     assert first[0] < 1e-6
@@ -73,9 +73,9 @@ def test_a_lesson_s_likeliest_program_is_the_best_one_whatever_the_order(read, w
 def test_rewards_that_are_all_equal_or_not_finite_teach_nothing_and_are_counted(read) -> None:
     policy = read.policy(seed=2)
     before = {k: v.clone() for k, v in policy.state_dict().items()}
-    small = distilling.Options(samples=4, evaluations=12)
-    told = distilling.distil(policy, read.prompts[:10], lambda ids, _: [0.5] * len(ids), small)
+    small = best_of_k.Options(samples=4, evaluations=12)
+    told = best_of_k.distil(policy, read.prompts[:10], lambda ids, _: [0.5] * len(ids), small)
     assert (told.dead, told.evaluations, told.loss) == (3, 12, [])
-    told = distilling.distil(policy, read.prompts[:10], lambda ids, _: [float("nan")] * len(ids), small)
+    told = best_of_k.distil(policy, read.prompts[:10], lambda ids, _: [float("nan")] * len(ids), small)
     assert (told.unscored, told.best) == (12, [])
     assert all(torch.equal(before[k], v) for k, v in policy.state_dict().items())

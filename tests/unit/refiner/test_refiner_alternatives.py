@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from models.refiner import alternatives
+from models.refiner import gain_regressors
 from models.refiner.interface import STYLES, Caps
 from models.schema import Segment
 
@@ -40,12 +40,12 @@ ASTHMA = segment("condition.asthma", "Asthma: none.")
 SEGMENTS = (PINNED, IRON, MIGRAINE, ASTHMA)
 
 
-def measured() -> list[alternatives.Measured]:
+def measured() -> list[gain_regressors.Measured]:
     """Tired: the haemoglobin helps. Pill: migraine helps. Asthma never does."""
     gains = {QUESTIONS[0]: [np.nan, 0.4, -0.05, -0.1], QUESTIONS[1]: [np.nan, -0.05, 0.5, -0.1]}
     styles = np.array([0.0, 0.2, -0.1])
     return [
-        alternatives.Measured(q, subject, SEGMENTS, np.array(gains[q]), styles)
+        gain_regressors.Measured(q, subject, SEGMENTS, np.array(gains[q]), styles)
         for subject in range(10)
         for q in QUESTIONS
     ]
@@ -53,29 +53,29 @@ def measured() -> list[alternatives.Measured]:
 
 @pytest.mark.parametrize("name", ["table", "regressor"])
 def test_it_keeps_what_was_useful_for_such_a_question(name: str) -> None:
-    learnt = getattr(alternatives, name)(measured(), CAPS, Words())
+    learnt = getattr(gain_regressors, name)(measured(), CAPS, Words())
     assert learnt.refine(QUESTIONS[0], SEGMENTS).picks[0] == IRON.key
     assert learnt.refine(QUESTIONS[1], SEGMENTS).picks[0] == MIGRAINE.key
     assert ASTHMA.key not in learnt.refine(QUESTIONS[1], SEGMENTS).picks
 
 
 def test_the_fixed_ranking_is_the_same_for_every_question() -> None:
-    learnt = alternatives.fixed(measured(), CAPS)
+    learnt = gain_regressors.fixed(measured(), CAPS)
     picks = {learnt.refine(q, SEGMENTS).picks for q in QUESTIONS}
     assert picks == {(MIGRAINE.key, IRON.key)}
 
 
 def test_a_table_has_nothing_to_say_of_a_key_it_has_not_seen_and_a_regressor_reads_it() -> None:
     renamed = segment("other.key", IRON.text)
-    assert alternatives.table(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == ()
-    assert alternatives.regressor(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == (
+    assert gain_regressors.table(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == ()
+    assert gain_regressors.regressor(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == (
         "other.key",
     )
 
 
 @pytest.mark.parametrize("name", ["table", "regressor"])
 def test_the_caps_hold_and_nothing_pinned_is_picked(name: str) -> None:
-    learnt = getattr(alternatives, name)(measured(), Caps(picks=3, tokens=8), Words())
+    learnt = getattr(gain_regressors, name)(measured(), Caps(picks=3, tokens=8), Words())
     for question in (*QUESTIONS, "", "另一个问题"):
         program = learnt.refine(question, SEGMENTS)
         assert len(program.picks) <= 1
@@ -85,4 +85,4 @@ def test_the_caps_hold_and_nothing_pinned_is_picked(name: str) -> None:
 
 
 def test_the_wording_of_a_state_is_the_sentence_without_its_numbers() -> None:
-    assert alternatives.wording("Hb 9.8 g/dL 3 weeks ago") == alternatives.wording("Hb 11 g/dL 2 weeks ago")
+    assert gain_regressors.wording("Hb 9.8 g/dL 3 weeks ago") == gain_regressors.wording("Hb 11 g/dL 2 weeks ago")

@@ -7,73 +7,73 @@ import json
 import numpy as np
 import pytest
 
-from models.refiner import alternatives, artefact
-from models.refiner.choosing import PolicyRefiner
+from models.refiner import checkpoint, gain_regressors
+from models.refiner.featurizer import NUMBERS
+from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps
 from models.refiner.ranking import Ranking
-from models.refiner.reading import NUMBERS
 from models.schema import EditProgram
 
-ORIGIN = artefact.Origin(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
+ORIGIN = checkpoint.Origin(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
 
 
 def test_a_policy_comes_back_choosing_the_same(read, world, encoder, tmp_path) -> None:
     policy = read.policy()
-    identity = artefact.save(tmp_path, policy, ORIGIN, card="# {id}\n")
-    loaded = artefact.load(tmp_path, encoder)
+    identity = checkpoint.save(tmp_path, policy, ORIGIN, card="# {id}\n")
+    loaded = checkpoint.load(tmp_path, encoder)
     assert loaded.id == identity
     original = PolicyRefiner(policy, encoder, identity)
     for episode in world.episodes[:10]:
         assert loaded.refine(episode.question, episode.segments) == original.refine(episode.question, episode.segments)
-    assert (tmp_path / artefact.CARD).read_text() == f"# {identity}\n"
-    assert artefact.describe(tmp_path)["origin"]["feature_schema"] == "abc"
+    assert (tmp_path / checkpoint.CARD).read_text() == f"# {identity}\n"
+    assert checkpoint.describe(tmp_path)["origin"]["feature_schema"] == "abc"
 
 
 def test_equal_policies_have_equal_bytes_and_ids_and_different_ones_do_not(read, tmp_path) -> None:
-    ids = [artefact.save(tmp_path / str(i), read.policy(seed), ORIGIN) for i, seed in enumerate((0, 0, 1))]
+    ids = [checkpoint.save(tmp_path / str(i), read.policy(seed), ORIGIN) for i, seed in enumerate((0, 0, 1))]
     assert ids[0] == ids[1] != ids[2]
-    assert (tmp_path / "0" / artefact.WEIGHTS).read_bytes() == (tmp_path / "1" / artefact.WEIGHTS).read_bytes()
+    assert (tmp_path / "0" / checkpoint.WEIGHTS).read_bytes() == (tmp_path / "1" / checkpoint.WEIGHTS).read_bytes()
 
 
 def test_the_reading_table_is_not_in_the_checkpoint(read, tmp_path) -> None:
-    artefact.save(tmp_path, read.policy(), ORIGIN)
-    assert (tmp_path / artefact.WEIGHTS).stat().st_size < read.table.embedding.nbytes + 400_000
-    assert b"embedding" not in (tmp_path / artefact.WEIGHTS).read_bytes()[:4000]
+    checkpoint.save(tmp_path, read.policy(), ORIGIN)
+    assert (tmp_path / checkpoint.WEIGHTS).stat().st_size < read.table.embedding.nbytes + 400_000
+    assert b"embedding" not in (tmp_path / checkpoint.WEIGHTS).read_bytes()[:4000]
 
 
-@pytest.mark.parametrize("file", [artefact.WEIGHTS, artefact.DESCRIPTION])
+@pytest.mark.parametrize("file", [checkpoint.WEIGHTS, checkpoint.DESCRIPTION])
 def test_an_altered_refiner_is_refused(read, encoder, tmp_path, file) -> None:
-    artefact.save(tmp_path, read.policy(), ORIGIN)
+    checkpoint.save(tmp_path, read.policy(), ORIGIN)
     path = tmp_path / file
-    if file == artefact.WEIGHTS:
+    if file == checkpoint.WEIGHTS:
         raw = bytearray(path.read_bytes())
         raw[-1] ^= 1
         path.write_bytes(bytes(raw))
     else:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"caps": {"picks": 9, "tokens": 60}}))
-    with pytest.raises(artefact.ArtefactError, match="altered"):
-        artefact.load(tmp_path, encoder)
+    with pytest.raises(checkpoint.ArtefactError, match="altered"):
+        checkpoint.load(tmp_path, encoder)
 
 
 def test_a_policy_of_a_version_that_read_segments_otherwise_is_named_so(read, tmp_path, monkeypatch) -> None:
-    artefact.save(tmp_path, read.policy(), ORIGIN)
+    checkpoint.save(tmp_path, read.policy(), ORIGIN)
     monkeypatch.setattr("models.refiner.policy.NUMBERS", NUMBERS + 2)
-    with pytest.raises(artefact.OutdatedError, match="reads segments otherwise"):
-        artefact.load_policy(tmp_path)
+    with pytest.raises(checkpoint.OutdatedError, match="reads segments otherwise"):
+        checkpoint.load_policy(tmp_path)
 
 
 def test_the_ranking_is_kept_like_any_refiner(encoder, tmp_path) -> None:
-    artefact.save_ranking(tmp_path, Caps(2, 30), ORIGIN)
-    loaded = artefact.load(tmp_path, encoder)
+    checkpoint.save_ranking(tmp_path, Caps(2, 30), ORIGIN)
+    loaded = checkpoint.load(tmp_path, encoder)
     assert isinstance(loaded, Ranking)
     assert loaded.caps == Caps(2, 30)
-    with pytest.raises(artefact.ArtefactError, match="not a policy"):
-        artefact.load_policy(tmp_path)
+    with pytest.raises(checkpoint.ArtefactError, match="not a policy"):
+        checkpoint.load_policy(tmp_path)
 
 
 def test_an_empty_folder_is_no_refiner(encoder, tmp_path) -> None:
-    with pytest.raises(artefact.ArtefactError, match="missing"):
-        artefact.load(tmp_path, encoder)
+    with pytest.raises(checkpoint.ArtefactError, match="missing"):
+        checkpoint.load(tmp_path, encoder)
 
 
 @pytest.mark.parametrize("kind", ["fixed", "table", "regressor"])
@@ -84,24 +84,24 @@ def test_an_alternative_comes_back_choosing_the_same_and_holds_no_text(kind, wor
         gains = [np.nan if s.pinned else world.worth(episode, EditProgram((s.key,))) for s in episode.segments]
         noise = 0.05 * random.normal(size=len(gains))
         measured.append(
-            alternatives.Measured(
+            gain_regressors.Measured(
                 episode.question, episode.subject_id, episode.segments, np.array(gains) + noise, np.array([0, 0.1, 0])
             )
         )
-    learn = getattr(alternatives, kind)
+    learn = getattr(gain_regressors, kind)
     refiner = learn(measured, Caps(3, 40)) if kind == "fixed" else learn(measured, Caps(3, 40), encoder)
-    identity = artefact.save_by_gain(tmp_path, refiner, ORIGIN, card="# {id}\n")
-    loaded = artefact.load(tmp_path, encoder)
-    assert loaded.id == identity == artefact.describe(tmp_path)["id"]
-    assert (artefact.describe(tmp_path)["kind"], loaded.caps) == (kind, Caps(3, 40))
+    identity = checkpoint.save_by_gain(tmp_path, refiner, ORIGIN, card="# {id}\n")
+    loaded = checkpoint.load(tmp_path, encoder)
+    assert loaded.id == identity == checkpoint.describe(tmp_path)["id"]
+    assert (checkpoint.describe(tmp_path)["kind"], loaded.caps) == (kind, Caps(3, 40))
     programs = [loaded.refine(e.question, e.segments) for e in world.episodes[30:60]]
     assert programs == [refiner.refine(e.question, e.segments) for e in world.episodes[30:60]]
     assert sum(len(p.picks) for p in programs) > 20
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for text in (world.episodes[0].question, world.episodes[0].free[0].text):
         assert text.encode() not in kept
-    (tmp_path / artefact.DESCRIPTION).write_text(
-        (tmp_path / artefact.DESCRIPTION).read_text().replace('"brief"', '"plain"')
+    (tmp_path / checkpoint.DESCRIPTION).write_text(
+        (tmp_path / checkpoint.DESCRIPTION).read_text().replace('"brief"', '"plain"')
     )
-    with pytest.raises(artefact.ArtefactError, match="altered"):
-        artefact.load(tmp_path, encoder)
+    with pytest.raises(checkpoint.ArtefactError, match="altered"):
+        checkpoint.load(tmp_path, encoder)

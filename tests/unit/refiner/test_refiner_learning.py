@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.refiner import grpo, warm_start
-from models.refiner.choosing import choose
+from models.refiner.inference import choose
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy
 from models.schema import EditProgram

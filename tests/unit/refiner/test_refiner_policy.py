@@ -10,9 +10,9 @@ from trl import GRPOTrainer
 
 from models.refiner import grpo
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
-from models.refiner.choosing import PolicyRefiner, choose
+from models.refiner.featurizer import Reader
+from models.refiner.inference import PolicyRefiner, choose
 from models.refiner.policy import MASKED, Policy
-from models.refiner.reading import Reader
 from models.schema import EditProgram, Segment
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.encoder import MiniLM
 from models.refiner.baselines import Chance, Everything, Nearest, Nothing
-from models.refiner.choosing import PolicyRefiner
+from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import STYLES, Caps, Refiner
 from models.refiner.ranking import Ranking
 from models.schema import Segment

@@ -13,12 +13,13 @@ from answering_server import serving
 from little_episodes import episode
 
 from models.refiner.interface import Caps
-from models.reward import SentenceScores, Trial
-from pipelines.errors import TrainingError
+from models.reward.terms import SentenceScores, Trial
+from pipelines.evaluation.study.comparison import prompt_optimizers
 from pipelines.params import load_params
-from pipelines.settings import Settings
-from pipelines.training import gains, instructed
+from pipelines.training import gains
 from pipelines.training.rewards import Rewards
+from pmlm.errors import TrainingError
+from pmlm.settings import Settings
 
 EPISODES = [e for e in (episode(i, "train") for i in range(24)) if e.facts]
 BEHIND = {s.text for e in EPISODES for s in e.free if s.key in e.facts}
@@ -75,15 +76,15 @@ def model() -> Iterator[Chatting]:
         yield chatting
 
 
-def search(model: Chatting) -> tuple[instructed.Search, Rewards]:
+def search(model: Chatting) -> tuple[prompt_optimizers.Search, Rewards]:
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
     measured = [gains.measure(reward, e, 8) for e in EPISODES[:12]]
     reward.asked = 0
     settings = Settings(llm_base_url=model.base_url, llm_model="capable", llm_api_key="key")  # type: ignore[attr-defined]
-    return instructed.Search(settings, Caps(2, 30), measured, reward, 0), reward
+    return prompt_optimizers.Search(settings, Caps(2, 30), measured, reward, 0), reward
 
 
-@pytest.mark.parametrize("method", [instructed.GEPA, instructed.MIPRO])
+@pytest.mark.parametrize("method", [prompt_optimizers.GEPA, prompt_optimizers.MIPRO])
 def test_a_better_instruction_is_found_within_the_reward_evaluations(method: str, model: Chatting) -> None:
     pytest.importorskip("dspy")
     pytest.importorskip("optuna")
@@ -107,7 +108,7 @@ def test_a_model_that_does_not_answer_is_said_without_what_was_sent(model: Chatt
     searching, _ = search(model)
     searching.lm.kwargs["api_base"] = "http://127.0.0.1:9/v1"
     searching.lm.num_retries = 0
-    refiner = instructed.Instructed("gepa", instructed._program(), searching.lm, Caps(2, 30))
+    refiner = prompt_optimizers.Instructed("gepa", prompt_optimizers._program(), searching.lm, Caps(2, 30))
     with pytest.raises(TrainingError, match="gepa: the language model gave no answer") as caught:
         refiner.refine(EPISODES[0].question, EPISODES[0].segments)
     assert EPISODES[0].question not in str(caught.value)
@@ -117,8 +118,8 @@ def test_they_are_absent_and_it_is_said_why(tmp_path: Path, monkeypatch: pytest.
     params = load_params(Settings(home=tmp_path))
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="no capable language model is configured"):
-        instructed.contenders(Settings(home=tmp_path, llm_base_url=None), params, [], reward)
-    monkeypatch.setattr(instructed, "find_spec", lambda name: None)
+        prompt_optimizers.contenders(Settings(home=tmp_path, llm_base_url=None), params, [], reward)
+    monkeypatch.setattr(prompt_optimizers, "find_spec", lambda name: None)
     with pytest.raises(TrainingError, match=r"pip install 'pmlm\[dspy\]'"):
-        instructed.contenders(Settings(home=tmp_path, llm_base_url="http://127.0.0.1:9/v1"), params, [], reward)
+        prompt_optimizers.contenders(Settings(home=tmp_path, llm_base_url="http://127.0.0.1:9/v1"), params, [], reward)
     assert reward.asked == 0

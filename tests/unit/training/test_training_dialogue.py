@@ -8,8 +8,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.records.log import SCHEMA
-from pipelines.training.dialogue import exchanges, sentences
+from pipelines.episodes.conversations import exchanges, sentences
+from pipelines.records.log.event_log import SCHEMA
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from little_episodes import PARAMS, PINNED, SPLITS, clinic, episode
 
 from models.encoder import MiniLM
-from models.reward import SentenceScores
+from models.reward.terms import SentenceScores
 from models.schema import EditProgram, Segment
-from pipelines.errors import TrainingError
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
-from pipelines.training import episode_file, gains, rewards
-from pipelines.training.dialogue import Exchange
-from pipelines.training.encoding import KeptEncoder
-from pipelines.training.episodes import choose, episode_id, too_few, truths
+from pipelines.embedding_cache import KeptEncoder
+from pipelines.episodes import episode_file
+from pipelines.episodes.conversations import Exchange
+from pipelines.episodes.stage import choose, episode_id, too_few, truths
+from pipelines.training import gains, rewards
+from pmlm.errors import TrainingError
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 
 KNOBS = {"gate_share": 0.25, "test_share": 0.25, "time_quantile": 0.6, "most_train": 20, "most_held_out": 5}
 START = datetime(2025, 1, 1, tzinfo=UTC)

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from models.refiner import artefact
+from models.refiner import checkpoint
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy, PolicyConfig
-from pipelines.errors import TrainingError
-from pipelines.settings import Settings
-from pipelines.storage import content_hash
-from pipelines.training import champion, gate
+from pipelines.evaluation.nightly import gate
+from pipelines.training import champion
 from pipelines.training.champion import Champion
-from pipelines.training.origin import origin
+from pipelines.training.provenance import origin
+from pmlm.errors import TrainingError
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
 
 KNOBS = {"confidence": 0.95, "bootstrap": 400, "minimum_episodes": 20, "minimum_patients": 8}
 RANKING = Champion(id="ranking", kind="ranking", since="20260601")
@@ -80,7 +81,7 @@ def _policy(folder: Path, seed: int) -> Path:
     import torch
 
     torch.manual_seed(seed)
-    artefact.save(folder, Policy(PolicyConfig()), origin())
+    checkpoint.save(folder, Policy(PolicyConfig()), origin())
     return folder
 
 
@@ -93,21 +94,21 @@ def test_the_first_champion_is_the_ranking_and_stays_until_replaced(settings) ->
     assert champion.current(settings) is None
     first = champion.establish(settings, "20260601", Caps())
     assert champion.establish(settings, "20260602", Caps(9, 9)) == first
-    assert artefact.describe(champion.path(settings))["caps"] == {"picks": 4, "tokens": 60}
+    assert checkpoint.describe(champion.path(settings))["caps"] == {"picks": 4, "tokens": 60}
 
 
 def test_rollback_brings_the_former_champion_back_byte_for_byte(settings, tmp_path) -> None:
     champion.establish(settings, "20260601", Caps())
     one = champion.promote(settings, "20260602", _policy(tmp_path / "one", 1))
-    weights = content_hash([champion.path(settings) / artefact.WEIGHTS])
+    weights = content_hash([champion.path(settings) / checkpoint.WEIGHTS])
     two = champion.promote(settings, "20260603", _policy(tmp_path / "two", 2))
     assert two.previous == ("ranking", one.id)
     back = champion.roll_back(settings)
     assert (back.id, back.previous, back.refused) == (one.id, ("ranking",), (two.id,))
-    assert content_hash([champion.path(settings) / artefact.WEIGHTS]) == weights
+    assert content_hash([champion.path(settings) / checkpoint.WEIGHTS]) == weights
     first = champion.roll_back(settings)
     assert (first.id, first.previous, set(first.refused)) == ("ranking", (), {one.id, two.id})
-    assert not (champion.path(settings) / artefact.WEIGHTS).exists()
+    assert not (champion.path(settings) / checkpoint.WEIGHTS).exists()
     with pytest.raises(TrainingError, match="no former champion"):
         champion.roll_back(settings)
 
@@ -133,7 +134,7 @@ def test_a_night_run_again_faces_the_champion_of_before_it(settings, tmp_path) -
     after = champion.promote(settings, "20260602", _policy(tmp_path / "one", 1))
     assert champion.facing(settings, "20260602").id == before.id
     assert champion.facing(settings, "20260603").id == after.id
-    assert (champion.folder(settings, before) / artefact.DESCRIPTION).exists()
+    assert (champion.folder(settings, before) / checkpoint.DESCRIPTION).exists()
     third = champion.promote(settings, "20260602", _policy(tmp_path / "two", 2))  # other parameters, the same night
     assert champion.facing(settings, "20260602").id == before.id
     assert champion.facing(settings, "20260603").id == third.id
@@ -157,5 +158,5 @@ def test_the_warm_start_is_not_carried_into_the_champion(settings, tmp_path) -> 
     _policy(challenger / "warm_start", 2)
     champion.promote(settings, "20260602", challenger)
     assert sorted(p.name for p in champion.path(settings).iterdir()) == sorted(
-        [artefact.DESCRIPTION, artefact.WEIGHTS, artefact.CARD, champion.RECORD]
+        [checkpoint.DESCRIPTION, checkpoint.WEIGHTS, checkpoint.CARD, champion.RECORD]
     )

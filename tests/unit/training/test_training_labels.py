@@ -13,7 +13,7 @@ from little_episodes import episode
 
 from models.encoder import MiniLM
 from models.schema import Episode
-from pipelines.training import labels
+from pipelines.training import label_propagation
 from pipelines.training.gains import Gains
 
 SLOTS = 20
@@ -47,7 +47,7 @@ def _auc(found: list[Gains]) -> float:
 
 
 def test_what_was_never_measured_is_labelled_by_what_the_reply_takes_up(encoder: MiniLM) -> None:
-    found = labels.labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS)
+    found = label_propagation.labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS)
     new = [g for g in found.gains if g.episode not in TAUGHT and g.episode.facts]
     assert found.told is not None
     assert found.told > 0.3
@@ -57,19 +57,21 @@ def test_what_was_never_measured_is_labelled_by_what_the_reply_takes_up(encoder:
 
 def test_labels_follow_the_reply_and_not_the_facts_behind_it(encoder: MiniLM) -> None:
     blind = [replace(e, facts=frozenset()) for e in EPISODES]
-    seen, hidden = (labels.labels([_measured(e) for e in TAUGHT], asked, encoder, SLOTS) for asked in (EPISODES, blind))
+    seen, hidden = (
+        label_propagation.labels([_measured(e) for e in TAUGHT], asked, encoder, SLOTS) for asked in (EPISODES, blind)
+    )
     for a, b in zip(seen.gains, hidden.gains, strict=True):
         np.testing.assert_array_equal(a.useful, b.useful)
 
 
 def test_pinned_segments_have_no_label_and_every_free_one_has(encoder: MiniLM) -> None:
-    for g in labels.labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS).gains:
+    for g in label_propagation.labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS).gains:
         assert [bool(np.isnan(v)) for v in g.useful] == [s.pinned for s in g.segments]
 
 
 def test_an_unmeasured_episode_gets_the_mean_style_and_a_measured_one_keeps_its_own(encoder: MiniLM) -> None:
     measured = [replace(_measured(e), styles=np.array([0.0, i / 10, 0.0])) for i, e in enumerate(TAUGHT)]
-    found = {g.episode.episode_id: g.styles for g in labels.labels(measured, EPISODES, encoder, SLOTS).gains}
+    found = {g.episode.episode_id: g.styles for g in label_propagation.labels(measured, EPISODES, encoder, SLOTS).gains}
     for g in measured:
         np.testing.assert_array_equal(found[g.episode.episode_id], g.styles)
     new = next(e for e in EPISODES if e.facts and e not in TAUGHT)
@@ -78,7 +80,7 @@ def test_an_unmeasured_episode_gets_the_mean_style_and_a_measured_one_keeps_its_
 
 def test_few_measurements_are_learnt_from_as_they_are(encoder: MiniLM) -> None:
     few = [_measured(e) for e in TAUGHT[:6]]
-    found = labels.labels(few, EPISODES, encoder, SLOTS)
+    found = label_propagation.labels(few, EPISODES, encoder, SLOTS)
     assert found.told is None
     assert found.gains == few
 
@@ -86,7 +88,7 @@ def test_few_measurements_are_learnt_from_as_they_are(encoder: MiniLM) -> None:
 def test_gains_that_replies_tell_nothing_of_are_not_read_off_them(encoder: MiniLM) -> None:
     random = np.random.default_rng(3)
     measured = [_measured(e, random) for e in TAUGHT]
-    found = labels.labels(measured, EPISODES, encoder, SLOTS)
+    found = label_propagation.labels(measured, EPISODES, encoder, SLOTS)
     assert found.told is None or found.told < 0.2
 
 

@@ -11,14 +11,14 @@ import yaml
 from little_episodes import NIGHT, PARAMS, episode
 
 from models.encoder import MiniLM
-from models.refiner import artefact
-from models.reward import SentenceScores, Trial
-from pipelines.errors import SettingsError
+from models.refiner import checkpoint
+from models.reward.terms import SentenceScores, Trial
+from pipelines.embedding_cache import KeptEncoder, encoder
 from pipelines.params import load_params
-from pipelines.settings import Settings
 from pipelines.training import methods, train
-from pipelines.training.encoding import KeptEncoder, encoder
 from pipelines.training.rewards import Rewards
+from pmlm.errors import SettingsError
+from pmlm.settings import Settings
 
 EPISODES = [episode(i, "train") for i in range(24)]
 FACTS = {s.text: s.key for e in EPISODES for s in e.free}
@@ -67,14 +67,14 @@ def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
     for folder in (tmp_path / "one", tmp_path / "two"):
         reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
         made.append(train.train(EPISODES, params, NIGHT, reward, encode, None, folder))
-        ids.add(artefact.describe(folder)["id"])
+        ids.add(checkpoint.describe(folder)["id"])
         assert reward.asked == made[-1].evaluations
-        assert next(iter(ids)) in (folder / artefact.CARD).read_text()
-        assert f"| method | {method} |" in (folder / artefact.CARD).read_text()
+        assert next(iter(ids)) in (folder / checkpoint.CARD).read_text()
+        assert f"| method | {method} |" in (folder / checkpoint.CARD).read_text()
     assert len(ids) == 1
     kind = method if method in methods.BY_GAIN else "policy"
-    assert artefact.describe(tmp_path / "one")["kind"] == kind
-    refiner = artefact.load(tmp_path / "one", MiniLM())
+    assert checkpoint.describe(tmp_path / "one")["kind"] == kind
+    refiner = checkpoint.load(tmp_path / "one", MiniLM())
     limits = train.caps(params)
     for e in EPISODES:
         program = refiner.refine(e.question, e.segments)

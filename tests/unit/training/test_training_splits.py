@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.training.splits import SplitParams, assign, cut, of_patient
+from pipelines.splits import SplitParams, assign, cut, of_patient
 
 PARAMS = SplitParams(gate_share=0.25, test_share=0.25, time_quantile=0.6)
 START = datetime(2024, 1, 1, tzinfo=UTC)

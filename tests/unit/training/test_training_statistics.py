@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.training.statistics import clustered_mean, paired_difference, spent
+from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference, spent
 
 
 def test_copies_of_a_patients_episode_do_not_narrow_the_interval() -> None:

@@ -16,7 +16,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 ISSUER = "https://id.example"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)

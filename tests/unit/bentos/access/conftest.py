@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from clinic_tokens import ISSUER, KeyServer, clinic, key_server
 
-from pipelines.settings import Settings
+from pmlm.settings import Settings
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from clinic_tokens import clinic
 
-from bentos.access import audit
-from bentos.access.audit import Entry
-from bentos.access.principal import Principal
-from pipelines.errors import ForeignPatientError
-from pipelines.settings import Settings
+from bentos.auth import audit
+from bentos.auth.audit import Entry
+from bentos.auth.principal import Principal
+from pmlm.errors import ForeignPatientError
+from pmlm.settings import Settings
 
 
 def test_lines_name_nobody_and_are_found_by_patient_and_client(tmp_path: Path) -> None:

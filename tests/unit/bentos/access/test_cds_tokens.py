@@ -18,13 +18,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from bentos.access import keys, used_tokens
-from bentos.access.cds_tokens import CdsVerifier
-from bentos.access.middleware import Access
-from bentos.access.shared_counts import SharedCounts
-from bentos.access.used_tokens import UsedTokens
-from bentos.problems import Problems
-from pipelines.errors import SettingsError
+from bentos.auth import keys, used_tokens
+from bentos.auth.cds_tokens import CdsVerifier
+from bentos.auth.shared_counts import SharedCounts
+from bentos.auth.used_tokens import UsedTokens
+from bentos.http.access_middleware import Access
+from bentos.problems.problem_details import Problems
+from pmlm.errors import SettingsError
 from tests.unit.features.servers import redis
 
 EHR, URL = "https://fhir-ehr.example.com/", "https://pmlm.example.org"

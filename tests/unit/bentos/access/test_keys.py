@@ -10,9 +10,9 @@ from clinic_tokens import EC, ISSUER, RSA, claims, clinic, signed
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from bentos.access import keys
-from bentos.access.tokens import Verifier
-from pipelines.errors import SettingsError, TokenError
+from bentos.auth import keys
+from bentos.auth.tokens import Verifier
+from pmlm.errors import SettingsError, TokenError
 
 
 def pem(key: object) -> bytes:

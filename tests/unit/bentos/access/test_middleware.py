@@ -13,10 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from bentos.access import audit, keys
-from bentos.access.middleware import Access
-from bentos.problems import Problems
-from pipelines.settings import Settings
+from bentos.auth import audit, keys
+from bentos.http.access_middleware import Access
+from bentos.problems.problem_details import Problems
+from pmlm.settings import Settings
 
 Caller = Callable[..., TestClient]
 OPEN = ["/livez", "/readyz", "/healthz", "/openapi.json", "/cds-services", "/", "/page/app.js"]
@@ -62,7 +62,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def caller(settings: Settings) -> Caller:
     """A client of an app behind the door, showing a token made with these arguments, or none."""
-    from pipelines.errors import ForeignPatientError
+    from pmlm.errors import ForeignPatientError
 
     app = Starlette(
         routes=[Route("/{path:path}", _who, methods=["GET", "POST"])],

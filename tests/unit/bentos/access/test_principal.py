@@ -10,13 +10,13 @@ from clinic_tokens import clinic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentos.access import audit
-from bentos.access.audit import Entry
-from bentos.access.principal import Principal
-from bentos.access.routes import READ
-from bentos.access.scopes import Need, covers, only_patient_level
-from pipelines.errors import ForeignPatientError, UnknownPatientError
-from pipelines.settings import Settings
+from bentos.auth import audit
+from bentos.auth.audit import Entry
+from bentos.auth.principal import Principal
+from bentos.auth.routes import READ
+from bentos.auth.scopes import Need, covers, only_patient_level
+from pmlm.errors import ForeignPatientError, UnknownPatientError
+from pmlm.settings import Settings
 
 
 @pytest.mark.parametrize(

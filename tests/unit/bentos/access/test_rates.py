@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from clinic_tokens import clinic
 
-from bentos.access.rates import Rates
-from bentos.access.shared_counts import RESTS_S, SharedCounts
-from pipelines.errors import SettingsError
-from pipelines.settings import Settings
+from bentos.auth.rates import Rates
+from bentos.auth.shared_counts import RESTS_S, SharedCounts
+from pmlm.errors import SettingsError
+from pmlm.settings import Settings
 from tests.unit.features.servers import Server, redis
 
 

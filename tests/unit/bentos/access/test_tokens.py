@@ -14,10 +14,10 @@ from clinic_tokens import EC, ISSUER, RSA, KeyServer, claims, clinic, signed
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bentos.access import keys
-from bentos.access.tokens import Verifier
-from pipelines.errors import KeysUnavailableError, SettingsError, TokenError
-from pipelines.settings import Settings
+from bentos.auth import keys
+from bentos.auth.tokens import Verifier
+from pmlm.errors import KeysUnavailableError, SettingsError, TokenError
+from pmlm.settings import Settings
 
 PUBLIC = RSA.public_key().public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

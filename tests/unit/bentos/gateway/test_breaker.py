@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bentos.gateway.admission import Admission
-from bentos.gateway.breaker import Breaker
-from bentos.gateway.errors import GatewayError
+from bentos.openai.admission import Admission
+from bentos.openai.breaker import Breaker
+from bentos.openai.errors import GatewayError
 
 
 class Clock:

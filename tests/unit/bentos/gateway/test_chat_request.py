@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.gateway import chat
-from bentos.gateway.errors import GatewayError
+from bentos.openai import chat
+from bentos.openai.errors import GatewayError
 
 
 def request(**more: Any) -> bytes:

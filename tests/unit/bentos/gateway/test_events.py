@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.gateway.errors import UpstreamError
-from bentos.gateway.events import parsed
+from bentos.openai.errors import UpstreamError
+from bentos.openai.sse import parsed
 
 EVENTS = b': hello\n\nevent: x\ndata: {"choices": [1]}\n\ndata: {"choices":\ndata: [2]}\r\n\r\ndata: [DONE]\n\n'
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bentos.gateway.errors import GatewayError
-from bentos.gateway.fitting import PER_MESSAGE, fitted
-from models.personalize import Personalized, apply
-from models.prompt import render
+from bentos.openai.context_budget import PER_MESSAGE, fitted
+from bentos.openai.errors import GatewayError
+from models.prompt.personalize import Personalized, apply
+from models.prompt.ranking import render
 from models.schema import EditProgram, Segment
 
 SEGMENTS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bentos.gateway import chat, gateway
+from bentos.openai import chat, gateway
 
 
 async def _late() -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bentos.gateway.preparing import Preparing
+from bentos.openai.batcher import Preparing
 
 
 class Memory:

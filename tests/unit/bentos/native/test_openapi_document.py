@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from bentos.access import routes
-from bentos.access.routes import Door
-from bentos.native import openapi
-from bentos.native.app import app
+from bentos.auth import routes
+from bentos.auth.routes import Door
+from bentos.http import openapi
+from bentos.http.app import app
 
 DOCUMENT = openapi.document(app)
 OPERATIONS = [(path, method, op) for path, item in DOCUMENT["paths"].items() for method, op in item.items()]

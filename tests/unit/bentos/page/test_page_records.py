@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bentos.events import known, newest
-from bentos.page import records
+from bentos.personalizer.patient_events import known, newest
+from bentos.web import records
 from models.schema import DELETED, EVENT_SCHEMA
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

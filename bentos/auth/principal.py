@@ -1,0 +1,73 @@
+"""Who asks: one client with its scopes, bound to one clinic, or to some of its patients.
+
+A patient reference is resolved with the key of the clinic that this endpoint serves and nothing else, so no
+reference of another clinic can lead to a record here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bentos.auth import audit
+from bentos.auth.scopes import Need, covers
+from pmlm.errors import ForeignPatientError, UnknownPatientError
+from pmlm.settings import Settings
+
+UNKNOWN = "the clinic has no patient by this reference"
+FOREIGN = "this token does not open a patient by this reference"
+LONGEST_REFERENCE = 200
+_SUBJECT = re.compile(r"subject:([0-9]{1,19})")
+_SUBJECT_BITS = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A client that has shown a token. ``patients`` are the subjects it is bound to; None: the whole clinic."""
+
+    client: str
+    scopes: frozenset[str]
+    patients: frozenset[int] | None
+
+    def may(self, need: Need) -> bool:
+        """Whether the token's scopes allow what a route amounts to."""
+        return covers(self.scopes, need)
+
+    def allows(self, subject: int) -> bool:
+        """Whether the token opens this patient's record."""
+        return self.patients is None or subject in self.patients
+
+    def subject(self, settings: Settings, reference: str) -> int:
+        """The subject that ``reference`` names in this clinic; the access is noted for the audit record.
+
+        Raises :class:`ForeignPatientError` for anyone outside the token's set, in the same words whether or not she
+        exists, and :class:`UnknownPatientError` for a reference that can name nobody.
+        """
+        try:
+            subject = subject_of(settings, reference)
+        except UnknownPatientError:
+            if self.patients is None:
+                raise
+            raise ForeignPatientError(FOREIGN) from None
+        audit.touch(subject)
+        if not self.allows(subject):
+            raise ForeignPatientError(FOREIGN)
+        return subject
+
+
+#: Whoever runs ``pmlm`` on the machine that holds the clinic's key: the owner of the files, who needs no token.
+LOCAL = Principal("pmlm", frozenset({"system/Patient.rs"}), None)
+
+
+def subject_of(settings: Settings, reference: str) -> int:
+    """The subject id of ``subject:<number>`` or of a FHIR reference; no store is asked for an impossible one."""
+    if len(reference) > LONGEST_REFERENCE:
+        raise UnknownPatientError(UNKNOWN)
+    try:
+        direct = _SUBJECT.fullmatch(reference)
+        subject = int(direct[1]) if direct else settings.subject_id(reference)
+    except UnicodeEncodeError:  # half a surrogate pair: no text, hence nobody's id
+        raise UnknownPatientError(UNKNOWN) from None
+    if subject.bit_length() > _SUBJECT_BITS:
+        raise UnknownPatientError(UNKNOWN)
+    return subject

@@ -1,0 +1,77 @@
+"""Every route of the endpoint: who may use it, and the name it has in records, logs and metrics.
+
+A path that no rule names does not exist, whatever else the server would answer there (BentoML's own pages, for one).
+Names never hold what stands in a path, so a patient's reference in one reaches no log.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from bentos.auth.scopes import Need
+
+#: Everything that is said of a patient is made from her record, so reading her is what it takes.
+READ = Need("Patient", "r")
+
+
+class Door(Enum):
+    """``OPEN``: anyone; ``LOOPBACK``: this machine only; ``TOKEN``: any valid token, and the scopes a rule needs."""
+
+    OPEN = auto()
+    LOOPBACK = auto()
+    TOKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One route. ``path`` is a regular expression of the whole path, ``body`` the most bytes it takes."""
+
+    name: str
+    path: re.Pattern[str]
+    door: Door
+    need: Need | None = None
+    methods: frozenset[str] | None = None
+    body: int = 64 * 1024
+
+    def matches(self, method: str, path: str) -> bool:
+        return (self.methods is None or method in self.methods) and self.path.fullmatch(path) is not None
+
+
+def _open(name: str, path: str) -> Rule:
+    return Rule(name, re.compile(path), Door.OPEN, methods=frozenset({"GET", "HEAD"}))
+
+
+def _read(name: str, path: str, body: int = 64 * 1024) -> Rule:
+    return Rule(name, re.compile(path), Door.TOKEN, READ, body=body)
+
+
+#: The first rule that matches counts.
+RULES: tuple[Rule, ...] = (
+    _open("/livez", "/livez"),
+    _open("/readyz", "/readyz"),
+    _open("/healthz", "/healthz"),
+    _open("/openapi.json", r"/openapi\.json"),
+    _open("/cds-services", "/cds-services/?"),
+    _open("/", "/"),
+    _read("/page/api", "/page/api(/.*)?"),
+    _open("/page", "/page(/.*)?"),
+    Rule("/metrics", re.compile("/metrics"), Door.LOOPBACK, methods=frozenset({"GET", "HEAD"})),
+    _read("/personalize", "/personalize"),
+    _read("/answer", "/answer"),
+    _read("/feedback", "/feedback"),
+    _read("/explain/{answer_id}", "/explain/[^/]*"),
+    _read("/patients/{ref}/timeline", "/patients/.+/timeline"),
+    Rule("/v1/models", re.compile("/v1/models(/.*)?"), Door.TOKEN),
+    _read("/v1", "/v1/.+", body=4 * 1024 * 1024),
+    _read("/cds-services/{id}", "/cds-services/.+", body=1024 * 1024),
+    _read("/mcp", "/mcp(/.*)?", body=1024 * 1024),
+)
+UNKNOWN = Rule("unknown", re.compile(".*", re.DOTALL), Door.TOKEN)
+
+
+def find(method: str, path: str) -> Rule:
+    """The rule of a request; for a path whose rules name other methods its first one; ``UNKNOWN`` where none is."""
+    named = [rule for rule in RULES if rule.path.fullmatch(path)]
+    return next((rule for rule in named if rule.matches(method, path)), named[0] if named else UNKNOWN)

@@ -1,0 +1,93 @@
+"""The words of the cards, English and Chinese, and the one way record text enters Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from bentos.cds.cds_types import LONGEST_SUMMARY, Coding, Source
+from pmlm.api_types import Language
+
+REASONS_SYSTEM = "https://pmlm.dev/fhir/CodeSystem/card-override"
+#: Code → points of the reward log, and the words in each language. Without a reason: ``OVERRIDDEN``.
+REASONS: dict[str, tuple[float, dict[Language, str]]] = {
+    "acted-on": (4.0, {"en": "Already acted on", "zh": "已处理"}),
+    "known": (3.0, {"en": "Already known", "zh": "已知晓"}),
+    "benefit": (3.0, {"en": "Benefit outweighs the risk", "zh": "获益大于风险"}),
+    "not-relevant": (2.0, {"en": "Not relevant now", "zh": "目前不相关"}),
+    "wrong": (1.0, {"en": "The record is wrong", "zh": "记录有误"}),
+}
+ACCEPTED, OVERRIDDEN = 5.0, 2.0
+
+QUESTION: dict[Language, str] = {
+    "en": "How is she doing, and what has changed in her blood pressure, blood count, weight, mood or medicines?",
+    "zh": "她目前情况如何，血压、血红蛋白、体重、情绪或用药有什么变化？",
+}
+ORDER_QUESTION: dict[Language, str] = {
+    "en": "What in her record bears on ordering {drugs}?",
+    "zh": "她的记录中有哪些内容与开具{drugs}有关？",
+}
+SOURCE: dict[Language, str] = {"en": "PMLM, from this clinic's records", "zh": "PMLM，依据本诊所记录"}
+
+SAID: dict[str, dict[Language, str]] = {
+    "question": {"en": "Question", "zh": "问题"},
+    "chosen": {"en": "From her record, what always counts first", "zh": "来自她的记录，固定事实在前"},
+    "recorded": {"en": "Recorded", "zh": "记录值"},
+    "left_out": {
+        "en": "{dropped} of {all} further statements of her record were left out.",
+        "zh": "她的记录中另有{dropped}条（共{all}条）陈述未列出。",
+    },
+    "made_by": {
+        "en": "Answer `{id}`, release `{release}`. No language model wrote this card.",
+        "zh": "回答`{id}`，版本`{release}`。本卡片并非由语言模型撰写。",
+    },
+    "stale": {"en": "Not measured again since.", "zh": "此后未再测量。"},
+    "remove": {"en": "Remove the order of {drug}", "zh": "删除{drug}的医嘱"},
+    "allergy": {"en": "{drug}: the record lists an allergy to {allergy}", "zh": "{drug}：记录显示对{allergy}过敏"},
+    "related": {
+        "en": "{drug}: of the same class as {allergy}, to which the record lists an allergy",
+        "zh": "{drug}：与记录中过敏的{allergy}同类",
+    },
+    "unnamed": {
+        "en": "An order names no medicine in words: it was not checked against her record",
+        "zh": "有一项医嘱未写明药名：未能与她的记录核对",
+    },
+}
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!@:&])")
+_BARE_URL = re.compile(r"\bwww\.", re.IGNORECASE)
+
+
+def said(key: str, language: Language, **values: object) -> str:
+    """The sentence ``key`` with its values."""
+    return SAID[key][language].format(**values)
+
+
+def plain(text: str) -> str:
+    """Text as Markdown that shows it as it is: no link, no image, no emphasis, no HTML comes of it."""
+    return _BARE_URL.sub(lambda m: m[0][:-1] + r"\.", _MARKDOWN.sub(r"\\\1", " ".join(text.split())))
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A Markdown list of texts."""
+    return "\n".join(f"- {plain(line)}" for line in lines)
+
+
+def summary(text: str) -> str:
+    """At most the characters that a card's summary may have, cut at a word."""
+    line = " ".join(text.split())
+    if len(line) <= LONGEST_SUMMARY:
+        return line
+    cut = line[: LONGEST_SUMMARY - 1]
+    at_word = cut.rpartition(" ")[0]
+    return f"{at_word if len(at_word) > LONGEST_SUMMARY // 2 else cut}…"
+
+
+def source(language: Language, label: str | None = None, url: str | None = None) -> Source:
+    """A guideline as the source of a card; by default this clinic's records."""
+    return Source(label=label or SOURCE[language], url=url)
+
+
+def reasons(language: Language, *codes: str) -> list[Coding]:
+    """The reasons by which a card may be overridden."""
+    return [Coding(system=REASONS_SYSTEM, code=code, display=REASONS[code][1][language]) for code in codes]

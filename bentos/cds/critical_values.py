@@ -1,0 +1,181 @@
+"""Recorded values that no clinician should overlook: one table, each row with the guideline that sets its limit.
+
+A row holds while its value is fresh; a critical value that has aged without a newer one is shown as a warning for a
+while. ``who`` is ``maternal`` (pregnant, or within six weeks after a pregnancy), ``other`` or ``any``; of the rows of
+one measure the first that a value reaches counts. Values, and their age, come from her feature row; nothing is
+inferred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from bentos.cds.cds_types import Indicator
+from models import feature_row as read
+from models.patient.gestational_age import pregnancy_state
+from models.schema import FeatureRow
+from models.templates import ago, label
+from models.vocabulary import SIGNALS
+from pmlm.api_types import Language
+
+Who = Literal["maternal", "other", "any"]
+PUERPERIUM_WEEKS = 6
+AGED = timedelta(days=90)
+WARNING = timedelta(days=30)
+PRESSURES = ("systolic", "diastolic")
+_SIGNAL = {signal.name: signal for signal in SIGNALS}
+
+ACOG_767 = (
+    "ACOG Committee Opinion 767",
+    "https://www.acog.org/clinical/clinical-guidance/committee-opinion/articles/2019/02/"
+    "emergent-therapy-for-acute-onset-severe-hypertension-during-pregnancy-and-the-postpartum-period",
+)
+NICE_NG133 = ("NICE NG133, hypertension in pregnancy", "https://www.nice.org.uk/guidance/ng133")
+NICE_NG136 = ("NICE NG136, hypertension in adults", "https://www.nice.org.uk/guidance/ng136")
+WHO_ANAEMIA = ("WHO 2024, haemoglobin cutoffs", "https://www.who.int/publications/i/item/9789240088542")
+ADA_STANDARDS = ("ADA Standards of Care in Diabetes", "https://professional.diabetes.org/standards-of-care")
+HYPERGLYCAEMIA = ("ADA/EASD 2024, hyperglycaemic crises", "https://doi.org/10.2337/dci24-0032")
+NEWS2 = ("RCP, National Early Warning Score 2", "https://www.rcp.ac.uk/resources/national-early-warning-score-news-2/")
+MEOWS = ("Singh 2012, obstetric early warning limits", "https://doi.org/10.1111/j.1365-2044.2011.06896.x")
+HEAR_HER = ("CDC Hear Her, urgent maternal warning signs", "https://www.cdc.gov/hearher/maternal-warning-signs/")
+SEPSIS = ("NICE NG255, suspected sepsis in pregnancy", "https://www.nice.org.uk/guidance/ng255")
+PHQ9 = ("Kroenke 2001, PHQ-9", "https://doi.org/10.1046/j.1525-1497.2001.016009606.x")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One row. ``low``: values below it count, ``high``: values at or above; ``second`` is a diastolic ``high``.
+
+    ``fresh`` are the days for which the value speaks of today.
+    """
+
+    measure: str
+    who: Who
+    indicator: Indicator
+    fresh: int
+    guideline: tuple[str, str]
+    says: dict[Language, str]
+    low: float | None = None
+    high: float | None = None
+    second: float | None = None
+
+    def reached(self, values: tuple[float, ...]) -> bool:
+        """Whether a value (of a pressure: either value) is beyond the limit."""
+        below = self.low is not None and values[0] < self.low
+        above = self.high is not None and values[0] >= self.high
+        return below or above or (self.second is not None and len(values) > 1 and values[1] >= self.second)
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit("pressure", "maternal", "critical", 7, ACOG_767, {
+        "en": "severe hypertension in pregnancy or after birth",
+        "zh": "妊娠期或产后重度高血压",
+    }, high=160, second=110),
+    Limit("pressure", "other", "critical", 7, NICE_NG136, {
+        "en": "severe hypertension: same-day assessment", "zh": "重度高血压：当天评估",
+    }, high=180, second=120),
+    Limit("pressure", "maternal", "warning", 7, NICE_NG133, {
+        "en": "hypertension in pregnancy or after birth: think of pre-eclampsia",
+        "zh": "妊娠期或产后高血压：警惕子痫前期",
+    }, high=140, second=90),
+    Limit("pressure", "maternal", "warning", 3, MEOWS, {"en": "low blood pressure", "zh": "低血压"}, low=90),
+    Limit("pressure", "other", "warning", 3, NEWS2, {"en": "low blood pressure", "zh": "低血压"}, low=91),
+    Limit("haemoglobin", "maternal", "critical", 30, WHO_ANAEMIA, {
+        "en": "severe anaemia in pregnancy or after birth", "zh": "妊娠期或产后重度贫血",
+    }, low=7.0),
+    Limit("haemoglobin", "other", "critical", 30, WHO_ANAEMIA, {"en": "severe anaemia", "zh": "重度贫血"}, low=8.0),
+    Limit("haemoglobin", "maternal", "warning", 60, WHO_ANAEMIA, {
+        "en": "moderate anaemia in pregnancy or after birth", "zh": "妊娠期或产后中度贫血",
+    }, low=10.0),
+    Limit("haemoglobin", "other", "warning", 60, WHO_ANAEMIA, {"en": "moderate anaemia", "zh": "中度贫血"}, low=11.0),
+    Limit("glucose", "any", "critical", 3, ADA_STANDARDS, {
+        "en": "clinically significant hypoglycaemia", "zh": "有临床意义的低血糖",
+    }, low=54),
+    Limit("glucose", "maternal", "critical", 3, HYPERGLYCAEMIA, {
+        "en": "hyperglycaemia in pregnancy: check ketones", "zh": "妊娠期高血糖：检查酮体",
+    }, high=200),
+    Limit("glucose", "other", "critical", 3, HYPERGLYCAEMIA, {
+        "en": "hyperglycaemia of a hyperosmolar state", "zh": "高渗性高血糖状态范围的血糖",
+    }, high=600),
+    Limit("glucose", "other", "warning", 7, ADA_STANDARDS, {
+        "en": "glucose in the range of diabetes", "zh": "血糖达糖尿病范围",
+    }, high=200),
+    Limit("heart_rate", "maternal", "critical", 2, SEPSIS, {
+        "en": "heart rate of a high risk of sepsis", "zh": "心率达脓毒症高风险界值",
+    }, high=131),
+    Limit("heart_rate", "maternal", "warning", 2, MEOWS, {"en": "fast heart rate", "zh": "心率过快"}, high=120),
+    Limit("heart_rate", "other", "warning", 2, NEWS2, {"en": "very fast heart rate", "zh": "心率极快"}, high=131),
+    Limit("temperature", "maternal", "warning", 3, HEAR_HER, {
+        "en": "fever in pregnancy or after birth: think of infection", "zh": "妊娠期或产后发热：警惕感染",
+    }, high=38.0),
+    Limit("phq9", "any", "warning", 30, PHQ9, {
+        "en": "severe depressive symptoms: ask about safety", "zh": "重度抑郁症状：询问安全状况",
+    }, high=20),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A recorded value beyond a limit: its words, age and urgency; ``stale`` where it has aged without a newer one."""
+
+    limit: Limit
+    value: str
+    age: str
+    indicator: Indicator
+    stale: bool
+    sources: tuple[str, ...]
+
+
+def findings(row: FeatureRow, as_of: datetime, language: Language) -> list[Finding]:
+    """What her row holds beyond a limit as of ``as_of``, the most urgent first."""
+    found = [
+        f for measure in dict.fromkeys(limit.measure for limit in LIMITS) for f in _of(row, as_of, measure, language)
+    ]
+    return sorted(found, key=lambda f: f.indicator != "critical")
+
+
+def _of(row: FeatureRow, as_of: datetime, measure: str, language: Language) -> Iterator[Finding]:
+    names = PRESSURES if measure == "pressure" else (measure,)
+    values = [read.number(row, f"{name}_latest") for name in names]
+    times = {read.moment(row, f"{name}_time") for name in names}
+    at = times.pop()
+    # two halves of different days are no pressure; a time after now is no recorded value
+    if times or at is None or at > as_of or any(v is None for v in values):
+        return
+    known = tuple(v for v in values if v is not None)
+    who = "maternal" if maternal(row, as_of) else "other"
+    reached = (m for m in LIMITS if m.measure == measure and m.who in (who, "any") and m.reached(known))
+    limit = next(reached, None)
+    shown = _shown(limit, as_of - at) if limit is not None else None
+    if limit is None or shown is None:
+        return
+    sources = tuple(dict.fromkeys(s for n in names if (s := read.text(row, f"{n}_source"))))
+    stale = as_of - at > timedelta(days=limit.fresh)
+    yield Finding(limit, _words(names, known, language), ago(at, as_of, language), shown, stale, sources)
+
+
+def _shown(limit: Limit, age: timedelta) -> Indicator | None:
+    """How urgent a value of this age is, or None where it no longer says anything of today."""
+    if age <= timedelta(days=limit.fresh):
+        return limit.indicator
+    lasts = AGED if limit.indicator == "critical" else max(WARNING, timedelta(days=limit.fresh))
+    return "warning" if age <= lasts else None
+
+
+def _words(names: tuple[str, ...], values: tuple[float, ...], language: Language) -> str:
+    signal = _SIGNAL[names[0]]
+    if len(names) > 1:
+        name = {"en": "blood pressure", "zh": "血压"}[language]
+        return f"{name} {'/'.join(f'{v:.0f}' for v in values)} mmHg"
+    unit = label("unit", signal.unit, f" {signal.unit}", language)
+    return f"{label('signal', signal.name, signal.label, language)} {values[0]:.{signal.decimals}f}{unit}"
+
+
+def maternal(row: FeatureRow, as_of: datetime) -> bool:
+    """Whether she is pregnant, or within six weeks after a pregnancy."""
+    state = pregnancy_state(row, as_of)
+    weeks = state.postpartum_weeks
+    return bool(state.pregnant) or (weeks is not None and weeks < PUERPERIUM_WEEKS)

@@ -1,0 +1,98 @@
+"""The native app (FastAPI): health, metrics, explanations, timelines, the OpenAPI document of the whole endpoint."""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+from typing import Annotated
+
+import prometheus_client
+from fastapi import FastAPI, Path, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, multiprocess
+
+from bentos.auth import audit
+from bentos.auth.principal import FOREIGN, Principal
+from bentos.feedback.routes import router as feedback
+from bentos.http import openapi
+from bentos.personalizer import current
+from bentos.problems import refusals
+from pmlm.api_types import Explanation, Health, Timeline
+from pmlm.errors import ForeignPatientError, UnknownAnswerError
+
+app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
+refusals.install(app)
+app.include_router(feedback)
+
+
+@app.get("/healthz", include_in_schema=False)
+@app.get("/livez", response_class=Response, responses={200: {"description": "It answers.", "content": {}}})
+def livez() -> Response:
+    """Whether the process answers at all."""
+    return Response(status_code=HTTPStatus.OK)
+
+
+@app.get("/readyz", responses={503: openapi.problem(503)})
+def readyz() -> Health:
+    """Which release is served, for which features, and whether they can be read; 503 while no release is loaded."""
+    personalizer = current.personalizer()
+    served = personalizer.release
+    return Health(
+        release=served.id,
+        bento=served.bento,
+        night=served.night,
+        refiner=served.refiner,
+        feature_service=served.feature_service,
+        feature_schema=served.feature_schema,
+        features="readable" if personalizer.rows.readable() else "unreadable",
+    )
+
+
+@app.get("/metrics", include_in_schema=False)
+def metrics() -> Response:
+    """Prometheus metrics of all workers; for this machine only."""
+    registry = prometheus_client.REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # set by BentoML: each worker writes its own files
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+    return Response(prometheus_client.generate_latest(registry), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+
+@app.get("/openapi.json", include_in_schema=False)
+def document() -> Response:
+    """This endpoint's OpenAPI document."""
+    return JSONResponse(openapi.document(app))
+
+
+@app.get("/explain/{answer_id}")
+def explain(
+    request: Request,
+    answer_id: Annotated[str, Path(description="The `id` of a response.", examples=["0f8e3c5a"], max_length=64)],
+) -> Explanation:
+    """How an answer came about: prompt, every sentence and its fate, red flags, versions."""
+    principal: Principal = request.state.principal
+    found = current.personalizer().explanations.find(answer_id)
+    if found is not None:
+        audit.touch(found[0])
+        if principal.allows(found[0]):
+            return found[1]
+    if principal.patients is not None:  # the same words for another patient's answer and for none
+        raise ForeignPatientError(FOREIGN)
+    raise UnknownAnswerError("no answer by this id is kept")
+
+
+@app.get("/patients/{ref:path}/timeline")
+def patient_timeline(
+    request: Request,
+    ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=["6f0c4a1e"])],
+) -> Timeline:
+    """Her signals over time, each value against her own past."""
+    # with the method's modules, which a bento is built without
+    from bentos.personalizer import patient_events
+    from bentos.personalizer.timeline import timeline
+
+    personalizer = current.personalizer()
+    subject, row = personalizer.row(request.state.principal, ref)
+    settings, as_of = personalizer.settings, personalizer.settings.now()
+    happened = patient_events.known(settings.events, personalizer.release.events, subject, as_of)
+    return timeline(happened, row, as_of)

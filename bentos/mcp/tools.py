@@ -1,0 +1,108 @@
+"""The tools: who calls them may see whom is decided as on every other route, by the principal of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import anyio.to_thread
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
+from pydantic import Field, ValidationError
+from starlette.requests import Request
+
+from bentos.auth.principal import Principal
+from bentos.mcp.tool_types import PeerOutcome, Peers
+from bentos.personalizer import current
+from bentos.telemetry import tracing
+from pmlm.api_types import Explanation, Language, PersonalizeRequest, PersonalizeResponse, Timeline
+from pmlm.errors import PmlmError
+
+T = TypeVar("T")
+
+Patient = Annotated[
+    str, Field(description="A FHIR patient reference (`Patient/x`, `urn:uuid:x`, `x`) or `subject:<number>`.")
+]
+Question = Annotated[str, Field(description="The question in the patient's own words.")]
+AnswerId = Annotated[str, Field(description="The `id` of a response.", max_length=64)]
+
+READ_ONLY = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)  # fmt: skip
+INSTRUCTIONS = (
+    "What a clinic's record says of one patient, as facts chosen for a question. Put the prompt that `personalize` "
+    "gives before the conversation with a language model. If `escalation` is not null, say it first, word for word."
+)
+
+
+def install(server: MCPServer[Any]) -> None:
+    """Register every tool."""
+    for tool in (personalize, explain, trajectory, peers):
+        server.add_tool(tool, annotations=READ_ONLY)
+
+
+async def personalize(
+    patient: Patient, question: Question, ctx: Context[Any, Any], language: Language | None = None
+) -> PersonalizeResponse:
+    """The refined prompt for this patient and question, with every sentence's provenance and the red flags."""
+    try:
+        request = PersonalizeRequest(patient=patient, question=question, language=language)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise ToolError(f"{first['loc'][0]}: {first['msg']}") from None
+    return await _run(ctx, "personalize", lambda who: current.personalizer().personalize(who, request))
+
+
+async def explain(answer_id: AnswerId, ctx: Context[Any, Any]) -> Explanation:
+    """How an earlier answer came about: prompt, every sentence and its fate, red flags, versions."""
+    from bentos.feedback import intake
+
+    return await _run(ctx, "explain", lambda who: intake.find(current.personalizer(), who, answer_id)[1])
+
+
+async def trajectory(patient: Patient, ctx: Context[Any, Any]) -> Timeline:
+    """Her measured signals over time, each value against her own past; days ago and weeks of pregnancy, no dates."""
+    return await _run(ctx, "trajectory", partial(_trajectory, patient))
+
+
+async def peers(patient: Patient, ctx: Context[Any, Any]) -> Peers:
+    """What patients like her went through, as an aggregate of at least k of them."""
+    return await _run(ctx, "peers", partial(_peers, patient))
+
+
+async def _run(ctx: Context[Any, Any], name: str, work: Callable[[Principal], T]) -> T:
+    """Do the work in a thread for who asks; what we can explain is told the caller, in words without identifiers."""
+    request: Request = ctx.request_context.request  # type: ignore[assignment]  # over HTTP there always is one
+    principal: Principal = request.state.principal
+    with tracing.tool(name):
+        try:
+            return await anyio.to_thread.run_sync(work, principal)
+        except PmlmError as error:
+            raise ToolError(str(error)) from None
+
+
+def _trajectory(patient: str, principal: Principal) -> Timeline:
+    from bentos.personalizer import patient_events
+    from bentos.personalizer.timeline import timeline
+
+    personalizer = current.personalizer()
+    subject, row = personalizer.row(principal, patient)
+    as_of = personalizer.settings.now()
+    happened = patient_events.known(personalizer.settings.events, personalizer.release.events, subject, as_of)
+    return timeline(happened, row, as_of)
+
+
+def _peers(patient: str, principal: Principal) -> Peers:
+    from models import feature_row as read
+    from models.peers.counts import told
+    from models.peers.search import OUTCOMES
+
+    personalizer = current.personalizer()
+    _, row = personalizer.row(principal, patient)
+    k = personalizer.settings.k_anonymity
+    count = told(int(read.number(row, "peers_count") or 0), k)
+    values = ((o, read.number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
+    outcomes = [PeerOutcome(name=o.name, label=o.label, value=v, unit=o.unit) for o, v in values if v is not None]
+    return Peers(count=count, at_least=k, outcomes=outcomes)

@@ -1,0 +1,71 @@
+"""Fits the hard prompt into the language model's context: free facts give way, pinned ones and messages never do.
+
+    p_k = render(S_0 ∪ a_1…a_k),   k = max { k : tokens(p_k) + tokens(messages) + reserve ≤ context }
+
+The policy's own order of choice says what gives way first: the last pick. Tokens are those of the embedded model's
+tokenizer; other models' differ by a few in a hundred, Chinese text counts for more here than elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from bentos.openai.errors import GatewayError
+from models.prompt.personalize import Personalized, apply
+from pmlm.api_types import PersonalizeResponse
+
+RESERVE = 256  # tokens left for an answer whose length the application does not say
+PER_MESSAGE = 6  # tokens of a chat template around each message
+
+
+def fitted(
+    made: Personalized,
+    messages: list[dict[str, Any]],
+    context: int | None,
+    reserve: int | None,
+    count: Callable[[str], int],
+) -> tuple[str, int]:
+    """The prompt, and how many of the policy's picks it holds. ``context`` None: the model's is not known, all fit.
+
+    :class:`GatewayError` (400, ``context_length_exceeded``) where messages and pinned facts alone are too long.
+    """
+    if context is None:
+        return made.prompt, len(made.kept)
+    room = context - (RESERVE if reserve is None else reserve) - PER_MESSAGE * (len(messages) + 1)
+    said = [_said(message) for message in messages]
+    # a token is at least one byte: most requests need no counting
+    if sum(len(text.encode()) for text in (made.prompt, *said)) <= room:
+        return made.prompt, len(made.kept)
+    room -= sum(map(count, said))
+    for picks in range(len(made.kept), -1, -1):
+        prompt, _ = apply(made.segments, replace(made.program, picks=made.kept[:picks]), made.language)
+        if count(prompt) <= room:
+            return prompt, picks
+    raise GatewayError(
+        HTTPStatus.BAD_REQUEST,
+        f"the messages and the facts that are never left out exceed the model's context of {context} tokens",
+        param="messages",
+        code="context_length_exceeded",
+    )
+
+
+def shortened(response: PersonalizeResponse, prompt: str, picks: int) -> PersonalizeResponse:
+    """``response`` as it was sent: with this prompt, and the picks from ``picks`` on marked as left out."""
+    if prompt == response.prompt:
+        return response
+    segments = [
+        s.model_copy(update={"kept": False, "position": None}) if s.position is not None and s.position >= picks else s
+        for s in response.segments
+    ]
+    return response.model_copy(update={"prompt": prompt, "segments": segments})
+
+
+def _said(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    rest = {name: value for name, value in message.items() if name not in ("role", "content")}
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    return text + (json.dumps(rest, ensure_ascii=False) if rest else "")

@@ -1,0 +1,98 @@
+"""How each answer came about, kept for ``/explain`` for as long as ``PMLM_EXPLANATION_DAYS`` says.
+
+One row an answer in ``<workspace>/explanations.db`` (SQLite, mode 600), under the answer's id: whose it is, and what
+the endpoint told of it without the language model's words. Neither the question nor any message of an application is
+kept, so neither can be revealed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+from pmlm.api_types import Explanation, LLMReport, MovedSegment, PersonalizeResponse
+from pmlm.settings import Settings
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS explanations (
+    id TEXT PRIMARY KEY, subject INTEGER NOT NULL, kept_at REAL NOT NULL, endpoint TEXT NOT NULL, told TEXT NOT NULL
+) WITHOUT ROWID
+"""
+_INDEX = "CREATE INDEX IF NOT EXISTS by_age ON explanations (kept_at)"
+_UNTOLD = {"answer", "disclaimer", "escalated"}  # of an answer: the language model's words and what goes with them
+_DAY_S = 86_400
+_SWEEP_S = 3600
+
+
+class Told(PersonalizeResponse):
+    """A response as it is kept."""
+
+    llm: LLMReport | None = None
+
+
+class Explanations:
+    """The store of one clinic. Opened on first use; safe to use from several threads and processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.workspace / "explanations.db"
+        self._days = settings.explanation_days
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._swept_at = 0.0
+
+    def keep(self, subject: int, endpoint: str, response: PersonalizeResponse) -> None:
+        """Keep how ``response`` came about, and forget what is older than the retention."""
+        row = (response.id, subject, time.time(), endpoint, response.model_dump_json(exclude=_UNTOLD))
+        with self._lock, self._open() as connection:
+            connection.execute("INSERT OR REPLACE INTO explanations VALUES (?, ?, ?, ?, ?)", row)
+            if time.monotonic() - self._swept_at > _SWEEP_S:
+                connection.execute("DELETE FROM explanations WHERE kept_at < ?", (self._oldest(),))
+                self._swept_at = time.monotonic()
+
+    def find(self, id_: str) -> tuple[int, Explanation] | None:
+        """Whose answer this is and how it came about; None where none of this id is kept (any longer)."""
+        with self._lock, self._open() as connection:
+            query = "SELECT subject, endpoint, told FROM explanations WHERE id = ? AND kept_at >= ?"
+            found = connection.execute(query, (id_, self._oldest())).fetchone()
+        return None if found is None else (int(found[0]), explain(found[1], Told.model_validate_json(found[2])))
+
+    def _oldest(self) -> float:
+        return time.time() - self._days * _DAY_S
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            _create(self._path)
+            connection = sqlite3.connect(self._path, timeout=10.0, check_same_thread=False)
+            # what a power cut may lose is the last explanations, never the file
+            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute(_TABLE)
+            connection.execute(_INDEX)
+            self._connection = connection
+        return self._connection
+
+
+def _create(path: Path) -> None:
+    """The empty file with mode 600 before SQLite opens it: its journal files take the mode from it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def explain(endpoint: str, told: Told) -> Explanation:
+    """What is told of an answer afterwards."""
+    ranks = {key: rank for rank, key in enumerate(s.key for s in told.segments if not s.pinned)}
+    kept_ranks = sorted(ranks[s.key] for s in told.segments if s.position is not None)
+    initial = {rank: place for place, rank in enumerate(kept_ranks)}
+    return Explanation(
+        **{name: getattr(told, name) for name in Told.model_fields},
+        endpoint=endpoint,
+        dropped=[s.key for s in told.segments if not s.kept],
+        moved=[
+            MovedSegment(key=s.key, initial=initial[ranks[s.key]], refined=s.position)
+            for s in told.segments
+            if s.position is not None and initial[ranks[s.key]] != s.position
+        ],
+    )

@@ -1,0 +1,54 @@
+"""What the endpoint did, one JSON line an interaction: hashes, keys, the edit program and its log-probability.
+
+No free text and no identifier: patient and question are keyed hashes, which the clinic's own key alone can link
+again (so that a rating may later be credited to the program that earned it).
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from pmlm.api_types import Program, Versions
+
+
+class Interaction(BaseModel):
+    """One line of the log; ``seconds`` are the parts of the latency by name, ``words`` the answer's length."""
+
+    id: str
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    endpoint: str
+    patient: int
+    question: int
+    language: str
+    candidates: int
+    kept: list[str]
+    program: Program
+    signs: list[str]
+    personalization: str
+    degraded: str | None = None
+    versions: Versions
+    seconds: dict[str, float]
+    llm: str | None = None
+    llm_error: str | None = None
+    findings: list[str] = Field(default_factory=list)
+    words: int | None = None
+
+
+class InteractionLog:
+    """Appends to ``<folder>/<day>.jsonl`` (mode 600); one write a line, so processes may share a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def append(self, interaction: Interaction) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._folder / f"{interaction.at:%Y%m%d}.jsonl"
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(handle, interaction.model_dump_json().encode() + b"\n")
+        finally:
+            os.close(handle)

@@ -1,0 +1,84 @@
+"""The self view: a patient's signals over time, with the moments at which one left her own band.
+
+    z_i = (value_i − mean_i) / max(sd_i, step)        outside: |z_i| > 2
+
+``mean_i`` and ``sd_i`` are of her own values in the two years before value i, as in
+``models.patient.change_detection``, so that a point is judged by what was known when it was measured. Moments are
+days ago and weeks of pregnancy, never dates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from statistics import fmean, stdev
+
+from bentos.personalizer.patient_events import Event
+from models import feature_row as read
+from models.patient.change_detection import OUTSIDE, change, own_band_z
+from models.patient.gestational_age import LONGEST, TERM, pregnancy_state
+from models.schema import FeatureRow
+from models.vocabulary import SIGNALS, Signal
+from pmlm.api_types import Timeline, TimelinePoint, TimelineSignal
+
+BAND = timedelta(days=730)
+DAY_S = 86_400
+
+
+def timeline(events: Sequence[Event], row: FeatureRow, as_of: datetime) -> Timeline:
+    """Every signal with a value, in the vocabulary's order, from ``events`` (known by ``as_of``, oldest first)."""
+    state = pregnancy_state(row, as_of)
+    signals = (_signal(signal, events, row, as_of) for signal in SIGNALS)
+    return Timeline(
+        pregnant=state.pregnant,
+        gestational_week=state.weeks,
+        postpartum_weeks=state.postpartum_weeks,
+        signals=[signal for signal in signals if signal.points],
+    )
+
+
+def _signal(signal: Signal, events: Sequence[Event], row: FeatureRow, as_of: datetime) -> TimelineSignal:
+    values = [
+        (e.time, e.value)
+        for e in events
+        if e.code in signal.codes and e.value is not None and e.time is not None and e.time <= as_of
+    ]
+    latest = change(row, signal, as_of)
+    return TimelineSignal(
+        name=signal.name,
+        label=signal.label,
+        unit=signal.unit,
+        points=[_point(signal, values[: i + 1], row, as_of) for i in range(len(values))],
+        direction=latest.direction if latest else None,
+        changed=latest.outside if latest else False,
+    )
+
+
+def _point(signal: Signal, values: Sequence[tuple[datetime, float]], row: FeatureRow, as_of: datetime) -> TimelinePoint:
+    """The last of ``values`` against those before it."""
+    time, value = values[-1]
+    before = [v for t, v in values[:-1] if time - t <= BAND]
+    deviation = stdev(before) if len(before) > 1 else 0.0
+    z = own_band_z(value, fmean(before), deviation, signal.step) if before else None
+    return TimelinePoint(
+        days_ago=int((as_of - time).total_seconds() // DAY_S),
+        gestational_week=week_at(time, row),
+        value=round(value, signal.decimals + 1),
+        z=None if z is None else round(z, 2),
+        outside=z is not None and abs(z) > OUTSIDE,
+    )
+
+
+def week_at(time: datetime, row: FeatureRow) -> int | None:
+    """The completed week of the latest dated pregnancy at ``time``; None outside of it.
+
+    A last period alone is asked of every woman: it dates a pregnancy that is on record, and makes none.
+    """
+    edd, ended = read.moment(row, "edd"), read.moment(row, "pregnancy_ended")
+    on_record = read.moment(row, "pregnancy_since") is not None
+    start = edd - TERM if edd is not None else read.moment(row, "lmp") if on_record else None
+    if start is None or not timedelta(0) <= time - start <= LONGEST:
+        return None
+    if ended is not None and start <= ended < time:
+        return None
+    return (time - start).days // 7

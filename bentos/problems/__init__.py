@@ -1,0 +1,1 @@
+"""Errors in one shape (RFC 9457), whichever app raises them."""

@@ -1,0 +1,202 @@
+"""Every error leaves the endpoint in one shape (RFC 9457); a body too large or of another media type never enters.
+
+BentoML answers errors in three shapes of its own (an object, a list, plain text). This ASGI middleware turns each
+into ``application/problem+json`` with the offending field named; other responses pass untouched. Below ``/v1`` errors
+have OpenAI's shape, and below ``/mcp`` JSON-RPC's: what those apps answer is left alone. BentoML also logs a traceback
+for each bad request; ``OneLine`` leaves the line without it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from bentoml.exceptions import BentoMLException
+from pydantic import ValidationError
+
+from pmlm.api_types import PROBLEM, Problem
+
+MAX_BODY = 64 * 1024
+MEDIA = b"application/json"
+OPENAI = "/v1"
+OWN_SHAPES = (OPENAI, "/mcp")
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+EXPLAINED = {
+    403: "this token does not open a patient by this reference",
+    404: "the clinic has no patient by this reference",
+    503: "the clinic's features cannot be read at the moment",
+}
+ABOUT_PATIENT = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+
+
+class OneLine(logging.Filter):
+    """A client's mistake is one line of the log, not a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ValidationError) or (
+            isinstance(error, BentoMLException) and error.error_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        ):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
+
+
+logging.getLogger("bentoml._internal.server.http_app").addFilter(OneLine())
+
+
+class Problems:
+    """The middleware: ``app`` behind a body limit, its errors rewritten."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        if scope["method"] == "POST" and not headers.get(b"content-type", MEDIA).startswith(MEDIA):
+            status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+            await send_problem(scope, send, refused(status, "the body must be application/json", "body"))
+            return
+        rule = scope.get("state", {}).get("rule")
+        limit = rule.body if rule else MAX_BODY
+        body = await _body(receive, limit)
+        if body is None:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            await send_problem(scope, send, refused(status, f"the body is over {limit} bytes", "body"))
+            return
+        own_shape = _below(scope, OWN_SHAPES)
+        await self._app(scope, _replay(body, receive), send if own_shape else _Rewriting(scope, send))
+
+
+def refused(status: HTTPStatus, detail: str, field: str | None = None) -> Problem:
+    """A problem in these words."""
+    return Problem(title=status.phrase, status=status, field=field, detail=detail)
+
+
+async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+    """Answer a problem, below ``/v1`` in OpenAI's shape."""
+    if _below(scope, (OPENAI,)):
+        media, body = "application/json", json.dumps(openai_error(problem)).encode()
+    else:
+        media, body = PROBLEM, problem.model_dump_json(exclude_none=True).encode()
+    sent = {"content-type": media, "content-length": str(len(body)), **(headers or {})}
+    pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": pairs})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+def openai_error(problem: Problem) -> dict[str, Any]:
+    """A problem in the shape that OpenAI's clients read."""
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+    kind = kinds.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    return {"error": {"message": problem.detail, "type": kind, "param": problem.field, "code": None}}
+
+
+def _below(scope: Scope, prefixes: tuple[str, ...]) -> bool:
+    return any(scope["path"] == prefix or scope["path"].startswith(f"{prefix}/") for prefix in prefixes)
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """The whole request body, or None if it is over the limit."""
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            return None
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives the body once and then whatever the client sends next (a disconnect)."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+class _Rewriting:
+    """A ``send`` that holds an error response back until its body is whole, then sends it as a problem."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._held: Message | None = None
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_problem(message):
+            self._held = message
+        elif self._held is None:
+            await self._send(message)
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._release(self._held)
+
+    async def _release(self, start: Message) -> None:
+        status = HTTPStatus(start["status"])
+        value = _parsed(self._body)
+        if isinstance(value, dict) and "answer" in value:  # no error of ours: an answer whose language model failed
+            await _send_answer(self._send, start, value)
+        else:
+            kept = {n.decode(): v.decode("latin-1") for n, v in start["headers"] if n.lower() in _KEPT}
+            await send_problem(self._scope, self._send, _problem(status, value), kept)
+
+
+_KEPT = (b"retry-after", b"www-authenticate", b"allow")
+
+
+def _is_problem(start: Message) -> bool:
+    media = next((v for n, v in start["headers"] if n.lower() == b"content-type"), b"")
+    return bool(media.startswith(PROBLEM.encode()))
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
+
+
+def _problem(status: HTTPStatus, value: Any) -> Problem:
+    """An error of BentoML, FastAPI or Starlette (their JSON, or None for plain text) as a problem."""
+    details = value.get("detail") if isinstance(value, dict) else None
+    if isinstance(details, list) and details:
+        place = ".".join(str(part) for part in details[0]["loc"] if part not in ("body", "query", "path")) or "body"
+        return refused(status, f"{place}: {details[0]['msg']}", place)
+    by_bento = isinstance(value, (dict, list)) and (isinstance(value, list) or "error" in value)
+    detail = EXPLAINED.get(status, status.phrase) if by_bento else status.phrase
+    return refused(status, detail, "patient" if by_bento and status in ABOUT_PATIENT else None)
+
+
+async def _send_answer(send: Send, start: Message, answer: dict[str, Any]) -> None:
+    """The answer itself as a problem: RFC 9457 allows members of one's own, and the prompt may still be of use."""
+    status = HTTPStatus(start["status"])
+    detail = "the language model gave no answer"
+    problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **answer}
+    body = json.dumps(problem, ensure_ascii=False).encode()
+    headers = [(b"content-type", PROBLEM.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": int(status), "headers": headers})
+    await send({"type": "http.response.body", "body": body})

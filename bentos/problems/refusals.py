@@ -1,0 +1,54 @@
+"""How an app of ours says what it refuses: each error we can explain as a problem (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from bentos.problems.problem_details import refused
+from pmlm.api_types import PROBLEM
+from pmlm.errors import (
+    AccessError,
+    ForeignPatientError,
+    PmlmError,
+    ServingError,
+    UnknownAnswerError,
+    UnknownPatientError,
+)
+
+#: Error → status and the field it is about; the first that fits counts.
+STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
+    (UnknownPatientError, HTTPStatus.NOT_FOUND, "patient"),
+    (UnknownAnswerError, HTTPStatus.NOT_FOUND, "answer_id"),
+    (ForeignPatientError, HTTPStatus.FORBIDDEN, "patient"),
+    (AccessError, HTTPStatus.FORBIDDEN, None),
+    (ServingError, HTTPStatus.SERVICE_UNAVAILABLE, None),
+)
+
+
+def install(app: FastAPI) -> None:
+    """Let ``app`` answer our errors in our words, and a request that breaks a rule with 400 and the field."""
+    app.add_exception_handler(PmlmError, _answer)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": "is not valid"}
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")) or "body"
+    problem = refused(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}", place)
+    return Response(problem.model_dump_json(exclude_none=True), status_code=problem.status, media_type=PROBLEM)
+
+
+def status_of(error: Exception) -> tuple[HTTPStatus, str | None]:
+    """The status that an error is answered with, and the field that it is about."""
+    found = ((status, field) for kind, status, field in STATUS if isinstance(error, kind))
+    return next(found, (HTTPStatus.INTERNAL_SERVER_ERROR, None))
+
+
+def _answer(_: Request, error: Exception) -> Response:
+    status, field = status_of(error)
+    detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
+    problem = refused(status, detail, field)
+    return Response(problem.model_dump_json(exclude_none=True), status_code=status, media_type=PROBLEM)

@@ -1,0 +1,1 @@
+"""The feature groups: one file per group, with its expression, view and meaning."""

@@ -1,0 +1,56 @@
+"""Peers: what is known of the women most like her, as aggregates of at least k.
+
+The only group without an expression: a neighbour search over everybody's state as of each moment is no transformation
+of her own events. ``models.peers.search`` computes it, the feature build calls it, and its table ``OUTCOMES`` says
+what each means. ``peers_count`` is 0 and every aggregate null where fewer than k women are alike. Values are rounded
+(5 %, 0.1 kg a week, a quarter of a point). ``embedding`` is her own state as numbers, see
+``models.peers.patient_embedding``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from feast import FeatureView, Field, FileSource
+from feast.types import Array, Float32, Float64, Int64
+
+from feature_repo.entities import subject
+
+PERCENT = {"unit": "%", "low": "0", "high": "100"}
+POINTS = {"unit": "points", "low": "1", "high": "5"}
+COUNT = {"low": "0", "null": "never"}
+
+source = FileSource(
+    name="peers",
+    path="data/features/peers/*.parquet",
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+)
+
+view = FeatureView(
+    name="peers",
+    entities=[subject],
+    ttl=timedelta(0),
+    schema=[
+        Field(
+            name="peers_count",
+            dtype=Int64,
+            tags=COUNT,
+            description="women alike behind the aggregates; 0 or at least k",
+        ),
+        Field(name="peer_anaemia", dtype=Float64, tags=PERCENT, description="peers with anaemia"),
+        Field(name="peer_gestational_diabetes", dtype=Float64, tags=PERCENT, description="peers with it"),
+        Field(name="peer_hypertension", dtype=Float64, tags=PERCENT, description="peers with it or pre-eclampsia"),
+        Field(name="peer_depression", dtype=Float64, tags=PERCENT, description="peers with depression"),
+        Field(name="peer_iron", dtype=Float64, tags=PERCENT, description="peers who take iron"),
+        Field(name="peer_emergency", dtype=Float64, tags=PERCENT, description="peers with an emergency in a year"),
+        Field(name="peer_missed", dtype=Float64, tags=PERCENT, description="peers who missed a visit in a year"),
+        Field(name="peer_weight_gain", dtype=Float64, tags={"unit": "kg/wk"}, description="peers' mean trend"),
+        Field(name="peer_rating_brief", dtype=Float64, tags=POINTS, description="peers' mean for brief replies"),
+        Field(name="peer_rating_detailed", dtype=Float64, tags=POINTS, description="peers' mean for detailed ones"),
+        Field(name="embedding", dtype=Array(Float32), description="her state as numbers"),
+    ],
+    source=source,
+    owner="data-science",
+    description="Aggregates over at least k women like her.",
+)

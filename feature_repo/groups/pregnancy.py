@@ -1,0 +1,145 @@
+"""Pregnancy: expected delivery, last period, the pregnancy she is in, how the last one ended, how many there were.
+
+Dates only: weeks are computed at request time by ``models.patient.gestational_age`` from these, in training and
+serving alike. ``edd`` and ``lmp`` are values of observations (LOINC 11778-8 and 8665-2), at 00:00 UTC. A pregnancy is
+a condition of the concept ``pregnancy``; it *ends* with a delivery, a termination, a loss, or the abatement of its
+condition, unless another pregnancy condition of the same pregnancy goes on. Conditions that begin while another
+pregnancy condition is open (and no longer than 308 days old) are of the same pregnancy and count once.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import ibis
+from feast import FeatureView, Field, FileSource
+from feast.types import Int64, String, UnixTimestamp
+from ibis.expr.types import Table, TimestampValue
+
+from feature_repo.concepts import coded, concept
+from feature_repo.entities import subject
+from feature_repo.point_in_time import DAY, FOREVER, KEY, complete, known, latest, seconds
+from models.vocabulary import EDD_CODE, LMP_CODE
+
+LONGEST_DAYS = 308
+
+#: Procedures that end a pregnancy (SNOMED): births, termination, surgery and methotrexate for a tubal one.
+ENDING_PROCEDURES = (
+    "386216000",  # human parturition
+    "236974004",  # instrumental delivery
+    "177157003",  # spontaneous breech delivery
+    "177184002",  # normal delivery
+    "11466000",  # caesarean section
+    "714812005",  # induced termination
+    "57797005",  # induced abortion
+    "445912000",  # removal of an ectopic pregnancy
+    "236931002",  # methotrexate into a tubal pregnancy
+)
+#: Losses as diagnoses; a *history* of loss (161744009, Z87.59) is no event of its day and is left out.
+LOSSES = ("19169002", "85116003", "156073000", "17369002", "35999006")
+ENDING_ICD10 = ("O80", "O82", "O02", "O03", "O04")
+
+
+def expression(events: Table, moments: Table) -> Table:
+    """The state of pregnancy as known at each moment."""
+    pregnancies = _pregnancies(events, moments)
+    current = pregnancies.filter(pregnancies.ended.isnull())
+    return complete(
+        moments,
+        _date(events, moments, EDD_CODE, "edd"),
+        _date(events, moments, LMP_CODE, "lmp"),
+        latest(current, pregnancy_since=current.time, pregnancy_source=current.source),
+        _ended(events, moments, pregnancies),
+        _counted(pregnancies),
+        _losses(events, moments),
+    )
+
+
+def _date(events: Table, moments: Table, code: str, name: str) -> Table:
+    """The date that the latest observation of ``code`` states; what is no ISO date is unknown."""
+    stated = events.filter(events.code == code).mutate(date=events.text_value[:10].try_cast("date"))
+    held = known(stated.filter(stated.date.notnull()), moments, "observation")
+    newest = latest(held, value=held.date, source=held.source)
+    return newest.select(*KEY, **{name: _midnight(newest.value), f"{name}_source": newest.source})
+
+
+def _midnight(date: ibis.expr.types.DateValue) -> TimestampValue:
+    return date.cast(ibis.dtype("timestamp('UTC')"))
+
+
+def _pregnancies(events: Table, moments: Table) -> Table:
+    """The pregnancy conditions known at each moment, with ``ended``: when each abated, null while it goes on."""
+    begun = known(events.filter(concept(events.code, "pregnancy")), moments, "condition")
+    closing = known(events, moments, "condition.end")
+    ends = closing.group_by(*KEY, record=closing.parent).aggregate(ended=closing.time.max())
+    return begun.left_join(ends, [*KEY, "record"]).select(*begun.columns, "ended")
+
+
+def _ended(events: Table, moments: Table, pregnancies: Table) -> Table:
+    """When the last pregnancy ended: a birth, a loss, or an abatement that no open pregnancy condition outlives."""
+    births = known(
+        events.filter(coded(events.code, (*ENDING_PROCEDURES, *LOSSES), ENDING_ICD10)),
+        moments,
+        "procedure",
+        "condition",
+    )
+    shut, other = pregnancies.filter(pregnancies.ended.notnull()), pregnancies.view()
+    outlived = [
+        *KEY,
+        other.ended.isnull(),
+        other.time <= shut.ended,
+        seconds(other.time) >= seconds(shut.time) - LONGEST_DAYS * DAY,
+    ]
+    over = shut.anti_join(other, outlived)
+    all_ends = births.select(*KEY, end=births.time).union(over.select(*KEY, end=over.ended))
+    return all_ends.group_by(*KEY).aggregate(pregnancy_ended=all_ends.end.max())
+
+
+def _counted(pregnancies: Table) -> Table:
+    """How many pregnancies: conditions that did not begin inside another one."""
+    other = pregnancies.view()
+    inside = [
+        *KEY,
+        other.place < pregnancies.place,
+        ibis.coalesce(other.ended, ibis.literal(FOREVER)) >= pregnancies.time,
+        seconds(other.time) >= seconds(pregnancies.time) - LONGEST_DAYS * DAY,
+    ]
+    first = pregnancies.anti_join(other, inside)
+    return first.group_by(*KEY).aggregate(pregnancies=first.record.nunique())
+
+
+def _losses(events: Table, moments: Table) -> Table:
+    """How many miscarriages: days with a loss; a recorded history of loss counts where no loss itself is recorded."""
+    lost = known(events.filter(concept(events.code, "miscarriage")), moments, "condition")
+    history = coded(lost.code, ("161744009",), ("Z87.59",))
+    day = seconds(lost.time) // DAY
+    counts = lost.group_by(*KEY).aggregate(losses=day.nunique(where=~history), told=history.any().cast("int64"))
+    return counts.select(*KEY, miscarriages=ibis.greatest(counts.losses, counts.told))
+
+
+source = FileSource(
+    name="pregnancy",
+    path="data/features/pregnancy/*.parquet",
+    timestamp_field="event_timestamp",
+    created_timestamp_column="created_timestamp",
+)
+
+view = FeatureView(
+    name="pregnancy",
+    entities=[subject],
+    ttl=timedelta(0),
+    schema=[
+        Field(name="edd", dtype=UnixTimestamp, description="expected delivery date"),
+        Field(name="edd_source", dtype=String, description="source line of the expected delivery date"),
+        Field(name="lmp", dtype=UnixTimestamp, description="first day of the last menstrual period"),
+        Field(name="lmp_source", dtype=String, description="source line of the last menstrual period"),
+        Field(name="pregnancy_since", dtype=UnixTimestamp, description="onset of the open pregnancy condition"),
+        Field(name="pregnancy_source", dtype=String, description="source line of the open pregnancy condition"),
+        Field(name="pregnancy_ended", dtype=UnixTimestamp, description="end of the last pregnancy: birth or loss"),
+        Field(name="pregnancies", dtype=Int64, description="pregnancies on record, the current one included"),
+        Field(name="miscarriages", dtype=Int64, description="miscarriages on record"),
+    ],
+    source=source,
+    owner="data-engineering",
+    description="The pregnancy she is in, or how the last one ended.",
+)

@@ -1,0 +1,1 @@
+"""Open the feature store and read it online."""

@@ -1,0 +1,38 @@
+"""What must hold of a feature's values, stated by the feature itself: tags of its ``Field`` that checks read.
+
+| tag | says |
+| --- | --- |
+| ``low``, ``high`` | no value lies outside; for an array, no element |
+| ``null`` = ``never`` | every row has a value |
+
+A feature without tags promises nothing, and a new feature states its own: no list of checks exists beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from feast import Field
+
+from feature_repo.store.services import features
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The bounds of one feature; None where it states none."""
+
+    low: float | None
+    high: float | None
+    never_null: bool
+
+
+def of(field: Field) -> Expected:
+    """What a feature states; ``ValueError`` where a bound is no number."""
+    low, high = (float(field.tags[bound]) if bound in field.tags else None for bound in ("low", "high"))
+    return Expected(low, high, field.tags.get("null") == "never")
+
+
+def stated() -> dict[str, Expected]:
+    """Every feature that states anything."""
+    found = {name: of(field) for name, field in features().items()}
+    return {name: e for name, e in found.items() if e.low is not None or e.high is not None or e.never_null}

@@ -1,0 +1,64 @@
+"""One shape for a feature row, whichever store it came from.
+
+Feast's offline store answers in pandas (NaN, NaT, numpy arrays), its online store in protobuf values. ``typed`` turns
+either into plain Python by the feature's declared type: float, int, str, aware ``datetime`` in UTC, list of those;
+None where a single value is unknown, an empty list where there is nothing to list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from feast.types import Array, FeastType, Float32, Float64, Int64, String, UnixTimestamp
+
+from feature_repo.store.services import features, groups
+from models.schema import FeatureRow
+
+
+def typed(values: Mapping[Any, Any]) -> FeatureRow:
+    """Every feature of the service in its declared Python type; features missing from ``values`` are unknown."""
+    return {name: read(values.get(name)) for name, read in _readers(*groups().values())}
+
+
+@lru_cache(maxsize=4)
+def _readers(*_groups: ModuleType) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """How each feature's value is read, worked out once for the groups there are."""
+    return tuple((name, _reader(field.dtype)) for name, field in features().items())
+
+
+def _reader(dtype: FeastType) -> Callable[[Any], Any]:
+    # NaN and NaT are the only values that differ from themselves
+    cast = _CASTS[dtype.base_type if isinstance(dtype, Array) else dtype]
+
+    def single(value: Any) -> Any:
+        return None if value is None or value != value else cast(value)
+
+    def several(value: Any) -> list[Any]:
+        if value is None or isinstance(value, float):
+            return []
+        return [None if one is None or one != one else cast(one) for one in value]
+
+    return several if isinstance(dtype, Array) else single
+
+
+def _moment(value: Any) -> datetime:
+    if type(value) is datetime and value.tzinfo is UTC:
+        return value
+    if hasattr(value, "to_pydatetime"):  # pandas; a numpy datetime64 counts whole microseconds
+        value = value.to_pydatetime()
+    elif not isinstance(value, datetime):
+        value = datetime.fromtimestamp(value.astype("datetime64[s]").astype(int), UTC)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_CASTS: dict[FeastType, Callable[[Any], Any]] = {
+    Float64: float,
+    Float32: float,
+    Int64: int,
+    String: str,
+    UnixTimestamp: _moment,
+}

@@ -1,0 +1,51 @@
+"""What a model may read: every feature group, found by looking, bundled as one service with one schema hash.
+
+A module of this package is a feature group if it holds a ``view``. Nothing lists the groups: a new file is a new group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from types import ModuleType
+
+from feast import FeatureService, FeatureView, Field
+
+from feature_repo import groups as group_package
+
+SERVICE = "pmlm_v1"
+
+
+@cache
+def groups() -> dict[str, ModuleType]:
+    """Feature groups in name order: modules of ``feature_repo.groups`` that hold a ``view``."""
+    found = {}
+    for info in sorted(pkgutil.iter_modules(group_package.__path__), key=lambda i: i.name):
+        module = importlib.import_module(f"{group_package.__name__}.{info.name}")
+        if isinstance(getattr(module, "view", None), FeatureView):
+            found[info.name] = module
+    return found
+
+
+def views() -> list[FeatureView]:
+    """The feature views of all groups, in name order."""
+    return [module.view for module in groups().values()]
+
+
+def features() -> dict[str, Field]:
+    """Every feature by its name, which is unique over all groups."""
+    return {field.name: field for view in views() for field in view.features}
+
+
+def service(over: Iterable[FeatureView]) -> FeatureService:
+    """The service that models are trained and served with, over the views of all groups."""
+    return FeatureService(name=SERVICE, features=list(over), description="All self and peer features.")
+
+
+def schema_hash() -> str:
+    """Hash of the names and types that a model is trained on; a model refuses a store with another one."""
+    lines = (f"{view.name}:{field.name}:{field.dtype}" for view in views() for field in view.features)
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]

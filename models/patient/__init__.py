@@ -1,0 +1,1 @@
+"""Self-informed: what one patient's own record says: pregnancy, changes, preferences, trajectory."""

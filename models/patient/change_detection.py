@@ -1,0 +1,69 @@
+"""Has a signal left the patient's own band: the "changes in behaviours" of self-informed personalisation.
+
+    z = (latest − mean) / max(sd, step)
+
+``mean`` and ``sd`` are of her own values in the two years before the latest (latest excluded), ``step`` the smallest
+change of that signal worth a word (models/vocabulary.py), which also keeps a very steady or twice-measured signal
+from alarming at noise. The paper names changes without defining them; this is our definition. It is deliberately not
+a population range: 128/84 is news for a woman who is always at 104/62, and none for another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from models import feature_row as read
+from models.schema import FeatureRow
+from models.vocabulary import Signal
+
+Direction = Literal["rise", "fall", "steady"]
+
+#: Own standard deviations beyond which a value has left her band.
+OUTSIDE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The latest value of a signal against her own past.
+
+    ``z`` is in own standard deviations (0 with no past value); ``difference`` is latest − previous in the signal's
+    unit; ``days`` lie between the two; ``outside`` says whether ``|z|`` is above 2.
+    """
+
+    signal: str
+    latest: float
+    previous: float
+    difference: float
+    days: int
+    z: float
+    direction: Direction
+    sources: tuple[str, ...]
+
+    @property
+    def outside(self) -> bool:
+        return abs(self.z) > OUTSIDE
+
+
+def own_band_z(latest: float, mean: float, sd: float, floor: float) -> float:
+    """Distance of ``latest`` from the own mean in standard deviations, the deviation never below ``floor`` (> 0)."""
+    return (latest - mean) / max(sd, floor)
+
+
+def change(row: FeatureRow, signal: Signal, as_of: datetime) -> Change | None:
+    """The change of ``signal``, or None without two values on different days, both known by ``as_of``."""
+    name = signal.name
+    latest, at = read.number(row, f"{name}_latest"), read.moment(row, f"{name}_time")
+    previous, before = read.number(row, f"{name}_previous"), read.moment(row, f"{name}_previous_time")
+    if latest is None or at is None or previous is None or before is None or at > as_of or before >= at:
+        return None
+    mean = read.number(row, f"{name}_mean")
+    sd = read.number(row, f"{name}_sd") or 0.0
+    z = own_band_z(latest, previous if mean is None else mean, sd, signal.step)
+    difference = latest - previous
+    direction: Direction = "steady" if abs(difference) < signal.step else "rise" if difference > 0 else "fall"
+    source = read.text(row, f"{name}_source")
+    return Change(
+        name, latest, previous, difference, max(1, (at - before).days), z, direction, (source,) if source else ()
+    )

@@ -1,0 +1,256 @@
+"""What the trajectory model says of one patient as of a moment: an embedding, her next visit, and how unusual the last.
+
+    e_t = h_d                                              rounded to 1/1000; d is her last day with records
+    q_c = isotonic(p(c ∈ day d+1))                         calibrated on visits of patients left out of a first fit
+    said: c with q_c ≥ 0.3, q_c ≥ 1.5 · rate of c over all visits, and |mean q_c − share that came| ≤ 0.1 where left out
+    surprise = mean over the codes c of her last visit of −ln p(c)      nats
+
+The paper's "interpretation" of a record is not specified; that a forecast is only said where it was right for patients
+it was not learnt from, and more than the clinic's habit, is ours. A forecaster is kept as one folder named by the hash
+of its content: weights and topic centres in safetensors, everything else in JSON.
+
+Records are read in double precision: rounded, what is said of a day is then the same whether later days were read in
+the same pass or not, so one pass over the whole record says it of all its days.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as parse_weights
+from safetensors.torch import save as weights_as_bytes
+from sklearn.isotonic import IsotonicRegression
+
+from models.patient.trajectory import (
+    LONGEST,
+    Record,
+    Trajectory,
+    TrajectoryConfig,
+    Vocabulary,
+    collate,
+    fit,
+    forecast,
+    vocabulary,
+)
+
+QUESTION = "question|"
+LIKELY, LIFT, MISS, FEWEST = 0.3, 1.5, 0.1, 10
+SAID = 5
+DIMENSIONS = 64
+WEIGHTS, REST = "model.safetensors", "forecaster.json"
+_CENTRES = "topic_centres"
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecaster:
+    """A trained model and what is needed to read a record and to say what it means.
+
+    ``rates`` are each code's share of visits, ``said`` and ``meant`` the knots of the calibration, ``trusted`` the
+    codes whose forecasts held for patients left out, ``centres`` [n, 384] the kinds of question or None.
+    """
+
+    version: str
+    model: Trajectory
+    known: Vocabulary
+    rates: Floats
+    said: Floats
+    meant: Floats
+    trusted: frozenset[str]
+    centres: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is said of one record: ``chances`` and ``rates`` belong to ``codes``; ``surprise`` in nats or None."""
+
+    embedding: tuple[float, ...]
+    codes: tuple[str, ...]
+    chances: tuple[float, ...]
+    rates: tuple[float, ...]
+    surprise: float | None
+
+
+def learn(
+    records: Sequence[Record], centres: NDArray[np.float32] | None, epochs: int, seed: int = 0
+) -> Forecaster | None:
+    """A forecaster of these patients' days, the same for the same arguments; None where no code is common enough."""
+    known = vocabulary(records)
+    if not known.codes or not any(len(r.days) > 1 for r in records):
+        return None
+    left_out = sorted(records, key=lambda r: _shuffled(r.subject_id))[: len(records) // 4]
+    rest = [r for r in records if r not in left_out]
+    first = fit(rest, known, epochs=epochs, seed=seed)
+    pairs = [pair for r in left_out for pair in _visits(first, known, r)]
+    said, meant, trusted = _calibration(known, pairs)
+    hot = np.concatenate([known.multi_hot(r) for r in records])
+    visits = hot[hot[:, _of_visits(known)].any(1)]
+    rates = visits.mean(0).astype(np.float64) if len(visits) else np.zeros(len(known.codes))
+    model = fit(records, known, epochs=epochs, seed=seed)
+    return _named(Forecaster("", model.double(), known, np.round(rates, 6), said, meant, trusted, centres))
+
+
+def _shuffled(subject_id: int) -> bytes:
+    """A key that sorts patients in an order that has nothing to do with them."""
+    return hashlib.blake2b(f"calibrate\x1f{subject_id}".encode(), digest_size=8).digest()
+
+
+def _of_visits(known: Vocabulary) -> NDArray[np.bool_]:
+    return np.array([not c.startswith(QUESTION) for c in known.codes], dtype=bool)
+
+
+def _visits(model: Trajectory, known: Vocabulary, record: Record) -> list[tuple[Floats, Floats]]:
+    """For each of her visits but a first: what was forecast the day with records before, and what came."""
+    chances, hot = forecast(model, known, record)[0], known.multi_hot(record)
+    hot = hot[-len(chances) :]
+    of_visits = _of_visits(known)
+    return [(chances[d - 1], hot[d]) for d in range(1, len(hot)) if hot[d][of_visits].any()]
+
+
+def _calibration(known: Vocabulary, pairs: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats, frozenset[str]]:
+    """Knots from probability to frequency, and the codes whose forecasts above ``LIKELY`` held."""
+    if len(pairs) < FEWEST:
+        return np.array([0.0, 1.0]), np.array([0.0, 1.0]), frozenset()
+    of_visits = _of_visits(known)
+    said = np.stack([s for s, _ in pairs]).astype(np.float64)
+    came = np.stack([c for _, c in pairs]).astype(np.float64)
+    curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(
+        said[:, of_visits].ravel(), came[:, of_visits].ravel()
+    )
+    knots = np.round(curve.X_thresholds_, 6), np.round(curve.y_thresholds_, 6)
+    meant = np.interp(said, *knots)
+    trusted = set()
+    for i, code in enumerate(known.codes):
+        likely = meant[:, i] >= LIKELY
+        if of_visits[i] and likely.sum() >= FEWEST and abs(meant[likely, i].mean() - came[likely, i].mean()) <= MISS:
+            trusted.add(code)
+    return *knots, frozenset(trusted)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One pass over a record: after each of its days what is forecast [days, codes], and her embedding [days, 64]."""
+
+    record: Record
+    chances: Floats
+    hidden: Floats
+
+
+@torch.no_grad()
+def read(forecaster: Forecaster, record: Record) -> Reading:
+    """A pass over the newest ``LONGEST`` days of a record with at least one."""
+    newest = Record(record.subject_id, record.days[-LONGEST:], record.codes[-LONGEST:])
+    batch = {name: tensor.double() for name, tensor in collate([newest], forecaster.known).items()}
+    out = forecaster.model(**batch)
+    return Reading(newest, out.logits[0].sigmoid().numpy(), out.hidden[0].numpy())
+
+
+def outlooks(forecaster: Forecaster, records: Sequence[Record]) -> list[Outlook]:
+    """What is said of each state of one patient's record, mostly beginnings of the last: the same as of each alone."""
+    passes: list[Reading] = []
+    out: list[Outlook] = []
+    for record in reversed(records):
+        found = next((p for p in passes if _begins(p.record, record)), None)
+        if found is None:
+            found = read(forecaster, record)
+            passes.append(found)
+            if len(record.days) > LONGEST:  # its newest days alone: earlier states begin where the record does
+                first = Record(record.subject_id, record.days[:LONGEST], record.codes[:LONGEST])
+                if not any(_begins(p.record, first) for p in passes):
+                    passes.append(read(forecaster, first))
+        out.append(_outlook(forecaster, found, min(LONGEST, len(record.days))))
+    return out[::-1]
+
+
+def outlook(forecaster: Forecaster, record: Record) -> Outlook:
+    """What ``forecaster`` says of a record with at least one day."""
+    return outlooks(forecaster, [record])[0]
+
+
+def _begins(whole: Record, record: Record) -> bool:
+    """Whether ``record`` is the beginning of ``whole``."""
+    n = len(record.days)
+    return whole.days[:n] == record.days and whole.codes[:n] == record.codes
+
+
+def _outlook(forecaster: Forecaster, passed: Reading, n: int) -> Outlook:
+    """What is said after the first ``n`` days of a pass."""
+    known, chances = forecaster.known, passed.chances[:n]
+    meant = np.round(np.interp(chances[-1], forecaster.said, forecaster.meant), 3)
+    order = np.argsort(-meant, kind="stable")
+    kept = [
+        i for i in order if known.codes[i] in forecaster.trusted and meant[i] >= max(LIKELY, LIFT * forecaster.rates[i])
+    ][:SAID]
+    return Outlook(
+        embedding=tuple(round(float(x), 3) for x in passed.hidden[n - 1]),
+        codes=tuple(known.codes[i] for i in kept),
+        chances=tuple(float(meant[i]) for i in kept),
+        rates=tuple(round(float(forecaster.rates[i]), 3) for i in kept),
+        surprise=_surprise(known, chances, passed.record),
+    )
+
+
+def _surprise(known: Vocabulary, chances: Floats, record: Record) -> float | None:
+    """Mean −ln p over the codes of her last visit among these days, as forecast before it; None for a first visit."""
+    place = {c: i for i, c in enumerate(known.codes) if not c.startswith(QUESTION)}
+    for d in range(len(chances) - 1, 0, -1):
+        came = sorted(place[c] for c in record.codes[d] if c in place)
+        if came:
+            return round(float(-np.log(np.clip(chances[d - 1][came], 1e-6, 1)).mean()), 3)
+    return None
+
+
+def _named(forecaster: Forecaster) -> Forecaster:
+    """The forecaster with the hash of its content as its version."""
+    digest = hashlib.sha256()
+    for name, data in sorted(_files(forecaster).items()):
+        digest.update(name.encode() + b"\0" + data)
+    named: dict[str, object] = {name: getattr(forecaster, name) for name in Forecaster.__slots__}
+    return Forecaster(**named | {"version": digest.hexdigest()[:16]})  # type: ignore[arg-type]
+
+
+def _files(forecaster: Forecaster) -> dict[str, bytes]:
+    tensors = {name: value.float().contiguous() for name, value in forecaster.model.state_dict().items()}
+    if forecaster.centres is not None:
+        tensors[_CENTRES] = torch.from_numpy(np.ascontiguousarray(forecaster.centres))
+    rest = {
+        "codes": forecaster.known.codes,
+        "day_rates": forecaster.known.rates,
+        "rates": forecaster.rates.tolist(),
+        "said": forecaster.said.tolist(),
+        "meant": forecaster.meant.tolist(),
+        "trusted": sorted(forecaster.trusted),
+    }
+    return {WEIGHTS: weights_as_bytes(tensors), REST: (json.dumps(rest, indent=1) + "\n").encode()}
+
+
+def save(folder: Path, forecaster: Forecaster) -> None:
+    """Write it into an existing ``folder``."""
+    for name, data in _files(forecaster).items():
+        (folder / name).write_bytes(data)
+
+
+def load(folder: Path) -> Forecaster:
+    """The forecaster in ``folder``; ValueError where its content is not what its name says."""
+    rest = json.loads((folder / REST).read_text())
+    tensors = parse_weights((folder / WEIGHTS).read_bytes())
+    centres = tensors.pop(_CENTRES, None)
+    known = Vocabulary(tuple(rest["codes"]), tuple(rest["day_rates"]))
+    model = Trajectory(TrajectoryConfig(codes=len(known.codes)))
+    model.start_from(known.rates)
+    model.load_state_dict(tensors)
+    rates, said, meant = (np.array(rest[name], dtype=np.float64) for name in ("rates", "said", "meant"))
+    of = None if centres is None else centres.numpy()
+    trusted = frozenset(rest["trusted"])
+    found = _named(Forecaster("", model.eval().double(), known, rates, said, meant, trusted, of))
+    if found.version != folder.name:
+        raise ValueError(f"trajectory model {folder.name} is damaged: its content is {found.version}")
+    return found

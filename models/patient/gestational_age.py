@@ -1,0 +1,77 @@
+"""How far along a pregnancy is: self-informed state that every obstetric answer depends on.
+
+    start = EDD − 280 d, else LMP, else unknown        (d = whole days from start to as_of)
+    weeks = ⌊d / 7⌋, days = d mod 7                    (0 ≤ d ≤ 308, else unknown)
+    postpartum_weeks = ⌊(as_of − end of pregnancy) / 7 d⌋   (0 … 52, else None)
+
+The paper's abstract speaks of obstetric records and says nothing of dating. This fills the gap with the usual rule
+(Naegele's 280 days; an expected delivery date, which a scan may have set, outranks the last period) and never
+guesses: a pregnancy without either date has no week. A last period alone is asked of every woman, so it dates a
+pregnancy but never makes one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from models import feature_row as read
+from models.schema import FeatureRow
+
+TERM = timedelta(days=280)
+#: 44 weeks: no pregnancy lasts longer, so an older date belongs to an earlier one or was never closed.
+LONGEST = timedelta(days=308)
+POSTPARTUM = timedelta(weeks=52)
+
+
+@dataclass(frozen=True, slots=True)
+class Gestation:
+    """Pregnancy as of a moment.
+
+    ``pregnant`` is True, False (a record exists and holds no current pregnancy) or None (unknown: no record, or a
+    pregnancy longer ago than any lasts that was never closed). ``weeks`` and ``days`` are completed weeks and the days
+    beyond, None when undated. ``postpartum_weeks`` counts from any end of a pregnancy, loss included.
+    """
+
+    pregnant: bool | None
+    weeks: int | None
+    days: int | None
+    postpartum_weeks: int | None
+    sources: tuple[str, ...]
+
+
+def _current_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
+    edd = read.moment(row, "edd")
+    if edd is None:
+        return None
+    start = edd - TERM
+    age = as_of - start
+    return age if (ended is None or start > ended) and timedelta(0) <= age <= LONGEST else None
+
+
+def _current_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
+    lmp = read.moment(row, "lmp")
+    if lmp is None:
+        return None
+    age = as_of - lmp
+    return age if (ended is None or lmp > ended) and timedelta(0) <= age <= LONGEST else None
+
+
+def pregnancy_state(row: FeatureRow, as_of: datetime) -> Gestation:
+    """Pregnancy and gestational age as of ``as_of`` from ``edd``, ``lmp``, ``pregnancy_since`` and
+    ``pregnancy_ended``."""
+    since, ended = read.moment(row, "pregnancy_since"), read.moment(row, "pregnancy_ended")
+    if since is not None and ended is not None and ended >= since:
+        since = None
+    by_edd = _current_edd(row, as_of, ended)
+    active = since is not None and as_of - since <= LONGEST
+    if active or by_edd is not None:
+        age, source = (by_edd, "edd_source") if by_edd is not None else (_current_lmp(row, as_of, ended), "lmp_source")
+        names = ("pregnancy_source", source) if age is not None else ("pregnancy_source",)
+        sources = tuple(s for s in (read.text(row, n) for n in names) if s)
+        days = None if age is None else age.days
+        return Gestation(True, None if days is None else days // 7, None if days is None else days % 7, None, sources)
+    since_end = None if ended is None else as_of - ended
+    weeks = since_end.days // 7 if since_end is not None and timedelta(0) <= since_end <= POSTPARTUM else None
+    known = read.has_record(row) and since is None  # an active pregnancy beyond 44 weeks was never closed: unknown
+    return Gestation(False if known else None, None, None, weeks, ())

@@ -1,0 +1,113 @@
+"""The nearest of many to each of very many by indexes; which of them count is decided exactly, as without one.
+
+    candidates(h) = of each stripe of births that her age band meets the m nearest by HNSW
+    N(h)          = the n nearest of those within her age band
+
+``usearch`` has no filter in Python, and a filtered walk through a graph loses its recall: so there is an index a
+cohort and stripe of three years of births, of which an age band meets a few. Candidates outside the band are left out,
+and distances are computed anew from the points. Where fewer than n of the candidates lie in the band, she is searched
+exactly. So an answer is always of real members of her band, in exact order; what an index can do is overlook one. Each
+graph is built by one thread: the same cohort gives the same graphs.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.peers import exact_knn
+from models.peers.exact_knn import Places, Points
+from models.peers.patient_embedding import YEAR, Floats
+
+if TYPE_CHECKING:
+    from usearch.index import Index
+
+#: Microseconds on two cores: of exact search a member of the cohort and question, of the index a question, of building
+#: it a member (the rows ``peers_*`` of ``make bench-features``).
+EXACT_US, SEARCH_US, BUILD_US = 0.0014, 220.0, 28.0
+STRIPE = 3 * YEAR
+OVERSAMPLE = 2
+CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 32, 64, 80
+#: Asked at a time: their candidates' points are held.
+ROWS = 512
+
+
+def worthwhile(members: int, asked: int) -> bool:
+    """Whether for ``asked`` of a cohort of ``members``, at one moment, building an index costs less than it saves."""
+    return asked * (members * EXACT_US - SEARCH_US) > members * BUILD_US
+
+
+def nearest(
+    points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int, birth: Floats
+) -> Places:
+    """As ``models.peers.exact_knn.nearest``, but that now and then one of the nearest is overlooked.
+
+    ``birth`` is each member's in seconds, ascending.
+    """
+    starts = stripes(birth)
+    indexes = built(points, starts)
+    found = np.full((len(asked), wanted), -1, dtype=np.int64)
+    for start in range(0, len(asked), ROWS):
+        rows = slice(start, start + ROWS)
+        found[rows] = among(indexes, starts, points, names, asked[rows], low[rows], high[rows], wanted)
+    few = np.flatnonzero(found[:, -1] < 0)
+    found[few] = exact_knn.nearest(points, names, asked[few], low[few], high[few], wanted)
+    return found
+
+
+def stripes(birth: Floats) -> Places:
+    """The places at which a stripe of births begins, and the number of members."""
+    return np.array([0, *(np.flatnonzero(np.diff(birth // STRIPE)) + 1), len(birth)])
+
+
+def built(points: Points, starts: Places) -> list[Index]:
+    """An index a stripe, by place."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda ends: _built(points, *ends), pairwise(starts.tolist())))
+
+
+def _built(points: Points, start: int, stop: int) -> Index:
+    import torch  # noqa: F401  # where usearch comes first, torch.jit.script never ends (torch 2.13, usearch 2.26)
+    from usearch.index import Index
+
+    index = Index(
+        ndim=points.shape[1],
+        metric="l2sq",
+        dtype="f32",
+        connectivity=CONNECTIVITY,
+        expansion_add=EXPANSION_ADD,
+        expansion_search=EXPANSION_SEARCH,
+    )
+    index.add(np.arange(start, stop), points[start:stop].astype(np.float32), threads=1)
+    return index
+
+
+def among(
+    indexes: list[Index],
+    starts: Places,
+    points: Points,
+    names: Places,
+    asked: Places,
+    low: Places,
+    high: Places,
+    wanted: int,
+) -> Places:
+    """The ``wanted`` nearest among the indexes' candidates; fewer (-1) where too few of those lie in the span."""
+    first = np.searchsorted(starts, low, side="right") - 1
+    stripes = np.searchsorted(starts, high, side="left") - first
+    many = OVERSAMPLE * wanted + 1
+    keys = np.repeat(asked[:, None], int(stripes.max()) * many, axis=1)  # herself, where nobody else comes in
+    for stripe in range(int(first.min()), int((first + stripes).max())):
+        rows = np.flatnonzero((first <= stripe) & (stripe < first + stripes))
+        if len(rows):
+            n = min(many, len(indexes[stripe]))
+            place = np.asarray(indexes[stripe].search(points[asked[rows]].astype(np.float32), n).keys)
+            column = (stripe - first[rows])[:, None] * many + np.arange(n)
+            keys[rows[:, None], column] = place.astype(np.int64).reshape(len(rows), n)
+    away = np.square(points[keys] - points[asked][:, None, :]).sum(axis=2)
+    away[(keys < low[:, None]) | (keys >= high[:, None]) | (keys == asked[:, None])] = np.inf
+    return exact_knn.in_order(away, names[keys], wanted)

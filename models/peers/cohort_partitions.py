@@ -1,0 +1,62 @@
+"""Which patients can be compared with whom: cohorts as blocks, so that a search over a cluster never meets all pairs.
+
+    block c at moments M  =  every state of every patient who belongs to cohort c at some T in M
+
+A patient's peers at T are of her own cohort at T, and whoever is of that cohort at T is in its block with all her
+states. So ``models.peers.search.search`` over a block answers those of the block exactly as it does over everybody.
+The dead are a block of their own (``GONE``): they have a state, but no peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.peers.patient_embedding import States, cohorts
+
+GONE = -1
+_FIRST = -(1 << 33)  # seconds: before every moment that a record can name
+_SPAN = 1 << 35  # seconds a patient's place on one number line has room for
+
+Ints = NDArray[np.int64]
+
+
+def cohorts_at(states: States, subjects: Sequence[int], moments: Ints) -> Ints:
+    """The cohort of each ``(subject, moment)``; ``GONE`` for the dead and for whom nothing was known by then."""
+    row = _standing(states, np.asarray(subjects, dtype=np.int64), moments)
+    found = np.full(len(row), GONE)
+    for moment in np.unique(moments):
+        here = np.flatnonzero((moments == moment) & (row >= 0))
+        alive = here[~(states.died[row[here]] <= moment)]
+        found[alive] = cohorts(states, row[alive], int(moment))
+    return found
+
+
+def members(states: States, moments: Ints) -> dict[int, Ints]:
+    """For each cohort, and ``GONE``, the patients who belong to it at one of the moments at least."""
+    subjects = np.unique(states.subject)
+    found: dict[int, set[int]] = {}
+    for moment in np.unique(moments):
+        at = np.full(len(subjects), moment)
+        known = _standing(states, subjects, at) >= 0
+        cohort = cohorts_at(states, subjects.tolist(), at)
+        for c in np.unique(cohort[known]):
+            found.setdefault(int(c), set()).update(subjects[known & (cohort == c)].tolist())
+    return {c: np.array(sorted(who), dtype=np.int64) for c, who in sorted(found.items())}
+
+
+def _standing(states: States, subjects: Ints, moments: Ints) -> Ints:
+    """The row of each patient's newest state by a moment, -1 where she has none; ``states`` in order of patient, time.
+
+    Of several states at one moment the last row counts, as in ``models.peers.search``.
+    """
+    donors = np.unique(states.subject)
+    if not len(donors):
+        return np.full(len(subjects), -1)
+    line = np.searchsorted(donors, states.subject) * _SPAN + (states.at - _FIRST)
+    place = np.minimum(np.searchsorted(donors, subjects), len(donors) - 1)
+    row = np.searchsorted(line, place * _SPAN + (moments - _FIRST), side="right") - 1
+    hers = (row >= 0) & (states.subject[row] == subjects)
+    return np.where(hers, row, -1)

@@ -1,0 +1,233 @@
+"""A patient's state as numbers: the embedding h_t by which peers are compared, and what is said of her as one of many.
+
+    h_t = [ z(signal), 1[signal missing], …, z(counts), 1[concept], …, z(age_t), z(weeks_t), 1[undated_t] ]
+    z(x) = clip((x − centre) / scale, −3, 3) rounded to sixteenths,   0 where x is missing
+
+Centres and scales are fixed and written below, so that an embedding never depends on who else is in the clinic or on
+later data. Sixteenths make every squared distance an exact binary fraction: no rounding, no dependence on the order
+of summation. A signal counts if it was measured within two years of the state's moment. The trajectory model's hidden
+state can take the place of ``States.embedding`` without anything else changing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.vocabulary import CONCEPTS, concept_of, drug_class_of
+
+DAY = 86_400
+YEAR = 365.25 * DAY
+TERM, LONGEST, POSTPARTUM, STALE = 280 * DAY, 308 * DAY, 364 * DAY, 730 * DAY
+NEITHER, PREGNANT, POSTPARTUM_COHORT = 0, 1, 2
+
+#: signal → (centre, scale) of adult women, in the signal's unit
+SIGNAL_SCALES: dict[str, tuple[float, float]] = {
+    "weight": (70, 15),
+    "bmi": (26, 6),
+    "systolic": (115, 12),
+    "diastolic": (74, 9),
+    "haemoglobin": (12.5, 1.3),
+    "glucose": (92, 15),
+    "hba1c": (5.5, 0.6),
+    "phq9": (6, 5),
+    "gad7": (5, 4),
+    "pain": (2, 2),
+    "audit_c": (2, 2),
+}
+#: counts → (centre, scale); visits, emergencies and missed visits of the last year, open medicines
+COUNT_SCALES: dict[str, tuple[float, float]] = {
+    "pregnancies": (1, 1.5),
+    "miscarriages": (0, 1),
+    "visit_times": (4, 4),
+    "emergency_visit_times": (0, 1),
+    "missed_visit_times": (0, 1),
+    "medicine_texts": (2, 3),
+}
+AGE_SCALE, WEEKS_SCALE = (30.0, 8.0), (20.0, 10.0)
+#: Numbers of an embedding that time alone moves.
+MOVING = 3
+FLAGS: tuple[str, ...] = tuple(c.name for c in CONCEPTS if c.name != "pregnancy")
+
+#: The features that ``states`` reads.
+FEATURES: tuple[str, ...] = (
+    *(f"{name}_{part}" for name in SIGNAL_SCALES for part in ("latest", "time")),
+    "weight_slope",
+    *COUNT_SCALES,
+    "condition_codes",
+    "smoking",
+    "birth",
+    "died",
+    "edd",
+    "lmp",
+    "pregnancy_since",
+    "pregnancy_ended",
+    "rating_brief_mean",
+    "rating_detailed_mean",
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """One row a patient and moment. Times are seconds since 1970, NaN where unknown; shapes ``[n]`` and ``[n, d]``."""
+
+    subject: NDArray[np.int64]
+    at: NDArray[np.int64]
+    embedding: Floats
+    birth: Floats
+    died: Floats
+    edd: Floats
+    lmp: Floats
+    since: Floats
+    ended: Floats
+    outcomes: dict[str, Floats]
+
+
+#: The fields of ``States`` that are a time each.
+TIMES = ("birth", "died", "edd", "lmp", "since", "ended")
+
+
+def unknown(subject: NDArray[np.int64]) -> States:
+    """One row a patient of whom nothing is known, for times to be filled in; no embedding, no outcomes."""
+    times = {name: np.full(len(subject), np.nan) for name in TIMES}
+    return States(
+        subject=subject, at=np.zeros_like(subject), embedding=np.empty((len(subject), 0)), **times, outcomes={}
+    )
+
+
+def states(
+    subject: Sequence[int] | NDArray[np.int64],
+    at: Sequence[int] | NDArray[np.int64],
+    columns: Mapping[str, Any],
+) -> States:
+    """Build states from the columns named in ``FEATURES``: times as seconds; None, in an array NaN, where unknown."""
+    moments = np.asarray(at, dtype=np.int64)
+    times = {name: _numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
+    ended = _numbers(columns["pregnancy_ended"])
+    flags = _flags(columns["condition_codes"])
+    recent = {name: _recent(columns[name], moments) for name in COUNT_SCALES if name.endswith("_times")}
+    return States(
+        subject=np.asarray(subject, dtype=np.int64),
+        at=moments,
+        embedding=_embedding(columns, moments, flags, recent),
+        birth=times["birth"],
+        died=times["died"],
+        edd=times["edd"],
+        lmp=times["lmp"],
+        since=np.where(ended >= times["pregnancy_since"], np.nan, times["pregnancy_since"]),
+        ended=ended,
+        outcomes=_outcomes(columns, flags, recent),
+    )
+
+
+def cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np.int64]:
+    """Pregnant, postpartum or neither as of ``moment``, ``[len(row)]``; rules: ``gestational_age``."""
+    pregnant = (moment - s.since[row] <= LONGEST) | ~np.isnan(
+        _since_conception(s.edd[row] - TERM, s.ended[row], moment)
+    )
+    after = moment - s.ended[row]
+    return np.where(pregnant, PREGNANT, np.where((after >= 0) & (after <= POSTPARTUM), POSTPARTUM_COHORT, NEITHER))
+
+
+def moving(s: States, row: NDArray[np.int64], moment: int) -> Floats:
+    """The part of the embedding that time alone moves: age, gestational week, week unknown; ``[len(row), 3]``."""
+    pregnant = cohorts(s, row, moment) == PREGNANT
+    by_edd = _since_conception(s.edd[row] - TERM, s.ended[row], moment)
+    elapsed = np.where(np.isnan(by_edd), _since_conception(s.lmp[row], s.ended[row], moment), by_edd)
+    weeks = np.where(pregnant, elapsed / (7 * DAY), np.nan)
+    age = _standard((moment - s.birth[row]) / YEAR, *AGE_SCALE)
+    return np.column_stack([age, _standard(weeks, *WEEKS_SCALE), (pregnant & np.isnan(weeks)).astype(float)])
+
+
+def _since_conception(start: Floats, ended: Floats, moment: int) -> Floats:
+    """Seconds since ``start`` where it belongs to a pregnancy that can be going on, else NaN."""
+    elapsed = moment - start
+    current = (np.isnan(ended) | (start > ended)) & (elapsed >= 0) & (elapsed <= LONGEST)
+    return np.where(current, elapsed, np.nan)
+
+
+def _numbers(values: Sequence[Any] | Floats) -> Floats:
+    if isinstance(values, np.ndarray):
+        return values
+    return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+
+
+def _standard(x: Floats, centre: float, scale: float) -> Floats:
+    z = np.clip((x - centre) / scale, -3, 3)
+    return np.nan_to_num(np.round(z * 16) / 16, nan=0.0)
+
+
+def _flags(codes: Sequence[Sequence[str] | None]) -> dict[str, Floats]:
+    """For each concept whether a condition of it is open: 1.0 or 0.0."""
+    place = {name: i for i, name in enumerate(FLAGS)}
+    out = np.zeros((len(FLAGS), len(codes)))
+    for column, held in enumerate(codes):
+        for code in held or ():
+            name = _concept(code)
+            if name in place:
+                out[place[name], column] = 1.0
+    return dict(zip(FLAGS, out, strict=True))
+
+
+@cache
+def _concept(code: str) -> str | None:
+    found = concept_of(code)
+    return None if found is None else found.name
+
+
+@cache
+def _drug(name: str) -> str | None:
+    return drug_class_of(name)
+
+
+def _recent(times: Sequence[Sequence[int] | None], at: NDArray[np.int64]) -> Floats:
+    """How many of the times lie within a year before the moment."""
+    many = np.array([len(held or ()) for held in times], dtype=np.int64)
+    every = np.fromiter(chain.from_iterable(held for held in times if held), dtype=np.int64, count=many.sum())
+    row = np.repeat(np.arange(len(many)), many)
+    return np.bincount(row[at[row] - every <= YEAR], minlength=len(many)).astype(float)
+
+
+def _embedding(
+    columns: Mapping[str, Any], at: NDArray[np.int64], flags: dict[str, Floats], recent: dict[str, Floats]
+) -> Floats:
+    parts = []
+    for name, (centre, scale) in SIGNAL_SCALES.items():
+        fresh = at - _numbers(columns[f"{name}_time"]) <= STALE
+        value = np.where(fresh, _numbers(columns[f"{name}_latest"]), np.nan)
+        parts += [_standard(value, centre, scale), np.isnan(value).astype(float)]
+    for name, (centre, scale) in COUNT_SCALES.items():
+        parts.append(_standard(recent[name] if name in recent else _counts(columns[name]), centre, scale))
+    smokes = np.array(["current" in (v or "").lower() or "daily" in (v or "").lower() for v in columns["smoking"]])
+    return np.column_stack([*parts, *flags.values(), smokes.astype(float)])
+
+
+def _counts(values: Sequence[Any] | Floats) -> Floats:
+    if isinstance(values, np.ndarray):
+        return np.nan_to_num(values)
+    return np.array([v if isinstance(v, int) else len(v or ()) for v in values], dtype=float)
+
+
+def _outcomes(columns: Mapping[str, Any], flags: dict[str, Floats], recent: dict[str, Floats]) -> dict[str, Floats]:
+    """What ``models.peers.search.OUTCOMES`` and ``RATINGS`` average, in their units (shares as 0 or 100)."""
+    iron = [any(_drug(text) == "iron" for text in held or ()) for held in columns["medicine_texts"]]
+    return {
+        "anaemia": 100 * flags["anaemia"],
+        "gestational_diabetes": 100 * flags["gestational_diabetes"],
+        "hypertension": 100 * np.maximum(flags["hypertension"], flags["preeclampsia"]),
+        "depression": 100 * flags["depression"],
+        "iron": 100 * np.array(iron, dtype=float),
+        "emergency": 100 * (recent["emergency_visit_times"] > 0),
+        "missed": 100 * (recent["missed_visit_times"] > 0),
+        "weight_gain": _numbers(columns["weight_slope"]),
+        "rating_brief": _numbers(columns["rating_brief_mean"]),
+        "rating_detailed": _numbers(columns["rating_detailed_mean"]),
+    }

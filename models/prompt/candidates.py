@@ -1,0 +1,57 @@
+"""Candidate segments: every sentence that a patient's features support, each with where it comes from.
+
+    S(x_t, N_k) = S_0 ∪ {free},   S_0 = {safety, pregnancy, allergies} pinned
+
+The paper's initial personalised prompts are built from self- and peer-informed signals whose form is not known; ours
+are typed one-line sentences, so that the refiner can only choose among statements the record supports. Absence is
+stated too ("No current asthma on her record."), so that a sentence's presence alone does not give its relevance away.
+Everything that depends on the clock (days ago, age, gestational week) is computed here from the row and ``as_of``, in
+training and serving alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from models.prompt.sentences.behaviour import behaviour
+from models.prompt.sentences.peers import peers
+from models.prompt.sentences.pinned import drug_allergies, pinned
+from models.prompt.sentences.prediction import prediction
+from models.prompt.sentences.problems import problems
+from models.prompt.sentences.signals import signals
+from models.schema import FeatureRow, Segment
+
+__all__ = ["FREE_LIMIT", "candidates", "drug_allergies"]
+
+FREE_LIMIT = 48
+#: Which free candidates give way first when there are more than FREE_LIMIT: what is least about her.
+_GIVES_WAY = ("condition.code:", "peer.", "medicine.code:", "no.")
+
+
+def candidates(
+    row: FeatureRow, as_of: datetime, count: Callable[[str], int], language: str = "en"
+) -> tuple[Segment, ...]:
+    """Pinned segments, then at most ``FREE_LIMIT`` free ones, keys unique; ``count`` gives a text's tokens.
+
+    ``row`` may be empty (nothing known): the pinned segments then say so, and one free one names what is missing.
+    """
+    families = (pinned, behaviour, signals, problems, peers, prediction)
+    unique: dict[str, Segment] = {}
+    for family in families:
+        for segment in family(row, as_of, language):
+            unique.setdefault(segment.key, segment)
+    kept = _limited(tuple(unique.values()))
+    return tuple(replace(s, tokens=count(s.text)) for s in kept)
+
+
+def _limited(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """Drop from the end of each family in ``_GIVES_WAY`` until at most ``FREE_LIMIT`` free segments are left."""
+    excess = sum(not s.pinned for s in segments) - FREE_LIMIT
+    dropped: set[str] = set()
+    for prefix in _GIVES_WAY:
+        for segment in reversed(segments):
+            if len(dropped) < excess and segment.key.startswith(prefix):
+                dropped.add(segment.key)
+    return tuple(s for s in segments if s.key not in dropped)

@@ -1,0 +1,104 @@
+"""From a row and a question to the refined prompt: the one path that training, ``pmlm ask`` and the endpoint share.
+
+    S = segments(x_t),  p_0 = render(rank(q, S)),  a = π(q, S),  p = render(S_0 ∪ a)
+
+The paper's two steps, initial prompt and refinement, in one function, so that what was trained is what is served. The
+question is triaged first and outside of everything that learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.encoder import Encoder
+from models.prompt.candidates import candidates
+from models.prompt.ranking import rank, render
+from models.refiner.interface import Refiner
+from models.safety.answer_check import Flag, context_of, red_flags
+from models.schema import EditProgram, FeatureRow, Segment
+from models.templates import LANGUAGES, TEMPLATE_VERSION
+
+Offer = Callable[[FeatureRow, datetime, Callable[[str], int], str], tuple[Segment, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Personalized:
+    """Everything one personalisation decided.
+
+    ``segments`` are all candidates in the initial prompt's order; ``kept`` the free keys in the policy's order of
+    choice; ``dropped`` the free keys it left out, in the initial order; ``flags`` the red flags of the question.
+    """
+
+    initial: str
+    prompt: str
+    segments: tuple[Segment, ...]
+    kept: tuple[str, ...]
+    dropped: tuple[str, ...]
+    program: EditProgram
+    flags: tuple[Flag, ...]
+    style: str
+    language: str
+    template_version: str = TEMPLATE_VERSION
+
+
+def apply(segments: tuple[Segment, ...], program: EditProgram, language: str = "en") -> tuple[str, tuple[str, ...]]:
+    """The refined prompt of a program over ranked candidates, and the free keys it kept.
+
+    A pick that is no free candidate, or comes twice, is passed over: whatever a program says, the prompt holds
+    the pinned segments and nothing that the record does not support.
+    """
+    free = {s.key: s for s in segments if not s.pinned}
+    kept = tuple(key for key in dict.fromkeys(program.picks) if key in free)
+    pinned = tuple(s for s in segments if s.pinned)
+    return render((*pinned, *(free[key] for key in kept)), program.style, language), kept
+
+
+def personalize(
+    row: FeatureRow,
+    question: str,
+    as_of: datetime,
+    refiner: Refiner,
+    encoder: Encoder,
+    count: Callable[[str], int],
+    language: str = "en",
+    offered: Offer = candidates,
+) -> Personalized:
+    """Initial and refined prompt of one question; an unknown ``language`` is answered in English.
+
+    ``offered`` makes the candidates; whoever gives another one than ``candidates`` must give the same ones.
+    """
+    language = language if language in LANGUAGES else "en"
+    # first, because its rules need no vector: whoever reads the question into one beside this loses no time
+    flags = red_flags(question, language, context_of(row, as_of), encoder)
+    segments = rank(question, offered(row, as_of, count, language), encoder)
+    return _made(segments, refiner.refine(question, segments), flags, language)
+
+
+def pinned_only(
+    row: FeatureRow, question: str, as_of: datetime, encoder: Encoder, count: Callable[[str], int], language: str = "en"
+) -> Personalized:
+    """The prompt of a ``row`` that holds what pinned sentences say and nothing else: no candidates, no policy.
+
+    A free sentence of such a row could state as absent what was merely not read.
+    """
+    language = language if language in LANGUAGES else "en"
+    flags = red_flags(question, language, context_of(row, as_of), encoder)
+    segments = tuple(s for s in candidates(row, as_of, count, language) if s.pinned)
+    return _made(segments, EditProgram(()), flags, language)
+
+
+def _made(segments: tuple[Segment, ...], program: EditProgram, flags: tuple[Flag, ...], language: str) -> Personalized:
+    prompt, kept = apply(segments, program, language)
+    return Personalized(
+        initial=render(segments, "plain", language),
+        prompt=prompt,
+        segments=segments,
+        kept=kept,
+        dropped=tuple(s.key for s in segments if not s.pinned and s.key not in kept),
+        program=program,
+        flags=flags,
+        style=program.style,
+        language=language,
+    )

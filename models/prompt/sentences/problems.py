@@ -1,0 +1,124 @@
+"""Sentences about conditions she has or has not, medicines she takes, and allergies other than to drugs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from models import feature_row as read
+from models.prompt.sentences.pinned import allergies_of
+from models.schema import FeatureRow, Segment
+from models.templates import ago, display, label, say
+from models.vocabulary import CONCEPTS, DRUG_CLASSES, Concept, concept_of, drug_class_of
+
+#: Conditions that belong to no concept are told up to this many, newest first; those of a concept always are.
+OTHER_CONDITIONS = 8
+MEDICINE_LIMIT = 16
+#: The feature holds at most this many conditions: a full list may hide one, so then absence is not claimed.
+CONDITIONS_HELD = 40
+
+
+_NOT_CODE = re.compile(r"[^A-Za-z0-9/._-]")
+
+
+def problems(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+    """``condition.*``, ``no.*``, ``medicine.*``, ``medicines.none``, ``allergy.food`` and ``allergy.environment``."""
+    yield from _conditions(row, as_of, language)
+    yield from _absent(row, language)
+    yield from _medicines(row, as_of, language)
+    for kind in ("food", "environment"):
+        found = allergies_of(row, kind)
+        if found:
+            sentence = say(f"allergies.{kind}", language, names=[name for name, _ in found])
+            yield Segment(f"allergy.{kind}", "record", sentence, False, tuple(s for _, s in found if s))
+
+
+def _entries(row: FeatureRow, group: str) -> list[tuple[str, str, datetime | None, str]]:
+    """(code, display, time, source) of each entry of parallel arrays, entries without a readable name left out."""
+    codes = read.texts(row, f"{group}_codes")
+    columns = (
+        read.texts(row, f"{group}_texts"),
+        read.moments(row, f"{group}_times"),
+        read.texts(row, f"{group}_sources"),
+    )
+    found = []
+    for i, code in enumerate(codes):
+        name, at, source = (column[i] if i < len(column) else None for column in columns)
+        if display(str(name or "")):
+            found.append((code, display(str(name)), at if isinstance(at, datetime) else None, str(source or "")))
+    return found
+
+
+def _segment(key: str, sentence: str, at: datetime | None, as_of: datetime, source: str, otherwise: str) -> Segment:
+    days = None if at is None else max(0.0, (as_of - at).total_seconds() / 86400)
+    return Segment(key, "record", sentence, False, (source or otherwise,), 0, days)
+
+
+def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+    seen: set[str] = set()
+    for code, name, at, source in _entries(row, "condition"):
+        concept = concept_of(code)
+        if concept is not None and concept.name == "pregnancy":
+            continue  # pinned
+        key = f"condition.{concept.name}" if concept else f"condition.code:{_NOT_CODE.sub('', code)}"
+        others = sum(k.startswith("condition.code:") for k in seen)
+        if key in seen or (concept is None and others >= OTHER_CONDITIONS):
+            continue
+        seen.add(key)
+        sentence = say(
+            "condition.present" if concept else "condition.other",
+            language,
+            name=name,
+            label=concept and _plain_name(concept, name, language),
+            ago=at and ago(at, as_of, language),
+        )
+        yield _segment(key, sentence, at, as_of, source, "record:conditions")
+
+
+def _plain_name(concept: Concept, name: str, language: str) -> str | None:
+    """What a patient calls the condition, where the record's own words do not say it ("deep venous thrombosis")."""
+    plain = label("concept", concept.name, concept.label, language)
+    spelled = name.lower().replace("ae", "e")
+    said = plain in name or any(word.replace("ae", "e") in spelled for word in re.findall(r"[a-z]{5,}", plain.lower()))
+    return None if said else plain
+
+
+def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:
+    codes = read.texts(row, "condition_codes")
+    if not read.has_record(row) or len(codes) >= CONDITIONS_HELD:
+        return
+    present = {concept.name for concept in map(concept_of, codes) if concept}
+    for concept in CONCEPTS:
+        if not concept.negative or concept.name in present:
+            continue
+        if concept.name == "miscarriage":
+            if read.number(row, "miscarriages"):
+                continue
+            sentence = say("condition.never_miscarriage", language)
+        else:
+            name = label("concept", concept.name, concept.label, language)
+            sentence = say("condition.absent", language, name=name)
+        yield Segment(f"no.{concept.name}", "record", sentence, False, ("record:conditions",))
+
+
+def _medicines(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+    seen: set[str] = set()
+    for code, name, at, source in _entries(row, "medicine"):
+        drug_class = drug_class_of(name)
+        # the newest of a class speaks for the class; a second one of it is named by its own code
+        key = f"medicine.{drug_class}" if drug_class else f"medicine.code:{_NOT_CODE.sub('', code)}"
+        if key in seen:
+            key = f"medicine.code:{_NOT_CODE.sub('', code)}"
+        if key in seen or len(seen) >= MEDICINE_LIMIT:
+            continue
+        seen.add(key)
+        when = at and ago(at, as_of, language)
+        if drug_class:
+            words = label("medicine", drug_class, DRUG_CLASSES[drug_class][0], language)
+            sentence = say("medicine.classed", language, name=name, label=words, ago=when)
+        else:
+            sentence = say("medicine.other", language, name=name, ago=when)
+        yield _segment(key, sentence, at, as_of, source, "record:medicines")
+    if not seen and read.has_record(row):
+        yield Segment("medicines.none", "record", say("medicine.none", language), False, ("record:medicines",))

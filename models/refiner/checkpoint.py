@@ -1,0 +1,172 @@
+"""How a refiner is kept: a folder that says what it is, whole and checked when it is read.
+
+``refiner.json`` (kind, caps, sizes, and what it was made with), ``policy.safetensors`` (a policy's weights, without
+the frozen identity and without the reading table; or what an alternative has learnt of gains), ``README.md`` (the model
+card, written by the run that trained it). No text of a record is in it. A refiner's id is the hash of its weights and
+its description, so a changed byte is another refiner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load as parse_weights
+from safetensors.torch import save as weights_to_bytes
+
+from models.encoder import Encoder
+from models.refiner import gain_file
+from models.refiner.gain_regressors import ByGain
+from models.refiner.inference import PolicyRefiner
+from models.refiner.interface import Caps, Refiner
+from models.refiner.policy import Policy, PolicyConfig
+from models.refiner.ranking import Ranking
+
+DESCRIPTION, WEIGHTS, CARD = "refiner.json", "policy.safetensors", "README.md"
+IDENTITY_WEIGHT = "lm_head.weight"
+
+
+class ArtefactError(ValueError):
+    """A refiner's folder is missing, incomplete, altered, or made for another encoder."""
+
+
+class OutdatedError(ArtefactError):
+    """A whole refiner of a version of PMLM that read segments otherwise: it can be neither served nor gone on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a refiner was made with; a refiner whose origin differs from the system's cannot be continued.
+
+    ``encoder`` names the sentence encoder, ``template`` the version of the prompt's texts, ``feature_service`` the
+    Feast service its segments come from and ``feature_schema`` the hash of that service's schema.
+    """
+
+    encoder: str
+    template: str
+    feature_service: str
+    feature_schema: str
+
+
+def save(folder: Path, policy: Policy, origin: Origin, card: str = "") -> str:
+    """Write a policy into ``folder`` (made if absent); returns its id."""
+    config = policy.config
+    description = {
+        "kind": "policy",
+        "caps": asdict(config.caps),
+        "slots": config.slots,
+        "embedding_size": config.embedding_size,
+        "hidden_size": config.hidden_size,
+        "origin": asdict(origin),
+    }
+    weights = weights_to_bytes(
+        {name: value.contiguous() for name, value in sorted(policy.state_dict().items()) if name != IDENTITY_WEIGHT}
+    )
+    return _write(folder, description, weights, card)
+
+
+def save_ranking(folder: Path, caps: Caps, origin: Origin) -> str:
+    """Write the ranking refiner into ``folder``; returns its id, ``ranking``."""
+    description = {"id": Ranking.id, "kind": "ranking", "caps": asdict(caps), "origin": asdict(origin)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
+    (folder / CARD).write_text(
+        "# Ranking\n\nThe head of the initial prompt's order, cut to the caps in `refiner.json`. It learns nothing.\n"
+    )
+    return Ranking.id
+
+
+def save_by_gain(folder: Path, refiner: ByGain, origin: Origin, card: str = "") -> str:
+    """Write a refiner that goes by predicted gains into ``folder``; returns its id."""
+    kept = gain_file.kept(refiner.gain)
+    weights = weights_to_bytes({name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in kept.arrays.items()})
+    description = {
+        "kind": refiner.gain.kind,
+        "caps": asdict(refiner.caps),
+        "style": refiner.style,
+        "gains": kept.tables,
+        "origin": asdict(origin),
+    }
+    return _write(folder, description, weights, card)
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The description in ``refiner.json``. Raises ArtefactError where there is none."""
+    path = folder / DESCRIPTION
+    if not path.exists():
+        raise ArtefactError(f"no refiner in {folder}: {DESCRIPTION} is missing")
+    return dict(json.loads(path.read_text()))
+
+
+def load(folder: Path, encoder: Encoder) -> Refiner:
+    """The refiner kept in ``folder``, ready to refine. Raises ArtefactError if it is not what it says it is."""
+    description = describe(folder)
+    if description["kind"] == "ranking":
+        return Ranking(Caps(**description["caps"]))
+    if description["kind"] != "policy":
+        return _load_by_gain(folder, encoder)
+    return PolicyRefiner(load_policy(folder), encoder, description["id"])
+
+
+def _load_by_gain(folder: Path, encoder: Encoder) -> ByGain:
+    description, weights = _checked(folder)
+    arrays = {name: value.numpy() for name, value in parse_weights(weights).items()}
+    try:
+        gain = gain_file.restored(description["kind"], gain_file.Kept(arrays, description["gains"]), encoder)
+    except KeyError as error:
+        raise ArtefactError(f"the refiner in {folder} is of an unknown kind or incomplete: {error}") from error
+    return ByGain(description["id"], Caps(**description["caps"]), description["style"], gain)
+
+
+def load_policy(folder: Path) -> Policy:
+    """The policy kept in ``folder``, its hash checked, in evaluation mode; to be served or trained further."""
+    description = describe(folder)
+    if description["kind"] != "policy":
+        raise ArtefactError(f"the refiner in {folder} is a {description['kind']}, not a policy")
+    description, weights = _checked(folder)
+    caps = description["caps"]
+    config = PolicyConfig(
+        slots=description["slots"],
+        pick_cap=caps["picks"],
+        token_cap=caps["tokens"],
+        embedding_size=description["embedding_size"],
+        hidden_size=description["hidden_size"],
+    )
+    policy = Policy(config)
+    try:
+        policy.load_state_dict(parse_weights(weights) | {IDENTITY_WEIGHT: torch.eye(config.vocab_size)})
+    except RuntimeError:
+        raise OutdatedError(f"the policy in {folder} was trained by a version that reads segments otherwise") from None
+    return policy.eval()
+
+
+def _write(folder: Path, description: dict[str, Any], weights: bytes, card: str) -> str:
+    identity = _identity(description, weights)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(weights)
+    (folder / CARD).write_text(card.replace("{id}", identity))
+    (folder / DESCRIPTION).write_text(json.dumps({"id": identity, **description}, indent=2, sort_keys=True) + "\n")
+    return identity
+
+
+def _checked(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Description and weights of a folder; ArtefactError where they are not those that it was named after."""
+    description = describe(folder)
+    identity = description.pop("id")
+    if not (folder / WEIGHTS).exists():
+        raise ArtefactError(f"the refiner in {folder} is incomplete: {WEIGHTS} is missing")
+    weights = (folder / WEIGHTS).read_bytes()
+    if _identity(description, weights) != identity:
+        raise ArtefactError(f"the refiner in {folder} was altered: its hash is not the one in its name")
+    return {"id": identity, **description}, weights
+
+
+def _identity(description: dict[str, Any], weights: bytes) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    digest.update(weights)
+    return f"refiner-{digest.hexdigest()[:12]}"

@@ -1,0 +1,59 @@
+"""The policy as a refiner: read, choose greedily, stop when it would rather stop than go on.
+
+Departure from plain greedy decoding: STOP is taken only when P(STOP) > ½. Soft targets split the probability of
+going on among several good segments, so the likeliest single token would be STOP long before it is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from models.encoder import Encoder
+from models.refiner.actions import STOP
+from models.refiner.greedy_decoding import Greedy
+from models.refiner.policy import MASKED, Policy
+from models.schema import EditProgram, Segment
+
+
+class PolicyRefiner:
+    """A trained policy behind the ``Refiner`` Protocol. Safe to use from several threads."""
+
+    def __init__(self, policy: Policy, encoder: Encoder, id: str) -> None:
+        self.policy = policy.eval()
+        self.encoder = encoder
+        self.caps = policy.config.caps
+        self.id = id
+        self._greedy = Greedy(self.policy)
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        """The policy's edit program, with its log-probability; segments beyond its slots are not seen."""
+        seen = segments[: self.policy.config.slots]
+        ids, log_prob = self._greedy.choose(self.encoder.encode([question, *(s.text for s in seen)]), seen)
+        return self.policy.config.actions.program(ids, [s.key for s in seen], log_prob)
+
+
+@torch.no_grad()
+def choose(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[float]]:
+    """Greedy action ids (STOP included) and their log-probability, for prompts given as rows of the current table."""
+    size = policy.config.vocab_size
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[0] * (longest - len(p)) + [size + row for row in p] for p in prompts])
+    pointer = policy.pointer
+    heard = pointer.hear(*pointer.slots(ids))  # question and slots do not change while actions are chosen
+    total = torch.zeros(len(prompts))
+    stopped = torch.zeros(len(prompts), dtype=torch.bool)
+    for _ in range(policy.config.pick_cap + 2):
+        log_p = pointer.scores(ids[:, longest - 1 :], heard)[:, -1].log_softmax(-1)
+        going_on = log_p.clone()
+        going_on[:, STOP] = MASKED
+        stop = (log_p[:, STOP].exp() > 0.5) | stopped
+        action = torch.where(stop, STOP, going_on.argmax(-1))
+        total += log_p.gather(1, action[:, None])[:, 0].masked_fill(stopped, 0.0)
+        ids = torch.cat([ids, action[:, None]], 1)
+        stopped = stop
+        if bool(stopped.all()):
+            break
+    programs = ids[:, longest:].tolist()
+    return [p[: p.index(STOP) + 1] if STOP in p else p for p in programs], total.tolist()

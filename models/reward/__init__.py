@@ -1,0 +1,1 @@
+"""The reward of a prompt: its terms, the scorers that measure them, and a cache."""

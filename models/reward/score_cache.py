@@ -1,0 +1,127 @@
+"""Scores already paid for, on disk by content: scoring is the cost of training, and a trial always scores the same.
+
+    key = SHA-256(scorer id, prompt, question, reply sentences)  →  (sum of log p, tokens) of each reply sentence
+
+Not part of the paper. Layers are read-only Parquet files (a warm start may ship with a clinic); what is new goes to
+one writable file, written whole or not at all, so that a killed run resumes and pays for nothing twice. No text is
+kept, only hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.reward.parallel_scoring import ScorerError
+from models.reward.terms import Scorer, SentenceScores, Trial
+
+SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.binary(32), nullable=False),
+        pa.field("sums", pa.list_(pa.float64()), nullable=False),
+        pa.field("counts", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+
+
+def trial_key(scorer_id: str, trial: Trial) -> bytes:
+    """SHA-256 over what a score depends on, each part with its length in front."""
+    digest = hashlib.sha256()
+    for part in (scorer_id, trial.prompt, trial.question, *trial.reply):
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.digest()
+
+
+class ScoreCache:
+    """Score by key: ``layers`` are only read; ``path`` is read and, on ``flush``, replaced with what was added."""
+
+    def __init__(self, path: Path, layers: Sequence[Path] = ()) -> None:
+        self.path = path
+        self.hits = 0
+        self.misses = 0
+        self._own = _read(path)
+        self._layers = [_read(layer) for layer in layers]
+        self._unsaved = False
+
+    def get(self, key: bytes) -> SentenceScores | None:
+        """The score of ``key``; counts a hit or a miss."""
+        found = next((layer[key] for layer in (self._own, *self._layers) if key in layer), None)
+        self.hits += found is not None
+        self.misses += found is None
+        return found
+
+    def put(self, key: bytes, scores: SentenceScores) -> None:
+        self._own[key] = scores
+        self._unsaved = True
+
+    def flush(self) -> None:
+        """Write all own entries, sorted by key; the file is whole at every moment."""
+        if not self._unsaved:
+            return
+        keys = sorted(self._own)
+        table = pa.table(
+            {"key": keys, "sums": [self._own[k].sums for k in keys], "counts": [self._own[k].counts for k in keys]},
+            schema=SCHEMA,
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part")
+        os.close(handle)
+        try:
+            pq.write_table(table, name, compression="zstd")
+            Path(name).replace(self.path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        self._unsaved = False
+
+    def __len__(self) -> int:
+        return len(set(self._own).union(*self._layers))
+
+
+def _read(path: Path) -> dict[bytes, SentenceScores]:
+    if not path.exists():
+        return {}
+    columns = pq.read_table(path, schema=SCHEMA).to_pydict()
+    return {
+        key: SentenceScores(tuple(sums), tuple(counts))
+        for key, sums, counts in zip(columns["key"], columns["sums"], columns["counts"], strict=True)
+    }
+
+
+class CachedScorer:
+    """A scorer that asks another only for what the cache does not hold, and saves every ``save_every`` new scores.
+
+    Of a scorer that fails halfway (``ScorerError``) it saves what was done.
+    """
+
+    def __init__(self, scorer: Scorer, cache: ScoreCache, save_every: int = 128) -> None:
+        self.id = scorer.id
+        self.scorer = scorer
+        self.cache = cache
+        self.save_every = save_every
+
+    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+        keys = [trial_key(self.id, t) for t in trials]
+        known = {k: found for k in dict.fromkeys(keys) if (found := self.cache.get(k)) is not None}
+        missing = {k: t for k, t in zip(keys, trials, strict=True) if k not in known}
+        pending = list(missing.items())
+        for start in range(0, len(pending), self.save_every):
+            part = pending[start : start + self.save_every]
+            try:
+                scored = self.scorer.sentences([t for _, t in part])
+            except ScorerError as error:
+                for i, scores in error.done.items():
+                    self.cache.put(part[i][0], scores)
+                self.cache.flush()
+                raise
+            for (key, _), scores in zip(part, scored, strict=True):
+                self.cache.put(key, scores)
+                known[key] = scores
+            self.cache.flush()
+        return [known[k] for k in keys]

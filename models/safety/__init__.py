@@ -1,0 +1,1 @@
+"""Checks outside everything that learns: triage of messages and checks of answers."""

@@ -1,0 +1,137 @@
+"""Safety outside everything that learns: escalation before the answer, checks after it.
+
+    shown(y) = escalation(flags) + (y if check(y) = ∅ else nothing)
+
+The paper leaves safety aside. Ours: red flags are found by rules (models/triage), the escalation text always stands
+first whatever a policy or a language model says, and an answer that names a drug the record lists as an allergy, or
+that talks down an escalation or contradicts what her record pins, is not shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from models.safety.contradictions import contradictions
+from models.safety.drug_names import drug_words
+from models.safety.triage.red_flag_table import Flag, Label, pattern
+from models.safety.triage.rules import Context, context_of, label_of, red_flags
+from models.safety.triage.text_normalization import normal, sentences
+
+__all__ = [
+    "ESCALATION",
+    "Context",
+    "Flag",
+    "Label",
+    "check_answer",
+    "context_of",
+    "drug_words",
+    "escalation",
+    "label_of",
+    "red_flags",
+]
+
+ESCALATION: dict[str, dict[str, str]] = {
+    "en": {
+        "emergency": (
+            "What you describe can be an emergency. Call your local emergency number now, or go to the nearest "
+            "emergency or maternity unit. Do not wait for an answer here."
+        ),
+        "urgent": (
+            "What you describe needs a clinician today. Call your clinic or maternity unit now; if you cannot reach "
+            "them, or it gets worse, go to the emergency department."
+        ),
+    },
+    "zh": {
+        "emergency": (
+            "您描述的情况可能是急症。请立即拨打当地急救电话（中国大陆为120），"
+            "或马上前往最近的急诊或产科。不要等待这里的回答。"
+        ),
+        "urgent": ("您描述的情况今天就需要医生评估。请现在联系您的诊所或产科；如联系不上或情况加重，请直接去急诊。"),
+    },
+}
+
+#: Words that talk down an escalation. Only looked for in the answer to a flagged question.
+_PLAYS_DOWN = {
+    "en": pattern(
+        "not an emergency | no need to call | no need to go | no need to worry | not need to call | "
+        "not need to go | "
+        "not need to see | not need emergency | nothing to worry about | not worry | wait and see | "
+        "wait until tomorrow | wait a few days | wait for your next appointment | perfectly normal | "
+        "completely normal | is normal | no reason to call | no reason to go | no reason to worry | "
+        "not need to worry | can wait | "
+        "wait it out | wait until morning | wait until your | rest at home | stay home | not urgent | "
+        "no urgency | probably nothing | harmless | "
+        "not need medical | not need a doctor | not need an ambulance | no need for | see how you feel | "
+        "monitor at home | see if it | "
+        "not call | not go to | avoid the hospital | not a cause for concern | no cause for concern | "
+        "not serious | not dangerous | ignore it | stay at home | "
+        "will go away on its own | goes away on its own | will pass | is routine"
+    ),
+    "zh": pattern(
+        "不是急症 | 不紧急 | 不急 | 不用着急 | 不用去 | 无需去 | 没必要去 | 没必要就医 | 在家休息 | 在家观察 | "
+        "先观察 | 等到明天 | 明天再 | 下次产检再 | "
+        "正常现象 | 没什么问题 | 没有问题 | 没什么大事 | 没事的 | 别担心 | 无需担心 | 不必就医 | 不需要就医 | "
+        "不必去 | 会自己好 | 不用叫救护车 | 不用去医院 | 无需就医 | 不用担心 | 不必担心 | 不需要去 | "
+        "等几天 | 再观察几天 | 很正常 | 没有大碍 | 不严重 | 不用打120"
+    ),
+}
+_CAUTION = pattern(
+    "allerg* | unlike | not suitable | can not take | can not have | not have | not recommended | "
+    "not for you | avoid* | not take | not use | never take | must not | should not | instead of | "
+    "rather than | "
+    "stay away from | not safe | contraindicated | 过敏 | 避免 | 不要 | 不能 | 禁用 | 不宜"
+)
+#: What recommends a drug in a clause of its own: a caution elsewhere in the sentence does not take it back.
+_RECOMMENDS = pattern(
+    "take | taking | use | using | try | choose | recommend* | prescribe* | is safe | are safe | is fine | "
+    "is ok | is okay | "
+    "good choice | can have | have some | start | give | 服用 | 吃 | 用 | 试试 | 可以 | 建议 | 推荐 | 安全"
+)
+_CLAUSE = re.compile(r"[,，;；:：]|\b(?:but|so|then|however)\b|但是|但|所以|因此")
+
+
+def escalation(flags: Iterable[Flag], language: str = "en") -> str | None:
+    """The text that must stand first in the answer to a flagged question; None for a routine one."""
+    label = label_of(flags)
+    return None if label == "routine" else ESCALATION.get(language, ESCALATION["en"])[label]
+
+
+def check_answer(
+    answer: str,
+    allergies: Sequence[str],
+    flags: Iterable[Flag] = (),
+    language: str = "en",
+    known: Context | None = None,
+) -> tuple[str, ...]:
+    """What is wrong with an answer, or with a sentence of one; empty where it may be shown.
+
+    ``allergy`` (suggests a drug she must not have), ``plays_down`` (talks down an escalation), ``pregnancy``,
+    ``gestational_week`` and ``no_allergy`` (contradict what her record pins, models/safety/contradictions.py).
+    ``allergies`` are names as the record gives them (models.prompt.candidates.drug_allergies), ``flags`` the
+    question's, ``known`` what the record says of her pregnancy. An answer is read in both languages whatever
+    ``language`` says.
+    """
+    text = normal(answer)
+    found = []
+    if any(_suggests(text, name) for name in allergies):
+        found.append("allergy")
+    if label_of(flags) != "routine" and any(p.search(text) for p in _PLAYS_DOWN.values()):
+        found.append("plays_down")
+    facts = known or Context()
+    found += contradictions(text, allergies, facts.pregnant, facts.gestational_weeks)
+    return tuple(found)
+
+
+def _suggests(answer: str, allergy: str) -> bool:
+    """Whether a sentence names the drug without saying that she must not have it, or a clause of it recommends it."""
+    words = drug_words(allergy)
+    for sentence in sentences(answer):
+        if not any(w in sentence for w in words):
+            continue
+        if not _CAUTION.search(sentence):
+            return True
+        clauses = [c for c in _CLAUSE.split(sentence) if any(w in c for w in words)]
+        if any(_RECOMMENDS.search(c) and not _CAUTION.search(c) for c in clauses):
+            return True
+    return False

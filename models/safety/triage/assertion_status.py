@@ -1,0 +1,145 @@
+"""Whether what a sentence says counts: not denied, not over, not long ago, not another's, not only asked about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from models.safety.triage.red_flag_table import Part, cue
+
+#: Denials that run through a list ("no fever, chills or bleeding"); others end at a comma.
+_LISTING = ("no", "without", "nor", "denies", "没有", "无")
+_FOLLOWS = re.compile(r"(?:it|that|this|they|all|everything|but it|the|now)\b|[他它]|现在|后来|目前")
+#: The next sentence answers this one: "Chest pain? No."
+_ANSWERED_NO = re.compile(r"(?:no|none|nope|neither|never|nothing like that|没有|都没有|无|没)(?:\W+\w+){0,2}\W*")
+_ASKS = re.compile(r"(?:do|does|can|could|should|is|are|will|would|when|what|how|which|may|must|shall)\b")
+_THIRD_PERSON = re.compile(r"(?:she|her|he|his|they)\b|[他她]")
+REACH = {"en": 8, "zh": 10}  # words, characters
+
+
+class Span(NamedTuple):
+    """Where an occurrence stands in its sentence."""
+
+    start: int
+    end: int
+
+
+def spans(pattern: re.Pattern[str], text: str) -> list[Span]:
+    """All occurrences, in order."""
+    return [Span(*m.span()) for m in pattern.finditer(text)]
+
+
+def _apart(span: Span, others: Sequence[Span]) -> bool:
+    return all(span.start >= o.end or o.start >= span.end for o in others)
+
+
+class Sentence:
+    """One normalised sentence of a message, with the ones beside it."""
+
+    def __init__(self, sentences: Sequence[str], index: int, language: str) -> None:
+        self.text = sentences[index]
+        self.language = language
+        self.before = sentences[index - 1] if index else ""
+        self.after = sentences[index + 1] if index + 1 < len(sentences) else ""
+        kept = spans(cue(language, "not_denied"), self.text)
+        self._denials = [s for s in spans(cue(language, "denied"), self.text) if _apart(s, kept)]
+        self._found: dict[Part, list[Span]] = {}
+        self._denied_next = {s.end for s in spans(cue(language, "denied_next"), self.text) if _apart(s, kept)}
+
+    def _spans(self, part: Part) -> list[Span]:
+        """``spans`` in this sentence; rules share many of their parts."""
+        found = self._found.get(part)
+        if found is None:
+            found = spans(part.regex, self.text) if part.may_match(self.text) else []
+            self._found[part] = found
+        return found
+
+    def has(self, name: str, text: str | None = None, outside: Sequence[Span] = ()) -> bool:
+        """Whether a cue occurs in ``text`` (default: this sentence), outside the given occurrences."""
+        return any(_apart(s, outside) for s in spans(cue(self.language, name), self.text if text is None else text))
+
+    def match(self, parts: Sequence[Part]) -> list[Span] | None:
+        """The first undenied occurrence of every part, or None where one has none.
+
+        A denial inside another part is no denial: in "can not breathe" the rule itself says "can not".
+        """
+        occurrences = []
+        for part in parts:
+            occurrences.append(self._spans(part))
+            if not occurrences[-1]:
+                return None
+        own = [s for part in occurrences for s in part]
+        found = [next((s for s in part if not self.denied(s, own)), None) for part in occurrences]
+        whole = [s for s in found if s is not None]
+        return whole if len(whole) == len(parts) else None
+
+    def counts(self, found: Sequence[Span], lasting: bool) -> bool:
+        """Whether occurrences tell of her, now; ``lasting`` signs count even when they have stopped."""
+        first = min(found)
+        return not (
+            (not lasting and self.over(found))
+            or self.denied_after(first)
+            or self.long_ago(found)
+            or self.someone_else(first)
+            or self.only_asked(first)
+        )
+
+    def denied(self, span: Span, own: Sequence[Span] = ()) -> bool:
+        """Whether a denial, not itself in ``own``, stands before the occurrence with no clause begun between."""
+        if any(c.start == span.start for c in self._denials):
+            return False  # "no flutters, no kicks": the second "no" is the sign itself
+        before = (c for c in self._denials if c.end <= span.start and _apart(c, own))
+        return span.start in self._denied_next or any(self._reaches(c, span) for c in before)
+
+    def denied_after(self, first: Span) -> bool:
+        """Whether it is denied behind the occurrence: "chest pain? no", "fever and pain: i have had neither"."""
+        if _ANSWERED_NO.fullmatch(self.after):
+            return True
+        late = any(s.start >= first.end for s in spans(cue(self.language, "denied_after"), self.text))
+        return late or self.has("denied_after", self.after)
+
+    def _reaches(self, denial: Span, span: Span) -> bool:
+        between = self.text[denial.end : span.start]
+        size = len(between) if self.language == "zh" else len(between.split())
+        listing = self.text[denial.start : denial.end] in _LISTING or self._listed(span)
+        stops = re.search(r"[:，]" if listing else r"[,:，]", between)
+        return size <= REACH[self.language] and not stops and not cue(self.language, "breaks_denial").search(between)
+
+    def _listed(self, span: Span) -> bool:
+        """Whether the occurrence is an item of a list that ends in "or": "not had pain, fever or bleeding"."""
+        joins = spans(cue(self.language, "list"), self.text)
+        return any(j.end <= span.start <= j.end + 12 or span.end <= j.start <= span.end + 40 for j in joins)
+
+    def over(self, found: Sequence[Span]) -> bool:
+        """Whether it is said, here or in the next sentence, to have stopped and not come back."""
+        next_says = bool(_FOLLOWS.match(self.after)) and self.has("over", self.after)
+        stopped = self.has("over", outside=found) or next_says
+        back = self.has("returns", self.after) and not _ASKS.match(self.after)
+        return stopped and not self.has("returns", outside=found) and not back
+
+    def long_ago(self, found: Sequence[Span]) -> bool:
+        """Whether it belongs to another time and nothing says that it is so now."""
+        return self.has("long_ago") and not self.has("returns", outside=found) and not self.present()
+
+    def someone_else(self, first: Span) -> bool:
+        """Whether it is another person's, named here or in the sentence before."""
+        if self.has("right_now"):
+            return False
+        for other in spans(cue(self.language, "someone_else"), self.text):
+            between = self.text[other.end : first.start]
+            if other.start <= first.start and not cue(self.language, "first_person").search(between):
+                return True
+        return bool(_THIRD_PERSON.match(self.text)) and self.has("someone_else", self.before)
+
+    def only_asked(self, first: Span) -> bool:
+        """Whether it is asked about in general, not told."""
+        begins = cue(self.language, "question").match(self.text)
+        if begins and not self.text[begins.end() :].startswith(" not ") and not self.has("of_her"):
+            return True
+        asked = any(c.start <= first.start for c in spans(cue(self.language, "only_asked"), self.text))
+        return (asked or self.has("general")) and not self.present()
+
+    def present(self) -> bool:
+        """Whether the sentence tells of her and of now ("i have", "since"), not merely "should i have"."""
+        return self.has("present", outside=spans(cue(self.language, "not_present"), self.text))

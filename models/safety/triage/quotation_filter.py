@@ -1,0 +1,35 @@
+"""Words that a message only quotes: a leaflet's, a form's, an instruction's. They tell nothing of her.
+
+    'The card says "severe pain, fever or heavy bleeding". May I swim?'   →   'The card says "". May I swim?'
+
+A quotation counts as another's where a leaflet's or a form's word (cue ``quoting`` of the table) stands before it, near
+and in the same sentence, and she does not say it herself ("I said"). What a person says ("my wife says") and what a
+form holds of her ("symptom": …) is told, not quoted. Everything outside of the quotation marks is read as ever, and the
+classifier still reads the whole message.
+"""
+
+from __future__ import annotations
+
+import re
+
+from models.safety.triage.red_flag_table import cue
+
+#: Marks as ``wording.normal`` leaves them. An apostrophe opens a quotation only where no letter stands before it.
+_QUOTATION = re.compile(r'"([^"\n]{2,300})"|(?<!\w)\'([^\'\n]{6,300})\'(?!\w)|[「『《]([^」』》\n]{2,300})[」』》]')
+_NEAR = 45  # characters
+_ENDS = re.compile(r"[.!?;\n。！？；\"]")
+_KEY = re.compile(r'"(\w+)"\s*:\s*$')  # of JSON
+_HERSELF = re.compile(r"\b(?:i|we) (?:say|said|told|am|have)\b|我[说讲]")
+
+
+def unquoted(text: str) -> str:
+    """``text`` (normalised) without what it quotes of others."""
+
+    def left(found: re.Match[str]) -> str:
+        near = text[max(0, found.start() - _NEAR) : found.start()]
+        key = _KEY.search(near)
+        before = key[1] if key else _ENDS.split(near)[-1]
+        others = any(cue(language, "quoting").search(before) for language in ("en", "zh"))
+        return '""' if others and not _HERSELF.search(before) else found.group()
+
+    return _QUOTATION.sub(left, text)

@@ -1,0 +1,132 @@
+"""The words of segments and prompts, from versioned text files, and the one door record text must pass.
+
+``templates/<language>/v1.yaml`` holds one sentence a key (Jinja2, so that plurals live with the words); ``say``
+renders one. ``one_line`` and ``display`` make foreign text harmless: whatever a record, a question or an external
+file holds becomes a single line that can neither close a fence nor speak in a chat template's voice, and (for
+displays) carries no date or long number. Not part of the paper: it is what makes "the prompt states only what the
+record does" hold against hostile records.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+TEMPLATE_VERSION = "v1"
+LANGUAGES = ("en", "zh")
+TEMPLATES = Path(__file__).parent / "template_files"
+LONGEST_DISPLAY = 120
+
+
+class _Remembering(jinja2.Environment):
+    """Compiles a source once: the templates' sources are a few, and each request renders several."""
+
+    def from_string(self, source: Any, *args: Any, **more: Any) -> jinja2.Template:
+        return self._compile_once(source) if not args and not more else super().from_string(source, *args, **more)
+
+    @lru_cache(maxsize=256)  # noqa: B019 (there is one environment a process)
+    def _compile_once(self, source: Any) -> jinja2.Template:
+        return super().from_string(source)
+
+
+ENVIRONMENT = _Remembering(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # the output is plain text; one_line is its escaping
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?"
+    r"|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+#: What a reader would take for a calendar date. A bare year counts unless a unit follows ("2000 mg").
+DATE_LIKE = re.compile(
+    r"\b\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:T[\d:.]+Z?)?"
+    r"|\b\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})\b"
+    rf"|\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\b(?:,?\s+\d{{2,4}})?"
+    rf"|\b{_MONTH}\.?\s+\d{{1,4}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}})?"
+    r"|\d{4}\s*年(?:\s*\d{1,2}\s*月)?(?:\s*\d{1,2}\s*[日号])?|(?:\d{2}\s*年\s*)?\d{1,2}\s*月\s*\d{1,2}\s*[日号]"
+    r"|\b(?:19|20)\d{2}\b(?!\s*(?:mg|mcg|ug|ml|g|unit|units|iu|mmol)\b)",
+    re.IGNORECASE,
+)
+_LONG_NUMBER = re.compile(r"\d[\d\s().-]{5,}\d")  # phone, record or account numbers
+_SEMANTIC_TAG = re.compile(
+    r"\s*\((?:disorder|finding|situation|procedure|regime/therapy|person|morphologic abnormality|substance)\)\s*$"
+)
+_FENCE = str.maketrans("<>|`{}＜＞｜｀｛｝﹤﹥﹛﹜", "‹›¦'()‹›¦'()‹›()")
+
+
+@cache
+def _phrases(language: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / language / f"{TEMPLATE_VERSION}.yaml").read_text("utf-8"))
+    return loaded
+
+
+@cache
+def _compiled(language: str, key: str) -> jinja2.Template:
+    node: Any = _phrases(language)
+    for part in key.split("."):
+        node = node[part]
+    return ENVIRONMENT.from_string(node)
+
+
+def say(key: str, language: str = "en", **values: Any) -> str:
+    """The sentence ``key`` (dotted path in the phrase file) with its values; KeyError for an unknown key."""
+    return _compiled(language, key).render(values)
+
+
+def label(group: str, name: str, default: str, language: str = "en") -> str:
+    """What ``name`` is called in ``language``: the phrase file's ``labels.<group>``, else the vocabulary's own
+    label."""
+    found: str = _phrases(language).get("labels", {}).get(group, {}).get(name, default)
+    return found
+
+
+def ago(then: datetime, now: datetime, language: str = "en") -> str:
+    """How long ago, in the coarsest unit that keeps two counts apart: days, weeks, months, years. Never a date."""
+    days = max(0, (now - then).days)
+    if days < 14:
+        return say("ago.today" if days == 0 else "ago.days", language, n=days)
+    if days < 90:
+        return say("ago.weeks", language, n=days // 7)
+    if days < 730:
+        return say("ago.months", language, n=round(days / 30.44))
+    return say("ago.years", language, n=days // 365)
+
+
+def span(days: int, language: str = "en") -> str:
+    """A length of time in words: days, weeks, months or years."""
+    if days < 14:
+        return say("span.days", language, n=days)
+    if days < 90:
+        return say("span.weeks", language, n=days // 7)
+    if days < 730:
+        return say("span.months", language, n=round(days / 30.44))
+    return say("span.years", language, n=days // 365)
+
+
+@lru_cache(maxsize=20_000)
+def one_line(text: str) -> str:
+    """``text`` as one line of visible characters in which no fence can be opened or closed."""
+    visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    return " ".join(visible.translate(_FENCE).split())
+
+
+@lru_cache(maxsize=20_000)
+def display(text: str) -> str:
+    """A record's own words as harmless data: one line, no dates or long numbers, at most 120 characters."""
+    line = _SEMANTIC_TAG.sub("", one_line(unicodedata.normalize("NFKC", text)))
+    line = _LONG_NUMBER.sub(" ", DATE_LIKE.sub(" ", line))
+    line = " ".join(line.split()).strip(" ,;.:-")
+    if len(line) > LONGEST_DISPLAY:
+        line = line[:LONGEST_DISPLAY].rsplit(" ", 1)[0].rstrip(" ,;.:-")
+    return line[0].lower() + line[1:] if len(line) > 1 and line[1].islower() else line

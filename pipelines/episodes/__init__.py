@@ -1,0 +1,1 @@
+"""Episodes: questions, replies, and what was known when the question was asked."""

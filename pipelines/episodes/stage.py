@@ -1,0 +1,158 @@
+"""Stage ``episodes``: every question the clinic answered, with what was known of her at the moment she asked.
+
+Features come from the feature store as of the question's time (a point-in-time join: nothing known later), segments
+through the same functions as an answer's. A sidecar ``facts.jsonl.gz`` in the clinic's folder, where a simulator
+wrote one, says which facts were behind a reply: for measuring, never shown to a policy. A large clinic is thinned to
+what a night can train on and measure, by a hash of the episode, so that tomorrow's choice is today's plus news.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models.encoder import Encoder
+from models.llm import token_counter
+from models.prompt.candidates import candidates
+from models.prompt.ranking import rank
+from models.reward.terms import ReplyBank, specific_sentences
+from models.schema import Episode, FeatureRow
+from pipelines import splits
+from pipelines.embedding_cache import encoder
+from pipelines.episodes import episode_file
+from pipelines.episodes.conversations import Exchange, exchanges
+from pipelines.features.build import historical_rows
+from pipelines.params import load_params
+from pipelines.records.log import event_log
+from pipelines.runs import StageSummary, stage_run
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
+
+READ_LANGUAGE = "en"  # the embedded models read English; other languages are answered, but not scored
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What a simulator knew of a reply: its topic and the segment keys behind it."""
+
+    topic: str | None
+    facts: frozenset[str]
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Write ``data/episodes/episodes.parquet``; status ``hold`` where there is too little to train on."""
+    with stage_run(settings, night, "episodes") as summary:
+        params = load_params(settings)["episodes"]
+        asked = exchanges(event_log.scan(settings), settings.now())
+        chosen = choose(asked, params)
+        episodes = build(settings, chosen) if chosen else []
+        episode_file.write(settings, episodes)
+        counts = Counter(e.split for e in episodes)
+        summary.rows_in, summary.rows_out = len(asked), len(episodes)
+        summary.hashes = {"episodes": content_hash([settings.episodes])}
+        summary.figures = {split: counts[split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
+        summary.figures |= {"chosen": len(chosen), "patients": len({e.subject_id for e in episodes})}
+        if reason := too_few(len(asked), counts[splits.TRAIN]):
+            summary.status, summary.detail = "hold", reason
+    return summary
+
+
+def too_few(asked: int, trainable: int) -> str:
+    """Why there can be no training, or nothing."""
+    if asked == 0:
+        return "no question-and-reply pairs in the records"
+    if trainable < splits.FEWEST_TO_TRAIN_ON:
+        needed = splits.FEWEST_TO_TRAIN_ON
+        return f"{trainable} question-and-reply pairs to train on, of {asked}; at least {needed} are needed"
+    return ""
+
+
+def choose(asked: Sequence[Exchange], params: dict[str, Any]) -> list[tuple[Exchange, str]]:
+    """The exchanges that belong to a split, at most ``most_train`` and ``most_held_out`` of each, in order of time."""
+    shares = splits.SplitParams(params["gate_share"], params["test_share"], params["time_quantile"])
+    assigned = splits.assign([(e.subject_id, e.asked) for e in asked], shares)
+    chosen: list[tuple[Exchange, str]] = []
+    for split in (splits.TRAIN, splits.GATE, splits.TEST):
+        most = params["most_train"] if split == splits.TRAIN else params["most_held_out"]
+        members = [e for e, s in zip(asked, assigned, strict=True) if s == split]
+        chosen += [(e, split) for e in sorted(members, key=lambda e: splits.shuffled(episode_id(e)))[:most]]
+    return sorted(chosen, key=lambda pair: (pair[0].asked, pair[0].record))
+
+
+def episode_id(exchange: Exchange) -> str:
+    return f"{exchange.record:016x}"
+
+
+def build(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Episode]:
+    """Episodes of the chosen exchanges, those of patients who are answered in another language left out."""
+    rows = feature_rows(settings, [e for e, _ in chosen])
+    kept = [
+        (e, s, row)
+        for (e, s), row in zip(chosen, rows, strict=True)
+        if (row.get("language") or READ_LANGUAGE) == READ_LANGUAGE
+    ]
+    count = token_counter(settings.embedded_llm)
+    known = truths(settings)
+    with encoder(settings) as encode:
+        bank = reply_bank([e for e, split, _ in kept if split == splits.TRAIN], encode)
+        episodes = []
+        for exchange, split, row in kept:
+            truth = known.get(exchange.reply_record, Truth(None, frozenset()))
+            vector = encode.encode([exchange.question])[0]
+            episodes.append(
+                Episode(
+                    episode_id=episode_id(exchange),
+                    subject_id=exchange.subject_id,
+                    as_of=exchange.asked,
+                    question=exchange.question,
+                    segments=rank(exchange.question, candidates(row, exchange.asked, count), encode),
+                    reply=exchange.reply,
+                    specific=specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
+                    rating=exchange.rating,
+                    split=split,
+                    topic=truth.topic,
+                    facts=truth.facts,
+                )
+            )
+    return episodes
+
+
+def feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[FeatureRow]:
+    """Each patient's features as of her question, in order."""
+    entities = pd.DataFrame(
+        {
+            "subject_id": [e.subject_id for e in asked],
+            "event_timestamp": pd.to_datetime([e.asked for e in asked], utc=True),
+        }
+    )
+    found = historical_rows.rows(settings, entities).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in found]
+
+
+def reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
+    """The training split's replies, by which a reply's general sentences are known."""
+    return ReplyBank(
+        vectors=encode.encode([e.question for e in asked]),
+        subjects=np.array([e.subject_id for e in asked], dtype=np.int64),
+        replies=tuple(frozenset(e.reply) for e in asked),
+    )
+
+
+def truths(settings: Settings) -> dict[int, Truth]:
+    """What the clinic's simulator knew, by the reply's record; empty for a real clinic."""
+    path = settings.drops / "facts.jsonl.gz"
+    if not path.exists():
+        return {}
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        facts = [json.loads(line) for line in lines]
+    return {
+        settings.pseudonym("Communication", f["communication"]): Truth(f.get("topic"), frozenset(f["facts"]))
+        for f in facts
+    }

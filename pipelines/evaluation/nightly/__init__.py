@@ -1,0 +1,1 @@
+"""What every night measures: held-out rollouts, metrics, and the gate."""

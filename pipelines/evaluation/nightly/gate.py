@@ -1,0 +1,90 @@
+"""Stage ``gate``: does tonight's challenger replace the champion? Only if it is better beyond doubt, else HOLD.
+
+Better: the paired, patient-clustered interval of the difference in METHOD's whole reward (length price included) on the
+gate split lies above zero. The gate is looked at every night, so α is spent over the looks a champion has withstood
+(``statistics.spent``). The decision is a function of ``metrics/evaluation.json`` alone; the file
+``metrics/gate.json`` has it with its figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from models.refiner import checkpoint
+from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, spent
+from pipelines.params import load_params
+from pipelines.runs import StageSummary, stage_run
+from pipelines.training import champion
+from pipelines.training.champion import Champion
+from pipelines.training.provenance import caps
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, read_json, write_json
+
+PROMOTE, HOLD = "promote", "hold"
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Write ``metrics/gate.json``, and ``models/champion`` if there is none yet or the challenger is better."""
+    with stage_run(settings, night, "gate") as summary:
+        params = load_params(settings)
+        there = champion.establish(settings, night, caps(params))
+        faced = champion.facing(settings, night) or there
+        decision = decide(evaluation(settings), faced, looks(settings, night, faced), params["gate"])
+        if decision["decision"] == PROMOTE:
+            champion.promote(settings, night, settings.models / "challenger")
+        write_json(settings.metrics / "gate.json", {"night": night, **decision})
+        summary.rows_in = decision["n"]
+        summary.rows_out = int(decision["decision"] == PROMOTE)
+        summary.status = "done" if decision["decision"] == PROMOTE else "hold"
+        summary.detail = decision["why"]
+        summary.hashes = {"champion": content_hash([champion.path(settings)])}
+        summary.figures = {"champion": decision["champion"], "challenger": decision["challenger"]}
+    return summary
+
+
+def evaluation(settings: Settings) -> dict[str, Any]:
+    """Tonight's evaluation, or a hold that says it is missing."""
+    path = settings.metrics / "evaluation.json"
+    return read_json(path) if path.exists() else {"status": "hold", "why": "there is no evaluation"}
+
+
+def looks(settings: Settings, night: str, faced: Champion) -> int:
+    """Which look at the gate this is since the champion became one: nights that judged a challenger, and tonight."""
+    judged = {path.parent.name for path in settings.runs.glob("*/gate.json") if read_json(path)["rows_in"]}
+    return len({n for n in judged if n >= faced.since} | {night})
+
+
+def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[str, Any]) -> dict[str, Any]:
+    """The decision and its figures. ``knobs`` are the parameters ``gate``."""
+    none = {"value": None, "ci_low": None, "ci_high": None, "n": 0, "patients": 0}
+    base = {"champion": faced.id, "challenger": evaluated.get("challenger"), "look": look}
+    if evaluated["status"] != "done":
+        return base | none | {"decision": HOLD, "why": evaluated["why"], "confidence": knobs["confidence"]}
+    pairs, confidence = evaluated["paired"], spent(knobs["confidence"], look)
+    estimate = clustered_mean(pairs["difference"], pairs["patient"], confidence=confidence, draws=knobs["bootstrap"])
+    figures = {name: value if value == value else None for name, value in asdict(estimate).items()}
+    decision, why = HOLD, ""
+    if evaluated["champion"] != faced.id:
+        why = "the evaluation was against another champion: evaluate again"
+    elif base["challenger"] in faced.refused:
+        why = "this challenger was rolled back before"
+    elif estimate.n < knobs["minimum_episodes"] or estimate.patients < knobs["minimum_patients"]:
+        why = (
+            f"{estimate.n} gate episodes of {estimate.patients} patients; "
+            f"{knobs['minimum_episodes']} of {knobs['minimum_patients']} are needed"
+        )
+    elif estimate.ci_low > 0:
+        decision, why = PROMOTE, f"better by {estimate.value:.3f} [{estimate.ci_low:.3f}, {estimate.ci_high:.3f}] nats"
+    else:
+        why = f"not better beyond doubt: {estimate.value:.3f} [{estimate.ci_low:.3f}, {estimate.ci_high:.3f}] nats"
+    return base | figures | {"decision": decision, "why": why, "confidence": round(confidence, 6)}
+
+
+def served(settings: Settings) -> str:
+    """One line on what is served now."""
+    now = champion.current(settings)
+    if now is None:
+        return "no champion yet"
+    kind = checkpoint.describe(champion.path(settings))["kind"]
+    return f"{now.id} ({kind}), champion since night {now.since}"

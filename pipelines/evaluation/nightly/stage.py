@@ -1,0 +1,116 @@
+"""Stage ``evaluate``: the challenger against the champion, the initial prompt and the baselines, on patients held out.
+
+Writes ``metrics/evaluation.json``: ``rows`` for the gate split and the locked test split (``rows.py``), ``test_looks``
+(how many nights have looked at the test split), and ``paired``, the gate split's differences in whole reward between
+challenger and champion, which the gate decides on. Patients there are numbered, not named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from models.refiner import checkpoint
+from models.refiner.baselines import Chance, Everything, Nearest, Nothing
+from models.refiner.interface import Refiner
+from models.refiner.ranking import Ranking
+from pipelines import splits
+from pipelines.determinism import deterministic_torch
+from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.episodes import episode_file
+from pipelines.evaluation.nightly import metrics, rollout
+from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.params import load_params
+from pipelines.runs import StageSummary, stage_run, summary_path
+from pipelines.training import champion, rewards
+from pipelines.training.provenance import WARM_START, caps
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_json
+
+HELD_OUT = (splits.GATE, splits.TEST)
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Write ``metrics/evaluation.json``; status ``hold`` where there is no challenger or nothing to measure it on."""
+    with stage_run(settings, night, "evaluate") as summary:
+        episodes = [e for e in episode_file.read(settings) if e.split in HELD_OUT]
+        summary.rows_in = len(episodes)
+        target = settings.metrics / "evaluation.json"
+        reason = nothing_to_measure(settings, len(episodes))
+        if reason:
+            summary.status, summary.detail = "hold", reason
+            write_json(target, {"status": "hold", "why": reason, "rows": []})
+            return summary
+        price = load_params(settings)["train"]["token_price"]
+        with deterministic_torch(), rewards.opened(settings, price) as reward, encoder(settings) as encode:
+            refiners = contenders(settings, night, encode)
+            measured = rollout.measure(episodes, refiners, reward, encode)
+        found = [row for split in HELD_OUT for row in metrics.rows(measured, split, list(refiners))]
+        write_json(
+            target,
+            {
+                "status": "done",
+                "challenger": refiners["refined"].id,
+                "champion": refiners["champion"].id,
+                "test_looks": looks(settings, night),
+                "headline": headline(found),
+                "rows": [row.json() for row in found],
+                "paired": paired(measured),
+            },
+        )
+        summary.rows_out = len(found)
+        summary.figures = {"evaluations": reward.asked, **headline(found)}
+    return summary
+
+
+def nothing_to_measure(settings: Settings, episodes: int) -> str:
+    """Why there is nothing to evaluate tonight, or nothing."""
+    if not (settings.models / "challenger" / checkpoint.DESCRIPTION).exists():
+        return "no challenger was trained"
+    return "" if episodes else "no held-out episodes"
+
+
+def contenders(settings: Settings, night: str, encode: KeptEncoder) -> dict[str, Refiner]:
+    """Who is measured, by name. All but the initial prompt are held to the caps of the parameters."""
+    limits = caps(load_params(settings))
+    challenger = settings.models / "challenger"
+    faced = champion.facing(settings, night)
+    served: Refiner = Ranking(limits)
+    if faced:
+        with suppress(checkpoint.OutdatedError):  # what the first champion was stands in for it
+            served = checkpoint.load(champion.folder(settings, faced), encode)
+    found: dict[str, Refiner] = {
+        "refined": checkpoint.load(challenger, encode),
+        "champion": served,
+        "initial": Everything(),
+        "ranking": Ranking(limits),
+        "minilm": Nearest(limits, encode),
+        "random": Chance(limits),
+        "none": Nothing(),
+    }
+    if (challenger / WARM_START / checkpoint.DESCRIPTION).exists():
+        found["warm_start"] = checkpoint.load(challenger / WARM_START, encode)
+    return found
+
+
+def looks(settings: Settings, night: str) -> int:
+    """How many nights have looked at the test split, this one included."""
+    nights = {path.parent.name for path in settings.runs.glob("*/evaluate.json") if read_json(path)["status"] == "done"}
+    return len(nights | {summary_path(settings, night, "evaluate").parent.name})
+
+
+def paired(measured: Sequence[Measured]) -> dict[str, list[Any]]:
+    """Whole reward of challenger minus champion on the gate split: ``patient`` (numbered) and ``difference``."""
+    ours = [m for m in measured if m.episode.split == splits.GATE]
+    numbers = {subject: i for i, subject in enumerate(sorted({m.episode.subject_id for m in ours}))}
+    return {
+        "patient": [numbers[m.episode.subject_id] for m in ours],
+        "difference": [round(m.outcomes["refined"].reward - m.outcomes["champion"].reward, 6) for m in ours],
+    }
+
+
+def headline(found: Sequence[metrics.Row]) -> Mapping[str, float | None]:
+    """The few figures that ``pmlm nights`` compares, from the locked test split."""
+    names = ("refined_reward", "reward_refined_vs_initial", "refined_vs_initial", "refined_f1", "refined_tokens")
+    return {row.name: row.value for row in found if row.split == splits.TEST and row.name in names}

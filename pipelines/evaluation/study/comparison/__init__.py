@@ -1,0 +1,1 @@
+"""Candidates, baselines and trainings that the rows compare."""

@@ -1,0 +1,47 @@
+"""One budget for all reward evaluations that a run pays for, those of its trainings included.
+
+A score that the cache holds costs nothing and is not counted. Where the next batch would cost more than what is left,
+nothing of it is scored and :class:`BudgetSpentError` is raised: the part of the evaluation that asked says so and is
+left out, and a rerun, which finds what was paid for in the cache, gets further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.reward.score_cache import CachedScorer
+from models.reward.terms import Scorer, SentenceScores, Trial
+from pipelines.training.rewards import Rewards
+from pmlm.errors import TrainingError
+
+
+class BudgetSpentError(TrainingError):
+    """The next batch would cost more reward evaluations than the budget has left."""
+
+
+class Meter:
+    """A scorer that counts what it is asked for and refuses to go beyond ``limit`` (None: no limit)."""
+
+    def __init__(self, scorer: Scorer, limit: int | None) -> None:
+        self.id = scorer.id
+        self.scorer = scorer
+        self.limit = limit
+        self.spent = 0
+
+    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+        if self.limit is not None and self.spent + len(trials) > self.limit:
+            raise BudgetSpentError(
+                f"{self.spent} of {self.limit} reward evaluations are spent, {len(trials)} asked for"
+            )
+        self.spent += len(trials)
+        return self.scorer.sentences(trials)
+
+
+def metered(reward: Rewards, limit: int | None) -> Meter:
+    """Put a meter between the score cache of ``reward`` and the scorer that it asks."""
+    cached = reward.scorer
+    while not isinstance(cached, CachedScorer):
+        cached = cached.scorer  # type: ignore[attr-defined]
+    meter = Meter(cached.scorer, limit)
+    cached.scorer = meter
+    return meter

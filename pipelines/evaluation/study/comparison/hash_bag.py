@@ -1,0 +1,59 @@
+"""A control that knows words and nothing else: ridge on hashed words of a segment, alone and beside the question's.
+
+    g(s) = β · bag(words of s, pairs (word of q, word of s))
+
+Trained on the same single gains as the others. It remembers the wordings it has met; where a refiner beats it on
+wordings never met, the refiner reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import Ridge
+
+from models.refiner.gain_regressors import ByGain, best_style
+from models.refiner.gain_regressors import Measured as Learnt
+from models.refiner.interface import Caps
+from models.schema import Segment
+
+WIDTH = 2**14
+PENALTY = 0.1  # rows have unit length
+_BAG = HashingVectorizer(n_features=WIDTH, analyzer=lambda tokens: tokens, norm="l2")
+
+
+def hash_bag(learnt: Sequence[Learnt], caps: Caps) -> ByGain:
+    """The control, learnt from measured episodes."""
+    pairs = [
+        (m.question, s, float(g)) for m in learnt for s, g in zip(m.segments, m.gains, strict=True) if not np.isnan(g)
+    ]
+    model = Ridge(alpha=PENALTY, solver="lsqr", tol=1e-6)
+    model.fit(_bags([(q, s) for q, s, _ in pairs]), np.array([g for _, _, g in pairs]))
+
+    return ByGain("hash_bag", caps, best_style(learnt), BagGain(model))
+
+
+@dataclass(frozen=True)
+class BagGain:
+    """g by ridge on hashed words."""
+
+    kind: ClassVar[str] = "hash_bag"
+    model: Ridge
+
+    def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
+        return np.asarray(self.model.predict(_bags([(question, s) for s in free])))
+
+
+def _bags(pairs: Sequence[tuple[str, Segment]]) -> csr_matrix:
+    return _BAG.transform([_tokens(question, segment.text) for question, segment in pairs])
+
+
+def _tokens(question: str, text: str) -> list[str]:
+    said, asked = (re.findall(r"\w+", t.lower()) for t in (text, question))
+    return [*said, *(f"{q}~{w}" for w in said for q in asked)]

@@ -1,0 +1,103 @@
+"""A refiner trained anew for the evaluation: other seeds, or without something that is then met for the first time.
+
+Warm start on given single gains (already measured, so free), then GRPO; the night's own functions and parameters. What
+was trained is kept in the workspace's cache under a hash of all it depends on, so a rerun trains nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from models.refiner import checkpoint, grpo
+from models.refiner.featurizer import Reader
+from models.refiner.inference import PolicyRefiner
+from models.refiner.policy import Policy
+from models.schema import Episode
+from pipelines.embedding_cache import KeptEncoder
+from pipelines.training import champion, train
+from pipelines.training.gains import Gains
+from pipelines.training.provenance import WARM_START, origin, slots
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_json
+
+CURVES = "curves.json"
+Params = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a training is given. ``steps`` of GRPO on ``episodes``; ``start`` is the policy gone on from, by its id."""
+
+    gains: Sequence[Gains]
+    episodes: Sequence[Episode]
+    seed: int
+    steps: int
+    reward_id: str
+    start: tuple[str, Policy] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The refiner, and what it was before RL; ``curves`` as ``grpo.Curves`` in JSON."""
+
+    refined: PolicyRefiner
+    warm_start: PolicyRefiner
+    curves: dict[str, Any]
+
+
+def retrained(
+    settings: Settings, recipe: Recipe, params: Params, encode: KeptEncoder, reward: grpo.RewardFunction
+) -> Trained:
+    """The refiner of a recipe: from the cache, else trained now. Errors of the reward pass through, keeping nothing."""
+    folder = settings.workspace / "cache" / "retrained" / _key(recipe, params)
+    if not (folder / checkpoint.DESCRIPTION).exists():
+        with champion.whole_folder(folder) as part:
+            policy, curves = _start(recipe, params), grpo.Curves()
+            reader = Reader(encode)
+            visible = slots(params)
+            everything = {e.episode_id: e for e in (*(g.episode for g in recipe.gains), *recipe.episodes)}
+            prompts = train.as_prompts(list(everything.values()), reader, visible)
+            table = reader.table()
+            policy.pointer.read(table)
+            knobs = params["train"]
+            train.warm(policy, train.examples(recipe.gains, prompts), knobs, recipe.seed)
+            checkpoint.save(part / WARM_START, policy, origin())
+            wanted = {e.episode_id for e in recipe.episodes}
+            chosen = [p for p in prompts if p.episode in wanted]
+            if recipe.steps and chosen:
+                asked = train.options(knobs | {"grpo_steps": recipe.steps}, recipe.seed)
+                curves = grpo.train(policy, len(table), chosen, reward, asked)
+            checkpoint.save(part, policy, origin())
+            write_json(part / CURVES, asdict(curves))
+    kept = [checkpoint.load(f, encode) for f in (folder, folder / WARM_START)]
+    if not isinstance(kept[0], PolicyRefiner) or not isinstance(kept[1], PolicyRefiner):
+        raise checkpoint.ArtefactError(f"no policy in {folder}")
+    return Trained(kept[0], kept[1], read_json(folder / CURVES))
+
+
+def _start(recipe: Recipe, params: Params) -> Policy:
+    if recipe.start is None:
+        return train.fresh(params, recipe.seed)
+    return copy.deepcopy(recipe.start[1])
+
+
+def _key(recipe: Recipe, params: Params) -> str:
+    """A hash of everything that the trained weights depend on."""
+    digest = hashlib.sha256()
+    said = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params["train"]]
+    digest.update(json.dumps([*said, slots(params), asdict(origin())], sort_keys=True, default=str).encode())
+    for g in recipe.gains:
+        digest.update(b"gains" + _content(g.episode) + g.useful.tobytes() + g.styles.tobytes())
+    for e in sorted(recipe.episodes, key=lambda e: e.episode_id):
+        digest.update(b"episode" + _content(e))
+    return digest.hexdigest()[:24]
+
+
+def _content(e: Episode) -> bytes:
+    segments = [(s.key, s.kind, s.text, s.tokens, s.recency_days, s.change, s.peer_lift) for s in e.segments]
+    return json.dumps([e.episode_id, e.question, segments, e.reply, e.specific]).encode()

@@ -1,0 +1,82 @@
+"""Rows 5 to 8 over several training seeds: the night's refiner, and others from the same gains with another seed.
+
+Each seed measures its refined prompt, its warm start, and the prompt matched to it in length; what does not depend on
+the seed is measured once. Pooled rows put the seeds' measurements of an episode side by side under its patient, so a
+mean is over seeds and episodes, and the interval resamples patients with all of theirs. ``seed_i_X`` is one seed's
+value, ``spread_X`` the standard deviation over seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from models.refiner.interface import Refiner
+from models.schema import Episode
+from pipelines.embedding_cache import KeptEncoder
+from pipelines.evaluation.nightly.clustered_bootstrap import Estimate
+from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatched
+from pipelines.evaluation.study.comparison.retraining import Params, Recipe, retrained
+from pipelines.training import train
+from pipelines.training.gains import Gains
+from pipelines.training.rewards import Rewards
+from pmlm.settings import Settings
+
+APART = 1000  # between seeds, so that no night's seed is another's
+SPREAD = ("refined_reward", "refined_f1", "refined_vs_minilm", "refined_vs_none", "refined_vs_initial",
+          "refined_vs_warm_start", "selection_swap")  # fmt: skip
+
+
+def another(
+    settings: Settings,
+    number: int,
+    measured: Sequence[Gains],
+    episodes: Sequence[Episode],
+    params: Params,
+    reward: Rewards,
+    encode: KeptEncoder,
+) -> dict[str, Refiner]:
+    """The contenders of seed ``number``: refined, warm start and length-matched; 0 is the night's seed."""
+    knobs = params["train"]
+    recipe = Recipe(
+        measured, episodes, int(knobs["seed"]) + APART * number, knobs["grpo_steps"] if number else 0, reward.scorer.id
+    )
+    trained = retrained(settings, recipe, params, encode, train.rewarded(episodes, reward))
+    return {
+        REFINED: trained.refined,
+        "warm_start": trained.warm_start,
+        "length_matched": LengthMatched(trained.refined, encode),
+    }
+
+
+def beside(first: Sequence[Measured], other: Sequence[Measured]) -> list[Measured]:
+    """Another seed's measurements with what does not depend on the seed taken from the first one's."""
+    return [
+        Measured(a.episode, {**a.programs, **b.programs}, {**a.outcomes, **b.outcomes}, b.ownership)
+        for a, b in zip(first, other, strict=True)
+    ]
+
+
+def pooled(rows: Sequence[Row], seeds: int) -> list[Row]:
+    """Rows over all seeds' measurements: ``n`` counts an episode once."""
+    return [replace(row, n=row.n // seeds, seeds=seeds) for row in rows]
+
+
+def spread(by_seed: Sequence[Mapping[str, Row]]) -> list[Row]:
+    """Each seed's own rows of what is headline, and how far they are apart; nothing with one seed."""
+    if len(by_seed) < 2:
+        return []
+    out = []
+    for name in SPREAD:
+        found = [rows[name] for rows in by_seed if name in rows and rows[name].value is not None]
+        if len(found) < 2:
+            continue
+        out += [replace(row, name=f"seed_{i}_{name}", seeds=1, target=None, holds=None) for i, row in enumerate(found)]
+        deviation = float(np.std([row.value for row in found if row.value is not None], ddof=1))
+        e = Estimate(deviation, float("nan"), float("nan"), found[0].n, found[0].patients)
+        out.append(Row.of(found[0].row, f"spread_{name}", found[0].split, e, seeds=len(found)))
+    return out

@@ -1,0 +1,138 @@
+"""The evaluation for a person: plots and one page, ``reports/method/index.html``, that open without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+from plotly.subplots import make_subplots
+
+from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.training.gains import Gains
+from pmlm.settings import Settings
+from pmlm.storage import read_json, replacing, write_json
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+TITLES = {
+    1: "Is the reward valid?", 2: "Does her own record tell what comes next?", 3: "Is a change found in time?",
+    4: "Do women like her tell what comes next?", 5: "What does each source add?",
+    6: "Does the refined prompt make the clinician's reply likelier?", 7: "Is reinforcement learning worth it?",
+    8: "Is the choice her own?", 9: "What was never seen in training", 
+    10: "What do ratings alone teach? (a simulated user)", 11: "Safety",
+    12: "Is her liking of a style learnt?", 13: "What it cost, and how training went",
+}  # fmt: skip
+CURVES = (("reward", "mean reward (nats)"), ("dead", "share of dead groups"),
+          ("picks", "length: picks a program"), ("entropy", "entropy (nats)"))  # fmt: skip
+
+
+def folder(settings: Settings) -> Path:
+    return settings.reports / "method"
+
+
+def gains(settings: Settings, measured: Sequence[Gains], held_out: Sequence[Measured]) -> None:
+    """Keep what the plots of gains and of the ablation draw: no text, no identifier."""
+    behind: list[float] = []
+    other: list[float] = []
+    for one in measured:
+        for segment, gain in zip(one.segments, one.gains, strict=True):
+            if not np.isnan(gain):
+                (behind if segment.key in one.episode.facts else other).append(round(float(gain), 4))
+    write_json(folder(settings) / "gains.json", {"behind": behind, "other": other, "held_out": len(held_out)})
+
+
+def write(settings: Settings, rows: Sequence[Row]) -> Path:
+    """Write the page from the rows and whatever the parts left to plot."""
+    drawn = (_ablation(rows), _differences(rows), _slices(rows), _calibration(settings), _gains(settings))
+    figures = [f for f in (*drawn, *_curves(settings)) if f]
+    text = (
+        jinja2.Environment(autoescape=True)
+        .from_string(TEMPLATE.read_text("utf-8"))
+        .render(
+            titles=TITLES,
+            rows=[row.json() for row in rows],
+            plots=[f.to_html(full_html=False, include_plotlyjs=False) for f in figures],
+            plotly=get_plotlyjs() if figures else "",
+        )
+    )
+    target = folder(settings) / "index.html"
+    with replacing(target) as temporary:
+        temporary.write_text(text, "utf-8")
+    return target
+
+
+def _differences(rows: Sequence[Row]) -> go.Figure | None:
+    """Every difference that has a target, with its interval: rows 5 to 9."""
+    shown = [r for r in rows if r.row in (5, 6, 7, 8, 9) and r.target is not None and r.ci_low is not None]
+    shown = [r for r in shown if "_vs_" in r.name or r.name == "selection_swap"]
+    shown = [r for r in shown if not r.name.startswith(("ablation_", "slice_"))]
+    return _intervals(shown, "Differences with 95 % intervals, patients resampled (nats a token, or points)")
+
+
+def _ablation(rows: Sequence[Row]) -> go.Figure | None:
+    """What each source adds, at equal caps."""
+    shown = [r for r in rows if r.row == 5 and r.ci_low is not None]
+    return _intervals(shown, "Ablation: what each source adds to log p (nats a token)")
+
+
+def _slices(rows: Sequence[Row]) -> go.Figure | None:
+    """Refined against the ranking in whole reward, by slice."""
+    shown = [r for r in rows if r.name.startswith("slice_") and r.ci_low is not None]
+    return _intervals(shown, "Gain over the ranking in whole reward, by slice (nats a token)")
+
+
+def _intervals(shown: Sequence[Row], title: str) -> go.Figure | None:
+    if not shown:
+        return None
+    ahead = [(r.ci_high or 0) - (r.value or 0) for r in shown]
+    behind = [(r.value or 0) - (r.ci_low or 0) for r in shown]
+    bars = go.Scatter(
+        x=[r.value for r in shown], y=[f"{r.row} · {r.name} ({r.split})" for r in shown], mode="markers",
+        error_x={"type": "data", "array": ahead, "arrayminus": behind},
+    )  # fmt: skip
+    figure = _titled(go.Figure(bars), title, "")
+    # a line for each row, or their names are skipped and their intervals overlap
+    return figure.update_layout(height=max(420, 110 + 22 * len(shown))).update_yaxes(dtick=1)
+
+
+def _calibration(settings: Settings) -> go.Figure | None:
+    path = folder(settings) / "calibration.json"
+    if not path.exists():
+        return None
+    points: list[dict[str, Any]] = json.loads(path.read_text())
+    figure = go.Figure(go.Scatter(x=[p["said"] for p in points], y=[p["came"] for p in points], name="forecast"))
+    figure.add_scatter(x=[0, 1], y=[0, 1], name="perfect", line={"dash": "dot"})
+    return _titled(figure, "Next visit: share that came (y) against probability forecast (x)", "")
+
+
+def _gains(settings: Settings) -> go.Figure | None:
+    path = folder(settings) / "gains.json"
+    if not path.exists():
+        return None
+    kept = read_json(path)
+    figure = go.Figure()
+    for name in ("behind", "other"):
+        figure.add_histogram(x=kept[name], name=f"{name} the reply", histnorm="probability", nbinsx=60)
+    return _titled(figure, "What a segment is worth alone (nats), by whether it is behind the reply", "")
+
+
+def _curves(settings: Settings) -> list[go.Figure]:
+    """The last training's curves by step: reward, dead groups, entropy, picks."""
+    path = settings.metrics / "train.json"
+    curves = read_json(path).get("grpo") if path.exists() else None
+    if not curves:
+        return []
+    figure = make_subplots(rows=2, cols=2, subplot_titles=[title for _, title in CURVES])
+    for i, (name, _) in enumerate(CURVES):
+        figure.add_scatter(y=curves.get(name) or [], name=name, row=1 + i // 2, col=1 + i % 2, showlegend=False)
+    return [_titled(figure, "Training, by GRPO step", "")]
+
+
+def _titled(figure: go.Figure, title: str, x: str) -> go.Figure:
+    return figure.update_layout(title=title, xaxis_title=x, height=420, margin={"l": 20, "r": 20, "t": 50, "b": 40})

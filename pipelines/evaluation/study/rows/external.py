@@ -1,0 +1,121 @@
+"""Row 9 on episodes that PMLM did not make: questions, record sentences and replies edited by experts.
+
+One JSON object a line: ``{"episode", "patient", "question", "segments": [{"key", "kind", "text"}], "reference"}``; more
+fields are passed over. The refiner sees each segment as a plain entry of a record, and was never trained on any.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+
+from models.refiner.interface import Refiner
+from models.schema import Episode, Segment
+from models.templates import one_line, say
+from pipelines.embedding_cache import KeptEncoder
+from pipelines.episodes.conversations import sentences
+from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference
+from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.rollout import measure
+from pipelines.evaluation.study.comparison.candidates import REFINED
+from pipelines.training.rewards import Rewards
+from pmlm.errors import TrainingError
+
+SPLIT = "external"
+AIMS = ("minilm", "random", "length_matched")
+COMPARED = (
+    "minilm",
+    "random",
+    "none",
+    "ranking",
+    "regressor",
+    "warm_start",
+    "length_matched",
+    "initial",
+    "refined+cosine",
+)
+
+
+class ExternalSegment(BaseModel):
+    key: str = Field(min_length=1)
+    kind: str = "record"
+    text: str = Field(min_length=1)
+
+
+class ExternalEpisode(BaseModel):
+    """One line of the file."""
+
+    episode: str
+    patient: str
+    question: str = Field(min_length=1)
+    segments: list[ExternalSegment]
+    reference: str = Field(min_length=1)
+
+
+def read(path: Path, count: Callable[[str], int]) -> list[Episode]:
+    """The file's episodes; :class:`TrainingError` names the line and field of the first that is not one."""
+    if not path.exists():
+        raise TrainingError(f"there is no file {path}")
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(_episode(ExternalEpisode.model_validate(json.loads(line)), count))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise TrainingError(f"{path.name}, line {number}: {field}: {first['msg']}") from None
+        except ValueError:
+            raise TrainingError(f"{path.name}, line {number}: not a JSON object") from None
+    return found
+
+
+def _episode(given: ExternalEpisode, count: Callable[[str], int]) -> Episode:
+    safety = Segment("safety", "pinned", say("safety", "en"), pinned=True, tokens=count(say("safety", "en")))
+    texts = {s.key: one_line(s.text) for s in given.segments}
+    free = tuple(Segment(key, "record", text, tokens=count(text)) for key, text in texts.items() if text)
+    reply = sentences(given.reference)
+    return Episode(
+        episode_id=given.episode,
+        subject_id=int.from_bytes(hashlib.blake2b(given.patient.encode(), digest_size=6).digest(), "big"),
+        as_of=datetime(2000, 1, 1, tzinfo=UTC),
+        question=given.question,
+        segments=(safety, *free),
+        reply=reply,
+        specific=(True,) * len(reply),
+        split=SPLIT,
+    )
+
+
+def rows(
+    path: Path,
+    contenders: Mapping[str, Refiner],
+    reward: Rewards,
+    encode: KeptEncoder,
+    count: Callable[[str], int],
+    most: int | None = None,
+) -> list[Row]:
+    """Row 9's external rows, over the first ``most`` episodes; none where nothing was refined."""
+    if REFINED not in contenders:
+        return []
+    compared = {name: contenders[name] for name in (REFINED, *COMPARED) if name in contenders}
+    measured = measure(read(path, count)[:most], compared, reward, encode)
+    subjects = [m.episode.subject_id for m in measured]
+    out = []
+    for name in compared:
+        e = clustered_mean([m.outcomes[name].score.specific for m in measured], subjects)
+        out.append(Row.of(9, f"external_log_p_{name}", SPLIT, e))
+    for name in compared:
+        if name == REFINED:
+            continue
+        ours, theirs = ([m.outcomes[who].score.specific for m in measured] for who in (REFINED, name))
+        e = paired_difference(ours, theirs, subjects)
+        aim, holds = (0.0, e.ci_low > 0) if name in AIMS else (None, None)
+        out.append(Row.of(9, f"refined_vs_{name}", SPLIT, e, target=aim, holds=holds))
+    return out

@@ -1,0 +1,56 @@
+"""Row 9 on episodes that PMLM did not make, after a little training on others of their kind.
+
+What at most ``MOST`` measured external training episodes and the replies of all teach, beside the clinic's own, goes on
+from the night's policy; then a few steps of GRPO on the external ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from models.refiner import checkpoint
+from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.study.comparison.bench import Bench
+from pipelines.evaluation.study.comparison.paired import against
+from pipelines.evaluation.study.comparison.retraining import Recipe, retrained
+from pipelines.evaluation.study.rows import external
+from pipelines.splits import shuffled
+from pipelines.training import gains as single
+from pipelines.training import train
+from pipelines.training.provenance import slots
+
+MOST, QUICK_MOST = 20, 2
+STEPS = 4
+
+
+def rows(
+    bench: Bench, learnt_from: Path, measured_on: Path, count: Callable[[str], int], most: int | None
+) -> list[Row]:
+    """``external_trained_refined_vs_X`` over the first ``most`` external episodes; none without a trained policy."""
+    night = bench.settings.models / "challenger"
+    if not (night / checkpoint.WEIGHTS).exists():
+        return []
+    tests = external.read(measured_on, count)[:most]
+    known = {e.subject_id for e in tests}
+    ours = [e for e in external.read(learnt_from, count) if e.subject_id not in known]
+    ours = sorted(ours, key=lambda e: shuffled(e.episode_id))
+    measured = [
+        single.measure(bench.reward, e, slots(bench.params)) for e in ours[: QUICK_MOST if bench.quick else MOST]
+    ]
+    if not measured or not tests:
+        return []
+    gains = bench.labelled(measured, ours)
+    start = (checkpoint.describe(night)["id"], checkpoint.load_policy(night))
+    steps = 0 if bench.quick else STEPS
+    recipe = Recipe(
+        [*bench.labelled(bench.measured, bench.train), *gains],
+        ours,
+        int(bench.params["train"]["seed"]),
+        steps,
+        bench.reward.scorer.id,
+        start,
+    )
+    trained = retrained(bench.settings, recipe, bench.params, bench.encode, train.rewarded(ours, bench.reward))
+    rivals = bench.rivals(trained.refined, gains) | {"zero_shot": checkpoint.load(night, bench.encode)}
+    return against(bench.measure(tests, rivals), 9, "external_trained_", external.SPLIT)

@@ -1,0 +1,83 @@
+"""Row 12: how far the estimated liking of a style is from the true one, by number of ratings.
+
+The woman is simulated and said to be: the sample clinic's own rating rule
+(``pipelines.synthetic.portal.conversations.stars``) gives her ratings, and her true mean rating of each style is that
+rule's mean over many replies. The estimate is ``models.patient.preferences.shrink``, toward the global mean or (cold
+start) toward the mean of ``PEERS`` other women (of any liking: nothing in a record tells it beforehand); against it
+the global mean alone. Errors are absolute, in points of the 1–5 scale, both styles together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.patient.preferences import GLOBAL_MEAN, shrink
+from pipelines.evaluation.nightly.clustered_bootstrap import paired_difference
+from pipelines.evaluation.nightly.metrics import Row
+from pipelines.synthetic.portal.conversations import stars
+from pipelines.synthetic.portal.replies import Reply, Sentence
+from pipelines.synthetic.records.traits import Style
+
+WOMEN = 200
+RATINGS = (0, 1, 2, 4, 8)
+PEERS = 10
+STYLES: tuple[Style, ...] = ("brief", "detailed")
+MANY = 400
+
+
+def rows(seeds: int) -> list[Row]:
+    """Row 12's rows: the global mean's error less the estimate's, by ratings a style; above 0 is better."""
+    out = []
+    truth = {(style, likes): _mean(_given(style, likes, random.Random(f"{style}/{likes}"), MANY))
+             for style in STYLES for likes in STYLES}  # fmt: skip
+    for count in RATINGS:
+        own: list[float] = []
+        from_peers: list[float] = []
+        flat: list[float] = []
+        for seed in range(seeds):
+            for woman in range(WOMEN):
+                errors = _errors(random.Random(f"{seed}/{woman}/{count}"), count, truth)
+                own.append(errors[0])
+                from_peers.append(errors[1])
+                flat.append(errors[2])
+        if count:
+            out.append(_row(f"preference_{count}_ratings_vs_global_mean", flat, own, seeds))
+        out.append(_row(f"preference_{count}_ratings_and_peers_vs_global_mean", flat, from_peers, seeds))
+    return out
+
+
+def _errors(rng: random.Random, count: int, truth: dict[tuple[Style, Style], float]) -> tuple[float, float, float]:
+    """Mean absolute errors for one woman: her own ratings, hers and her peers', the global mean."""
+    likes = rng.choice(STYLES)
+    found = []
+    for style in STYLES:
+        given = _given(style, likes, rng, count)
+        peers = _mean([_mean(_given(style, rng.choice(STYLES), rng, 3)) for _ in range(PEERS)])
+        mean, true = (_mean(given) if given else None), truth[style, likes]
+        priors = (GLOBAL_MEAN, peers)
+        estimates = [abs(shrink(mean, count, prior).mean - true) for prior in priors]
+        found.append((*estimates, abs(GLOBAL_MEAN - true)))
+    own, shared, flat = np.mean(found, axis=0)
+    return float(own), float(shared), float(flat)
+
+
+def _given(style: Style, likes: Style, rng: random.Random, count: int) -> list[int]:
+    """Her ratings of ``count`` replies in one style, of varying content."""
+    return [stars(_reply(style, rng), likes, rng) for _ in range(count)]
+
+
+def _reply(style: Style, rng: random.Random) -> Reply:
+    facts = tuple(Sentence("x", (f"fact{i}",)) for i in range(rng.randrange(2, 5)))
+    return Reply("simulated", style, facts, (), complete=rng.random() < 0.6)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
+
+
+def _row(name: str, worse: list[float], better: list[float], seeds: int) -> Row:
+    e = paired_difference(worse, better, range(len(worse)))
+    return Row.of(12, name, "simulated", e, target=0.0, holds=e.ci_low > 0, seeds=seeds)

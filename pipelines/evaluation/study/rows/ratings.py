@@ -1,0 +1,174 @@
+"""Row 10: ratings alone. Replies are hidden; a reward is learnt from ratings of answers, and trained on.
+
+    r̂(q, S, a) = β · [picks, style, style × what her preference sentences say, Σ φ(q, s) over picks]
+
+The user is simulated and said to be: she rates by the sample clinic's rule
+(``pipelines.synthetic.portal.conversations.stars``: the style she likes, the facts that matter, noise). She likes the
+style that she rated higher in her record, else one by a coin. Answers of training episodes whose replies were never
+scored are drawn from the warm start, loosened, and rated; ridge on these ratings is the reward of GRPO from the warm
+start, at no reward evaluation. Measured are the stars that held-out women are expected to give.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+
+from models.refiner import gain_regressors
+from models.refiner.choice_probabilities import weigh
+from models.refiner.grpo import RewardFunction
+from models.refiner.inference import PolicyRefiner
+from models.refiner.interface import STYLES
+from models.schema import EditProgram, Episode
+from pipelines.embedding_cache import KeptEncoder
+from pipelines.evaluation.nightly.clustered_bootstrap import Estimate, clustered_mean, paired_difference
+from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.study.comparison.bench import Bench
+from pipelines.evaluation.study.comparison.retraining import Recipe, retrained
+from pipelines.splits import TEST
+from pipelines.synthetic.portal.conversations import stars
+from pipelines.synthetic.portal.replies import BRIEF_WORDS, Reply, Sentence
+from pipelines.synthetic.records.traits import Style
+
+ANSWERS = 8  # rated answers a training episode
+DRAWS = 24  # of noise, behind an expected rating
+STEPS, QUICK_STEPS = 40, 3
+FEWEST = 12  # training episodes with a rating, or the row is left out
+LIKED: tuple[Style, Style] = ("brief", "detailed")
+
+
+def rows(bench: Bench) -> list[Row]:
+    """Row 10's rows; none where no simulator says which facts matter, or hardly any reply was rated."""
+    scored = {g.episode.episode_id for g in bench.measured}
+    rated = [e for e in bench.train if e.rating is not None and e.facts and e.episode_id not in scored]
+    tests = [e for e in bench.test if e.facts]
+    if len(rated) < FEWEST or not tests or not bench.measured:
+        return []
+    likes = liked([*bench.train, *bench.gate, *bench.test])
+    warm = bench.trained(bench.labelled(bench.measured, []), [], 0).warm_start  # the rated ones' replies stay unread
+    model = _learnt(bench, rated, warm, likes)
+    steps = QUICK_STEPS if bench.quick else STEPS
+    recipe = Recipe([], rated, int(bench.params["train"]["seed"]), steps, f"ratings:{warm.id}", (warm.id, warm.policy))
+    price = float(bench.params["train"]["token_price"])
+    refined = retrained(
+        bench.settings, recipe, bench.params, bench.encode, _rewarded(rated, model, bench.encode, price)
+    ).refined
+    return _measured(tests, refined, warm, model, likes, bench.encode)
+
+
+def liked(episodes: Sequence[Episode]) -> dict[int, Style]:
+    """The style each woman likes: the one she rated higher, else a coin by her number."""
+    given: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for e in episodes:
+        given[e.subject_id]  # everybody likes one
+        if e.rating is not None:
+            style = "brief" if len(" ".join(e.reply).split()) < BRIEF_WORDS else "detailed"
+            given[e.subject_id][style].append(e.rating)
+    out: dict[int, Style] = {}
+    for subject, by_style in given.items():
+        if len(by_style) == len(LIKED):
+            out[subject] = max(LIKED, key=lambda style: (float(np.mean(by_style[style])), style))
+        else:
+            out[subject] = random.Random(f"likes/{subject}").choice(LIKED)
+    return out
+
+
+def rating(episode: Episode, program: EditProgram, likes: Style, rng: random.Random) -> int:
+    """What the simulated woman gives an answer written from the program; plain is brief or detailed by chance."""
+    style: Style = (
+        "brief" if program.style == "brief" or (program.style == "plain" and rng.random() < 0.5) else "detailed"
+    )
+    facts = episode.facts & {s.key for s in episode.free}
+    used = tuple(sorted(facts & set(program.picks)))
+    reply = Reply("simulated", style, (Sentence("x", used),), (), complete=facts <= set(used))
+    return stars(reply, likes, rng)
+
+
+def expected(episode: Episode, program: EditProgram, likes: Style) -> float:
+    """The mean of ``DRAWS`` ratings of it."""
+    rng = random.Random(f"expected/{episode.episode_id}")
+    return float(np.mean([rating(episode, program, likes, rng) for _ in range(DRAWS)]))
+
+
+def features(episode: Episode, program: EditProgram, encode: KeptEncoder) -> np.ndarray:
+    """φ of an answer's program: counts, style, style beside her preference sentences, what was picked and asked."""
+    style = np.array([float(program.style == s) for s in STYLES])
+    preferring = [s.text for s in episode.free if s.kind == "preference"]
+    heard = encode.encode(preferring).mean(0) if preferring else np.zeros(encode.encode(["x"]).shape[1])
+    direction = style[STYLES.index("brief")] - style[STYLES.index("detailed")]
+    picked = [s for s in episode.free if s.key in program.picks]
+    every = gain_regressors.features(episode.question, [*picked, episode.free[0]], encode)
+    return np.concatenate([[len(picked)], style, heard * direction, every[:-1].sum(0)])
+
+
+def answers(policy: PolicyRefiner, episode: Episode, count: int, rng: np.random.Generator) -> list[EditProgram]:
+    """``count`` programs around the policy's view of an episode: picks by the square root of its probabilities."""
+    program = policy.refine(episode.question, episode.segments)
+    weights = weigh(policy, episode.question, episode.segments, program)
+    if weights is None or not weights.steps:
+        return [program] * count
+    by_key = {s.key: s for s in episode.free}
+    keys = [k for k in weights.steps[0] if k in by_key]
+    chances = np.sqrt(np.array([weights.steps[0][k] for k in keys]) + 1e-9)
+    made = []
+    for _ in range(count):
+        order = rng.choice(len(keys), size=len(keys), replace=False, p=chances / chances.sum())
+        wanted = int(rng.integers(0, policy.caps.picks + 1))
+        fitting = policy.caps.fit(by_key[keys[i]] for i in order[:wanted])
+        made.append(EditProgram(tuple(s.key for s in fitting), str(rng.choice(STYLES))))
+    return made
+
+
+def _learnt(bench: Bench, rated: Sequence[Episode], warm: PolicyRefiner, likes: Mapping[int, Style]) -> RidgeCV:
+    """Ridge of simulated ratings on ``features``; its penalty by leaving one out."""
+    rng = np.random.default_rng(0)
+    x, y = [], []
+    for e in rated:
+        noise = random.Random(f"rated/{e.episode_id}")
+        for program in answers(warm, e, ANSWERS, rng):
+            x.append(features(e, program, bench.encode))
+            y.append(rating(e, program, likes[e.subject_id], noise))
+    return RidgeCV(alphas=np.logspace(0, 4, 9)).fit(np.array(x), np.array(y))
+
+
+def _rewarded(episodes: Sequence[Episode], model: RidgeCV, encode: KeptEncoder, price: float) -> RewardFunction:
+    by_id = {e.episode_id: e for e in episodes}
+
+    def of_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
+        x = np.array([features(by_id[i], p, encode) for i, p in zip(ids, programs, strict=True)])
+        spent = [sum(s.tokens for s in by_id[i].free if s.key in p.picks) for i, p in zip(ids, programs, strict=True)]
+        return [round(float(v), 6) for v in model.predict(x) - price * np.array(spent)]
+
+    return of_programs
+
+
+def _measured(
+    tests: Sequence[Episode],
+    refined: PolicyRefiner,
+    warm: PolicyRefiner,
+    model: RidgeCV,
+    likes: Mapping[int, Style],
+    encode: KeptEncoder,
+) -> list[Row]:
+    subjects = [e.subject_id for e in tests]
+    given = {}
+    for name, who in (("refined", refined), ("warm_start", warm)):
+        given[name] = [expected(e, who.refine(e.question, e.segments), likes[e.subject_id]) for e in tests]
+    e = paired_difference(given["refined"], given["warm_start"], subjects)
+    rng = np.random.default_rng(1)
+    others = [(t, p) for t in tests for p in answers(warm, t, 4, rng)]
+    said = model.predict(np.array([features(t, p, encode) for t, p in others]))
+    came = [expected(t, p, likes[t.subject_id]) for t, p in others]
+    agreement = float(np.corrcoef(said, came)[0, 1]) if np.ptp(said) and np.ptp(came) else float("nan")
+    nan = float("nan")
+    return [
+        Row.of(10, "ratings_only_refined_vs_warm_start", TEST, e, target=0.0, holds=e.ci_low > 0),
+        *(Row.of(10, f"ratings_only_stars_{n}", TEST, clustered_mean(v, subjects)) for n, v in given.items()),
+        Row.of(
+            10, "ratings_only_reward_correlation", TEST, Estimate(agreement, nan, nan, len(came), len(set(subjects)))
+        ),
+    ]

@@ -1,0 +1,203 @@
+"""``pmlm evaluate``: every row of the method's table, on one clinic's records and its last training.
+
+Parts run one after the other, each is told when it is done, and all rewards go through the clinic's score cache: a run
+that was stopped goes on where it was, and pays for no score twice. Writes ``metrics/method.jsonl`` (one row a line) and
+``reports/method/`` (plots and a page).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from models.schema import Episode
+from pipelines import splits
+from pipelines.determinism import deterministic_torch
+from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.episodes import episode_file
+from pipelines.evaluation.nightly.clustered_bootstrap import Estimate
+from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.study import page, scored_rows
+from pipelines.evaluation.study.comparison import candidates
+from pipelines.evaluation.study.comparison.bench import Bench
+from pipelines.evaluation.study.comparison.budget import BudgetSpentError, metered
+from pipelines.evaluation.study.rows import (
+    change_detection,
+    external,
+    night_cost,
+    peers,
+    prediction,
+    preferences,
+    training_health,
+)
+from pipelines.features.trajectory import sequences
+from pipelines.params import load_params
+from pipelines.training import rewards
+from pipelines.training.gains import Gains
+from pmlm.errors import TrainingError
+from pmlm.settings import Settings
+from pmlm.storage import replacing
+
+QUICK_EPISODES = 10
+QUICK_GAINS = 240
+QUICK_BUDGET = 500  # new reward evaluations: what keeps a quick run to minutes on a machine of two cores
+QUICK_WARM = {"warm_epochs": 10, "warm_steps": 300}
+HEADLINE_SHARE = 0.6  # of a budget, so that the other parts are not left with nothing
+EVALUATIONS_AN_EPISODE, EVALUATIONS_A_SEED = 18, 5  # of a held-out episode, at most
+Told = Callable[[str, float, int], None]
+Part = tuple[str, Callable[[], list[Row]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is asked for. ``quick``: fewer episodes, one seed. ``external`` are episodes of others to measure on,
+    ``external_train`` ones to learn from before. ``seeds`` of what is trained here. ``budget`` bounds all new reward
+    evaluations of the run."""
+
+    quick: bool = False
+    external: Path | None = None
+    seeds: int = 3
+    budget: int | None = None
+    external_train: Path | None = None
+
+    @property
+    def limit(self) -> int | None:
+        return QUICK_BUDGET if self.quick and self.budget is None else self.budget
+
+
+def evaluate(settings: Settings, options: Options, told: Told = lambda *_: None) -> list[Row]:
+    """All rows, written and returned. :class:`TrainingError` where no night has been finished yet."""
+    if not settings.events.exists() and not settings.episodes.exists():
+        raise TrainingError("nothing to evaluate: run `pmlm night` first")
+    for path in filter(None, (options.external, options.external_train)):
+        external.read(path, len)  # a bad line is said before hours of work, not after
+    found: list[Row] = []
+    with deterministic_torch():
+        for name, part in _without_rewards(settings, options):
+            found += _timed(name, part, told)
+        found += _with_rewards(settings, options, told)
+    found += training_health.rows(settings)
+    found.sort(key=lambda r: r.row)
+    with replacing(settings.metrics / "method.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(row.json()) + "\n" for row in found))
+    page.write(settings, found)
+    return found
+
+
+def _timed(name: str, part: Callable[[], list[Row]], told: Told) -> list[Row]:
+    started = time.monotonic()
+    made = part()
+    told(name, time.monotonic() - started, len(made))
+    return made
+
+
+def _without_rewards(settings: Settings, options: Options) -> Iterator[Part]:
+    """Parts that no language model is asked for."""
+    now, seeds = settings.now(), 1 if options.quick else options.seeds
+    yield "changes", lambda: change_detection.rows(seeds)
+    yield "preferences", lambda: preferences.rows(seeds)
+    yield "predictions", lambda: _predictions(settings, now, seeds)
+    yield "peers", lambda: _peers(settings, now)
+    yield "night cost", lambda: night_cost.rows(settings, options.quick)
+
+
+def _shares(settings: Settings) -> splits.SplitParams:
+    params = load_params(settings)["episodes"]
+    return splits.SplitParams(params["gate_share"], params["test_share"], params["time_quantile"])
+
+
+def _predictions(settings: Settings, now: datetime, seeds: int) -> list[Row]:
+    """Row 2: trained on training patients before the cut in time, measured on the others after it."""
+    shares = _shares(settings)
+    with encoder(settings) as encode:
+        read = sequences.readings(sequences.events(settings, now), shares, encode)
+    if read is None:
+        return []
+    test = [
+        (r, read.start[r.subject_id]) for r in read.everybody if splits.of_patient(r.subject_id, shares) == splits.TEST
+    ]
+    epochs = load_params(settings)["trajectory"]["epochs"]  # the night's
+    return prediction.rows(read.train, test, page.folder(settings), seeds, epochs)
+
+
+def _peers(settings: Settings, now: datetime) -> list[Row]:
+    """Row 4: donors are training patients, the women asked about are the others."""
+    shares = _shares(settings)
+    known = sequences.events(settings, now)["subject_id"].unique().sort().to_list()
+    donors = [s for s in known if splits.of_patient(s, shares) == splits.TRAIN]
+    women = [s for s in known if s not in set(donors)]
+    return peers.rows(settings, donors, women, now) if donors and women else []
+
+
+def _with_rewards(settings: Settings, options: Options, told: Told) -> list[Row]:
+    """Rows 1, 5–11 and 13: everything that is scored under a language model, the headline first.
+
+    A part for which the budget has not enough left makes no row; ``cost_parts_left_out`` counts these.
+    """
+    episodes = episode_file.read(settings)
+    if not episodes:
+        return []
+    params = load_params(settings)
+    if options.quick:
+        params["train"] = params["train"] | QUICK_WARM
+    found: list[Row] = []
+    left_out = 0
+    started = time.monotonic()
+    with rewards.opened(settings, params["train"]["token_price"]) as reward, encoder(settings) as encode:
+        meter = metered(reward, options.limit)
+        gains = candidates.measured_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
+        bench = _bench(settings, options, params, episodes, gains, reward, encode)
+        for name, part in scored_rows.parts(bench, options.seeds, options.external, options.external_train):
+            if options.limit is not None:
+                meter.limit = int(options.limit * HEADLINE_SHARE) if name == scored_rows.HEADLINE else options.limit
+            try:
+                found += _timed(name, part, told)
+            except BudgetSpentError:
+                left_out += 1
+                told(f"{name} (no budget)", 0.0, 0)
+        found += _cost(reward.asked, meter.spent, left_out, time.monotonic() - started)
+    return found
+
+
+def _bench(
+    settings: Settings,
+    options: Options,
+    params: dict[str, dict[str, Any]],
+    episodes: Sequence[Episode],
+    gains: Sequence[Gains],
+    reward: rewards.Rewards,
+    encode: KeptEncoder,
+) -> Bench:
+    """The episodes that are worked with: all, or as many held-out ones as half of the budget pays for."""
+    each = EVALUATIONS_AN_EPISODE + EVALUATIONS_A_SEED * (1 if options.quick else options.seeds)
+    most = QUICK_EPISODES if options.quick else None
+    if options.budget is not None:
+        affordable = max(1, options.budget // 2 // each)
+        most = affordable if most is None else min(most, affordable)
+    of = {split: [e for e in episodes if e.split == split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
+    # cut in an order that has nothing to do with the episodes
+    gate, test = (sorted(of[s], key=lambda e: splits.shuffled(e.episode_id))[:most] for s in (splits.GATE, splits.TEST))
+    return Bench(settings, params, reward, encode, of[splits.TRAIN], gate, test, gains, options.quick)
+
+
+def _cost(asked: int, new: int, left_out: int, seconds: float) -> list[Row]:
+    """Row 13: what this evaluation cost: rewards asked for, those of them that were new, seconds, memory."""
+    memory = psutil.Process().memory_info().rss / 2**20
+    figures = {
+        "reward_evaluations": float(asked),
+        "new_reward_evaluations": float(new),
+        "parts_left_out": float(left_out),
+        "seconds": seconds,
+        "resident_mebibytes": memory,
+    }
+    return [
+        Row.of(13, f"cost_{name}", "all", Estimate(value, float("nan"), float("nan"), 1, 0))
+        for name, value in figures.items()
+    ]

@@ -1,0 +1,1 @@
+"""Build the feature files of a night, incrementally and in parallel."""

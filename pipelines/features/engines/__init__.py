@@ -1,0 +1,1 @@
+"""Run feature expressions on DuckDB or Spark, and read and write feature files."""

@@ -1,0 +1,136 @@
+"""One patient's features as a person reads them: value, unit, age of the value in days, the events it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import polars as pl
+
+from feature_repo.point_in_time import KEY
+from feature_repo.store import online
+from feature_repo.store.rows import typed
+from feature_repo.store.services import groups, views
+from models.peers.counts import told
+from models.schema import DELETED, FeatureRow
+from pipelines.features.build import historical_rows
+from pipelines.features.engines import feature_files
+from pipelines.records.log import event_log
+from pmlm.errors import FeaturesError, UnknownPatientError
+from pmlm.settings import Settings
+
+#: Endings of features that share a stem, and with it a time and a source: ``weight_latest`` and ``weight_time``.
+PARTS = ("_latest", "_since", "_codes", "_texts", "_kinds")
+COMPANIONS = ("_time", "_times", "_source", "_sources")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One feature; ``age_days`` (of the newest value in a list) is None and ``sources`` empty where it has none."""
+
+    group: str
+    name: str
+    value: Any
+    unit: str
+    age_days: float | None
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEvent:
+    """An event behind a feature, by the hash of its source line: what, when it happened, since when it is known."""
+
+    source: str
+    code: str
+    time: datetime | None
+    known_at: datetime
+
+
+def row(settings: Settings, patient: str, as_of: datetime | None) -> FeatureRow:
+    """Her row as of ``as_of`` (offline) or now (online).
+
+    UnknownPatientError where nothing is known of her then, FeaturesError where the online store does not answer.
+    """
+    subject_id = settings.subject_id(patient)
+    if as_of is None:
+        found = _online(settings, subject_id)
+    else:
+        asked = pd.DataFrame({"subject_id": [subject_id], "event_timestamp": [pd.Timestamp(as_of)]})
+        found = typed(historical_rows.rows(settings, asked).iloc[0].to_dict())
+    if found is None or found["as_of"] is None:
+        raise UnknownPatientError(f"no features of patient {patient!r}" + (f" as of {as_of}" if as_of else ""))
+    return found
+
+
+def _online(settings: Settings, subject_id: int) -> FeatureRow | None:
+    try:
+        return online.read(settings.feast, subject_id)
+    except online.StoreDownError as error:
+        raise FeaturesError(f"{error}; `--as-of` reads from the feature files instead") from error
+
+
+def group_moments(settings: Settings, patient: str, as_of: datetime) -> dict[str, datetime]:
+    """For each group the moment of her newest row by then: since when its values stand, or how fresh her peers are."""
+    subject_id, found = settings.subject_id(patient), {}
+    for name in groups():
+        rows = feature_files.current_rows(settings.features / name).filter(
+            pl.col(KEY[0]) == subject_id, pl.col(KEY[1]) <= as_of
+        )
+        found[name] = rows.select(pl.col(KEY[1]).max()).collect().item()
+    return {name: moment for name, moment in found.items() if moment is not None}
+
+
+def source_events(settings: Settings, patient: str, sources: Iterable[str], as_of: datetime) -> list[SourceEvent]:
+    """Her events of these source lines that were known by then, oldest first."""
+    columns = ("source", "code", "time", "known_at")
+    found = event_log.scan(settings).filter(
+        pl.col("subject_id") == settings.subject_id(patient),
+        pl.col("source").is_in(sorted(set(sources))),
+        pl.col("known_at") <= as_of,
+        pl.col("code") != DELETED,
+    )
+    return [SourceEvent(*values) for values in found.select(columns).sort("known_at", "time", "code").collect().rows()]
+
+
+def describe(values: FeatureRow, as_of: datetime, k: int) -> list[Shown]:
+    """Every known feature of a row, by group; times and sources stand beside the values they belong to.
+
+    The number of her peers is said as coarsely as everywhere (``models.peers.counts``).
+    """
+    shown = []
+    values = {**values, "peers_count": told(values["peers_count"] or 0, k)}
+    for view in views():
+        names = {field.name for field in view.features}
+        stems = {name: next((name.removesuffix(p) for p in PARTS if name.endswith(p)), name) for name in names}
+        beside = {f"{stem}{end}" for stem in stems.values() for end in COMPANIONS}
+        beside |= {f"{name}_time" for name in names}
+        for field in view.features:
+            value = values[field.name]
+            if value is None or value == [] or field.name in beside:
+                continue
+            own = f"{field.name}_time" if f"{field.name}_time" in names else f"{stems[field.name]}_time"
+            times = _listed(values, own, f"{stems[field.name]}_times") or [v for v in _each(value) if _is_time(v)]
+            sources = _listed(values, f"{stems[field.name]}_source", f"{stems[field.name]}_sources")
+            shown.append(
+                Shown(view.name, field.name, value, field.tags.get("unit", ""), _age(times, as_of), tuple(sources))
+            )
+    return shown
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, datetime)
+
+
+def _listed(values: FeatureRow, *names: str) -> list[Any]:
+    return [v for name in names for v in _each(values.get(name)) if v is not None]
+
+
+def _age(times: list[datetime], as_of: datetime) -> float | None:
+    return round((as_of - max(times)).total_seconds() / 86_400, 1) if times else None

@@ -1,0 +1,1 @@
+"""Write the newest feature rows to the online store."""

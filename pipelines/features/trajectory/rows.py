@@ -1,0 +1,53 @@
+"""The trajectory group: what the trajectory model says (``foretold``), unknown values where there is none yet.
+
+Without a model its libraries are not loaded: they take seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from feature_repo.point_in_time import KEY
+from pipelines.features.engines.duckdb_engine import asked
+from pipelines.features.trajectory import model_store
+from pmlm.settings import Settings
+
+SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64()),
+        pa.field("event_timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("trajectory_embedding", pa.list_(pa.float32())),
+        pa.field("next_visit_events", pa.list_(pa.string())),
+        pa.field("next_visit_chances", pa.list_(pa.float64())),
+        pa.field("next_visit_rates", pa.list_(pa.float64())),
+        pa.field("visit_surprise", pa.float64()),
+        pa.field("trajectory_sources", pa.list_(pa.string())),
+        pa.field("trajectory_time", pa.timestamp("us", tz="UTC")),
+        pa.field("model_version", pa.string()),
+    ]
+)
+
+
+def reads(settings: Settings) -> list[Table]:
+    """What the model in use asks of the versions held."""
+    if model_store.version(settings) is None:
+        return []
+    from pipelines.features.trajectory import inference
+
+    return [inference.read(*asked())]
+
+
+def rows(settings: Settings, connection: Any) -> pa.Table:
+    """Trajectory rows of the moments that ``connection`` holds."""
+    moments = pl.DataFrame(connection.table("moments").to_pyarrow()).sort(*KEY)
+    forecaster = model_store.current(settings)
+    if forecaster is None or moments.is_empty():
+        blank = {name: [None] * len(moments) for name in SCHEMA.names[len(KEY) :]}
+        return pa.table(moments.to_dict(as_series=False) | blank, schema=SCHEMA)
+    from pipelines.features.trajectory import inference
+
+    return inference.rows(settings, connection, forecaster, moments)

@@ -1,0 +1,89 @@
+"""Stage ``trajectory``: the model of what tends to come next, trained when there is none, when it is old, or on drift.
+
+It learns from training patients' days before the cut in time alone (``pipelines.splits``). Otherwise the model
+in use stays: a new one changes everybody's embedding, so the feature build then makes all its rows anew.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from models.patient.forecaster import learn
+from pipelines import splits
+from pipelines.embedding_cache import encoder
+from pipelines.features.engines.feature_files import end_of
+from pipelines.features.trajectory import model_store, sequences
+from pipelines.params import load_params
+from pipelines.runs import StageSummary, stage_run
+from pmlm.settings import Settings
+from pmlm.storage import content_hash
+
+FEWEST_PATIENTS = 8
+RECENT = timedelta(days=30)
+FEWEST_EVENTS = 50
+
+
+def run(settings: Settings, night: str) -> StageSummary:
+    """Bring ``models/trajectory`` up to the night: ``done`` trained, ``noop`` kept, ``hold`` too little to learn from.
+
+    Rows in are events read, rows out the training patients' days; both 0 where the model is kept.
+    """
+    with stage_run(settings, night, "trajectory") as summary:
+        params = load_params(settings)
+        found = sequences.events(settings, end_of(night))
+        why = due(model_store.stated(settings), night, found, params["trajectory"])
+        if why:
+            _train(settings, night, found, params, summary)
+            summary.detail = summary.detail or why
+        else:
+            summary.status, summary.detail = "noop", f"model of {model_store.stated(settings)['night']} kept"
+        summary.hashes = {"trajectory": content_hash([model_store.folder(settings)])}
+    return summary
+
+
+def due(stated: dict[str, Any], night: str, found: pl.DataFrame, params: dict[str, Any]) -> str:
+    """Why a model is to be trained tonight, or nothing. ``stated`` is what is said of the one in use."""
+    if stated.get("version") is None:
+        return "there was no model"
+    age = (datetime.strptime(night, "%Y%m%d") - datetime.strptime(stated["night"], "%Y%m%d")).days
+    if age >= params["every_nights"]:
+        return f"the model was {age} nights old"
+    if age > 0 and strangers(found, set(stated["codes"]), night) > stated["strangers"] + params["strangers"]:
+        return "drift: many recent records are of codes that the model does not know"
+    return ""
+
+
+def strangers(found: pl.DataFrame, codes: set[str], night: str) -> float:
+    """Share of the last month's records whose code is not among ``codes``; 0 where there are few records."""
+    recent = found.filter(
+        pl.col("kind").is_in(sequences.VISIT_KINDS), pl.col("time").is_between(end_of(night) - RECENT, end_of(night))
+    )
+    if len(recent) < FEWEST_EVENTS:
+        return 0.0
+    return 1 - float(recent["code"].is_in(sorted(codes)).mean() or 0.0)  # type: ignore[arg-type]
+
+
+def _train(
+    settings: Settings, night: str, found: pl.DataFrame, params: dict[str, dict[str, Any]], summary: StageSummary
+) -> None:
+    from pipelines.determinism import deterministic_torch
+
+    shares = splits.SplitParams(*(params["episodes"][n] for n in ("gate_share", "test_share", "time_quantile")))
+    with deterministic_torch(), encoder(settings) as encode:
+        read = sequences.readings(found, shares, encode)
+        enough = read is not None and len(read.train) >= FEWEST_PATIENTS
+        made = learn(read.train, read.centres, params["trajectory"]["epochs"]) if read is not None and enough else None
+    if made is None or read is None:
+        if model_store.version(settings) is None:
+            model_store.put(settings, None, {"night": night})
+        summary.status, summary.detail = "hold", "too few training patients' records for a trajectory model"
+        return
+    codes = sorted(set(found.filter(pl.col("kind").is_in(sequences.VISIT_KINDS))["code"].to_list()))
+    figures = {"patients": len(read.train), "days": sum(len(r.days) for r in read.train)}
+    stated = {"night": night, "codes": codes, "strangers": strangers(found, set(codes), night), **figures}
+    model_store.put(settings, made, stated)
+    summary.rows_in, summary.rows_out = len(found), figures["days"]
+    summary.figures = {"version": made.version, "said": len(made.trusted), **figures}

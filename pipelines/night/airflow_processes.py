@@ -1,0 +1,162 @@
+"""Start and stop Airflow for use: its web server, scheduler, DAG processor and triggerer, each a session of its own.
+
+Not ``airflow standalone``: that leaves its children behind when it is told to stop, and opens log servers on all
+interfaces. A part of Airflow starts processes of its own; they are found, and ended, by their session, or, where
+one left it, by a mark in its environment (the mark alone would not do: a process that sets its title overwrites
+its environment).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipelines.night import airflow_runs, airflow_settings
+from pmlm.errors import NightError
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_json
+
+MARK = "PMLM_AIRFLOW"
+START_S = 180.0
+STOP_S = 20.0
+PARTS: dict[str, tuple[str, ...]] = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+
+
+def record(settings: Settings) -> Path:
+    """Where the running Airflow is written down: ``{sessions, mark, clinic}``."""
+    return airflow_settings.home(settings) / "running.json"
+
+
+def part_log(settings: Settings, part: str) -> Path:
+    return airflow_settings.home(settings) / f"{part}.log"
+
+
+def airflow_is_up(settings: Settings) -> bool:
+    """Whether a process of the Airflow that ``up`` started is alive."""
+    return bool(processes(settings))
+
+
+def start_airflow(settings: Settings) -> None:
+    """Start Airflow in a process group of its own and wait until every part of it is healthy. No-op if it is up.
+
+    NightError, and nothing left running, where its port is taken or it does not come up in time; NightError too
+    while a night runs in another process, whose run a scheduler would take for its own.
+    """
+    if airflow_is_up(settings):
+        return
+    if airflow_runs.runs_elsewhere(settings):
+        raise NightError("a night runs in another process: wait for its end, then start Airflow")
+    _refuse_a_taken_port(settings)
+    _prepare(settings)
+    mark = uuid.uuid4().hex
+    environment = os.environ | airflow_settings.environment(settings) | {MARK: mark}
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for part, arguments in PARTS.items():
+            with part_log(settings, part).open("wb") as output:
+                started.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "airflow", *arguments],
+                        cwd=airflow_settings.home(settings),
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                )
+            sessions = [process.pid for process in started]
+            write_json(record(settings), {"sessions": sessions, "mark": mark, "clinic": settings.clinic})
+        _wait_until_healthy(settings, started)
+    except BaseException:
+        stop_airflow(settings)
+        raise
+
+
+def stop_airflow(settings: Settings) -> bool:
+    """End every process of Airflow: TERM, wait, KILL what is left; False where none was recorded."""
+    if not record(settings).exists():
+        return False
+    for signal in ("terminate", "kill"):
+        alive = processes(settings)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                getattr(process, signal)()
+        psutil.wait_procs(alive, timeout=STOP_S)
+    if left := processes(settings):
+        raise NightError(f"Airflow's processes {[p.pid for p in left]} cannot be ended")
+    record(settings).unlink()
+    return True
+
+
+def health(settings: Settings) -> dict[str, str]:
+    """Each part of Airflow → ``healthy`` or another word; empty where its web server does not answer."""
+    import httpx
+
+    try:
+        answer = httpx.get(f"{airflow_settings.page(settings)}/api/v2/monitor/health", timeout=5, trust_env=False)
+    except httpx.HTTPError:
+        return {}
+    parts: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+    return {name: str((parts.get(name) or {}).get("status")) for name in HEALTH} if parts else {}
+
+
+def processes(settings: Settings) -> list[psutil.Process]:
+    """Every living process of the recorded Airflow."""
+    if not record(settings).exists():
+        return []
+    written = read_json(record(settings))
+    return [process for process in psutil.process_iter() if _belongs(process, written["sessions"], written["mark"])]
+
+
+def _belongs(process: psutil.Process, sessions: list[int], mark: str) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return os.getsid(process.pid) in sessions or process.environ().get(MARK) == mark
+    except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, PermissionError):
+        return False
+
+
+def _prepare(settings: Settings) -> None:
+    """In a process of its own, so that this one need not load Airflow: database, pool, no run left over."""
+    code = "from pipelines.night import airflow; airflow.prepare_database(); airflow.close_left_over_runs()"
+    environment = os.environ | airflow_settings.environment(settings)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise NightError(f"Airflow's database cannot be prepared:\n{done.stderr[-2000:]}")
+
+
+def _wait_until_healthy(settings: Settings, started: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + START_S
+    while set(health(settings).values()) != {"healthy"}:
+        ended = [part for part, process in zip(PARTS, started, strict=True) if process.poll() is not None]
+        if ended or time.monotonic() > deadline:
+            log = part_log(settings, ended[0] if ended else "scheduler")
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+            raise NightError(f"Airflow does not come up; {log} ends with:\n{tail}")
+        time.sleep(airflow_runs.POLL_S)
+
+
+def _refuse_a_taken_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.airflow_port))
+        except OSError as error:
+            raise NightError(f"port {settings.airflow_port} is taken: set PMLM_AIRFLOW_PORT to a free one") from error

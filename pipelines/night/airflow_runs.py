@@ -1,0 +1,142 @@
+"""Run the ``nightly`` DAG through Airflow: inside this process, or through the Airflow that ``pmlm up`` started.
+
+Inside this process the libraries are imported once for all stages, and Airflow's own database (SQLite) keeps the
+run, so that its web page shows it later. A scheduler that is up would take the same run for its own, so then the
+run is asked of it instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.night import airflow_settings
+from pmlm.errors import NightError
+from pmlm.settings import PROJECT, Settings
+from pmlm.storage import read_json
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
+POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run of the DAG ended: its id in Airflow, its state there, and the tasks that failed."""
+
+    run_id: str
+    state: str
+    failed: tuple[str, ...]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.state == "success" and not self.failed
+
+
+def in_process(settings: Settings) -> Outcome:
+    """Run the DAG here and now. Only while no scheduler runs on the same database."""
+    from filelock import FileLock
+
+    airflow_settings.configure(settings)
+    with FileLock(_run_lock(settings)):
+        prepare_database()
+        close_left_over_runs()
+        from airflow.dag_processing.dagbag import DagBag
+
+        dag = DagBag(dag_folder=str(PROJECT / "dags")).dags[airflow_settings.DAG_ID]
+        return _outcome(dag.test(run_conf={"drops": str(settings.drops.resolve())}))
+
+
+def runs_elsewhere(settings: Settings) -> bool:
+    """Whether another process runs the DAG in itself now."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(_run_lock(settings))
+    if not airflow_settings.home(settings).exists():
+        return False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def through_server(settings: Settings) -> Outcome:
+    """Ask the running Airflow for a run of the DAG and wait for its end."""
+    with client(settings) as api:
+        conf = {"drops": str(settings.drops.resolve())}
+        asked = api.post(f"/dags/{airflow_settings.DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
+        if asked.status_code != 200:
+            raise NightError(f"Airflow at {airflow_settings.page(settings)} refuses the run: {asked.text}")
+        run_id = asked.json()["dag_run_id"]
+        path = f"/dags/{airflow_settings.DAG_ID}/dagRuns/{run_id}"
+        wait_until(lambda: api.get(path).json()["state"] in ("success", "failed"))
+        tasks = api.get(f"{path}/taskInstances").json()["task_instances"]
+        failed = tuple(sorted(task["task_id"] for task in tasks if task["state"] == "failed"))
+        return Outcome(run_id, str(api.get(path).json()["state"]), failed)
+
+
+def client(settings: Settings) -> Any:
+    """An HTTP client of Airflow's REST API, logged in."""
+    import httpx
+
+    page = airflow_settings.page(settings)
+    login = {"username": airflow_settings.USER, "password": password(settings)}
+    token = httpx.post(f"{page}/auth/token", json=login, timeout=30, trust_env=False).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=f"{page}/api/v2", headers=headers, timeout=30, trust_env=False)
+
+
+def password(settings: Settings) -> str:
+    """The generated password of Airflow's web page."""
+    return str(read_json(airflow_settings.passwords(settings)).get(airflow_settings.USER, ""))
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    while not done():
+        time.sleep(POLL_S)
+
+
+def prepare_database() -> None:
+    """Bring Airflow's database to its version, with the pool that lets one task write at a time."""
+    from airflow.models.pool import Pool
+    from airflow.utils.db import initdb
+
+    initdb()
+    Pool.create_or_update_pool(airflow_settings.POOL, 1, "One writer for a clinic's record", include_deferred=False)
+
+
+def close_left_over_runs() -> None:
+    """Fail the runs of a killed process: they would hold the DAG's only run, and the pool's only slot, for ever."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState, State, TaskInstanceState
+    from sqlalchemy import select
+
+    with create_session() as session:
+        open_states = (DagRunState.RUNNING, DagRunState.QUEUED)
+        left_over = select(DagRun).where(DagRun.dag_id == airflow_settings.DAG_ID, DagRun.state.in_(open_states))
+        for run in session.scalars(left_over):
+            run.state = DagRunState.FAILED
+            for task in run.get_task_instances(session=session):
+                if task.state not in State.finished:
+                    task.state = TaskInstanceState.FAILED
+
+
+def _outcome(run: DagRun) -> Outcome:
+    failed = {task.task_id for task in run.get_task_instances() if task.state == "failed"}
+    return Outcome(run.run_id, str(run.state), tuple(sorted(failed)))
+
+
+def logs(settings: Settings, run_id: str) -> Path:
+    """The folder with Airflow's log of each task of a run."""
+    return airflow_settings.home(settings) / "logs" / f"dag_id={airflow_settings.DAG_ID}" / f"run_id={run_id}"
+
+
+def _run_lock(settings: Settings) -> Path:
+    return airflow_settings.home(settings) / ".run.lock"

@@ -1,0 +1,128 @@
+"""Every night kept as a named DVC experiment, and brought back with the same content.
+
+An experiment is a Git reference of its own (``refs/exps``): no commit on any branch. A restored night is hashed
+again before anyone may use it, and a damaged cache is filled again from the DVC remote.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.night import verify_hashes
+from pipelines.night.workspace import repository, single_writer
+from pipelines.runs import StageSummary, stage_run
+from pmlm.errors import RestoreError, UnknownNightError
+from pmlm.settings import Settings
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class SavedNight:
+    """One saved night: its id, the experiment's Git revision, its metrics by file name (``{"gate": {…}}``)."""
+
+    night: str
+    revision: str
+    metrics: dict[str, Any]
+
+
+def save(settings: Settings, night: str, figures: dict[str, Any]) -> StageSummary:
+    """Record what the stages made in ``dvc.lock`` and keep it as ``night-YYYYMMDD``, replacing an earlier save.
+
+    Stages that have not run yet in this clinic (training, on the first nights) are left out.
+    """
+    for folder in (
+        settings.events,
+        settings.features,
+        settings.models / "trajectory",
+    ):  # a night whose every line is quarantined is a night too
+        folder.mkdir(parents=True, exist_ok=True)
+    with stage_run(settings, night, "save") as summary, repository(settings.workspace) as repo:
+        made = [s.addressing for s in repo.index.stages if all(path.exists for path in (*s.deps, *s.outs))]
+        revision = repo.experiments.save(targets=made, name=_name(night), force=True)
+        repo.push(revs=[revision])
+        summary.hashes = verify_hashes.recorded(settings.workspace)
+        summary.rows_out = len(summary.hashes)
+        summary.figures = {"experiment": revision, **figures}
+    return summary
+
+
+def nights(settings: Settings) -> list[SavedNight]:
+    """All saved nights, oldest first, with their metrics."""
+    if not (settings.workspace / ".dvc").exists():
+        return []
+    with repository(settings.workspace) as repo:
+        saved = _saved(repo)
+        shown = repo.metrics.show(revs=list(saved.values()), hide_workspace=True) if saved else {}
+        return [
+            SavedNight(night, revision, _metrics(shown.get(revision, {}))) for night, revision in sorted(saved.items())
+        ]
+
+
+def restore(settings: Settings, night: str) -> dict[str, str]:
+    """Bring the workspace back to a saved night; the hashes of its outs, each computed anew from the files.
+
+    Later drops count as pending again. Raises UnknownNightError, or RestoreError where neither the cache nor
+    the remote has the recorded content.
+    """
+    with single_writer(settings) as workspace:
+        with repository(settings.workspace) as repo:
+            if night not in _saved(repo):
+                raise UnknownNightError(f"no night {night} has been saved; see `pmlm nights`")
+            _apply(repo, night)
+            damaged = verify_hashes.changed(workspace)
+            if damaged:
+                _refill(repo, workspace, damaged)
+        damaged = verify_hashes.changed(workspace)
+        if damaged:
+            raise RestoreError(f"night {night}: {', '.join(damaged)} cannot be restored to the recorded content")
+        return verify_hashes.recorded(workspace)
+
+
+def _apply(repo: Repo, night: str) -> None:
+    from dvc.exceptions import CheckoutError
+
+    # outs that did not exist yet in that night are removed, which DVC reports as a failed checkout;
+    # whether all that did exist is there, the hashes tell
+    with contextlib.suppress(CheckoutError):
+        repo.experiments.apply(_name(night))
+
+
+def _refill(repo: Repo, workspace: Path, damaged: list[str]) -> None:
+    """Throw the damaged files out of workspace and cache, fetch them from the remote and check them out again."""
+    from dvc.exceptions import DvcException
+
+    for cached in (workspace / ".dvc" / "cache" / "files" / "md5").glob("*/*"):
+        expected = cached.parent.name + cached.name.removesuffix(".dir")
+        if (verify_hashes.hash_of(cached) or "") != expected:
+            cached.unlink()
+    for path in damaged:
+        shutil.rmtree(workspace / path, ignore_errors=True)
+        (workspace / path).unlink(missing_ok=True)
+    with contextlib.suppress(DvcException):
+        repo.pull(targets=damaged, force=True)
+
+
+def _saved(repo: Repo) -> dict[str, str]:
+    """Night → revision of its experiment; of nights saved under several stage orders, the newest."""
+    found = repo.experiments.ls(all_commits=True)
+    return {
+        name.removeprefix("night-"): revision
+        for experiments in found.values()
+        for name, revision in experiments
+        if name.startswith("night-")
+    }
+
+
+def _metrics(shown: dict[str, Any]) -> dict[str, Any]:
+    files = shown.get("data", {})
+    return {Path(path).stem: content["data"] for path, content in files.items() if content.get("data")}
+
+
+def _name(night: str) -> str:
+    return f"night-{night}"

@@ -1,0 +1,1 @@
+"""Find identifiers in records and remove them from free text."""

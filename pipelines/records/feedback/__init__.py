@@ -1,0 +1,1 @@
+"""Take feedback on answers into the event log, its texts de-identified."""

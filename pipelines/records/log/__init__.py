@@ -1,0 +1,1 @@
+"""What intake stores: event log, ledger, quarantine, and what later drops need."""

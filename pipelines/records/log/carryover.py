@@ -1,0 +1,50 @@
+"""What earlier drops leave for later ones besides events: the drugs that a Medication resource named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from pipelines.records.log.event_log import scan
+from pipelines.records.log.hash_sets import Hashes
+from pipelines.records.read.coding import Coded
+from pmlm.settings import Settings
+from pmlm.storage import replacing
+
+
+def patients(settings: Settings) -> Hashes:
+    """Subjects with anything in the log."""
+    found = scan(settings).select("subject_id").unique().collect(engine="streaming")
+    return Hashes(found["subject_id"].to_numpy())
+
+
+def medications(settings: Settings, night: str) -> dict[int, Coded]:
+    """Drugs by the pseudonym of their Medication, as drops up to a night named them; the latest counts."""
+    found: dict[int, Coded] = {}
+    for path in sorted(_folder(settings).glob("*.parquet")):
+        if path.stem <= night:
+            found |= _read(path)
+    return found
+
+
+def save_medications(settings: Settings, night: str, named: Mapping[int, Coded]) -> None:
+    """Add what Medications named to what this drop held before; nothing is written where they named none."""
+    if not named:
+        return
+    path = _folder(settings) / f"{night}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    whole = _read(path) | dict(named) if path.exists() else named
+    rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(whole.items())]
+    schema = {"medication": pl.Int64, "code": pl.String, "text": pl.String, "local": pl.Boolean}
+    with replacing(path, mode=0o600) as temporary:
+        pl.DataFrame(rows, schema=schema, orient="row").write_parquet(temporary)
+
+
+def _read(path: Path) -> dict[int, Coded]:
+    return {row[0]: Coded(*row[1:]) for row in pl.read_parquet(path).iter_rows()}
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.quarantine / "medications"

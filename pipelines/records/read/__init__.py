@@ -1,0 +1,1 @@
+"""Read FHIR resources from files: formats, bundles, references, codes, times."""

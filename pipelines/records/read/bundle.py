@@ -1,0 +1,131 @@
+"""Bundles and JSON arrays, entry by entry: from a parsed value, or streamed from a document of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Any
+
+import orjson
+
+from pipelines.records.read.json_splitter import split
+from pipelines.records.read.raw_resource import Broken, Line, Resource
+from pipelines.records.read.references import ID, identity
+
+
+def expand(value: Any, name: str, number: int) -> Iterator[Line]:
+    """The resources of a parsed Bundle or list that stood on one line."""
+    items = value if isinstance(value, list) else value.get("entry", [])
+    if not isinstance(items, list):
+        yield Line(name, number, orjson.dumps(items), broken=Broken("wrong_type", "Bundle.entry is no list"))
+        return
+    aliases = _aliases(items)
+    for position, item in enumerate(items, start=1):
+        for line in _entry(item, b"", name, number, position):
+            if aliases and line.resource is not None:
+                _rename(line.resource, aliases)
+            yield line
+
+
+def entries(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Iterator[Line]:
+    """The resources of one JSON document over many lines: a Bundle, an array, or a single resource.
+
+    Only one entry is held at a time (the whole document where it is a single resource). A document that
+    breaks off keeps the entries before the break; the rest counts as one broken resource.
+    """
+    renamed: dict[str, str] = {}
+    for _, raw, listed in split(stream, limit):
+        if raw and listed and b'"fullUrl"' in raw:
+            renamed.update(_aliases([_parsed(raw)]))
+    stream.seek(0)
+    for position, (number, raw, listed) in enumerate(split(stream, limit), start=1):
+        if raw is None:
+            yield Line(name, number, b"", broken=Broken("line_too_long", "the entry is too long"), entry=position)
+        elif not listed:
+            yield from _single(raw, name, skipped)
+        elif (value := _parsed(raw)) is None:
+            broken = Broken("invalid_json", "the entry is not valid JSON, or the document ends inside it")
+            yield Line(name, number, raw, broken=broken, entry=position)
+        else:
+            for line in _entry(value, raw, name, number, position):
+                if renamed and line.resource is not None:
+                    _rename(line.resource, renamed)
+                yield line
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _single(whole: bytes, name: str, skipped: list[str]) -> Iterator[Line]:
+    value = _parsed(whole)
+    if value is None:
+        yield Line(name, 1, whole, broken=Broken("invalid_json", "the document is not valid JSON"))
+    elif not isinstance(value, dict) or "resourceType" not in value:
+        skipped.append(name)
+    elif value["resourceType"] != "Bundle":  # a Bundle without entries holds no resource
+        yield Line(name, 1, b"", resource=value)
+
+
+def _entry(item: Any, raw: bytes, name: str, number: int, position: int) -> Iterator[Line]:
+    """The resource of one entry: itself in an array, its ``resource`` in a Bundle, or a request to delete."""
+    if not isinstance(item, dict):
+        held = raw or orjson.dumps(item)
+        yield Line(name, number, held, broken=Broken("not_an_object", "the entry is no object"), entry=position)
+        return
+    resource = item if "resourceType" in item else item.get("resource")
+    if isinstance(resource, dict) and resource.get("resourceType") == "Bundle":
+        yield from expand(resource, name, number)
+    elif isinstance(resource, dict):
+        _take_full_url(resource, item.get("fullUrl"))
+        yield Line(name, number, b"", resource=resource, entry=position)
+    elif resource is not None:
+        held = raw or orjson.dumps(item)
+        yield Line(name, number, held, broken=Broken("wrong_type", "entry.resource is no object"), entry=position)
+    else:
+        yield _without_resource(item, name, number, position)
+
+
+def _without_resource(item: dict[str, Any], name: str, number: int, position: int) -> Line:
+    request = item.get("request")
+    if isinstance(request, dict) and request.get("method") == "DELETE":
+        kind, ident = identity(str(request.get("url", "")))
+        if kind and ident:
+            return Line(name, number, b"", {"resourceType": kind, "id": ident}, entry=position, deleted=True)
+    return Line(name, number, b"", resource={"resourceType": "(entry without resource)"}, entry=position)
+
+
+def _take_full_url(resource: Resource, full_url: Any) -> None:
+    """Give a resource without id the last part of its ``fullUrl``: transactions name new resources so."""
+    if "id" not in resource and isinstance(full_url, str):
+        _, ident = identity(full_url)
+        if ID.fullmatch(ident):
+            resource["id"] = ident
+
+
+def _aliases(items: list[Any]) -> dict[str, str]:
+    """``fullUrl`` → ``Type/id`` where the two differ, so that references by either meet."""
+    found = {}
+    for item in items:
+        full_url, resource = (item.get("fullUrl"), item.get("resource")) if isinstance(item, dict) else (None, None)
+        if not isinstance(full_url, str) or not isinstance(resource, dict):
+            continue
+        ident = resource.get("id")
+        if isinstance(ident, str) and identity(full_url)[1] != ident:
+            found[full_url] = f"{resource.get('resourceType')}/{ident}"
+    return found
+
+
+def _rename(value: Any, aliases: dict[str, str]) -> None:
+    """Replace references that go by an alias, in place."""
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str) and reference in aliases:
+            value["reference"] = aliases[reference]
+        for inner in value.values():
+            _rename(inner, aliases)
+    elif isinstance(value, list):
+        for inner in value:
+            _rename(inner, aliases)

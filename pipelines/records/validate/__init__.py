@@ -1,0 +1,1 @@
+"""Two tiers of checks: structure against a table, values by Great Expectations."""

@@ -1,0 +1,93 @@
+"""Great Expectations' Data Docs under ``reports/data-docs``: every suite and each drop's results, counts only.
+
+Great Expectations' own index fills its table with scripts from the network, so behind a clinic's closed network it is
+empty. The page a person opens is therefore ours: it lists the same result pages and needs nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+import great_expectations as gx
+from great_expectations.core import ExpectationSuiteValidationResult
+from great_expectations.core.run_identifier import RunIdentifier
+from great_expectations.data_context import FileDataContext
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.data_context.types.resource_identifiers import (
+    ExpectationSuiteIdentifier,
+    ValidationResultIdentifier,
+)
+from jinja2 import Template
+
+from pipelines.records.validate.suites import TABLES, suite
+from pmlm.settings import Settings
+from pmlm.storage import read_json, write_bytes, write_json
+
+_SITE = "data_docs"
+_NIGHTS = 30  # on the page; older results stay on disk
+_SITE_CONFIG: Any = {
+    "class_name": "SiteBuilder",
+    "show_how_to_buttons": False,
+    # Relative to the context's folder, so that a clinic's state can be moved.
+    "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": "../../reports/data-docs"},
+    "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+}
+
+Results = dict[str, ExpectationSuiteValidationResult]
+
+
+def index_page(settings: Settings) -> Path:
+    """The page a person opens."""
+    return settings.reports / "data-docs" / "contents.html"
+
+
+def build(settings: Settings, night: str, results: Results) -> Path:
+    """Add a drop's results, already reduced to counts, to the site and return its first page."""
+    context = _context(settings)
+    run = RunIdentifier(run_name=night, run_time=datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC))
+    pages: list[Any] = []
+    for table, result in results.items():
+        of_suite = ExpectationSuiteIdentifier(table)
+        key = ValidationResultIdentifier(of_suite, run, batch_identifier=f"{night}-{table}")
+        context.validation_results_store.set(key, result)
+        pages += [of_suite, key]
+    context.build_data_docs(site_names=[_SITE], resource_identifiers=pages)
+    return _contents(settings, night, results)
+
+
+def _contents(settings: Settings, night: str, results: Results) -> Path:
+    """Write the page of the last nights, this one's counts among them."""
+    kept = settings.reports / "data-docs" / "nights.json"
+    nights: dict[str, Any] = read_json(kept) if kept.exists() else {}
+    nights[night] = {table: _counts(settings, night, table, result) for table, result in results.items()}
+    newest = sorted(nights, reverse=True)[:_NIGHTS]
+    write_json(kept, {day: nights[day] for day in newest})
+    template = Template((Path(__file__).parent / "data_docs.html.j2").read_text(), autoescape=True)
+    shown = [(day, sorted(nights[day].items())) for day in newest]
+    return write_bytes(index_page(settings), template.render(nights=shown, suites=sorted(TABLES)).encode())
+
+
+def _counts(settings: Settings, night: str, table: str, result: ExpectationSuiteValidationResult) -> dict[str, Any]:
+    site = settings.reports / "data-docs"
+    (page,) = (site / "validations" / table / night).rglob(f"{night}-{table}.html")
+    return {
+        "page": page.relative_to(site).as_posix(),
+        "expectations": len(result.results),
+        "unmet": sum(not one.success for one in result.results),
+        "unexpected": sum(int(one.result.get("unexpected_count") or 0) for one in result.results),
+    }
+
+
+def _context(settings: Settings) -> FileDataContext:
+    context = gx.get_context(mode="file", project_root_dir=settings.workspace / "cache")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    for table in TABLES:
+        context.suites.add_or_update(suite(table))
+    if _SITE not in context.get_site_names():
+        context.add_data_docs_site(_SITE, _SITE_CONFIG)
+    return context

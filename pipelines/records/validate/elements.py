@@ -1,0 +1,142 @@
+"""Checks of FHIR elements: each takes a value and the field's name and raises ``Broken`` where it does not fit.
+
+Only what PMLM reads is checked. Known misses against full FHIR validation: profiles and their slices, terminology
+beyond the status code sets, cardinality and invariants of fields that are not read, unknown extra fields,
+duplicate JSON keys (the last one counts), null members of a Coding (read as absent), narrative, extensions, and
+whether a referenced resource exists (patients excepted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pipelines.records.read.fhir_time import moment
+from pipelines.records.read.raw_resource import Broken
+from pipelines.records.read.references import well_formed
+
+Check = Callable[[Any, str], None]
+
+
+def text(value: Any, name: str) -> None:
+    if not isinstance(value, str):
+        raise Broken("wrong_type", f"{name} is no string")
+    if not value.strip():
+        raise Broken("wrong_type", f"{name} is empty")
+
+
+def boolean(value: Any, name: str) -> None:
+    if not isinstance(value, bool):
+        raise Broken("wrong_type", f"{name} is no boolean")
+
+
+def integer(value: Any, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Broken("wrong_type", f"{name} is no integer")
+
+
+def number(value: Any, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Broken("wrong_type", f"{name} is no number")
+
+
+def date_time(value: Any, name: str) -> None:
+    """A FHIR date, dateTime or instant, partial ones included."""
+    text(value, name)
+    if moment(value) is None:
+        raise Broken("bad_date", f"{name} is no FHIR date or time")
+
+
+def one_of(*codes: str) -> Check:
+    """A code out of a fixed value set."""
+    allowed = frozenset(codes)
+
+    def check(value: Any, name: str) -> None:
+        text(value, name)
+        if value not in allowed:
+            raise Broken("bad_code", f"{name} is not in its value set")
+
+    return check
+
+
+def coding(value: Any, name: str) -> None:
+    if not isinstance(value, dict):
+        raise Broken("wrong_type", f"{name} is no Coding")
+    for key in ("system", "code", "display"):
+        if value.get(key) is not None:  # exporters write null for a display they lack
+            text(value[key], f"{name}.{key}")
+
+
+def concept(value: Any, name: str) -> None:
+    """A CodeableConcept with at least a text or one coding with a code."""
+    if not isinstance(value, dict):
+        raise Broken("wrong_type", f"{name} is no CodeableConcept")
+    codings = value.get("coding", [])
+    if not isinstance(codings, list):
+        raise Broken("wrong_type", f"{name}.coding is no list")
+    for item in codings:
+        coding(item, f"{name}.coding")
+    if "text" in value:
+        text(value["text"], f"{name}.text")
+    elif not any("code" in c or "display" in c for c in codings):
+        raise Broken("missing_field", f"{name} has neither a code nor a text")
+
+
+def reference(value: Any, name: str) -> None:
+    if not isinstance(value, dict):
+        raise Broken("wrong_type", f"{name} is no Reference")
+    for key in ("reference", "type", "display"):
+        if key in value:
+            text(value[key], f"{name}.{key}")
+    if "reference" in value and not well_formed(value["reference"]):
+        raise Broken("bad_reference", f"{name}.reference has no shape of a FHIR reference")
+
+
+def period(value: Any, name: str) -> None:
+    if not isinstance(value, dict):
+        raise Broken("wrong_type", f"{name} is no Period")
+    for key in ("start", "end"):
+        if key in value:
+            date_time(value[key], f"{name}.{key}")
+
+
+def quantity(value: Any, name: str) -> None:
+    if not isinstance(value, dict):
+        raise Broken("wrong_type", f"{name} is no Quantity")
+    if "value" in value:
+        number(value["value"], f"{name}.value")
+    for key in ("unit", "code", "system"):
+        if key in value:
+            text(value[key], f"{name}.{key}")
+
+
+def anything(value: Any, name: str) -> None:
+    """A field that is read only to see that it is there."""
+
+
+def each(check: Check) -> Check:
+    """A list, every element of which fits."""
+
+    def check_all(value: Any, name: str) -> None:
+        if not isinstance(value, list):
+            raise Broken("wrong_type", f"{name} is no list")
+        for item in value:
+            check(item, name)
+
+    return check_all
+
+
+def shape(required: tuple[str, ...] = (), /, **fields: Check) -> Check:
+    """A nested element of which only ``fields`` are read."""
+
+    def check(value: Any, name: str) -> None:
+        if not isinstance(value, dict):
+            raise Broken("wrong_type", f"{name} is no object")
+        for key in required:
+            if key not in value:
+                raise Broken("missing_field", f"{name}.{key} is missing")
+        for key, inner in fields.items():
+            if key in value:
+                inner(value[key], f"{name}.{key}")
+
+    return check

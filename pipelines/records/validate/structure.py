@@ -1,0 +1,66 @@
+"""The structural tier: one resource against the table of ``fields.py``; what passes is the allowlisted part alone."""
+
+from __future__ import annotations
+
+from pipelines.records.read.raw_resource import Broken, Resource
+from pipelines.records.read.references import ID, reference_of
+from pipelines.records.validate.fields import FIELDS, Fields
+
+
+def type_of(resource: Resource) -> str:
+    """The resource's type; ``Broken`` where it has none."""
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str) or not kind:
+        raise Broken("missing_resource_type", "the object has no resourceType")
+    return kind
+
+
+def allowed(resource: Resource, kind: str) -> Resource:
+    """The allowlisted fields of a resource of a used type, each checked; ``Broken`` at the first that does not fit."""
+    table = FIELDS[kind]
+    ident = resource.get("id")
+    if ident is None:
+        raise Broken("missing_id", "the resource has no id")
+    if not isinstance(ident, str) or not ID.fullmatch(ident):
+        raise Broken("bad_id", "the id has not the shape of a FHIR id")
+    for name in table.required:
+        if name not in resource:
+            raise Broken("missing_field", f"{name} is missing")
+    _check_choices(resource, table)
+    checks = table.checks
+    passed = {"id": ident}
+    for name, value in resource.items():
+        if name in checks:
+            checks[name](value, name)
+            passed[name] = value
+    return passed
+
+
+def _check_choices(resource: Resource, table: Fields) -> None:
+    for group in table.any_of:
+        if not any(map(resource.__contains__, group)):
+            raise Broken("missing_field", f"none of {', '.join(group)} is there")
+    for group in table.at_most_one:
+        if sum(map(resource.__contains__, group)) > 1:
+            raise Broken("two_values", f"more than one of {group[0]} and its alternatives is there")
+
+
+def patient_of(passed: Resource, kind: str) -> str:
+    """The id of the patient whom the checked resource is about; ``Broken`` where it names none."""
+    if kind == "Patient":
+        return str(passed["id"])
+    found = reference_of(passed.get(FIELDS[kind].patient))
+    if found is None and kind == "Communication":
+        found = _correspondent(passed)
+    if found is None:
+        raise Broken("missing_field", f"{FIELDS[kind].patient}.reference is missing")
+    who, ident = found
+    if who not in (None, "Patient") or not ident:
+        raise Broken("unknown_patient", f"{FIELDS[kind].patient} is no patient")
+    return ident
+
+
+def _correspondent(passed: Resource) -> tuple[str | None, str] | None:
+    """The patient who sent or receives a message without subject."""
+    people = (reference_of(p) for p in (passed.get("sender"), *passed.get("recipient", [])))
+    return next((p for p in people if p is not None and p[0] == "Patient"), None)

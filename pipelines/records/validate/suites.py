@@ -1,0 +1,107 @@
+"""What the values of each parsed table must be: one Great Expectations suite a table.
+
+A row that fails an expectation is quarantined under the rule in the expectation's ``meta``. The tables hold
+allowlisted columns alone: no name or identifier is ever in reach of an expectation.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import datetime
+
+import great_expectations as gx
+from great_expectations import expectations as gxe
+from great_expectations.expectations.expectation import Expectation
+
+from pipelines.records.read.coding import MAX_MESSAGE, MAX_TEXT
+
+IMPOSSIBLE, REVERSED, DATE, CODE, MISSING = (
+    "impossible_value", "reversed_dates", "impossible_date", "bad_code", "missing_field",
+)  # fmt: skip
+_Bound = float | datetime | None
+
+_EARLIEST = datetime(1880, 1, 1)
+_CODE = r"^[A-Z0-9]+//[A-Za-z0-9.\-_:+/^]{1,128}$"
+_LARGEST = 1e12
+
+
+def _between(column: str, low: _Bound, high: _Bound, rule: str, says: str) -> Expectation:
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column, min_value=low, max_value=high, meta={"rule": rule, "says": says}
+    )
+
+
+def _present(column: str, says: str) -> Expectation:
+    return gxe.ExpectColumnValuesToNotBeNull(column=column, meta={"rule": MISSING, "says": says})
+
+
+def _not_before(later: str, earlier: str, rule: str, says: str) -> Expectation:
+    return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+        column_A=later,
+        column_B=earlier,
+        or_equal=True,
+        ignore_row_if="either_value_is_missing",
+        meta={"rule": rule, "says": says},
+    )
+
+
+def _coded() -> list[Expectation]:
+    return [
+        _present("code", "the code is missing"),
+        gxe.ExpectColumnValuesToMatchRegex(
+            column="code", regex=_CODE, meta={"rule": CODE, "says": "the code has not the shape SYSTEM//code"}
+        ),
+        gxe.ExpectColumnValueLengthsToBeBetween(
+            column="text", max_value=MAX_TEXT, meta={"rule": "long_text", "says": "the display is too long"}
+        ),
+    ]
+
+
+def _dated() -> Expectation:
+    return _between("start", _EARLIEST, None, DATE, "the date lies before 1880")
+
+
+def _ordered() -> Expectation:
+    return _not_before("end", "start", REVERSED, "the end lies before the start")
+
+
+_ROWS: dict[str, list[Expectation]] = {
+    "patients": [_dated(), _ordered()],
+    "encounters": [*_coded(), _dated(), _ordered()],
+    "conditions": [*_coded(), _dated(), _ordered()],
+    "observations": [
+        *_coded(),
+        _dated(),
+        _between("value", -_LARGEST, _LARGEST, IMPOSSIBLE, "the number is too large to be a measurement"),
+        _not_before("value", "low", IMPOSSIBLE, "the value is lower than is possible"),
+        _not_before("high", "value", IMPOSSIBLE, "the value is higher than is possible"),
+    ],
+    "blood_pressures": [
+        _not_before("systolic", "diastolic", IMPOSSIBLE, "the systolic pressure is lower than the diastolic")
+    ],
+    "medicines": [*_coded(), _dated()],
+    "procedures": [*_coded(), _dated(), _ordered()],
+    "allergies": [*_coded(), _dated()],
+    "messages": [
+        _present("start", "the message has no time"),
+        _dated(),
+        _between("length", 1, MAX_MESSAGE, "long_text", "the message is too long"),
+    ],
+    "ratings": [
+        _present("start", "the rating has no time"),
+        _between("rating", 1, 5, IMPOSSIBLE, "a rating is 1 to 5"),
+    ],
+}
+
+#: Columns of the parsed tables, by kind of value.
+NUMBERS = ("value", "low", "high", "systolic", "diastolic", "length", "rating")
+TIMES = ("start", "end")
+
+
+def suite(table: str) -> gx.ExpectationSuite:
+    """The suite of one parsed table."""
+    # copies: an expectation that a suite has kept belongs to it, and a process takes in more than one drop
+    return gx.ExpectationSuite(name=table, expectations=[copy(expectation) for expectation in _ROWS[table]])
+
+
+TABLES = tuple(_ROWS)

@@ -1,0 +1,104 @@
+"""The value tier: Great Expectations over the parsed tables decides which rows are possible.
+
+Each failing row is named by Great Expectations' own index of unexpected rows. Results are reduced to counts
+before anything else sees them: no value leaves this file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+
+import great_expectations as gx
+import numpy as np
+import pandas as pd
+from great_expectations.core import ExpectationSuiteValidationResult
+from great_expectations.core.batch_definition import BatchDefinition
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
+
+from pipelines.records.read.raw_resource import Broken
+from pipelines.records.validate.suites import NUMBERS, TABLES, TIMES, suite
+
+_FORMAT = {"result_format": "COMPLETE", "unexpected_index_column_names": ["item"], "include_unexpected_rows": False}
+_COUNTS = ("element_count", "unexpected_count", "missing_count")
+
+_IN_MEMORY = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False))
+_NOT_A_TIME = int(np.iinfo(np.int64).min)
+
+Row = tuple[str, dict[str, Any]]
+
+
+class ValuesTier:
+    """Collects the rows of one chunk of resources, judges them, and keeps the counts of all chunks for the docs."""
+
+    def __init__(self) -> None:
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        self._context = gx.get_context(mode="ephemeral", project_config=_IN_MEMORY)
+        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        self._definitions: dict[str, BatchDefinition] = {}
+        self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.results: dict[str, ExpectationSuiteValidationResult] = {}
+
+    def add(self, item: int, rows: list[Row]) -> None:
+        """Take in the table rows of one resource; ``item`` is its number within the chunk."""
+        for table, row in rows:
+            row["item"] = item
+            self._rows[table].append(row)
+
+    def judge(self) -> dict[int, Broken]:
+        """The resources of this chunk with a row that fails, each with the first rule it breaks."""
+        failed: dict[int, Broken] = {}
+        for table in TABLES:
+            if rows := self._rows.pop(table, None):
+                result = self._validate(table, _frame(rows))
+                for item, broken in _unexpected(result):
+                    failed.setdefault(item, broken)
+                self._keep(table, result)
+        return failed
+
+    def _validate(self, table: str, frame: pd.DataFrame) -> ExpectationSuiteValidationResult:
+        if table not in self._definitions:
+            asset = self._context.data_sources.add_pandas(table).add_dataframe_asset(table)
+            self._definitions[table] = asset.add_batch_definition_whole_dataframe("drop")
+        batch = self._definitions[table].get_batch(batch_parameters={"dataframe": frame})
+        return batch.validate(suite(table), result_format=_FORMAT)
+
+    def _keep(self, table: str, result: ExpectationSuiteValidationResult) -> None:
+        """Reduce a result to counts, added to those of earlier chunks."""
+        before = self.results.get(table)
+        for at, one in enumerate(result.results):
+            counts = {k: one.result.get(k, 0) for k in _COUNTS}
+            if before is not None:
+                counts = {k: v + before.results[at].result[k] for k, v in counts.items()}
+            counts["unexpected_percent"] = 100 * counts["unexpected_count"] / max(1, counts["element_count"])
+            one.result = counts
+            one.success = counts["unexpected_count"] == 0
+        result.success = all(one.success for one in result.results)
+        self.results[table] = result
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame.from_records(rows)
+    for name in frame.columns:
+        if name in TIMES:
+            whole = frame[name].astype("Int64").to_numpy(dtype="int64", na_value=_NOT_A_TIME)
+            frame[name] = whole.view("datetime64[us]")
+        elif name in NUMBERS:
+            frame[name] = frame[name].astype("float64")
+    return frame
+
+
+def _unexpected(result: ExpectationSuiteValidationResult) -> Iterator[tuple[int, Broken]]:
+    for one in result.results:
+        meta = one.expectation_config.meta if one.expectation_config else None
+        for row in one.result.get("unexpected_index_list") or ():
+            yield int(row["item"]), Broken((meta or {})["rule"], (meta or {})["says"])

@@ -1,0 +1,1 @@
+"""The synthetic clinic's portal: questions, rule-based clinician replies, ratings."""

@@ -1,0 +1,104 @@
+"""The reply rules: one YAML file a topic in ``rules/``, each row a condition, the facts it reads and what it says.
+
+A topic names its public guideline. Wordings come in families so that some can be held out. Loading checks every row:
+its condition must parse, every fact must exist, and each segment key it declares must belong to a fact it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from string import Formatter
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, Field, PrivateAttr, model_validator
+
+from pipelines.synthetic.portal.expressions import Condition, RuleError, condition
+from pipelines.synthetic.records.chart import FACT_KEYS
+
+FOLDER = Path(__file__).parent / "rules"
+
+Area = Literal["pregnancy", "postpartum", "contraception", "gynecology"]
+
+
+class Row(BaseModel, extra="forbid"):
+    """When ``when`` holds, one of ``say`` is said (in detail one of ``explain`` too), because of ``facts``."""
+
+    id: str
+    when: str
+    facts: list[str] = Field(min_length=1)
+    say: list[str] = Field(min_length=1)
+    explain: list[str] = Field(min_length=1)
+    _condition: Condition = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        self._condition = condition(self.when)
+        named = self._condition.names | {name for text in self.say + self.explain for name in _placeholders(text)}
+        unknown = sorted(named - FACT_KEYS.keys())
+        if unknown:
+            raise RuleError(f"rule {self.id}: no chart has the fact {unknown[0]!r}")
+        stray = sorted(set(self.facts) - {FACT_KEYS[name] for name in named})
+        if stray:
+            raise RuleError(f"rule {self.id}: declares {stray[0]!r} but reads no fact of it")
+        return self
+
+    @property
+    def condition(self) -> Condition:
+        return self._condition
+
+
+def _placeholders(text: str) -> Iterator[str]:
+    return (name for _, name, _, _ in Formatter().parse(text) if name)
+
+
+class Topic(BaseModel, extra="forbid"):
+    """One topic patients ask about. ``rows`` are in order of clinical weight; ``general`` sentences suit everyone."""
+
+    topic: str
+    title: str
+    area: Area
+    guideline: str = Field(min_length=5)
+    asked_when: str
+    wordings: dict[str, list[str]] = Field(min_length=2)
+    general: list[str] = Field(min_length=2, max_length=2)
+    rows: list[Row] = Field(min_length=7)
+    urgent: bool = False
+    _asked: Condition = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _askable(self) -> Self:
+        self._asked = condition(self.asked_when)
+        unknown = sorted(self._asked.names - FACT_KEYS.keys())
+        if unknown:
+            raise RuleError(f"topic {self.topic}: no chart has the fact {unknown[0]!r}")
+        return self
+
+    @property
+    def asked(self) -> Condition:
+        """Whose question it can be."""
+        return self._asked
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Every segment key that may matter for the topic."""
+        return frozenset(key for row in self.rows for key in row.facts)
+
+
+@lru_cache(maxsize=1)
+def topics() -> tuple[Topic, ...]:
+    """All topics, in order of their name."""
+    return tuple(load(path) for path in sorted(FOLDER.glob("*.yaml")))
+
+
+def load(path: Path) -> Topic:
+    """One rule file; raises RuleError with the file's name for anything wrong in it."""
+    try:
+        topic = Topic.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValueError, yaml.YAMLError, RuleError) as error:
+        raise RuleError(f"{path.name}: {error}") from error
+    if topic.topic != path.stem:
+        raise RuleError(f"{path.name}: the topic is called {topic.topic!r}")
+    return topic

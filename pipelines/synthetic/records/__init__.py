@@ -1,0 +1,1 @@
+"""A synthetic patient's record: traits, pregnancies, problems, visits, measured signals."""

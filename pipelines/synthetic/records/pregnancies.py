@@ -1,0 +1,156 @@
+"""A woman's pregnancies: Synthea's own, dated, and at most one added so that someone is pregnant now.
+
+Synthea's modules wait whole weeks between visits, so its births come 46–50 weeks after the onset it records. Dating
+follows the birth: her expected date is set within ten days of it, and the start is 280 days before. A Synthea
+pregnancy still early at the last drop has had no dating scan: her gestational age is unknown.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from pipelines.synthetic.records import fhir
+from pipelines.synthetic.records.calendar import Calendar, moment
+from pipelines.synthetic.records.fhir import Resource, event_time, parse
+from pipelines.synthetic.records.problems import FOLIC_ACID
+from pipelines.synthetic.records.traits import Traits
+
+TERM = timedelta(days=280)
+NORMAL_PREGNANCY = ("72892002", "Normal pregnancy (finding)")
+BIRTHS = frozenset({"386216000", "11466000", "177141003", "177184002", "236974004"})
+BIRTH = ("386216000", "Human parturition, function (observable entity)")
+_SYNTHEA_TERM = timedelta(days=340)
+_LOSS = timedelta(days=200)
+_SCAN = timedelta(days=126)
+_UNDATED_SHARE = 0.2
+Dating = Literal["edd", "lmp"]
+_DATINGS: tuple[Dating, ...] = ("edd", "edd", "lmp")
+
+
+@dataclass(frozen=True, slots=True)
+class Pregnancy:
+    """One pregnancy. ``start`` is the first day of the last period where dated, ``ended`` birth or loss.
+
+    ``onset`` and ``over`` bound the pregnancy condition in the record. ``dating`` says which observation dates it.
+    """
+
+    start: date
+    due: date
+    onset: datetime
+    ended: date | None
+    over: datetime | None
+    birth: bool
+    dating: Dating | None
+    dated_on: datetime | None
+    added: bool
+
+    def days(self, when: datetime) -> int:
+        """Days of gestation at ``when``."""
+        return (when.date() - self.start).days
+
+    def carried(self, when: datetime) -> bool:
+        """Whether she is pregnant at ``when``."""
+        return self.start <= when.date() and (self.ended is None or when.date() < self.ended)
+
+
+def of_synthea(resources: list[Resource], patient: str) -> list[Pregnancy]:
+    """The pregnancies Synthea recorded, dated where they reached a scan (four in five of them)."""
+    births = [
+        happened
+        for r in resources
+        if r["resourceType"] == "Procedure" and any(code in BIRTHS for _, code, _ in fhir.codes(r["code"]))
+        if (happened := event_time(r))
+    ]
+    found = []
+    for r in resources:
+        if r["resourceType"] != "Condition" or NORMAL_PREGNANCY[0] not in {c for _, c, _ in fhir.codes(r["code"])}:
+            continue
+        onset, over = parse(r["onsetDateTime"]), parse(r["abatementDateTime"]) if "abatementDateTime" in r else None
+        found.append(_dated(r["id"], onset, over, [b for b in births if onset < b <= (over or b)]))
+    return found
+
+
+def _dated(identity: str, onset: datetime, over: datetime | None, births: list[datetime]) -> Pregnancy:
+    rng = random.Random(f"dating/{identity}")
+    birth = births[0] if births else None
+    loss = over is not None and birth is None and over - onset < _LOSS
+    due = ((birth or onset + _SYNTHEA_TERM) + timedelta(days=rng.randint(-7, 9))).date()
+    undated = loss or rng.random() < _UNDATED_SHARE
+    ended = birth or over
+    return Pregnancy(
+        start=due - TERM,
+        due=due,
+        onset=onset,
+        ended=ended.date() if ended else None,
+        over=over,
+        birth=not loss and ended is not None,
+        dating=None if undated else rng.choice(_DATINGS),
+        dated_on=None if undated else onset + _SCAN + timedelta(hours=1),
+        added=False,
+    )
+
+
+def add(traits: Traits, patient: str, birth: date, own: list[Pregnancy], calendar: Calendar) -> Pregnancy | None:
+    """The pregnancy her stage asks for, unless one of Synthea's is in its way or she was under 18."""
+    rng = random.Random(f"pregnancy/{patient}")
+    ahead = timedelta(days=rng.randint(-275, -55))  # how far along she is on the first drop's day
+    since = timedelta(days=rng.randint(3, 190))  # how long ago she gave birth
+    early = timedelta(days=rng.randint(-6, 12))  # birth before (+) or after (-) the due date
+    long_ago = timedelta(days=rng.randint(240, 420))
+    undated, dating = rng.random() < _UNDATED_SHARE, rng.choice(_DATINGS)
+    if traits.stage == "none":
+        return None
+    if traits.stage == "pregnant":
+        start = calendar.history + ahead
+        ended = born if (born := start + TERM - early) <= calendar.last else None
+    else:
+        ended = calendar.history - (since if traits.stage == "postpartum" else long_ago)
+        start = ended - TERM + early
+    clear = timedelta(weeks=10)
+    until = (ended or start + TERM) + clear
+    blocked = any(p.onset.date() - clear < until and (p.ended is None or p.ended + clear > start) for p in own)
+    if blocked or (start - birth).days < 18 * 365.25:
+        return None
+    onset = moment(start + timedelta(days=rng.randint(40, 56)), 10)
+    return Pregnancy(
+        start=start,
+        due=start + TERM,
+        onset=onset,
+        ended=ended,
+        over=moment(ended, 23) if ended else None,
+        birth=ended is not None,
+        dating=None if undated else dating,
+        dated_on=None if undated else onset + timedelta(days=rng.randint(20, 40), hours=1),
+        added=True,
+    )
+
+
+def record(pregnancy: Pregnancy, patient: str) -> list[Resource]:
+    """What the record says of a pregnancy: its date where dated; condition, birth and folic acid where added."""
+    name = (patient, pregnancy.start.isoformat())
+    return [*_date(pregnancy, patient, name), *(_course(pregnancy, patient, name) if pregnancy.added else ())]
+
+
+def _date(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
+    if pregnancy.dating is None or pregnancy.dated_on is None:
+        return
+    code, display, day = {
+        "edd": ("11778-8", "Delivery date Estimated", pregnancy.due),
+        "lmp": ("8665-2", "Last menstrual period start date", pregnancy.start),
+    }[pregnancy.dating]
+    concept = fhir.concept(fhir.LOINC, code, display)
+    identity = fhir.identifier("dating", *name)
+    yield fhir.observation(identity, patient, concept, pregnancy.dated_on, valueDateTime=day.isoformat())
+
+
+def _course(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
+    concept = fhir.concept(fhir.SNOMED, *NORMAL_PREGNANCY)
+    yield fhir.condition(fhir.identifier("pregnancy", *name), patient, concept, pregnancy.onset, pregnancy.over)
+    begun = pregnancy.onset + timedelta(minutes=30)
+    yield fhir.medication(fhir.identifier("folic", *name), patient, FOLIC_ACID, begun)
+    if pregnancy.birth and pregnancy.ended:
+        yield fhir.procedure(fhir.identifier("birth", *name), patient, BIRTH, moment(pregnancy.ended, 4, 30))

@@ -1,0 +1,115 @@
+"""Which scorer measures the reward: the embedded model, a server of given text's log-probabilities, or a judge.
+
+Chosen by ``PMLM_SCORER`` and the settings beside it. A scorer's id holds its model, so the score cache never mixes two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import torch
+
+from models.llm import LLM, EmbeddedLLM, OpenAICompatible
+from models.reward.embedded_scorer import EmbeddedScorer
+from models.reward.judge import Calibrated, Calibration, CalibrationError, Judge, JudgeScorer
+from models.reward.server_scorer import CHATML, Kind, Server, ServerScorer
+from models.reward.terms import Scorer, SentenceScores, Trial
+from pmlm.errors import SettingsError
+from pmlm.settings import Settings
+
+#: What the cached scorer is seen through: itself, or a judge's calibration (which may change while grades do not).
+Seen = Callable[[Scorer], Scorer]
+
+
+class HalfAndHalf:
+    """Two scorers of one model, each for one half of every unit, in a thread of its own.
+
+    Each uses one torch thread: two threads inside one product would wait for each other at every step, and lose all
+    they gain as soon as anything else runs. The halves are cut by position, so scores do not depend on the machine's
+    number of cores.
+    """
+
+    def __init__(self, first: EmbeddedScorer, second: EmbeddedScorer, pool: ThreadPoolExecutor) -> None:
+        self.id = first.id
+        self.first = first
+        self.second = second
+        self.pool = pool
+
+    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+        half = -(-len(trials) // 2)
+        parts = ((self.first, trials[:half]), (self.second, trials[half:]))
+        done = [self.pool.submit(scorer.sentences, part) for scorer, part in parts if part]
+        return [scores for part in done for scores in part.result()]
+
+
+@contextmanager
+def chosen(settings: Settings) -> Iterator[tuple[Scorer, Seen]]:
+    """The scorer that is set, and what its cached scores are seen through. SettingsError where a setting is missing."""
+    if settings.scorer == "embedded":
+        with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            first, second = EmbeddedScorer(settings.embedded_llm), EmbeddedScorer(settings.embedded_llm)
+            yield HalfAndHalf(first, second, pool), _as_it_is
+    elif settings.scorer == "judge":
+        grader = judge(settings)
+        calibration = calibration_of(settings, grader)
+        answering = JudgeScorer(language_model(settings), grader, settings.scorer_concurrency)
+        yield answering, lambda cached: Calibrated(cached, calibration)
+    else:
+        with closing(server(settings, settings.scorer)) as scorer:
+            yield scorer, _as_it_is
+
+
+def server(settings: Settings, kind: Kind) -> ServerScorer:
+    """The server that the settings name."""
+    _required(settings, "scorer_base_url", "scorer_model")
+    return ServerScorer(
+        kind,
+        Server(
+            str(settings.scorer_base_url),
+            str(settings.scorer_model),
+            settings.scorer_api_key,
+            settings.scorer_timeout_s,
+            settings.scorer_concurrency,
+        ),
+        settings.scorer_template.read_text() if settings.scorer_template else CHATML,
+    )
+
+
+def judge(settings: Settings) -> Judge:
+    """The judge that the settings name."""
+    _required(settings, "judge_base_url", "judge_model")
+    return Judge(
+        str(settings.judge_base_url), str(settings.judge_model), settings.judge_api_key, settings.scorer_timeout_s
+    )
+
+
+def language_model(settings: Settings) -> LLM:
+    """Whose answers are judged: the language model that answers patients."""
+    if not settings.llm_base_url:
+        return EmbeddedLLM(threads=1)
+    return OpenAICompatible(settings.llm_base_url, settings.llm_model, settings.llm_api_key, settings.scorer_timeout_s)
+
+
+def calibration_path(settings: Settings) -> Path:
+    return settings.workspace / "judge" / "calibration.json"
+
+
+def calibration_of(settings: Settings, grader: Judge) -> Calibration:
+    """The judge's calibration; SettingsError where there is none, or it is another judge's."""
+    try:
+        return Calibration.read(calibration_path(settings), grader.id)
+    except CalibrationError as error:
+        raise SettingsError(f"{error}: run `pmlm calibrate GRADED.jsonl`") from error
+
+
+def _as_it_is(scorer: Scorer) -> Scorer:
+    return scorer
+
+
+def _required(settings: Settings, *names: str) -> None:
+    missing = [f"PMLM_{name.upper()}" for name in names if not getattr(settings, name)]
+    if missing:
+        raise SettingsError(f"PMLM_SCORER={settings.scorer} needs {' and '.join(missing)}")

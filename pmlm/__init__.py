@@ -1,0 +1,1 @@
+"""The public face of PMLM: the client, the command line, settings, errors, storage."""

@@ -1,0 +1,1 @@
+"""The ``pmlm`` command: one file per command group."""

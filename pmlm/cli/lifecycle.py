@@ -1,0 +1,49 @@
+"""``pmlm up`` and ``pmlm down``: Airflow and the endpoint, together and without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipelines.night import airflow_processes, airflow_settings
+from pmlm.settings import Settings
+
+
+def up(settings: Settings) -> Iterator[str]:
+    """Start what does not run yet; a line for each part once it answers."""
+    from pipelines.packaging import serving
+
+    airflow_processes.start_airflow(settings)
+    login, page = airflow_settings.passwords(settings), airflow_settings.page(settings)
+    yield f"[green]✓[/] Airflow    {page}   user {airflow_settings.USER}, password in {login}"
+    if not serving.current(settings).exists():
+        yield "[yellow]–[/] endpoint   nothing to serve yet: run `pmlm night`, then `pmlm up` again"
+        return
+    endpoint = serving.running(settings) or serving.start(settings)
+    yield f"[green]✓[/] endpoint   {endpoint.url}   release {endpoint.release}"
+    yield from token_lines(settings, endpoint.url)
+
+
+def token_lines(settings: Settings, url: str) -> Iterator[str]:
+    """The page and the development token: in full when it has just been made, afterwards only where it lies."""
+    from bentos.auth import keys
+
+    path = keys.token_path(settings)
+    if (token := keys.unshown_token(settings)) is None:
+        yield f"  page       {url}/"
+        yield f"  token      in {path}; `pmlm token` makes others"
+        return
+    # in the fragment: a browser sends it to no server and the page takes it out of the address bar
+    yield f"  page       {url}/#token={token}"
+    yield f"  token      {token}"
+    yield f"             shown this once; it lies in {path}, mode 600. Send it as Authorization: Bearer …"
+
+
+def down(settings: Settings) -> Iterator[str]:
+    """Stop both; says of each whether it ran."""
+    from pipelines.packaging import serving
+
+    for name, stopped in (
+        ("endpoint", serving.stop_recorded(settings)),
+        ("Airflow", airflow_processes.stop_airflow(settings)),
+    ):
+        yield f"{name} {'is stopped' if stopped else 'did not run'}"

@@ -1,0 +1,110 @@
+"""``pmlm records import``, ``pmlm records export-meds``, ``pmlm quarantine list`` and ``replay``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pmlm.settings import Settings, load
+
+quarantine = typer.Typer(help="Rows that broke a rule: look at them, try them again.", no_args_is_help=True)
+records = typer.Typer(help="Take records in, give events out.", no_args_is_help=True)
+
+Drops = Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of drops (default: PMLM_DROPS).")]
+Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands to ``pmlm``."""
+    app.add_typer(records, name="records")
+    app.add_typer(quarantine, name="quarantine")
+
+
+@records.command("import", epilog="Example: pmlm records import examples/clinic --json")
+def import_records(
+    path: Annotated[Path, typer.Argument(help="A drop, a single file, or a clinic's folder of dated drops.")],
+    date: Annotated[str | None, typer.Option("--date", help="The day the clinic knew it, YYYY-MM-DD.")] = None,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Read FHIR records, check and de-identify them, append their events; broken rows go to quarantine."""
+    from pipelines.records.import_path import import_path
+
+    accounts = import_path(_clinic_of(path, drops), path, date)
+    if as_json:
+        typer.echo(json.dumps(asdict(accounts)))
+    else:
+        typer.echo(
+            f"read {accounts.read}: accepted {accounts.accepted}, ignored {accounts.ignored}, "
+            f"quarantined {accounts.quarantined}; {accounts.events} new events"
+        )
+
+
+@records.command("export-meds", epilog="Example: pmlm records export-meds /tmp/meds")
+def export_meds(
+    out: Annotated[Path, typer.Argument(help="Folder to write the MEDS dataset to.")], drops: Drops = None
+) -> None:
+    """Write the events known by the clinic's clock as a MEDS dataset."""
+    from pipelines.records.log.meds_dataset import export
+
+    settings = load(drops=drops)
+    typer.echo(f"{export(settings, out, settings.now())} events written to {out}")
+
+
+@quarantine.command("list", epilog="Example: pmlm quarantine list --json")
+def list_quarantine(
+    drops: Drops = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Show the raw lines too. They hold identifiers.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
+) -> None:
+    """Show the rows held: file, line, resource id, rule, reason."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from pipelines.records.log.quarantine import rows
+
+    shown = ("night", "file", "line", "entry", "type", "id", "rule", "reason", *(("raw", "raw64") if raw else ()))
+    held = [{k: v for k, v in asdict(r).items() if k in shown} for r in rows(load(drops=drops))]
+    if as_json:
+        for row in held:
+            typer.echo(json.dumps(row))
+        return
+    table = Table(*shown, title=f"{len(held)} rows in quarantine")
+    for row in held:
+        table.add_row(*(escape(str(row[k])) for k in shown))
+    Console().print(table)
+
+
+@quarantine.command("replay", epilog="Example: pmlm quarantine replay --rule unknown_patient")
+def replay_quarantine(
+    rule: Annotated[str | None, typer.Option("--rule", help="Only rows held by this rule.")] = None,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Try held rows again, after their line was mended in the store or the drop, or their patient became known."""
+    from pipelines.records.replay import replay
+
+    done = replay(load(drops=drops), rule)
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    typer.echo(f"tried {done.tried}: released {sum(done.released.values())}, still held {done.held}")
+    for name, count in done.released.items():
+        typer.echo(f"  {name}: {count} released")
+
+
+def _clinic_of(path: Path, drops: Path | None) -> Settings:
+    """The clinic a path belongs to: the one named, else the folder of drops it is or lies in, else the default."""
+    from pipelines.records.drops import date_of
+
+    if drops is None and path.is_dir():
+        if (path / "clinic.yaml").exists() or any(date_of(p.name) for p in path.iterdir()):
+            drops = path
+        elif date_of(path.resolve().name) is not None:
+            drops = path.resolve().parent
+    return load(drops=drops)

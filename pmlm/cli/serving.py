@@ -1,0 +1,160 @@
+"""``pmlm package``, ``pmlm ask``, ``pmlm serve``: from a champion to an answer; ``pmlm token``, ``pmlm audit``: who may
+have one, and who had."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pmlm.settings import load
+
+Drops = Annotated[Path | None, typer.Option(help="The clinic: its folder of dated drops.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands to ``pmlm``."""
+    app.command(epilog="Example: pmlm package --json")(package)
+    app.command(epilog='Example: pmlm ask Patient/6f0c4a1e "Is it normal to feel this tired?"')(ask)
+    app.command(epilog='Example: pmlm refine --explain Patient/6f0c4a1e "Is it normal to feel this tired?"')(refine)
+    app.command(epilog="Example: pmlm serve --port 3000")(serve)
+    app.command(epilog="Example: pmlm token --patient Patient/6f0c4a1e --hours 8")(token)
+    app.command(epilog="Example: pmlm audit Patient/6f0c4a1e --json")(audit)
+
+
+def package(
+    night: Annotated[
+        str | None, typer.Option(help="The night (YYYYMMDD) whose release it is; default: the last.")
+    ] = None,
+    drops: Drops = None,
+    json_: Annotated[bool, typer.Option("--json", help="End with the stage's summary as one JSON object.")] = False,
+) -> None:
+    """Make a release of the current champion and build its bento."""
+    from pipelines.packaging import release
+
+    settings = load(drops=drops)
+    summary = release.run(settings, night or f"{settings.now():%Y%m%d}")
+    typer.echo(f"release {summary.hashes['release']} is packaged as {summary.figures['bento']}")
+    if json_:
+        typer.echo(json.dumps(asdict(summary)))
+
+
+def ask(
+    patient: Annotated[str, typer.Argument(help="Patient/<id>, urn:uuid:<id>, <id>, or subject:<number>.")],
+    question: Annotated[str, typer.Argument(help="The question in the patient's own words.")],
+    language: Annotated[
+        Literal["en", "zh"] | None, typer.Option(help="Language of the prompt; default: the question's.")
+    ] = None,
+    drops: Drops = None,
+    json_: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
+) -> None:
+    """Answer one patient's question: initial prompt, refined prompt and answer side by side."""
+    from rich.console import Console
+
+    from pmlm.console import ask as asking
+
+    answer = asking.ask(load(drops=drops), patient, question, language)
+    if json_:
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+    else:
+        Console().print(asking.side_by_side(question, answer))
+
+
+def refine(
+    patient: Annotated[str, typer.Argument(help="Patient/<id>, urn:uuid:<id>, <id>, or subject:<number>.")],
+    question: Annotated[str, typer.Argument(help="The question in the patient's own words.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Measure what each choice changes in the reward.")] = False,
+    reply: Annotated[
+        str | None, typer.Option(help="The reply to measure on; default: the clinician's to her own like question.")
+    ] = None,
+    language: Annotated[
+        Literal["en", "zh"] | None, typer.Option(help="Language of the prompt; default: the question's.")
+    ] = None,
+    drops: Drops = None,
+    json_: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
+) -> None:
+    """Show what the refiner kept, dropped and moved of one patient's prompt, and why."""
+    from rich.console import Console
+
+    from pmlm.console import refine as refining
+
+    found = refining.refine(load(drops=drops), patient, question, language, explain or reply is not None, reply)
+    if json_:
+        typer.echo(json.dumps(found.json(), ensure_ascii=False))
+    else:
+        Console(width=None if sys.stdout.isatty() else 120).print(refining.rendered(found))
+
+
+def serve(
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default: PMLM_PORT or 3000.")] = None,
+    drops: Drops = None,
+) -> None:
+    """Serve the current release until interrupted."""
+    import signal
+    import time
+
+    from bentos.auth import keys
+    from pipelines.packaging import serving
+
+    settings = load(drops=drops)
+
+    def end(*_: object) -> None:
+        raise SystemExit
+
+    # no sigwait: a signal that nobody handles ends this process, waited for or not, and leaves the endpoint behind
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, end)
+    endpoint = serving.start(settings, port)
+    try:
+        typer.echo(f"{endpoint.bento} answers at {endpoint.url} (Ctrl+C stops it)")
+        typer.echo(f"tokens: {keys.token_path(settings)}, or `pmlm token`")
+        while True:
+            time.sleep(1)
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_IGN)
+        serving.stop_recorded(settings)
+
+
+def token(
+    patient: Annotated[
+        list[str] | None, typer.Option(help="Bind it to this patient; may be repeated. Default: the whole clinic.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A SMART scope; may be repeated. Default: system/Patient.rs.")
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it holds.")] = 24.0,
+    client: Annotated[str, typer.Option(help="Who will use it; rate limits and the audit record go by it.")] = "pmlm",
+    drops: Drops = None,
+) -> None:
+    """Make a bearer token for the endpoint, signed with the clinic's development key, and print it."""
+    from bentos.auth import keys
+    from bentos.auth.principal import subject_of
+
+    settings = load(drops=drops)
+    subjects = [subject_of(settings, reference) for reference in patient] if patient else None
+    typer.echo(keys.mint(settings, client, scope or keys.SCOPES, subjects, hours))
+
+
+def audit(
+    patient: Annotated[str | None, typer.Argument(help="Only accesses to this patient; default: all.")] = None,
+    client: Annotated[str | None, typer.Option(help="Only accesses by this client.")] = None,
+    drops: Drops = None,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show who asked the endpoint about a patient: when, by which route, with what outcome."""
+    from bentos.auth import audit as record
+    from bentos.auth.principal import subject_of
+
+    settings = load(drops=drops)
+    subject = subject_of(settings, patient) if patient else None
+    for access in record.read(settings, subject, client):
+        if json_:
+            typer.echo(access.model_dump_json())
+        else:
+            who, whom = f"client {access.client or '–'}", f"patient {access.patient or '–'}"
+            typer.echo(f"{access.at:%Y-%m-%d %H:%M:%S}  {access.outcome}  {access.route}  {who}  {whom}")

@@ -1,0 +1,165 @@
+"""Commands: ``pmlm episodes``, ``train``, ``evaluate``, ``gate``, ``rollback``, ``scores``, ``calibrate``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pmlm.settings import Settings, load
+
+if TYPE_CHECKING:
+    from pipelines.runs import StageSummary
+
+Drops = Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of dated drops.")]
+Night = Annotated[str | None, typer.Option("--night", help="YYYYMMDD; by default the last night taken in.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this room's commands to ``pmlm``."""
+    app.command(epilog="Example: pmlm episodes")(episodes)
+    app.command(epilog="Example: pmlm train --night 20260601")(train)
+    app.command(epilog="Example: pmlm evaluate --quick --json")(evaluate)
+    app.command(epilog="Example: pmlm gate")(gate)
+    app.command(epilog="Example: pmlm rollback --to ranking")(rollback)
+    app.command(epilog="Example: pmlm scores scores.parquet")(scores)
+    app.command(epilog="Example: pmlm calibrate graded.jsonl")(calibrate)
+
+
+def episodes(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
+    """Make episodes of the clinic's questions, replies and what was known of her when she asked."""
+    _stage("episodes", drops, night, as_json)
+
+
+def train(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
+    """Train tonight's challenger: from the champion, or from a supervised warm start; then RL on the reward."""
+    _stage("train", drops, night, as_json)
+
+
+def evaluate(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer episodes, one seed: minutes instead of hours.")] = False,
+    external: Annotated[
+        Path | None, typer.Option(help="Also measure on these episodes (JSON Lines: question, segments, reference).")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of what is trained or generated here.")] = 3,
+    budget: Annotated[int | None, typer.Option(min=1, help="New reward evaluations at most, training's too.")] = None,
+    external_train: Annotated[
+        Path | None, typer.Option(help="Episodes of the external file's kind to train on before it is measured.")
+    ] = None,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Measure every row of the method's table on the last training. With --json, one row a line (JSON Lines)."""
+    import warnings
+
+    from rich.console import Console
+
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    from pipelines.evaluation.nightly.metrics_table import evaluation_table
+    from pipelines.evaluation.study import page, study
+
+    settings = load(drops=drops)
+    progress = Console(stderr=True)
+
+    def told(part: str, took: float, made: int) -> None:
+        progress.print(f"✓ {part:12} {made:3} rows  {took:6.1f} s")
+
+    found = study.evaluate(settings, study.Options(quick, external, seeds, budget, external_train), told)
+    if as_json:
+        for row in found:
+            typer.echo(json.dumps(row.json()))
+        return
+    evaluation_table([row.json() for row in found])
+    typer.echo(f"page: {page.folder(settings) / 'index.html'}")
+
+
+def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
+    """Replace the champion if the challenger is better beyond doubt; else HOLD. Writes metrics/gate.json."""
+    settings = load(drops=drops)
+    summary = _run("gate", settings, night)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary)))
+        return
+    from pipelines.evaluation.nightly.gate import served
+
+    _say(summary)
+    typer.echo(f"served from the next release on: {served(settings)}")
+
+
+def rollback(
+    to: Annotated[str | None, typer.Option("--to", help="A former champion's id; by default the last one.")] = None,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the former champion back; the one left behind is not promoted again."""
+    from pipelines.evaluation.nightly.gate import served
+    from pipelines.night.workspace import single_writer
+    from pipelines.training import champion
+
+    settings = load(drops=drops)
+    with single_writer(settings):
+        back = champion.roll_back(settings, to)
+    typer.echo(json.dumps(asdict(back)) if as_json else f"champion now: {served(settings)}; `pmlm package` serves it")
+
+
+def scores(
+    path: Annotated[Path, typer.Argument(help="The file to write; a clinic ships it as scores.parquet.")],
+    drops: Drops = None,
+) -> None:
+    """Export the clinic's score cache, so that another machine need not score the same prompts again."""
+    from pipelines.training.rewards import export
+
+    typer.echo(f"{export(load(drops=drops), path)} scores in {path}")
+
+
+def calibrate(
+    graded: Annotated[
+        Path, typer.Argument(help="Graded answers (JSON Lines: question, reply, answer, grade).", exists=True)
+    ],
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Calibrate the judge (PMLM_JUDGE_MODEL) against answers that people have graded; PMLM_SCORER=judge needs it."""
+    from models.reward.judge import CalibrationError, calibrate, read_graded
+    from models.reward.parallel_scoring import ScorerError
+    from pipelines.training import scorer_choice
+    from pmlm.errors import TrainingError
+
+    settings = load(drops=drops)
+    try:
+        fitted = calibrate(scorer_choice.judge(settings), read_graded(graded), settings.scorer_concurrency)
+    except (CalibrationError, ScorerError) as error:
+        raise TrainingError(str(error)) from error
+    fitted.write(scorer_choice.calibration_path(settings))
+    if as_json:
+        typer.echo(json.dumps(asdict(fitted)))
+        return
+    typer.echo(
+        f"{fitted.judge}: Spearman {fitted.spearman:.2f} (p {fitted.p:.1g}) with {fitted.n} human grades; "
+        f"mean error {fitted.error:.2f}, of always saying the mean {fitted.plain_error:.2f}"
+    )
+
+
+def _run(name: str, settings: Settings, night: str | None) -> StageSummary:
+    from pipelines.night import night as nights
+
+    return nights.stage(settings, name, night)
+
+
+def _stage(name: str, drops: Path | None, night: str | None, as_json: bool) -> None:
+    summary = _run(name, load(drops=drops), night)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary)))
+    else:
+        _say(summary)
+
+
+def _say(summary: StageSummary) -> None:
+    figures = ", ".join(f"{name} {value}" for name, value in summary.figures.items())
+    typer.echo(f"{summary.stage} {summary.night}: {summary.status} in {summary.seconds:.1f} s ({figures})")
+    if summary.detail:
+        typer.echo(f"  {summary.detail}")

@@ -1,0 +1,108 @@
+"""A typed Python client of the endpoint, for applications.
+
+with Client("http://localhost:3000", token) as pmlm:
+    answer = pmlm.answer("Patient/6f0c4a1e", "Is it normal to feel this tired?")
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+
+from pmlm.api_types import (
+    PROBLEM,
+    AnswerResponse,
+    Explanation,
+    Health,
+    Language,
+    PersonalizeRequest,
+    PersonalizeResponse,
+    Timeline,
+)
+from pmlm.errors import EndpointError
+from pmlm.feedback_types import FeedbackReceipt, FeedbackRequest
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Client:
+    """Every method asks once and returns a typed answer, or raises :class:`EndpointError` with the problem's words."""
+
+    def __init__(self, url: str, token: str, timeout: float = 60.0) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def personalize(self, patient: str, question: str, language: Language | None = None) -> PersonalizeResponse:
+        """The refined prompt for this patient's question, with the fate and sources of every sentence."""
+        return self._post("/personalize", patient, question, language, PersonalizeResponse)
+
+    def answer(self, patient: str, question: str, language: Language | None = None) -> AnswerResponse:
+        """The same with the language model's answer; where the model failed, ``llm.error`` says so."""
+        return self._post("/answer", patient, question, language, AnswerResponse)
+
+    def explain(self, answer_id: str) -> Explanation:
+        """How an answer came about, for as long as the clinic keeps it."""
+        return self._read("GET", f"/explain/{quote(answer_id, safe='')}", Explanation)
+
+    def timeline(self, patient: str) -> Timeline:
+        """Her signals over time, each value against her own past."""
+        return self._read("GET", f"/patients/{quote(patient, safe='')}/timeline", Timeline)
+
+    def feedback(self, answer_id: str, **said: Any) -> FeedbackReceipt:
+        """Say what was thought of an answer: ``rating`` (1 to 5), ``thumbs``, ``preferred_over`` (another answer's id),
+        ``comment``, or a clinician's ``edit`` with its ``question``; the fields of ``POST /feedback``.
+
+        :class:`pydantic.ValidationError` before anything is sent where they contradict each other.
+        """
+        request = FeedbackRequest(answer_id=answer_id, **said)
+        return self._read("POST", "/feedback", FeedbackReceipt, request.model_dump(exclude_none=True))
+
+    def alive(self) -> bool:
+        """Whether the endpoint answers at all; never raises."""
+        try:
+            return self._http.get("/livez").is_success
+        except httpx.HTTPError:
+            return False
+
+    def ready(self) -> Health:
+        """What is served, and whether features can be read."""
+        return self._read("GET", "/readyz", Health)
+
+    def _post(self, route: str, patient: str, question: str, language: Language | None, shape: type[T]) -> T:
+        request = PersonalizeRequest(patient=patient, question=question, language=language)
+        return self._read("POST", route, shape, request.model_dump())
+
+    def _read(self, method: str, route: str, shape: type[T], body: dict[str, Any] | None = None) -> T:
+        try:
+            response = self._http.request(method, route, json=body)
+        except httpx.HTTPError as error:
+            raise EndpointError(0, f"the endpoint does not answer ({type(error).__name__})") from error
+        if response.is_success or (shape is AnswerResponse and "answer" in _members(response)):
+            return shape.model_validate_json(response.content)  # failed language models leave an answer, and a problem
+        problem = _members(response)
+        detail, field = problem.get("detail", "the endpoint gives no reason"), problem.get("field")
+        raise EndpointError(response.status_code, detail, field, response.headers.get("retry-after"))
+
+
+def _members(response: httpx.Response) -> dict[str, Any]:
+    """The members of a problem; none where a proxy or another server answered in its own words."""
+    if not response.headers.get("content-type", "").startswith(PROBLEM):
+        return {}
+    members: dict[str, Any] = response.json()
+    return members

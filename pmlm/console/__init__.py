@@ -1,0 +1,1 @@
+"""What ``pmlm`` shows in a terminal: progress, tables, answers side by side."""

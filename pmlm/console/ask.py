@@ -1,0 +1,62 @@
+"""Ask one patient's question, of the running endpoint or in this process, and lay the answer out side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from bentos.auth import audit
+from bentos.auth.keys import development_token
+from bentos.auth.principal import LOCAL
+from pipelines.packaging import serving
+from pmlm.api_types import Language, PersonalizeRequest
+from pmlm.errors import PmlmError
+from pmlm.settings import Settings
+
+
+def ask(settings: Settings, patient: str, question: str, language: Language | None = None) -> dict[str, Any]:
+    """The answer as ``POST /answer`` gives it: from this clinic's endpoint if one runs, else from the current release.
+
+    Raises :class:`PmlmError` naming the field for a question no endpoint would take, and
+    :class:`UnknownPatientError` for a patient the clinic does not know.
+    """
+    try:
+        request = PersonalizeRequest(patient=patient, question=question, language=language)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise PmlmError(f"{first['loc'][0]}: {first['msg']}") from None
+    endpoint = serving.running(settings)
+    if endpoint is not None:
+        return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
+    from bentos.personalizer.personalizer import (
+        Personalizer,  # loads every model, which a running endpoint has done already
+    )
+
+    personalizer = Personalizer.open(settings, serving.current(settings))
+    with audit.recorded(settings, "pmlm ask", LOCAL.client):
+        return personalizer.answer(LOCAL, request).model_dump(mode="json")
+
+
+def side_by_side(question: str, answer: dict[str, Any]) -> RenderableType:
+    """The question, a banner for red flags, then initial prompt, refined prompt and answer beside each other."""
+    columns = Table.grid(expand=True, padding=(0, 1))
+    kept = sum(segment["kept"] for segment in answer["segments"])
+    panels = (
+        (f"initial prompt · {len(answer['segments'])} facts", answer["initial_prompt"], "dim"),
+        (f"refined prompt · {kept} facts", answer["prompt"], "cyan"),
+        (f"answer · {answer['llm']['model']}", answer["answer"], "green"),
+    )
+    for _ in panels:
+        columns.add_column(ratio=1)
+    columns.add_row(*(Panel(Text(body), title=Text(title), border_style=style) for title, body, style in panels))
+    parts: list[RenderableType] = [Panel(Text(question), title="question", border_style="bold")]
+    if answer["red_flags"]:
+        signs = "; ".join(f"{flag['label']}: {flag['why']}" for flag in answer["red_flags"])
+        parts.append(Panel(Text(f"{signs}\n{answer['escalation']}"), title="red flag", border_style="bold red"))
+    versions = " · ".join(f"{name} {value}" for name, value in answer["versions"].items())
+    return Group(*parts, columns, Text(answer["disclaimer"], style="italic"), Text(versions, style="dim"))

@@ -1,0 +1,146 @@
+"""``pmlm refine``: what the refiner did to one patient's initial prompt, choice by choice.
+
+Each candidate with its rank in the initial prompt, whether and when it was chosen, the policy's probability of choosing
+it, and (``--explain``) what it changes in the reward: the likelihood of a reply, by leaving it out or adding it, length
+priced. The reply is the one given, else the clinician's to her own question that is most like this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Column, Table
+from rich.text import Text
+
+from bentos.auth.principal import LOCAL
+from bentos.personalizer.personalizer import Personalizer, Prepared
+from bentos.web.effects import effects
+from bentos.web.page_types import Effects
+from models.encoder import MiniLM
+from models.refiner.choice_probabilities import Weights
+from pipelines.episodes.conversations import exchanges
+from pipelines.packaging import serving
+from pipelines.records.log import event_log
+from pmlm.api_types import Language
+from pmlm.settings import Settings
+
+MOST_SHOWN = 16
+ALIKE = 0.6  # cosine above which a former question asks the same
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One free candidate: where it stood, what became of it, and what that does (nats a reply token; None unknown)."""
+
+    key: str
+    text: str
+    tokens: int
+    initial_rank: int
+    chosen_rank: int | None
+    probability: float | None
+    gain: float | None = None
+    net: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """Both prompts and every choice; ``reply_from`` says whose words the gains are measured on."""
+
+    initial: str
+    refined: str
+    style: str
+    refiner: str
+    choices: tuple[Choice, ...]
+    reply_from: str
+
+    def json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def refine(
+    settings: Settings, patient: str, question: str, language: Language | None, explain: bool, reply: str | None
+) -> Refinement:
+    """The refinement of one question under the current release; raises as ``Personalizer.prepare`` does."""
+    personalizer = Personalizer.open(settings, serving.current(settings))
+    prepared = personalizer.prepare(LOCAL, patient, question, language)
+    weights = personalizer.weights(prepared)
+    words, origin = (reply, "given") if reply else _her_reply(settings, prepared) if explain else (None, "none")
+    measured = _effects(personalizer, prepared, weights, words) if explain and words else None
+    return Refinement(
+        initial=prepared.made.initial,
+        refined=prepared.made.prompt,
+        style=prepared.made.style,
+        refiner=personalizer.release.refiner,
+        choices=_choices(prepared, weights, measured),
+        reply_from=origin,
+    )
+
+
+def _her_reply(settings: Settings, prepared: Prepared) -> tuple[str | None, str]:
+    """The clinician's reply to her former question that is most like this one; none where none is alike."""
+    asked = [e for e in exchanges(event_log.scan(settings), settings.now()) if e.subject_id == prepared.subject]
+    if not asked:
+        return None, "none"
+    vectors = MiniLM().encode([prepared.question, *(e.question for e in asked)])
+    likeness = np.round(vectors[1:] @ vectors[0], 5)
+    best = int(likeness.argmax())
+    return (" ".join(asked[best].reply), "clinician") if likeness[best] >= ALIKE else (None, "none")
+
+
+def _effects(personalizer: Personalizer, prepared: Prepared, weights: Weights | None, reply: str) -> Effects:
+    made = prepared.made
+    order = list(made.dropped)
+    if weights is not None:
+        order.sort(key=lambda key: -(weights.of(key, made.program.picks) or 0.0))
+    price = float(personalizer.release.params["train"]["token_price"])
+    return effects(personalizer.settings.embedded_llm, made, prepared.question, reply, order, price)
+
+
+def _choices(prepared: Prepared, weights: Weights | None, measured: Effects | None) -> tuple[Choice, ...]:
+    made = prepared.made
+    effect = {e.key: e for e in (*measured.kept, *measured.left_out)} if measured else {}
+    return tuple(
+        Choice(
+            key=s.key,
+            text=s.text,
+            tokens=s.tokens,
+            initial_rank=rank,
+            chosen_rank=made.kept.index(s.key) + 1 if s.key in made.kept else None,
+            probability=weights.of(s.key, made.program.picks) if weights else None,
+            gain=effect[s.key].gain if s.key in effect else None,
+            net=effect[s.key].net if s.key in effect else None,
+        )
+        for rank, s in enumerate((s for s in made.segments if not s.pinned), 1)
+    )
+
+
+def rendered(found: Refinement) -> RenderableType:
+    """Both prompts side by side and the choices, chosen ones first, then by what was most likely to be chosen."""
+    prompts = Columns([Panel(Text(found.initial), title="initial"), Panel(Text(found.refined), title="refined")])
+    numbers = ("initial", "chosen", "tokens", "probability", "gain", "less its price")
+    table = Table(Column("sentence", ratio=1), *(Column(name, justify="right", no_wrap=True) for name in numbers))
+    ordered = sorted(found.choices, key=lambda c: (c.chosen_rank or 99, -(c.probability or 0.0), c.initial_rank))
+    shown = [c for c in ordered if c.chosen_rank or c.gain is not None] or ordered
+    for c in shown[:MOST_SHOWN]:
+        cells = (c.initial_rank, c.chosen_rank or "–", c.tokens, _said(c.probability), _said(c.gain), _said(c.net))
+        table.add_row(Text(c.text), *map(str, cells), style="" if c.chosen_rank else "dim")
+    rest = len(ordered) - len(shown[:MOST_SHOWN])
+    more = f"{rest} more candidates were left out, none likelier than these (--json has all)\n" if rest else ""
+    return Group(prompts, table, Text(more + _note(found), style="dim"))
+
+
+def _note(found: Refinement) -> str:
+    told = {
+        "given": "gains are nats a token of the reply given",
+        "clinician": "gains are nats a token of the clinician's reply to her own question most like this one",
+        "none": "no reply is known to measure gains on: give one with --reply",
+    }
+    return f"refiner {found.refiner}, style {found.style}; {told[found.reply_from]}"
+
+
+def _said(value: float | None) -> str:
+    return "" if value is None else f"{value:+.3f}" if value < 0 else f"{value:.3f}"

@@ -1,0 +1,105 @@
+"""The screen a night ends with: stages, accounts, reward, one patient's question, and what to open next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.night.saved_nights import SavedNight
+from pmlm.console.progress import MARKS, dated
+
+#: Rows of the evaluation that the screen shows: refined minus initial prompt, patients held out, 95 % intervals.
+HELD_OUT = {
+    "reward_refined_vs_initial": "held-out reward, refined − initial prompt",
+    "refined_vs_initial": "… log p of the clinician's reply alone",
+}
+
+#: The evaluation's headline as columns of the list of nights.
+HEADLINE = (
+    ("reward_refined_vs_initial", "reward − initial"),
+    ("refined_vs_initial", "log p − initial"),
+    ("refined_f1", "F1"),
+    ("refined_tokens", "tokens"),
+)
+
+
+def stage_table(status: dict[str, Any]) -> Table:
+    nights = status["nights"]
+    title = f"{status['clinic']}: night {nights[0]}" + (
+        f" to {nights[-1]} ({len(nights)} nights)" if nights[1:] else ""
+    )
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("stage")
+    for heading in ("rows in", "rows out", "quarantined", "seconds"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for stage in status["stages"]:
+        counts = (f"{stage[name]:,}" for name in ("rows_in", "rows_out", "quarantined"))
+        mark = MARKS.get(stage["status"], stage["status"])
+        table.add_row(stage["stage"], *counts, f"{stage['seconds']:.1f}", f"{mark} {stage['detail']}")
+    return table
+
+
+def accounts_line(accounts: dict[str, Any]) -> str:
+    """``read = accepted + ignored + quarantined``, with the rules that held lines back."""
+    balanced = accounts["read"] == accounts["accepted"] + accounts["ignored"] + accounts["quarantined"]
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in accounts["by_rule"].items())
+    return (
+        f"[bold]{accounts['read']:,}[/] resources read {'=' if balanced else '[red]≠[/]'} "
+        f"{accounts['accepted']:,} accepted + {accounts['ignored']:,} ignored + {accounts['quarantined']:,} quarantined"
+        + (f" ({rules})" if rules else "")
+    )
+
+
+def reward_lines(evaluation: dict[str, Any] | None, gate: dict[str, Any] | None) -> list[str]:
+    """What the refined prompt is worth against the initial one on patients held out, and what the gate made of it."""
+    rows = {r["name"]: r for r in (evaluation or {}).get("rows", ()) if r["split"] == "test"}
+    lines = [f"{label:<42} {_estimate(rows[name])}" for name, label in HELD_OUT.items() if name in rows]
+    if "refined_tokens" in rows and "initial_tokens" in rows:
+        refined, initial = rows["refined_tokens"]["value"], rows["initial_tokens"]["value"]
+        lines.append(f"{'free tokens in the prompt':<42} {refined:.0f} instead of {initial:.0f}")
+    if gate:
+        verdict = "[green]PROMOTED[/]" if gate["decision"] == "promote" else "[yellow]HOLD[/]"
+        lines.append(f"gate: {verdict} {gate['why']}")
+    return lines
+
+
+def _estimate(row: dict[str, Any]) -> str:
+    """A difference with its interval, where there are women enough for one."""
+    interval = f" [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]" if row["ci_low"] is not None else " (no interval)"
+    women = "woman" if row["patients"] == 1 else "women"
+    return f"{row['value']:+.3f}{interval} nats   n = {row['n']} questions of {row['patients']} {women}"
+
+
+def nights_table(saved: list[SavedNight]) -> Table:
+    """Saved nights, oldest first, with what the gate decided and the headline of the evaluation."""
+    table = Table(header_style="bold")
+    table.add_column("night")
+    table.add_column("experiment")
+    table.add_column("gate")
+    for _, heading in HEADLINE:
+        table.add_column(heading, justify="right")
+    for one in saved:
+        headline = one.metrics.get("evaluation", {}).get("headline", {})
+        figures = (f"{headline[name]:.3f}" if headline.get(name) is not None else "" for name, _ in HEADLINE)
+        table.add_row(dated(one.night), one.revision[:10], one.metrics.get("gate", {}).get("decision", ""), *figures)
+    return table
+
+
+def show(console: Console, status: dict[str, Any], example: dict[str, Any] | None) -> None:
+    """Print the whole screen. ``example`` is one question with its answer (see ``example.ask``), or None."""
+    console.print()
+    console.print(stage_table(status))
+    console.print(accounts_line(status["accounts"]), soft_wrap=True)
+    for text in reward_lines(status["evaluation"], status["gate"]):
+        console.print(text, soft_wrap=True)
+    if example:
+        from pmlm.console.ask import side_by_side
+
+        console.print()
+        console.print(side_by_side(example["question"], example["answer"]))
+    console.print()
+    for name, place in status["pages"].items():
+        console.print(f"{name:<13} {place}", soft_wrap=True)

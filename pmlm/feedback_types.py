@@ -1,0 +1,68 @@
+"""What ``POST /feedback`` takes and gives."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from models.feedback import Giver
+from pmlm.api_types import MAX_QUESTION, readable
+
+MAX_EDIT = 8000
+MAX_COMMENT = 2000
+
+AnswerId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class FeedbackRequest(BaseModel):
+    """What someone says of an answer: at least one of rating, thumbs, preferred_over, edit, comment."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "examples": [
+                {"answer_id": "0f8e3c5a9d1b4e6f8a7c2b3d4e5f6071", "rating": 4},
+                {"answer_id": "0f8e3c5a9d1b4e6f8a7c2b3d4e5f6071", "thumbs": "down", "comment": "Too long for me."},
+            ]
+        },
+    )
+
+    answer_id: AnswerId = Field(description="The `id` of the response that is spoken of.")
+    by: Giver = Field(default="patient", description="Whose opinion this is. Only a patient's own shapes her answers.")
+    user: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, description="An opaque id of the person, where many share a token. Kept as a keyed hash only."
+    )
+    rating: int | None = Field(default=None, ge=1, le=5)
+    thumbs: Literal["up", "down"] | None = None
+    preferred_over: AnswerId | None = Field(
+        default=None, description="The id of another answer to the same patient, which this one is better than."
+    )
+    edit: Annotated[str, StringConstraints(max_length=MAX_EDIT), AfterValidator(readable)] | None = Field(
+        default=None, description="The answer as the clinician would have given it."
+    )
+    question: Annotated[str, StringConstraints(max_length=MAX_QUESTION), AfterValidator(readable)] | None = Field(
+        default=None, description="With an edit: the question that was answered, word for word."
+    )
+    comment: Annotated[str, StringConstraints(max_length=MAX_COMMENT), AfterValidator(readable)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something_once(self) -> FeedbackRequest:
+        points = [name for name in ("rating", "thumbs", "preferred_over") if getattr(self, name) is not None]
+        if len(points) > 1:
+            raise ValueError(f"{points[0]} and {points[1]} say the same thing twice: give one")
+        if not points and self.edit is None and self.comment is None:
+            raise ValueError("give a rating, thumbs, preferred_over, edit or comment")
+        if self.edit is not None and (self.by != "clinician" or self.question is None):
+            raise ValueError("an edit is by a clinician, and comes with the question")
+        if self.preferred_over == self.answer_id:
+            raise ValueError("preferred_over must name another answer")
+        return self
+
+
+class FeedbackReceipt(BaseModel):
+    """That it was kept, and whether it counts: beyond the cap it is kept, and teaches nothing."""
+
+    id: str
+    counts: bool = Field(description="False where this giver has spoken of enough answers to this patient today.")
