@@ -50,7 +50,7 @@ types: setup
 	mypy
 
 unit: setup
-	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/features/test_spark.py)
+	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/pipelines/features/engines/test_spark_engine.py)
 	pytest -n 2 --dist loadgroup -rs
 
 spark: setup ## put pyspark beside the environment, so that `make test` compares Spark with DuckDB (Java 17 is needed)

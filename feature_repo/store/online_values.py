@@ -4,7 +4,7 @@ Feast's ``get_online_features`` asks view by view and builds a response of messa
 that takes fifty times as long as reading her bytes. Here Feast still says where and how the rows lie: its opened store
 gives the connection, the names of tables and hash fields, the key of a patient and the message of a value. Only the
 question is ours, and the test that both give the same for every patient and store
-(``tests/unit/features/test_online_stores.py``).
+(``tests/unit/pipelines/features/online/test_online_stores.py``).
 """
 
 from __future__ import annotations

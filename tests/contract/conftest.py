@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-import three_women
 from filelock import FileLock
-from one_day import day, day_clinic, day_model  # noqa: F401 - fixtures
 
 from bentos.auth.keys import development_token
 from pmlm.settings import Settings, load
+from tests.contract import three_women
+from tests.contract.one_day import day, day_clinic, day_model  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

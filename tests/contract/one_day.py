@@ -15,9 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import three_women
-from stub_llm import StubLLM, stub_llm
-from three_women import ADA, BEA, CLEO
 
 from bentos.auth import keys
 from pipelines.features.build import stage as features
@@ -25,6 +22,9 @@ from pipelines.features.online import materialise
 from pipelines.packaging import serving
 from pipelines.records import stage as records
 from pmlm.settings import Settings, load
+from tests.contract import three_women
+from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.three_women import ADA, BEA, CLEO
 
 TOMORROW, NIGHT = "2026-06-02", "20260602"
 ASKED = "Zymurgy aside, is it normal that Adelheid feels this tired?"

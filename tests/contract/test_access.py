@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from stub_llm import StubLLM, stub_llm
-from three_women import ADA, BEA, IDENTIFIERS
 
 from bentos.auth import audit, keys
 from pmlm.settings import Settings
+from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.three_women import ADA, BEA, IDENTIFIERS
 
 if TYPE_CHECKING:
     from conftest import ClientFactory

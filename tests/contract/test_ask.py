@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
-from three_women import ADA
 from typer.testing import CliRunner
 
 from pipelines.packaging import serving
@@ -19,6 +18,7 @@ from pmlm.console import ask as asking
 from pmlm.errors import PmlmError, UnknownPatientError
 from pmlm.settings import Settings
 from pmlm.storage import write_json
+from tests.contract.three_women import ADA
 
 TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"

@@ -7,11 +7,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cds_schema import DISCOVERY, RESPONSE, errors
-from three_women import ADA, BEA, CLEO, IDENTIFIERS
 
 from bentos.auth import keys
 from pmlm.settings import Settings
+from tests.contract.cds_schema import DISCOVERY, RESPONSE, errors
+from tests.contract.three_women import ADA, BEA, CLEO, IDENTIFIERS
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

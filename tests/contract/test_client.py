@@ -6,13 +6,13 @@ import re
 
 import pytest
 from pydantic import ValidationError
-from three_women import ADA, CLEO
 
 from bentos.auth.keys import development_token, mint
 from pipelines.packaging.serving import Endpoint
 from pmlm.client import Client
 from pmlm.errors import EndpointError
 from pmlm.settings import PROJECT, Settings
+from tests.contract.three_women import ADA, CLEO
 
 TIRED = "Is it normal to feel this tired?"
 

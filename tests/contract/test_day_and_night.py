@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from one_day import ASKED, EDITED, WORDS, Day
-from three_women import ADA, IDENTIFIERS
 
 from feature_repo.store import online
 from models.patient.preferences import preference
 from models.vocabulary import RATING_CODE
 from pipelines.episodes.conversations import exchanges
 from pipelines.records.log import event_log
+from tests.contract.one_day import ASKED, EDITED, WORDS, Day
+from tests.contract.three_women import ADA, IDENTIFIERS
 
 pytestmark = pytest.mark.xdist_group("one-day")
 

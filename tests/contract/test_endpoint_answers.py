@@ -6,13 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
-from three_women import ADA, BEA, CLEO, NIGHT
 
 from models.llm import DISCLAIMER
 from pipelines.packaging import serving
 from pipelines.packaging.serving import Endpoint
 from pmlm.api_types import AnswerResponse, PersonalizeResponse
 from pmlm.settings import Settings
+from tests.contract.three_women import ADA, BEA, CLEO, NIGHT
 
 TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"

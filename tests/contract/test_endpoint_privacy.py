@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from three_women import ADA, BEA, IDENTIFIERS
 
 from pmlm.settings import Settings
+from tests.contract.three_women import ADA, BEA, IDENTIFIERS
 
 QUESTION = "Zymurgy aside, is it normal to feel this tired?"
 

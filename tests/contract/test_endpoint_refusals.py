@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from three_women import ADA
+
+from tests.contract.three_women import ADA
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

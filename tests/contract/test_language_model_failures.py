@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stub_llm import StubLLM, stub_llm
-from three_women import ADA
 
 from bentos.personalizer.llm_answer import DISCLAIMERS, FAILED, WITHHELD
+from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.three_women import ADA
 
 if TYPE_CHECKING:
     from conftest import ClientFactory

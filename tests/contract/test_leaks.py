@@ -15,11 +15,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from byte_search import contents, found, leaks
-from identifiers import Person, persons
 
 from pipelines.records.log import event_log
 from pmlm.settings import PROJECT, Settings
+from tests.contract.byte_search import contents, found, leaks
+from tests.contract.identifiers import Person, persons
 
 SECRET = "Eulalia Quibblesworth"
 

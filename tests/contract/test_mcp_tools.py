@@ -11,11 +11,11 @@ import httpx
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from three_women import ADA, CLEO, IDENTIFIERS
 
 from bentos.auth import audit, keys
 from pipelines.packaging.serving import Endpoint
 from pmlm.settings import Settings
+from tests.contract.three_women import ADA, CLEO, IDENTIFIERS
 
 T = TypeVar("T")
 TIRED = "Is it normal to feel this tired?"

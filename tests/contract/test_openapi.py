@@ -20,13 +20,13 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from stub_llm import stub_llm
-from three_women import ADA
 
 from bentos.auth import routes
 from pipelines.packaging import serving
 from pipelines.packaging.serving import Endpoint
 from pmlm.settings import Settings
+from tests.contract.stub_llm import stub_llm
+from tests.contract.three_women import ADA
 
 EXAMPLES = 40
 KEPT = [

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import CONTRASTS, PHONE, Opened, chromium, opened
-from three_women import ADA, BEA, IDENTIFIERS
 
 from bentos.auth import keys
 from models.safety.answer_check import ESCALATION
 from pmlm.settings import Settings
+from tests.contract.browser import CONTRASTS, PHONE, Opened, chromium, opened
+from tests.contract.three_women import ADA, BEA, IDENTIFIERS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route

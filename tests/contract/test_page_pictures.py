@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from browser import PHONE, WIDE, Opened, chromium, opened
 
 from bentos.auth import keys
 from pmlm.settings import load
+from tests.contract.browser import PHONE, WIDE, Opened, chromium, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from three_women import NIGHT
 
 from bentos.personalizer import release as releases
 from feature_repo.store import services
@@ -14,6 +13,7 @@ from pipelines.packaging import bento, release, serving
 from pmlm.errors import ServingError
 from pmlm.settings import Settings
 from pmlm.storage import content_hash
+from tests.contract.three_women import NIGHT
 
 
 def test_a_release_names_champion_features_and_event_batches(settings: Settings) -> None:

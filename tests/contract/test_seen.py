@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from one_day import WORDS, Day
 from prometheus_client.parser import text_string_to_metric_families
-from three_women import ADA, BEA, CLEO, IDENTIFIERS
 
 from bentos.auth import keys
+from tests.contract.one_day import WORDS, Day
+from tests.contract.three_women import ADA, BEA, CLEO, IDENTIFIERS
 
 pytestmark = pytest.mark.xdist_group("one-day")
 

@@ -7,11 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from three_women import ADA
-
 from pipelines.packaging import serving
 from pipelines.packaging.bento import environment
 from pmlm.settings import PROJECT, Settings
+from tests.contract.three_women import ADA
 
 ALONE = Path(__file__).with_name("serve_alone.py")
 NIGHT_ONLY = {"airflow", "dvc", "great_expectations", "trl", "evidently", "polars", "presidio_analyzer"}

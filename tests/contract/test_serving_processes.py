@@ -9,12 +9,12 @@ import subprocess
 import sys
 
 import pytest
-from three_women import ADA, NIGHT
 
 from pipelines.packaging import serving
 from pmlm.errors import ServingError
 from pmlm.settings import Settings
 from tests.command_line import environment
+from tests.contract.three_women import ADA, NIGHT
 
 
 def test_an_endpoint_is_up_written_down_and_gone_without_a_trace(settings: Settings) -> None:

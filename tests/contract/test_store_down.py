@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import bearer
-from stub_llm import StubLLM, stub_llm
-from three_women import ADA, BEA, CLEO
 
 from bentos.personalizer import feature_client
 from bentos.personalizer.fallback_features import pinned_row
@@ -22,6 +20,8 @@ from feature_repo.store import online
 from models.prompt.sentences.pinned import pinned
 from models.safety.answer_check import ESCALATION
 from pmlm.settings import Settings
+from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.three_women import ADA, BEA, CLEO
 
 if TYPE_CHECKING:
     from conftest import ClientFactory

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import three_women
-from stub_llm import StubLLM, stub_llm
-from three_women import ADA
 
 from pipelines.features.online import materialise
 from pmlm.settings import Settings
-from tests.unit.features.servers import Server, redis
+from tests.contract import three_women
+from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.three_women import ADA
+from tests.unit.pipelines.features.servers import Server, redis
 
 if TYPE_CHECKING:
     from conftest import ClientFactory

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-import three_women
-from stub_llm import stub_llm
-from three_women import ADA
 
 from benchmarks import planting_fields
 from benchmarks.planting import FENCE, faults, outside
@@ -40,6 +37,9 @@ from models.templates import one_line
 from pipelines.packaging import serving
 from pmlm.api_types import PersonalizeRequest
 from pmlm.settings import Settings, load
+from tests.contract import three_women
+from tests.contract.stub_llm import stub_llm
+from tests.contract.three_women import ADA
 
 TIRED = "Is it normal to feel this tired?"
 #: The fields whose words a prompt quotes: what a clinic calls a diagnosis, an allergy, a medicine, a smoking status.

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stub_llm import StubLLM, stub_llm
-from three_women import ADA, BEA
 
 from benchmarks.planting import outside
 from benchmarks.planting_fields import ORDER
+from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.three_women import ADA, BEA
 
 if TYPE_CHECKING:
     from conftest import ClientFactory

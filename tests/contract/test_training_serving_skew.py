@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from three_women import ADA, BEA, CLEO
 
 from bentos.personalizer import release
 from models.encoder import MiniLM
@@ -17,6 +16,7 @@ from pipelines.features.build import historical_rows
 from pipelines.packaging import serving
 from pmlm.api_types import PersonalizeResponse
 from pmlm.settings import Settings
+from tests.contract.three_women import ADA, BEA, CLEO
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

@@ -2,7 +2,8 @@
 
 Feast makes these messages too, but one object a value by way of pandas, and asks of each value what it is. Here a
 column's declared type is asked once and one message is filled again and again. That the bytes are Feast's own is
-tested for every type, with whatever may be missing in a column (``tests/unit/features/test_online_writes.py``).
+tested for every type, with whatever may be missing in a column
+(``tests/unit/pipelines/features/online/test_writes.py``).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Feast's own writing turns every value into an object of its own, tells SQLite an
 Redis first what it has. As in ``feature_repo.store.online_values`` Feast still says where and how the rows lie: its
 opened store gives the connection, the names of tables and hash fields, the key of a patient and the message of a
 value. Only the statements are ours, and the test that both leave the same
-(``tests/unit/features/test_online_writes.py``).
+(``tests/unit/pipelines/features/online/test_writes.py``).
 
 One thing differs. Feast passes over a row that Redis has for the same moment already, or for a later one; here it is
 replaced, as on SQLite and Postgres: a moment is computed again when a fact about it becomes known late.

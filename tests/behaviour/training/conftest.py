@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from little_episodes import NIGHT, clinic
 
 from pipelines.evaluation.nightly import gate
 from pipelines.evaluation.nightly import stage as evaluate
 from pipelines.runs import StageSummary
 from pipelines.training import train
 from pmlm.settings import Settings
+from tests.little_episodes import NIGHT, clinic
 
 
 @dataclass(frozen=True)

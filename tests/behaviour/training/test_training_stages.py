@@ -7,7 +7,6 @@ import math
 import shutil
 
 import pytest
-from little_episodes import NIGHT, PARAMS, clinic, episode
 
 from models.encoder import MiniLM
 from models.refiner import checkpoint
@@ -19,6 +18,7 @@ from pipelines.evaluation.nightly import stage as evaluate
 from pipelines.training import rewards, train
 from pmlm.settings import Settings
 from pmlm.storage import content_hash, read_json
+from tests.little_episodes import NIGHT, PARAMS, clinic, episode
 
 CAPS = Caps(PARAMS["train"]["pick_cap"], PARAMS["train"]["token_cap"])
 WHAT_COUNTS = (

@@ -13,7 +13,7 @@ from feature_repo.store.services import groups
 from pipelines.features.build import stage
 from pipelines.records.stage import run as take_in_night
 from pmlm.settings import Settings
-from tests.unit.records.fhir import (
+from tests.unit.pipelines.records.fhir import (
     Clinic,
     Resource,
     allergy,

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from command_line import pmlm
 
 from feature_repo.store import online
 from feature_repo.store.services import features, groups
 from models.vocabulary import SIGNALS, Signal
 from pipelines.records.log import event_log
 from pmlm.settings import Settings
+from tests.command_line import pmlm
 
 if TYPE_CHECKING:
     from tests.conftest import NightDone

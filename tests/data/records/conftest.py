@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pmlm.settings import Settings
-from tests.unit.records.fhir import Clinic
+from tests.unit.pipelines.records.fhir import Clinic
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipelines.records import prescan, processor
 from pipelines.records.log import spill
 from pmlm.settings import Settings
-from tests.unit.records.fhir import (
+from tests.unit.pipelines.records.fhir import (
     FIRST,
     Clinic,
     Resource,

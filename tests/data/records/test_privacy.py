@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.records.validate import data_docs
 from tests.contract.byte_search import contents, found
-from tests.unit.records.fhir import (
+from tests.unit.pipelines.records.fhir import (
     FIRST,
     LOINC,
     Clinic,

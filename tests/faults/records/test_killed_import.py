@@ -12,7 +12,7 @@ import pytest
 from pipelines.records.log import ledger, quarantine
 from pmlm.settings import Settings
 from pmlm.storage import content_hash
-from tests.unit.records.fhir import Clinic, condition, observation, patient
+from tests.unit.pipelines.records.fhir import Clinic, condition, observation, patient
 
 FIRST, SECOND = "2026-06-01", "2026-06-02"
 MOST_WRITES = 40

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from command_line import environment
-from little_episodes import NIGHT, clinic
 
 from pipelines.evaluation.nightly import gate
 from pipelines.training import champion, rewards, train
 from pmlm.settings import Settings
 from pmlm.storage import content_hash
+from tests.command_line import environment
+from tests.little_episodes import NIGHT, clinic
 
 PARAMS = {"train": {"gain_evaluations": 24, "grpo_steps": 1}}
 OUTPUTS = ("models/challenger", "metrics/train.json")

@@ -1,0 +1,100 @@
+"""Scopes, and the one place where a reference becomes a patient."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bentos.auth import audit
+from bentos.auth.audit import Entry
+from bentos.auth.principal import Principal
+from bentos.auth.routes import READ
+from bentos.auth.scopes import Need, covers, only_patient_level
+from pmlm.errors import ForeignPatientError, UnknownPatientError
+from pmlm.settings import Settings
+from tests.unit.bentos.auth.clinic_tokens import clinic
+
+
+@pytest.mark.parametrize(
+    ("scope", "opens"),
+    [
+        ("system/Patient.rs", True),
+        ("system/Patient.r", True),
+        ("system/*.rs", True),
+        ("user/Patient.cruds", True),
+        ("patient/Patient.rs", True),
+        ("system/Patient.read", True),
+        ("system/Patient.*", True),
+        ("system/*.*", True),
+        ("system/Patient.s", False),
+        ("system/Patient.cud", False),
+        ("system/Patient.write", False),
+        ("system/Patient.sr", False),  # the letters stand in the order of cruds
+        ("system/Patient.", False),
+        ("system/Observation.rs", False),
+        ("system/Patient.rs?_id=1", False),
+        ("system/patient.rs", False),
+        ("launch/patient", False),
+        ("openid", False),
+        ("xsystem/Patient.rs", False),
+        ("system/Patient.rs ", False),
+        ("", False),
+    ],
+)
+def test_what_a_scope_opens(scope: str, opens: bool) -> None:
+    assert covers({scope}, READ) is opens
+
+
+def test_scopes_add_up_and_patient_level_is_only_that() -> None:
+    assert covers({"system/Patient.r", "system/*.s"}, Need("Patient", "rs"))
+    assert not covers({"system/Patient.r", "system/Observation.s"}, Need("Patient", "rs"))
+    assert only_patient_level({"patient/Patient.rs", "openid"})
+    assert not only_patient_level({"patient/Patient.rs", "system/Patient.rs"})
+    assert not only_patient_level({"openid"})
+
+
+@pytest.fixture
+def anywhere(tmp_path: Path) -> Settings:
+    return clinic(tmp_path)
+
+
+def test_a_bound_client_sees_its_patients_and_nobody_else_in_the_same_words(anywhere: Settings) -> None:
+    ann = anywhere.subject_id("ann")
+    bound = Principal("app", frozenset(), frozenset({ann}))
+    assert bound.subject(anywhere, "Patient/ann") == bound.subject(anywhere, f"subject:{ann}") == ann
+    words = set()
+    for reference in ("Patient/bea", "nobody", "subject:1", "subject:99999999999999999999", "x" * 500, "\ud800", ""):
+        with pytest.raises(ForeignPatientError) as refused:
+            bound.subject(anywhere, reference)
+        words.add(str(refused.value))
+    assert len(words) == 1
+
+
+def test_a_client_of_the_clinic_is_told_that_a_reference_names_nobody(anywhere: Settings) -> None:
+    whole = Principal("app", frozenset(), None)
+    for reference in ("subject:9223372036854775808", "x" * 500, "\ud800"):
+        with pytest.raises(UnknownPatientError):
+            whole.subject(anywhere, reference)
+
+
+def test_every_patient_named_is_noted_whether_or_not_she_may_be_seen(anywhere: Settings) -> None:
+    bound = Principal("app", frozenset(), frozenset({anywhere.subject_id("ann")}))
+    with audit.noting(Entry("/answer")) as entry:
+        bound.subject(anywhere, "ann")
+        bound.subject(anywhere, "ann")
+        with pytest.raises(ForeignPatientError):
+            bound.subject(anywhere, "bea")
+    assert entry.subjects == [anywhere.subject_id("ann"), anywhere.subject_id("bea")]
+
+
+@given(reference=st.text(max_size=300))
+def test_no_reference_whatever_leads_a_bound_client_to_another_patient(reference: str) -> None:
+    settings = Settings(home=Path("state"), drops=Path("somewhere"), key_dir=Path("/nonexistent"))
+    settings.__dict__["hash_key"] = b"k" * 32  # no key file for a property of every reference
+    bound = Principal("app", frozenset(), frozenset({7}))
+    with suppress(ForeignPatientError):
+        assert bound.subject(settings, reference) == 7

@@ -1,0 +1,174 @@
+"""Candidate sentences say what the record supports, whatever the record holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.prompt.candidates import FREE_LIMIT, candidates, drug_allergies
+from models.prompt.sentences.pinned import PINNED_KEYS
+from models.schema import Segment
+from models.templates import DATE_LIKE
+from tests.unit.models.feature_rows import AS_OF, HOSTILE, feature_rows
+
+lenient = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def _by_key(row: dict[str, Any], language: str = "en") -> dict[str, Segment]:
+    return {s.key: s for s in candidates(row, AS_OF, _words, language)}
+
+
+@lenient
+@given(row=feature_rows(), language=st.sampled_from(["en", "zh"]))
+def test_no_candidate_holds_a_date_or_a_line_break_or_a_fence(row: dict[str, Any], language: str) -> None:
+    for segment in candidates(row, AS_OF, _words, language):
+        assert not DATE_LIKE.search(segment.text)
+        assert len(segment.text.splitlines()) == 1
+        assert not set("<>|{}`") & set(segment.text)
+
+
+@lenient
+@given(row=feature_rows())
+def test_keys_are_unique_pinned_come_first_and_every_sentence_has_a_source(row: dict[str, Any]) -> None:
+    found = candidates(row, AS_OF, _words)
+    assert len({s.key for s in found}) == len(found)
+    assert tuple(s.key for s in found[:3]) == PINNED_KEYS
+    assert [s.pinned for s in found] == [True] * 3 + [False] * (len(found) - 3)
+    assert len(found) - 3 <= FREE_LIMIT
+    assert all(s.sources and all(s.sources) for s in found)
+    assert all(s.tokens == _words(s.text) for s in found)
+
+
+@lenient
+@given(row=feature_rows())
+def test_the_same_row_gives_the_same_candidates(row: dict[str, Any]) -> None:
+    assert candidates(row, AS_OF, _words) == candidates(dict(reversed(list(row.items()))), AS_OF, _words)
+
+
+def test_an_empty_record_says_what_is_missing() -> None:
+    found = _by_key({})
+    assert set(found) == {*PINNED_KEYS, "record.missing"}
+    assert found["allergies"].text == "Whether she has drug allergies is not known."
+    assert found["pregnancy"].text == "Whether she is pregnant is not known."
+
+
+def test_a_first_visit_says_that_there_is_nothing_earlier() -> None:
+    found = _by_key({"visit_times": [AS_OF - timedelta(days=1)]})
+    assert "nothing earlier" in found["record.missing"].text
+    assert not any(key.endswith(".change") for key in found)
+
+
+def test_a_drug_allergy_is_pinned_by_name_and_a_food_allergy_is_free() -> None:
+    row = {
+        "allergy_codes": ["a", "b", "c"],
+        "allergy_texts": ["Penicillin V", "Peanut", "Sulfonamide"],
+        "allergy_kinds": ["allergy.medication", "allergy.food", "allergy.other"],
+        "allergy_sources": ["s1", "s2", "s3"],
+    }
+    found = _by_key(row)
+    assert found["allergies"].text == "Drug allergies: penicillin V, sulfonamide."
+    assert found["allergies"].sources == ("s1", "s3")
+    assert found["allergy.food"].text == "Food allergy: peanut."
+    assert drug_allergies(row) == ("penicillin V", "sulfonamide")
+
+
+def test_absence_is_a_fact_and_presence_takes_its_place() -> None:
+    without = _by_key({"condition_codes": [], "condition_texts": [], "pregnancies": 0})
+    assert without["no.asthma"].text == "No current asthma on her record."
+    asthma = {"condition_codes": ["SNOMED//195967001"], "condition_texts": ["Asthma (disorder)"]}
+    times = {"condition_times": [AS_OF - timedelta(days=800)], "condition_sources": ["s"]}
+    found = _by_key({**asthma, **times})
+    assert found["condition.asthma"].text == "She has asthma, noted 2 years ago."
+    assert "no.asthma" not in found
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "language", "text"),
+    [
+        ("128053003", "Deep venous thrombosis (disorder)", "en", "She has deep venous thrombosis (blood clots)."),
+        ("59621000", "Essential hypertension", "en", "She has essential hypertension (high blood pressure)."),
+        ("271737000", "Anemia (disorder)", "en", "She has anemia."),
+        ("40930008", "Hypothyroidism", "en", "She has hypothyroidism."),
+        ("128053003", "Deep venous thrombosis", "zh", "她有deep venous thrombosis（血栓）。"),
+    ],
+)
+def test_a_condition_is_also_called_what_a_patient_calls_it(code: str, name: str, language: str, text: str) -> None:
+    row = {"condition_codes": [f"SNOMED//{code}"], "condition_texts": [name]}
+    (found,) = (s for s in candidates(row, AS_OF, len, language) if s.key.startswith("condition."))
+    assert found.text == text
+
+
+def test_a_truncated_list_of_conditions_claims_no_absence() -> None:
+    many = [f"SNOMED//{i}" for i in range(40)]
+    row = {"condition_codes": many, "condition_texts": [f"Finding {c}" for c in "abcdefghij" * 4]}
+    assert not any(key.startswith("no.") for key in _by_key(row))
+
+
+def test_pressures_are_joined_and_their_change_says_from_and_to() -> None:
+    row: dict[str, Any] = {}
+    for name, latest, previous in (("systolic", 142.0, 118.0), ("diastolic", 88.0, 74.0)):
+        row |= {f"{name}_latest": latest, f"{name}_time": AS_OF - timedelta(days=3), f"{name}_source": name}
+        row |= {f"{name}_previous": previous, f"{name}_previous_time": AS_OF - timedelta(days=31)}
+        row |= {f"{name}_mean": previous, f"{name}_sd": 4.0}
+    found = _by_key(row)
+    assert found["blood_pressure.latest"].text == "Her blood pressure was 142/88 3 days ago, above the usual range."
+    assert found["blood_pressure.change"].text == (
+        "Her blood pressure rose from 118/74 to 142/88 in 4 weeks, more than it usually varies."
+    )
+    assert found["blood_pressure.change"].sources == ("systolic", "diastolic")
+    assert found["blood_pressure.change"].recency_days == 3
+
+
+def test_pressures_of_different_days_are_not_joined() -> None:
+    row = {
+        "systolic_latest": 142.0,
+        "systolic_time": AS_OF - timedelta(days=3),
+        "diastolic_latest": 88.0,
+        "diastolic_time": AS_OF - timedelta(days=9),
+    }
+    assert "blood_pressure.latest" not in _by_key(row)
+
+
+def test_a_value_older_than_two_years_is_left_out() -> None:
+    at = {"weight_latest": 70.0, "weight_time": AS_OF - timedelta(days=731)}
+    assert "weight.latest" not in _by_key(at)
+    assert "weight.latest" in _by_key({**at, "weight_time": AS_OF - timedelta(days=729)})
+
+
+def test_the_second_medicine_of_a_class_keeps_a_key_of_its_own() -> None:
+    row = {"medicine_codes": ["RXNORM//1", "RXNORM//2"], "medicine_texts": ["Ibuprofen 200 MG", "Naproxen 250 MG"]}
+    assert {"medicine.nsaid", "medicine.code:RXNORM//2"} <= set(_by_key(row))
+
+
+def test_peers_are_told_with_their_number_and_never_below_it() -> None:
+    row = {"peers_count": 20, "peer_anaemia": 35.0, "peer_weight_gain": 0.4}
+    found = _by_key(row)
+    assert found["peer.anaemia"].text == "Of 20 similar patients, 35% have anaemia."
+    assert found["peer.anaemia"].sources == ("peers:n=20",)
+    assert not any(k.startswith("peer.") for k in _by_key({**row, "peers_count": 0}))
+
+
+@pytest.mark.parametrize(("birth_year", "text"), [(1996, "She is 30 years old."), (1930, "She is 90 or older.")])
+def test_age_is_in_years_and_the_oldest_are_not_singled_out(birth_year: int, text: str) -> None:
+    assert _by_key({"birth": AS_OF.replace(year=birth_year)})["age"].text == text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_an_instruction_in_a_record_stays_data_on_one_line(text: str) -> None:
+    row = {
+        "condition_codes": ["SNOMED//1"],
+        "condition_texts": [text],
+        "medicine_codes": ["M"],
+        "medicine_texts": [text],
+    }
+    for segment in candidates(row, AS_OF, _words):
+        assert "\n" not in segment.text
+        assert len(segment.text) < 200

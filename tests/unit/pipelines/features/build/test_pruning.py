@@ -1,0 +1,131 @@
+"""What is laid aside for the groups: all that any of them reads, and little else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import ibis
+import polars as pl
+import pytest
+from ibis.backends.duckdb import Backend
+from ibis.expr.types import Table
+from polars.testing import assert_frame_equal
+
+from feature_repo.point_in_time import KEY, known, retold, versions
+from feature_repo.store.services import groups
+from models.vocabulary import SIGNALS
+from pipelines.features.build import as_of_times
+from pipelines.features.build.pruning import narrowed
+from pipelines.features.build.stage import MODELLED
+from pipelines.features.engines import duckdb_engine
+from pipelines.features.trajectory import inference
+from pipelines.records.log import ledger as records_ledger
+from tests.unit.pipelines.features.built import LAST, clinic, patients, write_batch
+
+pytestmark = pytest.mark.filterwarnings("ignore:Arrow output")  # as ``engine.connect``, which one test alone enters
+
+HELD, MOMENTS = duckdb_engine.asked()
+SELVES = [name for name in groups() if name not in MODELLED]
+Reader = Callable[[Table, Table], Table]
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """The versions of some patients as ``all``, and the days on which their records changed."""
+    settings = clinic(tmp_path_factory.mktemp("needed"))
+    write_batch(settings, LAST, patients(seed=11, pairs=40))
+    with duckdb_engine.connect() as opened:
+        log = duckdb_engine.read_log(opened, records_ledger.batches(settings))
+        duckdb_engine.keep(opened, "all", versions(log.drop("file")))
+        told = as_of_times.recent(log, as_of_times.BEGINNING)
+        duckdb_engine.keep(
+            opened, "moments", as_of_times.days(as_of_times.changes(told, as_of_times.owners(log, retold(log))))
+        )
+        yield opened
+
+
+def kept(connection: Backend, *readers: Table) -> pl.DataFrame:
+    return narrowed(connection.table("all"), readers).to_polars()
+
+
+def everything(connection: Backend) -> pl.DataFrame:
+    frame: pl.DataFrame = connection.table("all").to_polars()
+    return frame
+
+
+def rows_of(connection: Backend, held: Table, name: str) -> pl.DataFrame:
+    duckdb_engine.keep(connection, "held", held)
+    query = duckdb_engine.compiled(groups()[name])
+    return pl.DataFrame(duckdb_engine.evaluate(connection, query)).sort(*KEY)
+
+
+@pytest.mark.parametrize("name", SELVES)
+def test_a_group_says_the_same_of_what_it_needs_as_of_everything(connection: Backend, name: str) -> None:
+    held = connection.table("all")
+    needed = narrowed(held, [duckdb_engine.compiled(groups()[name]).expression])
+    assert needed.count().execute() < held.count().execute()
+    of_all = rows_of(connection, held, name)
+    assert len(of_all) > 300
+    assert_frame_equal(rows_of(connection, needed, name), of_all, check_exact=True)
+
+
+def test_what_the_trajectory_model_reads_is_kept(connection: Backend) -> None:
+    held, asked = connection.table("all"), connection.table("moments")
+    of_all = inference.read(held, asked).to_polars()
+    of_needed = inference.read(narrowed(held, [inference.read(HELD, MOMENTS)]), asked).to_polars()
+    assert set(of_all["kind"]) >= {"observation", "procedure", "question", "patient"}
+    assert_frame_equal(of_needed.sort(pl.all()), of_all.sort(pl.all()), check_exact=True)
+
+
+def test_what_no_group_reads_is_left_out_and_unused_columns_are_null(connection: Backend) -> None:
+    left = kept(connection, *(duckdb_engine.compiled(groups()[name]).expression for name in SELVES))
+    assert "SNOMED//5880005" in set(everything(connection)["code"])  # an examination: no birth, no loss
+    assert "SNOMED//5880005" not in set(left["code"])
+    assert "SNOMED//386216000" in set(left["code"])
+    assert left["encounter_id"].null_count() == left["known_at"].null_count() == len(left)
+    assert left["source"].null_count() == 0
+    assert left.schema == everything(connection).schema
+
+
+def of_weights(held: Table) -> Table:
+    return held.filter(held.kind == "observation", held.code.isin(SIGNALS[0].codes))
+
+
+READERS: dict[str, Reader] = {
+    "no filter": lambda held, _: held.group_by("subject_id").aggregate(n=held.count()),
+    "the table itself": lambda held, _: held,
+    "a filter here and none there": lambda held, _: of_weights(held).union(held),
+    "the newest only": lambda held, _: held.filter(
+        ibis.row_number().over(group_by=held.subject_id, order_by=held.time) == 0, held.kind == "condition"
+    ),
+    "those that others refer to": lambda held, _: held.filter(held.record.isin(held.view().parent)),
+    "one side of a join": lambda held, at: known(held, at, "condition").join(held, "record").select(*KEY, "code_right"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+def test_where_a_row_may_matter_by_others_all_are_kept(connection: Backend, reader: Reader) -> None:
+    assert len(kept(connection, reader(HELD, MOMENTS))) == len(everything(connection))
+
+
+ROWWISE: dict[str, tuple[Reader, pl.Expr]] = {
+    "a kind": (lambda held, at: known(held, at, "condition"), pl.col("kind") == "condition"),
+    "a code of a kind": (
+        lambda held, at: known(held.filter(held.code == "MEDS_BIRTH"), at, "patient"),
+        pl.col("code") == "MEDS_BIRTH",
+    ),
+    "a range": (
+        lambda held, _: held.filter(held.kind == "rating").filter(held.numeric_value > 3).select("record"),
+        (pl.col("kind") == "rating") & (pl.col("numeric_value") > 3),
+    ),
+    "nothing": (lambda held, _: held.filter(held.kind.isin(["no such kind"])).select("record"), pl.lit(False)),
+}
+
+
+@pytest.mark.parametrize(("reader", "wanted"), ROWWISE.values(), ids=ROWWISE.keys())
+def test_what_a_filter_lets_through_is_kept_and_nothing_else(
+    connection: Backend, reader: Reader, wanted: pl.Expr
+) -> None:
+    left = kept(connection, reader(HELD, MOMENTS))
+    expected = everything(connection).filter(wanted)
+    assert sorted(left["record"]) == sorted(expected["record"])

@@ -1,0 +1,130 @@
+"""The same expressions on Spark: every feature as DuckDB has it, peers found in blocks too.
+
+Skipped by name where pyspark or Java is absent. One build serves the module: starting Spark is what takes the time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from feature_repo.point_in_time import KEY
+from feature_repo.store.services import groups
+from pipelines.features.build import stage
+from pipelines.features.engines import spark_engine
+from pipelines.features.engines.feature_files import end_of
+from pipelines.features.trajectory import stage as training
+from pipelines.records import drops
+from pipelines.records.log import event_log
+from pipelines.records.log import ledger as records_ledger
+from pipelines.records.stage import run as take_in
+from pmlm.errors import SettingsError
+from pmlm.settings import Settings
+from tests.unit.pipelines.features.built import all_rows, clinic
+
+pytestmark = pytest.mark.xdist_group("spark")
+BEFORE, LAST = "20260401", "20260602"
+K = 3
+
+
+@dataclass(frozen=True)
+class Both:
+    """One log, whose last weeks Spark has built here and DuckDB there; ``first`` is the first moment of those weeks."""
+
+    by_spark: Settings
+    by_duckdb: Settings
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Any]:
+    """A session that ``opened`` finds. It plans as a cluster's does, but compiles nothing: the rows are few."""
+    pytest.importorskip("pyspark", reason="no pyspark (extra spark): that Spark gives the same features is not tested")
+    if not shutil.which("java"):
+        pytest.skip("no Java: that Spark gives the same features is not tested")
+    started, _ = spark_engine.session(
+        "local[2]",
+        {
+            "spark.sql.shuffle.partitions": "1",
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.sql.adaptive.enabled": "false",
+            "spark.driver.memory": "2g",
+        },
+    )
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def both(session: Any, small_clinic: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
+    folder = tmp_path_factory.mktemp("engines")
+    events = _events(folder / "read", small_clinic)
+    (folder / "duckdb" / "clinic").mkdir(parents=True)
+    (folder / "duckdb" / "clinic" / "clinic.yaml").write_text("params: {trajectory: {epochs: 2}}\n")
+    base = _settings(folder / "duckdb")
+    early = pl.col("known_at") <= end_of(BEFORE)
+    _append(base, BEFORE, events.filter(early))
+    assert training.run(base, BEFORE).status == "done"
+    stage.run(base, BEFORE)
+    _append(base, LAST, events.filter(~early))
+    shutil.copytree(folder / "duckdb", folder / "spark")
+    other = _settings(folder / "spark").model_copy(update={"engine": "spark", "spark_master": "local[2]"})
+    stage.run(base, LAST)
+    assert stage.run(other, LAST).status == "done"
+    return Both(other, base)
+
+
+def _settings(folder: Path) -> Settings:
+    """Of a clinic so small that nobody would have the ten peers that the settings ask for at least."""
+    return clinic(folder).model_copy(update={"k_anonymity": K})
+
+
+def _events(folder: Path, drops_folder: Path) -> pl.DataFrame:
+    settings = Settings(home=folder, drops=drops_folder)
+    for drop in drops.drops(settings):
+        take_in(settings, drop.night)
+    return event_log.scan(settings).collect()
+
+
+def _append(settings: Settings, night: str, events: pl.DataFrame) -> None:
+    settings.events.mkdir(parents=True, exist_ok=True)
+    batch = event_log.write(settings, night, events)
+    records_ledger.write(settings, records_ledger.Entry(night, content=batch, batches=[batch]))
+
+
+@pytest.mark.parametrize("group", list(groups()))
+def test_spark_gives_every_feature_that_duckdb_gives(both: Both, group: str) -> None:
+    """To the last bit but for floats, which two engines may divide differently: one part in a billion."""
+    rows, expected = all_rows(both.by_spark)[group], all_rows(both.by_duckdb)[group]
+    night = pl.col(KEY[1]) > end_of(BEFORE)
+    assert expected.filter(night).height >= 30
+    assert_frame_equal(rows, expected, rel_tol=1e-9, abs_tol=1e-9)
+
+
+def test_no_feature_is_unknown_of_everybody_that_the_clinic_records(both: Both) -> None:
+    """Equal rows would say little if they were empty."""
+    made = {
+        name: column
+        for rows in all_rows(both.by_spark).values()
+        for name, column in rows.filter(pl.col(KEY[1]) > end_of(BEFORE)).to_dict().items()
+    }
+    said = {n: c.list.len() > 0 if isinstance(c.dtype, pl.List) else c.is_not_null() for n, c in made.items()}
+    known = {name for name, rows in said.items() if rows.any()}
+    assert len(known) > 0.8 * len(made), sorted(set(made) - known)
+    assert (made["peers_count"] >= K).any()
+
+
+def test_without_pyspark_the_setting_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    monkeypatch.setitem(sys.modules, "pyspark.errors", None)
+    settings = Settings(home=tmp_path, drops=tmp_path, engine="spark")
+    with pytest.raises(SettingsError, match="extra spark"), spark_engine.opened(settings):
+        pass

@@ -1,0 +1,113 @@
+"""Which refiner ships is a parameter: each method makes a challenger that the endpoint can load, or says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from models.encoder import MiniLM
+from models.refiner import checkpoint
+from models.reward.terms import SentenceScores, Trial
+from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.params import load_params
+from pipelines.training import methods, train
+from pipelines.training.rewards import Rewards
+from pmlm.errors import SettingsError
+from pmlm.settings import Settings
+from tests.little_episodes import NIGHT, PARAMS, episode
+
+EPISODES = [episode(i, "train") for i in range(24)]
+FACTS = {s.text: s.key for e in EPISODES for s in e.free}
+
+
+class Facts:
+    """A scorer for which a reply is likelier the more of the facts behind it the prompt states."""
+
+    id = "facts"
+
+    def sentences(self, trials: list[Trial]) -> list[SentenceScores]:
+        return [SentenceScores((self.worth(t),) * len(t.reply), (1,) * len(t.reply)) for t in trials]
+
+    @staticmethod
+    def worth(trial: Trial) -> float:
+        (known,) = [e for e in EPISODES if (e.question, e.reply) == (trial.question, trial.reply)][:1]
+        said = sum(text in trial.prompt for text, key in FACTS.items() if key in known.facts)
+        return -4.0 + 0.5 * said
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> dict:
+    return load_params(clinic(tmp_path))
+
+
+def clinic(home: Path, **train_params: object) -> Settings:
+    drops = home / "drops"
+    drops.mkdir(parents=True)
+    known = PARAMS | {"train": PARAMS["train"] | train_params}
+    (drops / "clinic.yaml").write_text(yaml.safe_dump({"name": "little", "hash_key": "public", "params": known}))
+    return Settings(home=home, drops=drops)
+
+
+@pytest.fixture
+def encode(tmp_path: Path) -> Iterator[KeptEncoder]:
+    with encoder(Settings(home=tmp_path / "vectors")) as kept:
+        yield kept
+
+
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
+    method: str, params: dict, encode: KeptEncoder, tmp_path: Path
+) -> None:
+    params["train"] |= {"method": method, "samples": 4, "gain_evaluations": 120}
+    made, ids = [], set()
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
+        made.append(train.train(EPISODES, params, NIGHT, reward, encode, None, folder))
+        ids.add(checkpoint.describe(folder)["id"])
+        assert reward.asked == made[-1].evaluations
+        assert next(iter(ids)) in (folder / checkpoint.CARD).read_text()
+        assert f"| method | {method} |" in (folder / checkpoint.CARD).read_text()
+    assert len(ids) == 1
+    kind = method if method in methods.BY_GAIN else "policy"
+    assert checkpoint.describe(tmp_path / "one")["kind"] == kind
+    refiner = checkpoint.load(tmp_path / "one", MiniLM())
+    limits = train.caps(params)
+    for e in EPISODES:
+        program = refiner.refine(e.question, e.segments)
+        assert len(program.picks) <= limits.picks
+        assert set(program.picks) <= {s.key for s in e.free}
+    on_top = PARAMS["train"]["grpo_steps"] * PARAMS["train"]["batch"]
+    gains = made[0].evaluations - (on_top if method in (methods.GRPO, methods.BEST_OF_K) else 0)
+    assert 0 < gains <= 120
+    assert train.figures(made[0])["start"] in ("warm start", "single gains")
+
+
+def test_grpo_and_best_of_k_ask_for_equally_many_rewards(params: dict, encode: KeptEncoder, tmp_path: Path) -> None:
+    spent = {}
+    for method in (methods.GRPO, methods.BEST_OF_K):
+        params["train"] |= {"method": method, "samples": 4}
+        reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
+        spent[method] = train.train(EPISODES, params, NIGHT, reward, encode, None, tmp_path / method).evaluations
+    assert len(set(spent.values())) == 1
+
+
+def test_a_method_that_there_is_not_is_named_beside_those_there_are(tmp_path: Path) -> None:
+    knobs = load_params(clinic(tmp_path, method="magic"))["train"]
+    with pytest.raises(SettingsError, match=r"params.train.method is 'magic'; it may be grpo, warm_start, best_of_k"):
+        methods.chosen(knobs)
+
+
+def test_alternatives_pick_what_single_gains_bear_out(encode: KeptEncoder) -> None:
+    from pipelines.training import gains
+
+    reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
+    measured = [gains.measure(reward, e, 8) for e in EPISODES[:16]]
+    limits = train.caps(load_params(Settings()))
+    for method in methods.BY_GAIN[1:]:
+        refiner = methods.by_gain(method, measured, limits, encode)
+        hits = [k in e.facts for e in EPISODES[16:] for k in refiner.refine(e.question, e.segments).picks]
+        assert np.mean(hits) > 0.6

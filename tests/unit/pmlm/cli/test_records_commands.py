@@ -1,0 +1,107 @@
+"""``pmlm records`` and ``pmlm quarantine`` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from meds import DataSchema
+from pyarrow import parquet
+from typer.testing import CliRunner
+
+from pipelines.records import stage
+from pmlm.cli.main import app
+from tests.unit.pipelines.records.fhir import FIRST, Clinic, condition, observation, patient, question
+
+SECOND = "2026-06-02"
+
+
+@pytest.fixture(autouse=True)
+def own_state(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands' own settings come from the environment."""
+    monkeypatch.setenv("PMLM_HOME", str(clinic.settings.home))
+    monkeypatch.setenv("PMLM_KEY_DIR", str(clinic.settings.key_dir))
+
+
+def pmlm(*arguments: str | Path) -> str:
+    """Run a command that must succeed; what it printed."""
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def last(printed: str) -> dict:
+    return json.loads(printed.splitlines()[-1])
+
+
+def test_import_of_a_dated_drop_goes_to_the_clinic_it_lies_in(clinic: Clinic) -> None:
+    clinic.put(FIRST, "records.ndjson", [patient(), observation("w"), {"resourceType": "Claim"}, "broken"])
+
+    said = last(pmlm("records", "import", clinic.settings.drops / FIRST, "--json"))
+    assert {k: said[k] for k in ("read", "accepted", "ignored", "quarantined", "by_rule")} == {
+        "read": 4, "accepted": 2, "ignored": 1, "quarantined": 1, "by_rule": {"invalid_json": 1}
+    }  # fmt: skip
+    assert clinic.event("observation")
+
+
+def test_import_of_a_clinic_takes_all_pending_drops(clinic: Clinic) -> None:
+    clinic.put(SECOND, "w.ndjson", [observation("w")])
+    clinic.put(FIRST, "p.ndjson", [patient(), condition()])
+
+    assert last(pmlm("records", "import", clinic.settings.drops, "--json"))["read"] == 3
+    assert last(pmlm("records", "import", clinic.settings.drops, "--json"))["read"] == 0
+
+
+def test_import_of_a_single_file_is_dated_by_the_option(clinic: Clinic, tmp_path: Path) -> None:
+    clinic.drop(FIRST, patient())
+    file = tmp_path / "late.json"
+    file.write_text(json.dumps(observation("w")))
+
+    pmlm("records", "import", file, "--date", SECOND, "--drops", clinic.settings.drops)
+    assert clinic.event("observation")["known_at"].date().isoformat() == SECOND
+
+
+@pytest.mark.parametrize("arguments", [["nowhere"], [".", "--date", "first of June"]])
+def test_import_of_nothing_says_so(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, ["records", "import", *arguments]).exit_code != 0
+
+
+def test_the_list_of_quarantine_shows_the_raw_line_only_when_asked(clinic: Clinic) -> None:
+    clinic.drop(FIRST, patient(), observation("w7", value=71717171.0))
+
+    row = last(pmlm("quarantine", "list", "--json", "--drops", clinic.settings.drops))
+    assert row | {"file": "records.ndjson", "line": 2, "id": "w7", "rule": "impossible_value"} == row
+    assert "71717171" not in pmlm("quarantine", "list", "--drops", clinic.settings.drops)
+    assert "71717171" in last(pmlm("quarantine", "list", "--raw", "--json", "--drops", clinic.settings.drops))["raw"]
+
+
+def test_replay_tells_what_it_let_out(clinic: Clinic) -> None:
+    clinic.drop(FIRST, patient(), observation("w", value=71717171.0))
+    clinic.put(FIRST, "records.ndjson", [patient(), observation("w", value=71.0)])
+
+    said = last(pmlm("quarantine", "replay", "--json", "--drops", clinic.settings.drops))
+    assert said == {"tried": 1, "released": {"impossible_value": 1}, "held": 0, "events": 1}
+
+
+def test_a_meds_export_holds_what_is_known_in_the_columns_of_meds(clinic: Clinic, tmp_path: Path) -> None:
+    clinic.drop(FIRST, patient(), observation("w", value=61.0), question("q", "May I fly?"))
+    clinic.drop(SECOND, observation("w", value=62.0))
+
+    pmlm("records", "export-meds", tmp_path / "meds", "--drops", clinic.settings.drops)
+    table = parquet.read_table(tmp_path / "meds" / "data" / "0.parquet")
+    DataSchema.validate(table)
+    frame = pl.DataFrame(pl.from_arrow(table))
+    assert frame.filter(pl.col("code") == "LOINC//29463-7")["numeric_value"].to_list() == [62.0]
+    assert "question" not in frame["kind"]
+    assert json.loads((tmp_path / "meds" / "metadata" / "dataset.json").read_text())["dataset_name"] == "testing"
+
+
+def test_the_stage_takes_in_the_drop_of_its_night(clinic: Clinic) -> None:
+    clinic.put(FIRST, "records.ndjson", [patient(), observation("w"), "broken"])
+
+    summary = stage.run(clinic.settings, "20260601")
+    assert (summary.status, summary.rows_in, summary.rows_out, summary.quarantined) == ("done", 3, 3, 1)
+    assert stage.run(clinic.settings, "20260601").hashes == summary.hashes
+    assert stage.run(clinic.settings, "20260602").status == "noop"
