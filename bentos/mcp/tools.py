@@ -96,13 +96,13 @@ def _trajectory(patient: str, principal: Principal) -> Timeline:
 
 def _peers(patient: str, principal: Principal) -> Peers:
     from models import feature_row as read
-    from models.peers.counts import told
+    from models.peers.counts import round_count
     from models.peers.search import OUTCOMES
 
     personalizer = current.personalizer()
     _, row = personalizer.row(principal, patient)
     k = personalizer.settings.k_anonymity
-    count = told(int(read.number(row, "peers_count") or 0), k)
+    count = round_count(int(read.number(row, "peers_count") or 0), k)
     values = ((o, read.number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
     outcomes = [PeerOutcome(name=o.name, label=o.label, value=v, unit=o.unit) for o, v in values if v is not None]
     return Peers(count=count, at_least=k, outcomes=outcomes)

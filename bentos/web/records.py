@@ -10,7 +10,7 @@ from bentos.personalizer.timeline import week_at
 from bentos.web.page_types import Band, Listed, Moved, PeerOutcome, Peers, Point, SourceEvent, Sources, Trajectory
 from models import feature_row as read
 from models.patient.change_detection import Change, change
-from models.peers.counts import told
+from models.peers.counts import round_count
 from models.peers.search import OUTCOMES
 from models.prompt.sentences.behaviour import OLDEST_AGE, age_years
 from models.prompt.sentences.pinned import pinned
@@ -112,7 +112,7 @@ def peers(row: FeatureRow, k: int, language: Language) -> Peers:
         for o in OUTCOMES
         if (value := read.number(row, f"peer_{o.name}")) is not None
     ]
-    return Peers(count=told(count, k), k=k, outcomes=outcomes)
+    return Peers(count=round_count(count, k), k=k, outcomes=outcomes)
 
 
 def sources(

@@ -25,7 +25,7 @@ from pipelines.records.log.versions import new_versions
 from pipelines.records.prescan import Survey
 from pipelines.records.processor import Reject, Sieve, Sifted
 from pipelines.records.read.fhir_time import Micros, end_of
-from pipelines.records.read.raw_resource import Broken, Line
+from pipelines.records.read.raw_resource import Broken, RawResource
 from pipelines.records.read.resources import read
 from pipelines.records.retry import line_of
 from pmlm.settings import Settings
@@ -99,7 +99,7 @@ def _waiting(settings: Settings, drop: Drop) -> Iterator[Row]:
 def _keeper(settings: Settings, drop: Drop, stream: IO[bytes], held: Callable[[str], Row | None]) -> Reject:
     """Writes a broken line of the drop to quarantine; a row edited there by hand stays as edited."""
 
-    def keep(line: Line, broken: Broken) -> None:
+    def keep(line: RawResource, broken: Broken) -> None:
         if line.row:
             return
         row = quarantine.id_of(settings, drop.night, line)
@@ -108,7 +108,7 @@ def _keeper(settings: Settings, drop: Drop, stream: IO[bytes], held: Callable[[s
     return keep
 
 
-def judge(settings: Settings, lines: Iterable[Line], survey: Survey, names: Names, end: Micros, night: str,
+def judge(settings: Settings, lines: Iterable[RawResource], survey: Survey, names: Names, end: Micros, night: str,
           values: ValuesTier, reject: Reject, place: Path) -> Sifted:  # fmt: skip
     """Sift lines with everything known by ``end``; what they say is laid aside under ``place``."""
     drugs = carryover.medications(settings, night) | survey.medications

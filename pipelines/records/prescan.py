@@ -14,7 +14,7 @@ from pipelines.records.log.hash_sets import Hashes
 from pipelines.records.log.spill import KEYS, lay, share, shares
 from pipelines.records.read.coding import Coded, coded
 from pipelines.records.read.content_hash import source_of
-from pipelines.records.read.raw_resource import Broken, Line, Resource
+from pipelines.records.read.raw_resource import Broken, RawResource, Resource
 from pipelines.records.validate.elements import concept
 from pipelines.records.validate.fields import FIELDS
 from pmlm.settings import Settings
@@ -29,7 +29,7 @@ class Survey:
     What every resource adds is laid aside under ``place``: memory grows with patients, drugs and names alone.
     """
 
-    def __init__(self, settings: Settings, lines: Iterable[Line], names: Names, place: Path) -> None:
+    def __init__(self, settings: Settings, lines: Iterable[RawResource], names: Names, place: Path) -> None:
         self._settings = settings
         self._names = names
         self._patients = array("q")
@@ -62,7 +62,7 @@ class Survey:
             self.medications[self._settings.pseudonym(kind, resource["id"])] = coded(resource["code"])
 
 
-def key_of(line: Line, kind: str) -> int:
+def key_of(line: RawResource, kind: str) -> int:
     """A resource's identity within the drop its line came with; a key for ``aside``."""
     return hash((line.since, kind, (line.resource or {})["id"])) & KEYS
 

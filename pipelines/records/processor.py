@@ -23,7 +23,7 @@ from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import lay
 from pipelines.records.prescan import Survey, key_of
 from pipelines.records.read.content_hash import source_of
-from pipelines.records.read.raw_resource import Broken, Line, Resource
+from pipelines.records.read.raw_resource import Broken, RawResource, Resource
 from pipelines.records.read.references import reference_of
 from pipelines.records.retry import Deletion, deletions_touched
 from pipelines.records.validate.fields import FIELDS
@@ -37,7 +37,7 @@ CHUNK = 40_000  # lines judged at a time, fewer where they are long
 CHUNK_BYTES = 64 << 20
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
 
-Reject = Callable[[Line, Broken], None]
+Reject = Callable[[RawResource, Broken], None]
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class Sieve:
         self._seen = bytearray(len(survey.repeated))
         self.result = Sifted()
 
-    def sift(self, lines: Iterable[Line]) -> Sifted:
+    def sift(self, lines: Iterable[RawResource]) -> Sifted:
         """Judge all lines, some thousands at a time."""
         with _collections_by_chunk() as collect:
             rest = iter(lines)
@@ -90,9 +90,9 @@ class Sieve:
         accounts.ignored_types = dict(sorted(accounts.ignored_types.items()))
         return self.result
 
-    def _sift_chunk(self, lines: Iterator[Line]) -> bool:
+    def _sift_chunk(self, lines: Iterator[RawResource]) -> bool:
         """Judge the next lines; False where there are none left."""
-        judged: list[tuple[Line, int]] = []
+        judged: list[tuple[RawResource, int]] = []
         broken: dict[int, Broken] = {}
         chunk = Chunk()
         held, line = 0, None
@@ -129,7 +129,7 @@ class Sieve:
             for touched in deletions_touched(self._settings, event_log.scan(self._settings), chunk.deletions):
                 lay(self._place / TOUCHED, touched, "resource")
 
-    def _judge(self, line: Line) -> tuple[str, Facts | None]:
+    def _judge(self, line: RawResource) -> tuple[str, Facts | None]:
         """The type and facts of a line; None for a type that is not used. The subject is left in the context."""
         if line.broken is not None:
             raise Broken(line.broken.rule, line.broken.reason)  # raised itself, it would hold the chunk it is held by
@@ -157,7 +157,7 @@ class Sieve:
         facts.visit = visit[1] if visit else None
         return kind, facts
 
-    def _draft(self, line: Line, kind: str, facts: Facts, item: int, chunk: Chunk) -> None:
+    def _draft(self, line: RawResource, kind: str, facts: Facts, item: int, chunk: Chunk) -> None:
         resource: Resource = line.resource or {}
         source = source_of(self._settings, resource)
         if line.deleted:
@@ -180,7 +180,7 @@ class Sieve:
     def _pseudonym_of_visit(self, visit: str) -> int:
         return self._settings.pseudonym("Encounter", visit)
 
-    def _turn_away(self, line: Line, broken: Broken) -> None:
+    def _turn_away(self, line: RawResource, broken: Broken) -> None:
         if not line.row:
             accounts = self.result.accounts
             accounts.quarantined += 1
@@ -193,7 +193,7 @@ class Sieve:
         kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
 
-    def _account(self, judged: list[tuple[Line, int]], broken: Mapping[int, Broken]) -> None:
+    def _account(self, judged: list[tuple[RawResource, int]], broken: Mapping[int, Broken]) -> None:
         """Turn away what is broken and count what is sound, in the order of the lines."""
         for item, (line, key) in enumerate(judged):
             if item in broken:

@@ -13,7 +13,7 @@ from pipelines.records.log import carryover, clock, event_log, ledger, quarantin
 from pipelines.records.log.quarantine import Row, row_of
 from pipelines.records.prescan import Survey
 from pipelines.records.read.fhir_time import end_of
-from pipelines.records.read.raw_resource import Broken, Line
+from pipelines.records.read.raw_resource import Broken, RawResource
 from pipelines.records.read.resources import read
 from pipelines.records.retry import line_of
 from pmlm.settings import Settings
@@ -47,7 +47,7 @@ def replay(settings: Settings, rule: str | None = None) -> Replayed:
     end = end_of(clock.day_of(latest.night))
     still: dict[str, Row] = {}
 
-    def keep(line: Line, broken: Broken) -> None:
+    def keep(line: RawResource, broken: Broken) -> None:
         still[line.row] = replace(rows[line.row], rule=broken.rule, reason=broken.reason)
 
     names = Names(settings)
@@ -76,7 +76,7 @@ def _mended(settings: Settings) -> Iterator[Row]:
         by_night.setdefault(row.night, []).append(row)
     for night, rows in by_night.items():
         wanted = {(r.file, r.line, r.entry) for r in rows}
-        present = dict[tuple[str, int, int], Line]()
+        present = dict[tuple[str, int, int], RawResource]()
         if night in paths:
             limit = settings.max_line_mb << 20
             found = (line for line in read(paths[night], limit) if (line.file, line.number, line.entry) in wanted)
@@ -85,7 +85,7 @@ def _mended(settings: Settings) -> Iterator[Row]:
             yield _as_in_drop(settings, row, present.get((row.file, row.line, row.entry)))
 
 
-def _as_in_drop(settings: Settings, row: Row, line: Line | None) -> Row:
+def _as_in_drop(settings: Settings, row: Row, line: RawResource | None) -> Row:
     """The row with the drop's text where the drop was changed after the row was quarantined."""
     if line is None or line.broken is not None or quarantine.id_of(settings, row.night, line) == row.row:
         return row

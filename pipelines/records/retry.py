@@ -13,7 +13,7 @@ from pipelines.records.log.clock import day_of
 from pipelines.records.log.draft_events import TOUCHED_SCHEMA
 from pipelines.records.log.quarantine import Row
 from pipelines.records.read.fhir_time import end_of
-from pipelines.records.read.raw_resource import Broken, Line
+from pipelines.records.read.raw_resource import Broken, RawResource
 from pmlm.settings import Settings
 
 _FACETS: dict[str, tuple[str, ...]] = {
@@ -27,9 +27,9 @@ Deletion = tuple[str, str, str]
 """(type, id, source) of a resource to be deleted."""
 
 
-def line_of(row: Row) -> Line:
+def line_of(row: Row) -> RawResource:
     """The line a quarantine row holds, as it now stands there."""
-    line = Line(row.file, row.line, row.text, entry=row.entry, deleted=row.deleted, row=row.row)
+    line = RawResource(row.file, row.line, row.text, entry=row.entry, deleted=row.deleted, row=row.row)
     line.since = end_of(day_of(row.night))
     try:
         value: Any = orjson.loads(row.text)

@@ -14,7 +14,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.store import online
 from feature_repo.store.rows import typed
 from feature_repo.store.services import groups, views
-from models.peers.counts import told
+from models.peers.counts import round_count
 from models.schema import DELETED, FeatureRow
 from pipelines.features.build import historical_rows
 from pipelines.features.engines import feature_files
@@ -101,7 +101,7 @@ def describe(values: FeatureRow, as_of: datetime, k: int) -> list[Shown]:
     The number of her peers is said as coarsely as everywhere (``models.peers.counts``).
     """
     shown = []
-    values = {**values, "peers_count": told(values["peers_count"] or 0, k)}
+    values = {**values, "peers_count": round_count(values["peers_count"] or 0, k)}
     for view in views():
         names = {field.name for field in view.features}
         stems = {name: next((name.removesuffix(p) for p in PARTS if name.endswith(p)), name) for name in names}

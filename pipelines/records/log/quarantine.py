@@ -19,7 +19,7 @@ import orjson
 from pipelines.records.log import ledger
 from pipelines.records.read.coding import one_line
 from pipelines.records.read.content_hash import row_id
-from pipelines.records.read.raw_resource import Broken, Line, Resource
+from pipelines.records.read.raw_resource import Broken, RawResource, Resource
 from pmlm.settings import Settings
 from pmlm.storage import replacing
 
@@ -53,12 +53,12 @@ class Row:
         return b64decode(self.raw64) if self.raw64 else self.raw.encode()
 
 
-def id_of(settings: Settings, night: str, line: Line) -> str:
+def id_of(settings: Settings, night: str, line: RawResource) -> str:
     """The name of a line of a drop, its text included: it stays the row's name when the row is edited."""
     return row_id(settings, night, line.file, line.number, line.entry, line.text)
 
 
-def row_of(row: str, night: str, line: Line, broken: Broken) -> Row:
+def row_of(row: str, night: str, line: RawResource, broken: Broken) -> Row:
     """The quarantine row of a line that broke a rule."""
     kind, ident = _names_of(line)
     new = Row(row, night, line.file, line.number, line.entry, kind, ident, broken.rule, broken.reason)
@@ -70,7 +70,7 @@ def row_of(row: str, night: str, line: Line, broken: Broken) -> Row:
     return new
 
 
-def _names_of(line: Line) -> tuple[str, str]:
+def _names_of(line: RawResource) -> tuple[str, str]:
     """Type and id as far as they can be made out, in a text that breaks off too."""
     values: list[Any]
     resource = line.resource or _parsed(line.text)

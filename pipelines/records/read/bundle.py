@@ -8,15 +8,15 @@ from typing import IO, Any
 import orjson
 
 from pipelines.records.read.json_splitter import split
-from pipelines.records.read.raw_resource import Broken, Line, Resource
+from pipelines.records.read.raw_resource import Broken, RawResource, Resource
 from pipelines.records.read.references import ID, identity
 
 
-def expand(value: Any, name: str, number: int) -> Iterator[Line]:
+def expand(value: Any, name: str, number: int) -> Iterator[RawResource]:
     """The resources of a parsed Bundle or list that stood on one line."""
     items = value if isinstance(value, list) else value.get("entry", [])
     if not isinstance(items, list):
-        yield Line(name, number, orjson.dumps(items), broken=Broken("wrong_type", "Bundle.entry is no list"))
+        yield RawResource(name, number, orjson.dumps(items), broken=Broken("wrong_type", "Bundle.entry is no list"))
         return
     aliases = _aliases(items)
     for position, item in enumerate(items, start=1):
@@ -26,7 +26,7 @@ def expand(value: Any, name: str, number: int) -> Iterator[Line]:
             yield line
 
 
-def entries(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Iterator[Line]:
+def entries(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Iterator[RawResource]:
     """The resources of one JSON document over many lines: a Bundle, an array, or a single resource.
 
     Only one entry is held at a time (the whole document where it is a single resource). A document that
@@ -39,12 +39,14 @@ def entries(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Ite
     stream.seek(0)
     for position, (number, raw, listed) in enumerate(split(stream, limit), start=1):
         if raw is None:
-            yield Line(name, number, b"", broken=Broken("line_too_long", "the entry is too long"), entry=position)
+            yield RawResource(
+                name, number, b"", broken=Broken("line_too_long", "the entry is too long"), entry=position
+            )
         elif not listed:
             yield from _single(raw, name, skipped)
         elif (value := _parsed(raw)) is None:
             broken = Broken("invalid_json", "the entry is not valid JSON, or the document ends inside it")
-            yield Line(name, number, raw, broken=broken, entry=position)
+            yield RawResource(name, number, raw, broken=broken, entry=position)
         else:
             for line in _entry(value, raw, name, number, position):
                 if renamed and line.resource is not None:
@@ -59,42 +61,44 @@ def _parsed(raw: bytes) -> Any:
         return None
 
 
-def _single(whole: bytes, name: str, skipped: list[str]) -> Iterator[Line]:
+def _single(whole: bytes, name: str, skipped: list[str]) -> Iterator[RawResource]:
     value = _parsed(whole)
     if value is None:
-        yield Line(name, 1, whole, broken=Broken("invalid_json", "the document is not valid JSON"))
+        yield RawResource(name, 1, whole, broken=Broken("invalid_json", "the document is not valid JSON"))
     elif not isinstance(value, dict) or "resourceType" not in value:
         skipped.append(name)
     elif value["resourceType"] != "Bundle":  # a Bundle without entries holds no resource
-        yield Line(name, 1, b"", resource=value)
+        yield RawResource(name, 1, b"", resource=value)
 
 
-def _entry(item: Any, raw: bytes, name: str, number: int, position: int) -> Iterator[Line]:
+def _entry(item: Any, raw: bytes, name: str, number: int, position: int) -> Iterator[RawResource]:
     """The resource of one entry: itself in an array, its ``resource`` in a Bundle, or a request to delete."""
     if not isinstance(item, dict):
         held = raw or orjson.dumps(item)
-        yield Line(name, number, held, broken=Broken("not_an_object", "the entry is no object"), entry=position)
+        yield RawResource(name, number, held, broken=Broken("not_an_object", "the entry is no object"), entry=position)
         return
     resource = item if "resourceType" in item else item.get("resource")
     if isinstance(resource, dict) and resource.get("resourceType") == "Bundle":
         yield from expand(resource, name, number)
     elif isinstance(resource, dict):
         _take_full_url(resource, item.get("fullUrl"))
-        yield Line(name, number, b"", resource=resource, entry=position)
+        yield RawResource(name, number, b"", resource=resource, entry=position)
     elif resource is not None:
         held = raw or orjson.dumps(item)
-        yield Line(name, number, held, broken=Broken("wrong_type", "entry.resource is no object"), entry=position)
+        yield RawResource(
+            name, number, held, broken=Broken("wrong_type", "entry.resource is no object"), entry=position
+        )
     else:
         yield _without_resource(item, name, number, position)
 
 
-def _without_resource(item: dict[str, Any], name: str, number: int, position: int) -> Line:
+def _without_resource(item: dict[str, Any], name: str, number: int, position: int) -> RawResource:
     request = item.get("request")
     if isinstance(request, dict) and request.get("method") == "DELETE":
         kind, ident = identity(str(request.get("url", "")))
         if kind and ident:
-            return Line(name, number, b"", {"resourceType": kind, "id": ident}, entry=position, deleted=True)
-    return Line(name, number, b"", resource={"resourceType": "(entry without resource)"}, entry=position)
+            return RawResource(name, number, b"", {"resourceType": kind, "id": ident}, entry=position, deleted=True)
+    return RawResource(name, number, b"", resource={"resourceType": "(entry without resource)"}, entry=position)
 
 
 def _take_full_url(resource: Resource, full_url: Any) -> None:

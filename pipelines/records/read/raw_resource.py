@@ -20,7 +20,7 @@ class Broken(Exception):
 
 
 @dataclass(slots=True)
-class Line:
+class RawResource:
     """One resource read from ``file`` (relative to the drop) at ``number`` (1-based line).
 
     ``entry`` is the 1-based position within a Bundle or JSON array, 0 for a plain NDJSON line. ``raw`` is the

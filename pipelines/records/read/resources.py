@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 import orjson
 
 from pipelines.records.read.bundle import entries, expand
-from pipelines.records.read.raw_resource import Broken, Line
+from pipelines.records.read.raw_resource import Broken, RawResource
 from pmlm.errors import RecordsError
 
 _LINES = (".ndjson", ".jsonl")
@@ -34,7 +34,7 @@ def files(drop: Path) -> list[Path]:
     return sorted(f for f in found if not any(p.startswith(".") for p in f.relative_to(drop).parts))
 
 
-def read(drop: Path, limit: int, skipped: list[str] | None = None) -> Iterator[Line]:
+def read(drop: Path, limit: int, skipped: list[str] | None = None) -> Iterator[RawResource]:
     """Every resource of a drop; names of files that hold none are appended to ``skipped``.
 
     ``limit`` is the longest line held in memory, in bytes.
@@ -45,7 +45,7 @@ def read(drop: Path, limit: int, skipped: list[str] | None = None) -> Iterator[L
             with _open(file) as stream:
                 yield from _read_file(stream, name, limit, skipped if skipped is not None else [])
         except _UNREADABLE:
-            yield Line(name, 0, b"", broken=Broken("unreadable_file", "the file ends or breaks before its end"))
+            yield RawResource(name, 0, b"", broken=Broken("unreadable_file", "the file ends or breaks before its end"))
 
 
 def _open(file: Path) -> IO[bytes]:
@@ -54,7 +54,7 @@ def _open(file: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(file, "rb")) if packed else file.open("rb")
 
 
-def _read_file(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Iterator[Line]:
+def _read_file(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Iterator[RawResource]:
     plain = name.removesuffix(".gz")
     lines = _lines(stream, limit)
     head = next(lines, None)
@@ -116,15 +116,15 @@ def _is_document(first: bytes | None, second: tuple[int, bytes | None] | None) -
     return second[1] is not None and not second[1].startswith(b"{")
 
 
-def _resources(line: tuple[int, bytes | None], name: str, value: Any) -> Iterator[Line]:
+def _resources(line: tuple[int, bytes | None], name: str, value: Any) -> Iterator[RawResource]:
     number, raw = line
     if raw is None:
-        yield Line(name, number, b"", broken=Broken("line_too_long", "the line is longer than PMLM_MAX_LINE_MB"))
+        yield RawResource(name, number, b"", broken=Broken("line_too_long", "the line is longer than PMLM_MAX_LINE_MB"))
     elif value is None:
-        yield Line(name, number, raw, broken=Broken("invalid_json", "the line is not valid JSON"))
+        yield RawResource(name, number, raw, broken=Broken("invalid_json", "the line is not valid JSON"))
     elif isinstance(value, list) or (isinstance(value, dict) and value.get("resourceType") == "Bundle"):
         yield from expand(value, name, number)
     elif isinstance(value, dict):
-        yield Line(name, number, raw, resource=value)
+        yield RawResource(name, number, raw, resource=value)
     else:
-        yield Line(name, number, raw, broken=Broken("not_an_object", "the line is no JSON object"))
+        yield RawResource(name, number, raw, broken=Broken("not_an_object", "the line is no JSON object"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipelines.records.read.raw_resource import Line
+from pipelines.records.read.raw_resource import RawResource
 from pipelines.records.read.resources import read
 from pmlm.errors import RecordsError
 from tests.unit.pipelines.records.fhir import bundle, ndjson, observation, patient
@@ -20,7 +20,9 @@ LIMIT = 1 << 20
 PAIR = [patient(), observation("w")]
 
 
-def lines_of(folder: Path, name: str, data: bytes, limit: int = LIMIT, skipped: list[str] | None = None) -> list[Line]:
+def lines_of(
+    folder: Path, name: str, data: bytes, limit: int = LIMIT, skipped: list[str] | None = None
+) -> list[RawResource]:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
