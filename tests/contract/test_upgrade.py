@@ -1,0 +1,205 @@
+"""Check that a workspace of an earlier version goes on without a rebuild.
+
+The workspace (``tests/data/upgrade``) was made by ``python -m tests.data.upgrade.make_workspace`` with the version that
+its ``workspace.json`` names: two whole nights, a trained champion, a trajectory model, peers, questions and feedback.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bentos.auth import audit
+from bentos.auth.principal import Principal
+from bentos.personalizer import release as releases
+from bentos.personalizer.explanations import Explanations
+from bentos.personalizer.interaction_log import Interaction
+from bentos.personalizer.personalizer import Personalizer
+from feature_repo.store.services import groups
+from models import feedback
+from models.encoder import MiniLM
+from models.llm import unpack
+from models.refiner import checkpoint
+from models.schema import EditProgram
+from pipelines import splits
+from pipelines.episodes import episode_file
+from pipelines.features.build import stage as features
+from pipelines.features.online import materialise
+from pipelines.features.trajectory import stage as trajectory
+from pipelines.features.trajectory.model_store import version as trajectory_version
+from pipelines.night import saved_nights
+from pipelines.packaging import serving
+from pipelines.params import load_params
+from pipelines.records import stage as records
+from pipelines.records.log import ledger, quarantine
+from pipelines.runs import summaries
+from pipelines.training import champion, rewards, train
+from pipelines.training.provenance import origin
+from pmlm.api_types import PersonalizeRequest
+from pmlm.settings import Settings, load
+
+pytestmark = pytest.mark.slow
+
+MADE = Path(__file__).parents[1] / "data" / "upgrade"
+FACTS: dict[str, Any] = json.loads((MADE / "workspace.json").read_text())
+NIGHTS: list[str] = FACTS["nights"]
+TO_COME = FACTS["to_come"][0].replace("-", "")
+FOR_EVER = 36_500  # days: what is retained depends on the settings, not on when this test runs
+State = dict[str, tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the unpacked archive; read-only for all tests."""
+    root = tmp_path_factory.mktemp("upgrade")
+    with tarfile.open(MADE / "workspace.tar.xz") as archive:
+        archive.extractall(root, filter="data")
+    return root
+
+
+@pytest.fixture
+def clinic(unpacked: Path, tmp_path: Path) -> Settings:
+    """Return the settings of a fresh copy of the clinic, for one test."""
+    root = tmp_path / "clinic"
+    shutil.copytree(unpacked, root, symlinks=True)
+    settings = load(
+        home=root / "state",
+        drops=root / "drops",
+        key_dir=root / "keys",
+        explanation_days=FOR_EVER,
+        feedback_days=FOR_EVER,
+    )
+    settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
+    return settings
+
+
+def _state(folder: Path) -> State:
+    """Return each file below a folder with its modification time and content hash."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    return {
+        str(file.relative_to(folder)): (file.stat().st_mtime_ns, sha256(file.read_bytes()).hexdigest())
+        for file in files
+    }
+
+
+def _lines(folder: Path) -> list[str]:
+    return [line for file in sorted(folder.glob("*.jsonl")) for line in file.read_text().splitlines()]
+
+
+def test_nothing_is_left_to_do_for_the_last_night(clinic: Settings) -> None:
+    before = {folder: _state(folder) for folder in (clinic.features, clinic.models, clinic.feast)}
+    for stage in (trajectory, features, materialise):
+        summary = stage.run(clinic, NIGHTS[-1])
+        assert summary.status == "noop", (summary.stage, summary.detail)
+    assert {folder: _state(folder) for folder in before} == before
+
+
+def test_the_next_drop_adds_one_file_a_group_and_touches_no_other(clinic: Settings) -> None:
+    events, built = _state(clinic.events), _state(clinic.features)
+    model = trajectory_version(clinic)
+    shutil.move(clinic.drops.parent / "to_come" / FACTS["to_come"][0], clinic.drops)
+    taken_in, model_of, made = (stage.run(clinic, TO_COME) for stage in (records, trajectory, features))
+    assert taken_in.rows_out > 0
+    assert taken_in.figures["feedback"]["ratings"] > 0
+    assert model_of.status == "noop"
+    assert trajectory_version(clinic) == model == FACTS["trajectory"]
+    assert made.status == "done"
+    after = _state(clinic.features)
+    assert set(after) - set(built) == {f"{group}/{TO_COME}.parquet" for group in groups()}
+    assert {name: state for name, state in after.items() if name in built} == built
+    assert {name: state for name, state in _state(clinic.events).items() if name in events} == events
+    served = materialise.run(clinic, TO_COME)
+    assert served.rows_in == len(groups()), "the online store was written anew"
+
+
+def test_a_patient_of_the_next_drop_is_who_she_was_before(clinic: Settings) -> None:
+    shutil.move(clinic.drops.parent / "to_come" / FACTS["to_come"][0], clinic.drops)
+    records.run(clinic, TO_COME)
+    accounts = {entry.night: entry.accounts for entry in ledger.entries(clinic)}
+    assert list(accounts) == [*NIGHTS, TO_COME]
+    assert accounts[TO_COME].accepted > 0
+    assert "unknown_patient" not in accounts[TO_COME].by_rule
+
+
+def test_the_champion_is_served_as_the_same_refiner(clinic: Settings) -> None:
+    now = champion.current(clinic)
+    assert now is not None
+    assert (now.id, now.kind, now.since) == (FACTS["champion"], "policy", FACTS["champion_since"])
+    assert checkpoint.load(champion.path(clinic), MiniLM()).id == now.id
+    served = releases.read(serving.current(clinic))
+    assert served.refiner == now.id
+    assert checkpoint.load(serving.current(clinic) / releases.REFINER, MiniLM()).id == now.id
+
+
+def test_training_goes_on_from_the_champion(clinic: Settings) -> None:
+    start = train.starting_point(clinic, TO_COME, load_params(clinic))
+    assert start is not None
+    described = checkpoint.describe(champion.path(clinic))
+    copied = checkpoint.save(clinic.home / "copied", start, origin())
+    assert copied == described["id"]
+
+
+def test_no_score_is_paid_for_twice(clinic: Settings) -> None:
+    measured = [e for e in episode_file.read(clinic) if e.split in (splits.GATE, splits.TEST)]
+    refiner = checkpoint.load(champion.path(clinic), MiniLM())
+    cases = [(e, EditProgram(())) for e in measured] + [(e, refiner.refine(e.question, e.segments)) for e in measured]
+    with rewards.opened(clinic, load_params(clinic)["train"]["token_price"]) as reward:
+        reward.outcomes(cases)
+        cache = reward.scorer.cache  # type: ignore[attr-defined]
+    assert cache.hits > len(measured) > 0
+    assert cache.misses == 0
+
+
+def test_a_question_asked_before_gets_the_same_prompt(clinic: Settings) -> None:
+    logged = [Interaction.model_validate_json(line) for line in _lines(clinic.workspace / "interactions")]
+    last = [one for one in logged if one.versions.release == releases.read(serving.current(clinic)).id]
+    questions = {clinic.pseudonym("question", e.question.strip()): e.question for e in episode_file.read(clinic)}
+    personalizer = Personalizer.open(clinic, serving.current(clinic))
+    everyone = Principal("client", frozenset(), None)
+    assert last
+    for one in last:
+        found = Explanations(clinic).find(one.id)
+        assert found is not None
+        subject, before = found
+        assert one.patient == clinic.pseudonym("interaction", str(subject))
+        again = personalizer.personalize(
+            everyone, PersonalizeRequest(patient=f"subject:{subject}", question=questions[one.question])
+        )
+        assert again.prompt == before.prompt
+        assert again.initial_prompt == before.initial_prompt
+        assert again.program.picks == before.program.picks
+        assert again.program.log_prob == pytest.approx(before.program.log_prob, abs=1e-4)
+
+
+def test_what_the_endpoint_wrote_is_still_read(clinic: Settings) -> None:
+    interactions = [Interaction.model_validate_json(line) for line in _lines(clinic.workspace / "interactions")]
+    assert len(interactions) == 2 * len(NIGHTS)
+    explained = [Explanations(clinic).find(one.id) for one in interactions]
+    assert all(found and found[1].id == one.id for found, one in zip(explained, interactions, strict=True))
+    signals = [feedback.read(line) for line in _lines(clinic.workspace / "feedback")]
+    assert {one.answer for one in signals} == {one.id for one in interactions}
+    assert Counter(one.kind for one in signals) == dict.fromkeys(("rating", "comment", "thumbs"), len(NIGHTS))
+    subjects = {found[0] for found in explained if found}
+    accesses = [list(audit.read(clinic, subject)) for subject in subjects]
+    assert all(Counter(a.route for a in of_her)["/answer"] == len(NIGHTS) for of_her in accesses)
+
+
+def test_what_the_nights_wrote_is_still_read(clinic: Settings) -> None:
+    entries = ledger.entries(clinic)
+    assert [entry.night for entry in entries] == NIGHTS
+    assert len(list(quarantine.rows(clinic))) == sum(e.accounts.quarantined for e in entries) > 0
+    assert all(len(summaries(clinic, night)) > 8 for night in NIGHTS)
+    assert episode_file.read(clinic)
+
+
+def test_the_saved_nights_are_still_listed(clinic: Settings) -> None:
+    assert [
+        night.night for night in saved_nights.nights(clinic)
+    ] == NIGHTS  # what they hold lies in DVC's cache, left out

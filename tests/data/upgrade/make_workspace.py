@@ -1,0 +1,191 @@
+"""Make the upgrade test's fixture: a small clinic's workspace after two whole nights.
+
+Run ``python -m tests.data.upgrade.make_workspace`` with the version that clinics upgrade from. It writes
+``workspace.tar.xz`` (drops, a drop that is still to come, the pseudonymisation key, the workspace) and
+``workspace.json``, which says what it was made from. It trains, packages and serves, so it takes some minutes.
+
+Left out is what is bulky and made anew by whoever needs it (BentoML's store, DVC's cache and remote, logs, reports) or
+only measured with (the facts behind the synthetic replies).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import lzma
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+ARCHIVE, FACTS = HERE / "workspace.tar.xz", HERE / "workspace.json"
+CLINIC, KEY = "upgrade", "2f" * 32
+WOMEN, TAKEN_IN, SINCE = 20, 2, "2025"
+PARAMS: dict[str, dict[str, Any]] = {
+    "episodes": {"most_train": 32, "most_held_out": 6, "gate_share": 0.2, "test_share": 0.2},
+    "trajectory": {"epochs": 4},
+    "train": {"gain_evaluations": 240, "warm_epochs": 4, "warm_steps": 100, "grpo_steps": 2, "continued_steps": 1,
+              "batch": 8, "generations": 4},
+    # the first policy that is better at all becomes champion: of so few patients nothing is beyond doubt
+    "gate": {"bootstrap": 200, "confidence": 0.05, "minimum_episodes": 1, "minimum_patients": 1},
+}  # fmt: skip
+#: Below the workspace: made anew by whoever needs it, and bulky.
+LEFT_OUT = (
+    ".dvc/cache", ".dvc/tmp", ".env", ".git/hooks", ".writer.lock", "bentoml", "cache/gx", "cache/vectors.parquet",
+    "endpoint.log", "explanations.db-shm", "feast/offline", "logs", "models/challenger", "monitoring", "reports",
+)  # fmt: skip
+_DATE = re.compile(r'"((?:19|20)\d\d-\d\d-\d\d)')
+
+
+def main() -> None:
+    """Make the clinic, run its nights and write the archive."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--work", type=Path, help="an empty folder to work in, left behind; by default a temporary one")
+    work = parser.parse_args().work
+    with tempfile.TemporaryDirectory() as temporary:
+        root = work or Path(temporary) / "clinic"
+        root.mkdir(parents=True, exist_ok=True)
+        facts = make(root)
+        pack(root)
+    FACTS.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+
+
+def make(root: Path) -> dict[str, Any]:
+    """Create the clinic below ``root``, run its nights, and return what it was made from."""
+    os.environ.update({"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"})
+    from pipelines.settings import PROJECT, load
+    from pipelines.trajectory.kept import version as trajectory_version
+
+    from models.llm import unpack
+    from pipelines.night import night
+    from pipelines.training import champion
+
+    lay_down(PROJECT / "examples" / "clinic", root)
+    settings = load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
+    settings.home.mkdir(parents=True)
+    settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
+    nights = night.pending(settings)
+    for one in nights:
+        night.run(settings, one)
+        ask(settings)
+    now = champion.current(settings)
+    if now is None or now.kind != "policy":
+        raise SystemExit(f"the champion is {now}: change PARAMS so that a policy is promoted")
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, check=True, capture_output=True, text=True)
+    return {
+        "commit": commit.stdout.strip(),
+        "clinic": CLINIC,
+        "women": WOMEN,
+        "k_anonymity": settings.k_anonymity,
+        "nights": nights,
+        "to_come": [p.name for p in sorted((root / "to_come").iterdir())],
+        "champion": now.id,
+        "champion_since": now.since,
+        "trajectory": trajectory_version(settings),
+        "peers": peers(settings.features / "peers"),
+        "params": PARAMS,
+    }
+
+
+def lay_down(sample: Path, root: Path) -> None:
+    """Write drops of the women who ask most, one further drop, manifest and key."""
+    dated = sorted(p for p in sample.iterdir() if p.is_dir())[: TAKEN_IN + 1]
+    asked = Counter(s for file in dated[0].glob("Communication*") for line in lines(file) if (s := subject(line)))
+    women = sorted(asked, key=lambda woman: (-asked[woman], woman))[:WOMEN]
+    talks: set[str] = set()
+    for number, drop in enumerate(dated):
+        for file in sorted(drop.iterdir()):
+            dateless = file.name.startswith(("Patient", "AllergyIntolerance"))
+            chosen = [x for x in lines(file) if any(w in x for w in women) and (dateless or recent(x))]
+            target = root / ("drops" if number < TAKEN_IN else "to_come") / drop.name / file.name.removesuffix(".gz")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text("".join(chosen))
+            if file.name.startswith("Communication"):
+                talks |= {line.split('"id":', 1)[-1].split('"')[1] for line in chosen if '"id":' in line}
+    known = [line for line in lines(sample / "facts.jsonl.gz") if json.loads(line)["communication"] in talks]
+    (root / "drops" / "facts.jsonl.gz").write_bytes(gzip.compress("".join(known).encode(), mtime=0))
+    manifest = {"name": CLINIC, "clock": "last_drop", "synthetic": True, "params": PARAMS}
+    (root / "drops" / "clinic.yaml").write_text(yaml.safe_dump(manifest))
+    (root / "keys").mkdir(mode=0o700)
+    (root / "keys" / f"{CLINIC}.key").write_text(KEY)
+
+
+def lines(file: Path) -> Iterator[str]:
+    """Yield the lines of a text file, compressed or not."""
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as stream:
+        yield from stream
+
+
+def recent(line: str) -> bool:
+    """Return whether a line names a day since ``SINCE``, or none at all."""
+    days = _DATE.findall(line)
+    return not days or max(days) >= SINCE
+
+
+def subject(line: str) -> str | None:
+    """Return the patient id of a FHIR line; None where there is none."""
+    try:
+        return str(json.loads(line)["subject"]["reference"]).rsplit("/", 1)[-1]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return None
+
+
+def ask(settings: Any) -> None:
+    """Ask the night's release two questions and give feedback on both answers."""
+    from bentos.access.keys import development_token
+    from bentos.client import Client
+
+    from pipelines.packaging import serving
+    from pipelines.training import episode_file
+
+    episodes = sorted(episode_file.read(settings), key=lambda e: e.episode_id)
+    with serving.served(settings) as endpoint, Client(endpoint.url, development_token(settings), 120) as pmlm:
+        first, second = (pmlm.answer(f"subject:{e.subject_id}", e.question) for e in (episodes[0], episodes[-1]))
+        pmlm.feedback(first.id, rating=4, comment="Short and clear.")
+        pmlm.feedback(second.id, thumbs="down")
+        pmlm.explain(first.id)
+
+
+def peers(folder: Path) -> int:
+    """Count the peer feature rows that have any value."""
+    import polars as pl
+
+    rows = pl.read_parquet(folder / "*.parquet")
+    values = [c for c in rows.columns if c not in ("subject_id", "event_timestamp", "created_timestamp")]
+    return rows.filter(pl.any_horizontal(pl.col(c).is_not_null() for c in values)).height
+
+
+def pack(root: Path) -> None:
+    """Write the files that the test needs below ``root`` as one archive."""
+    workspace = Path("state") / CLINIC
+    left_out = ("drops/facts.jsonl.gz", *(str(workspace / name) for name in LEFT_OUT))
+    files = [path.relative_to(root) for path in sorted(root.rglob("*")) if path.is_symlink() or not path.is_dir()]
+    with (
+        lzma.open(ARCHIVE, "wb", preset=9 | lzma.PRESET_EXTREME) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for file in files:
+            name = str(file)
+            wanted = name.startswith((f"{workspace}/", "drops/", "to_come/", f"keys/{CLINIC}.key"))
+            if wanted and not any(name == out or name.startswith(f"{out}/") for out in left_out):
+                tar.add(root / file, name, filter=_anonymous)
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Return an archive entry without its owner's name."""
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""Collect the names in a workspace's files, by writing each file with its own code."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bentos.auth.audit import Entry as RunningRequest
+from bentos.auth.audit import folder as audit_folder
+from bentos.auth.audit import write as write_access
+from bentos.http.examples import OPERATIONS
+from bentos.personalizer.explanations import Explanations
+from bentos.personalizer.feedback_store import FeedbackStore
+from bentos.personalizer.interaction_log import Interaction
+from bentos.personalizer.release import Release
+from models.feedback import Feedback
+from models.patient.forecaster import Forecaster, save
+from models.patient.trajectory import Trajectory, TrajectoryConfig, Vocabulary
+from models.refiner.checkpoint import DESCRIPTION, WEIGHTS, Origin, save_by_gain, save_ranking
+from models.refiner.checkpoint import save as save_policy
+from models.refiner.gain_regressors import ByGain, FixedGain, TableGain, TextGain
+from models.refiner.interface import Caps
+from models.refiner.policy import Policy, PolicyConfig
+from models.reward.score_cache import SCHEMA as SCORES
+from models.safety.triage.classifier import WEIGHTS as CLASSIFIER
+from models.schema import EVENT_SCHEMA
+from pipelines.episodes.episode_file import SCHEMA as EPISODES
+from pipelines.episodes.episode_file import path as episodes_path
+from pipelines.evaluation.nightly.gate import decide
+from pipelines.evaluation.nightly.metrics import Row as EvaluationRow
+from pipelines.features.engines.feature_files import METADATA_KEY, Plan
+from pipelines.features.engines.feature_files import Origin as FeatureOrigin
+from pipelines.features.engines.feature_files import write as write_features
+from pipelines.features.trajectory.model_store import CURRENT, put
+from pipelines.features.trajectory.model_store import folder as trajectory_folder
+from pipelines.monitoring.column_tests import Comparison
+from pipelines.monitoring.verdicts import Verdict
+from pipelines.records.log.ledger import Entry as TakenIn
+from pipelines.records.log.ledger import entries as ledger_entries
+from pipelines.records.log.ledger import folder as ledger_folder
+from pipelines.records.log.ledger import write as write_ledger
+from pipelines.records.log.quarantine import Row as QuarantineRow
+from pipelines.records.log.quarantine import put as put_row
+from pipelines.runs import stage_run, summary_path
+from pipelines.training.champion import RECORD, establish, registry
+from pipelines.training.champion import path as champion_path
+from pipelines.training.rewards import cache_path
+from pipelines.training.train import Training, figures
+from pmlm.api_types import AnswerResponse
+from pmlm.settings import Manifest, Settings, load
+from tests.unit.persisted.shapes import (
+    column_names,
+    example,
+    json_names,
+    line_names,
+    model_names,
+    names_in,
+    tensor_names,
+)
+
+NIGHT = "20260601"
+ORIGIN = Origin("encoder", "template", "service", "schema")
+
+
+def clinic(tmp: Path) -> Settings:
+    """Return the settings of a clinic without records, below ``tmp``."""
+    (tmp / "drops").mkdir(exist_ok=True)
+    (tmp / "drops" / "clinic.yaml").write_text("name: names\nhash_key: a public key\n")
+    return load(home=tmp / "state", drops=tmp / "drops", key_dir=tmp / "keys")
+
+
+def policy(tmp: Path) -> list[str]:
+    """Collect the trained policy's tensors and description."""
+    save_policy(tmp / "policy", Policy(PolicyConfig()), ORIGIN)
+    return [*tensor_names(tmp / "policy" / WEIGHTS), *names_in(tmp / "policy" / DESCRIPTION, f"{DESCRIPTION} ")]
+
+
+def ranking(tmp: Path) -> list[str]:
+    """Collect the ranking's description."""
+    save_ranking(tmp / "ranking", Caps(), ORIGIN)
+    return names_in(tmp / "ranking" / DESCRIPTION, f"{DESCRIPTION} ")
+
+
+def by_gain(tmp: Path) -> list[str]:
+    """Collect tensors and description of each refiner that goes by predicted gains."""
+    encoder = None
+    gains = {
+        "fixed": FixedGain({"a": 0.5}),
+        "table": TableGain(np.ones((1, 2)), {(0, "a", "b"): 0.5}, {(0, "a"): 0.5}, encoder),  # type: ignore[arg-type]
+        "text": TextGain(np.ones(2), 0.5, np.ones(2), np.ones(2), encoder),  # type: ignore[arg-type]
+    }
+    found = []
+    for name, gain in gains.items():
+        save_by_gain(tmp / name, ByGain("x", Caps(), "plain", gain), ORIGIN)
+        described = json.loads((tmp / name / DESCRIPTION).read_text())
+        found.append(f"{name} {DESCRIPTION} kind={described['kind']}")
+        found += [f"{name} {n}" for n in tensor_names(tmp / name / WEIGHTS)]
+        found += names_in(tmp / name / DESCRIPTION, f"{name} {DESCRIPTION} ")
+    return found
+
+
+def trajectory_model(tmp: Path) -> list[str]:
+    """Collect tensors and tables of the trajectory model, and the record of the current version."""
+    known = Vocabulary(("a", "b"), (0.5, 0.5))
+    model = Trajectory(TrajectoryConfig(codes=2))
+    model.start_from(known.rates)
+    one = np.ones(2)
+    made = Forecaster("", model, known, one, one, one, frozenset({"a"}), np.eye(2, 384, dtype=np.float32))
+    folder = tmp / "trajectory"
+    folder.mkdir()
+    save(folder, made)
+    found = []
+    for file in sorted(folder.iterdir()):
+        names = tensor_names(file) if file.suffix == ".safetensors" else names_in(file)
+        found += [f"{file.name} {name}" for name in names]
+    settings = clinic(tmp)
+    put(settings, None, {})
+    return [*found, *names_in(trajectory_folder(settings) / CURRENT, f"{CURRENT} ")]
+
+
+def triage_classifier(tmp: Path) -> list[str]:
+    """Collect tensors and metadata of the triage classifier that is shipped."""
+    return list(tensor_names(CLASSIFIER))
+
+
+def champion(tmp: Path) -> list[str]:
+    """Collect the keys of ``champion.json``."""
+    settings = clinic(tmp)
+    establish(settings, NIGHT, Caps())
+    return names_in(champion_path(settings) / RECORD, f"{RECORD} ")
+
+
+def release(tmp: Path) -> list[str]:
+    """Collect the fields of ``release.json``."""
+    return model_names(Release)
+
+
+def stage_summary(tmp: Path) -> list[str]:
+    """Collect the keys of ``runs/<night>/<stage>.json``."""
+    settings = clinic(tmp)
+    with stage_run(settings, NIGHT, "stage"):
+        pass
+    return names_in(summary_path(settings, NIGHT, "stage"))
+
+
+def ledger(tmp: Path) -> list[str]:
+    """Collect the keys of ``data/ledger/<night>.json``."""
+    settings = clinic(tmp)
+    write_ledger(settings, TakenIn(NIGHT, "content"))
+    assert len(ledger_entries(settings)) == 1
+    return names_in(ledger_folder(settings) / f"{NIGHT}.json")
+
+
+def feature_file(tmp: Path) -> list[str]:
+    """Collect a feature file's metadata keys and the creation timestamp of its rows."""
+    origin = FeatureOrigin(NIGHT, ("a.parquet",), "definition", 1)
+    write_features(tmp / "group", origin, pa.table({"x": [1]}))
+    stated = json.loads(pq.read_schema(tmp / "group" / f"{NIGHT}.parquet").metadata[METADATA_KEY])
+    created = Plan("group", origin, None, NIGHT).created.isoformat()
+    return [*(f"{METADATA_KEY.decode()} {name}" for name in json_names(stated)), f"created {created}"]
+
+
+def manifest(tmp: Path) -> list[str]:
+    """Collect the fields of ``clinic.yaml``."""
+    return model_names(Manifest)
+
+
+def metrics(tmp: Path) -> list[str]:
+    """Collect the keys of ``metrics/*.json``: evaluation rows, training report, gate decision."""
+    knobs = {"confidence": 0.95, "bootstrap": 10, "minimum_episodes": 1, "minimum_patients": 1}
+    faced = establish(clinic(tmp), NIGHT, Caps())
+    done = {
+        "status": "done", "challenger": "b", "champion": faced.id, "why": "",
+        "paired": {"patient": [0, 1], "difference": [0.5, 0.5]},
+    }  # fmt: skip
+    decisions = [decide(evaluated, faced, 1, knobs) for evaluated in (done, done | {"status": "hold"})]
+    return [
+        *(f"evaluation.json rows[].{name}" for name in json_names(example(EvaluationRow).json())),
+        *(f"train.json {name}" for name in json_names(figures(Training("fresh", 0, 0)))),
+        *(f"gate.json {name}" for decision in decisions for name in json_names(decision)),
+        *(f"gate.json decision={decision['decision']}" for decision in decisions),
+    ]
+
+
+def interactions(tmp: Path) -> list[str]:
+    """Collect the keys of an interaction log line; readers rely on the id being first."""
+    return [*model_names(Interaction), f"first: {next(iter(Interaction.model_fields))}"]
+
+
+def feedback(tmp: Path) -> list[str]:
+    """Collect the keys of a feedback line and of the raw text file beside it."""
+    settings = clinic(tmp)
+    FeedbackStore(settings).keep([example(Feedback)], {"question": "a question"})
+    (line,), (words,) = settings.workspace.glob("feedback/*.jsonl"), settings.quarantine.glob("*/*.json")
+    return [*line_names(line), *names_in(words, f"{words.parent.relative_to(settings.workspace)} ")]
+
+
+def explanations(tmp: Path) -> list[str]:
+    """Collect the columns of ``explanations.db`` and the keys of its JSON column."""
+    settings = clinic(tmp)
+    answer = AnswerResponse.model_validate(OPERATIONS["post", "/answer"][1])
+    Explanations(settings).keep(1, "/answer", answer)
+    with sqlite3.connect(settings.workspace / "explanations.db") as database:
+        tables = [table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = [
+            (t, *c) for t in tables for c in database.execute(f"SELECT name, type FROM pragma_table_info('{t}')")
+        ]
+        (row,) = database.execute(f"SELECT * FROM {tables[0]}").fetchall()
+    found = [f"{table}.{name}: {kind}" for table, name, kind in columns]
+    texts = [(name, value) for (_, name, _), value in zip(columns, row, strict=True) if str(value).startswith("{")]
+    return [*found, *(name for column, text in texts for name in json_names(json.loads(text), column))]
+
+
+def audit(tmp: Path) -> list[str]:
+    """Collect the keys of an audit log line."""
+    settings = clinic(tmp)
+    write_access(settings, RunningRequest("/answer", "client", [1]), 200)
+    (file,) = audit_folder(settings).iterdir()
+    return line_names(file)
+
+
+def quarantine(tmp: Path) -> list[str]:
+    """Collect the keys of a quarantined row."""
+    with (tmp / "rows.jsonl").open("wb") as stream:
+        put_row(stream, example(QuarantineRow))
+    return line_names(tmp / "rows.jsonl")
+
+
+def drift(tmp: Path) -> list[str]:
+    """Collect the keys of a drift verdict in ``reports/drift/<night>.json``."""
+    compared = [f"compared[].{name}" for name in json_names(asdict(example(Comparison)))]
+    return [*json_names(example(Verdict).as_json()), *compared]
+
+
+def tables(tmp: Path) -> list[str]:
+    """Collect the columns of the Parquet files: events, episodes, scores."""
+    schemas = {"events": EVENT_SCHEMA, "episodes": EPISODES, "scores": SCORES}
+    return [f"{name}.{column}" for name, schema in schemas.items() for column in column_names(schema)]
+
+
+def places(tmp: Path) -> list[str]:
+    """Collect the relative paths of the workspace's files and folders."""
+    settings = clinic(tmp)
+    found = [value for name in dir(Settings) if isinstance(value := _property(settings, name), Path)]
+    found += [
+        audit_folder(settings), cache_path(settings), champion_path(settings) / RECORD, episodes_path(settings),
+        ledger_folder(settings), registry(settings, "id"), summary_path(settings, NIGHT, "stage"),
+        trajectory_folder(settings) / CURRENT, champion_path(settings) / DESCRIPTION, champion_path(settings) / WEIGHTS,
+    ]  # fmt: skip
+    return [str(path.relative_to(settings.home)) for path in found if path.is_relative_to(settings.home)]
+
+
+def _property(settings: Settings, name: str) -> object:
+    return getattr(settings, name) if isinstance(getattr(Settings, name, None), property) else None
+
+
+FAMILIES = (
+    policy, ranking, by_gain, trajectory_model, triage_classifier, champion, release, stage_summary, ledger,
+    feature_file, manifest, metrics, interactions, feedback, explanations, audit, quarantine, drift, tables, places,
+)  # fmt: skip
