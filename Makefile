@@ -10,7 +10,7 @@ endif
 # where this is set, every process compiles all libraries anew: seconds of each command, minutes of the tests
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock night up down test lint types unit spark docs screenshots clean bench-serving bench-features soak
+.PHONY: help setup lock night up down test lint types unit spark architecture docs screenshots clean bench-serving bench-features soak
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -66,7 +66,10 @@ bench-features: setup ## measure features, increments, online reads and peers [W
 soak: setup ## half an hour at 50 requests a second [MINUTES=30]
 	$(PY) -m benchmarks.serving.soak $(if $(MINUTES),--minutes $(MINUTES))
 
-docs: setup ## build the documentation site into site/
+architecture: setup ## draw the import graph into docs/architecture.md
+	PYTHONPATH=. $(PY) docs/draw_architecture.py
+
+docs: setup architecture ## build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 screenshots: setup ## take the documentation's pictures anew, of the clinic at hand after its night

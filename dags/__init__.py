@@ -1,1 +1,1 @@
-"""When, in what order, who is told: the schedule of PMLM, and no logic."""
+"""The schedule of the night in Airflow; the stages themselves are in pipelines/."""

@@ -1,1 +1,1 @@
-"""One room a stage of the night: plain functions that any scheduler could call, and the ``pmlm`` command line."""
+"""One folder per stage of the night: plain functions that any scheduler can call."""

@@ -60,7 +60,7 @@ def _built(folder: Path) -> Row:
     settings = Settings(home=folder / "state", drops=folder / "self", key_dir=folder / "keys")
     files, summary = sorted(ledger.batches(settings)), StageSummary("features", NIGHT)
     plans = stage.planned(settings, NIGHT, [f.name for f in files])
-    del plans[stage.PEERS]
+    del plans["peers"]
     imported = peak_mib()
     wall, processor = time.perf_counter(), time.process_time()
     stage.build(settings, files, plans, summary)

@@ -1,4 +1,4 @@
-"""Has one column changed? One statistic a column, chosen by its type and by how many values there are.
+"""Two-sample test per column, current night against reference window, with Holm's correction.
 
 =============  ==============================  ====================================================
 smaller side   numbers                         categories
@@ -7,14 +7,14 @@ below 1,000    Kolmogorov–Smirnov, p           homogeneity by random tables (9
 1,000 or more  Wasserstein over reference sd   Jensen–Shannon distance
 =============  ==============================  ====================================================
 
-Few values: a p-value, because a distance between two small samples is mostly chance. Many values: a distance,
-because then every difference is significant and only its size matters. All of a family's p-values meet
-one Holm correction, so that the chance of any false alarm in a family and night is at most ``alpha``; a
-distance drifts above ``DISTANCE``, far outside what chance does to 1,000 values.
+Few values: a p-value, because a distance between two small samples is mostly noise. Many values: a distance,
+because then every difference is significant and only its size matters. Holm's correction over a family's p-values
+bounds the chance of any false alarm per family and night by ``alpha``; a distance drifts above ``DISTANCE``, far
+outside what noise does to 1,000 values.
 
-Evidently's own chi-square takes the reference for the exact truth, which raises false alarms when the window
-is short; ours treats both sides as samples (the law of tables with the same margins), and is valid for rare
-categories. It is registered with Evidently, so that the page and the verdict are one computation.
+Evidently's chi-square takes the reference for the true distribution, which raises false alarms when the window is
+short; ours treats both sides as samples (random tables with the same margins) and is valid for rare categories. It is
+registered with Evidently, so that page and verdict come from one computation.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ P_VALUES = frozenset({"ks", HOMOGENEITY})
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """One column on both sides. ``score`` is a p-value or a distance (``method`` says which), in [0, ∞)."""
+class ColumnComparison:
+    """The test result of one column; ``score`` is a p-value or a distance, by ``method``."""
 
     column: str
     method: str
@@ -49,11 +49,11 @@ class Comparison:
     drifted: bool
 
 
-def homogeneity(current: pd.Series, reference: pd.Series) -> float:
-    """P-value that two samples of categories come from one distribution.
+def compute_homogeneity_p(current: pd.Series, reference: pd.Series) -> float:
+    """Compute the p-value that two samples of categories come from one distribution.
 
-    Pearson's statistic of the 2 × categories table against ``RESAMPLES`` random tables with the same margins;
-    deterministic (fixed seed), and the order of rows cannot matter because only counts enter.
+    Pearson's statistic of the 2 × categories table against ``RESAMPLES`` random tables with the same margins. The seed
+    is fixed and only counts enter, so the order of rows does not matter.
     """
     counts = pd.concat([current.value_counts(), reference.value_counts()], axis=1).fillna(0).sort_index()
     table = counts.to_numpy(dtype=np.int64).T
@@ -63,46 +63,48 @@ def homogeneity(current: pd.Series, reference: pd.Series) -> float:
     expected = np.outer(rows, columns) / table.sum()
     random = scipy.stats.random_table(rows, columns).rvs(RESAMPLES, random_state=0)
     observed = ((table - expected) ** 2 / expected).sum()
-    by_chance = ((random - expected) ** 2 / expected).sum(axis=(1, 2))
-    return float((1 + np.count_nonzero(by_chance >= observed - 1e-9)) / (1 + RESAMPLES))
+    resampled = ((random - expected) ** 2 / expected).sum(axis=(1, 2))
+    return float((1 + np.count_nonzero(resampled >= observed - 1e-9)) / (1 + RESAMPLES))
 
 
-def _homogeneity(reference: pd.Series, current: pd.Series, kind: ColumnType, threshold: float) -> tuple[float, bool]:
-    p = homogeneity(current, reference)
+def _run_homogeneity(
+    reference: pd.Series, current: pd.Series, kind: ColumnType, threshold: float
+) -> tuple[float, bool]:
+    p = compute_homogeneity_p(current, reference)
     return p, p <= threshold
 
 
 register_stattest(
     StatTest(name=HOMOGENEITY, display_name="homogeneity p_value", allowed_feature_types=[ColumnType.Categorical]),
-    default_impl=_homogeneity,
+    default_impl=_run_homogeneity,
 )
 
 
-def method_for(numeric: bool, n_current: int, n_reference: int) -> str:
-    """Evidently's name of the statistic for a column of this type and these sizes."""
+def choose_test(numeric: bool, n_current: int, n_reference: int) -> str:
+    """Choose the statistic (by Evidently's name) for a column's type and sample sizes."""
     if min(n_current, n_reference) < LARGE:
         return "ks" if numeric else HOMOGENEITY
     return "wasserstein" if numeric else "jensenshannon"
 
 
-def compare(column: str, current: pd.Series, reference: pd.Series) -> Comparison:
-    """Score one column without nulls; a p-value's threshold is set later, by :func:`holm`."""
+def compare_column(column: str, current: pd.Series, reference: pd.Series) -> ColumnComparison:
+    """Score one column without nulls; a p-value's threshold is set later, by :func:`apply_holm`."""
     numeric = pd.api.types.is_numeric_dtype(current)
-    method = method_for(numeric, len(current), len(reference))
+    method = choose_test(numeric, len(current), len(reference))
     kind = ColumnType.Numerical if numeric else ColumnType.Categorical
     result = get_stattest(reference, current, kind, method)(reference, current, kind, DISTANCE)
     score = float(result.drift_score)
-    return Comparison(column, method, len(current), len(reference), score, DISTANCE, score > DISTANCE)
+    return ColumnComparison(column, method, len(current), len(reference), score, DISTANCE, score > DISTANCE)
 
 
-def holm(comparisons: Sequence[Comparison], alpha: float) -> tuple[Comparison, ...]:
-    """Set each p-value's threshold by Holm's step-down procedure; distances keep theirs. Order is kept.
+def apply_holm(comparisons: Sequence[ColumnComparison], alpha: float) -> tuple[ColumnComparison, ...]:
+    """Set each p-value's threshold by Holm's step-down procedure; distances keep theirs.
 
-    The i-th smallest of m p-values (from 0) is held against ``alpha / (m − i)``; after the first that fails, the
-    rest are held against its threshold and fail too.
+    The i-th smallest of m p-values (from 0) is compared with ``alpha / (m − i)``; after the first that fails, all the
+    rest fail at its threshold. The order of the comparisons is unchanged.
     """
     tested = sorted((c for c in comparisons if c.method in P_VALUES), key=lambda c: (c.score, c.column))
-    decided: dict[str, Comparison] = {}
+    decided: dict[str, ColumnComparison] = {}
     failed_at: float | None = None
     for i, comparison in enumerate(tested):
         threshold = alpha / (len(tested) - i) if failed_at is None else failed_at

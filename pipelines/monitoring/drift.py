@@ -1,4 +1,7 @@
-"""The drift stage: this night against the window of the nights before it, four families, one verdict each."""
+"""Stage ``drift``: compare a night with a rolling reference window, one verdict per family.
+
+Run: ``pmlm drift``. Writes ``reports/drift/<night>.html`` and, for a scheduler, the verdicts as ``<night>.json``.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ import polars as pl
 
 from pipelines.monitoring import report
 from pipelines.monitoring.families import features, prompts, records, rewards
-from pipelines.monitoring.families.witnesses import Table
-from pipelines.monitoring.verdicts import Pair, Verdict, judge
-from pipelines.monitoring.window import nights_before, reference, sealed_table
+from pipelines.monitoring.families.drift_table import DriftTable
+from pipelines.monitoring.verdicts import ColumnPair, FamilyVerdict, judge_family
+from pipelines.monitoring.window import list_nights_before, load_reference, load_sealed_table
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
 from pmlm.storage import content_hash, read_json, write_json
 
-#: Family → its tables, the one whose rows are counted first.
-FAMILIES: dict[str, tuple[Table, ...]] = {
+#: Family → its tables; the first is the main one, whose rows decide whether there is a verdict.
+FAMILIES: dict[str, tuple[DriftTable, ...]] = {
     "records": records.TABLES,
     "features": features.TABLES,
     "prompts": prompts.TABLES,
@@ -29,45 +32,44 @@ FAMILIES: dict[str, tuple[Table, ...]] = {
 
 
 def report_path(settings: Settings, night: str) -> Path:
-    """The page of a night's drift; the verdicts lie beside it as ``.json``."""
+    """The page of a night's drift; its verdicts have the same name with ``.json``."""
     return settings.reports / "drift" / f"{night}.html"
 
 
-def verdicts(settings: Settings, night: str) -> dict[str, dict[str, Any]]:
-    """A finished night's verdicts by family, as written; what a scheduler asks before it retrains.
-
-    Raises ``FileNotFoundError`` where the night has not run its drift stage.
-    """
-    found: dict[str, dict[str, Any]] = read_json(report_path(settings, night).with_suffix(".json"))
-    return found
+def read_verdicts(settings: Settings, night: str) -> dict[str, dict[str, Any]]:
+    """Read a night's verdicts by family; FileNotFoundError where its drift stage has not run."""
+    verdicts: dict[str, dict[str, Any]] = read_json(report_path(settings, night).with_suffix(".json"))
+    return verdicts
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Judge ``night`` (``YYYYMMDD``); write the page and the verdicts. Rows in: the night's witnesses of all families;
-    rows out: columns compared."""
+    """Judge ``night`` (``YYYYMMDD``) and write the page and the verdicts.
+
+    Rows in: sampling units of the night over all families. Rows out: columns compared.
+    """
     params = load_params(settings)["drift"]
     window = int(params["window"])
     with stage_run(settings, night, "drift") as summary:
-        nights = nights_before(settings, night, window)
-        said: list[Verdict] = []
-        compared: dict[str, Sequence[Pair]] = {}
+        nights = list_nights_before(settings, night, window)
+        verdicts: list[FamilyVerdict] = []
+        compared: dict[str, Sequence[ColumnPair]] = {}
         for family, tables in FAMILIES.items():
-            sides = [_sides(settings, night, nights, table, window) for table in tables]
-            verdict, compared[family] = judge(family, tables[0].unit, sides, len(nights), params)
-            said.append(verdict)
+            sides = [_load_sides(settings, night, nights, table, window) for table in tables]
+            verdict, compared[family] = judge_family(family, tables[0].unit, sides, len(nights), params)
+            verdicts.append(verdict)
             summary.rows_in += sum(current.height for current, _ in sides)
             summary.rows_out += len(verdict.compared)
         page = report_path(settings, night)
-        report.write(page, night, nights, said, report.snapshot(said, compared))
-        machine = write_json(page.with_suffix(".json"), {v.family: v.as_json() for v in said})
-        counts = Counter(v.verdict for v in said)
+        report.write_page(page, night, nights, verdicts, report.run_evidently(verdicts, compared))
+        verdict_file = write_json(page.with_suffix(".json"), {v.family: v.as_json() for v in verdicts})
+        counts = Counter(v.verdict for v in verdicts)
         summary.detail = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
-        summary.figures = {v.family: v.verdict for v in said}
-        summary.hashes = {"verdicts": content_hash([machine])}
+        summary.figures = {v.family: v.verdict for v in verdicts}
+        summary.hashes = {"verdicts": content_hash([verdict_file])}
     return summary
 
 
-def _sides(
-    settings: Settings, night: str, nights: Sequence[str], table: Table, window: int
+def _load_sides(
+    settings: Settings, night: str, nights: Sequence[str], table: DriftTable, window: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return sealed_table(settings, night, table, window), reference(settings, nights, table, window)
+    return load_sealed_table(settings, night, table, window), load_reference(settings, nights, table, window)

@@ -1,6 +1,6 @@
-"""The page a person opens: our verdicts on top, Evidently's comparison of every column below; one file, no network.
+"""Render the drift page: verdicts on top, Evidently's column plots below, no network.
 
-Shown are counts by bin and category. Evidently's plot of single values against the row number is taken out.
+Counts by bin and category only: Evidently's plot of single values against the row number is removed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evidently import DataDefinition, Dataset, Report
 from evidently.core.report import Snapshot
 from evidently.metrics import ValueDrift
 
-from pipelines.monitoring.verdicts import Pair, Verdict
+from pipelines.monitoring.verdicts import ColumnPair, FamilyVerdict
 from pmlm.storage import write_bytes
 
 BINS = 10
@@ -28,8 +28,8 @@ _HEAD = jinja2.Environment(
 ).get_template("report.html.j2")
 
 
-def snapshot(verdicts: Sequence[Verdict], compared: Mapping[str, Sequence[Pair]]) -> Snapshot | None:
-    """Evidently's run over every compared column, by the verdicts' methods and thresholds; None without any."""
+def run_evidently(verdicts: Sequence[FamilyVerdict], compared: Mapping[str, Sequence[ColumnPair]]) -> Snapshot | None:
+    """Run Evidently over every compared column with the verdicts' methods and thresholds."""
     current: dict[str, pd.Series] = {}
     reference: dict[str, pd.Series] = {}
     metrics = []
@@ -44,20 +44,22 @@ def snapshot(verdicts: Sequence[Verdict], compared: Mapping[str, Sequence[Pair]]
     definition = DataDefinition(
         numerical_columns=numbers, categorical_columns=[name for name in current if name not in numbers]
     )
-    now, then = (Dataset.from_pandas(pd.DataFrame(side), data_definition=definition) for side in (current, reference))
-    return _without_single_values(Report(metrics).run(now, then))
+    datasets = (Dataset.from_pandas(pd.DataFrame(side), data_definition=definition) for side in (current, reference))
+    return _drop_single_value_plots(Report(metrics).run(*datasets))
 
 
-def _without_single_values(run: Snapshot) -> Snapshot:
-    """Keep each metric's tab of distributions only."""
+def _drop_single_value_plots(run: Snapshot) -> Snapshot:
+    """Remove all tabs of each metric but the one of distributions."""
     for result in run.metric_results.values():
         for widget in result.get_widgets():
             widget.tabs = [tab for tab in widget.tabs if tab.title == "DATA DISTRIBUTION"]
     return run
 
 
-def write(path: Path, night: str, nights: Sequence[str], verdicts: Sequence[Verdict], run: Snapshot | None) -> Path:
-    """Write the page; without anything compared it is the verdicts alone."""
+def write_page(
+    path: Path, night: str, nights: Sequence[str], verdicts: Sequence[FamilyVerdict], run: Snapshot | None
+) -> Path:
+    """Write the page; it holds the verdicts alone where nothing was compared."""
     head = _HEAD.render(night=night, nights=nights, verdicts=verdicts)
     body = run.get_html_str(as_iframe=False) if run else "<!DOCTYPE html><html lang='en'><body></body></html>"
     return write_bytes(path, body.replace("<body>", f"<body>\n{head}", 1).encode())

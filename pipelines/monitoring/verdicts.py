@@ -1,7 +1,7 @@
-"""One verdict a family: ``drift``, ``stable``, or ``no verdict`` and why.
+"""Decide one verdict per family: ``drift``, ``stable``, or ``no verdict``, with the reason.
 
-``drift`` as soon as one column drifted (its false alarms are bounded over the family, see ``statistics``); ``stable``
-only if the family's main table had enough witnesses on both sides; otherwise ``no verdict``.
+``drift`` if any column drifted (``column_tests`` bounds the false alarms over the family); ``stable`` only if the
+family's main table had enough sampling units on both sides; otherwise ``no verdict``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from pipelines.monitoring.column_tests import Comparison, compare, holm
+from pipelines.monitoring.column_tests import ColumnComparison, apply_holm, compare_column
 
-Outcome = Literal["drift", "stable", "no verdict"]
+VerdictName = Literal["drift", "stable", "no verdict"]
 
-#: No category and no tail of a histogram stands for fewer witnesses than this.
+#: No category and no tail of a histogram stands for fewer sampling units than this.
 SMALLEST_GROUP = 10
 OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One column's values on both sides, nulls dropped, rare values grouped: what is compared and shown."""
+class ColumnPair:
+    """One column's values on both sides, nulls dropped and rare values grouped."""
 
     column: str
     current: pd.Series
@@ -33,15 +33,15 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is said of one family tonight.
+class FamilyVerdict:
+    """One family's verdict for a night; its fields are the keys of the verdict file.
 
-    ``n_current`` and ``n_reference`` count the main table's witnesses (``unit``). ``share`` is drifted columns over
-    compared ones, None if none was compared. ``uncompared`` are columns with too few values on one side.
+    ``n_current`` and ``n_reference`` count the main table's sampling units (``unit``). ``share`` is drifted columns
+    over compared ones, None if none was compared. ``uncompared`` are columns with too few values on one side.
     """
 
     family: str
-    verdict: Outcome
+    verdict: VerdictName
     unit: str
     n_current: int
     n_reference: int
@@ -49,7 +49,7 @@ class Verdict:
     why: str
     drifted: tuple[str, ...] = ()
     share: float | None = None
-    compared: tuple[Comparison, ...] = ()
+    compared: tuple[ColumnComparison, ...] = ()
     uncompared: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -57,58 +57,58 @@ class Verdict:
         return asdict(self)
 
 
-def grouped(column: str, current: pl.Series, reference: pl.Series) -> Pair:
-    """Drop nulls and hide small groups, by both sides pooled so that the comparison stays fair.
+def group_rare_values(column: str, current: pl.Series, reference: pl.Series) -> ColumnPair:
+    """Drop nulls and hide small groups, counted over both sides so that the comparison stays fair.
 
     Categories rarer than ``SMALLEST_GROUP`` become ``other``; numbers are clipped to the smallest and greatest value
-    that as many witnesses reach.
+    that as many sampling units reach.
     """
-    now, then = current.drop_nulls().to_pandas(), reference.drop_nulls().to_pandas()
-    pooled = pd.concat([now, then], ignore_index=True)
+    now, before = current.drop_nulls().to_pandas(), reference.drop_nulls().to_pandas()
+    pooled = pd.concat([now, before], ignore_index=True)
     if pd.api.types.is_numeric_dtype(pooled):
         rank = min(SMALLEST_GROUP, len(pooled)) - 1
         ordered = np.sort(pooled.to_numpy())
-        low, high = ordered[rank], ordered[-1 - rank]
-        return Pair(column, now.clip(min(low, high), max(low, high)), then.clip(min(low, high), max(low, high)))
+        low, high = sorted((ordered[rank], ordered[-1 - rank]))
+        return ColumnPair(column, now.clip(low, high), before.clip(low, high))
     counts = pooled.value_counts()
     common = set(counts[counts >= SMALLEST_GROUP].index)
-    return Pair(column, now.where(now.isin(common), OTHER), then.where(then.isin(common), OTHER))
+    return ColumnPair(column, now.where(now.isin(common), OTHER), before.where(before.isin(common), OTHER))
 
 
-def pairs(current: pl.DataFrame, reference: pl.DataFrame, minimum: int) -> tuple[list[Pair], list[str]]:
-    """Columns with at least ``minimum`` values on both sides, and the names of the others."""
+def pair_columns(current: pl.DataFrame, reference: pl.DataFrame, minimum: int) -> tuple[list[ColumnPair], list[str]]:
+    """Pair the columns with at least ``minimum`` values on both sides; name the others."""
     enough, few = [], []
     for column in sorted({*current.columns, *reference.columns}):
         sides = [f[column].drop_nulls() if column in f.columns else pl.Series() for f in (current, reference)]
         if min(len(s) for s in sides) >= minimum:
-            enough.append(grouped(column, *sides))
+            enough.append(group_rare_values(column, *sides))
         else:
             few.append(column)
     return enough, few
 
 
-def judge(
+def judge_family(
     family: str,
     unit: str,
     tables: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
     nights: int,
     params: Mapping[str, Any],
-) -> tuple[Verdict, list[Pair]]:
-    """Compare a family's tables, (current, reference) each, the main one first; returns what was compared, too."""
+) -> tuple[FamilyVerdict, list[ColumnPair]]:
+    """Compare a family's (current, reference) tables, the main one first; return the pairs too."""
     n_current, n_reference = tables[0][0].height, tables[0][1].height
     minimum = int(params["minimum_rows"])
-    compared: list[Pair] = []
+    compared: list[ColumnPair] = []
     uncompared: list[str] = []
     for current, reference in tables:
-        enough, few = pairs(current, reference, minimum)
+        enough, few = pair_columns(current, reference, minimum)
         compared += enough
         uncompared += few
-    results = holm([compare(p.column, p.current, p.reference) for p in compared], float(params["alpha"]))
+    results = apply_holm([compare_column(p.column, p.current, p.reference) for p in compared], float(params["alpha"]))
     drifted = tuple(r.column for r in results if r.drifted)
-    outcome, why = _outcome(drifted, n_current, n_reference, nights, minimum, unit)
-    verdict = Verdict(
+    decision, why = _decide(drifted, n_current, n_reference, nights, minimum, unit)
+    verdict = FamilyVerdict(
         family=family,
-        verdict=outcome,
+        verdict=decision,
         unit=unit,
         n_current=n_current,
         n_reference=n_reference,
@@ -122,9 +122,9 @@ def judge(
     return verdict, compared
 
 
-def _outcome(
+def _decide(
     drifted: Sequence[str], n_current: int, n_reference: int, nights: int, minimum: int, unit: str
-) -> tuple[Outcome, str]:
+) -> tuple[VerdictName, str]:
     if drifted:
         return "drift", f"{', '.join(drifted)} changed"
     if nights == 0:

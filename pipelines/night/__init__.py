@@ -1,0 +1,1 @@
+"""One night of a clinic: its stages in order, its workspace, Airflow, saved nights."""

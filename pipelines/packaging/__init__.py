@@ -1,0 +1,1 @@
+"""Package the champion as a release with its bento, and serve it."""

@@ -1,7 +1,7 @@
-"""Check that a workspace of an earlier version goes on without a rebuild.
+"""Check that a workspace made by an earlier version is used without a rebuild.
 
-The workspace (``tests/data/upgrade``) was made by ``python -m tests.data.upgrade.make_workspace`` with the version that
-its ``workspace.json`` names: two whole nights, a trained champion, a trajectory model, peers, questions and feedback.
+``tests/data/upgrade/make_workspace.py`` made it with the commit that ``workspace.json`` names: two nights, a trained
+champion, a trajectory model, peers, questions and feedback.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def test_the_next_drop_adds_one_file_a_group_and_touches_no_other(clinic: Settin
     assert served.rows_in == len(groups()), "the online store was written anew"
 
 
-def test_a_patient_of_the_next_drop_is_who_she_was_before(clinic: Settings) -> None:
+def test_a_patient_of_the_next_drop_keeps_their_subject_id(clinic: Settings) -> None:
     shutil.move(clinic.drops.parent / "to_come" / FACTS["to_come"][0], clinic.drops)
     records.run(clinic, TO_COME)
     accounts = {entry.night: entry.accounts for entry in ledger.entries(clinic)}
@@ -188,7 +188,7 @@ def test_what_the_endpoint_wrote_is_still_read(clinic: Settings) -> None:
     assert Counter(one.kind for one in signals) == dict.fromkeys(("rating", "comment", "thumbs"), len(NIGHTS))
     subjects = {found[0] for found in explained if found}
     accesses = [list(audit.read(clinic, subject)) for subject in subjects]
-    assert all(Counter(a.route for a in of_her)["/answer"] == len(NIGHTS) for of_her in accesses)
+    assert all(Counter(a.route for a in of_patient)["/answer"] == len(NIGHTS) for of_patient in accesses)
 
 
 def test_what_the_nights_wrote_is_still_read(clinic: Settings) -> None:

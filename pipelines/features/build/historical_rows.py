@@ -8,7 +8,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.store.feast_store import define
 from feature_repo.store.rows import typed
 from feature_repo.store.services import SERVICE
-from pipelines.features.build.stage import TRAJECTORY
+from pipelines.features.build.definitions import TRAJECTORY
 from pipelines.features.engines import feature_files
 from pipelines.features.engines.duckdb_engine import connect
 from pmlm.errors import FeaturesError

@@ -22,27 +22,18 @@ from ibis.expr.types import Table
 from feature_repo.point_in_time import KEY
 from feature_repo.store.services import groups
 from pipelines.features.build.as_of_times import Span, due_for_peers
+from pipelines.features.build.definitions import PEERS, TRAJECTORY, current_definitions
 from pipelines.features.build.incremental_plan import everybody, hold, news
 from pipelines.features.build.parallel_build import Holding, work
 from pipelines.features.engines import duckdb_engine as duckdb
 from pipelines.features.engines import feature_files
-from pipelines.features.engines.duckdb_engine import (
-    Engine,
-    Query,
-    compiled,
-    definition_of_peers,
-    definition_of_trajectory,
-)
-from pipelines.features.trajectory import model_store
+from pipelines.features.engines.duckdb_engine import Engine, Query, compiled
 from pipelines.features.trajectory import rows as trajectory_rows
 from pipelines.records.log import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
 from pmlm.storage import content_hash
-
-PEERS, TRAJECTORY = "peers", "trajectory"
-MODELLED = (TRAJECTORY, PEERS)  # groups that no expression computes
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -63,17 +54,10 @@ def run(settings: Settings, night: str) -> StageSummary:
     return summary
 
 
-def definitions(settings: Settings) -> dict[str, str]:
-    """The hash of each group's meaning as the code and the trajectory model in use have it now, peers last."""
-    of_self = {name: compiled(module).definition for name, module in groups().items() if name not in MODELLED}
-    foretold_by = definition_of_trajectory(model_store.version(settings))
-    return of_self | {TRAJECTORY: foretold_by, PEERS: definition_of_peers(list(of_self.values()), settings.k_anonymity)}
-
-
 def planned(settings: Settings, night: str, events: list[str]) -> dict[str, feature_files.Plan]:
     """What each group has to do, peers last; groups with nothing to do are left out."""
     plans = {}
-    for name, definition in definitions(settings).items():
+    for name, definition in current_definitions(settings).items():
         plan = feature_files.plan(settings.features / name, night, definition, events)
         if plan:
             plans[name] = plan

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -215,37 +214,3 @@ def evaluate(connection: Backend, query: Query) -> pa.Table:
 def peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:
     """Peer features at each of the moments, searched in this process."""
     return peer_rows.rows(features, moments.to_pyarrow(), k)
-
-
-def definition_of_trajectory(version: str | None) -> str:
-    """Hash of what decides trajectory rows: the model's version, and how it reads records and says what it sees."""
-    here = (
-        "pipelines.features.trajectory.sequences",
-        "pipelines.features.trajectory.rows",
-        "pipelines.features.trajectory.inference",
-    )
-    deciding = ("models.patient.trajectory", "models.patient.forecaster", *here)
-    return _hashed([*map(_source, deciding), str(version)])
-
-
-def definition_of_peers(self_definitions: list[str], k: int) -> str:
-    """Hash of what decides peers: the search and its states, k, and the self features they read."""
-    deciding = (
-        "models.peers.search",
-        "models.peers.exact_knn",
-        "models.peers.ann_index",
-        "models.peers.patient_embedding",
-    )
-    return _hashed([*map(_source, deciding), str(k), *sorted(self_definitions)])
-
-
-def _hashed(parts: list[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _source(module: str) -> str:
-    """A module's text, for which it is not imported: torch and transformers take seconds."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(module)
-    return Path(spec.origin).read_text(encoding="utf-8")

@@ -10,9 +10,10 @@ build computes anew (because an event turned up that was known earlier) supersed
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.point_in_time import KEY
+from pipelines.features.engines.earlier_definitions import read_definition
 from pmlm.errors import FeaturesError
 from pmlm.storage import replacing
 
@@ -66,12 +68,18 @@ def end_of(night: str) -> datetime:
 
 
 def origins(folder: Path) -> list[Origin]:
-    """What the files of a group's folder were made of, in night order."""
-    found = []
+    """Read what the files of a group's folder were made of, in night order; earlier definitions by today's names.
+
+    Whoever compares definitions reads them here.
+    """
+    found: list[Origin] = []
+    files: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.glob("*.parquet")):
         stated = json.loads(pq.read_schema(path).metadata[METADATA_KEY])
         found.append(Origin(**stated | {"events": tuple(stated["events"])}))
-    return found
+        files[found[-1].definition].append(path)
+    names = {stated: read_definition(folder.name, stated, of) for stated, of in files.items()}
+    return [replace(origin, definition=names[origin.definition]) for origin in found]
 
 
 def plan(folder: Path, night: str, definition: str, events: list[str]) -> Plan | None:

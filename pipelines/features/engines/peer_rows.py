@@ -19,6 +19,8 @@ from feature_repo.store.services import groups
 from models.peers import patient_embedding, search
 from pipelines.features.engines import feature_files
 
+#: Raised when a change here or in ``models.peers`` changes any row: peers are then computed again.
+PEERS_REVISION = "1"
 #: Rows of a history that are made into states at a time: lists of them are Python's.
 TOGETHER = 1 << 16
 SCHEMA = pa.schema(

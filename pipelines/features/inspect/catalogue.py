@@ -21,7 +21,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from feature_repo.point_in_time import KEY
 from feature_repo.store.services import groups, schema_hash
 from models.vocabulary import SIGNALS
-from pipelines.features.build.stage import MODELLED
+from pipelines.features.build.definitions import MODELLED
 from pipelines.features.engines import feature_files
 from pipelines.features.engines.duckdb_engine import compiled
 from pmlm.errors import FeaturesError

@@ -8,7 +8,7 @@ import polars as pl
 
 from feature_repo.point_in_time import KEY, versions
 from feature_repo.store.services import groups
-from pipelines.features.build.stage import MODELLED
+from pipelines.features.build.definitions import MODELLED
 from pipelines.features.engines import feature_files
 from pipelines.features.engines.duckdb_engine import compiled, connect, evaluate, keep, read_log
 from pipelines.records.log import ledger as records_ledger

@@ -18,7 +18,7 @@ from feature_repo.store import expectations, feast_store, online
 from feature_repo.store.services import features, groups, schema_hash
 from models.schema import FeatureRow
 from pipelines.features.build import historical_rows
-from pipelines.features.build.stage import definitions
+from pipelines.features.build.definitions import current_definitions
 from pipelines.features.engines import feature_files
 from pipelines.features.inspect import recompute
 from pipelines.features.online import materialise
@@ -81,7 +81,7 @@ def _complete(settings: Settings) -> Iterator[Check]:
 def _one_definition(settings: Settings) -> Iterator[Check]:
     """Rows of two versions of a definition, or of the model behind it, never stand in one group."""
     odd = []
-    for name, definition in definitions(settings).items():
+    for name, definition in current_definitions(settings).items():
         made_by = {origin.definition for origin in feature_files.origins(settings.features / name)}
         if made_by != {definition}:
             odd.append(f"{name}: {len(made_by)} versions, {'one' if definition in made_by else 'none'} of them today's")

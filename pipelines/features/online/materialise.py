@@ -30,7 +30,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.store import feast_store
 from feature_repo.store.online_stores import described, shown
 from feature_repo.store.services import groups, schema_hash
-from pipelines.features.build.stage import TRAJECTORY
+from pipelines.features.build.definitions import TRAJECTORY
 from pipelines.features.engines import feature_files
 from pipelines.features.online.writes import writer
 from pipelines.runs import StageSummary, stage_run

@@ -16,6 +16,9 @@ from pipelines.features.engines.duckdb_engine import asked
 from pipelines.features.trajectory import model_store
 from pmlm.settings import Settings
 
+#: Raised when a change in this folder or in ``models.patient`` changes any row of the same model: they are then
+#: computed again.
+TRAJECTORY_REVISION = "1"
 SCHEMA = pa.schema(
     [
         pa.field("subject_id", pa.int64()),

@@ -1,1 +1,4 @@
-"""The four families of drift: what of a night is compared with the nights before it."""
+"""The four drift families, one file each: what of a night is compared with its reference window.
+
+``drift_table`` defines the table that ``records``, ``features``, ``prompts`` and ``rewards`` each build.
+"""

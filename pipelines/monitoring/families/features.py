@@ -1,4 +1,4 @@
-"""Features: the rows that tonight's records changed, one a patient and day."""
+"""Drift of features: the rows that tonight's records changed, per patient and day."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.monitoring.families.witnesses import SAMPLE, Table, end_of
+from pipelines.features.engines.feature_files import end_of
+from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pmlm.settings import Settings
 
 #: Statistics of one signal that would only repeat its latest value's drift.
@@ -16,22 +17,22 @@ REPEATED = ("_previous", "_mean", "_sd", "_count", "_time", "_source")
 CATEGORIES = frozenset({"smoking", "language"})
 DAYS_A_YEAR = 365.25
 PEERS = "peers"
-#: What a model says of her changes with the model: that is no drift of her record.
+#: What a model says of a patient changes with the model: that is no drift of the record.
 MODELLED = frozenset({PEERS, "trajectory"})
 
 
-def own_files(settings: Settings, night: str) -> list[Path]:
-    """The night's file of each group that is about the patient herself."""
+def list_own_files(settings: Settings, night: str) -> list[Path]:
+    """List the night's file of each group about the patient's own record."""
     return sorted(f for f in settings.features.glob(f"*/{night}.parquet") if f.parent.name not in MODELLED)
 
 
-def peer_files(settings: Settings, night: str) -> list[Path]:
-    """The night's file of what is said of her peers, which changes with other women's records too."""
+def list_peer_files(settings: Settings, night: str) -> list[Path]:
+    """List the night's file of peer features, which change with other patients' records too."""
     return sorted(settings.features.glob(f"{PEERS}/{night}.parquet"))
 
 
-def _column(name: str, dtype: pl.DataType) -> pl.Expr | None:
-    """How a feature enters the comparison, or None: numbers as they are, lists of codes by length, birth as age."""
+def _comparison_column(name: str, dtype: pl.DataType) -> pl.Expr | None:
+    """How a feature is compared: numbers as they are, code lists by length, birth as age."""
     if name in {"subject_id", "event_timestamp"} or name.endswith(REPEATED):
         return None
     if name == "birth":
@@ -44,28 +45,29 @@ def _column(name: str, dtype: pl.DataType) -> pl.Expr | None:
     return None
 
 
-def own(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a patient and day whose own features changed. Groups are not aligned: never a row of one patient."""
-    return _compared(own_files(settings, night), night, since)
+def build_own_features(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per patient and day whose own features changed, columns not aligned."""
+    return _sample_columns(list_own_files(settings, night), night, since)
 
 
-def peers(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a patient and day whose peers' aggregates changed."""
-    return _compared(peer_files(settings, night), night, since)
+def build_peer_features(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per patient and day whose peers' aggregates changed."""
+    return _sample_columns(list_peer_files(settings, night), night, since)
 
 
-def _compared(files: list[Path], night: str, since: datetime) -> pl.DataFrame:
+def _sample_columns(files: list[Path], night: str, since: datetime) -> pl.DataFrame:
     columns: list[pl.DataFrame] = []
     for file in files:
         rows = pl.scan_parquet(file)
-        kept = [e for name, dtype in rows.collect_schema().items() if (e := _column(name, dtype)) is not None]
-        lot = pl.struct("subject_id", "event_timestamp").hash(seed=0)
+        schema = rows.collect_schema().items()
+        compared = [e for name, dtype in schema if (e := _comparison_column(name, dtype)) is not None]
+        random_order = pl.struct("subject_id", "event_timestamp").hash(seed=0)
         known = pl.col("event_timestamp").is_between(since, end_of(night), closed="right")
-        columns.append(rows.filter(known).sort(lot).head(SAMPLE).select(kept).collect())
+        columns.append(rows.filter(known).sort(random_order).head(SAMPLE).select(compared).collect())
     return pl.concat(columns, how="horizontal_extend") if columns else pl.DataFrame()
 
 
 TABLES = (
-    Table("own_features", "changed patient-days", own_files, own),
-    Table("peer_features", "patient-days with other peers", peer_files, peers),
+    DriftTable("own_features", "changed patient-days", list_own_files, build_own_features),
+    DriftTable("peer_features", "patient-days with other peers", list_peer_files, build_peer_features),
 )

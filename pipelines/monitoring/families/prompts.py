@@ -1,31 +1,30 @@
-"""Prompts: the initial prompts of tonight's questions, and what the endpoint made of those it was asked."""
+"""Drift of prompts: initial prompts of tonight's questions, and prompts the endpoint served."""
 
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipelines.monitoring.families.witnesses import SAMPLE, Table, end_of
+from pipelines.features.engines.feature_files import end_of
+from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pmlm.settings import Settings
 
-#: The clinic's clock may be the end of the night before to the second, which is when this night begins.
-CLOCK_STEP = timedelta(seconds=1)
 KINDS = ("record", "change", "behaviour", "preference", "peer", "prediction")
 
 
-def episode_file(settings: Settings, night: str) -> list[Path]:
-    """The clinic's episodes, all nights in one file."""
+def find_episode_file(settings: Settings, night: str) -> list[Path]:
+    """Find the clinic's episodes, all nights in one file."""
     path = settings.episodes / "episodes.parquet"
     return [path] if path.exists() else []
 
 
-def asked(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a patient who asked her clinician: segments of each kind, free tokens, and the segment ranked first."""
-    files = episode_file(settings, night)
+def build_asked(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per patient who asked a clinician: segments by kind, free tokens, first segment."""
+    files = find_episode_file(settings, night)
     if not files:
         return pl.DataFrame()
     episodes = pl.scan_parquet(files).filter((pl.col("as_of") > since) & (pl.col("as_of") <= end_of(night)))
@@ -44,23 +43,26 @@ def asked(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
     ).collect()
 
 
-def interaction_files(settings: Settings, night: str) -> list[Path]:
-    """Every day's log: which night an interaction belongs to is said by the clinic's clock inside."""
+def list_interaction_files(settings: Settings, night: str) -> list[Path]:
+    """List every day's log; an interaction's own clock says which night it belongs to."""
     return sorted((settings.workspace / "interactions").glob("*.jsonl"))
 
 
-def served(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a patient who asked the endpoint since the night before: what was kept, first pick, style, red flags."""
-    lines = [line for file in interaction_files(settings, night) for line in file.read_text().splitlines()]
+def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per patient who asked the endpoint since the night before.
+
+    The clinic's clock may stand at the end of the night before, which is when this night begins.
+    """
+    lines = [line for file in list_interaction_files(settings, night) for line in file.read_text().splitlines()]
     rows: dict[int, dict[str, object]] = {}
     for entry in sorted(map(json.loads, lines), key=lambda e: e["id"]):
         at = datetime.fromisoformat(entry["versions"]["as_of"])
-        if since - CLOCK_STEP < at < end_of(night) - CLOCK_STEP:
-            rows.setdefault(entry["patient"], _row(entry))
+        if since <= at < end_of(night):
+            rows.setdefault(entry["patient"], _served_row(entry))
     return pl.DataFrame(list(rows.values())[:SAMPLE])
 
 
-def _row(entry: dict[str, Any]) -> dict[str, object]:
+def _served_row(entry: dict[str, Any]) -> dict[str, object]:
     picks = entry["program"]["picks"]
     return {
         "candidates served": entry["candidates"],
@@ -74,6 +76,6 @@ def _row(entry: dict[str, Any]) -> dict[str, object]:
 
 
 TABLES = (
-    Table("asked", "patients who asked", episode_file, asked),
-    Table("served", "patients served", interaction_files, served),
+    DriftTable("asked", "patients who asked", find_episode_file, build_asked),
+    DriftTable("served", "patients served", list_interaction_files, build_served),
 )

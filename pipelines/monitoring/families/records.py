@@ -1,4 +1,4 @@
-"""Records: what happened to patients tonight (codes, values, busyness), and what was wrong with the lines read."""
+"""Drift of records: codes, values and counts per patient-day, and outcomes of the lines read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import polars as pl
 
 from models.schema import DELETED
 from models.vocabulary import SIGNAL_BY_CODE
-from pipelines.monitoring.families.witnesses import SAMPLE, Table
+from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pipelines.records.log import ledger
 from pmlm.settings import Settings
 
@@ -17,24 +17,24 @@ from pmlm.settings import Settings
 CODED = ("encounter", "condition", "observation", "medicine", "procedure")
 
 
-def event_files(settings: Settings, night: str) -> list[Path]:
-    """The event batches the night appended."""
+def list_event_files(settings: Settings, night: str) -> list[Path]:
+    """List the event batches that the night appended."""
     entry = ledger.entry(settings, night)
     return [settings.events / name for name in sorted(entry.batches)] if entry else []
 
 
-def ledger_file(settings: Settings, night: str) -> list[Path]:
-    """The night's account of its lines."""
+def find_ledger_file(settings: Settings, night: str) -> list[Path]:
+    """Find the night's ledger entry, which counts its lines."""
     path = ledger.folder(settings) / f"{night}.json"
     return [path] if path.exists() else []
 
 
-def patient_days(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a patient and day: number of events, one drawn kind, one drawn code a kind, each signal's median.
+def build_patient_days(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per patient and day: event count, one kind, one code per kind, signal medians.
 
-    Drawn means: the event with the smallest keyed record hash, a fixed lot that neither order nor content decides.
+    The kind and code are of the event with the smallest keyed record hash, a draw that neither order nor content affects.
     """
-    files = event_files(settings, night)
+    files = list_event_files(settings, night)
     if not files:
         return pl.DataFrame()
     events = (
@@ -65,12 +65,15 @@ def patient_days(settings: Settings, night: str, since: datetime) -> pl.DataFram
         .agg(pl.col("numeric_value").median())
         .pivot("signal", index=key, values="numeric_value")
     )
-    kept = days.sort("lot").head(SAMPLE)
-    return kept.join(codes, on=key, how="left").join(signals, on=key, how="left").drop(*key, "lot")
+    sample = days.sort("lot").head(SAMPLE)
+    return sample.join(codes, on=key, how="left").join(signals, on=key, how="left").drop(*key, "lot")
 
 
-def lines(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a resource read: accepted, ignored, or the rule that held it; scaled down to ``SAMPLE`` rows."""
+def build_lines(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per resource read: accepted, ignored, or the rule that quarantined it.
+
+    Counts are scaled down to ``SAMPLE`` rows.
+    """
     entry = ledger.entry(settings, night)
     if entry is None:
         return pl.DataFrame()
@@ -81,6 +84,6 @@ def lines(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
 
 
 TABLES = (
-    Table("patient_days", "patient-days", event_files, patient_days),
-    Table("lines", "resources read", ledger_file, lines),
+    DriftTable("patient_days", "patient-days", list_event_files, build_patient_days),
+    DriftTable("lines", "resources read", find_ledger_file, build_lines),
 )

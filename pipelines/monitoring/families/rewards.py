@@ -1,8 +1,8 @@
-"""Rewards: what tonight's replies are worth under a fixed rule's prompts, and how patients rated replies.
+"""Drift of rewards: held-out rewards of a fixed ranking's prompts, and patients' ratings.
 
-The rule is the initial ranking cut to the caps, which every evaluation scores anyway: a yardstick that no training
-moves, so that drift here is the questions', the replies' or the record's. Scores come from the clinic's score cache
-alone; an episode that no evaluation has scored has no reward, and no language model is loaded.
+The ranking is the initial one cut to the caps, which every evaluation scores anyway and no training changes, so drift
+here comes from questions, replies or records. Scores come from the clinic's score cache alone; an episode that no
+evaluation has scored has no reward, and no language model is loaded.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from models.schema import Episode
 from models.vocabulary import RATING_CODE
 from pipelines import splits
 from pipelines.episodes import episode_file
-from pipelines.monitoring.families.records import event_files
-from pipelines.monitoring.families.witnesses import SAMPLE, Table, end_of
+from pipelines.features.engines.feature_files import end_of
+from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
+from pipelines.monitoring.families.records import list_event_files
 from pipelines.params import load_params
 from pmlm.settings import Settings
 
 
-def evaluation_run(settings: Settings, night: str) -> list[Path]:
-    """The first evaluation at or after the night: from then on its episodes' scores are known, and stay."""
+def find_evaluation_run(settings: Settings, night: str) -> list[Path]:
+    """Find the first evaluation at or after the night: from then on its scores are fixed."""
     return sorted(p for p in settings.runs.glob("*/evaluate.json") if p.parent.name >= night)[:1]
 
 
-def held_out(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a patient with a held-out question: the whole reward of the ranking's prompt, in nats."""
-    if not evaluation_run(settings, night):
+def build_held_out(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per patient with a held-out question: reward of the ranking's prompt, nats."""
+    if not find_evaluation_run(settings, night):
         return pl.DataFrame()
     asked = [
         episode
@@ -39,12 +40,12 @@ def held_out(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
         if episode.split in (splits.GATE, splits.TEST) and since < episode.as_of <= end_of(night)
     ]
     one_each = {e.subject_id: e for e in sorted(asked, key=lambda e: e.episode_id, reverse=True)}
-    values = _rewards(settings, list(one_each.values())[:SAMPLE])
+    values = _read_cached_rewards(settings, list(one_each.values())[:SAMPLE])
     return pl.DataFrame({"reward of the ranking": pl.Series(values, dtype=pl.Float64)})
 
 
-def _rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
-    """The rewards that are already paid for, of those episodes that have one."""
+def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
+    """Read the rewards of those episodes whose scores are cached."""
     if not episodes:
         return []
     # these load torch, which costs more than all the rest of the stage: only where there is something to read
@@ -67,9 +68,9 @@ def _rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
     return found
 
 
-def ratings(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row a rating, 1 to 5."""
-    files = event_files(settings, night)
+def build_ratings(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
+    """One row per rating, 1 to 5."""
+    files = list_event_files(settings, night)
     if not files:
         return pl.DataFrame()
     given = pl.scan_parquet(files).filter((pl.col("code") == RATING_CODE) & (pl.col("known_at") > since))
@@ -77,6 +78,6 @@ def ratings(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
 
 
 TABLES = (
-    Table("held_out", "patients with a held-out question", evaluation_run, held_out),
-    Table("ratings", "ratings", event_files, ratings),
+    DriftTable("held_out", "patients with a held-out question", find_evaluation_run, build_held_out),
+    DriftTable("ratings", "ratings", list_event_files, build_ratings),
 )

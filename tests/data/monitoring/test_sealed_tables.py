@@ -1,4 +1,4 @@
-"""What is kept of a night for the drift window: every value of every column, and no row."""
+"""A sealed drift table has every value of every column and no row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.monitoring.families.witnesses import sealed
+from pipelines.monitoring.families.drift_table import seal_table
 
 rows = st.lists(
     st.tuples(st.one_of(st.none(), st.integers(-5, 5)), st.one_of(st.none(), st.sampled_from("abc")), st.booleans()),
@@ -23,7 +23,7 @@ def _frame(values: list[tuple[int | None, str | None, bool]]) -> pl.DataFrame:
 
 @given(rows)
 def test_sealing_keeps_each_columns_values(values: list[tuple[int | None, str | None, bool]]) -> None:
-    before, after = _frame(values), sealed(_frame(values))
+    before, after = _frame(values), seal_table(_frame(values))
     assert Counter(after["number"]) == Counter(before["number"].cast(pl.Float64))
     assert Counter(after["word"]) == Counter(before["word"])
 
@@ -35,9 +35,9 @@ def test_sealing_forgets_which_values_stood_together(
     columns = [list(column) for column in zip(*values, strict=True)] or [[], [], []]
     for column in columns:
         random.shuffle(column)  # type: ignore[attr-defined]
-    assert sealed(_frame(list(zip(*columns, strict=True)))).equals(sealed(_frame(values)))
+    assert seal_table(_frame(list(zip(*columns, strict=True)))).equals(seal_table(_frame(values)))
 
 
 @given(rows)
 def test_sealed_columns_are_numbers_or_words(values: list[tuple[int | None, str | None, bool]]) -> None:
-    assert set(sealed(_frame(values)).dtypes) <= {pl.Float64, pl.String}
+    assert set(seal_table(_frame(values)).dtypes) <= {pl.Float64, pl.String}

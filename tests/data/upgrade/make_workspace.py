@@ -1,11 +1,13 @@
-"""Make the upgrade test's fixture: a small clinic's workspace after two whole nights.
+"""Make the upgrade test's fixture: the workspace of a small clinic after two nights of commit 198ff8d.
 
-Run ``python -m tests.data.upgrade.make_workspace`` with the version that clinics upgrade from. It writes
-``workspace.tar.xz`` (drops, a drop that is still to come, the pseudonymisation key, the workspace) and
-``workspace.json``, which says what it was made from. It trains, packages and serves, so it takes some minutes.
+Run it in a checkout of that commit (it imports that commit's modules, so it works in no other)::
 
-Left out is what is bulky and made anew by whoever needs it (BentoML's store, DVC's cache and remote, logs, reports) or
-only measured with (the facts behind the synthetic replies).
+    git worktree add /tmp/before 198ff8d && cd /tmp/before
+    PYTHONPATH=$PWD python <this repository>/tests/data/upgrade/make_workspace.py
+
+It writes ``workspace.tar.xz`` (drops, a drop yet to be read, the pseudonymisation key, the workspace) and
+``workspace.json`` (the facts that the test checks) beside itself. It trains, packages and serves: some minutes.
+The archive omits what is large and rebuilt on demand: BentoML's store, DVC's cache and remote, logs, reports.
 """
 
 from __future__ import annotations
@@ -29,16 +31,16 @@ import yaml
 HERE = Path(__file__).parent
 ARCHIVE, FACTS = HERE / "workspace.tar.xz", HERE / "workspace.json"
 CLINIC, KEY = "upgrade", "2f" * 32
-WOMEN, TAKEN_IN, SINCE = 20, 2, "2025"
+PATIENTS, NIGHTS, SINCE = 20, 2, "2025"
 PARAMS: dict[str, dict[str, Any]] = {
     "episodes": {"most_train": 32, "most_held_out": 6, "gate_share": 0.2, "test_share": 0.2},
     "trajectory": {"epochs": 4},
     "train": {"gain_evaluations": 240, "warm_epochs": 4, "warm_steps": 100, "grpo_steps": 2, "continued_steps": 1,
               "batch": 8, "generations": 4},
-    # the first policy that is better at all becomes champion: of so few patients nothing is beyond doubt
+    # promote any policy that scores better: so few patients give no significant difference
     "gate": {"bootstrap": 200, "confidence": 0.05, "minimum_episodes": 1, "minimum_patients": 1},
 }  # fmt: skip
-#: Below the workspace: made anew by whoever needs it, and bulky.
+#: Paths below the workspace that the archive omits.
 LEFT_OUT = (
     ".dvc/cache", ".dvc/tmp", ".env", ".git/hooks", ".writer.lock", "bentoml", "cache/gx", "cache/vectors.parquet",
     "endpoint.log", "explanations.db-shm", "feast/offline", "logs", "models/challenger", "monitoring", "reports",
@@ -69,14 +71,14 @@ def make(root: Path) -> dict[str, Any]:
     from pipelines.night import night
     from pipelines.training import champion
 
-    lay_down(PROJECT / "examples" / "clinic", root)
+    write_drops(PROJECT / "examples" / "clinic", root)
     settings = load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
     settings.home.mkdir(parents=True)
     settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
     nights = night.pending(settings)
     for one in nights:
         night.run(settings, one)
-        ask(settings)
+        ask_and_rate(settings)
     now = champion.current(settings)
     if now is None or now.kind != "policy":
         raise SystemExit(f"the champion is {now}: change PARAMS so that a policy is promoted")
@@ -84,34 +86,36 @@ def make(root: Path) -> dict[str, Any]:
     return {
         "commit": commit.stdout.strip(),
         "clinic": CLINIC,
-        "women": WOMEN,
+        "patients": PATIENTS,
         "k_anonymity": settings.k_anonymity,
         "nights": nights,
         "to_come": [p.name for p in sorted((root / "to_come").iterdir())],
         "champion": now.id,
         "champion_since": now.since,
         "trajectory": trajectory_version(settings),
-        "peers": peers(settings.features / "peers"),
+        "peers": count_peer_rows(settings.features / "peers"),
         "params": PARAMS,
     }
 
 
-def lay_down(sample: Path, root: Path) -> None:
-    """Write drops of the women who ask most, one further drop, manifest and key."""
-    dated = sorted(p for p in sample.iterdir() if p.is_dir())[: TAKEN_IN + 1]
-    asked = Counter(s for file in dated[0].glob("Communication*") for line in lines(file) if (s := subject(line)))
-    women = sorted(asked, key=lambda woman: (-asked[woman], woman))[:WOMEN]
-    talks: set[str] = set()
+def write_drops(sample: Path, root: Path) -> None:
+    """Write the drops of the patients who ask most, one later drop, manifest and key."""
+    dated = sorted(p for p in sample.iterdir() if p.is_dir())[: NIGHTS + 1]
+    asked = Counter(
+        s for file in dated[0].glob("Communication*") for line in read_lines(file) if (s := read_subject(line))
+    )
+    patients = sorted(asked, key=lambda patient: (-asked[patient], patient))[:PATIENTS]
+    asked_in: set[str] = set()
     for number, drop in enumerate(dated):
         for file in sorted(drop.iterdir()):
             dateless = file.name.startswith(("Patient", "AllergyIntolerance"))
-            chosen = [x for x in lines(file) if any(w in x for w in women) and (dateless or recent(x))]
-            target = root / ("drops" if number < TAKEN_IN else "to_come") / drop.name / file.name.removesuffix(".gz")
+            chosen = [x for x in read_lines(file) if any(p in x for p in patients) and (dateless or is_recent(x))]
+            target = root / ("drops" if number < NIGHTS else "to_come") / drop.name / file.name.removesuffix(".gz")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text("".join(chosen))
             if file.name.startswith("Communication"):
-                talks |= {line.split('"id":', 1)[-1].split('"')[1] for line in chosen if '"id":' in line}
-    known = [line for line in lines(sample / "facts.jsonl.gz") if json.loads(line)["communication"] in talks]
+                asked_in |= {line.split('"id":', 1)[-1].split('"')[1] for line in chosen if '"id":' in line}
+    known = [line for line in read_lines(sample / "facts.jsonl.gz") if json.loads(line)["communication"] in asked_in]
     (root / "drops" / "facts.jsonl.gz").write_bytes(gzip.compress("".join(known).encode(), mtime=0))
     manifest = {"name": CLINIC, "clock": "last_drop", "synthetic": True, "params": PARAMS}
     (root / "drops" / "clinic.yaml").write_text(yaml.safe_dump(manifest))
@@ -119,19 +123,19 @@ def lay_down(sample: Path, root: Path) -> None:
     (root / "keys" / f"{CLINIC}.key").write_text(KEY)
 
 
-def lines(file: Path) -> Iterator[str]:
+def read_lines(file: Path) -> Iterator[str]:
     """Yield the lines of a text file, compressed or not."""
     with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as stream:
         yield from stream
 
 
-def recent(line: str) -> bool:
-    """Return whether a line names a day since ``SINCE``, or none at all."""
+def is_recent(line: str) -> bool:
+    """Return whether a line contains a date since ``SINCE``, or no date."""
     days = _DATE.findall(line)
     return not days or max(days) >= SINCE
 
 
-def subject(line: str) -> str | None:
+def read_subject(line: str) -> str | None:
     """Return the patient id of a FHIR line; None where there is none."""
     try:
         return str(json.loads(line)["subject"]["reference"]).rsplit("/", 1)[-1]
@@ -139,7 +143,7 @@ def subject(line: str) -> str | None:
         return None
 
 
-def ask(settings: Any) -> None:
+def ask_and_rate(settings: Any) -> None:
     """Ask the night's release two questions and give feedback on both answers."""
     from bentos.access.keys import development_token
     from bentos.client import Client
@@ -155,7 +159,7 @@ def ask(settings: Any) -> None:
         pmlm.explain(first.id)
 
 
-def peers(folder: Path) -> int:
+def count_peer_rows(folder: Path) -> int:
     """Count the peer feature rows that have any value."""
     import polars as pl
 
@@ -177,10 +181,10 @@ def pack(root: Path) -> None:
             name = str(file)
             wanted = name.startswith((f"{workspace}/", "drops/", "to_come/", f"keys/{CLINIC}.key"))
             if wanted and not any(name == out or name.startswith(f"{out}/") for out in left_out):
-                tar.add(root / file, name, filter=_anonymous)
+                tar.add(root / file, name, filter=_drop_owner)
 
 
-def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def _drop_owner(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     """Return an archive entry without its owner's name."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""

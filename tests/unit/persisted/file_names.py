@@ -39,8 +39,8 @@ from pipelines.features.engines.feature_files import Origin as FeatureOrigin
 from pipelines.features.engines.feature_files import write as write_features
 from pipelines.features.trajectory.model_store import CURRENT, put
 from pipelines.features.trajectory.model_store import folder as trajectory_folder
-from pipelines.monitoring.column_tests import Comparison
-from pipelines.monitoring.verdicts import Verdict
+from pipelines.monitoring.column_tests import ColumnComparison
+from pipelines.monitoring.verdicts import FamilyVerdict
 from pipelines.records.log.ledger import Entry as TakenIn
 from pipelines.records.log.ledger import entries as ledger_entries
 from pipelines.records.log.ledger import folder as ledger_folder
@@ -234,8 +234,8 @@ def quarantine(tmp: Path) -> list[str]:
 
 def drift(tmp: Path) -> list[str]:
     """Collect the keys of a drift verdict in ``reports/drift/<night>.json``."""
-    compared = [f"compared[].{name}" for name in json_names(asdict(example(Comparison)))]
-    return [*json_names(example(Verdict).as_json()), *compared]
+    compared = [f"compared[].{name}" for name in json_names(asdict(example(ColumnComparison)))]
+    return [*json_names(example(FamilyVerdict).as_json()), *compared]
 
 
 def tables(tmp: Path) -> list[str]:

@@ -46,7 +46,7 @@ from models.vocabulary import (
     SMOKING_CODE,
     SYSTEMS,
 )
-from pipelines.features.build.stage import MODELLED
+from pipelines.features.build.definitions import MODELLED
 from pipelines.features.engines.duckdb_engine import compiled
 from pipelines.night.stages import FINISH, INTAKE
 from pipelines.records.log.quarantine import WAITING

@@ -1,7 +1,7 @@
 """Collect every persisted or public name from the code and compare it with a snapshot.
 
-``python -m tests.unit.persisted.snapshot --write`` writes ``snapshot.json`` anew. A name that vanishes from it
-makes a clinic in use rebuild what it has, or breaks a program that calls us: do so on purpose only.
+``python -m tests.unit.persisted.snapshot --write`` rewrites ``snapshot.json``. A name that vanishes from it forces a
+clinic to rebuild its files or breaks a client: rewrite it only where that is intended.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def differences(before: Names, now: Names) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print what differs from the snapshot, or write it anew."""
+    """Print what differs from the snapshot, or rewrite it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write the snapshot anew")
+    parser.add_argument("--write", action="store_true", help="rewrite the snapshot")
     now = collect()
     if parser.parse_args().write:
         SNAPSHOT.write_text(json.dumps(now, indent=1, sort_keys=True, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""A small clinic of generated nights: event batches and ledgers as the records stage leaves them."""
+"""A small clinic of generated nights: event batches and ledgers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _event(rng: np.random.Generator, subject: int, end: datetime, kind: str, cod
 
 
 def night_of_events(rng: np.random.Generator, end: datetime, patients: int, haemoglobin: float) -> pl.DataFrame:
-    """One day each of ``patients`` women: an encounter, two conditions, a blood pressure, a haemoglobin."""
+    """One day each of ``patients``: an encounter, two conditions, a blood pressure, a haemoglobin."""
     rows: list[dict[str, Any]] = []
     for subject in rng.choice(PATIENTS, patients, replace=False).tolist():
         rows += [
@@ -56,14 +56,14 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def patients() -> list[int]:
-    """The subject ids of every woman who may come."""
+    """The subject ids of every patient who may come."""
     subjects: list[int] = PATIENTS.tolist()
     return subjects
 
 
 @pytest.fixture
 def clinic(settings: Settings) -> Callable[..., str]:
-    """Write ``nights`` nights and return the last one's name; only the last is shifted or broken."""
+    """Write ``nights`` nights, only the last one shifted or broken; return its name."""
 
     def build(
         nights: int = 8, patients: int = 80, haemoglobin_tonight: float = 12.0, broken_tonight: int = 20, seed: int = 0

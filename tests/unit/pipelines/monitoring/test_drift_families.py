@@ -1,4 +1,4 @@
-"""Families: what counts as one witness, which columns are compared, and to which night a thing belongs."""
+"""Drift families: sampling units, compared columns, and the night a row belongs to."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from models.reward.score_cache import ScoreCache, trial_key
 from models.reward.terms import SentenceScores
 from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
 from pipelines.episodes import episode_file
+from pipelines.features.engines.feature_files import end_of
 from pipelines.monitoring.families import features, prompts, records, rewards
-from pipelines.monitoring.families.witnesses import SAMPLE, end_of
+from pipelines.monitoring.families.drift_table import SAMPLE
 from pipelines.records.log import ledger
 from pipelines.records.log.ledger import Accounts, Entry
 from pipelines.training.rewards import cache_path, trial
@@ -44,28 +45,28 @@ def _write_events(settings: Settings, events: list[Event]) -> None:
     ledger.write(settings, Entry(NIGHT, "content", [batch]))
 
 
-def test_twenty_results_of_one_draw_are_one_witness(settings: Settings) -> None:
+def test_twenty_results_of_one_draw_are_one_sampling_unit(settings: Settings) -> None:
     _write_events(settings, [_event(i + 1, code=f"LOINC//{i}") for i in range(20)] + [_event(99, subject_id=2)])
-    table = records.patient_days(settings, NIGHT, SINCE)
+    table = records.build_patient_days(settings, NIGHT, SINCE)
     assert table.height == 2
     assert table["code of observation"].to_list().count("LOINC//0") == 1
 
 
 def test_repeated_measurements_of_a_day_count_by_their_median(settings: Settings) -> None:
     _write_events(settings, [_event(i, numeric_value=value) for i, value in enumerate([9.0, 12.0, 30.0], start=1)])
-    assert records.patient_days(settings, NIGHT, SINCE)["haemoglobin"].to_list() == [12.0]
+    assert records.build_patient_days(settings, NIGHT, SINCE)["haemoglobin"].to_list() == [12.0]
 
 
-def test_a_deletion_is_no_witness(settings: Settings) -> None:
+def test_a_deletion_is_no_sampling_unit(settings: Settings) -> None:
     _write_events(settings, [_event(1, "deleted", DELETED), _event(2, "condition", "SNOMED//1")])
-    table = records.patient_days(settings, NIGHT, SINCE)
+    table = records.build_patient_days(settings, NIGHT, SINCE)
     assert table["events a patient-day"].to_list() == [1]
 
 
 def test_a_huge_drop_is_scaled_down_and_its_broken_share_kept(settings: Settings) -> None:
     accounts = Accounts(read=1_000_000, accepted=900_000, quarantined=100_000, by_rule={"truncated": 100_000})
     ledger.write(settings, Entry(NIGHT, "content", accounts=accounts))
-    outcomes = records.lines(settings, NIGHT, SINCE)["outcome of a line"]
+    outcomes = records.build_lines(settings, NIGHT, SINCE)["outcome of a line"]
     assert len(outcomes) == SAMPLE
     assert (outcomes == "truncated").sum() == SAMPLE // 10
 
@@ -80,21 +81,21 @@ def test_groups_that_changed_for_other_patients_are_compared_together(settings: 
     two = pl.DataFrame({"subject_id": [2, 3], "event_timestamp": [KNOWN, KNOWN], "pregnancies": [0, 1]})
     _write_features(settings, "vitals", one)
     _write_features(settings, "pregnancy", two)
-    table = features.own(settings, NIGHT, SINCE)
+    table = features.build_own_features(settings, NIGHT, SINCE)
     assert table["weight_latest"].drop_nulls().to_list() == [70.0]
     assert sorted(table["pregnancies"]) == [0, 1]
 
 
 def test_a_patient_whose_peers_alone_changed_is_not_counted_as_changed(settings: Settings) -> None:
     _write_features(settings, "peers", pl.DataFrame({"subject_id": [9], "event_timestamp": [KNOWN], "peers_n": [12]}))
-    assert features.own(settings, NIGHT, SINCE).is_empty()
-    assert features.peers(settings, NIGHT, SINCE)["peers_n"].to_list() == [12]
+    assert features.build_own_features(settings, NIGHT, SINCE).is_empty()
+    assert features.build_peer_features(settings, NIGHT, SINCE)["peers_n"].to_list() == [12]
 
 
-def test_a_row_computed_anew_for_an_earlier_day_is_not_tonights(settings: Settings) -> None:
+def test_a_row_recomputed_for_an_earlier_day_is_not_tonights(settings: Settings) -> None:
     late = pl.DataFrame({"subject_id": [1], "event_timestamp": [SINCE], "weight_latest": [70.0]})
     _write_features(settings, "vitals", late)
-    assert features.own(settings, NIGHT, SINCE).is_empty()
+    assert features.build_own_features(settings, NIGHT, SINCE).is_empty()
 
 
 def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settings: Settings) -> None:
@@ -112,9 +113,9 @@ def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settin
         }
     )
     _write_features(settings, "labs", rows)
-    table = features.own(settings, NIGHT, SINCE)
+    table = features.build_own_features(settings, NIGHT, SINCE)
     assert set(table.columns) == {"age", "language", "haemoglobin_latest", "number of condition_codes"}
-    assert sorted(table["age"].to_list()) == [26.0, 35.0]  # she turns 36 tomorrow
+    assert sorted(table["age"].to_list()) == [26.0, 35.0]  # the first turns 36 tomorrow
     assert sorted(table["number of condition_codes"].to_list()) == [0, 2]
 
 
@@ -130,7 +131,7 @@ def _episode(subject: int, as_of: datetime, ident: str) -> Episode:
 def test_only_what_the_policy_may_choose_from_is_compared(settings: Settings) -> None:
     early, tonight = SINCE - timedelta(hours=1), KNOWN - timedelta(hours=1)
     episode_file.write(settings, [_episode(1, early, "a"), _episode(1, tonight, "b"), _episode(1, tonight, "c")])
-    (row,) = prompts.asked(settings, NIGHT, SINCE).to_dicts()
+    (row,) = prompts.build_asked(settings, NIGHT, SINCE).to_dicts()
     assert (row["candidates"], row["free tokens"], row["ranked first"]) == (2, 14, "peer.weight")
     assert (row["peer segments"], row["record segments"], row["change segments"]) == (1, 1, 0)
 
@@ -156,24 +157,24 @@ def test_questions_answered_since_the_night_before_belong_to_this_night(settings
     log.parent.mkdir(parents=True)
     night_before, this_night = SINCE, KNOWN
     log.write_text("\n".join([_interaction(1, night_before), _interaction(2, this_night)]))
-    table = prompts.served(settings, NIGHT, end_of("20260613"))
+    table = prompts.build_served(settings, NIGHT, end_of("20260613"))
     assert table.height == 1
     assert table.to_dicts()[0]["first pick"] == "haemoglobin.latest"
-    assert prompts.served(settings, "20260615", end_of(NIGHT)).height == 1
+    assert prompts.build_served(settings, "20260615", end_of(NIGHT)).height == 1
 
 
-def test_one_patient_who_asks_all_day_is_one_witness(settings: Settings) -> None:
+def test_one_patient_who_asks_all_day_is_one_sampling_unit(settings: Settings) -> None:
     log = settings.workspace / "interactions" / "20260614.jsonl"
     log.parent.mkdir(parents=True)
     log.write_text("\n".join(_interaction(7, KNOWN - timedelta(hours=3), f"{i}") for i in range(30)))
-    assert prompts.served(settings, NIGHT, end_of("20260613")).height == 1
+    assert prompts.build_served(settings, NIGHT, end_of("20260613")).height == 1
 
 
 def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhere_else(settings: Settings) -> None:
     scored, unscored = (replace(_episode(i, KNOWN, ident), split="gate") for i, ident in enumerate("ab", start=1))
     unscored = replace(unscored, reply=("No.",))
     episode_file.write(settings, [scored, unscored])
-    assert rewards.held_out(settings, NIGHT, SINCE).is_empty()
+    assert rewards.build_held_out(settings, NIGHT, SINCE).is_empty()
     write_json(settings.runs / NIGHT / "evaluate.json", {})
     cache = ScoreCache(cache_path(settings))
     program = EditProgram(("peer.weight", "haemoglobin.latest"))
@@ -181,14 +182,14 @@ def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhe
         trial_key(EmbeddedScorer(settings.embedded_llm).id, trial(scored, program)), SentenceScores((-4.0,), (2,))
     )
     cache.flush()
-    (value,) = rewards.held_out(settings, NIGHT, SINCE)["reward of the ranking"]
+    (value,) = rewards.build_held_out(settings, NIGHT, SINCE)["reward of the ranking"]
     assert value == pytest.approx(-2.0 - 0.001 * 14)
 
 
 def test_ratings_of_the_night_are_its_rewards(settings: Settings) -> None:
     ratings = [_event(i + 1, "rating", "PMLM//RATING", numeric_value=float(i + 1)) for i in range(5)]
     _write_events(settings, ratings)
-    assert sorted(rewards.ratings(settings, NIGHT, SINCE)["rating"]) == [1, 2, 3, 4, 5]
+    assert sorted(rewards.build_ratings(settings, NIGHT, SINCE)["rating"]) == [1, 2, 3, 4, 5]
 
 
 def test_a_night_that_holds_nothing_has_empty_tables(settings: Settings, clinic: Callable[..., str]) -> None:

@@ -1,4 +1,4 @@
-"""The stage: a page that a person opens, verdicts that a scheduler reads, nothing of any patient in either."""
+"""Stage drift: a page, machine-readable verdicts, and no patient in either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 import polars as pl
 
 from pipelines.monitoring import drift
-from pipelines.monitoring.window import folder
+from pipelines.monitoring.window import window_folder
 from pipelines.runs import summaries
 from pmlm.settings import Settings
 
@@ -25,7 +25,7 @@ def _page(settings: Settings, night: str) -> str:
 def test_a_shift_of_haemoglobin_is_drift_of_records(settings: Settings, clinic: Clinic) -> None:
     night = clinic(haemoglobin_tonight=13.0)
     summary = drift.run(settings, night)
-    records = drift.verdicts(settings, night)["records"]
+    records = drift.read_verdicts(settings, night)["records"]
     assert (records["verdict"], records["drifted"]) == ("drift", ["haemoglobin"])
     assert summary.figures["records"] == "drift"
     assert [s.stage for s in summaries(settings, night)] == ["drift"]
@@ -34,7 +34,7 @@ def test_a_shift_of_haemoglobin_is_drift_of_records(settings: Settings, clinic: 
 def test_a_quiet_night_is_stable(settings: Settings, clinic: Clinic) -> None:
     night = clinic()
     drift.run(settings, night)
-    records = drift.verdicts(settings, night)["records"]
+    records = drift.read_verdicts(settings, night)["records"]
     assert records["verdict"] == "stable"
     assert (records["n_current"], records["n_reference"], records["nights"]) == (80, 560, 7)
 
@@ -42,13 +42,13 @@ def test_a_quiet_night_is_stable(settings: Settings, clinic: Clinic) -> None:
 def test_broken_lines_are_drift_of_records(settings: Settings, clinic: Clinic) -> None:
     night = clinic(broken_tonight=90)
     drift.run(settings, night)
-    assert drift.verdicts(settings, night)["records"]["drifted"] == ["outcome of a line"]
+    assert drift.read_verdicts(settings, night)["records"]["drifted"] == ["outcome of a line"]
 
 
 def test_first_night_says_that_there_is_no_reference(settings: Settings, clinic: Clinic) -> None:
     night = clinic(nights=1)
     drift.run(settings, night)
-    verdicts = drift.verdicts(settings, night)
+    verdicts = drift.read_verdicts(settings, night)
     assert {v["verdict"] for v in verdicts.values()} == {"no verdict"}
     assert all("no reference" in v["why"] for v in verdicts.values())
     assert "No earlier night" in _page(settings, night)
@@ -85,13 +85,13 @@ def test_a_mended_earlier_night_is_seen(settings: Settings, clinic: Clinic) -> N
     mended.write_parquet(earlier)
     os.utime(earlier)
     drift.run(settings, night)
-    assert "haemoglobin" not in drift.verdicts(settings, night)["records"]["drifted"]
+    assert "haemoglobin" not in drift.read_verdicts(settings, night)["records"]["drifted"]
 
 
 def test_the_window_is_bounded(settings: Settings, clinic: Clinic) -> None:
     night = clinic(nights=34, patients=5)
     drift.run(settings, night)
-    assert drift.verdicts(settings, night)["records"]["nights"] == 30
+    assert drift.read_verdicts(settings, night)["records"]["nights"] == 30
 
 
 def test_history_counts_as_its_last_days(settings: Settings, clinic: Clinic) -> None:
@@ -101,7 +101,7 @@ def test_history_counts_as_its_last_days(settings: Settings, clinic: Clinic) -> 
     old = recent.with_columns(pl.col("known_at").dt.offset_by("-40d"), pl.col("record") + 1)
     pl.concat([recent, old]).write_parquet(history)
     drift.run(settings, night)
-    assert drift.verdicts(settings, night)["records"]["n_current"] == 80
+    assert drift.read_verdicts(settings, night)["records"]["n_current"] == 80
 
 
 def test_the_page_loads_nothing_from_elsewhere(settings: Settings, clinic: Clinic) -> None:
@@ -117,7 +117,7 @@ def test_no_patient_is_in_the_page_the_verdicts_or_the_window(
     drift.run(settings, night)
     text = _page(settings, night) + drift.report_path(settings, night).with_suffix(".json").read_text()
     assert not [p for p in patients if str(p) in text]
-    for table in folder(settings, night).glob("*.parquet"):
+    for table in window_folder(settings, night).glob("*.parquet"):
         frame = pl.read_parquet(table)
         assert set(frame.dtypes) <= {pl.Float64, pl.String}
         assert not {"subject_id", "record", "source", "time", "known_at", "day"} & set(frame.columns)
@@ -131,9 +131,9 @@ def test_the_page_shows_distributions_and_no_value_by_row(settings: Settings, cl
     assert "Index binned" not in page
 
 
-def test_a_kept_table_holds_no_row_of_a_patient(settings: Settings, clinic: Clinic) -> None:
+def test_a_sealed_table_holds_no_row_of_a_patient(settings: Settings, clinic: Clinic) -> None:
     night = clinic()
     drift.run(settings, night)
-    table = pl.read_parquet(folder(settings, night) / "patient_days.parquet")
+    table = pl.read_parquet(window_folder(settings, night) / "patient_days.parquet")
     for column in table.iter_columns():
         assert column.equals(column.sort(nulls_last=True))

@@ -1,4 +1,4 @@
-"""Statistics: valid p-values, one correction over a family, nothing that the order of rows could change."""
+"""Column tests: valid p-values, Holm's correction, no effect of row order."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.monitoring.column_tests import LARGE, Comparison, compare, holm, homogeneity, method_for
+from pipelines.monitoring.column_tests import (
+    LARGE,
+    ColumnComparison,
+    apply_holm,
+    choose_test,
+    compare_column,
+    compute_homogeneity_p,
+)
 
 categories = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=5, max_size=40)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
-def _with_p(p: float, i: int) -> Comparison:
-    return Comparison(f"column {i}", "ks", 60, 600, p, 0.1, False)
+def _with_p(p: float, i: int) -> ColumnComparison:
+    return ColumnComparison(f"column {i}", "ks", 60, 600, p, 0.1, False)
 
 
 @given(categories, categories, st.randoms())
 def test_order_of_rows_changes_no_category_score(now: list[str], then: list[str], random: object) -> None:
     shuffled = [*now]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert homogeneity(pd.Series(now), pd.Series(then)) == homogeneity(pd.Series(shuffled), pd.Series(then))
+    assert compute_homogeneity_p(pd.Series(now), pd.Series(then)) == compute_homogeneity_p(
+        pd.Series(shuffled), pd.Series(then)
+    )
 
 
 @pytest.mark.parametrize("n", [100, LARGE])
@@ -30,12 +39,12 @@ def test_order_of_rows_changes_no_numeric_score(n: int) -> None:
     rng = np.random.default_rng(1)
     now, then = pd.Series(rng.normal(size=n)), pd.Series(rng.normal(size=3 * n))
     shuffled = now.sample(frac=1, random_state=2).reset_index(drop=True)
-    assert compare("x", now, then).score == pytest.approx(compare("x", shuffled, then).score)
+    assert compare_column("x", now, then).score == pytest.approx(compare_column("x", shuffled, then).score)
 
 
 @given(categories)
 def test_equal_samples_are_as_alike_as_can_be(values: list[str]) -> None:
-    assert homogeneity(pd.Series(values), pd.Series(values)) == 1.0
+    assert compute_homogeneity_p(pd.Series(values), pd.Series(values)) == 1.0
 
 
 def test_rare_categories_raise_no_more_alarms_than_alpha() -> None:
@@ -44,19 +53,19 @@ def test_rare_categories_raise_no_more_alarms_than_alpha() -> None:
     alarms = 0
     for _ in range(100):
         now, then = (pd.Series(rng.choice(60, n, p=rates).astype(str)) for n in (60, 180))
-        alarms += homogeneity(now, then) <= 0.05
+        alarms += compute_homogeneity_p(now, then) <= 0.05
     assert alarms <= 11  # 100 × 0.05 = 5 expected; 11 is the 99.5th percentile of that binomial
 
 
 def test_a_code_never_seen_before_is_detected() -> None:
     then = pd.Series(["a", "b", "c"] * 100)
     now = pd.Series(["a", "b", "c"] * 15 + ["new"] * 12)
-    assert homogeneity(now, then) < 0.001
+    assert compute_homogeneity_p(now, then) < 0.001
 
 
 @given(p_values, st.floats(0.001, 0.2))
 def test_holm_rejects_what_the_textbook_rejects(ps: list[float], alpha: float) -> None:
-    rejected = [c.drifted for c in holm([_with_p(p, i) for i, p in enumerate(ps)], alpha)]
+    rejected = [c.drifted for c in apply_holm([_with_p(p, i) for i, p in enumerate(ps)], alpha)]
     order = sorted(range(len(ps)), key=lambda i: (ps[i], f"column {i}"))
     adjusted = np.maximum.accumulate([(len(ps) - rank) * ps[i] for rank, i in enumerate(order)])
     expected = {i for i, p in zip(order, adjusted, strict=True) if p < alpha}
@@ -66,18 +75,20 @@ def test_holm_rejects_what_the_textbook_rejects(ps: list[float], alpha: float) -
 
 @given(p_values)
 def test_holm_threshold_alone_tells_the_decision(ps: list[float]) -> None:
-    assert all(c.drifted == (c.score <= c.threshold) for c in holm([_with_p(p, i) for i, p in enumerate(ps)], 0.05))
+    assert all(
+        c.drifted == (c.score <= c.threshold) for c in apply_holm([_with_p(p, i) for i, p in enumerate(ps)], 0.05)
+    )
 
 
-def test_many_values_are_held_to_the_size_of_the_difference_not_its_significance() -> None:
+def test_many_values_are_judged_by_the_size_of_the_difference_not_its_significance() -> None:
     rng = np.random.default_rng(5)
     now, then = pd.Series(rng.normal(0.03, 1, 100_000)), pd.Series(rng.normal(0, 1, 100_000))
-    assert compare("x", now, then).method == "wasserstein"
-    assert not compare("x", now, then).drifted
-    assert compare("x", now[: LARGE - 1], then).method == "ks"
+    assert compare_column("x", now, then).method == "wasserstein"
+    assert not compare_column("x", now, then).drifted
+    assert compare_column("x", now[: LARGE - 1], then).method == "ks"
 
 
 def test_the_smaller_side_chooses_the_method() -> None:
-    assert method_for(False, 60, 1_000_000) == "homogeneity"
-    assert method_for(False, 1_000_000, 60) == "homogeneity"
-    assert method_for(False, LARGE, LARGE) == "jensenshannon"
+    assert choose_test(False, 60, 1_000_000) == "homogeneity"
+    assert choose_test(False, 1_000_000, 60) == "homogeneity"
+    assert choose_test(False, LARGE, LARGE) == "jensenshannon"

@@ -1,11 +1,11 @@
-"""Verdicts: none without enough witnesses, drift where it was planted, few false alarms where it was not."""
+"""Verdicts: drift where planted, few false alarms elsewhere, none with few sampling units."""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
 
-from pipelines.monitoring.verdicts import OTHER, SMALLEST_GROUP, Verdict, grouped, judge
+from pipelines.monitoring.verdicts import OTHER, SMALLEST_GROUP, FamilyVerdict, group_rare_values, judge_family
 
 PARAMS = {"minimum_rows": 50, "alpha": 0.01}
 
@@ -16,8 +16,8 @@ def _table(rng: np.random.Generator, rows: int, shift: float = 0.0, columns: int
     return pl.DataFrame(numbers | codes)
 
 
-def _verdict(now: pl.DataFrame, then: pl.DataFrame, nights: int = 5) -> Verdict:
-    return judge("records", "patient-days", [(now, then)], nights, PARAMS)[0]
+def _verdict(now: pl.DataFrame, then: pl.DataFrame, nights: int = 5) -> FamilyVerdict:
+    return judge_family("records", "patient-days", [(now, then)], nights, PARAMS)[0]
 
 
 def test_a_planted_shift_of_one_column_is_found_and_named() -> None:
@@ -33,10 +33,10 @@ def test_without_a_shift_twenty_seeds_raise_at_most_one_alarm() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         alarms += _verdict(_table(rng, 80), _table(rng, 800)).verdict == "drift"
-    assert alarms <= 1  # the family's rate is held to 1 %; two of twenty would be a 2 % coincidence
+    assert alarms <= 1  # the family's rate is at most 1 %; two of twenty would be a 2 % coincidence
 
 
-def test_too_few_witnesses_on_either_side_give_no_verdict_and_the_number() -> None:
+def test_too_few_sampling_units_on_either_side_give_no_verdict_and_the_number() -> None:
     rng = np.random.default_rng(0)
     few_now = _verdict(_table(rng, 49, shift=5.0), _table(rng, 800))
     few_then = _verdict(_table(rng, 80, shift=5.0), _table(rng, 49))
@@ -56,7 +56,7 @@ def test_a_second_table_can_raise_the_alarm_where_the_main_one_is_too_small() ->
     lines_now = pl.DataFrame({"outcome of a line": ["accepted"] * 500 + ["wrong_type"] * 300})
     lines_then = pl.DataFrame({"outcome of a line": ["accepted"] * 5000 + ["wrong_type"] * 100})
     tables = [(_table(rng, 10), _table(rng, 400)), (lines_now, lines_then)]
-    verdict, _ = judge("records", "patient-days", tables, 5, PARAMS)
+    verdict, _ = judge_family("records", "patient-days", tables, 5, PARAMS)
     assert (verdict.verdict, verdict.drifted) == ("drift", ("outcome of a line",))
 
 
@@ -69,13 +69,13 @@ def test_a_column_that_only_one_side_has_is_named_and_not_compared() -> None:
 def test_no_group_shown_is_smaller_than_ten() -> None:
     now = pl.Series(["a"] * 40 + ["b"] * 9 + ["c"] * 5)
     then = pl.Series(["a"] * 400 + ["c"] * 5 + ["d"] * 9)
-    pair = grouped("code", now, then)
+    pair = group_rare_values("code", now, then)
     assert set(pair.current) | set(pair.reference) == {"a", "c", OTHER}
 
 
 def test_no_number_shown_is_one_patients_extreme() -> None:
     values = pl.Series([float(i) for i in range(100)])
-    pair = grouped("weight", values, values)
+    pair = group_rare_values("weight", values, values)
     shown = np.concatenate([pair.current, pair.reference])
     assert np.count_nonzero(shown == shown.min()) >= SMALLEST_GROUP
     assert np.count_nonzero(shown == shown.max()) >= SMALLEST_GROUP

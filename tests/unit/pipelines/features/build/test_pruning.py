@@ -15,8 +15,8 @@ from feature_repo.point_in_time import KEY, known, retold, versions
 from feature_repo.store.services import groups
 from models.vocabulary import SIGNALS
 from pipelines.features.build import as_of_times
+from pipelines.features.build.definitions import MODELLED
 from pipelines.features.build.pruning import narrowed
-from pipelines.features.build.stage import MODELLED
 from pipelines.features.engines import duckdb_engine
 from pipelines.features.trajectory import inference
 from pipelines.records.log import ledger as records_ledger
