@@ -116,7 +116,7 @@ def test_the_next_drop_adds_one_file_a_group_and_touches_no_other(clinic: Settin
     assert {name: state for name, state in after.items() if name in built} == built
     assert {name: state for name, state in _state(clinic.events).items() if name in events} == events
     served = materialise.run(clinic, TO_COME)
-    assert served.rows_in == len(groups()), "the online store was written anew"
+    assert served.rows_in == len(groups()), "the whole online store was rewritten"
 
 
 def test_a_patient_of_the_next_drop_keeps_their_subject_id(clinic: Settings) -> None:
@@ -200,6 +200,5 @@ def test_what_the_nights_wrote_is_still_read(clinic: Settings) -> None:
 
 
 def test_the_saved_nights_are_still_listed(clinic: Settings) -> None:
-    assert [
-        night.night for night in saved_nights.nights(clinic)
-    ] == NIGHTS  # what they hold lies in DVC's cache, left out
+    listed = [night.night for night in saved_nights.nights(clinic)]  # their files are in DVC's cache, which is left out
+    assert listed == NIGHTS

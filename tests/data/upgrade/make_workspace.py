@@ -1,12 +1,12 @@
-"""Make the upgrade test's fixture: the workspace of a small clinic after two nights of commit 198ff8d.
+"""Make the upgrade test's fixture: a small clinic's workspace after two nights.
 
-Run it in a checkout of that commit (it imports that commit's modules, so it works in no other)::
+Run it in a checkout of commit 198ff8d (it imports that commit's modules, so it works in no other)::
 
     git worktree add /tmp/before 198ff8d && cd /tmp/before
     PYTHONPATH=$PWD python <this repository>/tests/data/upgrade/make_workspace.py
 
 It writes ``workspace.tar.xz`` (drops, a drop yet to be read, the pseudonymisation key, the workspace) and
-``workspace.json`` (the facts that the test checks) beside itself. It trains, packages and serves: some minutes.
+``workspace.json`` (the facts that the test checks) to its own folder. It trains, packages and serves: some minutes.
 The archive omits what is large and rebuilt on demand: BentoML's store, DVC's cache and remote, logs, reports.
 """
 

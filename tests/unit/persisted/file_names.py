@@ -194,7 +194,7 @@ def interactions(tmp: Path) -> list[str]:
 
 
 def feedback(tmp: Path) -> list[str]:
-    """Collect the keys of a feedback line and of the raw text file beside it."""
+    """Collect the keys of a feedback line and of the raw text file."""
     settings = clinic(tmp)
     FeedbackStore(settings).keep([example(Feedback)], {"question": "a question"})
     (line,), (words,) = settings.workspace.glob("feedback/*.jsonl"), settings.quarantine.glob("*/*.json")
