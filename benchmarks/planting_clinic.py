@@ -14,8 +14,8 @@ from benchmarks.planting import leaves, planted
 from feature_repo.store import online
 from models.encoder import MiniLM
 from models.prompt.personalize import personalize
+from models.refiner.baselines import Ranking
 from models.refiner.interface import Caps
-from models.refiner.ranking import Ranking
 from pmlm.settings import Settings, load
 
 DAY, NIGHT = "2026-06-01", "20260601"

@@ -36,7 +36,7 @@ from models.llm import LLM, EmbeddedLLM, OpenAICompatible, token_counter
 from models.prompt.candidates import drug_allergies
 from models.prompt.personalize import Personalized, personalize, pinned_only
 from models.refiner import checkpoint
-from models.refiner.choice_probabilities import Weights, weigh
+from models.refiner.inference import Weights, weigh
 from models.refiner.interface import Refiner
 from models.safety.answer_check import Flag, check_answer, context_of, red_flags
 from models.schema import FeatureRow

@@ -11,6 +11,18 @@ from models.refiner.interface import Caps
 from models.schema import EditProgram, Segment
 
 
+class Ranking:
+    """Keep the head of the initial ranking, as much of it as the caps allow."""
+
+    id = "ranking"
+
+    def __init__(self, caps: Caps) -> None:
+        self.caps = caps
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        return EditProgram(picks=tuple(s.key for s in self.caps.fit(segments)))
+
+
 class Nothing:
     """Pinned facts only."""
 

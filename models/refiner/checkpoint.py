@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,11 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as weights_to_bytes
 
 from models.encoder import Encoder
-from models.refiner import gain_file
-from models.refiner.gain_regressors import ByGain
+from models.refiner.baselines import Ranking
+from models.refiner.gain_regressors import ByGain, FixedGain, Gain, TableGain, TextGain
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
 from models.refiner.policy import Policy, PolicyConfig
-from models.refiner.ranking import Ranking
 
 DESCRIPTION, WEIGHTS, CARD = "refiner.json", "policy.safetensors", "README.md"
 IDENTITY_WEIGHT = "lm_head.weight"
@@ -83,7 +82,7 @@ def save_ranking(folder: Path, caps: Caps, origin: Origin) -> str:
 
 def save_by_gain(folder: Path, refiner: ByGain, origin: Origin, card: str = "") -> str:
     """Write a refiner that goes by predicted gains into ``folder``; returns its id."""
-    kept = gain_file.kept(refiner.gain)
+    kept = _gain_parameters(refiner.gain)
     weights = weights_to_bytes({name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in kept.arrays.items()})
     description = {
         "kind": refiner.gain.kind,
@@ -117,7 +116,7 @@ def _load_by_gain(folder: Path, encoder: Encoder) -> ByGain:
     description, weights = _checked(folder)
     arrays = {name: value.numpy() for name, value in parse_weights(weights).items()}
     try:
-        gain = gain_file.restored(description["kind"], gain_file.Kept(arrays, description["gains"]), encoder)
+        gain = _build_gain(description["kind"], GainParameters(arrays, description["gains"]), encoder)
     except KeyError as error:
         raise ArtefactError(f"the refiner in {folder} is of an unknown kind or incomplete: {error}") from error
     return ByGain(description["id"], Caps(**description["caps"]), description["style"], gain)
@@ -170,3 +169,40 @@ def _identity(description: dict[str, Any], weights: bytes) -> str:
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     digest.update(weights)
     return f"refiner-{digest.hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class GainParameters:
+    """``arrays`` by name, and ``tables`` of plain numbers and words."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
+
+
+def _gain_parameters(gain: Gain) -> GainParameters:
+    """A gain to be written."""
+    if isinstance(gain, FixedGain):
+        return GainParameters(tables={"mean": dict(sorted(gain.mean.items()))})
+    if isinstance(gain, TableGain):
+        rows = [[*key, value] for key, value in sorted(gain.fine.items())]
+        coarse = [[*key, value] for key, value in sorted(gain.coarse.items())]
+        return GainParameters({"kinds": gain.kinds.astype(np.float64)}, {"fine": rows, "coarse": coarse})
+    if isinstance(gain, TextGain):
+        return GainParameters(
+            {"weights": gain.weights, "centre": gain.centre, "scale": gain.scale}, {"bias": gain.bias}
+        )
+    raise TypeError(f"a {type(gain).__name__} cannot be kept")
+
+
+def _build_gain(kind: str, parameters: GainParameters, encoder: Encoder) -> Gain:
+    """The gain of that kind; KeyError where the kind is unknown or a part is missing."""
+    arrays, tables = parameters.arrays, parameters.tables
+    if kind == FixedGain.kind:
+        return FixedGain(dict(tables["mean"]))
+    if kind == TableGain.kind:
+        fine = {(int(kind), key, wording): gain for kind, key, wording, gain in tables["fine"]}
+        coarse = {(int(kind), key): gain for kind, key, gain in tables["coarse"]}
+        return TableGain(arrays["kinds"], fine, coarse, encoder)
+    if kind == TextGain.kind:
+        return TextGain(arrays["weights"], float(tables["bias"]), arrays["centre"], arrays["scale"], encoder)
+    raise KeyError(kind)

@@ -21,7 +21,7 @@ from bentos.personalizer.personalizer import Personalizer, Prepared
 from bentos.web.effects import effects
 from bentos.web.page_types import Effects
 from models.encoder import MiniLM
-from models.refiner.choice_probabilities import Weights
+from models.refiner.inference import Weights
 from pipelines.episodes.conversations import exchanges
 from pipelines.packaging import serving
 from pipelines.records.log import event_log

@@ -30,8 +30,8 @@ from models.llm import OpenAICompatible
 from models.prompt.candidates import candidates
 from models.prompt.personalize import Personalized, personalize
 from models.prompt.ranking import render
+from models.refiner.baselines import Ranking
 from models.refiner.interface import Caps
-from models.refiner.ranking import Ranking
 from models.schema import FeatureRow
 from models.templates import one_line
 from pipelines.packaging import serving

@@ -12,9 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from models.refiner import checkpoint
-from models.refiner.baselines import Chance, Everything, Nearest, Nothing
+from models.refiner.baselines import Chance, Everything, Nearest, Nothing, Ranking
 from models.refiner.interface import Refiner
-from models.refiner.ranking import Ranking
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import KeptEncoder, encoder

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from models.refiner.ranking import Ranking
+from models.refiner.baselines import Ranking
 from models.reward.terms import reward
 from models.schema import Episode
 from models.vocabulary import RATING_CODE

@@ -21,9 +21,9 @@ from models.prompt.sentences.prediction import prediction
 from models.prompt.sentences.problems import problems
 from models.prompt.sentences.signals import signals
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, PAD, STOP, UNKNOWN, Actions
+from models.refiner.baselines import Ranking
 from models.refiner.gain_regressors import hashed
 from models.refiner.interface import STYLES
-from models.refiner.ranking import Ranking
 from models.reward.score_cache import trial_key
 from models.reward.terms import Trial
 from models.schema import DELETED, KINDS

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.refiner import checkpoint, gain_regressors
-from models.refiner.baselines import Chance, Everything, Nearest, Nothing
+from models.refiner.baselines import Chance, Everything, Nearest, Nothing, Ranking
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
-from models.refiner.ranking import Ranking
 from models.schema import EditProgram, Episode, Segment
 from pipelines.embedding_cache import KeptEncoder
 from pipelines.evaluation.study.comparison import best_of_k, prompt_optimizers

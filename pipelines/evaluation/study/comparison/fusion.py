@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.refiner.choice_probabilities import weigh
-from models.refiner.inference import PolicyRefiner
+from models.refiner.inference import PolicyRefiner, weigh
 from models.refiner.interface import Caps
 from models.schema import EditProgram, Episode, Segment
 from pipelines.embedding_cache import KeptEncoder

@@ -19,9 +19,8 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 
 from models.refiner import gain_regressors
-from models.refiner.choice_probabilities import weigh
 from models.refiner.grpo import RewardFunction
-from models.refiner.inference import PolicyRefiner
+from models.refiner.inference import PolicyRefiner, weigh
 from models.refiner.interface import STYLES
 from models.schema import EditProgram, Episode
 from pipelines.embedding_cache import KeptEncoder

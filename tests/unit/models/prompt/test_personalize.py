@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from models.encoder import MiniLM
 from models.prompt.candidates import candidates
 from models.prompt.personalize import Personalized, apply, personalize
+from models.refiner.baselines import Ranking
 from models.refiner.interface import STYLES, Caps
-from models.refiner.ranking import Ranking
 from models.schema import EditProgram, Segment
 from tests.unit.models.feature_rows import AS_OF, feature_rows
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from models.refiner import checkpoint, gain_regressors
+from models.refiner.baselines import Ranking
 from models.refiner.featurizer import NUMBERS
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps
-from models.refiner.ranking import Ranking
 from models.schema import EditProgram
 
 ORIGIN = checkpoint.Origin(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from models.encoder import MiniLM
-from models.refiner.choice_probabilities import weigh
-from models.refiner.inference import PolicyRefiner
+from models.refiner.baselines import Ranking
+from models.refiner.inference import PolicyRefiner, weigh
 from models.refiner.interface import STYLES, Caps
 from models.refiner.policy import Policy, PolicyConfig
-from models.refiner.ranking import Ranking
 
 
 @pytest.mark.parametrize("seed", range(4))

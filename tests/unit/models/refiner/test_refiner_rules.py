@@ -7,10 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.encoder import MiniLM
-from models.refiner.baselines import Chance, Everything, Nearest, Nothing
+from models.refiner.baselines import Chance, Everything, Nearest, Nothing, Ranking
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import STYLES, Caps, Refiner
-from models.refiner.ranking import Ranking
 from models.schema import Segment
 
 CAPS = Caps(picks=3, tokens=40)

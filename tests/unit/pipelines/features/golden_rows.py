@@ -20,9 +20,9 @@ import torch
 from feature_repo.point_in_time import KEY
 from models.patient.forecaster import Forecaster
 from models.patient.trajectory import Trajectory, TrajectoryConfig, Vocabulary
-from models.peers import ann_index, search
+from models.peers import ann_index
 from models.peers.patient_embedding import COUNT_SCALES, FEATURES, SIGNAL_SCALES
-from models.vocabulary import BIRTH_CODE, CONCEPTS, DRUG_CLASSES, SIGNALS
+from models.vocabulary import BIRTH_CODE
 from pipelines.features.engines import peer_rows
 from pipelines.features.engines.peer_rows import PEERS_REVISION
 from pipelines.features.trajectory import inference
@@ -32,6 +32,14 @@ FOLDER = Path(__file__).with_name("golden")
 REVISIONS = {"peers": PEERS_REVISION, "trajectory": TRAJECTORY_REVISION}
 END = datetime(2026, 6, 1, 23, 59, 59, tzinfo=UTC)
 PATIENTS, ASKED, K = 90, 8, 10
+MEDICINES = ["ferrous sulfate 325 MG", "ibuprofen 200 MG", "aspirin 81 MG", "prenatal vitamin"]
+#: Anaemia, gestational diabetes, hypertension, pre-eclampsia, depression, asthma, and one that is no concept.
+CONDITIONS = [
+    "SNOMED//271737000", "SNOMED//11687002", "SNOMED//59621000", "SNOMED//398254007", "SNOMED//370143000",
+    "SNOMED//195967001", "SNOMED//1",
+]  # fmt: skip
+#: Weight, systolic blood pressure, haemoglobin, and one that no scale reads.
+SIGNALS = ["LOINC//29463-7", "LOINC//8480-6", "LOINC//718-7", "LOINC//1"]
 
 Rows = list[dict[str, Any]]
 
@@ -48,9 +56,10 @@ def make_peers() -> Rows:
         {KEY[0]: list(range(1, ASKED + 1)) * 2, KEY[1]: [m for m in moments for _ in range(ASKED)]},
         schema={KEY[0]: pl.Int64, KEY[1]: pl.Datetime("us", "UTC")},
     )
-    index = {name: getattr(ann_index, name) for name in dir(ann_index) if name.isupper() and name != "YEAR"}
-    rows = _listed(peer_rows.answers(peer_rows.as_states(states.lazy()), asked, K))
-    return [*rows, {"index": index, "bands": search.AGE_BANDS_YEARS}]
+    costs = [ann_index.EXACT_US, ann_index.SEARCH_US, ann_index.BUILD_US]
+    graph = [ann_index.CONNECTIVITY, ann_index.EXPANSION_ADD, ann_index.EXPANSION_SEARCH]
+    index = {"costs": costs, "graph": graph, "stripe": ann_index.STRIPE, "oversample": ann_index.OVERSAMPLE}
+    return [*_listed(peer_rows.answers(peer_rows.as_states(states.lazy()), asked, K)), index]
 
 
 def make_trajectory() -> Rows:
@@ -63,7 +72,7 @@ def make_trajectory() -> Rows:
             versions.append(_version(subject, "patient", BIRTH_CODE, born + subject * 86_400, "birth"))
         for number in range(14):
             kind = kinds[number % len(kinds)]
-            code = random.choice(SIGNALS).codes[0] if kind == "observation" else f"SNOMED//{number % 3}"
+            code = random.choice(SIGNALS) if kind == "observation" else f"SNOMED//{number % 3}"
             second = int(END.timestamp()) - random.randrange(200) * 86_400
             value = random.uniform(50, 110) if kind == "observation" else None
             versions.append(_version(subject, kind, code, second, f"{subject}-{number}", value))
@@ -104,11 +113,10 @@ def _state(random: Random, subject: int, days: int) -> dict[str, Any]:
     for name in COUNT_SCALES:
         row[name] = [ago(700) for _ in range(random.randrange(5))] if name.endswith("_times") else random.randrange(4)
     since, pregnant = ago(308), random.random() < 0.6
-    conditions = [f"SNOMED//{c.snomed[0]}" for c in CONCEPTS if c.snomed and random.random() < 0.15]
     return row | {
         "weight_slope": maybe(random.gauss(0.3, 0.3)),
-        "medicine_texts": random.sample([words[0] for _, words in DRUG_CLASSES.values()], 3),
-        "condition_codes": conditions,
+        "medicine_texts": random.sample(MEDICINES, 2),
+        "condition_codes": random.sample(CONDITIONS, 2),
         "smoking": random.choice(["Current every day smoker", "Never smoker", None]),
         "birth": maybe(END - timedelta(days=365 * 24 + 40 * (subject % 30))),
         "died": moment if random.random() < 0.02 else None,
