@@ -14,7 +14,7 @@ from benchmarks.planting import leaves, planted
 from feature_repo.store import online
 from models.encoder import MiniLM
 from models.prompt.personalize import personalize
-from models.refiner.baselines import Ranking
+from models.refiner.baselines import RankingRefiner
 from models.refiner.interface import Caps
 from pmlm.settings import Settings, load
 
@@ -38,7 +38,7 @@ class Clinic:
         row = online.read(self.settings.feast, whole.subject(self.settings, f"planted-{number}"))
         if row is None:
             raise LookupError(f"patient {number} was not taken in")
-        ranking = Ranking(Caps(picks=12, tokens=600))
+        ranking = RankingRefiner(Caps(picks=12, tokens=600))
         return personalize(row, question, self.settings.now(), ranking, self.encoder, _words).prompt
 
 

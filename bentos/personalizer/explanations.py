@@ -41,7 +41,7 @@ class Explanations:
         self._days = settings.explanation_days
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._swept_at = 0.0
+        self._swept_at = float("-inf")
 
     def keep(self, subject: int, endpoint: str, response: PersonalizeResponse) -> None:
         """Keep how ``response`` came about, and forget what is older than the retention."""

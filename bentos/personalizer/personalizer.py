@@ -36,7 +36,7 @@ from models.llm import LLM, EmbeddedLLM, OpenAICompatible, token_counter
 from models.prompt.candidates import drug_allergies
 from models.prompt.personalize import Personalized, personalize, pinned_only
 from models.refiner import checkpoint
-from models.refiner.inference import Weights, weigh
+from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
 from models.safety.answer_check import Flag, check_answer, context_of, red_flags
 from models.schema import FeatureRow
@@ -94,7 +94,7 @@ class Personalizer:
         if served.feature_schema != services.schema_hash():
             raise ServingError("the release was made for other features: run `pmlm package`")
         encoder = MiniLM()
-        refiner = checkpoint.load(Path(folder) / release.REFINER, encoder)
+        refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
         return cls(settings, served, refiner, encoder, language_model(settings))
 
     def prepare(
@@ -242,10 +242,12 @@ class Personalizer:
         said.report.findings = list(check_answer(said.text, allergies, made.flags, made.language, known))
         return said
 
-    def weights(self, prepared: Prepared) -> Weights | None:
+    def weights(self, prepared: Prepared) -> ChoiceProbabilities | None:
         """How the policy weighed its choices; None for a release that chooses by a rule."""
         with self._weighing:
-            return weigh(self._refiner, prepared.question, prepared.made.segments, prepared.made.program)
+            return compute_choice_probabilities(
+                self._refiner, prepared.question, prepared.made.segments, prepared.made.program
+            )
 
 
 def language_of(question: str, row: FeatureRow) -> Language:

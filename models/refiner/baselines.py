@@ -11,7 +11,7 @@ from models.refiner.interface import Caps
 from models.schema import EditProgram, Segment
 
 
-class Ranking:
+class RankingRefiner:
     """Keep the head of the initial ranking, as much of it as the caps allow."""
 
     id = "ranking"
@@ -23,7 +23,7 @@ class Ranking:
         return EditProgram(picks=tuple(s.key for s in self.caps.fit(segments)))
 
 
-class Nothing:
+class EmptyRefiner:
     """Pinned facts only."""
 
     id = "none"
@@ -32,7 +32,7 @@ class Nothing:
         return EditProgram(picks=())
 
 
-class Everything:
+class FullRefiner:
     """The initial prompt itself: every free candidate. The one refiner without caps; a yardstick, never served."""
 
     id = "initial"
@@ -41,7 +41,7 @@ class Everything:
         return EditProgram(picks=tuple(s.key for s in segments if not s.pinned))
 
 
-class Chance:
+class RandomRefiner:
     """A random choice within the caps, the same every time for the same question and candidates."""
 
     id = "random"
@@ -57,7 +57,7 @@ class Chance:
         return EditProgram(picks=tuple(s.key for s in self.caps.fit(segments[i] for i in order)))
 
 
-class Nearest:
+class NearestRefiner:
     """The candidates whose sentence embedding is closest to the question's (cosine), within the caps."""
 
     id = "nearest"

@@ -18,14 +18,14 @@ import torch
 
 from models.refiner import warm_start
 from models.refiner.actions import STOP
-from models.refiner.grpo import SAME, Prompt, RewardFunction
+from models.refiner.grpo import EQUAL_REWARDS, PolicyPrompt, RewardFunction
 from models.refiner.interface import STYLES
 from models.refiner.policy import Policy
 from models.schema import EditProgram
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class BestOfKOptions:
     """``samples`` is K, ``evaluations`` what the rewards may cost; epochs and learning rate are of distilling."""
 
     samples: int = 12
@@ -36,7 +36,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Distilled:
+class BestOfKCurves:
     """One value an episode: mean and best reward of its programs (nats); then losses an epoch, and what was counted."""
 
     mean: list[float] = field(default_factory=list)
@@ -47,13 +47,17 @@ class Distilled:
     evaluations: int = 0
 
 
-def distil(policy: Policy, prompts: Sequence[Prompt], reward: RewardFunction, options: Options) -> Distilled:
+def distil_policy(
+    policy: Policy, prompts: Sequence[PolicyPrompt], reward: RewardFunction, options: BestOfKOptions
+) -> BestOfKCurves:
     """Train ``policy`` in place on its current table, on as many of ``prompts`` as the evaluations pay for."""
-    told = Distilled()
+    told = BestOfKCurves()
     order = np.random.default_rng(options.seed).permutation(len(prompts))
     affordable = [prompts[i] for i in order[: options.evaluations // options.samples]]
     lessons = []
-    for prompt, programs in zip(affordable, sample(policy, affordable, options.samples, options.seed), strict=True):
+    for prompt, programs in zip(
+        affordable, sample_programs(policy, affordable, options.samples, options.seed), strict=True
+    ):
         values = np.array(reward([prompt.episode] * len(programs), programs), dtype=np.float64)
         told.evaluations += len(programs)
         scored = np.isfinite(values)
@@ -62,17 +66,17 @@ def distil(policy: Policy, prompts: Sequence[Prompt], reward: RewardFunction, op
             continue
         told.mean.append(float(values[scored].mean()))
         told.best.append(float(values[scored].max()))
-        if np.ptp(values[scored]) < SAME:
+        if np.ptp(values[scored]) < EQUAL_REWARDS:
             told.dead += 1
             continue
-        lessons.append(lesson(policy, prompt, programs[int(np.argmax(np.where(scored, values, -np.inf)))]))
+        lessons.append(build_example(policy, prompt, programs[int(np.argmax(np.where(scored, values, -np.inf)))]))
     told.loss = warm_start.fit(
         policy, lessons, epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed
     )
     return told
 
 
-def lesson(policy: Policy, prompt: Prompt, program: EditProgram) -> warm_start.Example:
+def build_example(policy: Policy, prompt: PolicyPrompt, program: EditProgram) -> warm_start.Example:
     """A program as the warm start learns it: its picks are worth a nat each, all else costs one."""
     rows = list(prompt.rows[1:])
     gains = np.array([1.0 if key in program.picks else -1.0 for key in prompt.keys])
@@ -82,14 +86,16 @@ def lesson(policy: Policy, prompt: Prompt, program: EditProgram) -> warm_start.E
 
 
 @torch.no_grad()
-def sample(policy: Policy, prompts: Sequence[Prompt], samples: int, seed: int) -> list[list[EditProgram]]:
+def sample_programs(
+    policy: Policy, prompts: Sequence[PolicyPrompt], samples: int, seed: int
+) -> list[list[EditProgram]]:
     """``samples`` programs a prompt, drawn at temperature 1."""
     policy.eval()
     random = torch.Generator().manual_seed(seed)
-    return [_draw(policy, prompt, samples, random) for prompt in prompts]
+    return [_sample_episode(policy, prompt, samples, random) for prompt in prompts]
 
 
-def _draw(policy: Policy, prompt: Prompt, samples: int, random: torch.Generator) -> list[EditProgram]:
+def _sample_episode(policy: Policy, prompt: PolicyPrompt, samples: int, random: torch.Generator) -> list[EditProgram]:
     actions, pointer = policy.config.actions, policy.pointer
     ids = torch.tensor([[actions.size + row for row in prompt.rows]] * samples)
     begin = ids.shape[1]

@@ -20,8 +20,8 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as weights_to_bytes
 
 from models.encoder import Encoder
-from models.refiner.baselines import Ranking
-from models.refiner.gain_regressors import ByGain, FixedGain, Gain, TableGain, TextGain
+from models.refiner.baselines import RankingRefiner
+from models.refiner.gain_regressors import FixedGainModel, GainModel, GainRefiner, RidgeGainModel, TableGainModel
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
 from models.refiner.policy import Policy, PolicyConfig
@@ -30,16 +30,16 @@ DESCRIPTION, WEIGHTS, CARD = "refiner.json", "policy.safetensors", "README.md"
 IDENTITY_WEIGHT = "lm_head.weight"
 
 
-class ArtefactError(ValueError):
+class CheckpointError(ValueError):
     """A refiner's folder is missing, incomplete, altered, or made for another encoder."""
 
 
-class OutdatedError(ArtefactError):
+class OutdatedCheckpointError(CheckpointError):
     """A whole refiner of a version of PMLM that read segments otherwise: it can be neither served nor gone on from."""
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Provenance:
     """What a refiner was made with; a refiner whose origin differs from the system's cannot be continued.
 
     ``encoder`` names the sentence encoder, ``template`` the version of the prompt's texts, ``feature_service`` the
@@ -52,7 +52,7 @@ class Origin:
     feature_schema: str
 
 
-def save(folder: Path, policy: Policy, origin: Origin, card: str = "") -> str:
+def save_policy(folder: Path, policy: Policy, origin: Provenance, card: str = "") -> str:
     """Write a policy into ``folder`` (made if absent); returns its id."""
     config = policy.config
     description = {
@@ -66,23 +66,23 @@ def save(folder: Path, policy: Policy, origin: Origin, card: str = "") -> str:
     weights = weights_to_bytes(
         {name: value.contiguous() for name, value in sorted(policy.state_dict().items()) if name != IDENTITY_WEIGHT}
     )
-    return _write(folder, description, weights, card)
+    return _write_checkpoint(folder, description, weights, card)
 
 
-def save_ranking(folder: Path, caps: Caps, origin: Origin) -> str:
+def save_ranking(folder: Path, caps: Caps, origin: Provenance) -> str:
     """Write the ranking refiner into ``folder``; returns its id, ``ranking``."""
-    description = {"id": Ranking.id, "kind": "ranking", "caps": asdict(caps), "origin": asdict(origin)}
+    description = {"id": RankingRefiner.id, "kind": "ranking", "caps": asdict(caps), "origin": asdict(origin)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
     (folder / CARD).write_text(
         "# Ranking\n\nThe head of the initial prompt's order, cut to the caps in `refiner.json`. It learns nothing.\n"
     )
-    return Ranking.id
+    return RankingRefiner.id
 
 
-def save_by_gain(folder: Path, refiner: ByGain, origin: Origin, card: str = "") -> str:
+def save_gain_refiner(folder: Path, refiner: GainRefiner, origin: Provenance, card: str = "") -> str:
     """Write a refiner that goes by predicted gains into ``folder``; returns its id."""
-    kept = _gain_parameters(refiner.gain)
+    kept = _export_gain(refiner.gain)
     weights = weights_to_bytes({name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in kept.arrays.items()})
     description = {
         "kind": refiner.gain.kind,
@@ -91,43 +91,43 @@ def save_by_gain(folder: Path, refiner: ByGain, origin: Origin, card: str = "") 
         "gains": kept.tables,
         "origin": asdict(origin),
     }
-    return _write(folder, description, weights, card)
+    return _write_checkpoint(folder, description, weights, card)
 
 
-def describe(folder: Path) -> dict[str, Any]:
+def read_description(folder: Path) -> dict[str, Any]:
     """The description in ``refiner.json``. Raises ArtefactError where there is none."""
     path = folder / DESCRIPTION
     if not path.exists():
-        raise ArtefactError(f"no refiner in {folder}: {DESCRIPTION} is missing")
+        raise CheckpointError(f"no refiner in {folder}: {DESCRIPTION} is missing")
     return dict(json.loads(path.read_text()))
 
 
-def load(folder: Path, encoder: Encoder) -> Refiner:
+def load_refiner(folder: Path, encoder: Encoder) -> Refiner:
     """The refiner kept in ``folder``, ready to refine. Raises ArtefactError if it is not what it says it is."""
-    description = describe(folder)
+    description = read_description(folder)
     if description["kind"] == "ranking":
-        return Ranking(Caps(**description["caps"]))
+        return RankingRefiner(Caps(**description["caps"]))
     if description["kind"] != "policy":
-        return _load_by_gain(folder, encoder)
+        return _load_gain_refiner(folder, encoder)
     return PolicyRefiner(load_policy(folder), encoder, description["id"])
 
 
-def _load_by_gain(folder: Path, encoder: Encoder) -> ByGain:
-    description, weights = _checked(folder)
+def _load_gain_refiner(folder: Path, encoder: Encoder) -> GainRefiner:
+    description, weights = _read_verified(folder)
     arrays = {name: value.numpy() for name, value in parse_weights(weights).items()}
     try:
         gain = _build_gain(description["kind"], GainParameters(arrays, description["gains"]), encoder)
     except KeyError as error:
-        raise ArtefactError(f"the refiner in {folder} is of an unknown kind or incomplete: {error}") from error
-    return ByGain(description["id"], Caps(**description["caps"]), description["style"], gain)
+        raise CheckpointError(f"the refiner in {folder} is of an unknown kind or incomplete: {error}") from error
+    return GainRefiner(description["id"], Caps(**description["caps"]), description["style"], gain)
 
 
 def load_policy(folder: Path) -> Policy:
     """The policy kept in ``folder``, its hash checked, in evaluation mode; to be served or trained further."""
-    description = describe(folder)
+    description = read_description(folder)
     if description["kind"] != "policy":
-        raise ArtefactError(f"the refiner in {folder} is a {description['kind']}, not a policy")
-    description, weights = _checked(folder)
+        raise CheckpointError(f"the refiner in {folder} is a {description['kind']}, not a policy")
+    description, weights = _read_verified(folder)
     caps = description["caps"]
     config = PolicyConfig(
         slots=description["slots"],
@@ -140,12 +140,14 @@ def load_policy(folder: Path) -> Policy:
     try:
         policy.load_state_dict(parse_weights(weights) | {IDENTITY_WEIGHT: torch.eye(config.vocab_size)})
     except RuntimeError:
-        raise OutdatedError(f"the policy in {folder} was trained by a version that reads segments otherwise") from None
+        raise OutdatedCheckpointError(
+            f"the policy in {folder} was trained by a version that reads segments otherwise"
+        ) from None
     return policy.eval()
 
 
-def _write(folder: Path, description: dict[str, Any], weights: bytes, card: str) -> str:
-    identity = _identity(description, weights)
+def _write_checkpoint(folder: Path, description: dict[str, Any], weights: bytes, card: str) -> str:
+    identity = _hash_refiner(description, weights)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / WEIGHTS).write_bytes(weights)
     (folder / CARD).write_text(card.replace("{id}", identity))
@@ -153,19 +155,19 @@ def _write(folder: Path, description: dict[str, Any], weights: bytes, card: str)
     return identity
 
 
-def _checked(folder: Path) -> tuple[dict[str, Any], bytes]:
+def _read_verified(folder: Path) -> tuple[dict[str, Any], bytes]:
     """Description and weights of a folder; ArtefactError where they are not those that it was named after."""
-    description = describe(folder)
+    description = read_description(folder)
     identity = description.pop("id")
     if not (folder / WEIGHTS).exists():
-        raise ArtefactError(f"the refiner in {folder} is incomplete: {WEIGHTS} is missing")
+        raise CheckpointError(f"the refiner in {folder} is incomplete: {WEIGHTS} is missing")
     weights = (folder / WEIGHTS).read_bytes()
-    if _identity(description, weights) != identity:
-        raise ArtefactError(f"the refiner in {folder} was altered: its hash is not the one in its name")
+    if _hash_refiner(description, weights) != identity:
+        raise CheckpointError(f"the refiner in {folder} was altered: its hash is not the one in its name")
     return {"id": identity, **description}, weights
 
 
-def _identity(description: dict[str, Any], weights: bytes) -> str:
+def _hash_refiner(description: dict[str, Any], weights: bytes) -> str:
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
     digest.update(weights)
     return f"refiner-{digest.hexdigest()[:12]}"
@@ -179,30 +181,30 @@ class GainParameters:
     tables: dict[str, Any] = field(default_factory=dict)
 
 
-def _gain_parameters(gain: Gain) -> GainParameters:
+def _export_gain(gain: GainModel) -> GainParameters:
     """A gain to be written."""
-    if isinstance(gain, FixedGain):
+    if isinstance(gain, FixedGainModel):
         return GainParameters(tables={"mean": dict(sorted(gain.mean.items()))})
-    if isinstance(gain, TableGain):
+    if isinstance(gain, TableGainModel):
         rows = [[*key, value] for key, value in sorted(gain.fine.items())]
         coarse = [[*key, value] for key, value in sorted(gain.coarse.items())]
         return GainParameters({"kinds": gain.kinds.astype(np.float64)}, {"fine": rows, "coarse": coarse})
-    if isinstance(gain, TextGain):
+    if isinstance(gain, RidgeGainModel):
         return GainParameters(
             {"weights": gain.weights, "centre": gain.centre, "scale": gain.scale}, {"bias": gain.bias}
         )
     raise TypeError(f"a {type(gain).__name__} cannot be kept")
 
 
-def _build_gain(kind: str, parameters: GainParameters, encoder: Encoder) -> Gain:
+def _build_gain(kind: str, parameters: GainParameters, encoder: Encoder) -> GainModel:
     """The gain of that kind; KeyError where the kind is unknown or a part is missing."""
     arrays, tables = parameters.arrays, parameters.tables
-    if kind == FixedGain.kind:
-        return FixedGain(dict(tables["mean"]))
-    if kind == TableGain.kind:
+    if kind == FixedGainModel.kind:
+        return FixedGainModel(dict(tables["mean"]))
+    if kind == TableGainModel.kind:
         fine = {(int(kind), key, wording): gain for kind, key, wording, gain in tables["fine"]}
         coarse = {(int(kind), key): gain for kind, key, gain in tables["coarse"]}
-        return TableGain(arrays["kinds"], fine, coarse, encoder)
-    if kind == TextGain.kind:
-        return TextGain(arrays["weights"], float(tables["bias"]), arrays["centre"], arrays["scale"], encoder)
+        return TableGainModel(arrays["kinds"], fine, coarse, encoder)
+    if kind == RidgeGainModel.kind:
+        return RidgeGainModel(arrays["weights"], float(tables["bias"]), arrays["centre"], arrays["scale"], encoder)
     raise KeyError(kind)

@@ -19,11 +19,11 @@ from models.schema import Segment, SegmentKind
 
 KINDS: tuple[str, ...] = get_args(SegmentKind)
 PREFERENCE = KINDS.index("preference")
-NUMBERS = len(KINDS) + 7
+NUMERIC_FEATURES = len(KINDS) + 7
 
 
-def numbers(segment: Segment) -> list[float]:
-    """What is known of a segment beside its text, each about unit size; ``NUMBERS`` long.
+def numeric_features(segment: Segment) -> list[float]:
+    """What is known of a segment beside its text, each about unit size; ``NUMERIC_FEATURES`` long.
 
     Kind (one-hot), whether it has an age, log age in days, signed and absolute distance from her own band
     (standard deviations, clipped at 4), how much peers with it differ (clipped at 4), how unexpected her last
@@ -47,8 +47,8 @@ def numbers(segment: Segment) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The frozen rows: ``embedding`` [rows, 384] and ``numbers`` [rows, NUMBERS] float32, ``tokens`` [rows] int64,
+class FeatureTable:
+    """The frozen rows: ``embedding`` [rows, 384] and ``numeric_features`` [rows, NUMBERS] float32, ``tokens`` [rows] int64,
     ``pinned`` [rows] bool."""
 
     embedding: np.ndarray
@@ -60,7 +60,7 @@ class Table:
         return len(self.embedding)
 
 
-class Reader:
+class Featurizer:
     """Collects rows while prompts are made, then builds the table once: encode every distinct text, in order."""
 
     def __init__(self, encoder: Encoder) -> None:
@@ -73,26 +73,28 @@ class Reader:
 
     def segments(self, segments: Iterable[Segment]) -> list[int]:
         """The rows of segments; two segments that say the same with the same numbers share one."""
-        return [self._rows.setdefault(_content(s), len(self._rows)) for s in segments]
+        return [self._rows.setdefault(_strip_source(s), len(self._rows)) for s in segments]
 
     def prompt(self, question: str, segments: Sequence[Segment]) -> list[int]:
         """The rows of a prompt: question first, then slots in the order given."""
         return [self.question(question), *self.segments(segments)]
 
-    def table(self) -> Table:
+    def table(self) -> FeatureTable:
         """The table of all rows collected so far."""
         rows = list(self._rows)
         texts = [row.text if isinstance(row, Segment) else row for row in rows]
-        blank = [0.0] * NUMBERS
-        return Table(
+        blank = [0.0] * NUMERIC_FEATURES
+        return FeatureTable(
             embedding=np.asarray(self.encoder.encode(texts), dtype=np.float32).reshape(len(rows), -1),
-            numbers=np.array([numbers(r) if isinstance(r, Segment) else blank for r in rows], dtype=np.float32),
+            numbers=np.array(
+                [numeric_features(r) if isinstance(r, Segment) else blank for r in rows], dtype=np.float32
+            ),
             tokens=np.array([r.tokens if isinstance(r, Segment) else 0 for r in rows], dtype=np.int64),
             pinned=np.array([isinstance(r, Segment) and r.pinned for r in rows], dtype=bool),
         )
 
 
-def _content(segment: Segment) -> Segment:
+def _strip_source(segment: Segment) -> Segment:
     """The segment without its name and provenance: what the policy may see of it."""
     return Segment(
         key="",

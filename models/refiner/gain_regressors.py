@@ -21,7 +21,7 @@ from typing import ClassVar, Protocol, TypeVar
 import numpy as np
 
 from models.encoder import Encoder
-from models.refiner.featurizer import numbers
+from models.refiner.featurizer import numeric_features
 from models.refiner.interface import STYLES, Caps
 from models.schema import EditProgram, Segment
 
@@ -29,11 +29,11 @@ WORDS = 256
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 FOLDS = 5
 Key = TypeVar("Key")
-SAME_KIND = 0.6  # cosine above which two questions ask the same
+SAME_KIND_COSINE = 0.6  # cosine above which two questions ask the same
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredEpisode:
     """One training episode: its question, patient, the segments seen, and what each is worth alone (NaN if pinned);
     ``styles`` [len(STYLES)] the gains of the style directives."""
 
@@ -44,7 +44,7 @@ class Measured:
     styles: np.ndarray
 
 
-class Gain(Protocol):
+class GainModel(Protocol):
     """Predicted gains (nats) of free segments for a question: [segments]."""
 
     kind: ClassVar[str]
@@ -53,7 +53,7 @@ class Gain(Protocol):
 
 
 @dataclass(frozen=True)
-class FixedGain:
+class FixedGainModel:
     """g by key."""
 
     kind: ClassVar[str] = "fixed"
@@ -64,7 +64,7 @@ class FixedGain:
 
 
 @dataclass(frozen=True)
-class TableGain:
+class TableGainModel:
     """g by kind of question, key and hashed wording, else by kind and key; a kind is a row of unit vectors."""
 
     kind: ClassVar[str] = "table"
@@ -74,15 +74,15 @@ class TableGain:
     encoder: Encoder
 
     def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
-        kind = kind_of(question, self.kinds, self.encoder)
+        kind = find_question_kind(question, self.kinds, self.encoder)
         return np.array([
-            self.fine.get((kind, s.key, hashed(wording(s.text))), self.coarse.get((kind, s.key), 0.0)) for s in free
+            self.fine.get((kind, s.key, hash_text(mask_numbers(s.text))), self.coarse.get((kind, s.key), 0.0)) for s in free
         ])  # fmt: skip
 
 
 @dataclass(frozen=True)
-class TextGain:
-    """g as a linear function of ``features``, centred and scaled."""
+class RidgeGainModel:
+    """g as a linear function of ``build_gain_features``, centred and scaled."""
 
     kind: ClassVar[str] = "regressor"
     weights: np.ndarray
@@ -92,14 +92,14 @@ class TextGain:
     encoder: Encoder
 
     def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
-        x = (features(question, free, self.encoder) - self.centre) / self.scale
+        x = (build_gain_features(question, free, self.encoder) - self.centre) / self.scale
         return np.asarray(x @ self.weights + self.bias)
 
 
-class ByGain:
+class GainRefiner:
     """Keeps the segments whose predicted gain is greatest and above zero, within the caps."""
 
-    def __init__(self, id: str, caps: Caps, style: str, gain: Gain) -> None:
+    def __init__(self, id: str, caps: Caps, style: str, gain: GainModel) -> None:
         self.id = id
         self.caps = caps
         self.style = style
@@ -114,86 +114,86 @@ class ByGain:
         return EditProgram(tuple(s.key for s in self.caps.fit(free[i] for i in order)), self.style)
 
 
-def fixed(measured: Sequence[Measured], caps: Caps) -> ByGain:
+def fit_fixed(measured: Sequence[MeasuredEpisode], caps: Caps) -> GainRefiner:
     """One ranking of keys for every question."""
-    mean = _means((s.key, g) for m in measured for s, g in _free(m))
-    return ByGain("fixed", caps, best_style(measured), FixedGain(mean))
+    mean = _mean_by_key((s.key, g) for m in measured for s, g in _free_gains(m))
+    return GainRefiner("fixed", caps, choose_style(measured), FixedGainModel(mean))
 
 
-def table(measured: Sequence[Measured], caps: Caps, encoder: Encoder) -> ByGain:
+def fit_table(measured: Sequence[MeasuredEpisode], caps: Caps, encoder: Encoder) -> GainRefiner:
     """Mean gains by kind of question, key and wording."""
-    kinds = kinds_of([m.question for m in measured], encoder)
-    rows = [(kind_of(m.question, kinds, encoder), s, g) for m in measured for s, g in _free(m)]
-    fine = _means(((kind, s.key, hashed(wording(s.text))), g) for kind, s, g in rows)
-    coarse = _means(((kind, s.key), g) for kind, s, g in rows)
-    return ByGain("table", caps, best_style(measured), TableGain(kinds, fine, coarse, encoder))
+    kinds = cluster_questions([m.question for m in measured], encoder)
+    rows = [(find_question_kind(m.question, kinds, encoder), s, g) for m in measured for s, g in _free_gains(m)]
+    fine = _mean_by_key(((kind, s.key, hash_text(mask_numbers(s.text))), g) for kind, s, g in rows)
+    coarse = _mean_by_key(((kind, s.key), g) for kind, s, g in rows)
+    return GainRefiner("table", caps, choose_style(measured), TableGainModel(kinds, fine, coarse, encoder))
 
 
-def regressor(measured: Sequence[Measured], caps: Caps, encoder: Encoder) -> ByGain:
+def fit_regressor(measured: Sequence[MeasuredEpisode], caps: Caps, encoder: Encoder) -> GainRefiner:
     """Ridge regression of gains on text and numbers; its penalty chosen by folds of patients."""
-    x = np.concatenate([features(m.question, [s for s, _ in _free(m)], encoder) for m in measured])
-    y = np.array([g for m in measured for _, g in _free(m)])
-    groups = np.array([m.subject_id % FOLDS for m in measured for _ in _free(m)])
+    x = np.concatenate([build_gain_features(m.question, [s for s, _ in _free_gains(m)], encoder) for m in measured])
+    y = np.array([g for m in measured for _, g in _free_gains(m)])
+    groups = np.array([m.subject_id % FOLDS for m in measured for _ in _free_gains(m)])
     centre, scale = x.mean(0), x.std(0) + 1e-6
-    penalty = min(PENALTIES, key=lambda p: _error((x - centre) / scale, y, groups, p))
-    weights, bias = _ridge((x - centre) / scale, y, penalty)
-    return ByGain("regressor", caps, best_style(measured), TextGain(weights, bias, centre, scale, encoder))
+    penalty = min(PENALTIES, key=lambda p: _cross_validate((x - centre) / scale, y, groups, p))
+    weights, bias = _fit_ridge((x - centre) / scale, y, penalty)
+    return GainRefiner("regressor", caps, choose_style(measured), RidgeGainModel(weights, bias, centre, scale, encoder))
 
 
-def features(question: str, free: Sequence[Segment], encoder: Encoder) -> np.ndarray:
+def build_gain_features(question: str, free: Sequence[Segment], encoder: Encoder) -> np.ndarray:
     """[segments, features]: cosine, numbers, product of the two embeddings, the segment's own, hashed words."""
     if not free:
         return np.zeros((0, 0))
     vectors = encoder.encode([question, *(s.text for s in free)]).astype(np.float64)
     asked, said = vectors[0], vectors[1:]
     return np.hstack([
-        (said @ asked)[:, None], np.array([numbers(s) for s in free]), said * asked, said,
-        np.array([_words(question, s.text) for s in free]),
+        (said @ asked)[:, None], np.array([numeric_features(s) for s in free]), said * asked, said,
+        np.array([_hash_words(question, s.text) for s in free]),
     ])  # fmt: skip
 
 
-def wording(text: str) -> str:
+def mask_numbers(text: str) -> str:
     """A sentence without its numbers: the state that it tells."""
     return re.sub(r"\d+(\.\d+)?", "#", text)
 
 
-def hashed(text: str) -> str:
+def hash_text(text: str) -> str:
     """A text's name in a table that may be kept and served, which holds no text of a record."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def best_style(measured: Sequence[Measured]) -> str:
+def choose_style(measured: Sequence[MeasuredEpisode]) -> str:
     """The style of greatest mean gain; plain without measurements."""
     return STYLES[int(np.argmax(np.mean([m.styles for m in measured], axis=0)))] if measured else STYLES[0]
 
 
-def _free(one: Measured) -> list[tuple[Segment, float]]:
+def _free_gains(one: MeasuredEpisode) -> list[tuple[Segment, float]]:
     return [(s, float(g)) for s, g in zip(one.segments, one.gains, strict=True) if not np.isnan(g)]
 
 
-def _means(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:
+def _mean_by_key(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:
     found: dict[Key, list[float]] = defaultdict(list)
     for key, gain in pairs:
         found[key].append(gain)
     return {key: float(np.mean(gains)) for key, gains in found.items()}
 
 
-def kinds_of(questions: Sequence[str], encoder: Encoder) -> np.ndarray:
+def cluster_questions(questions: Sequence[str], encoder: Encoder) -> np.ndarray:
     """Kinds of question [kinds, dimensions]: the first question of each group of like ones."""
     first: list[np.ndarray] = []
     for text in sorted(set(questions)):
         vector = encoder.encode([text])[0]
-        if not first or max(float(v @ vector) for v in first) < SAME_KIND:
+        if not first or max(float(v @ vector) for v in first) < SAME_KIND_COSINE:
             first.append(vector)
     return np.stack(first) if first else np.zeros((0, 0))
 
 
-def kind_of(question: str, kinds: np.ndarray, encoder: Encoder) -> int:
+def find_question_kind(question: str, kinds: np.ndarray, encoder: Encoder) -> int:
     """The kind that a question is nearest to; 0 where none is known."""
     return int(np.round(kinds @ encoder.encode([question])[0], 5).argmax()) if len(kinds) else 0
 
 
-def _words(question: str, text: str) -> np.ndarray:
+def _hash_words(question: str, text: str) -> np.ndarray:
     """Signed hash counts of the words of a segment, and of its words that the question holds too."""
     out = np.zeros(WORDS)
     asked = set(re.findall(r"\w+", question.lower()))
@@ -204,19 +204,19 @@ def _words(question: str, text: str) -> np.ndarray:
     return out
 
 
-def _ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
+def _fit_ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
     bias = float(y.mean())
     weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - bias))
     return weights, bias
 
 
-def _error(x: np.ndarray, y: np.ndarray, groups: np.ndarray, penalty: float) -> float:
+def _cross_validate(x: np.ndarray, y: np.ndarray, groups: np.ndarray, penalty: float) -> float:
     """Mean squared error over folds of patients."""
     errors = []
     for fold in np.unique(groups):
         out = groups == fold
         if out.all():
             return 0.0
-        weights, bias = _ridge(x[~out], y[~out], penalty)
+        weights, bias = _fit_ridge(x[~out], y[~out], penalty)
         errors.append(((x[out] @ weights + bias - y[out]) ** 2).mean())
     return float(np.mean(errors))

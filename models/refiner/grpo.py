@@ -28,13 +28,13 @@ from trl import GRPOConfig, GRPOTrainer
 from models.refiner.policy import Policy
 from models.schema import EditProgram
 
-SAME = 1e-6  # nats; rewards closer than this are equal
+EQUAL_REWARDS = 1e-6  # nats; rewards closer than this are equal
 #: (episode ids, programs) → rewards in nats, one each.
 RewardFunction = Callable[[Sequence[str], Sequence[EditProgram]], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class PolicyPrompt:
     """One episode as the policy reads it: rows of question and slots, and the segment key each slot holds."""
 
     episode: str
@@ -43,7 +43,7 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class GrpoOptions:
     """What a run of GRPO may be asked for; ``batch`` is a multiple of ``generations``."""
 
     steps: int = 12
@@ -54,7 +54,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Curves:
+class GrpoCurves:
     """One value a step: mean reward, share of dead groups, entropy (nats), picks a program, loss. And how it ended."""
 
     reward: list[float] = field(default_factory=list)
@@ -66,18 +66,20 @@ class Curves:
     stopped: str = ""
 
 
-def train(policy: Policy, rows: int, prompts: Sequence[Prompt], reward: RewardFunction, options: Options) -> Curves:
+def train_grpo(
+    policy: Policy, rows: int, prompts: Sequence[PolicyPrompt], reward: RewardFunction, options: GrpoOptions
+) -> GrpoCurves:
     """Train ``policy`` in place on its current table of ``rows`` rows; prompts are visited in a seeded order."""
-    curves = Curves()
+    curves = GrpoCurves()
     if options.steps == 0 or not prompts:
         return curves
     guard = _KeepLastGood(policy, curves)
     with tempfile.TemporaryDirectory() as folder:
         trainer = GRPOTrainer(
             model=policy,
-            reward_funcs=_scored(policy, reward, options.generations, curves),
-            args=_arguments(folder, policy, options),
-            train_dataset=_shuffled(prompts, options.seed),
+            reward_funcs=_wrap_reward(policy, reward, options.generations, curves),
+            args=_trainer_config(folder, policy, options),
+            train_dataset=_build_dataset(prompts, options.seed),
             processing_class=policy.config.actions.tokenizer(rows),
             callbacks=[guard],
         )
@@ -87,7 +89,7 @@ def train(policy: Policy, rows: int, prompts: Sequence[Prompt], reward: RewardFu
     return curves
 
 
-def _arguments(folder: str, policy: Policy, options: Options) -> GRPOConfig:
+def _trainer_config(folder: str, policy: Policy, options: GrpoOptions) -> GRPOConfig:
     return GRPOConfig(
         output_dir=folder,
         use_cpu=True,
@@ -117,7 +119,7 @@ def _arguments(folder: str, policy: Policy, options: Options) -> GRPOConfig:
     )
 
 
-def _shuffled(prompts: Sequence[Prompt], seed: int) -> Dataset:
+def _build_dataset(prompts: Sequence[PolicyPrompt], seed: int) -> Dataset:
     """The prompts with their slots in a random order; ``episode`` and ``keys`` reach the reward as columns."""
     random = np.random.default_rng(seed)
     rows = []
@@ -128,8 +130,8 @@ def _shuffled(prompts: Sequence[Prompt], seed: int) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def _scored(
-    policy: Policy, reward: RewardFunction, generations: int, curves: Curves
+def _wrap_reward(
+    policy: Policy, reward: RewardFunction, generations: int, curves: GrpoCurves
 ) -> Callable[..., list[float | None]]:
     """The trainer's reward function around ours: ids to programs, and the curves that only it can see."""
     actions = policy.config.actions
@@ -142,7 +144,7 @@ def _scored(
         scored = np.isfinite(values)
         groups = np.where(scored, values, values[scored].mean() if scored.any() else 0.0).reshape(-1, generations)
         curves.reward.append(float(groups.mean()))
-        curves.dead.append(float((np.ptp(groups, axis=1) < SAME).mean()))
+        curves.dead.append(float((np.ptp(groups, axis=1) < EQUAL_REWARDS).mean()))
         curves.picks.append(float(np.mean([len(p.picks) for p in programs])))
         curves.unscored += int((~scored).sum())
         return [float(value) if good else None for value, good in zip(values, scored, strict=True)]
@@ -153,7 +155,7 @@ def _scored(
 class _KeepLastGood(TrainerCallback):
     """Stops at the first weight that is not finite and puts the last good weights back; keeps loss and entropy."""
 
-    def __init__(self, policy: Policy, curves: Curves) -> None:
+    def __init__(self, policy: Policy, curves: GrpoCurves) -> None:
         self.policy = policy
         self.curves = curves
         self.good = self._weights()

@@ -13,8 +13,8 @@ import torch
 
 from models.encoder import Encoder
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
-from models.refiner.featurizer import Reader
-from models.refiner.greedy_decoding import Greedy
+from models.refiner.featurizer import Featurizer
+from models.refiner.greedy_decoder import GreedyDecoder
 from models.refiner.interface import STYLES, Refiner
 from models.refiner.policy import MASKED, Policy
 from models.schema import EditProgram, Segment
@@ -28,7 +28,7 @@ class PolicyRefiner:
         self.encoder = encoder
         self.caps = policy.config.caps
         self.id = id
-        self._greedy = Greedy(self.policy)
+        self._greedy = GreedyDecoder(self.policy)
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
         """The policy's edit program, with its log-probability; segments beyond its slots are not seen."""
@@ -38,7 +38,7 @@ class PolicyRefiner:
 
 
 @torch.no_grad()
-def choose(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[float]]:
+def decode_batch(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[float]]:
     """Greedy action ids (STOP included) and their log-probability, for prompts given as rows of the current table."""
     size = policy.config.vocab_size
     longest = max(map(len, prompts))
@@ -63,7 +63,7 @@ def choose(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list[list[
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class ChoiceProbabilities:
     """Probabilities behind a program.
 
     ``styles`` by style, before the first pick. ``steps`` has one mapping a pick and one for the end: of every
@@ -82,7 +82,9 @@ class Weights:
 
 
 @torch.no_grad()
-def weigh(refiner: Refiner, question: str, segments: tuple[Segment, ...], program: EditProgram) -> Weights | None:
+def compute_choice_probabilities(
+    refiner: Refiner, question: str, segments: tuple[Segment, ...], program: EditProgram
+) -> ChoiceProbabilities | None:
     """The weights behind ``program``, which ``refiner`` made of these arguments; None for a refiner that has none.
 
     Not for use beside ``refine`` of the same refiner in another thread: both swap the policy's table.
@@ -93,7 +95,7 @@ def weigh(refiner: Refiner, question: str, segments: tuple[Segment, ...], progra
     actions = policy.config.actions
     seen = segments[: policy.config.slots]
     keys = [s.key for s in seen]
-    reader = Reader(refiner.encoder)
+    reader = Featurizer(refiner.encoder)
     rows = [actions.size + row for row in reader.prompt(question, seen)]
     policy.pointer.read(reader.table())
     chosen = actions.ids(program, keys)[:-1]
@@ -105,4 +107,4 @@ def weigh(refiner: Refiner, question: str, segments: tuple[Segment, ...], progra
         {key: float(share[FIRST_PICK + i]) for i, key in enumerate(keys) if is_open[FIRST_PICK + i]}
         for share, is_open in zip(shares[1:], open_[1:], strict=True)
     )
-    return Weights(styles, steps, tuple(float(share[STOP]) for share in shares[1:]))
+    return ChoiceProbabilities(styles, steps, tuple(float(share[STOP]) for share in shares[1:]))

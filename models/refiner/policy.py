@@ -28,7 +28,7 @@ from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, PAD, STOP, Actions
-from models.refiner.featurizer import NUMBERS, PREFERENCE, Table
+from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, FeatureTable
 from models.refiner.interface import STYLES, Caps
 
 MASKED = -1e4
@@ -67,7 +67,7 @@ class PolicyConfig(PretrainedConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class EncodedState:
     """What the pointer makes of question and slots before any action: the same at every step.
 
     Question and ``hidden`` are P_q e_q and h_i, ``asked`` and ``offered`` D q and A h_i, ``likeness`` the cosines
@@ -99,7 +99,7 @@ class Pointer(PreTrainedModel):
         d = config.hidden_size
         self.read_question = nn.Linear(config.embedding_size, d)
         self.read_segment = nn.Linear(config.embedding_size, d)
-        self.join = nn.Linear(2 * d + 1 + NUMBERS, d)
+        self.join = nn.Linear(2 * d + 1 + NUMERIC_FEATURES, d)
         self.of_segment, self.of_picked, self.of_question = (nn.Linear(d, d), nn.Linear(d, d), nn.Linear(d, d))
         self.of_overlap = nn.Linear(1, d, bias=False)
         self.pick = nn.Linear(d, 1)
@@ -108,9 +108,9 @@ class Pointer(PreTrainedModel):
         self.dropout = nn.Dropout(0.1)
         self.scale = config.embedding_size**0.5  # embeddings have unit length; their entries should be of unit size
         self.post_init()
-        self.read(_blank(config.embedding_size))
+        self.read(_empty_table(config.embedding_size))
 
-    def read(self, table: Table) -> None:
+    def read(self, table: FeatureTable) -> None:
         """Put another frozen table in place; the checkpoint does not hold it."""
         self.register_buffer("embedding", torch.from_numpy(table.embedding), persistent=False)
         self.register_buffer("numbers", torch.from_numpy(table.numbers), persistent=False)
@@ -145,7 +145,7 @@ class Pointer(PreTrainedModel):
         present = is_row.new_zeros(shape).scatter(1, place, is_row)
         return rows[:, :-1], present[:, :-1]
 
-    def hear(self, rows: Tensor, present: Tensor) -> Heard:
+    def hear(self, rows: Tensor, present: Tensor) -> EncodedState:
         """Question and slots read once, from their rows in the table."""
         there = present[:, 1:]
         embedding = self.embedding[rows]
@@ -153,7 +153,7 @@ class Pointer(PreTrainedModel):
         hidden = self._read(embedding, question, self.numbers[rows[:, 1:]])
         hidden = hidden * there[..., None]
         segments = embedding[:, 1:]
-        return Heard(
+        return EncodedState(
             question=question,
             hidden=hidden,
             asked=self.of_question(question),
@@ -164,13 +164,13 @@ class Pointer(PreTrainedModel):
             preferred=self._preference(hidden, rows, there),
         )
 
-    def scores(self, ids: Tensor, heard: Heard) -> Tensor:
+    def scores(self, ids: Tensor, heard: EncodedState) -> Tensor:
         """The equations of the module's docstring, for the positions ``ids`` [batch, steps] of a batch."""
         question, hidden = heard.question, heard.hidden
-        chosen = _chosen(ids, self.config.slots)
+        chosen = _mark_picks(ids, self.config.slots)
         count = chosen.sum(-1, keepdim=True)
         picked = chosen @ hidden / count.clamp(min=1)
-        overlap = _overlap(chosen, heard.likeness)
+        overlap = _overlap_with_picks(chosen, heard.likeness)
         picks = self.pick(
             nn.functional.gelu(
                 heard.offered[:, None]
@@ -243,22 +243,22 @@ class Policy(PreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(logits=self.lm_head(hidden[:, -logits_to_keep:]))
 
 
-def _chosen(ids: Tensor, slots: int) -> Tensor:
+def _mark_picks(ids: Tensor, slots: int) -> Tensor:
     """1 where a slot is picked at or before a position, [batch, steps, slots] float."""
     picked = nn.functional.one_hot((ids - FIRST_PICK).clamp(0, slots - 1), slots)
     is_pick = (ids >= FIRST_PICK) & (ids < FIRST_PICK + slots)
     return (picked * is_pick[..., None]).cumsum(1).clamp(max=1).float()
 
 
-def _overlap(chosen: Tensor, likeness: Tensor) -> Tensor:
+def _overlap_with_picks(chosen: Tensor, likeness: Tensor) -> Tensor:
     """Each slot's greatest cosine to what is picked already, [batch, steps, slots]; 0 before the first pick."""
     return (chosen[:, :, None] * likeness[:, None]).max(-1).values.clamp(min=0)
 
 
-def _blank(size: int) -> Table:
-    return Table(
+def _empty_table(size: int) -> FeatureTable:
+    return FeatureTable(
         np.zeros((1, size), np.float32),
-        np.zeros((1, NUMBERS), np.float32),
+        np.zeros((1, NUMERIC_FEATURES), np.float32),
         np.zeros(1, np.int64),
         np.zeros(1, bool),
     )

@@ -31,7 +31,7 @@ UNHEARD = 6.0  # nats: the rarity of a word that no training text holds
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class EpisodeText:
     """One training episode: question, the reply's patient-specific sentences, the free segments and their tokens."""
 
     subject_id: int
@@ -54,7 +54,7 @@ def rarity(texts: Iterable[str]) -> dict[str, float]:
     return {word: math.log(n / c) for word, c in counts.items()}
 
 
-def features(reading: Reading, encoder: Encoder, rare: Mapping[str, float]) -> np.ndarray:
+def features(reading: EpisodeText, encoder: Encoder, rare: Mapping[str, float]) -> np.ndarray:
     """φ of every free sentence, [sentences, 11]; all zero columns of the reply where it has no specific sentence."""
     if not reading.texts:
         return np.zeros((0, 11))

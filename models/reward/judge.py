@@ -21,7 +21,7 @@ import openai
 from pydantic import BaseModel, Field, ValidationError
 
 from models.llm import LLM, LLMError, without_markers
-from models.reward.parallel_scoring import ScorerError, each
+from models.reward.request_pool import ScorerError, each
 from models.reward.terms import Scorer, SentenceScores, Trial
 
 FEWEST_GRADED = 20

@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.reward.parallel_scoring import ScorerError
+from models.reward.request_pool import ScorerError
 from models.reward.terms import Scorer, SentenceScores, Trial
 
 SCHEMA = pa.schema(

@@ -20,7 +20,7 @@ import stamina
 
 from models.llm import without_markers
 from models.reward import token_alignment
-from models.reward.parallel_scoring import ScorerError, each
+from models.reward.request_pool import ScorerError, each
 from models.reward.terms import SentenceScores, Trial
 
 CHATML = "<|im_start|>system\n{{ system }}<|im_end|>\n<|im_start|>user\n{{ user }}<|im_end|>\n<|im_start|>assistant\n"

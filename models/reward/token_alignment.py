@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from models.reward.parallel_scoring import ScorerError
+from models.reward.request_pool import ScorerError
 from models.reward.terms import SentenceScores
 
 DECIMALS = 5

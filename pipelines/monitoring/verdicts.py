@@ -58,7 +58,7 @@ class FamilyVerdict:
 
 
 def group_rare_values(column: str, current: pl.Series, reference: pl.Series) -> ColumnPair:
-    """Drop nulls and hide small groups, counted over both sides so that the comparison stays fair.
+    """Drop nulls and hide small groups, counted over both sides to keep the comparison fair.
 
     Categories rarer than ``SMALLEST_GROUP`` become ``other``; numbers are clipped to the smallest and greatest value
     that as many sampling units reach.

@@ -46,7 +46,7 @@ def resolve_night(settings: Settings, night: str | None) -> str:
 
 
 def night_start(settings: Settings, night: str, window: int) -> datetime:
-    """The end of the night before, or for the first night ``window`` days before its end.
+    """The end of the night before; for the first night, ``window`` days before its end.
 
     So a clinic's history, which arrives as its first night, counts as its last days and not as one giant night.
     """
@@ -59,7 +59,7 @@ def _is_fresh(path: Path, sources: Sequence[Path]) -> bool:
 
 
 def load_sealed_table(settings: Settings, night: str, table: DriftTable, window: int) -> pl.DataFrame:
-    """Load the night's sealed table, built anew where one of its sources is newer."""
+    """Load the night's sealed table; build it where a source is newer."""
     path = window_folder(settings, night) / f"{table.name}.parquet"
     sources = table.sources(settings, night)
     if _is_fresh(path, sources):

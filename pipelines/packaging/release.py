@@ -46,7 +46,7 @@ def compose(settings: Settings, night: str) -> Release:
     champion = settings.models / "champion"
     if not (champion / checkpoint.DESCRIPTION).exists():
         raise ServingError("there is no champion to package: run `pmlm gate` (or `pmlm night`)")
-    refiner = checkpoint.describe(champion)
+    refiner = checkpoint.read_description(champion)
     content = {
         "night": night,
         "experiment": f"night-{night}",

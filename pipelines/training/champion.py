@@ -78,7 +78,7 @@ def establish(settings: Settings, night: str, caps: Caps) -> Champion:
 def promote(settings: Settings, night: str, challenger: Path) -> Champion:
     """Make the refiner in ``challenger`` the champion; doing so twice is doing so once."""
     before = current(settings)
-    description = checkpoint.describe(challenger)
+    description = checkpoint.read_description(challenger)
     if before is None:
         raise TrainingError("there is no champion to replace")
     if before.id == description["id"]:

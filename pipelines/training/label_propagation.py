@@ -54,9 +54,9 @@ def labels(measured: Sequence[Gains], episodes: Sequence[Episode], encode: Encod
     )
 
 
-def _reading(episode: Episode, slots: int) -> pseudo_labels.Reading:
+def _reading(episode: Episode, slots: int) -> pseudo_labels.EpisodeText:
     free = [s for s in episode.segments[:slots] if not s.pinned]
-    return pseudo_labels.Reading(
+    return pseudo_labels.EpisodeText(
         episode.subject_id,
         episode.question,
         tuple(text for text, own in zip(episode.reply, episode.specific, strict=True) if own),

@@ -29,31 +29,31 @@ def chosen(knobs: dict[str, Any]) -> str:
     return method
 
 
-def by_gain(method: str, measured: Sequence[Gains], limits: Caps, encode: Encoder) -> gain_regressors.ByGain:
+def by_gain(method: str, measured: Sequence[Gains], limits: Caps, encode: Encoder) -> gain_regressors.GainRefiner:
     """The alternative of that name, learnt from measured single gains."""
     learnt = learnt_from(measured)
     if method == "fixed":
-        return gain_regressors.fixed(learnt, limits)
-    return (gain_regressors.table if method == "table" else gain_regressors.regressor)(learnt, limits, encode)
+        return gain_regressors.fit_fixed(learnt, limits)
+    return (gain_regressors.fit_table if method == "table" else gain_regressors.fit_regressor)(learnt, limits, encode)
 
 
-def learnt_from(measured: Sequence[Gains]) -> list[gain_regressors.Measured]:
+def learnt_from(measured: Sequence[Gains]) -> list[gain_regressors.MeasuredEpisode]:
     """Measured gains as the alternatives read them."""
     return [
-        gain_regressors.Measured(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
+        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
         for g in measured
     ]
 
 
 def distil(
-    policy: Policy, prompts: Sequence[grpo.Prompt], reward: grpo.RewardFunction, knobs: dict[str, Any], seed: int
-) -> best_of_k.Distilled:
+    policy: Policy, prompts: Sequence[grpo.PolicyPrompt], reward: grpo.RewardFunction, knobs: dict[str, Any], seed: int
+) -> best_of_k.BestOfKCurves:
     """Best-of-K distillation of ``policy`` in place, at the reward evaluations that GRPO would ask for."""
-    options = best_of_k.Options(
+    options = best_of_k.BestOfKOptions(
         samples=knobs["samples"],
         evaluations=knobs["grpo_steps"] * knobs["batch"],
         epochs=knobs["distil_epochs"],
         learning_rate=knobs["distil_learning_rate"],
         seed=seed,
     )
-    return best_of_k.distil(policy, prompts, reward, options)
+    return best_of_k.distil_policy(policy, prompts, reward, options)

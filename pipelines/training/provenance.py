@@ -6,7 +6,7 @@ from typing import Any
 
 from feature_repo.store import services
 from models.encoder import MiniLM
-from models.refiner.checkpoint import Origin
+from models.refiner.checkpoint import Provenance
 from models.refiner.interface import Caps
 from models.templates import TEMPLATE_VERSION
 
@@ -23,8 +23,8 @@ def slots(params: dict[str, dict[str, Any]]) -> int:
     return int(params["episodes"]["free_segments"]) + PINNED_SLOTS
 
 
-def origin() -> Origin:
-    return Origin(
+def origin() -> Provenance:
+    return Provenance(
         encoder=MiniLM.id,
         template=TEMPLATE_VERSION,
         feature_service=services.SERVICE,

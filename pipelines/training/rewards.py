@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from models.prompt.personalize import apply
 from models.prompt.ranking import opening
-from models.reward.parallel_scoring import ScorerError
+from models.reward.request_pool import ScorerError
 from models.reward.score_cache import SCHEMA, CachedScorer, ScoreCache
 from models.reward.terms import Score, Scorer, Trial, score, whole_reward
 from models.schema import EditProgram, Episode

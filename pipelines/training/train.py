@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from models.refiner import best_of_k, checkpoint, grpo, warm_start
-from models.refiner.featurizer import Reader
+from models.refiner.featurizer import Featurizer
 from models.refiner.policy import Policy, PolicyConfig
 from models.schema import EditProgram, Episode
 from pipelines import splits
@@ -50,8 +50,8 @@ class Training:
     labelled: int = 0
     told: float | None = None
     warm_loss: list[float] = field(default_factory=list)
-    grpo: grpo.Curves = field(default_factory=grpo.Curves)
-    distilled: best_of_k.Distilled | None = None
+    grpo: grpo.GrpoCurves = field(default_factory=grpo.GrpoCurves)
+    distilled: best_of_k.BestOfKCurves | None = None
     evaluations: int = 0
 
 
@@ -93,9 +93,9 @@ def starting_point(settings: Settings, night: str, params: Params) -> Policy | N
     folder = champion.folder(settings, faced)
     try:
         policy = checkpoint.load_policy(folder)
-    except checkpoint.OutdatedError:
+    except checkpoint.OutdatedCheckpointError:
         return None
-    same = checkpoint.describe(folder)["origin"] == asdict(origin())
+    same = checkpoint.read_description(folder)["origin"] == asdict(origin())
     return policy if same and policy.config.caps == caps(params) and policy.config.slots == slots(params) else None
 
 
@@ -113,14 +113,14 @@ def train(
     seed = int(knobs["seed"]) + int(night)
     method = methods.chosen(knobs)
     training = Training("champion" if start else "warm start", len(episodes), len({e.subject_id for e in episodes}))
-    reader = Reader(encode)
+    reader = Featurizer(encode)
     visible = slots(params)
     if method in methods.BY_GAIN:
         refiner = methods.by_gain(
             method, _labels(episodes, knobs, visible, reward, encode, training), caps(params), encode
         )
         training.start, training.evaluations = "single gains", reward.asked
-        checkpoint.save_by_gain(target, refiner, origin(), card(night, params, training))
+        checkpoint.save_gain_refiner(target, refiner, origin(), card(night, params, training))
         return training
     prompts = as_prompts(episodes, reader, visible)
     table = reader.table()
@@ -128,23 +128,23 @@ def train(
     policy.pointer.read(table)
     if start is None:
         _warm(policy, episodes, prompts, knobs, seed, reward, encode, training)
-        checkpoint.save(target / WARM_START, policy, origin(), card(night, params, training))
+        checkpoint.save_policy(target / WARM_START, policy, origin(), card(night, params, training))
     if method == methods.GRPO:
         asked = options(knobs if start is None else knobs | {"grpo_steps": knobs["continued_steps"]}, seed)
-        training.grpo = grpo.train(policy, len(table), prompts, rewarded(episodes, reward), asked)
+        training.grpo = grpo.train_grpo(policy, len(table), prompts, rewarded(episodes, reward), asked)
     elif method == methods.BEST_OF_K:
         training.distilled = methods.distil(policy, prompts, rewarded(episodes, reward), knobs, seed)
     training.evaluations = reward.asked
     if not all(bool(p.isfinite().all()) for p in policy.parameters()):
         raise TrainingError("training ended with weights that are not finite")
-    checkpoint.save(target, policy, origin(), card(night, params, training))
+    checkpoint.save_policy(target, policy, origin(), card(night, params, training))
     return training
 
 
-def as_prompts(episodes: Sequence[Episode], reader: Reader, visible: int) -> list[grpo.Prompt]:
+def as_prompts(episodes: Sequence[Episode], reader: Featurizer, visible: int) -> list[grpo.PolicyPrompt]:
     """Episodes as the policy reads them, the first ``visible`` segments of each."""
     return [
-        grpo.Prompt(
+        grpo.PolicyPrompt(
             e.episode_id,
             tuple(reader.prompt(e.question, e.segments[:visible])),
             tuple(s.key for s in e.segments[:visible]),
@@ -163,7 +163,7 @@ def fresh(params: Params, seed: int) -> Policy:
 def _warm(
     policy: Policy,
     episodes: Sequence[Episode],
-    prompts: Sequence[grpo.Prompt],
+    prompts: Sequence[grpo.PolicyPrompt],
     knobs: dict[str, Any],
     seed: int,
     reward: rewards.Rewards,
@@ -201,7 +201,7 @@ def _labels(
     return found.gains
 
 
-def examples(measured: Sequence[gains.Gains], prompts: Sequence[grpo.Prompt]) -> list[warm_start.Example]:
+def examples(measured: Sequence[gains.Gains], prompts: Sequence[grpo.PolicyPrompt]) -> list[warm_start.Example]:
     """Measured gains as the warm start reads them; ``prompts`` hold each episode's rows."""
     rows = {p.episode: p.rows for p in prompts}
     return [
@@ -226,9 +226,9 @@ def rewarded(episodes: Sequence[Episode], reward: rewards.Rewards) -> grpo.Rewar
     return of_programs
 
 
-def options(knobs: dict[str, Any], seed: int) -> grpo.Options:
+def options(knobs: dict[str, Any], seed: int) -> grpo.GrpoOptions:
     """What the parameters say of GRPO."""
-    return grpo.Options(
+    return grpo.GrpoOptions(
         steps=knobs["grpo_steps"],
         batch=knobs["batch"],
         generations=knobs["generations"],

@@ -36,9 +36,9 @@ def night(
     as_json: AsJson = False,
 ) -> None:
     """Take in every pending drop, learn once, serve the result. Without new records it says so and ends."""
-    from pmlm.cli import whole_night
+    from pmlm.console import night_run
 
-    whole_night.run(load(drops=drops), date=_night_id(date), as_json=as_json)
+    night_run.run(load(drops=drops), date=_night_id(date), as_json=as_json)
 
 
 def stage(
@@ -104,7 +104,7 @@ def restore(
 
 def up(drops: Drops = None) -> None:
     """Start Airflow with its web page, and the endpoint; wait until they answer."""
-    from pmlm.cli import lifecycle
+    from pmlm.console import lifecycle
 
     for line in lifecycle.up(load(drops=drops)):
         _print(line)
@@ -112,7 +112,7 @@ def up(drops: Drops = None) -> None:
 
 def down(drops: Drops = None) -> None:
     """Stop what `pmlm up` started; no process stays."""
-    from pmlm.cli import lifecycle
+    from pmlm.console import lifecycle
 
     for line in lifecycle.down(load(drops=drops)):
         _print(line)
@@ -120,7 +120,7 @@ def down(drops: Drops = None) -> None:
 
 def doctor(drops: Drops = None, as_json: AsJson = False) -> None:
     """Say what is configured, what is missing and how to mend it; exit 1 if a night could not run."""
-    from pmlm.cli import doctor as doctors
+    from pmlm.console import doctor as doctors
 
     checks = doctors.examine(load(drops=drops))
     for check in checks:

@@ -125,7 +125,7 @@ def calibrate(
 ) -> None:
     """Calibrate the judge (PMLM_JUDGE_MODEL) against answers that people have graded; PMLM_SCORER=judge needs it."""
     from models.reward.judge import CalibrationError, calibrate, read_graded
-    from models.reward.parallel_scoring import ScorerError
+    from models.reward.request_pool import ScorerError
     from pipelines.training import scorer_choice
     from pmlm.errors import TrainingError
 

@@ -21,7 +21,7 @@ from bentos.personalizer.personalizer import Personalizer, Prepared
 from bentos.web.effects import effects
 from bentos.web.page_types import Effects
 from models.encoder import MiniLM
-from models.refiner.inference import Weights
+from models.refiner.inference import ChoiceProbabilities
 from pipelines.episodes.conversations import exchanges
 from pipelines.packaging import serving
 from pipelines.records.log import event_log
@@ -91,7 +91,9 @@ def _her_reply(settings: Settings, prepared: Prepared) -> tuple[str | None, str]
     return (" ".join(asked[best].reply), "clinician") if likeness[best] >= ALIKE else (None, "none")
 
 
-def _effects(personalizer: Personalizer, prepared: Prepared, weights: Weights | None, reply: str) -> Effects:
+def _effects(
+    personalizer: Personalizer, prepared: Prepared, weights: ChoiceProbabilities | None, reply: str
+) -> Effects:
     made = prepared.made
     order = list(made.dropped)
     if weights is not None:
@@ -100,7 +102,7 @@ def _effects(personalizer: Personalizer, prepared: Prepared, weights: Weights | 
     return effects(personalizer.settings.embedded_llm, made, prepared.question, reply, order, price)
 
 
-def _choices(prepared: Prepared, weights: Weights | None, measured: Effects | None) -> tuple[Choice, ...]:
+def _choices(prepared: Prepared, weights: ChoiceProbabilities | None, measured: Effects | None) -> tuple[Choice, ...]:
     made = prepared.made
     effect = {e.key: e for e in (*measured.kept, *measured.left_out)} if measured else {}
     return tuple(

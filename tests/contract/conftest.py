@@ -52,7 +52,7 @@ def _package(settings: Settings) -> None:
     settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
     for stage in (records, features, materialise):
         stage.run(settings, three_women.NIGHT)
-    origin = checkpoint.Origin(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.schema_hash())
+    origin = checkpoint.Provenance(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.schema_hash())
     checkpoint.save_ranking(settings.models / "champion", Caps(), origin)
     release.run(settings, three_women.NIGHT)
 

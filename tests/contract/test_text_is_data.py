@@ -30,7 +30,7 @@ from models.llm import OpenAICompatible
 from models.prompt.candidates import candidates
 from models.prompt.personalize import Personalized, personalize
 from models.prompt.ranking import render
-from models.refiner.baselines import Ranking
+from models.refiner.baselines import RankingRefiner
 from models.refiner.interface import Caps
 from models.schema import FeatureRow
 from models.templates import one_line
@@ -143,7 +143,7 @@ def encoder() -> MiniLM:
 def _made(settings: Settings, question: str, encoder: MiniLM) -> Personalized:
     row = _row(settings, ADA)
     assert row is not None
-    ranking = Ranking(Caps(picks=30, tokens=5000))  # everything that the record supports
+    ranking = RankingRefiner(Caps(picks=30, tokens=5000))  # everything that the record supports
     return personalize(row, question, settings.now(), ranking, encoder, lambda t: len(t.split()))
 
 
@@ -166,7 +166,7 @@ def personalizer(infested: Infested, packaged: Settings, encoder: MiniLM) -> Ite
     served = release.read(serving.current(packaged))
     with stub_llm() as stub:
         llm = OpenAICompatible(stub.url, "stub", None, 30)
-        yield Personalizer(settings, served, Ranking(Caps(picks=30, tokens=5000)), encoder, llm)
+        yield Personalizer(settings, served, RankingRefiner(Caps(picks=30, tokens=5000)), encoder, llm)
 
 
 def test_every_surface_shows_a_patients_own_words_as_one_line_and_nobody_elses(

@@ -132,23 +132,23 @@ def test_the_champion_is_served_as_the_same_refiner(clinic: Settings) -> None:
     now = champion.current(clinic)
     assert now is not None
     assert (now.id, now.kind, now.since) == (FACTS["champion"], "policy", FACTS["champion_since"])
-    assert checkpoint.load(champion.path(clinic), MiniLM()).id == now.id
+    assert checkpoint.load_refiner(champion.path(clinic), MiniLM()).id == now.id
     served = releases.read(serving.current(clinic))
     assert served.refiner == now.id
-    assert checkpoint.load(serving.current(clinic) / releases.REFINER, MiniLM()).id == now.id
+    assert checkpoint.load_refiner(serving.current(clinic) / releases.REFINER, MiniLM()).id == now.id
 
 
 def test_training_goes_on_from_the_champion(clinic: Settings) -> None:
     start = train.starting_point(clinic, TO_COME, load_params(clinic))
     assert start is not None
-    described = checkpoint.describe(champion.path(clinic))
-    copied = checkpoint.save(clinic.home / "copied", start, origin())
+    described = checkpoint.read_description(champion.path(clinic))
+    copied = checkpoint.save_policy(clinic.home / "copied", start, origin())
     assert copied == described["id"]
 
 
 def test_no_score_is_paid_for_twice(clinic: Settings) -> None:
     measured = [e for e in episode_file.read(clinic) if e.split in (splits.GATE, splits.TEST)]
-    refiner = checkpoint.load(champion.path(clinic), MiniLM())
+    refiner = checkpoint.load_refiner(champion.path(clinic), MiniLM())
     cases = [(e, EditProgram(())) for e in measured] + [(e, refiner.refine(e.question, e.segments)) for e in measured]
     with rewards.opened(clinic, load_params(clinic)["train"]["token_price"]) as reward:
         reward.outcomes(cases)

@@ -86,5 +86,5 @@ def served(settings: Settings) -> str:
     now = champion.current(settings)
     if now is None:
         return "no champion yet"
-    kind = checkpoint.describe(champion.path(settings))["kind"]
+    kind = checkpoint.read_description(champion.path(settings))["kind"]
     return f"{now.id} ({kind}), champion since night {now.since}"

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from models.refiner import checkpoint
-from models.refiner.baselines import Chance, Everything, Nearest, Nothing, Ranking
+from models.refiner.baselines import EmptyRefiner, FullRefiner, NearestRefiner, RandomRefiner, RankingRefiner
 from models.refiner.interface import Refiner
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
@@ -75,21 +75,21 @@ def contenders(settings: Settings, night: str, encode: KeptEncoder) -> dict[str,
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
     faced = champion.facing(settings, night)
-    served: Refiner = Ranking(limits)
+    served: Refiner = RankingRefiner(limits)
     if faced:
-        with suppress(checkpoint.OutdatedError):  # what the first champion was stands in for it
-            served = checkpoint.load(champion.folder(settings, faced), encode)
+        with suppress(checkpoint.OutdatedCheckpointError):  # what the first champion was stands in for it
+            served = checkpoint.load_refiner(champion.folder(settings, faced), encode)
     found: dict[str, Refiner] = {
-        "refined": checkpoint.load(challenger, encode),
+        "refined": checkpoint.load_refiner(challenger, encode),
         "champion": served,
-        "initial": Everything(),
-        "ranking": Ranking(limits),
-        "minilm": Nearest(limits, encode),
-        "random": Chance(limits),
-        "none": Nothing(),
+        "initial": FullRefiner(),
+        "ranking": RankingRefiner(limits),
+        "minilm": NearestRefiner(limits, encode),
+        "random": RandomRefiner(limits),
+        "none": EmptyRefiner(),
     }
     if (challenger / WARM_START / checkpoint.DESCRIPTION).exists():
-        found["warm_start"] = checkpoint.load(challenger / WARM_START, encode)
+        found["warm_start"] = checkpoint.load_refiner(challenger / WARM_START, encode)
     return found
 
 

@@ -31,8 +31,8 @@ def list_peer_files(settings: Settings, night: str) -> list[Path]:
     return sorted(settings.features.glob(f"{PEERS}/{night}.parquet"))
 
 
-def _comparison_column(name: str, dtype: pl.DataType) -> pl.Expr | None:
-    """How a feature is compared: numbers as they are, code lists by length, birth as age."""
+def _express_column(name: str, dtype: pl.DataType) -> pl.Expr | None:
+    """Express a feature for comparison: numbers unchanged, code lists by length, birth as age."""
     if name in {"subject_id", "event_timestamp"} or name.endswith(REPEATED):
         return None
     if name == "birth":
@@ -60,7 +60,7 @@ def _sample_columns(files: list[Path], night: str, since: datetime) -> pl.DataFr
     for file in files:
         rows = pl.scan_parquet(file)
         schema = rows.collect_schema().items()
-        compared = [e for name, dtype in schema if (e := _comparison_column(name, dtype)) is not None]
+        compared = [e for name, dtype in schema if (e := _express_column(name, dtype)) is not None]
         random_order = pl.struct("subject_id", "event_timestamp").hash(seed=0)
         known = pl.col("event_timestamp").is_between(since, end_of(night), closed="right")
         columns.append(rows.filter(known).sort(random_order).head(SAMPLE).select(compared).collect())

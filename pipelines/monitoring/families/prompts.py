@@ -58,11 +58,11 @@ def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFram
     for entry in sorted(map(json.loads, lines), key=lambda e: e["id"]):
         at = datetime.fromisoformat(entry["versions"]["as_of"])
         if since <= at < end_of(night):
-            rows.setdefault(entry["patient"], _served_row(entry))
+            rows.setdefault(entry["patient"], _build_served_row(entry))
     return pl.DataFrame(list(rows.values())[:SAMPLE])
 
 
-def _served_row(entry: dict[str, Any]) -> dict[str, object]:
+def _build_served_row(entry: dict[str, Any]) -> dict[str, object]:
     picks = entry["program"]["picks"]
     return {
         "candidates served": entry["candidates"],

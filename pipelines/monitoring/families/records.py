@@ -30,9 +30,9 @@ def find_ledger_file(settings: Settings, night: str) -> list[Path]:
 
 
 def build_patient_days(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row per patient and day: event count, one kind, one code per kind, signal medians.
+    """One row per patient-day: event count, one kind, one code per kind, signal medians.
 
-    The kind and code are of the event with the smallest keyed record hash, a draw that neither order nor content affects.
+    Kind and code are of the event with the smallest keyed record hash: a draw that neither order nor content affects.
     """
     files = list_event_files(settings, night)
     if not files:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from models.refiner.baselines import Ranking
+from models.refiner.baselines import RankingRefiner
 from models.reward.terms import reward
 from models.schema import Episode
 from models.vocabulary import RATING_CODE
@@ -26,7 +26,7 @@ from pmlm.settings import Settings
 
 
 def find_evaluation_run(settings: Settings, night: str) -> list[Path]:
-    """Find the first evaluation at or after the night: from then on its scores are fixed."""
+    """Find the first evaluation at or after the night, from which its scores are fixed."""
     return sorted(p for p in settings.runs.glob("*/evaluate.json") if p.parent.name >= night)[:1]
 
 
@@ -55,7 +55,7 @@ def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[fl
     from pipelines.training.rewards import cache_path, trial
 
     params = load_params(settings)
-    ranking, price = Ranking(caps(params)), params["train"]["token_price"]
+    ranking, price = RankingRefiner(caps(params)), params["train"]["token_price"]
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / "scores.parquet"])
     scorer_id = EmbeddedScorer(settings.embedded_llm).id
     found = []

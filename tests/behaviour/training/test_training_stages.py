@@ -36,8 +36,8 @@ def _hashes(settings: Settings) -> dict[str, str]:
 
 def test_the_challenger_is_a_whole_artefact_with_a_card(trained) -> None:
     folder = trained.settings.models / "challenger"
-    refiner = checkpoint.load(folder, MiniLM())
-    described = checkpoint.describe(folder)
+    refiner = checkpoint.load_refiner(folder, MiniLM())
+    described = checkpoint.read_description(folder)
     assert described["kind"] == "policy"
     assert refiner.id == described["id"]
     assert described["caps"] == {"picks": CAPS.picks, "tokens": CAPS.tokens}
@@ -164,7 +164,7 @@ def test_too_few_episodes_hold_and_say_so_and_the_ranking_is_champion(tmp_path) 
     assert [s.status for s in summaries] == ["hold"] * 3
     assert "5 episodes" in summaries[0].detail
     assert read_json(settings.metrics / "gate.json")["champion"] == "ranking"
-    assert checkpoint.load(settings.models / "champion", MiniLM()).id == "ranking"
+    assert checkpoint.load_refiner(settings.models / "champion", MiniLM()).id == "ranking"
     assert not any((settings.models / "challenger").iterdir())
 
 

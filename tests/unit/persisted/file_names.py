@@ -22,9 +22,9 @@ from bentos.personalizer.release import Release
 from models.feedback import Feedback
 from models.patient.forecaster import Forecaster, save
 from models.patient.trajectory import Trajectory, TrajectoryConfig, Vocabulary
-from models.refiner.checkpoint import DESCRIPTION, WEIGHTS, Origin, save_by_gain, save_ranking
-from models.refiner.checkpoint import save as save_policy
-from models.refiner.gain_regressors import ByGain, FixedGain, TableGain, TextGain
+from models.refiner.checkpoint import DESCRIPTION, WEIGHTS, Provenance, save_gain_refiner, save_ranking
+from models.refiner.checkpoint import save_policy as save_policy
+from models.refiner.gain_regressors import FixedGainModel, GainRefiner, RidgeGainModel, TableGainModel
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy, PolicyConfig
 from models.reward.score_cache import SCHEMA as SCORES
@@ -65,7 +65,7 @@ from tests.unit.persisted.shapes import (
 )
 
 NIGHT = "20260601"
-ORIGIN = Origin("encoder", "template", "service", "schema")
+ORIGIN = Provenance("encoder", "template", "service", "schema")
 
 
 def clinic(tmp: Path) -> Settings:
@@ -91,13 +91,13 @@ def by_gain(tmp: Path) -> list[str]:
     """Collect tensors and description of each refiner that goes by predicted gains."""
     encoder = None
     gains = {
-        "fixed": FixedGain({"a": 0.5}),
-        "table": TableGain(np.ones((1, 2)), {(0, "a", "b"): 0.5}, {(0, "a"): 0.5}, encoder),  # type: ignore[arg-type]
-        "text": TextGain(np.ones(2), 0.5, np.ones(2), np.ones(2), encoder),  # type: ignore[arg-type]
+        "fixed": FixedGainModel({"a": 0.5}),
+        "table": TableGainModel(np.ones((1, 2)), {(0, "a", "b"): 0.5}, {(0, "a"): 0.5}, encoder),  # type: ignore[arg-type]
+        "text": RidgeGainModel(np.ones(2), 0.5, np.ones(2), np.ones(2), encoder),  # type: ignore[arg-type]
     }
     found = []
     for name, gain in gains.items():
-        save_by_gain(tmp / name, ByGain("x", Caps(), "plain", gain), ORIGIN)
+        save_gain_refiner(tmp / name, GainRefiner("x", Caps(), "plain", gain), ORIGIN)
         described = json.loads((tmp / name / DESCRIPTION).read_text())
         found.append(f"{name} {DESCRIPTION} kind={described['kind']}")
         found += [f"{name} {n}" for n in tensor_names(tmp / name / WEIGHTS)]

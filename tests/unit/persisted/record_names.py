@@ -21,8 +21,8 @@ from models.prompt.sentences.prediction import prediction
 from models.prompt.sentences.problems import problems
 from models.prompt.sentences.signals import signals
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, PAD, STOP, UNKNOWN, Actions
-from models.refiner.baselines import Ranking
-from models.refiner.gain_regressors import hashed
+from models.refiner.baselines import RankingRefiner
+from models.refiner.gain_regressors import hash_text
 from models.refiner.interface import STYLES
 from models.reward.score_cache import trial_key
 from models.reward.terms import Trial
@@ -162,7 +162,7 @@ def edits(tmp: Path) -> list[str]:
 def ids(tmp: Path) -> list[str]:
     """Collect the identifiers of models, splits and stages."""
     return [
-        f"encoder {MiniLM.id}", f"language model {EmbeddedLLM.id}", f"ranking {Ranking.id}",
+        f"encoder {MiniLM.id}", f"language model {EmbeddedLLM.id}", f"ranking {RankingRefiner.id}",
         *(f"split {split}" for split in (TRAIN, GATE, TEST)), *(f"stage {stage}" for stage in (*INTAKE, *FINISH)),
     ]  # fmt: skip
 
@@ -179,7 +179,7 @@ def hashes(tmp: Path) -> list[str]:
         f"client in the audit {client_hash(settings, 'client')}",
         f"patient in the audit {patient_hash(settings, 1)}",
         f"score {trial_key('scorer', trial).hex()}",
-        f"wording {hashed('a sentence')}",
+        f"wording {hash_text('a sentence')}",
         f"order {shuffled('a').hex()}",
         f"splits {' '.join(of_patient(subject, SplitParams(0.25, 0.25, 0.6)) for subject in range(12))}",
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.refiner import gain_regressors
-from models.refiner.baselines import Chance, Nearest
+from models.refiner.baselines import NearestRefiner, RandomRefiner
 from models.refiner.interface import Caps, Refiner
 from models.schema import Episode
 from pipelines.embedding_cache import KeptEncoder
@@ -59,21 +59,21 @@ class Bench:
         """``refined`` and what it has to beat, all within the same caps; the regressor learnt from ``gains``."""
         found: dict[str, Refiner] = {
             REFINED: refined,
-            "minilm": Nearest(self.caps, self.encode),
-            "random": Chance(self.caps),
+            "minilm": NearestRefiner(self.caps, self.encode),
+            "random": RandomRefiner(self.caps),
             "length_matched": LengthMatched(refined, self.encode),
         }
         if gains:
-            found["regressor"] = gain_regressors.regressor(learnt(gains), self.caps, self.encode)
+            found["regressor"] = gain_regressors.fit_regressor(learnt(gains), self.caps, self.encode)
         return found
 
     def measure(self, episodes: Sequence[Episode], contenders: Mapping[str, Refiner]) -> list[Measured]:
         return measure(episodes, contenders, self.reward, self.encode) if episodes else []
 
 
-def learnt(gains: Sequence[Gains]) -> list[gain_regressors.Measured]:
+def learnt(gains: Sequence[Gains]) -> list[gain_regressors.MeasuredEpisode]:
     """Measured gains as the alternatives without RL read them."""
     return [
-        gain_regressors.Measured(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
+        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
         for g in gains
     ]

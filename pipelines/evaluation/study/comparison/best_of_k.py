@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from models.refiner.featurizer import Reader
+from models.refiner.featurizer import Featurizer
 from models.refiner.inference import PolicyRefiner
 from models.schema import Episode
 from pipelines.embedding_cache import KeptEncoder
@@ -24,7 +24,7 @@ def contender(
 ) -> PolicyRefiner:
     """A copy of ``warm_start`` distilled on ``episodes``, which are the training split's."""
     policy = copy.deepcopy(warm_start.policy)
-    reader = Reader(encode)
+    reader = Featurizer(encode)
     prompts = train.as_prompts(episodes, reader, slots(params))
     policy.pointer.read(reader.table())
     methods.distil(policy, prompts, train.rewarded(episodes, reward), params["train"], int(params["train"]["seed"]))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.refiner import checkpoint, gain_regressors
-from models.refiner.baselines import Chance, Everything, Nearest, Nothing, Ranking
+from models.refiner.baselines import EmptyRefiner, FullRefiner, NearestRefiner, RandomRefiner, RankingRefiner
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
 from models.schema import EditProgram, Episode, Segment
@@ -69,7 +69,7 @@ class LengthMatched:
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
         picks = set(self.other.refine(question, segments).picks)
         spent = sum(s.tokens for s in segments if s.key in picks)
-        return Nearest(Caps(len(segments), spent), self.encoder).refine(question, segments)
+        return NearestRefiner(Caps(len(segments), spent), self.encoder).refine(question, segments)
 
 
 def measured_gains(
@@ -91,26 +91,26 @@ def contenders(settings: Settings, encode: KeptEncoder, measured: Sequence[gains
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
     found: dict[str, Refiner] = {
-        "initial": Everything(),
-        "none": Nothing(),
-        "random": Chance(limits),
+        "initial": FullRefiner(),
+        "none": EmptyRefiner(),
+        "random": RandomRefiner(limits),
         "recent": Newest(limits),
-        "minilm": Nearest(limits, encode),
+        "minilm": NearestRefiner(limits, encode),
         "self": Only("self", limits, peers=False),
         "peer": Only("peer", limits, peers=True),
-        "ranking": Ranking(limits),
+        "ranking": RankingRefiner(limits),
     }
     learnt = [
-        gain_regressors.Measured(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
+        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
         for g in measured
     ]
     if learnt:
-        found["fixed"] = gain_regressors.fixed(learnt, limits)
-        found["table"] = gain_regressors.table(learnt, limits, encode)
-        found["regressor"] = gain_regressors.regressor(learnt, limits, encode)
+        found["fixed"] = gain_regressors.fit_fixed(learnt, limits)
+        found["table"] = gain_regressors.fit_table(learnt, limits, encode)
+        found["regressor"] = gain_regressors.fit_regressor(learnt, limits, encode)
     for name, folder in ((REFINED, challenger), ("warm_start", challenger / WARM_START)):
         if (folder / checkpoint.DESCRIPTION).exists():
-            found[name] = checkpoint.load(folder, encode)
+            found[name] = checkpoint.load_refiner(folder, encode)
     if REFINED in found:
         found["length_matched"] = LengthMatched(found[REFINED], encode)
     return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.refiner.inference import PolicyRefiner, weigh
+from models.refiner.inference import PolicyRefiner, compute_choice_probabilities
 from models.refiner.interface import Caps
 from models.schema import EditProgram, Episode, Segment
 from pipelines.embedding_cache import KeptEncoder
@@ -37,7 +37,7 @@ class Fused:
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
         program = self.policy.refine(question, segments)
-        weights = weigh(self.policy, question, segments, program)
+        weights = compute_choice_probabilities(self.policy, question, segments, program)
         if weights is None or not weights.steps or not program.picks:
             return program
         known = [s for s in segments if s.key in weights.steps[0]]

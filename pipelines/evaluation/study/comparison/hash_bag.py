@@ -18,8 +18,8 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import Ridge
 
-from models.refiner.gain_regressors import ByGain, best_style
-from models.refiner.gain_regressors import Measured as Learnt
+from models.refiner.gain_regressors import GainRefiner, choose_style
+from models.refiner.gain_regressors import MeasuredEpisode as Learnt
 from models.refiner.interface import Caps
 from models.schema import Segment
 
@@ -28,7 +28,7 @@ PENALTY = 0.1  # rows have unit length
 _BAG = HashingVectorizer(n_features=WIDTH, analyzer=lambda tokens: tokens, norm="l2")
 
 
-def hash_bag(learnt: Sequence[Learnt], caps: Caps) -> ByGain:
+def hash_bag(learnt: Sequence[Learnt], caps: Caps) -> GainRefiner:
     """The control, learnt from measured episodes."""
     pairs = [
         (m.question, s, float(g)) for m in learnt for s, g in zip(m.segments, m.gains, strict=True) if not np.isnan(g)
@@ -36,7 +36,7 @@ def hash_bag(learnt: Sequence[Learnt], caps: Caps) -> ByGain:
     model = Ridge(alpha=PENALTY, solver="lsqr", tol=1e-6)
     model.fit(_bags([(q, s) for q, s, _ in pairs]), np.array([g for _, _, g in pairs]))
 
-    return ByGain("hash_bag", caps, best_style(learnt), BagGain(model))
+    return GainRefiner("hash_bag", caps, choose_style(learnt), BagGain(model))
 
 
 @dataclass(frozen=True)

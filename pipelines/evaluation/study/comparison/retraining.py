@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.refiner import checkpoint, grpo
-from models.refiner.featurizer import Reader
+from models.refiner.featurizer import Featurizer
 from models.refiner.inference import PolicyRefiner
 from models.refiner.policy import Policy
 from models.schema import Episode
@@ -43,7 +43,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The refiner, and what it was before RL; ``curves`` as ``grpo.Curves`` in JSON."""
+    """The refiner, and what it was before RL; ``curves`` as ``grpo.GrpoCurves`` in JSON."""
 
     refined: PolicyRefiner
     warm_start: PolicyRefiner
@@ -57,8 +57,8 @@ def retrained(
     folder = settings.workspace / "cache" / "retrained" / _key(recipe, params)
     if not (folder / checkpoint.DESCRIPTION).exists():
         with champion.whole_folder(folder) as part:
-            policy, curves = _start(recipe, params), grpo.Curves()
-            reader = Reader(encode)
+            policy, curves = _start(recipe, params), grpo.GrpoCurves()
+            reader = Featurizer(encode)
             visible = slots(params)
             everything = {e.episode_id: e for e in (*(g.episode for g in recipe.gains), *recipe.episodes)}
             prompts = train.as_prompts(list(everything.values()), reader, visible)
@@ -66,17 +66,17 @@ def retrained(
             policy.pointer.read(table)
             knobs = params["train"]
             train.warm(policy, train.examples(recipe.gains, prompts), knobs, recipe.seed)
-            checkpoint.save(part / WARM_START, policy, origin())
+            checkpoint.save_policy(part / WARM_START, policy, origin())
             wanted = {e.episode_id for e in recipe.episodes}
             chosen = [p for p in prompts if p.episode in wanted]
             if recipe.steps and chosen:
                 asked = train.options(knobs | {"grpo_steps": recipe.steps}, recipe.seed)
-                curves = grpo.train(policy, len(table), chosen, reward, asked)
-            checkpoint.save(part, policy, origin())
+                curves = grpo.train_grpo(policy, len(table), chosen, reward, asked)
+            checkpoint.save_policy(part, policy, origin())
             write_json(part / CURVES, asdict(curves))
-    kept = [checkpoint.load(f, encode) for f in (folder, folder / WARM_START)]
+    kept = [checkpoint.load_refiner(f, encode) for f in (folder, folder / WARM_START)]
     if not isinstance(kept[0], PolicyRefiner) or not isinstance(kept[1], PolicyRefiner):
-        raise checkpoint.ArtefactError(f"no policy in {folder}")
+        raise checkpoint.CheckpointError(f"no policy in {folder}")
     return Trained(kept[0], kept[1], read_json(folder / CURVES))
 
 

@@ -41,7 +41,7 @@ def rows(
     if not measured or not tests:
         return []
     gains = bench.labelled(measured, ours)
-    start = (checkpoint.describe(night)["id"], checkpoint.load_policy(night))
+    start = (checkpoint.read_description(night)["id"], checkpoint.load_policy(night))
     steps = 0 if bench.quick else STEPS
     recipe = Recipe(
         [*bench.labelled(bench.measured, bench.train), *gains],
@@ -52,5 +52,5 @@ def rows(
         start,
     )
     trained = retrained(bench.settings, recipe, bench.params, bench.encode, train.rewarded(ours, bench.reward))
-    rivals = bench.rivals(trained.refined, gains) | {"zero_shot": checkpoint.load(night, bench.encode)}
+    rivals = bench.rivals(trained.refined, gains) | {"zero_shot": checkpoint.load_refiner(night, bench.encode)}
     return against(bench.measure(tests, rivals), 9, "external_trained_", external.SPLIT)

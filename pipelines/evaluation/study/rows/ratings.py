@@ -20,7 +20,7 @@ from sklearn.linear_model import RidgeCV
 
 from models.refiner import gain_regressors
 from models.refiner.grpo import RewardFunction
-from models.refiner.inference import PolicyRefiner, weigh
+from models.refiner.inference import PolicyRefiner, compute_choice_probabilities
 from models.refiner.interface import STYLES
 from models.schema import EditProgram, Episode
 from pipelines.embedding_cache import KeptEncoder
@@ -100,14 +100,14 @@ def features(episode: Episode, program: EditProgram, encode: KeptEncoder) -> np.
     heard = encode.encode(preferring).mean(0) if preferring else np.zeros(encode.encode(["x"]).shape[1])
     direction = style[STYLES.index("brief")] - style[STYLES.index("detailed")]
     picked = [s for s in episode.free if s.key in program.picks]
-    every = gain_regressors.features(episode.question, [*picked, episode.free[0]], encode)
+    every = gain_regressors.build_gain_features(episode.question, [*picked, episode.free[0]], encode)
     return np.concatenate([[len(picked)], style, heard * direction, every[:-1].sum(0)])
 
 
 def answers(policy: PolicyRefiner, episode: Episode, count: int, rng: np.random.Generator) -> list[EditProgram]:
     """``count`` programs around the policy's view of an episode: picks by the square root of its probabilities."""
     program = policy.refine(episode.question, episode.segments)
-    weights = weigh(policy, episode.question, episode.segments, program)
+    weights = compute_choice_probabilities(policy, episode.question, episode.segments, program)
     if weights is None or not weights.steps:
         return [program] * count
     by_key = {s.key: s for s in episode.free}

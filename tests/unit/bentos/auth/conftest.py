@@ -1,20 +1,13 @@
-"""A clinic that trusts an identity provider, and the provider's key server."""
+"""A clinic that trusts an identity provider."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pmlm.settings import Settings
-from tests.unit.bentos.auth.clinic_tokens import ISSUER, KeyServer, clinic, key_server
-
-
-@pytest.fixture
-def keys_at() -> Iterator[KeyServer]:
-    with key_server() as running:
-        yield running
+from tests.unit.bentos.auth.clinic_tokens import ISSUER, KeyServer, clinic
 
 
 @pytest.fixture

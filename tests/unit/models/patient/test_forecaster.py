@@ -12,7 +12,7 @@ import torch
 from models.patient.forecaster import Forecaster, learn, load, outlook, outlooks, save
 from models.patient.trajectory import Record
 from models.prompt.candidates import candidates
-from models.refiner.featurizer import numbers
+from models.refiner.featurizer import numeric_features
 from models.schema import Segment
 from tests.unit.models.feature_rows import AS_OF
 
@@ -136,4 +136,4 @@ def test_what_is_on_her_record_already_or_has_no_words_or_is_old_is_not_forecast
 def test_the_policy_reads_the_surprise_of_her_last_visit() -> None:
     seen = {s.key: s for s in candidates(ROW | {"visit_times": [AS_OF - timedelta(days=12)]}, AS_OF, len)}
     calm = {s.key: s for s in candidates({"visit_times": [AS_OF - timedelta(days=12)]}, AS_OF, len)}
-    assert numbers(seen["visits.recent"]) != numbers(calm["visits.recent"])
+    assert numeric_features(seen["visits.recent"]) != numeric_features(calm["visits.recent"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.encoder import MiniLM
 from models.prompt.candidates import candidates
 from models.prompt.personalize import Personalized, apply, personalize
-from models.refiner.baselines import Ranking
+from models.refiner.baselines import RankingRefiner
 from models.refiner.interface import STYLES, Caps
 from models.schema import EditProgram, Segment
 from tests.unit.models.feature_rows import AS_OF, feature_rows
@@ -85,5 +85,5 @@ def test_an_unknown_language_is_answered_in_english(encoder: MiniLM) -> None:
 
 def test_the_first_champion_keeps_the_head_of_the_ranking(encoder: MiniLM) -> None:
     row = {"birth": AS_OF.replace(year=1995), "smoking": "Never smoker", "pregnancies": 0}
-    made = personalize(row, "Is my asthma a risk?", AS_OF, Ranking(Caps(picks=2, tokens=40)), encoder, _words)
+    made = personalize(row, "Is my asthma a risk?", AS_OF, RankingRefiner(Caps(picks=2, tokens=40)), encoder, _words)
     assert made.kept == tuple(s.key for s in made.segments if not s.pinned)[:2]

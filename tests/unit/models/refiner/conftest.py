@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from models.encoder import MiniLM
-from models.refiner.featurizer import Reader, Table
-from models.refiner.grpo import Prompt
+from models.refiner.featurizer import FeatureTable, Featurizer
+from models.refiner.grpo import PolicyPrompt
 from models.refiner.policy import Policy, PolicyConfig
 from models.refiner.warm_start import Example
 from models.schema import EditProgram, Episode, Segment
@@ -82,8 +82,8 @@ def world() -> World:
 class Read:
     """A world as a policy reads it."""
 
-    table: Table
-    prompts: tuple[Prompt, ...]
+    table: FeatureTable
+    prompts: tuple[PolicyPrompt, ...]
 
     def policy(self, seed: int = 0, **config: int) -> Policy:
         """An untrained policy before this table."""
@@ -108,9 +108,9 @@ class Read:
 
 @pytest.fixture(scope="session")
 def read(world: World, encoder: MiniLM) -> Read:
-    reader = Reader(encoder)
+    reader = Featurizer(encoder)
     prompts = tuple(
-        Prompt(e.episode_id, tuple(reader.prompt(e.question, e.segments)), tuple(s.key for s in e.segments))
+        PolicyPrompt(e.episode_id, tuple(reader.prompt(e.question, e.segments)), tuple(s.key for s in e.segments))
         for e in world.episodes
     )
     return Read(reader.table(), prompts)

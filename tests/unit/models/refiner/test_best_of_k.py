@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from models.refiner import best_of_k, warm_start
-from models.refiner.inference import choose
+from models.refiner.inference import decode_batch
 from models.refiner.policy import Policy
 from models.schema import EditProgram
 
-OPTIONS = best_of_k.Options(samples=12, evaluations=12 * 40, epochs=15, learning_rate=1e-3)
+OPTIONS = best_of_k.BestOfKOptions(samples=12, evaluations=12 * 40, epochs=15, learning_rate=1e-3)
 
 
 def _warm(read: Any, world: Any) -> Policy:
@@ -24,7 +24,7 @@ def _warm(read: Any, world: Any) -> Policy:
 def _held_out(policy: Policy, read: Any, world: Any) -> float:
     """Mean reward of the greedy program on the last episodes, which nothing is trained on."""
     prompts, episodes = read.prompts[100:], world.episodes[100:]
-    chosen, _ = choose(policy, [p.rows for p in prompts])
+    chosen, _ = decode_batch(policy, [p.rows for p in prompts])
     programs = [policy.config.actions.program(ids, p.keys) for ids, p in zip(chosen, prompts, strict=True)]
     return float(np.mean([world.worth(e, p) for e, p in zip(episodes, programs, strict=True)]))
 
@@ -38,7 +38,7 @@ def test_it_improves_on_its_warm_start_within_its_evaluations(read, world) -> No
         asked.extend(ids)
         return world.reward(ids, programs)
 
-    told = best_of_k.distil(policy, read.prompts[:100], counted, OPTIONS)  # type: ignore[arg-type]
+    told = best_of_k.distil_policy(policy, read.prompts[:100], counted, OPTIONS)  # type: ignore[arg-type]
     assert told.evaluations == len(asked) == 480
     assert len(set(asked)) == 40
     assert np.mean(told.best) > np.mean(told.mean)
@@ -49,7 +49,9 @@ def test_it_improves_on_its_warm_start_within_its_evaluations(read, world) -> No
 def test_drawn_programs_keep_to_the_caps_and_differ(read, world) -> None:
     policy = read.policy(seed=1)
     caps = policy.config.caps
-    for episode, programs in zip(world.episodes[:5], best_of_k.sample(policy, read.prompts[:5], 16, 0), strict=True):
+    for episode, programs in zip(
+        world.episodes[:5], best_of_k.sample_programs(policy, read.prompts[:5], 16, 0), strict=True
+    ):
         tokens = {s.key: s.tokens for s in episode.free}
         for program in programs:
             assert len(set(program.picks)) == len(program.picks) <= caps.picks
@@ -60,7 +62,7 @@ def test_drawn_programs_keep_to_the_caps_and_differ(read, world) -> None:
 def test_a_lesson_s_likeliest_program_is_the_best_one_whatever_the_order(read, world) -> None:
     policy, prompt = read.policy(), read.prompts[0]
     free = [s.key for s in world.episodes[0].free]
-    example = best_of_k.lesson(policy, prompt, EditProgram((free[4], free[2]), "brief"))
+    example = best_of_k.build_example(policy, prompt, EditProgram((free[4], free[2]), "brief"))
     at = {key: prompt.keys.index(key) for key in free}
     first = warm_start.targets(example, [], policy.config.caps)
     assert first[0] < 1e-6
@@ -73,9 +75,9 @@ def test_a_lesson_s_likeliest_program_is_the_best_one_whatever_the_order(read, w
 def test_rewards_that_are_all_equal_or_not_finite_teach_nothing_and_are_counted(read) -> None:
     policy = read.policy(seed=2)
     before = {k: v.clone() for k, v in policy.state_dict().items()}
-    small = best_of_k.Options(samples=4, evaluations=12)
-    told = best_of_k.distil(policy, read.prompts[:10], lambda ids, _: [0.5] * len(ids), small)
+    small = best_of_k.BestOfKOptions(samples=4, evaluations=12)
+    told = best_of_k.distil_policy(policy, read.prompts[:10], lambda ids, _: [0.5] * len(ids), small)
     assert (told.dead, told.evaluations, told.loss) == (3, 12, [])
-    told = best_of_k.distil(policy, read.prompts[:10], lambda ids, _: [float("nan")] * len(ids), small)
+    told = best_of_k.distil_policy(policy, read.prompts[:10], lambda ids, _: [float("nan")] * len(ids), small)
     assert (told.unscored, told.best) == (12, [])
     assert all(torch.equal(before[k], v) for k, v in policy.state_dict().items())

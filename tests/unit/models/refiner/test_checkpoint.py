@@ -8,42 +8,42 @@ import numpy as np
 import pytest
 
 from models.refiner import checkpoint, gain_regressors
-from models.refiner.baselines import Ranking
-from models.refiner.featurizer import NUMBERS
+from models.refiner.baselines import RankingRefiner
+from models.refiner.featurizer import NUMERIC_FEATURES
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps
 from models.schema import EditProgram
 
-ORIGIN = checkpoint.Origin(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
+ORIGIN = checkpoint.Provenance(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
 
 
 def test_a_policy_comes_back_choosing_the_same(read, world, encoder, tmp_path) -> None:
     policy = read.policy()
-    identity = checkpoint.save(tmp_path, policy, ORIGIN, card="# {id}\n")
-    loaded = checkpoint.load(tmp_path, encoder)
+    identity = checkpoint.save_policy(tmp_path, policy, ORIGIN, card="# {id}\n")
+    loaded = checkpoint.load_refiner(tmp_path, encoder)
     assert loaded.id == identity
     original = PolicyRefiner(policy, encoder, identity)
     for episode in world.episodes[:10]:
         assert loaded.refine(episode.question, episode.segments) == original.refine(episode.question, episode.segments)
     assert (tmp_path / checkpoint.CARD).read_text() == f"# {identity}\n"
-    assert checkpoint.describe(tmp_path)["origin"]["feature_schema"] == "abc"
+    assert checkpoint.read_description(tmp_path)["origin"]["feature_schema"] == "abc"
 
 
 def test_equal_policies_have_equal_bytes_and_ids_and_different_ones_do_not(read, tmp_path) -> None:
-    ids = [checkpoint.save(tmp_path / str(i), read.policy(seed), ORIGIN) for i, seed in enumerate((0, 0, 1))]
+    ids = [checkpoint.save_policy(tmp_path / str(i), read.policy(seed), ORIGIN) for i, seed in enumerate((0, 0, 1))]
     assert ids[0] == ids[1] != ids[2]
     assert (tmp_path / "0" / checkpoint.WEIGHTS).read_bytes() == (tmp_path / "1" / checkpoint.WEIGHTS).read_bytes()
 
 
 def test_the_reading_table_is_not_in_the_checkpoint(read, tmp_path) -> None:
-    checkpoint.save(tmp_path, read.policy(), ORIGIN)
+    checkpoint.save_policy(tmp_path, read.policy(), ORIGIN)
     assert (tmp_path / checkpoint.WEIGHTS).stat().st_size < read.table.embedding.nbytes + 400_000
     assert b"embedding" not in (tmp_path / checkpoint.WEIGHTS).read_bytes()[:4000]
 
 
 @pytest.mark.parametrize("file", [checkpoint.WEIGHTS, checkpoint.DESCRIPTION])
 def test_an_altered_refiner_is_refused(read, encoder, tmp_path, file) -> None:
-    checkpoint.save(tmp_path, read.policy(), ORIGIN)
+    checkpoint.save_policy(tmp_path, read.policy(), ORIGIN)
     path = tmp_path / file
     if file == checkpoint.WEIGHTS:
         raw = bytearray(path.read_bytes())
@@ -51,29 +51,29 @@ def test_an_altered_refiner_is_refused(read, encoder, tmp_path, file) -> None:
         path.write_bytes(bytes(raw))
     else:
         path.write_text(json.dumps(json.loads(path.read_text()) | {"caps": {"picks": 9, "tokens": 60}}))
-    with pytest.raises(checkpoint.ArtefactError, match="altered"):
-        checkpoint.load(tmp_path, encoder)
+    with pytest.raises(checkpoint.CheckpointError, match="altered"):
+        checkpoint.load_refiner(tmp_path, encoder)
 
 
 def test_a_policy_of_a_version_that_read_segments_otherwise_is_named_so(read, tmp_path, monkeypatch) -> None:
-    checkpoint.save(tmp_path, read.policy(), ORIGIN)
-    monkeypatch.setattr("models.refiner.policy.NUMBERS", NUMBERS + 2)
-    with pytest.raises(checkpoint.OutdatedError, match="reads segments otherwise"):
+    checkpoint.save_policy(tmp_path, read.policy(), ORIGIN)
+    monkeypatch.setattr("models.refiner.policy.NUMBERS", NUMERIC_FEATURES + 2)
+    with pytest.raises(checkpoint.OutdatedCheckpointError, match="reads segments otherwise"):
         checkpoint.load_policy(tmp_path)
 
 
 def test_the_ranking_is_kept_like_any_refiner(encoder, tmp_path) -> None:
     checkpoint.save_ranking(tmp_path, Caps(2, 30), ORIGIN)
-    loaded = checkpoint.load(tmp_path, encoder)
-    assert isinstance(loaded, Ranking)
+    loaded = checkpoint.load_refiner(tmp_path, encoder)
+    assert isinstance(loaded, RankingRefiner)
     assert loaded.caps == Caps(2, 30)
-    with pytest.raises(checkpoint.ArtefactError, match="not a policy"):
+    with pytest.raises(checkpoint.CheckpointError, match="not a policy"):
         checkpoint.load_policy(tmp_path)
 
 
 def test_an_empty_folder_is_no_refiner(encoder, tmp_path) -> None:
-    with pytest.raises(checkpoint.ArtefactError, match="missing"):
-        checkpoint.load(tmp_path, encoder)
+    with pytest.raises(checkpoint.CheckpointError, match="missing"):
+        checkpoint.load_refiner(tmp_path, encoder)
 
 
 @pytest.mark.parametrize("kind", ["fixed", "table", "regressor"])
@@ -84,16 +84,16 @@ def test_an_alternative_comes_back_choosing_the_same_and_holds_no_text(kind, wor
         gains = [np.nan if s.pinned else world.worth(episode, EditProgram((s.key,))) for s in episode.segments]
         noise = 0.05 * random.normal(size=len(gains))
         measured.append(
-            gain_regressors.Measured(
+            gain_regressors.MeasuredEpisode(
                 episode.question, episode.subject_id, episode.segments, np.array(gains) + noise, np.array([0, 0.1, 0])
             )
         )
     learn = getattr(gain_regressors, kind)
     refiner = learn(measured, Caps(3, 40)) if kind == "fixed" else learn(measured, Caps(3, 40), encoder)
-    identity = checkpoint.save_by_gain(tmp_path, refiner, ORIGIN, card="# {id}\n")
-    loaded = checkpoint.load(tmp_path, encoder)
-    assert loaded.id == identity == checkpoint.describe(tmp_path)["id"]
-    assert (checkpoint.describe(tmp_path)["kind"], loaded.caps) == (kind, Caps(3, 40))
+    identity = checkpoint.save_gain_refiner(tmp_path, refiner, ORIGIN, card="# {id}\n")
+    loaded = checkpoint.load_refiner(tmp_path, encoder)
+    assert loaded.id == identity == checkpoint.read_description(tmp_path)["id"]
+    assert (checkpoint.read_description(tmp_path)["kind"], loaded.caps) == (kind, Caps(3, 40))
     programs = [loaded.refine(e.question, e.segments) for e in world.episodes[30:60]]
     assert programs == [refiner.refine(e.question, e.segments) for e in world.episodes[30:60]]
     assert sum(len(p.picks) for p in programs) > 20
@@ -103,5 +103,5 @@ def test_an_alternative_comes_back_choosing_the_same_and_holds_no_text(kind, wor
     (tmp_path / checkpoint.DESCRIPTION).write_text(
         (tmp_path / checkpoint.DESCRIPTION).read_text().replace('"brief"', '"plain"')
     )
-    with pytest.raises(checkpoint.ArtefactError, match="altered"):
-        checkpoint.load(tmp_path, encoder)
+    with pytest.raises(checkpoint.CheckpointError, match="altered"):
+        checkpoint.load_refiner(tmp_path, encoder)

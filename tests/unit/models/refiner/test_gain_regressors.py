@@ -40,12 +40,12 @@ ASTHMA = segment("condition.asthma", "Asthma: none.")
 SEGMENTS = (PINNED, IRON, MIGRAINE, ASTHMA)
 
 
-def measured() -> list[gain_regressors.Measured]:
+def measured() -> list[gain_regressors.MeasuredEpisode]:
     """Tired: the haemoglobin helps. Pill: migraine helps. Asthma never does."""
     gains = {QUESTIONS[0]: [np.nan, 0.4, -0.05, -0.1], QUESTIONS[1]: [np.nan, -0.05, 0.5, -0.1]}
     styles = np.array([0.0, 0.2, -0.1])
     return [
-        gain_regressors.Measured(q, subject, SEGMENTS, np.array(gains[q]), styles)
+        gain_regressors.MeasuredEpisode(q, subject, SEGMENTS, np.array(gains[q]), styles)
         for subject in range(10)
         for q in QUESTIONS
     ]
@@ -60,15 +60,15 @@ def test_it_keeps_what_was_useful_for_such_a_question(name: str) -> None:
 
 
 def test_the_fixed_ranking_is_the_same_for_every_question() -> None:
-    learnt = gain_regressors.fixed(measured(), CAPS)
+    learnt = gain_regressors.fit_fixed(measured(), CAPS)
     picks = {learnt.refine(q, SEGMENTS).picks for q in QUESTIONS}
     assert picks == {(MIGRAINE.key, IRON.key)}
 
 
 def test_a_table_has_nothing_to_say_of_a_key_it_has_not_seen_and_a_regressor_reads_it() -> None:
     renamed = segment("other.key", IRON.text)
-    assert gain_regressors.table(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == ()
-    assert gain_regressors.regressor(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == (
+    assert gain_regressors.fit_table(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == ()
+    assert gain_regressors.fit_regressor(measured(), CAPS, Words()).refine(QUESTIONS[0], (PINNED, renamed)).picks == (
         "other.key",
     )
 
@@ -85,4 +85,6 @@ def test_the_caps_hold_and_nothing_pinned_is_picked(name: str) -> None:
 
 
 def test_the_wording_of_a_state_is_the_sentence_without_its_numbers() -> None:
-    assert gain_regressors.wording("Hb 9.8 g/dL 3 weeks ago") == gain_regressors.wording("Hb 11 g/dL 2 weeks ago")
+    assert gain_regressors.mask_numbers("Hb 9.8 g/dL 3 weeks ago") == gain_regressors.mask_numbers(
+        "Hb 11 g/dL 2 weeks ago"
+    )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.refiner import grpo, warm_start
-from models.refiner.inference import choose
+from models.refiner.inference import decode_batch
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy
 from models.schema import EditProgram
@@ -20,7 +20,7 @@ HELD_OUT = slice(110, 160)
 
 def _programs(policy: Policy, read, where: slice) -> list[EditProgram]:
     policy.pointer.read(read.table)
-    ids, _ = choose(policy.eval(), [p.rows for p in read.prompts[where]])
+    ids, _ = decode_batch(policy.eval(), [p.rows for p in read.prompts[where]])
     actions = policy.config.actions
     return [actions.program(i, p.keys) for i, p in zip(ids, read.prompts[where], strict=True)]
 
@@ -45,8 +45,8 @@ def test_the_warm_start_learns_what_matters_from_noisy_single_gains(read, world)
 def test_rl_improves_on_its_warm_start_on_held_out_episodes(read, world) -> None:
     policy = _warm(read, world)
     before = _held_out_reward(policy, read, world)
-    options = grpo.Options(steps=60, learning_rate=5e-4)
-    curves = grpo.train(policy, len(read.table), read.prompts[:110], world.reward, options)
+    options = grpo.GrpoOptions(steps=60, learning_rate=5e-4)
+    curves = grpo.train_grpo(policy, len(read.table), read.prompts[:110], world.reward, options)
     after = _held_out_reward(policy, read, world)
     gain = after - before
     assert gain.mean() > 2 * gain.std() / math.sqrt(len(gain))
@@ -56,7 +56,7 @@ def test_rl_improves_on_its_warm_start_on_held_out_episodes(read, world) -> None
 def test_the_same_run_gives_the_same_weights(read, world) -> None:
     first, second = (_warm(read, world, episodes=10) for _ in range(2))
     for policy in (first, second):
-        grpo.train(policy, len(read.table), read.prompts[:20], world.reward, grpo.Options(steps=2))
+        grpo.train_grpo(policy, len(read.table), read.prompts[:20], world.reward, grpo.GrpoOptions(steps=2))
     for name, value in first.state_dict().items():
         assert value.equal(second.state_dict()[name]), name
 
@@ -64,8 +64,8 @@ def test_the_same_run_gives_the_same_weights(read, world) -> None:
 def test_groups_without_variance_are_counted_and_teach_nothing(read) -> None:
     policy = read.policy()
     before = {name: value.clone() for name, value in policy.state_dict().items()}
-    curves = grpo.train(
-        policy, len(read.table), read.prompts[:20], lambda ids, programs: [1.0] * len(ids), grpo.Options(steps=2)
+    curves = grpo.train_grpo(
+        policy, len(read.table), read.prompts[:20], lambda ids, programs: [1.0] * len(ids), grpo.GrpoOptions(steps=2)
     )
     assert curves.dead == [1.0, 1.0]
     assert all(value.allclose(before[name]) for name, value in policy.state_dict().items())
@@ -82,11 +82,11 @@ def test_a_weight_that_becomes_nan_stops_training_and_the_last_good_step_is_kept
             policy.pointer.stop.weight.data.fill_(math.nan)
         return world.reward(ids, programs)
 
-    curves = grpo.train(policy, len(read.table), read.prompts[:20], breaking, grpo.Options(steps=6))
+    curves = grpo.train_grpo(policy, len(read.table), read.prompts[:20], breaking, grpo.GrpoOptions(steps=6))
     assert "step 3" in curves.stopped
     assert calls == 3
     healthy = read.policy()
-    grpo.train(healthy, len(read.table), read.prompts[:20], world.reward, grpo.Options(steps=2))
+    grpo.train_grpo(healthy, len(read.table), read.prompts[:20], world.reward, grpo.GrpoOptions(steps=2))
     assert all(value.equal(healthy.state_dict()[name]) for name, value in policy.state_dict().items())
 
 
@@ -97,7 +97,7 @@ def test_a_reward_that_is_not_finite_is_left_out_and_counted(read, world, value)
     def holed(ids, programs):
         return [value, *world.reward(ids, programs)[1:]]
 
-    curves = grpo.train(policy, len(read.table), read.prompts[:20], holed, grpo.Options(steps=2))
+    curves = grpo.train_grpo(policy, len(read.table), read.prompts[:20], holed, grpo.GrpoOptions(steps=2))
     assert curves.unscored == 2
     assert all(math.isfinite(r) for r in curves.reward)
     assert all(bool(weight.isfinite().all()) for weight in policy.state_dict().values())
@@ -105,7 +105,10 @@ def test_a_reward_that_is_not_finite_is_left_out_and_counted(read, world, value)
 
 def test_a_policy_may_be_trained_for_no_steps_at_all(read, world) -> None:
     assert (
-        grpo.train(read.policy(), len(read.table), read.prompts[:4], world.reward, grpo.Options(steps=0)).reward == []
+        grpo.train_grpo(
+            read.policy(), len(read.table), read.prompts[:4], world.reward, grpo.GrpoOptions(steps=0)
+        ).reward
+        == []
     )
 
 

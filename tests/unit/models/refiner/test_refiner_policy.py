@@ -10,8 +10,8 @@ from trl import GRPOTrainer
 
 from models.refiner import grpo
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
-from models.refiner.featurizer import Reader
-from models.refiner.inference import PolicyRefiner, choose
+from models.refiner.featurizer import Featurizer
+from models.refiner.inference import PolicyRefiner, decode_batch
 from models.refiner.policy import MASKED, Policy
 from models.schema import EditProgram, Segment
 
@@ -65,8 +65,8 @@ def test_the_order_of_slots_changes_nothing(read) -> None:
 
 def test_padding_on_the_left_changes_nothing(read) -> None:
     policy = read.policy()
-    alone, _ = choose(policy, [read.prompts[0].rows[:10]])
-    padded, _ = choose(policy, [read.prompts[0].rows[:10], read.prompts[1].rows])
+    alone, _ = decode_batch(policy, [read.prompts[0].rows[:10]])
+    padded, _ = decode_batch(policy, [read.prompts[0].rows[:10], read.prompts[1].rows])
     assert alone[0] == padded[0]
 
 
@@ -83,8 +83,8 @@ def test_the_trainer_sees_the_policys_own_log_probabilities(read, tmp_path) -> N
     trainer = GRPOTrainer(
         model=policy,
         reward_funcs=lambda completions, **_: [0.0] * len(completions),
-        args=grpo._arguments(str(tmp_path), policy, grpo.Options()),
-        train_dataset=grpo._shuffled(read.prompts[:4], 0),
+        args=grpo._trainer_config(str(tmp_path), policy, grpo.GrpoOptions()),
+        train_dataset=grpo._build_dataset(read.prompts[:4], 0),
         processing_class=policy.config.actions.tokenizer(len(read.table)),
     )
     prompt = read.prompts[2]
@@ -121,11 +121,11 @@ def test_a_prompt_without_segments_can_only_be_styled_and_stopped(read, encoder)
 
 def test_one_question_is_answered_as_in_a_batch_of_the_policys_own(read, world, encoder) -> None:
     policy = read.policy()
-    refiner, reader = PolicyRefiner(policy, encoder, "refiner-x"), Reader(encoder)
+    refiner, reader = PolicyRefiner(policy, encoder, "refiner-x"), Featurizer(encoder)
     cases = [(e.question, e.segments[: 5 + i]) for i, e in enumerate(world.episodes[:12])]
     prompts = [reader.prompt(question, segments) for question, segments in cases]
     policy.pointer.read(reader.table())
-    for (question, segments), ids, log_prob in zip(cases, *choose(policy, prompts), strict=True):
+    for (question, segments), ids, log_prob in zip(cases, *decode_batch(policy, prompts), strict=True):
         program = refiner.refine(question, segments)
         assert policy.config.actions.ids(program, [s.key for s in segments]) == ids
         assert program.log_prob == pytest.approx(log_prob, abs=1e-4)

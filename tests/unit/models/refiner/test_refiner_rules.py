@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.encoder import MiniLM
-from models.refiner.baselines import Chance, Everything, Nearest, Nothing, Ranking
+from models.refiner.baselines import EmptyRefiner, FullRefiner, NearestRefiner, RandomRefiner, RankingRefiner
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import STYLES, Caps, Refiner
 from models.schema import Segment
@@ -36,7 +36,7 @@ def segments(draw: st.DrawFn) -> tuple[Segment, ...]:
 @pytest.fixture(scope="module")
 def refiners(encoder: MiniLM, read) -> list[Refiner]:
     policy = PolicyRefiner(read.policy(pick_cap=CAPS.picks, token_cap=CAPS.tokens), encoder, "refiner-untrained")
-    return [Ranking(CAPS), Nothing(), Chance(CAPS), Nearest(CAPS, encoder), policy]
+    return [RankingRefiner(CAPS), EmptyRefiner(), RandomRefiner(CAPS), NearestRefiner(CAPS, encoder), policy]
 
 
 @given(candidates=segments(), question=st.text(max_size=40))
@@ -54,20 +54,20 @@ def test_every_refiner_picks_distinct_free_segments_within_the_caps(refiners, ca
 
 def test_the_ranking_keeps_the_head_of_the_order_and_passes_over_what_is_too_long() -> None:
     candidates = tuple(Segment(f"k{i}", "record", "x", tokens=t) for i, t in enumerate((20, 30, 15, 5, 5)))
-    assert Ranking(CAPS).refine("", candidates).picks == ("k0", "k2", "k3")
+    assert RankingRefiner(CAPS).refine("", candidates).picks == ("k0", "k2", "k3")
 
 
 def test_the_initial_prompt_holds_every_free_segment_whatever_its_length() -> None:
     candidates = tuple(Segment(f"k{i}", "record", "x", tokens=500) for i in range(9))
-    assert len(Everything().refine("", candidates).picks) == 9
+    assert len(FullRefiner().refine("", candidates).picks) == 9
 
 
 def test_nearest_prefers_the_sentence_about_the_question(encoder: MiniLM) -> None:
     candidates = tuple(Segment(text, "record", text, tokens=5) for text in TEXTS)
-    assert Nearest(Caps(1, 40), encoder).refine("Is my asthma worse?", candidates).picks == ("She has asthma.",)
+    assert NearestRefiner(Caps(1, 40), encoder).refine("Is my asthma worse?", candidates).picks == ("She has asthma.",)
 
 
 def test_chance_differs_between_questions_and_seeds() -> None:
     candidates = tuple(Segment(f"k{i}", "record", "x", tokens=5) for i in range(20))
-    picks = {Chance(CAPS, seed).refine(q, candidates).picks for seed in range(3) for q in ("a", "b", "c")}
+    picks = {RandomRefiner(CAPS, seed).refine(q, candidates).picks for seed in range(3) for q in ("a", "b", "c")}
     assert len(picks) > 5

@@ -23,7 +23,7 @@ from models.reward.judge import (
     fit,
     read_graded,
 )
-from models.reward.parallel_scoring import ScorerError
+from models.reward.request_pool import ScorerError
 from models.reward.score_cache import CachedScorer, ScoreCache
 from models.reward.terms import Trial, score
 from tests.answering_server import serving

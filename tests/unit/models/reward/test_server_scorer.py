@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.reward.embedded_scorer import EmbeddedScorer
-from models.reward.parallel_scoring import ScorerError
+from models.reward.request_pool import ScorerError
 from models.reward.score_cache import CachedScorer, ScoreCache
 from models.reward.server_scorer import Kind, Server, ServerScorer
 from models.reward.terms import SentenceScores, Trial

@@ -67,14 +67,14 @@ def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
     for folder in (tmp_path / "one", tmp_path / "two"):
         reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
         made.append(train.train(EPISODES, params, NIGHT, reward, encode, None, folder))
-        ids.add(checkpoint.describe(folder)["id"])
+        ids.add(checkpoint.read_description(folder)["id"])
         assert reward.asked == made[-1].evaluations
         assert next(iter(ids)) in (folder / checkpoint.CARD).read_text()
         assert f"| method | {method} |" in (folder / checkpoint.CARD).read_text()
     assert len(ids) == 1
     kind = method if method in methods.BY_GAIN else "policy"
-    assert checkpoint.describe(tmp_path / "one")["kind"] == kind
-    refiner = checkpoint.load(tmp_path / "one", MiniLM())
+    assert checkpoint.read_description(tmp_path / "one")["kind"] == kind
+    refiner = checkpoint.load_refiner(tmp_path / "one", MiniLM())
     limits = train.caps(params)
     for e in EPISODES:
         program = refiner.refine(e.question, e.segments)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from bentos.auth import audit, keys
 from bentos.auth.audit import Entry
 from bentos.auth.tokens import Verifier
-from pmlm.cli import lifecycle
 from pmlm.cli.main import app
+from pmlm.console import lifecycle
 from pmlm.settings import Settings
 
 

@@ -81,7 +81,7 @@ def _policy(folder: Path, seed: int) -> Path:
     import torch
 
     torch.manual_seed(seed)
-    checkpoint.save(folder, Policy(PolicyConfig()), origin())
+    checkpoint.save_policy(folder, Policy(PolicyConfig()), origin())
     return folder
 
 
@@ -94,7 +94,7 @@ def test_the_first_champion_is_the_ranking_and_stays_until_replaced(settings) ->
     assert champion.current(settings) is None
     first = champion.establish(settings, "20260601", Caps())
     assert champion.establish(settings, "20260602", Caps(9, 9)) == first
-    assert checkpoint.describe(champion.path(settings))["caps"] == {"picks": 4, "tokens": 60}
+    assert checkpoint.read_description(champion.path(settings))["caps"] == {"picks": 4, "tokens": 60}
 
 
 def test_rollback_brings_the_former_champion_back_byte_for_byte(settings, tmp_path) -> None:

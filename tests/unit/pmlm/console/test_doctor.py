@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bentos.auth import keys
-from pmlm.cli.doctor import Check, examine
+from pmlm.console.doctor import Check, examine
 from pmlm.settings import Settings
 
 
@@ -81,8 +81,8 @@ def test_what_the_first_night_makes_is_only_noted(settings: Settings, name: str)
 
 def test_spark_is_checked_where_it_is_asked_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not {check.name for check in examine(settings)} & {"feature engine", "Spark by Airflow"}
-    monkeypatch.setattr("pmlm.cli.doctor.find_spec", lambda name: None)
-    monkeypatch.setattr("pmlm.cli.doctor.distributions", lambda: iter(()))
+    monkeypatch.setattr("pmlm.console.doctor.find_spec", lambda name: None)
+    monkeypatch.setattr("pmlm.console.doctor.distributions", lambda: iter(()))
     asked = settings.model_copy(update={"engine": "spark", "spark_connection": "clinic_spark"})
     engine, airflow = found(asked, "feature engine"), found(asked, "Spark by Airflow")
     assert (engine.verdict, airflow.verdict) == ("bad", "bad")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bentos.openai.breaker import Breaker
+
 from models.llm import LLM, EmbeddedLLM, embedded_request
 from pmlm.settings import Settings
 

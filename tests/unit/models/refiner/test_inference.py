@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from models.encoder import MiniLM
-from models.refiner.baselines import Ranking
-from models.refiner.inference import PolicyRefiner, weigh
+from models.refiner.baselines import RankingRefiner
+from models.refiner.inference import PolicyRefiner, compute_choice_probabilities
 from models.refiner.interface import STYLES, Caps
 from models.refiner.policy import Policy, PolicyConfig
 
@@ -20,7 +20,7 @@ def test_the_weights_of_the_choices_multiply_to_the_programs_probability(world, 
     refiner = PolicyRefiner(Policy(PolicyConfig()), encoder, "untrained")
     episode = world.episodes[seed]
     program = refiner.refine(episode.question, episode.segments)
-    weights = weigh(refiner, episode.question, episode.segments, program)
+    weights = compute_choice_probabilities(refiner, episode.question, episode.segments, program)
     assert weights is not None
     chosen = [weights.styles[program.style]]
     chosen += [step[key] for step, key in zip(weights.steps, program.picks, strict=False)]
@@ -35,7 +35,7 @@ def test_only_open_candidates_have_a_weight(world, encoder: MiniLM) -> None:
     refiner = PolicyRefiner(Policy(PolicyConfig()), encoder, "untrained")
     episode = world.episodes[0]
     program = refiner.refine(episode.question, episode.segments)
-    weights = weigh(refiner, episode.question, episode.segments, program)
+    weights = compute_choice_probabilities(refiner, episode.question, episode.segments, program)
     assert weights is not None
     for i, step in enumerate(weights.steps):
         assert not set(step) & {s.key for s in episode.segments if s.pinned}
@@ -47,6 +47,6 @@ def test_only_open_candidates_have_a_weight(world, encoder: MiniLM) -> None:
 
 def test_a_rule_weighs_nothing(world, encoder: MiniLM) -> None:
     episode = world.episodes[0]
-    ranking = Ranking(Caps())
+    ranking = RankingRefiner(Caps())
     program = ranking.refine(episode.question, episode.segments)
-    assert weigh(ranking, episode.question, episode.segments, program) is None
+    assert compute_choice_probabilities(ranking, episode.question, episode.segments, program) is None

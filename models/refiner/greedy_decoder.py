@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
-from models.refiner.featurizer import NUMBERS, PREFERENCE, numbers
+from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, numeric_features
 from models.refiner.policy import Policy
 from models.schema import Segment
 
 Array = NDArray[np.float32]
-MOST_LIKELY_NOTHING = np.float32(-10.0)  # the score of the best pick where none is open, as the policy clamps it
+BEST_OF_NONE = np.float32(-10.0)  # the score of the best pick where none is open, as the policy clamps it
 
 
-class Greedy:
+class GreedyDecoder:
     """Chooses with a policy's weights, which it shares with the policy."""
 
     def __init__(self, policy: Policy) -> None:
@@ -42,7 +42,7 @@ class Greedy:
         """
         asked, seen = vectors[0], vectors[1:]
         question = self._linear("read_question", asked * self._scale)
-        about = np.array([numbers(s) for s in segments], np.float32).reshape(len(segments), NUMBERS)
+        about = np.array([numeric_features(s) for s in segments], np.float32).reshape(len(segments), NUMERIC_FEATURES)
         hidden = self._hidden(seen, asked, question, about)
         liked = about[:, PREFERENCE, None]
         preferred = (hidden * liked).sum(0) / max(np.float32(1.0), liked.sum())
@@ -69,7 +69,7 @@ class Greedy:
             scores = self._linear("pick", _gelu(heard))[:, 0]
             open_slots = ~closed & (tokens <= left) if count < config.pick_cap else np.zeros(len(segments), bool)
             scores = np.where(open_slots, scores, -np.inf)
-            best = max(scores.max(initial=-np.inf), MOST_LIKELY_NOTHING)
+            best = max(scores.max(initial=-np.inf), BEST_OF_NONE)
             budget = np.array([count / config.pick_cap, left / config.token_cap, best], np.float32)
             weighed = _gelu(self._linear("weigh_stop", np.concatenate([picked, question, budget])))
             log_p = _log_softmax(np.concatenate([self._linear("stop", weighed), scores]))
