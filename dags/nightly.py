@@ -49,7 +49,7 @@ def stage(name: str, outlets: tuple[Asset, ...] = ()) -> Operator:
     def run(params: dict[str, Any] | None = None) -> str:
         from pipelines.night import night
 
-        return night.stage(clinic(params), name).status
+        return night.run_stage(clinic(params), name).status
 
     return run()
 
@@ -70,19 +70,19 @@ def nightly() -> None:
     def pending(params: dict[str, Any] | None = None) -> list[str]:
         from pipelines.night import night
 
-        return night.pending(clinic(params))
+        return night.list_pending_nights(clinic(params))
 
     @task(outlets=[RECORD])
     def intake(day: str, params: dict[str, Any] | None = None, run_id: str | None = None) -> str:
         from pipelines.night import night
 
-        return night.intake(clinic(params), day, run_id)
+        return night.run_intake(clinic(params), day, run_id)
 
     @task(outlets=[NIGHT])
     def save(params: dict[str, Any] | None = None) -> str:
         from pipelines.night import night
 
-        return night.save(clinic(params)).night
+        return night.save_night(clinic(params)).night
 
     chain(
         spark_intake.submitted(pending(), [RECORD]) if spark_intake.CONNECTION else intake.expand(day=pending()),

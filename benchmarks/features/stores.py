@@ -24,7 +24,7 @@ from feature_repo.store.online_stores import described
 from feature_repo.store.rows import typed
 from feature_repo.store.services import SERVICE
 from pipelines.features.build import historical_rows
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.online import materialise
 from pmlm.settings import Settings
 
@@ -93,7 +93,7 @@ def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
         seconds = time.perf_counter() - started
         theirs = feast_store.define(settings.feast / "by-feast", settings.features, described(url + "/1"))
         started = time.perf_counter()
-        end = end_of(night)
+        end = end_of_night(night)
         theirs.materialize(start_date=end - timedelta(days=365 * 200), end_date=end, disable_event_timestamp=False)
         slow = time.perf_counter() - started
         women = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(KEY[0]).unique().collect()

@@ -16,9 +16,9 @@ from urllib.request import getproxies
 
 import aiohttp
 import stamina
-from bentos.openai.upstreams import Upstream
 
 from bentos.openai.errors import UNAVAILABLE, GatewayError, UpstreamError
+from bentos.openai.upstreams import Upstream
 
 ATTEMPTS = 3
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0

@@ -70,19 +70,21 @@ def distil_policy(
             told.dead += 1
             continue
         lessons.append(build_example(policy, prompt, programs[int(np.argmax(np.where(scored, values, -np.inf)))]))
-    told.loss = warm_start.fit(
+    told.loss = warm_start.fit_warm_start(
         policy, lessons, epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed
     )
     return told
 
 
-def build_example(policy: Policy, prompt: PolicyPrompt, program: EditProgram) -> warm_start.Example:
+def build_example(policy: Policy, prompt: PolicyPrompt, program: EditProgram) -> warm_start.WarmStartExample:
     """A program as the warm start learns it: its picks are worth a nat each, all else costs one."""
     rows = list(prompt.rows[1:])
     gains = np.array([1.0 if key in program.picks else -1.0 for key in prompt.keys])
     gains[policy.pointer.pinned[rows].numpy()] = np.nan
     styles = np.array([float(style == program.style) for style in STYLES])
-    return warm_start.Example(prompt.rows[0], prompt.rows[1:], gains, styles, policy.pointer.tokens[rows].numpy())
+    return warm_start.WarmStartExample(
+        prompt.rows[0], prompt.rows[1:], gains, styles, policy.pointer.tokens[rows].numpy()
+    )
 
 
 @torch.no_grad()

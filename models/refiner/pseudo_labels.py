@@ -26,8 +26,8 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from models.encoder import Encoder
 
 FOLDS = 5
-FEWEST_MEASURED = 10  # episodes; fewer do not tell what reading is worth
-UNHEARD = 6.0  # nats: the rarity of a word that no training text holds
+MIN_MEASURED = 10  # episodes; fewer do not tell what reading is worth
+UNSEEN_IDF = 6.0  # nats: the rarity of a word that no training text holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class EpisodeText:
 Predict = Callable[[np.ndarray], np.ndarray]
 
 
-def rarity(texts: Iterable[str]) -> dict[str, float]:
+def compute_idf(texts: Iterable[str]) -> dict[str, float]:
     """Inverse document frequency of every word of ``texts``, in nats."""
     counts: Counter[str] = Counter()
     n = 0
@@ -54,7 +54,7 @@ def rarity(texts: Iterable[str]) -> dict[str, float]:
     return {word: math.log(n / c) for word, c in counts.items()}
 
 
-def features(reading: EpisodeText, encoder: Encoder, rare: Mapping[str, float]) -> np.ndarray:
+def build_overlap_features(reading: EpisodeText, encoder: Encoder, rare: Mapping[str, float]) -> np.ndarray:
     """φ of every free sentence, [sentences, 11]; all zero columns of the reply where it has no specific sentence."""
     if not reading.texts:
         return np.zeros((0, 11))
@@ -67,20 +67,22 @@ def features(reading: EpisodeText, encoder: Encoder, rare: Mapping[str, float]) 
     ranked = np.argsort(np.argsort(-greatest, kind="stable"), kind="stable")
     nearest = near.max(0)[near.argmax(1)] == greatest  # no other sentence is nearer to what it is nearest to
     replied = [_words(said) for said in reading.reply]
-    shared = np.array([_shared(_words(text), replied, rare) for text in reading.texts])
+    shared = np.array([_lexical_overlap(_words(text), replied, rare) for text in reading.texts])
     return np.column_stack([
         greatest, near.mean(1), greatest - np.median(greatest), ranked, nearest, shared, offered @ asked[0],
         np.array(reading.tokens) / 30,
     ])  # fmt: skip
 
 
-def fit(x: Sequence[np.ndarray], gains: Sequence[np.ndarray], patients: Sequence[int]) -> tuple[Predict, float] | None:
+def fit_predictor(
+    x: Sequence[np.ndarray], gains: Sequence[np.ndarray], patients: Sequence[int]
+) -> tuple[Predict, float] | None:
     """f, and the correlation of its predictions with the gains of patients it was not fitted on.
 
     One array an episode; a gain of NaN is passed over. None where there is too little to learn from, or where reading
     the replies tells nothing of the gains (that correlation is not positive).
     """
-    if len(x) < FEWEST_MEASURED or len(set(patients)) < FOLDS:
+    if len(x) < MIN_MEASURED or len(set(patients)) < FOLDS:
         return None
     groups = np.repeat(patients, [len(part) for part in x])
     rows, target = np.concatenate(x), np.concatenate(gains)
@@ -98,11 +100,13 @@ def _forest() -> RandomForestRegressor:
     return RandomForestRegressor(300, min_samples_leaf=8, max_features=0.5, random_state=0)
 
 
-def _shared(own: set[str], reply: Sequence[set[str]], rare: Mapping[str, float]) -> tuple[float, float, float, float]:
+def _lexical_overlap(
+    own: set[str], reply: Sequence[set[str]], rare: Mapping[str, float]
+) -> tuple[float, float, float, float]:
     """Rarity and share of the words, count and share of the numbers, that the likest reply sentence holds too."""
     figures = {w for w in own if w[0].isdigit()}
-    weight = math.fsum(rare.get(w, UNHEARD) for w in own) or 1.0  # exact: a set has no order of its own
-    words = max((math.fsum(rare.get(w, UNHEARD) for w in own & said) for said in reply), default=0.0)
+    weight = math.fsum(rare.get(w, UNSEEN_IDF) for w in own) or 1.0  # exact: a set has no order of its own
+    words = max((math.fsum(rare.get(w, UNSEEN_IDF) for w in own & said) for said in reply), default=0.0)
     numbers = max((len(figures & said) for said in reply), default=0)
     return words, words / weight, float(numbers), numbers / max(1, len(figures))
 

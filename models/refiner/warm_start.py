@@ -31,7 +31,7 @@ BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class WarmStartExample:
     """One episode to learn from: rows of the question and its segments, and what each was worth alone.
 
     ``gains`` [segments] and ``styles`` [len(STYLES)] in nats; ``tokens`` [segments]. A pinned segment's gain is NaN.
@@ -44,7 +44,9 @@ class Example:
     tokens: np.ndarray
 
 
-def fit(policy: Policy, examples: Sequence[Example], *, epochs: int, learning_rate: float, seed: int) -> list[float]:
+def fit_warm_start(
+    policy: Policy, examples: Sequence[WarmStartExample], *, epochs: int, learning_rate: float, seed: int
+) -> list[float]:
     """Train ``policy`` in place on the current table; the mean loss of each epoch (nats an action).
 
     Without examples nothing is learnt and there are no losses.
@@ -64,7 +66,7 @@ def fit(policy: Policy, examples: Sequence[Example], *, epochs: int, learning_ra
         order = random.permutation(len(examples))
         for start in range(0, len(order), BATCH):
             batch = [examples[i] for i in order[start : start + BATCH]]
-            loss = _loss(policy, *_draw(batch, policy, random))
+            loss = _cross_entropy(policy, *_build_batch(batch, policy, random))
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -76,7 +78,9 @@ def fit(policy: Policy, examples: Sequence[Example], *, epochs: int, learning_ra
     return losses
 
 
-def targets(example: Example, picked: Sequence[int], caps: Caps, temperature: float = TEMPERATURE) -> np.ndarray:
+def build_targets(
+    example: WarmStartExample, picked: Sequence[int], caps: Caps, temperature: float = TEMPERATURE
+) -> np.ndarray:
     """P* over [STOP, segment 0, segment 1, …] after ``picked``; sums to one, zero for what may not be picked."""
     left = caps.tokens - int(example.tokens[list(picked)].sum())
     able = ~np.isnan(example.gains) & (example.tokens <= left)
@@ -90,7 +94,9 @@ def targets(example: Example, picked: Sequence[int], caps: Caps, temperature: fl
     return np.concatenate([[stop], (1 - stop) * picks / picks.sum()])
 
 
-def _draw(batch: Sequence[Example], policy: Policy, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def _build_batch(
+    batch: Sequence[WarmStartExample], policy: Policy, random: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Prompts with shuffled slots and sequences drawn from P*: ids, soft targets and which positions count."""
     config = policy.config
     slots, length = config.slots, 1 + config.slots
@@ -102,25 +108,27 @@ def _draw(batch: Sequence[Example], policy: Policy, random: np.random.Generator)
         slot = {int(segment): i for i, segment in enumerate(order)}
         rows = [example.question, *(example.rows[i] for i in order)]
         ids[b, length - len(rows) : length] = torch.tensor(rows) + config.vocab_size
-        for step, (target, action) in enumerate(_sequence(example, slot, config.caps, random)):
-            soft[b, step] = torch.from_numpy(target @ _places(slot, len(example.rows), config.vocab_size))
+        for step, (target, action) in enumerate(_sample_sequence(example, slot, config.caps, random)):
+            soft[b, step] = torch.from_numpy(target @ _action_matrix(slot, len(example.rows), config.vocab_size))
             counts[b, step] = True
             if step <= config.pick_cap:
                 ids[b, length + step] = action
     return ids, soft, counts
 
 
-def _sequence(
-    example: Example, slot: dict[int, int], caps: Caps, random: np.random.Generator
+def _sample_sequence(
+    example: WarmStartExample, slot: dict[int, int], caps: Caps, random: np.random.Generator
 ) -> list[tuple[np.ndarray, int]]:
     """(target over [styles, STOP, segments], action id) for each step of one sequence drawn from P*."""
     style = np.exp((example.styles - example.styles.max()) / TEMPERATURE)
     style /= style.sum()
     steps = [(np.concatenate([style, np.zeros(1 + len(example.rows))]), FIRST_STYLE + int(random.choice(3, p=style)))]
-    seen = Example(example.question, example.rows, _visible(example.gains, slot), example.styles, example.tokens)
+    seen = WarmStartExample(
+        example.question, example.rows, _mask_unseen(example.gains, slot), example.styles, example.tokens
+    )
     picked: list[int] = []
     while True:
-        target = targets(seen, picked, caps)
+        target = build_targets(seen, picked, caps)
         choice = int(random.choice(len(target), p=target))
         padded = np.concatenate([np.zeros(len(STYLES)), target])
         steps.append((padded, STOP if choice == 0 else FIRST_PICK + slot[choice - 1]))
@@ -129,12 +137,12 @@ def _sequence(
         picked.append(choice - 1)
 
 
-def _visible(gains: np.ndarray, slot: dict[int, int]) -> np.ndarray:
+def _mask_unseen(gains: np.ndarray, slot: dict[int, int]) -> np.ndarray:
     """Gains with NaN where a segment found no slot."""
     return np.where([i in slot for i in range(len(gains))], gains, np.nan)
 
 
-def _places(slot: dict[int, int], segments: int, actions: int) -> np.ndarray:
+def _action_matrix(slot: dict[int, int], segments: int, actions: int) -> np.ndarray:
     """0/1 matrix [styles + STOP + segments, actions] that carries a target to the action ids of this prompt."""
     places = np.zeros((len(STYLES) + 1 + segments, actions), dtype=np.float32)
     places[np.arange(len(STYLES)), FIRST_STYLE + np.arange(len(STYLES))] = 1
@@ -144,7 +152,7 @@ def _places(slot: dict[int, int], segments: int, actions: int) -> np.ndarray:
     return places
 
 
-def _loss(policy: Policy, ids: Tensor, soft: Tensor, counts: Tensor) -> Tensor:
+def _cross_entropy(policy: Policy, ids: Tensor, soft: Tensor, counts: Tensor) -> Tensor:
     """Cross-entropy to the soft targets, mean over the actions that count."""
     logits = policy(input_ids=ids, logits_to_keep=soft.shape[1]).logits
     return -(soft * logits.log_softmax(-1)).sum(-1)[counts].mean()

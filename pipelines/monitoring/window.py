@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import DriftTable, seal_table
 from pipelines.records.log import ledger
 from pmlm.errors import UnknownNightError
@@ -51,7 +51,7 @@ def night_start(settings: Settings, night: str, window: int) -> datetime:
     So a clinic's history, which arrives as its first night, counts as its last days and not as one giant night.
     """
     earlier = list_nights_before(settings, night, 1)
-    return end_of(earlier[0]) if earlier else end_of(night) - timedelta(days=window)
+    return end_of_night(earlier[0]) if earlier else end_of_night(night) - timedelta(days=window)
 
 
 def _is_fresh(path: Path, sources: Sequence[Path]) -> bool:

@@ -37,18 +37,18 @@ PARTS: dict[str, tuple[str, ...]] = {
 HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
-def record(settings: Settings) -> Path:
+def record_path(settings: Settings) -> Path:
     """Where the running Airflow is written down: ``{sessions, mark, clinic}``."""
-    return airflow_settings.home(settings) / "running.json"
+    return airflow_settings.airflow_home(settings) / "running.json"
 
 
-def part_log(settings: Settings, part: str) -> Path:
-    return airflow_settings.home(settings) / f"{part}.log"
+def part_log_path(settings: Settings, part: str) -> Path:
+    return airflow_settings.airflow_home(settings) / f"{part}.log"
 
 
-def airflow_is_up(settings: Settings) -> bool:
+def is_airflow_up(settings: Settings) -> bool:
     """Whether a process of the Airflow that ``up`` started is alive."""
-    return bool(processes(settings))
+    return bool(find_processes(settings))
 
 
 def start_airflow(settings: Settings) -> None:
@@ -57,22 +57,22 @@ def start_airflow(settings: Settings) -> None:
     NightError, and nothing left running, where its port is taken or it does not come up in time; NightError too
     while a night runs in another process, whose run a scheduler would take for its own.
     """
-    if airflow_is_up(settings):
+    if is_airflow_up(settings):
         return
-    if airflow_runs.runs_elsewhere(settings):
+    if airflow_runs.is_running_elsewhere(settings):
         raise NightError("a night runs in another process: wait for its end, then start Airflow")
-    _refuse_a_taken_port(settings)
+    _check_port_is_free(settings)
     _prepare(settings)
     mark = uuid.uuid4().hex
-    environment = os.environ | airflow_settings.environment(settings) | {MARK: mark}
+    environment = os.environ | airflow_settings.make_airflow_environment(settings) | {MARK: mark}
     started: list[subprocess.Popen[bytes]] = []
     try:
         for part, arguments in PARTS.items():
-            with part_log(settings, part).open("wb") as output:
+            with part_log_path(settings, part).open("wb") as output:
                 started.append(
                     subprocess.Popen(
                         [sys.executable, "-m", "airflow", *arguments],
-                        cwd=airflow_settings.home(settings),
+                        cwd=airflow_settings.airflow_home(settings),
                         env=environment,
                         stdin=subprocess.DEVNULL,
                         stdout=output,
@@ -81,7 +81,7 @@ def start_airflow(settings: Settings) -> None:
                     )
                 )
             sessions = [process.pid for process in started]
-            write_json(record(settings), {"sessions": sessions, "mark": mark, "clinic": settings.clinic})
+            write_json(record_path(settings), {"sessions": sessions, "mark": mark, "clinic": settings.clinic})
         _wait_until_healthy(settings, started)
     except BaseException:
         stop_airflow(settings)
@@ -90,41 +90,45 @@ def start_airflow(settings: Settings) -> None:
 
 def stop_airflow(settings: Settings) -> bool:
     """End every process of Airflow: TERM, wait, KILL what is left; False where none was recorded."""
-    if not record(settings).exists():
+    if not record_path(settings).exists():
         return False
     for signal in ("terminate", "kill"):
-        alive = processes(settings)
+        alive = find_processes(settings)
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 getattr(process, signal)()
         psutil.wait_procs(alive, timeout=STOP_S)
-    if left := processes(settings):
+    if left := find_processes(settings):
         raise NightError(f"Airflow's processes {[p.pid for p in left]} cannot be ended")
-    record(settings).unlink()
+    record_path(settings).unlink()
     return True
 
 
-def health(settings: Settings) -> dict[str, str]:
+def read_health(settings: Settings) -> dict[str, str]:
     """Each part of Airflow → ``healthy`` or another word; empty where its web server does not answer."""
     import httpx
 
     try:
-        answer = httpx.get(f"{airflow_settings.page(settings)}/api/v2/monitor/health", timeout=5, trust_env=False)
+        answer = httpx.get(f"{airflow_settings.page_url(settings)}/api/v2/monitor/health", timeout=5, trust_env=False)
     except httpx.HTTPError:
         return {}
     parts: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
     return {name: str((parts.get(name) or {}).get("status")) for name in HEALTH} if parts else {}
 
 
-def processes(settings: Settings) -> list[psutil.Process]:
+def find_processes(settings: Settings) -> list[psutil.Process]:
     """Every living process of the recorded Airflow."""
-    if not record(settings).exists():
+    if not record_path(settings).exists():
         return []
-    written = read_json(record(settings))
-    return [process for process in psutil.process_iter() if _belongs(process, written["sessions"], written["mark"])]
+    written = read_json(record_path(settings))
+    return [
+        process
+        for process in psutil.process_iter()
+        if _belongs_to_airflow(process, written["sessions"], written["mark"])
+    ]
 
 
-def _belongs(process: psutil.Process, sessions: list[int], mark: str) -> bool:
+def _belongs_to_airflow(process: psutil.Process, sessions: list[int], mark: str) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
@@ -136,7 +140,7 @@ def _belongs(process: psutil.Process, sessions: list[int], mark: str) -> bool:
 def _prepare(settings: Settings) -> None:
     """In a process of its own, so that this one need not load Airflow: database, pool, no run left over."""
     code = "from pipelines.night import airflow; airflow.prepare_database(); airflow.close_left_over_runs()"
-    environment = os.environ | airflow_settings.environment(settings)
+    environment = os.environ | airflow_settings.make_airflow_environment(settings)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise NightError(f"Airflow's database cannot be prepared:\n{done.stderr[-2000:]}")
@@ -144,16 +148,16 @@ def _prepare(settings: Settings) -> None:
 
 def _wait_until_healthy(settings: Settings, started: list[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + START_S
-    while set(health(settings).values()) != {"healthy"}:
+    while set(read_health(settings).values()) != {"healthy"}:
         ended = [part for part, process in zip(PARTS, started, strict=True) if process.poll() is not None]
         if ended or time.monotonic() > deadline:
-            log = part_log(settings, ended[0] if ended else "scheduler")
+            log = part_log_path(settings, ended[0] if ended else "scheduler")
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
             raise NightError(f"Airflow does not come up; {log} ends with:\n{tail}")
         time.sleep(airflow_runs.POLL_S)
 
 
-def _refuse_a_taken_port(settings: Settings) -> None:
+def _check_port_is_free(settings: Settings) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

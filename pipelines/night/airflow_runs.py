@@ -25,7 +25,7 @@ POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DagRunResult:
     """How a run of the DAG ended: its id in Airflow, its state there, and the tasks that failed."""
 
     run_id: str
@@ -37,26 +37,26 @@ class Outcome:
         return self.state == "success" and not self.failed
 
 
-def in_process(settings: Settings) -> Outcome:
+def run_in_process(settings: Settings) -> DagRunResult:
     """Run the DAG here and now. Only while no scheduler runs on the same database."""
     from filelock import FileLock
 
-    airflow_settings.configure(settings)
-    with FileLock(_run_lock(settings)):
+    airflow_settings.configure_airflow(settings)
+    with FileLock(_run_lock_path(settings)):
         prepare_database()
-        close_left_over_runs()
+        fail_leftover_runs()
         from airflow.dag_processing.dagbag import DagBag
 
         dag = DagBag(dag_folder=str(PROJECT / "dags")).dags[airflow_settings.DAG_ID]
-        return _outcome(dag.test(run_conf={"drops": str(settings.drops.resolve())}))
+        return _read_result(dag.test(run_conf={"drops": str(settings.drops.resolve())}))
 
 
-def runs_elsewhere(settings: Settings) -> bool:
+def is_running_elsewhere(settings: Settings) -> bool:
     """Whether another process runs the DAG in itself now."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(_run_lock(settings))
-    if not airflow_settings.home(settings).exists():
+    lock = FileLock(_run_lock_path(settings))
+    if not airflow_settings.airflow_home(settings).exists():
         return False
     try:
         lock.acquire(blocking=False)
@@ -66,35 +66,35 @@ def runs_elsewhere(settings: Settings) -> bool:
     return False
 
 
-def through_server(settings: Settings) -> Outcome:
+def run_through_server(settings: Settings) -> DagRunResult:
     """Ask the running Airflow for a run of the DAG and wait for its end."""
-    with client(settings) as api:
+    with open_client(settings) as api:
         conf = {"drops": str(settings.drops.resolve())}
         asked = api.post(f"/dags/{airflow_settings.DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
         if asked.status_code != 200:
-            raise NightError(f"Airflow at {airflow_settings.page(settings)} refuses the run: {asked.text}")
+            raise NightError(f"Airflow at {airflow_settings.page_url(settings)} refuses the run: {asked.text}")
         run_id = asked.json()["dag_run_id"]
         path = f"/dags/{airflow_settings.DAG_ID}/dagRuns/{run_id}"
         wait_until(lambda: api.get(path).json()["state"] in ("success", "failed"))
         tasks = api.get(f"{path}/taskInstances").json()["task_instances"]
         failed = tuple(sorted(task["task_id"] for task in tasks if task["state"] == "failed"))
-        return Outcome(run_id, str(api.get(path).json()["state"]), failed)
+        return DagRunResult(run_id, str(api.get(path).json()["state"]), failed)
 
 
-def client(settings: Settings) -> Any:
+def open_client(settings: Settings) -> Any:
     """An HTTP client of Airflow's REST API, logged in."""
     import httpx
 
-    page = airflow_settings.page(settings)
-    login = {"username": airflow_settings.USER, "password": password(settings)}
+    page = airflow_settings.page_url(settings)
+    login = {"username": airflow_settings.USER, "password": read_password(settings)}
     token = httpx.post(f"{page}/auth/token", json=login, timeout=30, trust_env=False).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
     return httpx.Client(base_url=f"{page}/api/v2", headers=headers, timeout=30, trust_env=False)
 
 
-def password(settings: Settings) -> str:
+def read_password(settings: Settings) -> str:
     """The generated password of Airflow's web page."""
-    return str(read_json(airflow_settings.passwords(settings)).get(airflow_settings.USER, ""))
+    return str(read_json(airflow_settings.login_path(settings)).get(airflow_settings.USER, ""))
 
 
 def wait_until(done: Callable[[], bool]) -> None:
@@ -111,7 +111,7 @@ def prepare_database() -> None:
     Pool.create_or_update_pool(airflow_settings.POOL, 1, "One writer for a clinic's record", include_deferred=False)
 
 
-def close_left_over_runs() -> None:
+def fail_leftover_runs() -> None:
     """Fail the runs of a killed process: they would hold the DAG's only run, and the pool's only slot, for ever."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
@@ -128,15 +128,15 @@ def close_left_over_runs() -> None:
                     task.state = TaskInstanceState.FAILED
 
 
-def _outcome(run: DagRun) -> Outcome:
+def _read_result(run: DagRun) -> DagRunResult:
     failed = {task.task_id for task in run.get_task_instances() if task.state == "failed"}
-    return Outcome(run.run_id, str(run.state), tuple(sorted(failed)))
+    return DagRunResult(run.run_id, str(run.state), tuple(sorted(failed)))
 
 
-def logs(settings: Settings, run_id: str) -> Path:
+def log_folder(settings: Settings, run_id: str) -> Path:
     """The folder with Airflow's log of each task of a run."""
-    return airflow_settings.home(settings) / "logs" / f"dag_id={airflow_settings.DAG_ID}" / f"run_id={run_id}"
+    return airflow_settings.airflow_home(settings) / "logs" / f"dag_id={airflow_settings.DAG_ID}" / f"run_id={run_id}"
 
 
-def _run_lock(settings: Settings) -> Path:
-    return airflow_settings.home(settings) / ".run.lock"
+def _run_lock_path(settings: Settings) -> Path:
+    return airflow_settings.airflow_home(settings) / ".run.lock"

@@ -1,6 +1,6 @@
 """Airflow's whole configuration, as environment variables set in one place.
 
-Airflow reads them when it is first imported, so ``configure`` comes before any import of airflow.
+Airflow reads them when it is first imported, so ``configure_airflow`` comes before any import of airflow.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ POOL = "pmlm_writer"
 USER = "admin"
 
 
-def home(settings: Settings) -> Path:
+def airflow_home(settings: Settings) -> Path:
     """Airflow's own state, shared by all clinics: its database, its logs, its login."""
     return settings.home.resolve() / "airflow"
 
 
-def passwords(settings: Settings) -> Path:
+def login_path(settings: Settings) -> Path:
     """Where Airflow keeps the generated login of its web page: JSON ``{user: password}``, mode 600."""
-    return home(settings) / "login.json"
+    return airflow_home(settings) / "login.json"
 
 
-def page(settings: Settings) -> str:
+def page_url(settings: Settings) -> str:
     return f"http://{settings.host}:{settings.airflow_port}"
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def make_airflow_environment(settings: Settings) -> dict[str, str]:
     """What Airflow and its child processes need to run this clinic's nights."""
-    where = home(settings)
+    where = airflow_home(settings)
     where.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not passwords(settings).exists():
-        os.close(os.open(passwords(settings), os.O_CREAT | os.O_WRONLY, 0o600))
-        passwords(settings).write_text("{}")
+    if not login_path(settings).exists():
+        os.close(os.open(login_path(settings), os.O_CREAT | os.O_WRONLY, 0o600))
+        login_path(settings).write_text("{}")
     return {
         "AIRFLOW_HOME": str(where),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
@@ -44,9 +44,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{page(settings)}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{page_url(settings)}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords(settings)),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(login_path(settings)),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{where / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(where / "logs"),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
@@ -54,8 +54,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__API__HOST": settings.host,
         "AIRFLOW__API__PORT": str(settings.airflow_port),
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__API__SECRET_KEY": _secret(where / "session.secret"),
-        "AIRFLOW__API_AUTH__JWT_SECRET": _secret(where / "jwt.secret"),
+        "AIRFLOW__API__SECRET_KEY": _read_or_create_secret(where / "session.secret"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": _read_or_create_secret(where / "jwt.secret"),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
@@ -73,12 +73,12 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def configure(settings: Settings) -> None:
+def configure_airflow(settings: Settings) -> None:
     """Set Airflow's environment in this process."""
-    os.environ.update(environment(settings))
+    os.environ.update(make_airflow_environment(settings))
 
 
-def _secret(path: Path) -> str:
+def _read_or_create_secret(path: Path) -> str:
     """A random secret of 64 bytes, made on first use with mode 600."""
     if not path.exists():
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

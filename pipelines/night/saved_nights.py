@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.night import verify_hashes
-from pipelines.night.workspace import repository, single_writer
+from pipelines.night.workspace import lock_workspace, open_repository
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import RestoreError, UnknownNightError
 from pmlm.settings import Settings
@@ -31,7 +31,7 @@ class SavedNight:
     metrics: dict[str, Any]
 
 
-def save(settings: Settings, night: str, figures: dict[str, Any]) -> StageSummary:
+def save_experiment(settings: Settings, night: str, figures: dict[str, Any]) -> StageSummary:
     """Record what the stages made in ``dvc.lock`` and keep it as ``night-YYYYMMDD``, replacing an earlier save.
 
     Stages that have not run yet in this clinic (training, on the first nights) are left out.
@@ -42,64 +42,65 @@ def save(settings: Settings, night: str, figures: dict[str, Any]) -> StageSummar
         settings.models / "trajectory",
     ):  # a night whose every line is quarantined is a night too
         folder.mkdir(parents=True, exist_ok=True)
-    with stage_run(settings, night, "save") as summary, repository(settings.workspace) as repo:
+    with stage_run(settings, night, "save") as summary, open_repository(settings.workspace) as repo:
         made = [s.addressing for s in repo.index.stages if all(path.exists for path in (*s.deps, *s.outs))]
-        revision = repo.experiments.save(targets=made, name=_name(night), force=True)
+        revision = repo.experiments.save(targets=made, name=_experiment_name(night), force=True)
         repo.push(revs=[revision])
-        summary.hashes = verify_hashes.recorded(settings.workspace)
+        summary.hashes = verify_hashes.read_recorded_hashes(settings.workspace)
         summary.rows_out = len(summary.hashes)
         summary.figures = {"experiment": revision, **figures}
     return summary
 
 
-def nights(settings: Settings) -> list[SavedNight]:
+def list_saved_nights(settings: Settings) -> list[SavedNight]:
     """All saved nights, oldest first, with their metrics."""
     if not (settings.workspace / ".dvc").exists():
         return []
-    with repository(settings.workspace) as repo:
-        saved = _saved(repo)
+    with open_repository(settings.workspace) as repo:
+        saved = _list_experiments(repo)
         shown = repo.metrics.show(revs=list(saved.values()), hide_workspace=True) if saved else {}
         return [
-            SavedNight(night, revision, _metrics(shown.get(revision, {}))) for night, revision in sorted(saved.items())
+            SavedNight(night, revision, _metrics_by_name(shown.get(revision, {})))
+            for night, revision in sorted(saved.items())
         ]
 
 
-def restore(settings: Settings, night: str) -> dict[str, str]:
+def restore_experiment(settings: Settings, night: str) -> dict[str, str]:
     """Bring the workspace back to a saved night; the hashes of its outs, each computed anew from the files.
 
     Later drops count as pending again. Raises UnknownNightError, or RestoreError where neither the cache nor
     the remote has the recorded content.
     """
-    with single_writer(settings) as workspace:
-        with repository(settings.workspace) as repo:
-            if night not in _saved(repo):
+    with lock_workspace(settings) as workspace:
+        with open_repository(settings.workspace) as repo:
+            if night not in _list_experiments(repo):
                 raise UnknownNightError(f"no night {night} has been saved; see `pmlm nights`")
-            _apply(repo, night)
-            damaged = verify_hashes.changed(workspace)
+            _apply_experiment(repo, night)
+            damaged = verify_hashes.find_changed_outs(workspace)
             if damaged:
-                _refill(repo, workspace, damaged)
-        damaged = verify_hashes.changed(workspace)
+                _refill_cache(repo, workspace, damaged)
+        damaged = verify_hashes.find_changed_outs(workspace)
         if damaged:
             raise RestoreError(f"night {night}: {', '.join(damaged)} cannot be restored to the recorded content")
-        return verify_hashes.recorded(workspace)
+        return verify_hashes.read_recorded_hashes(workspace)
 
 
-def _apply(repo: Repo, night: str) -> None:
+def _apply_experiment(repo: Repo, night: str) -> None:
     from dvc.exceptions import CheckoutError
 
     # outs that did not exist yet in that night are removed, which DVC reports as a failed checkout;
     # whether all that did exist is there, the hashes tell
     with contextlib.suppress(CheckoutError):
-        repo.experiments.apply(_name(night))
+        repo.experiments.apply(_experiment_name(night))
 
 
-def _refill(repo: Repo, workspace: Path, damaged: list[str]) -> None:
+def _refill_cache(repo: Repo, workspace: Path, damaged: list[str]) -> None:
     """Throw the damaged files out of workspace and cache, fetch them from the remote and check them out again."""
     from dvc.exceptions import DvcException
 
     for cached in (workspace / ".dvc" / "cache" / "files" / "md5").glob("*/*"):
         expected = cached.parent.name + cached.name.removesuffix(".dir")
-        if (verify_hashes.hash_of(cached) or "") != expected:
+        if (verify_hashes.compute_hash(cached) or "") != expected:
             cached.unlink()
     for path in damaged:
         shutil.rmtree(workspace / path, ignore_errors=True)
@@ -108,7 +109,7 @@ def _refill(repo: Repo, workspace: Path, damaged: list[str]) -> None:
         repo.pull(targets=damaged, force=True)
 
 
-def _saved(repo: Repo) -> dict[str, str]:
+def _list_experiments(repo: Repo) -> dict[str, str]:
     """Night → revision of its experiment; of nights saved under several stage orders, the newest."""
     found = repo.experiments.ls(all_commits=True)
     return {
@@ -119,10 +120,10 @@ def _saved(repo: Repo) -> dict[str, str]:
     }
 
 
-def _metrics(shown: dict[str, Any]) -> dict[str, Any]:
+def _metrics_by_name(shown: dict[str, Any]) -> dict[str, Any]:
     files = shown.get("data", {})
     return {Path(path).stem: content["data"] for path, content in files.items() if content.get("data")}
 
 
-def _name(night: str) -> str:
+def _experiment_name(night: str) -> str:
     return f"night-{night}"

@@ -24,7 +24,7 @@ def main(day: str) -> None:
     SparkSession.builder.appName("pmlm").getOrCreate()  # where it runs is for spark-submit to say, not for a setting
     drops = os.environ.get("PMLM_SUBMIT_DROPS")
     settings = load(drops=Path(drops) if drops else None, engine="spark")
-    night.intake(settings, day, os.environ.get("PMLM_SUBMIT_RUN"))
+    night.run_intake(settings, day, os.environ.get("PMLM_SUBMIT_RUN"))
 
 
 if __name__ == "__main__":

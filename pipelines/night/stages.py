@@ -40,7 +40,7 @@ FINISH: dict[str, str] = {
 STAGES: dict[str, str] = INTAKE | FINISH
 
 
-def function(name: str) -> StageFunction:
+def load_stage(name: str) -> StageFunction:
     """The function of a stage; NightError for a name that dvc.yaml does not have."""
     if name not in STAGES:
         raise NightError(f"no stage is called {name}; the stages are {', '.join(STAGES)}")
@@ -48,35 +48,35 @@ def function(name: str) -> StageFunction:
     return run
 
 
-def run(settings: Settings, night: str, name: str) -> StageSummary:
+def execute_stage(settings: Settings, night: str, name: str) -> StageSummary:
     """Run one stage of one night."""
-    call = function(name)
+    call = load_stage(name)
     if threading.current_thread() is threading.main_thread():
         # Airflow would have a task go on after SIGTERM; a stage can be killed at any moment
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with watched(settings, night, name):
+    with announce_stage(settings, night, name):
         return call(settings, night)
 
 
 @contextmanager
-def watched(settings: Settings, night: str, name: str) -> Iterator[None]:
-    """Leave word for whoever watches that a stage is at work in this process (``now_running``)."""
+def announce_stage(settings: Settings, night: str, name: str) -> Iterator[None]:
+    """Leave word for whoever watches that a stage is at work in this process (``read_running_stage``)."""
     since = datetime.now(UTC).isoformat()
-    write_json(progress_path(settings), {"night": night, "stage": name, "since": since, "pid": str(os.getpid())})
+    write_json(running_stage_path(settings), {"night": night, "stage": name, "since": since, "pid": str(os.getpid())})
     try:
         yield
     finally:
-        progress_path(settings).unlink(missing_ok=True)
+        running_stage_path(settings).unlink(missing_ok=True)
 
 
-def progress_path(settings: Settings) -> Path:
+def running_stage_path(settings: Settings) -> Path:
     return settings.runs / "now.json"
 
 
-def now_running(settings: Settings) -> dict[str, str] | None:
+def read_running_stage(settings: Settings) -> dict[str, str] | None:
     """The stage at work in any process: ``{"night", "stage", "since", "pid"}``, or None."""
     try:
-        running: dict[str, str] = json.loads(progress_path(settings).read_text())
+        running: dict[str, str] = json.loads(running_stage_path(settings).read_text())
     except FileNotFoundError:
         return None
     return running if Path(f"/proc/{running['pid']}").exists() else None

@@ -15,12 +15,12 @@ from pmlm.storage import read_json
 STATUS_ORDER = ("noop", "done", "hold")  # the word for several nights of a stage is the gravest of theirs
 
 
-def collect(settings: Settings, nights: list[str] | None = None) -> dict[str, Any]:
+def collect_status(settings: Settings, nights: list[str] | None = None) -> dict[str, Any]:
     """The stages of some nights (by default the last one), one entry a stage, with the accounts and the pages.
 
     Raises UnknownNightError where a night was never taken in.
     """
-    taken = night.taken_in(settings)
+    taken = night.list_nights(settings)
     chosen = nights or taken[-1:]
     missing = [n for n in chosen if n not in taken]
     if missing or not chosen:
@@ -29,35 +29,37 @@ def collect(settings: Settings, nights: list[str] | None = None) -> dict[str, An
     return {
         "clinic": settings.clinic,
         "nights": chosen,
-        "finished": not night.pending(settings),
-        "stages": [asdict(_sum(name, found)) for name in stages.STAGES if (found := _of(done, name))],
-        "accounts": _accounts(settings, chosen),
+        "finished": not night.list_pending_nights(settings),
+        "stages": [asdict(_sum_stage(name, found)) for name in stages.STAGES if (found := _select_stage(done, name))],
+        "accounts": _sum_accounts(settings, chosen),
         "hold": {s.stage: s.detail for s in done if s.status == "hold"},
-        "evaluation": _metrics(settings, "evaluation"),
-        "gate": _metrics(settings, "gate"),
-        "pages": {name: str(path) for name, path in pages(settings, chosen[-1]).items()},
+        "evaluation": _read_metrics(settings, "evaluation"),
+        "gate": _read_metrics(settings, "gate"),
+        "pages": {name: str(path) for name, path in list_pages(settings, chosen[-1]).items()},
     }
 
 
-def pages(settings: Settings, of: str) -> dict[str, Path | str]:
+def list_pages(settings: Settings, of: str) -> dict[str, Path | str]:
     """What a person can open after a night; only what exists, and Airflow's page."""
     files = {
         "Data Docs": settings.reports / "data-docs" / "contents.html",
         "drift report": settings.reports / "drift" / f"{of}.html",
         "log": log_path(settings, of),
     }
-    return {name: path for name, path in files.items() if path.exists()} | {"Airflow": airflow_settings.page(settings)}
+    return {name: path for name, path in files.items() if path.exists()} | {
+        "Airflow": airflow_settings.page_url(settings)
+    }
 
 
 def log_path(settings: Settings, of: str) -> Path:
     return settings.workspace / "logs" / f"night-{of}.log"
 
 
-def _of(done: list[StageSummary], name: str) -> list[StageSummary]:
+def _select_stage(done: list[StageSummary], name: str) -> list[StageSummary]:
     return [s for s in done if s.stage == name]
 
 
-def _sum(name: str, found: list[StageSummary]) -> StageSummary:
+def _sum_stage(name: str, found: list[StageSummary]) -> StageSummary:
     status = max((s.status for s in found), key=STATUS_ORDER.index)
     return StageSummary(
         stage=name,
@@ -73,7 +75,7 @@ def _sum(name: str, found: list[StageSummary]) -> StageSummary:
     )
 
 
-def _accounts(settings: Settings, chosen: list[str]) -> dict[str, Any]:
+def _sum_accounts(settings: Settings, chosen: list[str]) -> dict[str, Any]:
     """Every resource read, and what became of it, over some nights."""
     from pipelines.records.log import ledger
 
@@ -86,6 +88,6 @@ def _accounts(settings: Settings, chosen: list[str]) -> dict[str, Any]:
     return {**sums, "by_rule": dict(sorted(by_rule.items()))}
 
 
-def _metrics(settings: Settings, name: str) -> Any:
+def _read_metrics(settings: Settings, name: str) -> Any:
     path = settings.metrics / f"{name}.json"
     return read_json(path) if path.exists() else None

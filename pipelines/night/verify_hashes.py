@@ -12,18 +12,22 @@ from pathlib import Path
 import yaml
 
 
-def recorded(workspace: Path) -> dict[str, str]:
+def read_recorded_hashes(workspace: Path) -> dict[str, str]:
     """Each out that ``dvc.lock`` records → its hash."""
     lock = yaml.safe_load((workspace / "dvc.lock").read_text()) or {}
     return {out["path"]: out["md5"] for stage in (lock.get("stages") or {}).values() for out in stage.get("outs", ())}
 
 
-def changed(workspace: Path) -> list[str]:
+def find_changed_outs(workspace: Path) -> list[str]:
     """The outs whose content on disk is not what ``dvc.lock`` records."""
-    return [path for path, expected in sorted(recorded(workspace).items()) if hash_of(workspace / path) != expected]
+    return [
+        path
+        for path, expected in sorted(read_recorded_hashes(workspace).items())
+        if compute_hash(workspace / path) != expected
+    ]
 
 
-def hash_of(path: Path) -> str | None:
+def compute_hash(path: Path) -> str | None:
     """The hash of a file or folder as DVC writes it, or None where nothing is there."""
     if path.is_file():
         return _md5(path)

@@ -49,17 +49,17 @@ def open_workspace(settings: Settings) -> Path:
     workspace = settings.workspace
     os.environ.update(NO_ANALYTICS)
     if not (workspace / ".git" / "refs" / "heads" / BRANCH).exists():
-        _create(settings)
+        _create_workspace(settings)
     else:
-        _mend(workspace)
+        _repair_workspace(workspace)
     order = (PROJECT / "dvc.yaml").read_bytes()
     if (workspace / "dvc.yaml").read_bytes() != order:
         write_bytes(workspace / "dvc.yaml", order)
-        git(workspace, "commit", "--quiet", "--message", "Follow the project's stage order", "--", "dvc.yaml")
+        run_git(workspace, "commit", "--quiet", "--message", "Follow the project's stage order", "--", "dvc.yaml")
     return workspace
 
 
-def set_night(settings: Settings, night: str | None, drop: Path | None = None) -> None:
+def write_night_params(settings: Settings, night: str | None, drop: Path | None = None) -> None:
     """Write params.yaml: the method's numbers for this clinic, with the night and the drop it takes in."""
     params = load_params(settings)
     params["night"] = {"date": night, "drop": str(drop) if drop else None}
@@ -67,7 +67,7 @@ def set_night(settings: Settings, night: str | None, drop: Path | None = None) -
 
 
 @contextmanager
-def single_writer(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Path]:
+def lock_workspace(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Path]:
     """Hold the workspace alone, over processes; the lock dies with its holder. Yields the opened workspace."""
     from filelock import FileLock
 
@@ -77,14 +77,14 @@ def single_writer(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Pat
 
 
 @contextmanager
-def repository(workspace: Path) -> Iterator[Repo]:
+def open_repository(workspace: Path) -> Iterator[Repo]:
     """The workspace as a DVC repository, in this process (a command line call costs a second more), and quiet.
 
     DVC resolves some names against the working directory, so that is the workspace meanwhile.
     """
     from dvc.repo import Repo
 
-    with _quiet(), contextlib.chdir(workspace):
+    with _silence_dvc(), contextlib.chdir(workspace):
         repo = Repo(str(workspace))
         try:
             yield repo
@@ -92,7 +92,7 @@ def repository(workspace: Path) -> Iterator[Repo]:
             repo.close()
 
 
-def git(workspace: Path, *arguments: str) -> str:
+def run_git(workspace: Path, *arguments: str) -> str:
     """Run Git in the workspace, whatever repository the caller stands in; its output, stripped."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     done = subprocess.run(
@@ -101,12 +101,12 @@ def git(workspace: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _create(settings: Settings) -> None:
+def _create_workspace(settings: Settings) -> None:
     workspace = settings.workspace
     workspace.mkdir(parents=True, exist_ok=True)
     for left_over in (".git", ".dvc"):  # a process killed while it created the workspace
         shutil.rmtree(workspace / left_over, ignore_errors=True)
-    git(workspace, "init", "--quiet", f"--initial-branch={BRANCH}")
+    run_git(workspace, "init", "--quiet", f"--initial-branch={BRANCH}")
     for key, value in {
         "user.name": "PMLM",
         "user.email": "pmlm@localhost",
@@ -114,22 +114,22 @@ def _create(settings: Settings) -> None:
         "core.hooksPath": os.devnull,
         "gc.auto": "0",
     }.items():
-        git(workspace, "config", key, value)
+        run_git(workspace, "config", key, value)
     (workspace / "dvc.yaml").write_bytes((PROJECT / "dvc.yaml").read_bytes())
     (workspace / "dvc.lock").write_text(EMPTY_LOCK)
     (workspace / ".gitignore").write_text(GIT_IGNORE)
     # what `dvc repro` and `pmlm` need to know when they run inside the workspace
     (workspace / ".env").write_text(f"PMLM_HOME={settings.home.resolve()}\nPMLM_DROPS={settings.drops.resolve()}\n")
-    set_night(settings, None)
+    write_night_params(settings, None)
     _create_dvc(workspace)
-    git(workspace, "add", ".gitignore", ".dvcignore", ".dvc", "dvc.yaml", "dvc.lock", "params.yaml")
-    git(workspace, "commit", "--quiet", "--message", f"Open the workspace of {settings.clinic}")
+    run_git(workspace, "add", ".gitignore", ".dvcignore", ".dvc", "dvc.yaml", "dvc.lock", "params.yaml")
+    run_git(workspace, "commit", "--quiet", "--message", f"Open the workspace of {settings.clinic}")
 
 
 def _create_dvc(workspace: Path) -> None:
     from dvc.repo import Repo
 
-    with _quiet():
+    with _silence_dvc():
         repo = Repo.init(str(workspace))
     (workspace / ".dvcignore").write_text(DVC_IGNORE)
     remote = (workspace.parent / ".remotes" / workspace.name).resolve()  # DVC writes it relative to its config
@@ -139,7 +139,7 @@ def _create_dvc(workspace: Path) -> None:
     repo.close()
 
 
-def _mend(workspace: Path) -> None:
+def _repair_workspace(workspace: Path) -> None:
     """Undo what a process killed in Git, DVC or a feature build leaves behind. Only called by the single writer."""
     for held in (workspace / ".git").rglob("*.lock"):  # Git's and dulwich's, of the index and of any reference
         held.unlink(missing_ok=True)
@@ -148,18 +148,20 @@ def _mend(workspace: Path) -> None:
     for left in workspace.glob(f"{SPILL}*"):  # of a feature build
         shutil.rmtree(left, ignore_errors=True)
     if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
-        git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
-        git(workspace, "reset", "--quiet", "--mixed")
-    if not _whole(workspace / "dvc.lock"):  # DVC writes it in place; what stands on disk, the next save records again
+        run_git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
+        run_git(workspace, "reset", "--quiet", "--mixed")
+    if not _is_complete_lock(
+        workspace / "dvc.lock"
+    ):  # DVC writes it in place; what stands on disk, the next save records again
         (workspace / "dvc.lock").unlink(missing_ok=True)
-    if not _parsed(workspace / "params.yaml"):  # the next night writes its own
+    if not _is_mapping(workspace / "params.yaml"):  # the next night writes its own
         (workspace / "params.yaml").unlink(missing_ok=True)
     missing = [n for n in ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore") if not (workspace / n).exists()]
     if missing:
-        git(workspace, "checkout", "--quiet", BRANCH, "--", *missing)
+        run_git(workspace, "checkout", "--quiet", BRANCH, "--", *missing)
 
 
-def _whole(lock: Path) -> bool:
+def _is_complete_lock(lock: Path) -> bool:
     """Does the file say what DVC's own schema asks of a lock? One cut off in the middle does not, nor an empty one."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
@@ -171,7 +173,7 @@ def _whole(lock: Path) -> bool:
     return True
 
 
-def _parsed(file: Path) -> bool:
+def _is_mapping(file: Path) -> bool:
     try:
         return isinstance(yaml.safe_load(file.read_text()), dict)
     except (OSError, yaml.YAMLError):
@@ -179,7 +181,7 @@ def _parsed(file: Path) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_dvc() -> Iterator[None]:
     """DVC talks on standard output and through its logger; what it has to say, its exceptions say too."""
     for name in ("dvc", "dvc_data", "dvc_objects"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from models.vocabulary import SIGNAL_BY_CODE
 from pipelines.synthetic.arrivals import Arrival
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import end_of
+from pipelines.synthetic.records.calendar import end_of_day
 from pipelines.synthetic.records.fhir import Resource
 
 #: Share of good lines that get a damaged copy; one kind in six makes two lines, so 2 % of all lines are broken.
@@ -97,7 +97,7 @@ def _unknown_patient(resource: Resource, drop: date, rng: random.Random) -> list
 
 
 def _future(resource: Resource, drop: date, rng: random.Random) -> list[str]:
-    when = fhir.at(end_of(drop + timedelta(days=rng.randrange(60, 700))))
+    when = fhir.at(end_of_day(drop + timedelta(days=rng.randrange(60, 700))))
     name = _EVENT[resource["resourceType"]]
     resource[name] = {"start": when, "end": when} if name == "period" else when
     return [_written({k: v for k, v in resource.items() if k not in ("issued", "abatementDateTime")})]

@@ -23,7 +23,7 @@ from pipelines.synthetic.records import (
     traits,
     visits,
 )
-from pipelines.synthetic.records.calendar import Calendar, end_of, moment
+from pipelines.synthetic.records.calendar import Calendar, end_of_day, moment
 from pipelines.synthetic.records.chart import version
 from pipelines.synthetic.records.fhir import Resource
 
@@ -73,7 +73,7 @@ def _added(recorded: list[Resource], who: identity.Identity, hers: traits.Traits
     added = problems.record(who.patient, who.birth, hers.problems, hers.allergies, calendar)
     added += [r for p in all_pregnancies for r in pregnancies.record(p, who.patient)]
     added += measured + diagnoses.record(measured, all_pregnancies, hers, who.patient)
-    until = end_of(calendar.last)
+    until = end_of_day(calendar.last)
     return [r for r in added if (written := fhir.written_time(r)) is None or written <= until]
 
 

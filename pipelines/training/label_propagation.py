@@ -28,12 +28,14 @@ class Labels:
 def labels(measured: Sequence[Gains], episodes: Sequence[Episode], encode: Encoder, slots: int) -> Labels:
     """Predicted gains of all ``episodes`` with a specific reply; ``measured`` as they are where nothing can be read."""
     everything = {e.episode_id: e for e in (*(g.episode for g in measured), *episodes) if any(e.specific)}
-    rare = pseudo_labels.rarity(
+    rare = pseudo_labels.compute_idf(
         text for e in everything.values() for text in (*e.reply, *(s.text for s in e.segments[:slots] if not s.pinned))
     )
     paid = [g for g in measured if any(g.episode.specific)]
-    x = [pseudo_labels.features(_reading(g.episode, slots), encode, rare) for g in paid]
-    found = pseudo_labels.fit(x, [_free(g.episode, g.useful) for g in paid], [g.episode.subject_id for g in paid])
+    x = [pseudo_labels.build_overlap_features(_reading(g.episode, slots), encode, rare) for g in paid]
+    found = pseudo_labels.fit_predictor(
+        x, [_free(g.episode, g.useful) for g in paid], [g.episode.subject_id for g in paid]
+    )
     if found is None:
         return Labels(list(measured), None)
     predict, told = found
@@ -43,7 +45,7 @@ def labels(measured: Sequence[Gains], episodes: Sequence[Episode], encode: Encod
         [
             _predicted(
                 e,
-                predict(pseudo_labels.features(_reading(e, slots), encode, rare)),
+                predict(pseudo_labels.build_overlap_features(_reading(e, slots), encode, rare)),
                 own.get(e.episode_id, styles),
                 slots,
             )

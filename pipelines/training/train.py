@@ -175,12 +175,16 @@ def _warm(
     training.warm_loss = warm(policy, examples(labelled, prompts), knobs, seed)
 
 
-def warm(policy: Policy, taught: Sequence[warm_start.Example], knobs: dict[str, Any], seed: int) -> list[float]:
+def warm(
+    policy: Policy, taught: Sequence[warm_start.WarmStartExample], knobs: dict[str, Any], seed: int
+) -> list[float]:
     """The supervised warm start, a thousand steps at least however few the episodes; the loss of each epoch."""
     epochs = knobs["warm_epochs"]
     if len(taught):
         epochs = max(epochs, -(-knobs["warm_steps"] * warm_start.BATCH // len(taught)))
-    return warm_start.fit(policy, taught, epochs=epochs, learning_rate=knobs["warm_learning_rate"], seed=seed)
+    return warm_start.fit_warm_start(
+        policy, taught, epochs=epochs, learning_rate=knobs["warm_learning_rate"], seed=seed
+    )
 
 
 def _labels(
@@ -201,11 +205,13 @@ def _labels(
     return found.gains
 
 
-def examples(measured: Sequence[gains.Gains], prompts: Sequence[grpo.PolicyPrompt]) -> list[warm_start.Example]:
+def examples(
+    measured: Sequence[gains.Gains], prompts: Sequence[grpo.PolicyPrompt]
+) -> list[warm_start.WarmStartExample]:
     """Measured gains as the warm start reads them; ``prompts`` hold each episode's rows."""
     rows = {p.episode: p.rows for p in prompts}
     return [
-        warm_start.Example(
+        warm_start.WarmStartExample(
             question=rows[g.episode.episode_id][0],
             rows=rows[g.episode.episode_id][1:],
             gains=g.useful,

@@ -51,7 +51,7 @@ def stage(
     from pipelines.night import night as nightly
     from pmlm.console.progress import line
 
-    summary = nightly.stage(load(drops=drops), name, _night_id(night))
+    summary = nightly.run_stage(load(drops=drops), name, _night_id(night))
     _print(line(summary))
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
@@ -63,7 +63,7 @@ def status(night: Night = None, drops: Drops = None, as_json: AsJson = False) ->
     from pmlm.console import screen
 
     chosen = _night_id(night)
-    found = statuses.collect(load(drops=drops), [chosen] if chosen else None)
+    found = statuses.collect_status(load(drops=drops), [chosen] if chosen else None)
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -78,7 +78,7 @@ def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = F
         return
     from pipelines.night import saved_nights
 
-    saved = saved_nights.nights(load(drops=drops))
+    saved = saved_nights.list_saved_nights(load(drops=drops))
     if as_json:
         for one in saved:
             typer.echo(json.dumps(asdict(one)))
@@ -97,7 +97,7 @@ def restore(
     from pipelines.night import night as nightly
 
     chosen = _night_id(night) or night
-    for path, content in sorted(nightly.restore(load(drops=drops), chosen).items()):
+    for path, content in sorted(nightly.restore_night(load(drops=drops), chosen).items()):
         typer.echo(f"{content}  {path}")
     typer.echo(f"night {chosen} is back, every hash computed anew, and in the online store")
 

@@ -97,11 +97,11 @@ def rollback(
 ) -> None:
     """Bring the former champion back; the one left behind is not promoted again."""
     from pipelines.evaluation.nightly.gate import served
-    from pipelines.night.workspace import single_writer
+    from pipelines.night.workspace import lock_workspace
     from pipelines.training import champion
 
     settings = load(drops=drops)
-    with single_writer(settings):
+    with lock_workspace(settings):
         back = champion.roll_back(settings, to)
     typer.echo(json.dumps(asdict(back)) if as_json else f"champion now: {served(settings)}; `pmlm package` serves it")
 
@@ -147,7 +147,7 @@ def calibrate(
 def _run(name: str, settings: Settings, night: str | None) -> StageSummary:
     from pipelines.night import night as nights
 
-    return nights.stage(settings, name, night)
+    return nights.run_stage(settings, name, night)
 
 
 def _stage(name: str, drops: Path | None, night: str | None, as_json: bool) -> None:

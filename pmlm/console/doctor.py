@@ -155,7 +155,7 @@ def _disk(settings: Settings) -> Iterator[Check]:
 
 
 def _ports(settings: Settings) -> Iterator[Check]:
-    ours = {settings.airflow_port: airflow_processes.airflow_is_up(settings), settings.port: _endpoint_runs(settings)}
+    ours = {settings.airflow_port: airflow_processes.is_airflow_up(settings), settings.port: _endpoint_runs(settings)}
     for name, port, variable in (
         ("Airflow's port", settings.airflow_port, "PMLM_AIRFLOW_PORT"),
         ("endpoint's port", settings.port, "PMLM_PORT"),

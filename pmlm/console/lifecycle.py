@@ -13,7 +13,7 @@ def up(settings: Settings) -> Iterator[str]:
     from pipelines.packaging import serving
 
     airflow_processes.start_airflow(settings)
-    login, page = airflow_settings.passwords(settings), airflow_settings.page(settings)
+    login, page = airflow_settings.login_path(settings), airflow_settings.page_url(settings)
     yield f"[green]✓[/] Airflow    {page}   user {airflow_settings.USER}, password in {login}"
     if not serving.current(settings).exists():
         yield "[yellow]–[/] endpoint   nothing to serve yet: run `pmlm night`, then `pmlm up` again"

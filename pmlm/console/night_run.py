@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from pipelines.night import airflow_processes, airflow_runs, night, sample_question
-from pipelines.night.status import collect, log_path
+from pipelines.night.status import collect_status, log_path
 from pmlm.console import screen
 from pmlm.console.progress import Progress, dated
 from pmlm.console.terminal import take_over
@@ -28,7 +28,7 @@ def run(settings: Settings, date: str | None = None, as_json: bool = False) -> N
 
     Where a stage fails it says so and exits 1: what was done before stands, and the next call goes on from there.
     """
-    nights = [_known(settings, date)] if date else night.pending(settings)
+    nights = [_known(settings, date)] if date else night.list_pending_nights(settings)
     if not nights:
         _say_nothing_to_do(settings, as_json)
         return
@@ -51,8 +51,8 @@ def _run(console: Console, settings: Settings, nights: list[str], through_airflo
         if through_airflow:
             _through_airflow(settings)
         else:
-            night.run(settings, nights[-1])
-    status = collect(settings, nights)
+            night.run_night(settings, nights[-1])
+    status = collect_status(settings, nights)
     with console.status("asking the endpoint one patient's question"):
         asked = sample_question.ask(settings, nights[-1])
     screen.show(console, status, asked)
@@ -78,11 +78,13 @@ def _interruptible(console: Console) -> Iterator[None]:
 
 
 def _through_airflow(settings: Settings) -> None:
-    through = airflow_runs.through_server if airflow_processes.airflow_is_up(settings) else airflow_runs.in_process
+    through = (
+        airflow_runs.run_through_server if airflow_processes.is_airflow_up(settings) else airflow_runs.run_in_process
+    )
     outcome = through(settings)
     if not outcome.succeeded:
         failed = ", ".join(outcome.failed) or "the run"
-        raise NightError(f"{failed} failed; Airflow's logs lie in {airflow_runs.logs(settings, outcome.run_id)}")
+        raise NightError(f"{failed} failed; Airflow's logs lie in {airflow_runs.log_folder(settings, outcome.run_id)}")
 
 
 def _heading(settings: Settings, nights: list[str]) -> str:
@@ -91,7 +93,7 @@ def _heading(settings: Settings, nights: list[str]) -> str:
 
 
 def _say_nothing_to_do(settings: Settings, as_json: bool) -> None:
-    taken = night.taken_in(settings)
+    taken = night.list_nights(settings)
     if not taken:
         raise NightError(f"no drop lies in {settings.drops}: folders named YYYY-MM-DD with FHIR R4 files")
     console = Console(highlight=False, soft_wrap=True)
@@ -107,6 +109,6 @@ def _say_nothing_to_do(settings: Settings, as_json: bool) -> None:
 def _known(settings: Settings, date: str) -> str:
     from pipelines.records import drops
 
-    if date not in {drop.night for drop in drops.drops(settings)} | set(night.taken_in(settings)):
+    if date not in {drop.night for drop in drops.drops(settings)} | set(night.list_nights(settings)):
         raise UnknownNightError(f"no drop of {dated(date)} lies in {settings.drops}")
     return date

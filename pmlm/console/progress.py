@@ -50,7 +50,7 @@ class Progress:
             if summary.stage == "records":
                 self._read += summary.rows_in
                 self._quarantined += summary.quarantined
-        running = stages.now_running(self._settings)
+        running = stages.read_running_stage(self._settings)
         if running:
             seconds = (datetime.now(UTC) - datetime.fromisoformat(running["since"])).total_seconds()
             status.update(

@@ -200,5 +200,7 @@ def test_what_the_nights_wrote_is_still_read(clinic: Settings) -> None:
 
 
 def test_the_saved_nights_are_still_listed(clinic: Settings) -> None:
-    listed = [night.night for night in saved_nights.nights(clinic)]  # their files are in DVC's cache, which is left out
+    listed = [
+        night.night for night in saved_nights.list_saved_nights(clinic)
+    ]  # their files are in DVC's cache, which is left out
     assert listed == NIGHTS

@@ -11,5 +11,9 @@ from pmlm.settings import Settings
 
 _HOME = Path(tempfile.mkdtemp(prefix="pmlm-dags-"))
 os.environ.update(
-    {k: v for k, v in airflow_settings.environment(Settings(home=_HOME)).items() if not k.startswith("PMLM_")}
+    {
+        k: v
+        for k, v in airflow_settings.make_airflow_environment(Settings(home=_HOME)).items()
+        if not k.startswith("PMLM_")
+    }
 )

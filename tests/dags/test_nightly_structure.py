@@ -63,7 +63,7 @@ def test_every_stage_of_dvc_yaml_is_the_same_function_that_airflow_calls() -> No
     assert list(stages.STAGES) == list(DVC)
     for name, stage in DVC.items():
         assert stage["cmd"] == f"pmlm stage {name}"
-        assert list(inspect.signature(stages.function(name)).parameters) == ["settings", "night"]
+        assert list(inspect.signature(stages.load_stage(name)).parameters) == ["settings", "night"]
 
 
 def test_what_grows_is_never_deleted_by_dvc() -> None:

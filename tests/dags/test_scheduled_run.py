@@ -38,8 +38,8 @@ def airflow_up(one_more_night: Settings, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_the_scheduler_runs_the_night_that_is_due(airflow_up: Settings) -> None:
-    (waiting,) = night.pending(airflow_up)
-    with airflow_runs.client(airflow_up) as api:
+    (waiting,) = night.list_pending_nights(airflow_up)
+    with airflow_runs.open_client(airflow_up) as api:
         deadline = time.monotonic() + WAIT_S
         while not (runs := scheduled(api)) or runs[0]["state"] in ("queued", "running"):
             assert time.monotonic() < deadline, f"the scheduled run does not end: {runs}"
@@ -47,10 +47,10 @@ def test_the_scheduler_runs_the_night_that_is_due(airflow_up: Settings) -> None:
         tasks = api.get(f"/dags/{airflow_settings.DAG_ID}/dagRuns/{runs[0]['dag_run_id']}/taskInstances").json()
     assert runs[0]["state"] == "success", {t["task_id"]: t["state"] for t in tasks["task_instances"]}
     assert {t["state"] for t in tasks["task_instances"]} == {"success"}
-    assert night.taken_in(airflow_up)[-1] == waiting
-    assert night.pending(airflow_up) == []
+    assert night.list_nights(airflow_up)[-1] == waiting
+    assert night.list_pending_nights(airflow_up) == []
 
-    left = airflow_processes.processes(airflow_up)
+    left = airflow_processes.find_processes(airflow_up)
     assert airflow_processes.stop_airflow(airflow_up)
     assert not [process for process in left if process.is_running()]
     assert not airflow_processes.stop_airflow(airflow_up), "a second stop finds nothing to do"
@@ -78,5 +78,5 @@ def test_the_login_and_the_secrets_of_airflow_are_for_its_owner_alone(airflow_ho
 @pytest.fixture
 def airflow_home(tmp_path: Path) -> Path:
     settings = Settings(home=tmp_path / "home")
-    airflow_settings.environment(settings)
-    return airflow_settings.home(settings)
+    airflow_settings.make_airflow_environment(settings)
+    return airflow_settings.airflow_home(settings)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pipelines.night import airflow_settings, night, saved_nights, stages, verify_hashes
-from pipelines.night.status import collect
+from pipelines.night.status import collect_status
 from tests.command_line import pmlm
 from tests.conftest import NightDone
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("night")]
 def test_every_drop_is_taken_in_as_a_night_of_its_own_and_saved(night_done: NightDone) -> None:
     drops = sorted(p.name.replace("-", "") for p in night_done.settings.drops.iterdir() if p.is_dir())
     assert night_done.result["nights"] == drops
-    assert [saved.night for saved in saved_nights.nights(night_done.settings)] == drops
+    assert [saved.night for saved in saved_nights.list_saved_nights(night_done.settings)] == drops
 
 
 def test_every_stage_ran_and_left_its_summary(night_done: NightDone) -> None:
@@ -35,7 +35,7 @@ def test_every_resource_read_is_accounted_for(night_done: NightDone) -> None:
 
 
 def test_airflow_remembers_the_run_for_its_web_page(night_done: NightDone) -> None:
-    with sqlite3.connect(airflow_settings.home(night_done.settings) / "airflow.db") as database:
+    with sqlite3.connect(airflow_settings.airflow_home(night_done.settings) / "airflow.db") as database:
         runs = database.execute("select dag_id, state from dag_run").fetchall()
         states = set(database.execute("select state from task_instance").fetchall())
     assert runs == [("nightly", "success")]
@@ -63,7 +63,7 @@ def test_a_question_of_the_locked_test_split_was_answered_through_the_endpoint(n
 
 
 def test_the_content_on_disk_is_what_was_saved(night_done: NightDone) -> None:
-    assert verify_hashes.changed(night_done.settings.workspace) == []
+    assert verify_hashes.find_changed_outs(night_done.settings.workspace) == []
 
 
 def test_a_second_night_without_new_records_says_so_at_once(night_done: NightDone) -> None:
@@ -72,10 +72,10 @@ def test_a_second_night_without_new_records_says_so_at_once(night_done: NightDon
     assert time.monotonic() - started < 15
     assert "No new records" in printed
     assert json.loads(printed.splitlines()[-1])["status"] == "noop"
-    assert night.pending(night_done.settings) == []
+    assert night.list_pending_nights(night_done.settings) == []
 
 
 def test_status_says_again_what_the_night_said(night_done: NightDone) -> None:
-    again = collect(night_done.settings, night_done.result["nights"])
+    again = collect_status(night_done.settings, night_done.result["nights"])
     told = {key: night_done.result[key] for key in ("stages", "accounts", "gate", "evaluation")}
     assert json.loads(json.dumps({key: again[key] for key in told})) == told

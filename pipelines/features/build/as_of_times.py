@@ -15,7 +15,7 @@ import ibis
 from ibis.expr.types import Table, TimestampColumn
 
 from feature_repo.point_in_time import DAY, KEY, MOMENT, moment_of, seconds
-from pipelines.features.engines.feature_files import Plan, end_of
+from pipelines.features.engines.feature_files import Plan, end_of_night
 
 #: Before every clinic's first record: a build that has none before it starts here.
 BEGINNING = datetime(1800, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ class Span:
 
     @classmethod
     def of(cls, plan: Plan) -> Span:
-        return cls(BEGINNING if plan.last is None else end_of(plan.last), end_of(plan.horizon))
+        return cls(BEGINNING if plan.last is None else end_of_night(plan.last), end_of_night(plan.horizon))
 
 
 def recent(log: Table, since: datetime) -> Table:
@@ -100,7 +100,7 @@ def due_for_peers(log: Table, days: Table, news: Table, span: Span, nights: list
     again; on an ordinary night that is one row a patient. Her first night is that of her first record.
     """
     first = log.group_by("subject_id").aggregate(first=log.known_at.min())
-    ends = ibis.array([ibis.literal(end_of(n), type=MOMENT) for n in nights]).unnest()
+    ends = ibis.array([ibis.literal(end_of_night(n), type=MOMENT) for n in nights]).unnest()
     nightly = first.mutate(event_timestamp=ends)
     nightly = nightly.filter(_end_of_day(nightly.first) <= nightly.event_timestamp).select(*KEY)
     # an engine may have kept the days without saying that their time zone is UTC

@@ -83,7 +83,7 @@ def build(settings: Settings, files: list[Path], plans: dict[str, feature_files.
                 summary.figures |= write_parts(settings, engine, connection, selves, [news_of])
             if PEERS in names:
                 nights = sorted(
-                    {f.name[:8] for f in files if found.since <= feature_files.end_of(f.name[:8]) <= span.end}
+                    {f.name[:8] for f in files if found.since <= feature_files.end_of_night(f.name[:8]) <= span.end}
                 )
                 moments = due_for_peers(log, found.days, found.touched, span, nights)
                 moments = engine.keep(connection, "moments", moments)

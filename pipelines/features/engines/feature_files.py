@@ -59,10 +59,10 @@ class Plan:
     @property
     def created(self) -> datetime:
         """When these rows count as made: later builds later, the same on every rerun."""
-        return end_of(self.horizon) + timedelta(seconds=self.origin.build)
+        return end_of_night(self.horizon) + timedelta(seconds=self.origin.build)
 
 
-def end_of(night: str) -> datetime:
+def end_of_night(night: str) -> datetime:
     """The last second of a night ``YYYYMMDD``, when its drop became known."""
     return datetime.strptime(night, "%Y%m%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
 

@@ -65,7 +65,9 @@ def compare(settings: Settings, before: str, after: str) -> Nights:
 
 def _rows(settings: Settings, group: str, night: str) -> pl.DataFrame:
     """Each patient's row as of the end of a night."""
-    rows = feature_files.current_rows(settings.features / group).filter(pl.col(KEY[1]) <= feature_files.end_of(night))
+    rows = feature_files.current_rows(settings.features / group).filter(
+        pl.col(KEY[1]) <= feature_files.end_of_night(night)
+    )
     return rows.sort(*KEY).unique(KEY[0], keep="last", maintain_order=True).collect()
 
 

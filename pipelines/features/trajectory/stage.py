@@ -14,7 +14,7 @@ import polars as pl
 from models.patient.forecaster import learn
 from pipelines import splits
 from pipelines.embedding_cache import encoder
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.trajectory import model_store, sequences
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
@@ -33,7 +33,7 @@ def run(settings: Settings, night: str) -> StageSummary:
     """
     with stage_run(settings, night, "trajectory") as summary:
         params = load_params(settings)
-        found = sequences.events(settings, end_of(night))
+        found = sequences.events(settings, end_of_night(night))
         why = due(model_store.stated(settings), night, found, params["trajectory"])
         if why:
             _train(settings, night, found, params, summary)
@@ -59,7 +59,8 @@ def due(stated: dict[str, Any], night: str, found: pl.DataFrame, params: dict[st
 def strangers(found: pl.DataFrame, codes: set[str], night: str) -> float:
     """Share of the last month's records whose code is not among ``codes``; 0 where there are few records."""
     recent = found.filter(
-        pl.col("kind").is_in(sequences.VISIT_KINDS), pl.col("time").is_between(end_of(night) - RECENT, end_of(night))
+        pl.col("kind").is_in(sequences.VISIT_KINDS),
+        pl.col("time").is_between(end_of_night(night) - RECENT, end_of_night(night)),
     )
     if len(recent) < FEWEST_EVENTS:
         return 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pmlm.settings import Settings
 
@@ -62,7 +62,7 @@ def _sample_columns(files: list[Path], night: str, since: datetime) -> pl.DataFr
         schema = rows.collect_schema().items()
         compared = [e for name, dtype in schema if (e := _express_column(name, dtype)) is not None]
         random_order = pl.struct("subject_id", "event_timestamp").hash(seed=0)
-        known = pl.col("event_timestamp").is_between(since, end_of(night), closed="right")
+        known = pl.col("event_timestamp").is_between(since, end_of_night(night), closed="right")
         columns.append(rows.filter(known).sort(random_order).head(SAMPLE).select(compared).collect())
     return pl.concat(columns, how="horizontal_extend") if columns else pl.DataFrame()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pmlm.settings import Settings
 
@@ -27,7 +27,7 @@ def build_asked(settings: Settings, night: str, since: datetime) -> pl.DataFrame
     files = find_episode_file(settings, night)
     if not files:
         return pl.DataFrame()
-    episodes = pl.scan_parquet(files).filter((pl.col("as_of") > since) & (pl.col("as_of") <= end_of(night)))
+    episodes = pl.scan_parquet(files).filter((pl.col("as_of") > since) & (pl.col("as_of") <= end_of_night(night)))
     free = (
         episodes.sort("episode_id")
         .unique("subject_id", keep="first", maintain_order=True)
@@ -57,7 +57,7 @@ def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFram
     rows: dict[int, dict[str, object]] = {}
     for entry in sorted(map(json.loads, lines), key=lambda e: e["id"]):
         at = datetime.fromisoformat(entry["versions"]["as_of"])
-        if since <= at < end_of(night):
+        if since <= at < end_of_night(night):
             rows.setdefault(entry["patient"], _build_served_row(entry))
     return pl.DataFrame(list(rows.values())[:SAMPLE])
 

@@ -18,7 +18,7 @@ from models.schema import Episode
 from models.vocabulary import RATING_CODE
 from pipelines import splits
 from pipelines.episodes import episode_file
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pipelines.monitoring.families.records import list_event_files
 from pipelines.params import load_params
@@ -37,7 +37,7 @@ def build_held_out(settings: Settings, night: str, since: datetime) -> pl.DataFr
     asked = [
         episode
         for episode in episode_file.read(settings)
-        if episode.split in (splits.GATE, splits.TEST) and since < episode.as_of <= end_of(night)
+        if episode.split in (splits.GATE, splits.TEST) and since < episode.as_of <= end_of_night(night)
     ]
     one_each = {e.subject_id: e for e in sorted(asked, key=lambda e: e.episode_id, reverse=True)}
     values = _read_cached_rewards(settings, list(one_each.values())[:SAMPLE])

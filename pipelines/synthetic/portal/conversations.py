@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from pipelines.synthetic.portal import replies
 from pipelines.synthetic.portal.rules import Topic, topics
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import Calendar, end_of, moment
+from pipelines.synthetic.records.calendar import Calendar, end_of_day, moment
 from pipelines.synthetic.records.chart import Chart, Version, read
 from pipelines.synthetic.records.fhir import Resource
 from pipelines.synthetic.records.identity import Identity, personal_note
@@ -124,7 +124,7 @@ def _conversation(
     answer = fhir.message(answered_as, patient, sender, answered, body, answers=asked_as)
     given = stars(reply, traits.style, rng)
     rated_at = answered + timedelta(hours=rng.randrange(1, 40))
-    rated = rng.random() < RATED and rated_at <= end_of(calendar.last)
+    rated = rng.random() < RATED and rated_at <= end_of_day(calendar.last)
     rating_id = fhir.identifier("rating", patient, fhir.at(sent))
     return Conversation(
         question,

@@ -17,7 +17,7 @@ from typing import Any
 
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS, SYSTEMS, Signal, concept_of, drug_class_of
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import end_of
+from pipelines.synthetic.records.calendar import end_of_day
 from pipelines.synthetic.records.fhir import Resource, event_time, field, parse
 
 _TERM = timedelta(days=280)
@@ -84,8 +84,8 @@ def version(resource: Resource, drop: date, first: bool) -> Version:
         stated = (field(resource, path) for path in _FIRST_KNOWN)
         known = next((parse(text) for text in stated if text), None) or event_time(resource)
         if known:
-            return Version(min(known, end_of(drop)), resource)
-    return Version(end_of(drop), resource)
+            return Version(min(known, end_of_day(drop)), resource)
+    return Version(end_of_day(drop), resource)
 
 
 @dataclass(frozen=True, slots=True)

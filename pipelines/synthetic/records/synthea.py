@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipelines.synthetic.records.calendar import Calendar, end_of
+from pipelines.synthetic.records.calendar import Calendar, end_of_day
 from pipelines.synthetic.records.fhir import Resource, event_time
 
 USED = ("Patient", "Encounter", "Condition", "Observation", "MedicationRequest", "Procedure", "AllergyIntolerance")
@@ -69,7 +69,7 @@ def record(seed: int, index: int, calendar: Calendar) -> list[Resource] | None:
     if person is None or not person.alive:
         return None
     bundle = _exporter(seed, calendar).create_bundle(person)
-    end = end_of(calendar.last)
+    end = end_of_day(calendar.last)
     kept = [r for r in _relative(bundle) if r["resourceType"] in USED + PASSED_OVER]
     return [r for r in kept if (happened := event_time(r)) is None or happened <= end]
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from models.vocabulary import SIGNALS
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import Calendar, end_of, moment
+from pipelines.synthetic.records.calendar import Calendar, end_of_day, moment
 from pipelines.synthetic.records.fhir import Resource, event_time
 from pipelines.synthetic.records.pregnancies import Pregnancy
 from pipelines.synthetic.records.signals import Base, value
@@ -72,7 +72,7 @@ def planned(resources: list[Resource], pregnancies: list[Pregnancy], patient: st
         if not any(_near(day, p) for p in pregnancies):
             visits.append(Visit("gynaecology", _hours(day, rng), None))
         day += timedelta(days=rng.randint(70, 150))
-    return sorted((v for v in visits if v.when <= end_of(calendar.last)), key=lambda v: v.when)
+    return sorted((v for v in visits if v.when <= end_of_day(calendar.last)), key=lambda v: v.when)
 
 
 def _near(day: date, pregnancy: Pregnancy) -> bool:

@@ -12,7 +12,7 @@ from models.vocabulary import SIGNAL_BY_CODE
 from pipelines.records.drops import drops
 from pipelines.records.ingest import import_drop
 from pipelines.records.log import quarantine
-from pipelines.synthetic.records.calendar import end_of
+from pipelines.synthetic.records.calendar import end_of_day
 from pipelines.synthetic.records.fhir import event_time, written_time
 from pmlm.settings import Settings
 from tests.data.synthetic.clinic_folder import Clinic
@@ -43,7 +43,7 @@ def test_truncated_lines_are_no_json(sample: Clinic) -> None:
 
 
 def test_future_dates_lie_after_their_drop(sample: Clinic) -> None:
-    assert all(event_time(json.loads(text)) > end_of(drop) for drop, text in damaged(sample, "future_date"))
+    assert all(event_time(json.loads(text)) > end_of_day(drop) for drop, text in damaged(sample, "future_date"))
 
 
 def test_unknown_patients_are_in_no_drop(sample: Clinic) -> None:
@@ -77,7 +77,7 @@ def test_good_lines_are_of_known_patients_and_not_of_the_future(sample: Clinic) 
     known = {f"Patient/{r['id']}" for _, r in sample.of_type("Patient")}
     for drop, r in sample.arrivals:
         written = written_time(r)
-        assert written is None or written <= end_of(drop)
+        assert written is None or written <= end_of_day(drop)
         assert "subject" not in r or r["subject"]["reference"] in known
 
 

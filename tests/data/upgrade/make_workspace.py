@@ -75,9 +75,9 @@ def make(root: Path) -> dict[str, Any]:
     settings = load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
     settings.home.mkdir(parents=True)
     settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
-    nights = night.pending(settings)
+    nights = night.list_pending_nights(settings)
     for one in nights:
-        night.run(settings, one)
+        night.run_night(settings, one)
         ask_and_rate(settings)
     now = champion.current(settings)
     if now is None or now.kind != "policy":

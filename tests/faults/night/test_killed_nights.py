@@ -35,7 +35,7 @@ def killed(tmp_path: Path, night_done: NightDone) -> Settings:
 
 
 def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settings, night_done: NightDone) -> None:
-    undisturbed = verify_hashes.recorded(night_done.settings.workspace)
+    undisturbed = verify_hashes.read_recorded_hashes(night_done.settings.workspace)
     usual = {
         (s.night, s.stage): s.seconds for n in night_done.result["nights"] for s in summaries(night_done.settings, n)
     }
@@ -47,10 +47,10 @@ def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settin
         kill_in(killed, moments[at:], delay_s=chance.uniform(0.0, min(usual[moment], 2.0)))
     run_to_the_end(killed)
 
-    assert verify_hashes.recorded(killed.workspace) == undisturbed
-    assert verify_hashes.changed(killed.workspace) == []
-    assert night.pending(killed) == []
-    assert [saved.night for saved in saved_nights.nights(killed)] == [first, last]
+    assert verify_hashes.read_recorded_hashes(killed.workspace) == undisturbed
+    assert verify_hashes.find_changed_outs(killed.workspace) == []
+    assert night.list_pending_nights(killed) == []
+    assert [saved.night for saved in saved_nights.list_saved_nights(killed)] == [first, last]
 
 
 def kill_in(settings: Settings, moments: list[tuple[str, str]], delay_s: float) -> None:
@@ -71,7 +71,7 @@ def kill_in(settings: Settings, moments: list[tuple[str, str]], delay_s: float) 
 
 
 def at_work(settings: Settings, pid: int, moments: list[tuple[str, str]]) -> bool:
-    running = stages.now_running(settings)
+    running = stages.read_running_stage(settings)
     return running is not None and running["pid"] == str(pid) and (running["night"], running["stage"]) in moments
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.night import saved_nights
-from pipelines.night.workspace import open_workspace, set_night
+from pipelines.night.workspace import open_workspace, write_night_params
 from pmlm.settings import Settings
 from tests.command_line import environment
 
@@ -63,13 +63,13 @@ def unsaved(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = Settings(home=home / "state", drops=home / "clinic", key_dir=home / "keys")
     open_workspace(settings)
     make(settings, "20260228")
-    saved_nights.save(settings, "20260228", {})
+    saved_nights.save_experiment(settings, "20260228", {})
     make(settings, NIGHT)
     return settings
 
 
 def make(settings: Settings, night: str) -> None:
-    set_night(settings, night)
+    write_night_params(settings, night)
     for name in ("data/events", "data/ledger", "data/features/labs", "models/trajectory"):
         (settings.workspace / name).mkdir(parents=True, exist_ok=True)
         (settings.workspace / name / f"{night}.parquet").write_text(f"{name} of {night}")
@@ -91,7 +91,10 @@ def test_a_save_killed_at_any_operation_is_mended_and_saved_again(unsaved: Setti
     assert done.returncode == 0, done.stderr
     operations = int(done.stdout.split()[-1])
     assert operations > 100
-    hashes = {saved.night: saved_nights.restore(whole, saved.night) for saved in saved_nights.nights(whole)}
+    hashes = {
+        saved.night: saved_nights.restore_experiment(whole, saved.night)
+        for saved in saved_nights.list_saved_nights(whole)
+    }
 
     moments = [(at, how) for at in range(1, operations + 1) for how in ("before", "half")]
     if not os.environ.get("PMLM_EVERY_KILL"):
@@ -102,10 +105,11 @@ def test_a_save_killed_at_any_operation_is_mended_and_saved_again(unsaved: Setti
         assert killed_save(killed, at, how).returncode == -signal.SIGKILL
         try:
             open_workspace(killed)
-            set_night(killed, NIGHT)
-            saved_nights.save(killed, NIGHT, {})
+            write_night_params(killed, NIGHT)
+            saved_nights.save_experiment(killed, NIGHT, {})
             assert {
-                saved.night: saved_nights.restore(killed, saved.night) for saved in saved_nights.nights(killed)
+                saved.night: saved_nights.restore_experiment(killed, saved.night)
+                for saved in saved_nights.list_saved_nights(killed)
             } == hashes
         except Exception as failure:  # every moment is tried, whatever the others did
             broken[at, how] = repr(failure)

@@ -15,6 +15,8 @@ import click
 import jwt
 import typer
 import yaml
+from bentos.openai.upstream_client import _failure as failure
+from bentos.openai.upstream_client import _next as next_model
 from prometheus_client.metrics import MetricWrapperBase
 from starlette.routing import Route
 
@@ -30,8 +32,6 @@ from bentos.openai.chat import PATIENT_HEADER
 from bentos.openai.context_budget import fitted
 from bentos.openai.errors import GatewayError, UpstreamError
 from bentos.openai.gateway import told as refusal_of
-from bentos.openai.upstream_client import _failure as failure
-from bentos.openai.upstream_client import _next as next_model
 from bentos.personalizer.release import BENTO_NAME, MODEL_NAME
 from bentos.problems.problem_details import PROBLEM, refused
 from bentos.telemetry import metrics as metrics_module

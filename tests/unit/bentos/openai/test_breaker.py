@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from bentos.openai.breaker import Breaker
 
 from bentos.openai.admission import Admission
-from bentos.openai.breaker import Breaker
 from bentos.openai.errors import GatewayError
 
 

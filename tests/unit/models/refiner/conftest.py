@@ -18,7 +18,7 @@ from models.encoder import MiniLM
 from models.refiner.featurizer import FeatureTable, Featurizer
 from models.refiner.grpo import PolicyPrompt
 from models.refiner.policy import Policy, PolicyConfig
-from models.refiner.warm_start import Example
+from models.refiner.warm_start import WarmStartExample
 from models.schema import EditProgram, Episode, Segment
 
 TOPICS = ("bleeding", "headache", "sleep", "vaccination", "weight", "iron tablets")
@@ -92,7 +92,7 @@ class Read:
         policy.pointer.read(self.table)
         return policy
 
-    def examples(self, world: World, count: int, noise: float = 0.05) -> list[Example]:
+    def examples(self, world: World, count: int, noise: float = 0.05) -> list[WarmStartExample]:
         """Single gains as a reward model would measure them: true, plus noise."""
         random = np.random.default_rng(1)
         found = []
@@ -102,7 +102,7 @@ class Read:
                 for s in episode.segments
             ]
             tokens = np.array([s.tokens for s in episode.segments])
-            found.append(Example(prompt.rows[0], prompt.rows[1:], np.array(gains), np.zeros(3), tokens))
+            found.append(WarmStartExample(prompt.rows[0], prompt.rows[1:], np.array(gains), np.zeros(3), tokens))
         return found
 
 

@@ -17,7 +17,7 @@ OPTIONS = best_of_k.BestOfKOptions(samples=12, evaluations=12 * 40, epochs=15, l
 
 def _warm(read: Any, world: Any) -> Policy:
     policy = read.policy(seed=3)
-    warm_start.fit(policy, read.examples(world, 8, noise=0.1), epochs=6, learning_rate=2e-3, seed=0)
+    warm_start.fit_warm_start(policy, read.examples(world, 8, noise=0.1), epochs=6, learning_rate=2e-3, seed=0)
     return policy
 
 
@@ -64,10 +64,10 @@ def test_a_lesson_s_likeliest_program_is_the_best_one_whatever_the_order(read, w
     free = [s.key for s in world.episodes[0].free]
     example = best_of_k.build_example(policy, prompt, EditProgram((free[4], free[2]), "brief"))
     at = {key: prompt.keys.index(key) for key in free}
-    first = warm_start.targets(example, [], policy.config.caps)
+    first = warm_start.build_targets(example, [], policy.config.caps)
     assert first[0] < 1e-6
     assert first[1 + at[free[4]]] == first[1 + at[free[2]]] > 0.49
-    assert warm_start.targets(example, [at[free[2]], at[free[4]]], policy.config.caps)[0] > 1 - 1e-6
+    assert warm_start.build_targets(example, [at[free[2]], at[free[4]]], policy.config.caps)[0] > 1 - 1e-6
     assert np.isnan(example.gains[0])  # pinned
     assert example.styles.tolist() == [0.0, 1.0, 0.0]
 

@@ -32,7 +32,7 @@ def _held_out_reward(policy: Policy, read, world) -> np.ndarray:
 def _warm(read, world, episodes: int = 40) -> Policy:
     policy = read.policy()
     examples = read.examples(world, episodes)
-    warm_start.fit(policy, examples, epochs=30, learning_rate=2e-3, seed=0)
+    warm_start.fit_warm_start(policy, examples, epochs=30, learning_rate=2e-3, seed=0)
     return policy
 
 
@@ -113,11 +113,11 @@ def test_a_policy_may_be_trained_for_no_steps_at_all(read, world) -> None:
 
 
 @st.composite
-def examples(draw: st.DrawFn) -> warm_start.Example:
+def examples(draw: st.DrawFn) -> warm_start.WarmStartExample:
     count = draw(st.integers(1, 12))
     gains = draw(st.lists(st.floats(-1, 1) | st.just(math.nan), min_size=count, max_size=count))
     tokens = draw(st.lists(st.integers(0, 40), min_size=count, max_size=count))
-    return warm_start.Example(0, tuple(range(1, count + 1)), np.array(gains), np.zeros(3), np.array(tokens))
+    return warm_start.WarmStartExample(0, tuple(range(1, count + 1)), np.array(gains), np.zeros(3), np.array(tokens))
 
 
 @given(example=examples(), data=st.data())
@@ -126,7 +126,7 @@ def test_soft_targets_are_a_distribution_over_what_may_be_picked(example, data) 
     caps = Caps(picks=3, tokens=50)
     picked: list[int] = []
     while True:
-        target = warm_start.targets(example, picked, caps)
+        target = warm_start.build_targets(example, picked, caps)
         assert target.sum() == pytest.approx(1)
         assert (target >= 0).all()
         for i in np.flatnonzero(target[1:]):
@@ -141,6 +141,6 @@ def test_soft_targets_are_a_distribution_over_what_may_be_picked(example, data) 
 
 
 def test_the_target_is_to_stop_once_nothing_left_is_worth_its_price() -> None:
-    example = warm_start.Example(0, (1, 2, 3), np.array([0.4, -0.2, -0.3]), np.zeros(3), np.array([5, 5, 5]))
-    assert warm_start.targets(example, [], Caps())[0] < 0.01
-    assert warm_start.targets(example, [0], Caps())[0] > 0.95
+    example = warm_start.WarmStartExample(0, (1, 2, 3), np.array([0.4, -0.2, -0.3]), np.zeros(3), np.array([5, 5, 5]))
+    assert warm_start.build_targets(example, [], Caps())[0] < 0.01
+    assert warm_start.build_targets(example, [0], Caps())[0] > 0.95

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from feature_repo.store.services import groups
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
 from tests.unit.pipelines.features.histories import DAYS, START, Event, history, log_of
@@ -60,9 +60,9 @@ def forget(settings: Settings, night: str) -> None:
 
 def known_on(events: list[Event], after: str | None, upto: str) -> list[Event]:
     """The events that became known after the end of one night and by the end of another."""
-    start = end_of(after) if after else None
+    start = end_of_night(after) if after else None
     seconds = [(e, e["known_at"].replace(microsecond=0)) for e in events]
-    return [e for e, known in seconds if (start is None or known > start) and known <= end_of(upto)]
+    return [e for e, known in seconds if (start is None or known > start) and known <= end_of_night(upto)]
 
 
 def group_rows(settings: Settings, group: str) -> pl.DataFrame:

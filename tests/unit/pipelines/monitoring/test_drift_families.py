@@ -16,7 +16,7 @@ from models.reward.score_cache import ScoreCache, trial_key
 from models.reward.terms import SentenceScores
 from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
 from pipelines.episodes import episode_file
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families import features, prompts, records, rewards
 from pipelines.monitoring.families.drift_table import SAMPLE
 from pipelines.records.log import ledger
@@ -157,17 +157,17 @@ def test_questions_answered_since_the_night_before_belong_to_this_night(settings
     log.parent.mkdir(parents=True)
     night_before, this_night = SINCE, KNOWN
     log.write_text("\n".join([_interaction(1, night_before), _interaction(2, this_night)]))
-    table = prompts.build_served(settings, NIGHT, end_of("20260613"))
+    table = prompts.build_served(settings, NIGHT, end_of_night("20260613"))
     assert table.height == 1
     assert table.to_dicts()[0]["first pick"] == "haemoglobin.latest"
-    assert prompts.build_served(settings, "20260615", end_of(NIGHT)).height == 1
+    assert prompts.build_served(settings, "20260615", end_of_night(NIGHT)).height == 1
 
 
 def test_one_patient_who_asks_all_day_is_one_sampling_unit(settings: Settings) -> None:
     log = settings.workspace / "interactions" / "20260614.jsonl"
     log.parent.mkdir(parents=True)
     log.write_text("\n".join(_interaction(7, KNOWN - timedelta(hours=3), f"{i}") for i in range(30)))
-    assert prompts.build_served(settings, NIGHT, end_of("20260613")).height == 1
+    assert prompts.build_served(settings, NIGHT, end_of_night("20260613")).height == 1
 
 
 def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhere_else(settings: Settings) -> None:

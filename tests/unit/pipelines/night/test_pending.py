@@ -25,52 +25,52 @@ def take_in(settings: Settings, wanted: str, saved: bool = True, finished: bool 
 
 
 def test_drops_never_taken_in_wait_in_date_order(settings: Settings) -> None:
-    assert night.pending(settings) == NIGHTS
+    assert night.list_pending_nights(settings) == NIGHTS
 
 
 def test_a_night_killed_before_it_was_saved_waits_again(settings: Settings) -> None:
     take_in(settings, NIGHTS[0])
     take_in(settings, NIGHTS[1], saved=False)
-    assert night.pending(settings) == NIGHTS[1:]
+    assert night.list_pending_nights(settings) == NIGHTS[1:]
 
 
 def test_a_last_night_that_has_not_learnt_waits_alone(settings: Settings) -> None:
     for one in NIGHTS:
         take_in(settings, one)
-    assert night.pending(settings) == NIGHTS[2:]
+    assert night.list_pending_nights(settings) == NIGHTS[2:]
 
 
 def test_nothing_waits_after_a_finished_night(settings: Settings) -> None:
     for one in NIGHTS:
         take_in(settings, one, finished=one == NIGHTS[2])
-    assert night.pending(settings) == []
+    assert night.list_pending_nights(settings) == []
 
 
 def test_a_finished_night_waits_again_when_an_older_drop_came_in_since(settings: Settings) -> None:
     for one in (NIGHTS[0], NIGHTS[2]):
         take_in(settings, one, finished=True)
     take_in(settings, NIGHTS[1])
-    assert night.pending(settings) == [NIGHTS[2]]
+    assert night.list_pending_nights(settings) == [NIGHTS[2]]
 
 
 def test_a_drop_whose_content_changed_waits_again(settings: Settings) -> None:
     for one in NIGHTS:
         take_in(settings, one, finished=True)
     (settings.drops / "2026-03-02" / "Late.ndjson").write_text('{"resourceType": "Patient", "id": "w2"}\n')
-    assert night.pending(settings) == [NIGHTS[1]]
+    assert night.list_pending_nights(settings) == [NIGHTS[1]]
 
 
 def test_a_later_night_takes_in_the_earlier_ones_first(settings: Settings) -> None:
-    assert night.intake(settings, NIGHTS[1]) == NIGHTS[1]
-    assert night.taken_in(settings) == NIGHTS[:2]
-    assert night.pending(settings) == NIGHTS[2:]
+    assert night.run_intake(settings, NIGHTS[1]) == NIGHTS[1]
+    assert night.list_nights(settings) == NIGHTS[:2]
+    assert night.list_pending_nights(settings) == NIGHTS[2:]
     assert settings.events.exists()
 
 
 def test_taking_a_night_in_again_does_nothing(settings: Settings) -> None:
-    night.intake(settings, NIGHTS[0])
+    night.run_intake(settings, NIGHTS[0])
     before = summary_path(settings, NIGHTS[0], "records").stat().st_mtime_ns
-    night.intake(settings, NIGHTS[0])
+    night.run_intake(settings, NIGHTS[0])
     assert summary_path(settings, NIGHTS[0], "records").stat().st_mtime_ns == before
 
 
@@ -78,26 +78,26 @@ def test_the_failure_of_an_earlier_night_is_lived_through_once_a_run(settings: S
     settings.features.parent.mkdir(parents=True)
     settings.features.write_text("a file where the features' folder should be")
     with pytest.raises(OSError):  # noqa: PT011 - whatever the file system says
-        night.intake(settings, NIGHTS[0], run="tonight")
+        night.run_intake(settings, NIGHTS[0], run="tonight")
     before = summary_path(settings, NIGHTS[0], "records").stat().st_mtime_ns
     with pytest.raises(NightError, match="20260301 comes before and has failed"):
-        night.intake(settings, NIGHTS[1], run="tonight")
+        night.run_intake(settings, NIGHTS[1], run="tonight")
     assert summary_path(settings, NIGHTS[0], "records").stat().st_mtime_ns == before
 
     settings.features.unlink()
-    night.intake(settings, NIGHTS[1], run="tomorrow")
-    assert night.taken_in(settings) == NIGHTS[:2]
+    night.run_intake(settings, NIGHTS[1], run="tomorrow")
+    assert night.list_nights(settings) == NIGHTS[:2]
 
 
 def test_the_ledger_alone_says_which_night_is_the_last(settings: Settings) -> None:
     with pytest.raises(NightError, match="no night has been taken in"):
-        night.latest(settings)
+        night.find_latest_night(settings)
     take_in(settings, NIGHTS[1])
-    assert night.latest(settings) == NIGHTS[1]
+    assert night.find_latest_night(settings) == NIGHTS[1]
 
 
 def test_each_night_is_told_which_drop_it_takes_in(settings: Settings) -> None:
-    night.intake(settings, NIGHTS[0])
+    night.run_intake(settings, NIGHTS[0])
     parameters = (settings.workspace / "params.yaml").read_text()
     assert "20260301" in parameters
     assert str(settings.drops / "2026-03-01") in parameters

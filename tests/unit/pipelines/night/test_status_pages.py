@@ -13,6 +13,6 @@ def test_data_docs_are_the_page_that_opens_without_a_network(tmp_path: Path) -> 
     docs = settings.reports / "data-docs"
     docs.mkdir(parents=True)
     (docs / "index.html").touch()  # Great Expectations' own: its scripts come from elsewhere
-    assert "Data Docs" not in status.pages(settings, "20260601")
+    assert "Data Docs" not in status.list_pages(settings, "20260601")
     (docs / "contents.html").touch()
-    assert status.pages(settings, "20260601")["Data Docs"] == docs / "contents.html"
+    assert status.list_pages(settings, "20260601")["Data Docs"] == docs / "contents.html"

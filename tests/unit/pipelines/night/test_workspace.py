@@ -64,7 +64,7 @@ def test_a_process_killed_while_dvc_wrote_its_lock_leaves_one_that_can_be_read(s
     opened = workspace.open_workspace(settings)
     (opened / "dvc.lock").write_text(left)
     workspace.open_workspace(settings)
-    with workspace.repository(opened) as repo:
+    with workspace.open_repository(opened) as repo:
         assert {stage.name for stage in repo.index.stages} == set(STAGES)
 
 
@@ -82,13 +82,13 @@ def test_parameters_that_a_killed_process_left_half_written_can_be_read_again(se
 )
 def test_a_night_is_saved_whatever_a_killed_save_left_behind(settings: Settings, left: str) -> None:
     opened = workspace.open_workspace(settings)
-    workspace.set_night(settings, "20260301")
-    saved_nights.save(settings, "20260301", {})
+    workspace.write_night_params(settings, "20260301")
+    saved_nights.save_experiment(settings, "20260301", {})
     (opened / left).parent.mkdir(parents=True, exist_ok=True)
     (opened / left).write_text('{"half')
     workspace.open_workspace(settings)
-    saved_nights.save(settings, "20260301", {})
-    assert [saved.night for saved in saved_nights.nights(settings)] == ["20260301"]
+    saved_nights.save_experiment(settings, "20260301", {})
+    assert [saved.night for saved in saved_nights.list_saved_nights(settings)] == ["20260301"]
 
 
 def test_what_a_killed_feature_build_laid_on_disk_is_cleared(settings: Settings) -> None:
@@ -126,7 +126,7 @@ def test_a_new_stage_order_of_the_project_is_followed(settings: Settings) -> Non
 def test_a_clinics_parameters_win_over_the_projects(settings: Settings) -> None:
     (settings.drops / "clinic.yaml").write_text("params: {train: {seed: 7}}\n")
     workspace.open_workspace(settings)
-    workspace.set_night(settings, "20260301", settings.drops / "2026-03-01")
+    workspace.write_night_params(settings, "20260301", settings.drops / "2026-03-01")
     written = yaml.safe_load((settings.workspace / "params.yaml").read_text())
     assert written["train"]["seed"] == 7
     assert written["night"] == {"date": "20260301", "drop": str(settings.drops / "2026-03-01")}

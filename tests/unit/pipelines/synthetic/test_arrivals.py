@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from pipelines.synthetic.arrivals import arrivals, withdrawn
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import Calendar, end_of
+from pipelines.synthetic.records.calendar import Calendar, end_of_day
 from pipelines.synthetic.records.fhir import Resource, event_time, parse
 
 CALENDAR = Calendar()
-END = end_of(CALENDAR.last)
+END = end_of_day(CALENDAR.last)
 HAEMOGLOBIN = fhir.concept(fhir.LOINC, "718-7", "Hemoglobin")
 ASTHMA = fhir.concept(fhir.SNOMED, "195967001", "Asthma")
 
@@ -45,7 +45,7 @@ def test_nothing_arrives_before_the_end_of_its_day(resources: list[Resource], se
     for arrival in arrivals(resources, CALENDAR, random.Random(seed)):
         happened = event_time(arrival.resource)
         assert happened is not None
-        assert happened <= end_of(arrival.drop)
+        assert happened <= end_of_day(arrival.drop)
         assert arrival.drop in CALENDAR.drops
 
 
@@ -75,7 +75,7 @@ def test_end_still_to_come_is_not_foreseen() -> None:
         over = fhir.field(resource, "abatementDateTime") or fhir.field(resource, "period.end")
         assert over not in str(first.resource)
         assert second.resource == resource
-        assert parse(over) <= end_of(second.drop)
+        assert parse(over) <= end_of_day(second.drop)
 
 
 def test_withdrawn_record_was_there_before() -> None:

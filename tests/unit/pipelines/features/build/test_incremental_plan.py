@@ -46,7 +46,7 @@ def rows(settings: Settings, group: str) -> list[tuple[int, dt.datetime]]:
 
 
 def end_of_day(day: int) -> dt.datetime:
-    return feature_files.end_of(night_of(day))
+    return feature_files.end_of_night(night_of(day))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_night_holds_the_events_of_whom_its_news_concern(
 ) -> None:
     settings = nights(tmp_path, [*FIRST, told(5, 4, 2)])
     write_batch(settings, NIGHTS[1], news)
-    span = Span(feature_files.end_of(NIGHTS[0]), feature_files.end_of(NIGHTS[1]))
+    span = Span(feature_files.end_of_night(NIGHTS[0]), feature_files.end_of_night(NIGHTS[1]))
     with duckdb_engine.connect() as connection:
         files = records_ledger.batches(settings)
         log = duckdb_engine.read_log(connection, files)

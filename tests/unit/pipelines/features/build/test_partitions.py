@@ -38,7 +38,7 @@ def with_log(folder: Path, events: list[Event]) -> Settings:
 
 def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     """How many parts there were, and over all of them their moments and their patients' versions."""
-    span = Span(BEGINNING, feature_files.end_of(LAST))
+    span = Span(BEGINNING, feature_files.end_of_night(LAST))
     moments, held = [], []
     with pytest.MonkeyPatch.context() as patch, duckdb_engine.opened(settings) as connection:
         patch.setattr(duckdb_engine, "PART", most)

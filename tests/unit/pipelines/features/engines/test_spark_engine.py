@@ -20,7 +20,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.store.services import groups
 from pipelines.features.build import stage
 from pipelines.features.engines import spark_engine
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.trajectory import stage as training
 from pipelines.records import drops
 from pipelines.records.log import event_log
@@ -70,7 +70,7 @@ def both(session: Any, small_clinic: Path, tmp_path_factory: pytest.TempPathFact
     (folder / "duckdb" / "clinic").mkdir(parents=True)
     (folder / "duckdb" / "clinic" / "clinic.yaml").write_text("params: {trajectory: {epochs: 2}}\n")
     base = _settings(folder / "duckdb")
-    early = pl.col("known_at") <= end_of(BEFORE)
+    early = pl.col("known_at") <= end_of_night(BEFORE)
     _append(base, BEFORE, events.filter(early))
     assert training.run(base, BEFORE).status == "done"
     stage.run(base, BEFORE)
@@ -104,7 +104,7 @@ def _append(settings: Settings, night: str, events: pl.DataFrame) -> None:
 def test_spark_gives_every_feature_that_duckdb_gives(both: Both, group: str) -> None:
     """To the last bit but for floats, which two engines may divide differently: one part in a billion."""
     rows, expected = all_rows(both.by_spark)[group], all_rows(both.by_duckdb)[group]
-    night = pl.col(KEY[1]) > end_of(BEFORE)
+    night = pl.col(KEY[1]) > end_of_night(BEFORE)
     assert expected.filter(night).height >= 30
     assert_frame_equal(rows, expected, rel_tol=1e-9, abs_tol=1e-9)
 
@@ -114,7 +114,7 @@ def test_no_feature_is_unknown_of_everybody_that_the_clinic_records(both: Both) 
     made = {
         name: column
         for rows in all_rows(both.by_spark).values()
-        for name, column in rows.filter(pl.col(KEY[1]) > end_of(BEFORE)).to_dict().items()
+        for name, column in rows.filter(pl.col(KEY[1]) > end_of_night(BEFORE)).to_dict().items()
     }
     said = {n: c.list.len() > 0 if isinstance(c.dtype, pl.List) else c.is_not_null() for n, c in made.items()}
     known = {name for name, rows in said.items() if rows.any()}

@@ -15,7 +15,7 @@ from feature_repo.store.online_stores import described, shown
 from feature_repo.store.rows import typed
 from feature_repo.store.services import SERVICE
 from pipelines.features.build import historical_rows, stage
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.online import materialise
 from pmlm.errors import FeaturesError, SettingsError
 from pmlm.settings import Settings
@@ -70,7 +70,7 @@ def assert_right(rows: dict[int, dict], events: list[Event], night: str) -> None
     assert rows
     for subject, row in rows.items():
         pair = [e for e in events if (e["subject_id"] + 1) // 2 == (subject + 1) // 2]
-        expected = oracle.features(pair, subject, end_of(night))
+        expected = oracle.features(pair, subject, end_of_night(night))
         assert differences(row, expected | {"as_of": row["as_of"]}) == {}
 
 
@@ -238,7 +238,7 @@ def test_the_past_can_be_read_while_the_store_is_down(settings: Settings, server
 
     server.stop()
     try:
-        asked = pd.DataFrame({"subject_id": [1], "event_timestamp": [pd.Timestamp(end_of(LAST))]})
+        asked = pd.DataFrame({"subject_id": [1], "event_timestamp": [pd.Timestamp(end_of_night(LAST))]})
         assert historical_rows.rows(settings, asked)["as_of"][0] is not None
         with pytest.raises(FeaturesError, match="does not answer") as raised:
             materialise.run(settings, LAST)

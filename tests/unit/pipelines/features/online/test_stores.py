@@ -12,7 +12,7 @@ from feature_repo.store import feast_store, online
 from feature_repo.store.services import features
 from models.schema import DELETED
 from pipelines.features.build import historical_rows, stage
-from pipelines.features.engines.feature_files import end_of
+from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.online import materialise
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
@@ -74,7 +74,7 @@ def test_offline_equals_the_oracle_at_every_moment_up_to_the_second(built: Setti
 
 def test_online_equals_offline_in_value_and_type(built: Settings, events: list[Event]) -> None:
     subjects = subjects_of(events)
-    now = end_of(LAST)
+    now = end_of_night(LAST)
     for subject, row in zip(subjects, ask(built, [(s, now) for s in subjects]), strict=True):
         served = online.read(built.feast, subject)
         assert served is not None
@@ -88,12 +88,12 @@ def test_online_equals_the_oracle(built: Settings, events: list[Event]) -> None:
     for subject in subjects_of(events):
         served = online.read(built.feast, subject)
         assert served is not None
-        expected = oracle.features(pair_of(events, subject), subject, end_of(LAST))
+        expected = oracle.features(pair_of(events, subject), subject, end_of_night(LAST))
         assert differences(dict(served), expected | {"as_of": served["as_of"]}) == {}
 
 
 def test_rows_come_in_the_order_asked_and_twice_where_asked_twice(built: Settings) -> None:
-    late, early = end_of(LAST), end_of(MIDDLE)
+    late, early = end_of_night(LAST), end_of_night(MIDDLE)
     asked = [(2, late), (1, early), (2, late), (2, early)]
     rows = ask(built, asked)
     assert [(r["subject_id"], r["event_timestamp"]) for r in rows] == asked
@@ -101,7 +101,7 @@ def test_rows_come_in_the_order_asked_and_twice_where_asked_twice(built: Setting
 
 
 def test_a_patient_unknown_by_then_has_only_unknown_features(built: Settings) -> None:
-    [row] = ask(built, [(999, end_of(LAST))])
+    [row] = ask(built, [(999, end_of_night(LAST))])
     assert all(row[name] in (None, []) for name in features())
 
 
@@ -113,7 +113,7 @@ def test_reading_before_anything_was_built_says_so(tmp_path: Path) -> None:
     settings = clinic(tmp_path)
     assert online.read(settings.feast, 1) is None
     with pytest.raises(FeaturesError, match="pmlm features build"):
-        ask(settings, [(1, end_of(LAST))])
+        ask(settings, [(1, end_of_night(LAST))])
 
 
 def test_a_late_batch_reaches_the_online_store(tmp_path: Path, events: list[Event]) -> None:
@@ -130,7 +130,7 @@ def test_a_late_batch_reaches_the_online_store(tmp_path: Path, events: list[Even
     for subject in subjects_of(events):
         served = online.read(settings.feast, subject)
         assert served is not None
-        expected = oracle.features(pair_of(events, subject), subject, end_of(LAST))
+        expected = oracle.features(pair_of(events, subject), subject, end_of_night(LAST))
         assert differences(dict(served), expected | {"as_of": served["as_of"]}) == {}
 
 
@@ -141,7 +141,7 @@ def test_the_last_value_of_a_group_that_is_deleted_is_served_no_more(tmp_path: P
     told = {"subject_id": 1, "record": 7, "time": known, "known_at": known, "source": "told", "encounter_id": None}
     value = {"kind": "observation", "code": "LOINC//718-7", "numeric_value": 11.0, "text_value": None, "unit": "g/dL"}
     gone = {"kind": "deleted", "code": DELETED, "numeric_value": None, "text_value": None, "unit": None}
-    later = {"known_at": end_of(LAST), "source": "taken back"}
+    later = {"known_at": end_of_night(LAST), "source": "taken back"}
     served = []
     for night, event in ((MIDDLE, told | value), (LAST, told | gone | later)):
         write_batch(settings, night, [event | {"parent": None}])
@@ -169,7 +169,7 @@ def test_a_store_that_was_opened_sees_the_next_night(tmp_path: Path, events: lis
         row = online.read(settings.feast, 1)
         assert row is not None
         seen.append(row["as_of"])
-    assert seen[0] <= end_of(MIDDLE) < seen[1]
+    assert seen[0] <= end_of_night(MIDDLE) < seen[1]
 
 
 def test_a_materialisation_that_dies_leaves_the_served_store_and_is_made_good(
@@ -196,7 +196,7 @@ def test_a_materialisation_that_dies_leaves_the_served_store_and_is_made_good(
             materialise.run(settings, LAST)
     assert online.read(settings.feast, 1) == served
     materialise.run(settings, LAST)
-    [expected] = ask(settings, [(1, end_of(LAST))])
+    [expected] = ask(settings, [(1, end_of_night(LAST))])
     mended = online.read(settings.feast, 1)
     assert mended is not None
     assert dict(mended) == {name: expected[name] for name in mended}
@@ -213,7 +213,7 @@ def test_a_night_writes_the_rows_that_differ_and_no_others(tmp_path: Path, event
     written = materialise.run(settings, LAST).figures
     assert made >= everybody > written["peers"]
     subjects = subjects_of(known_on(events, None, MIDDLE))
-    for subject, row in zip(subjects, ask(settings, [(s, end_of(LAST)) for s in subjects]), strict=True):
+    for subject, row in zip(subjects, ask(settings, [(s, end_of_night(LAST)) for s in subjects]), strict=True):
         served = online.read(settings.feast, subject)
         assert dict(served or {}) == ({name: row[name] for name in served} if served else {})
 
@@ -229,11 +229,11 @@ def test_features_restored_to_an_earlier_night_are_served_as_of_it(tmp_path: Pat
     materialise.run(settings, MIDDLE)
     row = online.read(settings.feast, 1)
     assert row is not None
-    assert row["as_of"] <= end_of(MIDDLE)
+    assert row["as_of"] <= end_of_night(MIDDLE)
 
 
 def test_defining_the_same_store_again_registers_nothing(built: Settings) -> None:
-    ask(built, [(1, end_of(LAST))])
+    ask(built, [(1, end_of_night(LAST))])
     before = (built.feast / historical_rows.OFFLINE / feast_store.REGISTRY).stat().st_mtime_ns
-    ask(built, [(1, end_of(LAST))])
+    ask(built, [(1, end_of_night(LAST))])
     assert (built.feast / historical_rows.OFFLINE / feast_store.REGISTRY).stat().st_mtime_ns == before

@@ -1,0 +1,25 @@
+"""The dates of a night: ``YYYYMMDD`` to its day, and the moments at which that day ends (UTC)."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+
+def parse_night(night: str) -> date:
+    """The day of a night id (``20260601``)."""
+    return datetime.strptime(night, "%Y%m%d").date()
+
+
+def end_of_day(day: date) -> datetime:
+    """The last second of a day: from then on the clinic knows what that day's drop says."""
+    return datetime.combine(day, time(23, 59, 59), UTC)
+
+
+def end_of_night(night: str) -> datetime:
+    """The last second of a night's day: when its drop becomes known."""
+    return end_of_day(parse_night(night))
+
+
+def last_microsecond_of_night(night: str) -> datetime:
+    """The last microsecond of a night's day: versions of one drop are known within its last second."""
+    return end_of_night(night) + timedelta(microseconds=999_999)

@@ -1,0 +1,137 @@
+"""Definitions change exactly when rows do, and files of earlier versions are read as what they are."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.features.build import stage
+from pipelines.features.build.definitions import current_definitions, peers_definition, self_definitions
+from pipelines.features.engines import earlier_definitions, feature_files
+from pipelines.features.engines.feature_files import METADATA_KEY, origins, plan
+from pipelines.features.inspect.verify import _one_definition
+from pipelines.features.trajectory import model_store
+from pmlm.settings import Settings
+from pmlm.storage import content_hash, write_json
+from tests.unit.pipelines.features import golden_rows
+from tests.unit.pipelines.features.built import FIRST, clinic, known_on, night_of, patients, write_batch
+
+EARLIER = Path(earlier_definitions.__file__).with_name("earlier_peers.csv")
+NIGHTS = [FIRST, night_of(6)]
+HASH = "0123456789abcdef"  # of texts that are gone
+MODEL, OTHER_MODEL = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
+
+
+@pytest.mark.parametrize("group", ["peers", "trajectory"])
+def test_rows_change_only_with_their_revision(group: str) -> None:
+    revision, rows = golden_rows.read(group)
+    made = json.loads(json.dumps(golden_rows.MAKERS[group]()))
+    name = f"{group.upper()}_REVISION"
+    assert made == rows, f"raise {name}, then run `python -m tests.unit.pipelines.features.golden_rows`"
+    assert revision == golden_rows.REVISIONS[group], f"{name} was raised: keep the new rows (see golden_rows)"
+
+
+def test_the_table_of_earlier_peers_pairs_every_k_with_todays_definition() -> None:
+    """The self groups' definitions are the earlier version's, so no clinic rebuilds its history for this one."""
+    selves = self_definitions().values()
+    table = list(csv.DictReader(EARLIER.open()))
+    assert [int(row["k"]) for row in table] == list(range(2, 101))
+    for row in table:
+        assert row["definition"] == peers_definition(selves, int(row["k"])), (
+            "a self group's SQL, or PEERS_REVISION, has changed: where that is meant, clinics rebuild. "
+            "Then earlier_peers.csv has had its day: delete it with its rule and this test"
+        )
+
+
+@pytest.fixture(scope="module")
+def today(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Return a clinic of two nights without a trajectory model."""
+    settings = clinic(tmp_path_factory.mktemp("today"))
+    events = patients(seed=3, pairs=3)
+    for before, night in zip([None, *NIGHTS[:-1]], NIGHTS, strict=True):
+        write_batch(settings, night, known_on(events, before, night))
+        stage.run(settings, night)
+    return settings
+
+
+@pytest.fixture
+def earlier(today: Settings, tmp_path: Path) -> Settings:
+    """Return a copy of it whose peers and trajectory files state hashes of source text."""
+    shutil.copytree(today.home, tmp_path / "state")
+    settings = clinic(tmp_path)
+    hashes = {int(row["k"]): row["earlier"] for row in csv.DictReader(EARLIER.open())}
+    for group, definition in (("peers", hashes[settings.k_anonymity]), ("trajectory", HASH)):
+        for path in (settings.features / group).glob("*.parquet"):
+            _restate(path, definition)
+    return settings
+
+
+def _restate(path: Path, definition: str, model: str | None = None) -> None:
+    """Rewrite a file with another definition in its metadata, and with a model's version in its rows if given."""
+    table = pq.read_table(path)
+    stated = json.loads(table.schema.metadata[METADATA_KEY]) | {"definition": definition}
+    if model:
+        place = table.schema.get_field_index("model_version")
+        table = table.set_column(place, table.schema.field(place), [[model] * table.num_rows])
+    pq.write_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(stated).encode()}), path)
+
+
+def _batches(settings: Settings) -> list[str]:
+    return sorted(path.name for path in settings.events.glob("*.parquet"))
+
+
+def test_a_clinic_of_the_earlier_version_has_nothing_to_build(earlier: Settings) -> None:
+    before = content_hash([earlier.features])
+    assert stage.planned(earlier, NIGHTS[-1], _batches(earlier)) == {}
+    assert stage.run(earlier, NIGHTS[-1]).status == "noop"
+    assert content_hash([earlier.features]) == before
+    (check,) = _one_definition(earlier)
+    assert check.holds, check.found
+
+
+def test_its_next_night_adds_one_file_beside_the_earlier_ones(earlier: Settings) -> None:
+    paths = sorted((earlier.features / "peers").iterdir()) + sorted((earlier.features / "trajectory").iterdir())
+    before = content_hash(paths)
+    night = night_of(9)
+    write_batch(earlier, night, known_on(patients(seed=3, pairs=3), NIGHTS[-1], night))
+    assert stage.run(earlier, night).status == "done"
+    assert content_hash(paths) == before
+    assert {o.night for o in origins(earlier.features / "peers")} == {*NIGHTS, night}
+    assert {o.definition for o in origins(earlier.features / "peers")} == {current_definitions(earlier)["peers"]}
+
+
+def test_another_k_rebuilds_the_peers_of_the_earlier_version(earlier: Settings) -> None:
+    settings = earlier.model_copy(update={"k_anonymity": 12})
+    plans = stage.planned(settings, NIGHTS[-1], _batches(settings))
+    assert {name: plan.last for name, plan in plans.items()} == {"peers": None}
+    assert not list((settings.features / "peers").glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("models", "rebuilt"),
+    [((MODEL, MODEL), False), ((OTHER_MODEL, OTHER_MODEL), True), ((MODEL, OTHER_MODEL), True), ((MODEL, None), True)],
+)
+def test_trajectory_rows_of_the_earlier_version_stay_where_they_are_of_the_model_in_use(
+    earlier: Settings, models: tuple[str, str | None], rebuilt: bool
+) -> None:
+    write_json(model_store.folder(earlier) / model_store.CURRENT, {"version": MODEL})
+    for path, model in zip(sorted((earlier.features / "trajectory").glob("*.parquet")), models, strict=True):
+        _restate(path, HASH, model)
+    assert pl.scan_parquet(earlier.features / "trajectory" / "*.parquet").collect().height
+    definition = current_definitions(earlier)["trajectory"]
+    found = plan(earlier.features / "trajectory", NIGHTS[-1], definition, _batches(earlier))
+    assert (found is not None) == rebuilt
+    assert bool(list((earlier.features / "trajectory").glob("*.parquet"))) != rebuilt
+
+
+def test_a_hash_that_no_earlier_version_stated_is_another_definition(earlier: Settings) -> None:
+    _restate(earlier.features / "peers" / f"{FIRST}.parquet", HASH)
+    assert {o.definition for o in feature_files.origins(earlier.features / "peers")} > {HASH}
+    (check,) = _one_definition(earlier)
+    assert not check.holds
