@@ -16,7 +16,7 @@ from models.encoder import MiniLM
 from models.prompt.personalize import personalize
 from models.refiner.baselines import RankingRefiner
 from models.refiner.interface import Caps
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 
 DAY, NIGHT = "2026-06-01", "20260601"
 PLAIN = "as told by the patient"
@@ -58,7 +58,7 @@ def taken_in(folder: Path, texts: Sequence[str]) -> Clinic:
             by_type.setdefault(record["resourceType"], []).append(json.dumps(record))
     for name, lines in by_type.items():
         (drop / f"{name}.ndjson").write_text("\n".join(lines) + "\n")
-    settings = load(home=folder / "state", drops=folder / "drops", key_dir=folder / "keys")
+    settings = load_settings(home=folder / "state", drops=folder / "drops", key_dir=folder / "keys")
     settings.home.mkdir()
     for stage in (records, features, materialise):
         stage.run(settings, NIGHT)

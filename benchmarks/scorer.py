@@ -21,7 +21,7 @@ from models.reward.embedded_scorer import EmbeddedScorer
 from models.reward.terms import score
 from models.schema import Episode
 from pipelines.episodes import episode_file
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean
+from pipelines.evaluation.nightly.intervals import clustered_mean
 from pipelines.training.gains import programs
 from pipelines.training.rewards import trial
 from pmlm.settings import Settings

@@ -31,15 +31,17 @@ def main() -> None:
     encoder = MiniLM()
     kept = [row for row in _read() if row["met"] != "now"]
     if asked.first_look:
-        messages = corpus.judged(asked.first_look)
+        messages = corpus.read_judged(asked.first_look)
         number = messages[0]["round"]
         if any(row["round"] == number for row in kept):
             raise SystemExit(f"round {number} was looked at before: a first look is taken once")
-        kept += [{"round": number, "met": "rules and classifier", **row} for row in evaluation.rows(messages, encoder)]
-    judged = corpus.judged()
-    now = [{"round": "all", "met": "now", **row} for row in evaluation.rows(judged, encoder)]
+        kept += [
+            {"round": number, "met": "rules and classifier", **row} for row in evaluation.build_rows(messages, encoder)
+        ]
+    judged = corpus.read_judged()
+    now = [{"round": "all", "met": "now", **row} for row in evaluation.build_rows(judged, encoder)]
     RESULTS.write_text("[\n" + ",\n".join(json.dumps(row) for row in [*kept, *now]) + "\n]\n")
-    sys.stdout.write(f"{evaluation.table(now)}\n")
+    sys.stdout.write(f"{evaluation.format_table(now)}\n")
 
 
 def _read() -> list[dict[str, Any]]:

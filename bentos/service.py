@@ -32,7 +32,7 @@ from bentos.telemetry import logs, tracing
 from bentos.telemetry.middleware import Observed
 from pmlm.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import PmlmError
-from pmlm.settings import load
+from pmlm.settings import load_settings
 
 
 class Arguments(BaseModel):
@@ -68,7 +68,7 @@ class PMLM:
 
         torch.set_num_threads(1)  # requests run beside each other; a model this small gains nothing from more
         sys.setswitchinterval(SWITCH_S)
-        self.personalizer = Personalizer.open(load(), self.release.path_of("."))
+        self.personalizer = Personalizer.open(load_settings(), self.release.path_of("."))
         current.opened(self.personalizer)
         tracing.start()
         logs.configure()  # last: why a start failed is told in full

@@ -37,9 +37,9 @@ CRON = os.environ.get("PMLM_NIGHT_CRON", "0 2 * * *")
 
 
 def clinic(params: dict[str, Any]) -> Settings:
-    from pmlm.settings import load
+    from pmlm.settings import load_settings
 
-    return load(drops=params["drops"])
+    return load_settings(drops=params["drops"])
 
 
 def stage(name: str, outlets: tuple[Asset, ...] = ()) -> Operator:

@@ -49,7 +49,7 @@ def draw(status: dict[str, Any]) -> str:
     if example:
         example["answer"]["initial_prompt"] = shortened(example["answer"]["initial_prompt"])
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    screen.show(console, status | {"pages": without_machine(status)}, example)
+    screen.show_night(console, status | {"pages": without_machine(status)}, example)
     svg = console.export_svg(title="make night", unique_id="night")
     return FONT_FROM_THE_NETWORK.sub("", svg)  # the reader's own monospace font will do
 

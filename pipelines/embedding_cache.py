@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from models.encoder import DIMENSIONS, Encoder, MiniLM
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 SCHEMA = pa.schema([pa.field("key", pa.binary(16)), pa.field("vector", pa.list_(pa.float32(), DIMENSIONS))])
 
@@ -41,7 +41,7 @@ class KeptEncoder:
         keys = sorted(self._vectors)
         flat = pa.array(np.concatenate([self._vectors[k] for k in keys]))
         columns = [pa.array(keys, pa.binary(16)), pa.FixedSizeListArray.from_arrays(flat, DIMENSIONS)]
-        with replacing(self.file) as temporary:
+        with atomic_write(self.file) as temporary:
             pq.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), temporary, compression="zstd")
         self._before = len(keys)
 

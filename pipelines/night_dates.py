@@ -1,8 +1,8 @@
-"""The dates of a night: ``YYYYMMDD`` to its day, and the moments at which that day ends (UTC)."""
+"""The dates of a night: ``YYYYMMDD`` to its day, and the second at which that day ends (UTC)."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 
 def parse_night(night: str) -> date:
@@ -18,8 +18,3 @@ def end_of_day(day: date) -> datetime:
 def end_of_night(night: str) -> datetime:
     """The last second of a night's day: when its drop becomes known."""
     return end_of_day(parse_night(night))
-
-
-def last_microsecond_of_night(night: str) -> datetime:
-    """The last microsecond of a night's day: versions of one drop are known within its last second."""
-    return end_of_night(night) + timedelta(microseconds=999_999)

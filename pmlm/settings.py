@@ -197,6 +197,6 @@ class Settings(BaseSettings):
         return self.home / ".embedded-llm"
 
 
-def load(**overrides: Any) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """The settings of this process; keyword arguments win over the environment."""
     return Settings(**{k: v for k, v in overrides.items() if v is not None})

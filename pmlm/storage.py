@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 #: How folders begin in which a running build lays what does not fit its memory.
-SPILL = ".spill-"
+SPILL_PREFIX = ".spill-"
 
 
 @contextmanager
-def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
+def atomic_write(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it over ``path`` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -31,7 +31,7 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> Path:
-    with replacing(path, mode) as temporary:
+    with atomic_write(path, mode) as temporary:
         temporary.write_bytes(data)
     return path
 
@@ -45,7 +45,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def content_hash(paths: Iterable[Path]) -> str:
+def hash_files(paths: Iterable[Path]) -> str:
     """SHA-256 over the names and bytes of files, folders walked in name order; 64 hex digits."""
     digest = hashlib.sha256()
     for root in sorted(Path(p) for p in paths):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import event_log, ledger
 from pmlm.settings import PROJECT, Settings
 
@@ -102,5 +102,5 @@ def empty(folder: Path, name: str) -> Settings:
 
 def known_on(events: pl.DataFrame, night: str) -> pl.DataFrame:
     """The events as news of one night: all of them known at its end."""
-    end = datetime.strptime(night, "%Y%m%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
+    end = end_of_night(night)
     return events.with_columns(known_at=pl.lit(end).cast(pl.Datetime("us", "UTC")))

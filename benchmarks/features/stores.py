@@ -24,8 +24,8 @@ from feature_repo.store.online_stores import described
 from feature_repo.store.rows import typed
 from feature_repo.store.services import SERVICE
 from pipelines.features.build import historical_rows
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.online import materialise
+from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 
 Row = dict[str, Any]

@@ -13,16 +13,17 @@ import pyarrow.dataset as ds
 import typer
 
 from benchmarks.serving import servers
-from benchmarks.serving.figures import added, percentile, row, wilson
+from benchmarks.serving.figures import added, percentile, row
 from benchmarks.serving.load import Answer, Load, Target, at_rate, closed
 from benchmarks.serving.profile import profile
 from benchmarks.serving.questions import chats, questions, requests
 from feature_repo.store import online
 from feature_repo.store.feast_store import open_store
 from feature_repo.store.services import SERVICE
+from pipelines.evaluation.nightly.intervals import wilson_interval
 from pipelines.packaging import serving
 from pmlm.errors import ServingError
-from pmlm.settings import PROJECT, Settings, load
+from pmlm.settings import PROJECT, Settings, load_settings
 
 RESULTS = PROJECT / "benchmarks" / "results" / "serving.json"
 LATENCY_S = 0.05
@@ -81,7 +82,7 @@ def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share:
         )
         rows.append(
             row(f"gateway.failed.{clients}", failed, "requests", n, target="0", holds=failed == 0,
-                interval=wilson(failed, n), baseline_failed=loads["litellm"].failed)
+                interval=wilson_interval(failed, n), baseline_failed=loads["litellm"].failed)
         )  # fmt: skip
     return rows
 
@@ -145,7 +146,7 @@ def overload(ours: Target, bodies: Iterator[dict[str, Any]], share: float) -> li
         row("overload.shed", len(heavy.shed), "requests", n, target="> 0", holds=bool(heavy.shed),
             shed_p50_ms=round(1e3 * statistics.median([a.seconds for a in heavy.shed] or [0.0]), 3)),
         row("overload.failed", heavy.failed, "requests", n, target="0", holds=heavy.failed == 0,
-            interval=wilson(heavy.failed, n), statuses=_statuses(heavy.answers)),
+            interval=wilson_interval(heavy.failed, n), statuses=_statuses(heavy.answers)),
     ]  # fmt: skip
 
 
@@ -168,8 +169,8 @@ def main(
 ) -> None:
     """Measure the endpoint's current release against a stub language model and the LiteLLM proxy, in one run."""
     chosen = set(only.split(",")) if only else {"cold", "gateway", "first_token", "personalize", "overload", "profile"}
-    settings = load()
-    if not serving.current(settings).exists():
+    settings = load_settings()
+    if not serving.current_release(settings).exists():
         raise ServingError("there is no release to measure: run `make night` first")
     known = subjects(settings)
     patients = [f"subject:{subject}" for subject in known]

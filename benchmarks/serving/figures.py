@@ -32,13 +32,6 @@ def added(through: Sequence[float], direct: Sequence[float], q: float) -> tuple[
     return 1e3 * (percentile(a, q) - percentile(b, q)), (1e3 * float(low), 1e3 * float(high))
 
 
-def wilson(failed: int, n: int) -> Interval:
-    """95 % interval of a share."""
-    z, p = 1.96, failed / n
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-
-
 def slope(x: Sequence[float], y: Sequence[float]) -> tuple[float, Interval]:
     """The least-squares slope of y over x with a 95 % interval (normal errors)."""
     xs, ys = np.asarray(x), np.asarray(y)

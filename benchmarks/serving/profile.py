@@ -25,7 +25,7 @@ from pmlm.settings import Settings
 def profile(settings: Settings, subjects: list[int], rounds: int = 3) -> list[dict[str, Any]]:
     """Median milliseconds of each step over ``subjects``, none asked the same question twice, all asked once before."""
     torch.set_num_threads(1)
-    personalizer = Personalizer.open(settings, serving.current(settings))
+    personalizer = Personalizer.open(settings, serving.current_release(settings))
     encoder, refiner, count = personalizer._encoder, personalizer._refiner, personalizer._count
     asked = questions(100_000)
     seconds: dict[str, list[float]] = defaultdict(list)

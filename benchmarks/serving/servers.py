@@ -18,10 +18,10 @@ import psutil
 
 from bentos.auth import keys
 from pipelines.packaging import serving
-from pipelines.packaging.bento import environment
-from pipelines.packaging.serving import Endpoint
+from pipelines.packaging.bento import make_serving_environment
+from pipelines.packaging.serving import RunningEndpoint
 from pmlm.errors import ServingError
-from pmlm.settings import PROJECT, Settings, load
+from pmlm.settings import PROJECT, Settings, load_settings
 
 CACHE = PROJECT / "benchmarks" / ".cache"
 LITELLM = CACHE / "litellm"
@@ -39,10 +39,10 @@ def stub(latency: float) -> Iterator[str]:
 
 
 @contextmanager
-def endpoint(base_url: str) -> Iterator[tuple[Settings, Endpoint]]:
+def endpoint(base_url: str) -> Iterator[tuple[Settings, RunningEndpoint]]:
     """PMLM's endpoint over the current release, one worker, with this language model; no limit but its own queue."""
-    settings = load(llm_base_url=base_url, llm_model="stub", rate_limit="10000000/minute")
-    with serving.served(settings) as running:
+    settings = load_settings(llm_base_url=base_url, llm_model="stub", rate_limit="10000000/minute")
+    with serving.serve_temporarily(settings) as running:
         yield settings, running
 
 
@@ -55,7 +55,7 @@ def empty(settings: Settings) -> Iterator[str]:
     """An empty BentoML endpoint's URL."""
     port = _free_port()
     command = [sys.executable, "-m", "bentoml", "serve", "benchmarks.serving.empty:Empty", "--port", str(port)]
-    with _process(command, env=environment(settings)):
+    with _process(command, env=make_serving_environment(settings)):
         _wait(f"http://127.0.0.1:{port}/readyz")
         yield f"http://127.0.0.1:{port}"
 
@@ -85,9 +85,9 @@ def litellm_version() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def worker(running: Endpoint) -> psutil.Process:
+def worker(running: RunningEndpoint) -> psutil.Process:
     """The endpoint's worker: of its processes the largest."""
-    return max(serving.processes(running), key=lambda process: process.memory_info().rss)
+    return max(serving.find_processes(running), key=lambda process: process.memory_info().rss)
 
 
 def _install() -> None:

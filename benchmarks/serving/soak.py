@@ -13,12 +13,13 @@ import typer
 
 from benchmarks.serving import servers
 from benchmarks.serving.__main__ import RESULTS, subjects, whole_chat
-from benchmarks.serving.figures import percentile, row, slope, wilson
+from benchmarks.serving.figures import percentile, row, slope
 from benchmarks.serving.load import Load, Target, at_rate, closed
 from benchmarks.serving.questions import chats, questions
+from pipelines.evaluation.nightly.intervals import wilson_interval
 from pipelines.packaging import serving
 from pmlm.errors import ServingError
-from pmlm.settings import load
+from pmlm.settings import load_settings
 
 RATE = 50.0
 WARM_UP = 1 / 3  # of the time, whose memory does not count
@@ -38,8 +39,8 @@ def main(
 
     For example: python -m benchmarks.serving.soak --minutes 0.5 --out /tmp/soak.json
     """
-    settings = load()
-    if not serving.current(settings).exists():
+    settings = load_settings()
+    if not serving.current_release(settings).exists():
         raise ServingError("there is no release to measure: run `make night` first")
     patients = [f"subject:{subject}" for subject in subjects(settings)]
     watched: Watched = []
@@ -71,7 +72,7 @@ def told(done: Load, watched: Watched, lost: list[float], minutes: float, rate: 
     statuses = dict(sorted(Counter(str(a.status) for a in done.answers).items()))
     rows = [
         row("soak.failed", failed, "requests", n, target="0", holds=failed == 0 and not lost,
-            interval=wilson(failed, n), minutes=minutes, statuses=statuses, worker_lost=bool(lost)),
+            interval=wilson_interval(failed, n), minutes=minutes, statuses=statuses, worker_lost=bool(lost)),
         row("soak.rate", done.rate, "requests/s", n, baseline=rate, target=f"ratio >= {KEPT}",
             holds=done.rate >= KEPT * rate, minutes=minutes),
     ]  # fmt: skip

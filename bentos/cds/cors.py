@@ -10,7 +10,7 @@ from __future__ import annotations
 from starlette.middleware.cors import CORSMiddleware
 
 from bentos.problems.problem_details import App, Receive, Scope, Send
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 
 PREFIX = "/cds-services"
 HEADERS = ("authorization", "content-type", "accept-language")
@@ -22,7 +22,7 @@ class CrossOrigin:
 
     def __init__(self, app: App, settings: Settings | None = None) -> None:
         self._app = app
-        origins = (settings or load()).cds_origins.replace(",", " ").split()
+        origins = (settings or load_settings()).cds_origins.replace(",", " ").split()
         self._open = CORSMiddleware(
             app,
             allow_origins=origins,

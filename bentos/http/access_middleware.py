@@ -28,7 +28,7 @@ from bentos.personalizer import current
 from bentos.problems.problem_details import App, Message, Receive, Scope, Send, refused, send_problem
 from pmlm.api_types import Problem
 from pmlm.errors import KeysUnavailableError, TokenError
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 
 REALM = 'Bearer realm="pmlm"'
 CDS = frozenset({"/cds-services/{id}"})  # the rules whose tokens may be a CDS client's
@@ -49,7 +49,7 @@ class Access:
 
     def __init__(self, app: App, settings: Settings | None = None) -> None:
         self._app = app
-        self._settings = settings or load()
+        self._settings = settings or load_settings()
         self._verifier = Verifier(self._settings)
         self._cds = CdsVerifier(self._settings)
         shared = SharedCounts.of(self._settings)

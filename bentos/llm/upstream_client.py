@@ -1,4 +1,4 @@
-"""Asking a language model: one deadline, one retry layer, failover in order, and no retry once it has begun to answer.
+"""Ask language models over HTTP: one deadline, one retry layer, failover in order, no retry of a begun answer.
 
 Attempts are repeated only where nothing of an answer has arrived and another try may help: no connection, 408, 429 or
 5xx, silence while another model is left to ask. A call that is cancelled closes its connection, which is how an
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.request import getproxies
@@ -17,29 +18,25 @@ from urllib.request import getproxies
 import aiohttp
 import stamina
 
-from bentos.openai.errors import UNAVAILABLE, GatewayError, UpstreamError
-from bentos.openai.upstreams import Upstream
+from bentos.llm.errors import UpstreamError, UpstreamRefusal
+from bentos.llm.upstreams import Upstream
 
 ATTEMPTS = 3
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0
 NEXT_MODEL_S = 0.001  # before another model is asked there is nothing to wait for
 LONGEST_ANSWER = 8 * 1024 * 1024  # bytes
 LONGEST_REFUSAL = 300  # characters of an upstream's own words
-_AGAIN = frozenset({408, 409, 425, 429})
-_OWN_FAULT = frozenset({401, 402, 403, 404, 405, 407})  # the key, the model's name or the address are ours to set
+_RETRY_STATUSES = frozenset({408, 409, 425, 429})
+_OUR_MISTAKES = frozenset({401, 402, 403, 404, 405, 407})  # the key, the model's name or the address are ours to set
 
-Body = Callable[[Upstream], bytes]
+RequestBody = Callable[[Upstream], bytes]
 
 
-class Answering:
-    """A language model that has begun to answer: where from, its first bytes, and what follows.
-
-    Whoever has one says once how it ended: :meth:`close`, which leaves a connection that was read to its end to the
-    pool and breaks every other.
-    """
+class UpstreamReply:
+    """A language model's answer that has begun: its first bytes, and the connection that the rest comes over."""
 
     def __init__(self, upstream: Upstream, response: aiohttp.ClientResponse, first: bytes) -> None:
-        self.upstream = upstream
+        self._upstream = upstream
         self._response = response
         self._first = first
         self._closed = False
@@ -57,26 +54,39 @@ class Answering:
         except (aiohttp.ClientError, OSError):
             raise UpstreamError("truncated") from None
 
-    async def whole(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read the answer inside the block: its end closes the connection and tells the breaker how it went."""
+        breaker = self._upstream.breaker
+        try:
+            yield
+        except UpstreamError:
+            self._close(breaker.record_failure)
+            raise
+        except BaseException:  # cancelled: nobody wants to know any longer
+            self.close()
+            raise
+        self._close(breaker.record_success)
 
-    def close(self, whole: bool | None = None) -> None:
-        """``whole`` says whether the answer was; None: nobody wanted to know any longer. Harmless when repeated."""
+    def close(self) -> None:
+        """Give up what is left of the answer; harmless when repeated, or after it was read."""
+        self._close(self._upstream.breaker.abandon)
+
+    def _close(self, tell_breaker: Callable[[], None]) -> None:
         if self._closed:
             return
         self._closed = True
-        breaker = self.upstream.breaker
-        {None: breaker.abandoned, True: breaker.succeeded, False: breaker.failed}[whole]()
+        tell_breaker()
         if self._response.content.at_eof():
-            self._response.release()
+            self._response.release()  # to the pool
         else:
             self._response.close()
 
 
-def session(most: int) -> aiohttp.ClientSession:
-    """The one pool of connections of a worker; all limits of time are ours."""
+def open_session(connections: int) -> aiohttp.ClientSession:
+    """A pool of connections; all limits of time are ours."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=most, keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
         trust_env=bool(getproxies()),
         auto_decompress=True,
@@ -84,13 +94,23 @@ def session(most: int) -> aiohttp.ClientSession:
     )
 
 
-async def begun(
-    http: aiohttp.ClientSession, upstreams: tuple[Upstream, ...], body: Body, until: float, prompt: str
-) -> Answering:
-    """A model that answers, by ``until`` (the loop's clock).
+@asynccontextmanager
+async def deadline_at(until: float) -> AsyncIterator[None]:
+    """Give the block up at ``until`` (the loop's clock): :class:`UpstreamError` ``timeout``."""
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise UpstreamError("timeout") from None
 
-    Raises :class:`UpstreamError` with the last failure, or :class:`GatewayError` (503) while every model is resting.
-    ``prompt`` is kept out of what an upstream's refusal says.
+
+async def ask_upstreams(
+    http: aiohttp.ClientSession, upstreams: tuple[Upstream, ...], body: RequestBody, until: float, prompt: str
+) -> UpstreamReply:
+    """The reply of the first model that begins to answer by ``until`` (the loop's clock).
+
+    Raises :class:`UpstreamError` with the last failure, ``resting`` while every breaker is open. ``prompt`` is what an
+    upstream's refusal must not repeat.
     """
     tried: list[Upstream] = []
     attempts = stamina.retry_context(
@@ -101,87 +121,85 @@ async def begun(
         wait_max=LONGEST_BACKOFF_S,
         wait_jitter=FIRST_BACKOFF_S,
     )
-    async for attempt in attempts:
-        with attempt:
-            upstream, fresh = _next(upstreams, tried)
-            tried.append(upstream)
-            return await _attempt(http, upstream, body(upstream), fresh, until, prompt)
+    async with deadline_at(until):
+        async for attempt in attempts:
+            with attempt:
+                upstream, others = choose_upstream(upstreams, tried)
+                tried.append(upstream)
+                return await _try_upstream(http, upstream, body(upstream), others, until, prompt)
     raise UpstreamError("failed")
 
 
 def _backoff(error: Exception) -> bool | float:
-    """Whether, and after how long, another attempt makes sense (a negative wait leaves it to the growing default)."""
+    """Seconds until another attempt; False: none; True: stamina's growing default."""
     if not isinstance(error, UpstreamError) or error.backoff is None:
         return False
     return True if error.backoff < 0 else error.backoff
 
 
-def _next(upstreams: tuple[Upstream, ...], tried: list[Upstream]) -> tuple[Upstream, int]:
-    """The model to ask now, and how many beside it were not asked yet: untried ones first, resting ones never."""
+def choose_upstream(upstreams: tuple[Upstream, ...], tried: list[Upstream]) -> tuple[Upstream, int]:
+    """The model to ask now, untried ones first, and how many others are still untried; resting ones never."""
     awake = [u for u in upstreams if u.breaker.wait == 0]
     if not awake:
         wait = min(u.breaker.wait for u in upstreams)
-        raise GatewayError(
-            HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE, code="resting", retry_after=max(1, round(wait + 0.5))
-        )
-    fresh = [u for u in awake if u not in tried]
-    return (fresh[0], len(fresh) - 1) if fresh else (awake[(len(tried)) % len(awake)], 0)
+        raise UpstreamError("resting", retry_after=max(1, round(wait + 0.5)))
+    untried = [u for u in awake if u not in tried]
+    return (untried[0], len(untried) - 1) if untried else (awake[len(tried) % len(awake)], 0)
 
 
-async def _attempt(
-    http: aiohttp.ClientSession, upstream: Upstream, body: bytes, fresh: int, until: float, prompt: str
-) -> Answering:
-    """One try: a status of 200 and the first byte, within a fair share of what is left of the deadline."""
+async def _try_upstream(
+    http: aiohttp.ClientSession, upstream: Upstream, body: bytes, others: int, until: float, prompt: str
+) -> UpstreamReply:
+    """One attempt: a status of 200 and the first byte, within a fair share of what is left of the deadline."""
     left = until - asyncio.get_running_loop().time()
     response: aiohttp.ClientResponse | None = None
     upstream.breaker.enter()
     try:
-        async with asyncio.timeout(left / (fresh + 1)):
+        async with asyncio.timeout(left / (others + 1)):
             response = await http.post(upstream.url, data=body, headers=upstream.headers, allow_redirects=False)
             if response.status == HTTPStatus.OK:
                 first = await response.content.readany()
                 if not first:
-                    raise UpstreamError("unreachable", backoff=_soon(fresh))
-                return Answering(upstream, response, first)
-            raise _failure(response.status, response.headers, await response.content.read(65536), fresh, left, prompt)
+                    raise UpstreamError("unreachable", backoff=_next_wait(others))
+                return UpstreamReply(upstream, response, first)
+            refusal = await response.content.read(65536)
+            raise status_error(response.status, response.headers, refusal, others, left, prompt)
     except BaseException as error:
         if response is not None:
             response.close()
-        raise _noted(upstream, error, fresh) from None
+        raise _record_failure(upstream, error, others) from None
 
 
-def _noted(upstream: Upstream, error: BaseException, fresh: int) -> BaseException:
-    """``error`` as this module tells it, after the breaker was told."""
+def _record_failure(upstream: Upstream, error: BaseException, others: int) -> BaseException:
+    """Tell the breaker of a failed attempt, and give the error to raise for it."""
     if isinstance(error, TimeoutError):
-        upstream.breaker.failed()
-        return UpstreamError("timeout", backoff=NEXT_MODEL_S if fresh else None)
+        upstream.breaker.record_failure()
+        return UpstreamError("timeout", backoff=NEXT_MODEL_S if others else None)
     if isinstance(error, (aiohttp.ClientError, OSError)):
-        upstream.breaker.failed()
-        return UpstreamError("unreachable", backoff=_soon(fresh))
+        upstream.breaker.record_failure()
+        return UpstreamError("unreachable", backoff=_next_wait(others))
     if isinstance(error, UpstreamError) and error.reason in ("unreachable", "failed"):
-        upstream.breaker.failed()
+        upstream.breaker.record_failure()
     else:
-        upstream.breaker.abandoned()
+        upstream.breaker.abandon()
     return error
 
 
-def _failure(status: int, headers: Any, body: bytes, fresh: int, left: float, prompt: str) -> UpstreamError:
+def status_error(status: int, headers: Any, body: bytes, others: int, left: float, prompt: str) -> UpstreamError:
+    """What a status other than 200 means, and whether another attempt may help."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait = _seconds(headers.get("retry-after"))
-        told = GatewayError(
-            status, "the language model takes no more requests at the moment", code="rate_limited",
-            retry_after=round(wait) if wait else 1,
-        )  # fmt: skip
-        backoff = _soon(fresh) if wait is None or fresh else wait
-        return UpstreamError("rate_limited", None if backoff > min(left, LONGEST_BACKOFF_S) else backoff, told)
-    if status in _AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR or 300 <= status < 400:
-        return UpstreamError("failed", _soon(fresh))
-    if status in _OWN_FAULT:
-        return UpstreamError("failed", NEXT_MODEL_S if fresh else None)
-    return UpstreamError("refused", None, _refusal(status, body, prompt))
+        wait = _parse_seconds(headers.get("retry-after"))
+        backoff = _next_wait(others) if wait is None or others else wait
+        affordable = None if backoff > min(left, LONGEST_BACKOFF_S) else backoff
+        return UpstreamError("rate_limited", affordable, retry_after=round(wait) if wait else 1)
+    if status in _RETRY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR or 300 <= status < 400:
+        return UpstreamError("failed", _next_wait(others))
+    if status in _OUR_MISTAKES:
+        return UpstreamError("failed", NEXT_MODEL_S if others else None)
+    return UpstreamError("refused", None, _parse_refusal(status, body, prompt))
 
 
-def _refusal(status: int, body: bytes, prompt: str) -> GatewayError:
+def _parse_refusal(status: int, body: bytes, prompt: str) -> UpstreamRefusal:
     """An upstream's own words about a request it does not take, unless they repeat the prompt."""
     try:
         error = json.loads(body)["error"]
@@ -190,15 +208,15 @@ def _refusal(status: int, body: bytes, prompt: str) -> GatewayError:
         message, param, code = "", None, None
     if not message or len(message) > LONGEST_REFUSAL or any(x in message for x in prompt.splitlines() if len(x) > 12):
         message = "the language model does not take this request"
-    known = [value if isinstance(value, str) and len(value) <= 64 else None for value in (param, code)]
-    return GatewayError(status, message, param=known[0], code=known[1])
+    param, code = (value if isinstance(value, str) and len(value) <= 64 else None for value in (param, code))
+    return UpstreamRefusal(status, message, param, code)
 
 
-def _soon(fresh: int) -> float:
-    return NEXT_MODEL_S if fresh else -1.0
+def _next_wait(others: int) -> float:
+    return NEXT_MODEL_S if others else -1.0
 
 
-def _seconds(value: str | None) -> float | None:
+def _parse_seconds(value: str | None) -> float | None:
     try:
         return None if value is None else max(0.0, float(value))
     except ValueError:  # a date: no model server was seen to send one

@@ -1,6 +1,6 @@
-"""Remembers a patient's candidate sentences between her questions: they depend on her row and the clock alone.
+"""Cache a patient's candidate sentences between questions: they depend on the feature row and the clock alone.
 
-A memory holds for one row as it was read and for the minute it was made in: prompts tell days.
+An entry holds for one row as it was read and for the minute it was made in, because prompts name days.
 """
 
 from __future__ import annotations
@@ -13,30 +13,26 @@ from datetime import datetime
 from models.prompt.candidates import candidates
 from models.schema import FeatureRow, Segment
 
-REMEMBERED = 2000  # rows, as many as ``feature_repo.store.online`` keeps
+CAPACITY = 2000  # rows, as many as ``feature_repo.store.online`` keeps
 
 
-class Offers:
-    """The latest patients' candidates. Safe to use from several threads."""
+class CandidateCache:
+    """The latest patients' candidates. Thread-safe."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[tuple[int, str], tuple[FeatureRow, datetime, tuple[Segment, ...]]] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, str], tuple[FeatureRow, datetime, tuple[Segment, ...]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def of(self, row: FeatureRow, as_of: datetime, count: Callable[[str], int], language: str) -> tuple[Segment, ...]:
-        """The candidate segments of a row; the row must never be changed afterwards."""
-        key = (id(row), language)
+        """The candidate segments of a row, which must never be changed afterwards."""
+        key, minute = (id(row), language), as_of.replace(second=0, microsecond=0)
         with self._lock:
-            found = self._made.get(key)
-        if found is not None and found[0] is row and found[1] == _minute(as_of):
-            return found[2]
-        made = candidates(row, as_of, count, language)
+            entry = self._entries.get(key)
+        if entry is not None and entry[0] is row and entry[1] == minute:
+            return entry[2]
+        segments = candidates(row, as_of, count, language)
         with self._lock:
-            self._made[key] = (row, _minute(as_of), made)  # the row is held on to, so that no other can get its id
-            while len(self._made) > REMEMBERED:
-                self._made.popitem(last=False)
-        return made
-
-
-def _minute(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)
+            self._entries[key] = (row, minute, segments)  # a reference to the row, so that no other can get its id
+            while len(self._entries) > CAPACITY:
+                self._entries.popitem(last=False)
+        return segments

@@ -12,33 +12,33 @@ from pmlm.errors import ServingError
 if TYPE_CHECKING:
     from bentos.personalizer.personalizer import Personalizer
 
-_opened: list[Personalizer] = []
-_bound: ContextVar[Personalizer | None] = ContextVar("pmlm_personalizer", default=None)
+_newest: list[Personalizer] = []
+_of_request: ContextVar[Personalizer | None] = ContextVar("pmlm_personalizer", default=None)
 
 
-def opened(personalizer: Personalizer) -> None:
-    """Told by the service when it has loaded its release."""
-    _opened[:] = [personalizer]
+def set_newest(personalizer: Personalizer) -> None:
+    """Note the personalizer of a service that has loaded its release."""
+    _newest[:] = [personalizer]
 
 
-def latest() -> Personalizer | None:
+def newest() -> Personalizer | None:
     """The personalizer loaded last in this process."""
-    return _opened[0] if _opened else None
+    return _newest[0] if _newest else None
 
 
 @contextmanager
-def bound(personalizer: Personalizer | None) -> Iterator[None]:
+def bind(personalizer: Personalizer | None) -> Iterator[None]:
     """Let :func:`personalizer` give this one to everything a request runs, threads included."""
-    token = _bound.set(personalizer)
+    token = _of_request.set(personalizer)
     try:
         yield
     finally:
-        _bound.reset(token)
+        _of_request.reset(token)
 
 
 def personalizer() -> Personalizer:
     """The personalizer of the running request's service; :class:`ServingError` before a release is loaded."""
-    found = _bound.get() or latest()
+    found = _of_request.get() or newest()
     if found is None:
         raise ServingError("no release is loaded")
     return found

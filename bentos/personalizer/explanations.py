@@ -1,8 +1,8 @@
-"""How each answer came about, kept for ``/explain`` for as long as ``PMLM_EXPLANATION_DAYS`` says.
+"""Store how each answer came about, for ``/explain``, during ``PMLM_EXPLANATION_DAYS``.
 
-One row an answer in ``<workspace>/explanations.db`` (SQLite, mode 600), under the answer's id: whose it is, and what
-the endpoint told of it without the language model's words. Neither the question nor any message of an application is
-kept, so neither can be revealed.
+One row per answer in ``<workspace>/explanations.db`` (SQLite, mode 600), under the answer's id: the patient, and the
+response without the language model's words. Neither the question nor any message of an application is stored, so
+neither can be revealed. The columns ``kept_at`` and ``told`` are names on disk.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ CREATE TABLE IF NOT EXISTS explanations (
 ) WITHOUT ROWID
 """
 _INDEX = "CREATE INDEX IF NOT EXISTS by_age ON explanations (kept_at)"
-_UNTOLD = {"answer", "disclaimer", "escalated"}  # of an answer: the language model's words and what goes with them
+_NOT_STORED = {"answer", "disclaimer", "escalated"}  # of an answer: the language model's words and what goes with them
 _DAY_S = 86_400
 _SWEEP_S = 3600
 
 
-class Told(PersonalizeResponse):
-    """A response as it is kept."""
+class StoredResponse(PersonalizeResponse):
+    """A response without the language model's words."""
 
     llm: LLMReport | None = None
 
 
 class Explanations:
-    """The store of one clinic. Opened on first use; safe to use from several threads and processes."""
+    """The store of one clinic, opened on first use. Safe for several threads and processes."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.workspace / "explanations.db"
@@ -43,9 +43,9 @@ class Explanations:
         self._connection: sqlite3.Connection | None = None
         self._swept_at = float("-inf")
 
-    def keep(self, subject: int, endpoint: str, response: PersonalizeResponse) -> None:
-        """Keep how ``response`` came about, and forget what is older than the retention."""
-        row = (response.id, subject, time.time(), endpoint, response.model_dump_json(exclude=_UNTOLD))
+    def add(self, subject: int, endpoint: str, response: PersonalizeResponse) -> None:
+        """Store how ``response`` came about, and delete what is older than the retention."""
+        row = (response.id, subject, time.time(), endpoint, response.model_dump_json(exclude=_NOT_STORED))
         with self._lock, self._open() as connection:
             connection.execute("INSERT OR REPLACE INTO explanations VALUES (?, ?, ?, ?, ?)", row)
             if time.monotonic() - self._swept_at > _SWEEP_S:
@@ -53,11 +53,13 @@ class Explanations:
                 self._swept_at = time.monotonic()
 
     def find(self, id_: str) -> tuple[int, Explanation] | None:
-        """Whose answer this is and how it came about; None where none of this id is kept (any longer)."""
+        """The answer's patient and how it came about; None where no answer by this id is stored."""
         with self._lock, self._open() as connection:
             query = "SELECT subject, endpoint, told FROM explanations WHERE id = ? AND kept_at >= ?"
             found = connection.execute(query, (id_, self._oldest())).fetchone()
-        return None if found is None else (int(found[0]), explain(found[1], Told.model_validate_json(found[2])))
+        return (
+            None if found is None else (int(found[0]), explain(found[1], StoredResponse.model_validate_json(found[2])))
+        )
 
     def _oldest(self) -> float:
         return time.time() - self._days * _DAY_S
@@ -76,23 +78,23 @@ class Explanations:
 
 
 def _create(path: Path) -> None:
-    """The empty file with mode 600 before SQLite opens it: its journal files take the mode from it."""
+    """Make the empty file with mode 600 before SQLite opens it: its journal files take that mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
-def explain(endpoint: str, told: Told) -> Explanation:
-    """What is told of an answer afterwards."""
-    ranks = {key: rank for rank, key in enumerate(s.key for s in told.segments if not s.pinned)}
-    kept_ranks = sorted(ranks[s.key] for s in told.segments if s.position is not None)
-    initial = {rank: place for place, rank in enumerate(kept_ranks)}
+def explain(endpoint: str, stored: StoredResponse) -> Explanation:
+    """What ``/explain`` answers for a stored response."""
+    ranks = {key: rank for rank, key in enumerate(s.key for s in stored.segments if not s.pinned)}
+    chosen = sorted(ranks[s.key] for s in stored.segments if s.position is not None)
+    initial = {rank: place for place, rank in enumerate(chosen)}
     return Explanation(
-        **{name: getattr(told, name) for name in Told.model_fields},
+        **{name: getattr(stored, name) for name in StoredResponse.model_fields},
         endpoint=endpoint,
-        dropped=[s.key for s in told.segments if not s.kept],
+        dropped=[s.key for s in stored.segments if not s.kept],
         moved=[
             MovedSegment(key=s.key, initial=initial[ranks[s.key]], refined=s.position)
-            for s in told.segments
+            for s in stored.segments
             if s.position is not None and initial[ranks[s.key]] != s.position
         ],
     )

@@ -1,17 +1,20 @@
-"""From a refined prompt to an answer a patient may read: escalation first, then what passed the check, said plainly.
+"""Turn a refined prompt into an answer that a patient may read: escalation first, then what passed the check.
 
-The language model is asked under our own deadline. Whatever it does (nothing, too late, rubbish, a drug she is
-allergic to), the escalation text stands first in the answer and its failure is said in words.
+The language model is asked under the request's deadline. Whatever it does (nothing, too late, rubbish, a drug that the
+patient is allergic to), the escalation text comes first and the failure is stated in words.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 
-from feature_repo.store.deadline import BusyError, Deadline
-from models.llm import DISCLAIMER, LLM, EmbeddedLLM, LLMError
-from pmlm.api_types import Language, LLMReport
+from bentos.llm.errors import UpstreamError
+from bentos.llm.llm_client import LLMClient
+from bentos.llm.upstreams import Upstream
+from models.llm import DISCLAIMER
+from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeResponse
 
 FAILED: dict[Language, str] = {
     "en": "No answer could be got from the language model. Please ask your clinic.",
@@ -28,44 +31,64 @@ DISCLAIMERS: dict[Language, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a language model said to a prompt, and how that went; ``text`` is empty where it failed."""
+class LLMAnswer:
+    """A language model's words on a prompt, empty where it failed, and how the call went."""
 
     text: str
     report: LLMReport
 
 
-def ask(llm: LLM, deadline: Deadline, prompt: str, question: str) -> Asked:
-    """Ask under the deadline; every failure becomes ``report.error``: its name, never what was said."""
+def ask_llm(llm: LLMClient, prompt: str, question: str, until: float) -> LLMAnswer:
+    """Ask until ``until`` (``time.monotonic()``); every failure becomes ``report.error``: its name alone."""
     started = time.perf_counter()
-    text, error = "", None
+    messages = [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
+    model, embedded, text, error = llm.models[0], llm.embedded, "", None
+
+    def body(upstream: Upstream) -> bytes:
+        nonlocal model
+        model = upstream.model
+        return json.dumps(upstream.adapt({"model": model, "messages": messages, "temperature": 0})).encode()
+
     try:
-        text = deadline.run(lambda: llm.complete(prompt, question)).strip()
+        completion = llm.complete_blocking(body, until, prompt)
+        text = (completion["choices"][0]["message"].get("content") or "").strip()
         error = None if text else "empty"
-    except TimeoutError:
-        error = "timeout"
-    except BusyError:
-        error = "busy"
-    except LLMError as failure:
-        error = str(failure)
+    except UpstreamError as failure:
+        error = failure.reason
     except Exception as failure:  # whatever a server or a library can do, the escalation text must still be returned
         error = type(failure).__name__
     seconds = round(time.perf_counter() - started, 3)
-    report = LLMReport(model=llm.id, embedded=isinstance(llm, EmbeddedLLM), seconds=seconds, error=error)
-    return Asked(text, report)
+    return LLMAnswer(text, LLMReport(model=model, embedded=embedded, seconds=seconds, error=error))
 
 
-def compose(asked: Asked, escalation: str | None, language: Language) -> str:
+def build_response(personalized: PersonalizeResponse, answer: LLMAnswer) -> AnswerResponse:
+    """The response to ``POST /answer``."""
+    words = compose(answer, personalized.escalation, personalized.language)
+    return add_answer(personalized, words, answer.report)
+
+
+def add_answer(personalized: PersonalizeResponse, words: str, report: LLMReport) -> AnswerResponse:
+    """``personalized`` with the words that were shown for an answer."""
+    return AnswerResponse(
+        **dict(personalized),
+        answer=words,
+        llm=report,
+        disclaimer=disclaimer(report, personalized.language),
+        escalated=personalized.escalation is not None,
+    )
+
+
+def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> str:
     """The answer to show: escalation, a blank line, then the checked text or plain words about its absence."""
-    if asked.report.error:
+    if answer.report.error:
         body = FAILED[language]
-    elif asked.report.findings:
+    elif answer.report.findings:
         body = WITHHELD[language]
     else:
-        body = asked.text
+        body = answer.text
     return f"{escalation}\n\n{body}" if escalation else body
 
 
 def disclaimer(report: LLMReport, language: Language) -> str:
-    """What must be shown with the answer: the embedded model is no medical answerer, and no model is a clinician."""
+    """The text to show with the answer: the embedded model is no medical answerer, and no model is a clinician."""
     return DISCLAIMER[language] if report.embedded else DISCLAIMERS[language]

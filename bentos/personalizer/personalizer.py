@@ -1,58 +1,60 @@
-"""A request's way through the method, independent of the server: features, candidates, policy, prompt, answer.
+"""From a question to a personalised answer: features, candidates, policy, prompt, language model.
 
 Features come from Feast online; everything after them is ``models.prompt.personalize.personalize``, the function that
 training used. Nothing here depends on BentoML, so ``pmlm ask`` runs the same code without an endpoint. Every surface of
-the endpoint calls :meth:`Personalizer.prepare` with who asks, and :meth:`Personalizer.record` with what was answered.
+the endpoint calls :meth:`Personalizer.prepare` with the principal, and :meth:`Personalizer.record` with its answer.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from bentos.auth.principal import UNKNOWN, Principal
+from bentos.llm.llm_client import LLMClient
 from bentos.personalizer import llm_answer, patient_events, release, responses
-from bentos.personalizer.candidate_cache import Offers
+from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
-from bentos.personalizer.feature_client import OnlineRows
+from bentos.personalizer.feature_client import FeatureClient
 from bentos.personalizer.feedback_store import FeedbackStore
 from bentos.personalizer.interaction_log import Interaction, InteractionLog
-from bentos.personalizer.llm_answer import Asked
+from bentos.personalizer.llm_answer import LLMAnswer
 from bentos.personalizer.release import Release
 from bentos.telemetry import interactions
 from feature_repo.store import services
-from feature_repo.store.deadline import Deadline
 from feature_repo.store.rows import typed
 from models.encoder import MiniLM
 from models.feature_row import text
-from models.llm import LLM, EmbeddedLLM, OpenAICompatible, token_counter
+from models.llm import token_counter
 from models.prompt.candidates import drug_allergies
 from models.prompt.personalize import Personalized, personalize, pinned_only
 from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
 from models.safety.answer_check import Flag, check_answer, context_of, red_flags
+from models.safety.triage.red_flag_table import CHINESE
 from models.schema import FeatureRow
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import FeaturesUnavailableError, ServingError, UnknownPatientError
 from pmlm.settings import Settings
 
-CHINESE = re.compile(r"[\u4e00-\u9fff]")
+#: What the safety check objects to in a text; nothing where it may be shown.
+AnswerCheck = Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A question made ready for a language model.
+class PreparedPrompt:
+    """A question with the prompt for it.
 
-    ``subject`` and ``row`` are whose question it is and what is known of her, ``made`` what the method decided,
-    ``response`` the same as the endpoint tells it; ``seconds`` are the parts of the latency by name, to be added to.
+    ``subject`` and ``row`` are the patient and their features, ``personalized`` what the method decided, ``response``
+    the same in the endpoint's types. ``until`` is the request's deadline (``time.monotonic()``); ``seconds`` are the
+    parts of the latency by name, to be added to.
     """
 
     id: str
@@ -60,131 +62,144 @@ class Prepared:
     subject: int
     row: FeatureRow
     question: str
-    made: Personalized
+    personalized: Personalized
     response: PersonalizeResponse
+    until: float
     seconds: dict[str, float]
 
 
 class Personalizer:
     """Answers requests of one clinic from one release."""
 
-    def __init__(self, settings: Settings, served: Release, refiner: Refiner, encoder: MiniLM, llm: LLM) -> None:
+    def __init__(self, settings: Settings, served: Release, refiner: Refiner, encoder: MiniLM, llm: LLMClient) -> None:
         self.settings = settings
         self.release = served
         self.llm = llm
         self.explanations = Explanations(settings)
         self.feedback = FeedbackStore(settings)
-        self.rows = OnlineRows(settings.feast, settings.llm_timeout_s)
+        self.features = FeatureClient(settings.feast, settings.llm_timeout_s)
         self._refiner = refiner
         self._encoder = encoder
         self._count = token_counter(settings.embedded_llm)
-        self._deadline = Deadline(settings.llm_timeout_s)
         self._log = InteractionLog(settings.workspace / "interactions")
-        self._offers = Offers()
-        self._ahead = ThreadPoolExecutor(1, "pmlm-ahead")
-        self._weighing = threading.Lock()  # weighing swaps the policy's table
+        self._candidates = CandidateCache()
+        self._encoding = ThreadPoolExecutor(1, "pmlm-ahead")
+        self._weighing = threading.Lock()  # computing choice probabilities swaps the policy's table
 
     @classmethod
     def open(cls, settings: Settings, folder: str | Path) -> Personalizer:
-        """The release in ``folder`` with its encoder, refiner and the configured language model.
+        """Load the release in ``folder`` with its encoder, its refiner and the settings' language models.
 
         :class:`ServingError` where there is none, or it was made for features that this code does not have.
         """
-        served = release.read(Path(folder))
+        served = release.read_release(Path(folder))
         if served.feature_schema != services.schema_hash():
             raise ServingError("the release was made for other features: run `pmlm package`")
         encoder = MiniLM()
         refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
-        return cls(settings, served, refiner, encoder, language_model(settings))
+        return cls(settings, served, refiner, encoder, LLMClient(settings))
+
+    def close(self) -> None:
+        """End the connections to language models that blocking calls have opened."""
+        self.llm.close_blocking()
 
     def prepare(
         self, principal: Principal, reference: str, question: str, language: Language | None = None
-    ) -> Prepared:
-        """Everything up to the prompt; without a feature store that can be read, from her pinned facts alone.
+    ) -> PreparedPrompt:
+        """Everything up to the prompt; from pinned facts alone where the feature store cannot be read.
 
         Raises :class:`ForeignPatientError` for a patient that the principal is not bound to, and
-        :class:`UnknownPatientError` where the clinic does not know her.
+        :class:`UnknownPatientError` where the clinic does not know the patient.
         """
+        until = time.monotonic() + self.settings.llm_timeout_s
         started = time.perf_counter()
-        subject, row, degraded = self._read(principal, reference)
-        seconds = {"features": _since(started)}
+        subject, row, degraded = self._read_or_fall_back(principal, reference)
+        seconds = {"features": _seconds_since(started)}
         started = time.perf_counter()
         as_of = self.settings.now()
-        spoken = language or language_of(question, row)
+        written_in = language or language_of(question, row)
         if degraded:
-            made = pinned_only(row, question, as_of, self._encoder, self._count, spoken)
+            personalized = pinned_only(row, question, as_of, self._encoder, self._count, written_in)
         else:
-            offered = self._offers.of
-            made = personalize(row, question, as_of, self._refiner, self._encoder, self._count, spoken, offered)
+            personalized = personalize(
+                row, question, as_of, self._refiner, self._encoder, self._count, written_in, self._candidates.of
+            )
         self._encoder.forget(question)
-        seconds["method"] = _since(started)
-        response = responses.respond(uuid.uuid4().hex, made, row, self.release, as_of, degraded)
-        return Prepared(response.id, principal, subject, row, question, made, response, seconds)
+        seconds["method"] = _seconds_since(started)
+        response = responses.build_response(uuid.uuid4().hex, personalized, row, self.release, as_of, degraded)
+        return PreparedPrompt(response.id, principal, subject, row, question, personalized, response, until, seconds)
 
-    def _prepare_alone(self, principal: Principal, request: PersonalizeRequest) -> Prepared:
-        """``prepare`` with the question read into a vector beside it, which is outside of Python's lock."""
-        ahead = self._ahead.submit(self.foresee, [request.question])
+    def _prepare_request(self, principal: Principal, request: PersonalizeRequest) -> PreparedPrompt:
+        """``prepare`` while another thread encodes the question, outside Python's lock."""
+        encoded = self._encoding.submit(self.encode_ahead, [request.question])
         try:
             return self.prepare(principal, request.patient, request.question, request.language)
         finally:
-            ahead.add_done_callback(lambda _: self.forget(request.question))
+            encoded.add_done_callback(lambda _: self.forget_question(request.question))
 
-    def foresee(self, questions: list[str]) -> None:
-        """Read questions into vectors, several in one pass, before each is prepared; no result depends on it."""
+    def encode_ahead(self, questions: list[str]) -> None:
+        """Encode questions, several in one pass, before each is prepared; no result depends on it."""
         self._encoder.encode(questions)
 
-    def forget(self, question: str) -> None:
-        """Keep nothing of a question that was read into a vector."""
+    def forget_question(self, question: str) -> None:
+        """Drop an encoded question."""
         self._encoder.forget(question)
 
-    def row(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
-        """A patient and her features online; raises as :meth:`prepare` does, and :class:`FeaturesUnavailableError`.
+    def read_patient(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
+        """A patient's subject id and online features.
 
-        Of a patient whose records have arrived but whose features no night has computed yet nothing is known: her row
-        is empty, and she gets what holds for anyone.
+        Raises as :meth:`prepare` does, and :class:`FeaturesUnavailableError`. Of a patient whose records have arrived
+        but whose features no night has computed yet nothing is known: the row is empty, and they get what holds for
+        anyone.
         """
         subject = principal.subject(self.settings, reference)
-        row = self.rows.read(subject)
+        row = self.features.read(subject)
         if row is None:
-            if not patient_events.holds(self.settings.events, subject):
+            if not patient_events.has_events(self.settings.events, subject):
                 raise UnknownPatientError(UNKNOWN)
             row = typed({})
         return subject, row
 
-    def _read(self, principal: Principal, reference: str) -> tuple[int, FeatureRow, bool]:
-        """A patient, her features, and whether they are her pinned facts alone because the store cannot be read."""
+    def _read_or_fall_back(self, principal: Principal, reference: str) -> tuple[int, FeatureRow, bool]:
+        """Subject, features, and whether they are pinned facts alone because the store cannot be read."""
         try:
-            return (*self.row(principal, reference), False)
+            return (*self.read_patient(principal, reference), False)
         except FeaturesUnavailableError:
-            from bentos.personalizer.fallback_features import (
-                pinned_row,  # DuckDB and Ibis: nothing else here needs them
-            )
+            # with DuckDB and Ibis, which nothing else here needs
+            from bentos.personalizer.fallback_features import read_pinned_row
 
             subject = principal.subject(self.settings, reference)
-            row = pinned_row(self.settings.events, subject, self.settings.now())
+            row = read_pinned_row(self.settings.events, subject, self.settings.now())
             if row is None:
                 raise UnknownPatientError(UNKNOWN) from None
             return subject, row, True
 
-    def flags_before(self, prepared: Prepared, earlier: Sequence[str]) -> tuple[Flag, ...]:
-        """The red flags of the newest of her earlier messages that has any, which no answer may talk down either.
+    def find_earlier_flags(self, prepared: PreparedPrompt, earlier: Sequence[str]) -> tuple[Flag, ...]:
+        """The red flags of the newest earlier message that has any, which no answer may talk down either.
 
-        Rules and classifier, as for the question itself; not asked for beside flags of the question.
+        Rules and classifier, as for the question itself; not asked for where the question has flags.
         """
-        if prepared.made.flags or not earlier:
+        if prepared.personalized.flags or not earlier:
             return ()
-        context = context_of(prepared.row, datetime.fromisoformat(prepared.response.versions.as_of))
+        context = context_of(prepared.row, _as_of(prepared))
         self._encoder.encode(earlier)  # one pass for all; each is then only looked up
-        found = (red_flags(words, prepared.made.language, context, self._encoder) for words in earlier)
+        found = (red_flags(words, prepared.personalized.language, context, self._encoder) for words in earlier)
         flags = next((flags for flags in found if flags), ())
         for words in earlier:
             self._encoder.forget(words)
         return flags
 
-    def record(self, prepared: Prepared, endpoint: str, response: PersonalizeResponse) -> None:
-        """Note what was answered: in the interaction log without any text, and, for ``/explain``, how it came about."""
+    def make_check(self, prepared: PreparedPrompt, earlier_flags: tuple[Flag, ...] = ()) -> AnswerCheck:
+        """The safety check of an answer to this question: against the patient's allergies, state and red flags."""
+        flags = prepared.personalized.flags or earlier_flags
+        allergies = drug_allergies(prepared.row)
+        context = context_of(prepared.row, _as_of(prepared))
+        return lambda text: tuple(check_answer(text, allergies, flags, prepared.personalized.language, context))
+
+    def record(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> None:
+        """Record an answer: in the interaction log without any text, and for ``/explain`` how it came about."""
         llm = response.llm if isinstance(response, AnswerResponse) else None
-        self.explanations.keep(prepared.subject, endpoint, response)
+        self.explanations.add(prepared.subject, endpoint, response)
         self._log.append(
             Interaction(
                 id=response.id,
@@ -207,46 +222,37 @@ class Personalizer:
             )
         )
         base_url = self.settings.llm_base_url
-        interactions.note(endpoint, response, prepared.made.flags, prepared.seconds, llm, base_url)
+        interactions.observe(endpoint, response, prepared.personalized.flags, prepared.seconds, llm, base_url)
 
     def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; raises as :meth:`prepare` does."""
-        prepared = self._prepare_alone(principal, request)
+        prepared = self._prepare_request(principal, request)
         self.record(prepared, "personalize", prepared.response)
         return prepared.response
 
     def answer(self, principal: Principal, request: PersonalizeRequest) -> AnswerResponse:
-        """The refined prompt and the checked answer to it; raises as :meth:`prepare` does, whatever the language model
-        does.
+        """The refined prompt and the checked answer to it.
+
+        Raises as :meth:`prepare` does, whatever the language model does.
         """
-        prepared = self._prepare_alone(principal, request)
-        personalized = prepared.response
-        asked = self.asked(prepared, prepared.made.prompt)
-        prepared.seconds["llm"] = asked.report.seconds
-        response = AnswerResponse(
-            **dict(personalized),
-            answer=llm_answer.compose(asked, personalized.escalation, personalized.language),
-            llm=asked.report,
-            disclaimer=llm_answer.disclaimer(asked.report, personalized.language),
-            escalated=personalized.escalation is not None,
-        )
+        prepared = self._prepare_request(principal, request)
+        answer = self.ask_llm(prepared, prepared.personalized.prompt)
+        prepared.seconds["llm"] = answer.report.seconds
+        response = llm_answer.build_response(prepared.response, answer)
         self.record(prepared, "answer", response)
         return response
 
-    def asked(self, prepared: Prepared, prompt: str) -> Asked:
-        """What the language model says to ``prompt`` and her question, checked against her record; never raises."""
-        made = prepared.made
-        said = llm_answer.ask(self.llm, self._deadline, prompt, prepared.question)
-        known = context_of(prepared.row, self.settings.now())
-        allergies = drug_allergies(prepared.row)
-        said.report.findings = list(check_answer(said.text, allergies, made.flags, made.language, known))
-        return said
+    def ask_llm(self, prepared: PreparedPrompt, prompt: str) -> LLMAnswer:
+        """A language model's answer to ``prompt`` and the question, checked against the record; never raises."""
+        answer = llm_answer.ask_llm(self.llm, prompt, prepared.question, prepared.until)
+        answer.report.findings = list(self.make_check(prepared)(answer.text))
+        return answer
 
-    def weights(self, prepared: Prepared) -> ChoiceProbabilities | None:
+    def choice_probabilities(self, prepared: PreparedPrompt) -> ChoiceProbabilities | None:
         """How the policy weighed its choices; None for a release that chooses by a rule."""
         with self._weighing:
             return compute_choice_probabilities(
-                self._refiner, prepared.question, prepared.made.segments, prepared.made.program
+                self._refiner, prepared.question, prepared.personalized.segments, prepared.personalized.program
             )
 
 
@@ -255,14 +261,9 @@ def language_of(question: str, row: FeatureRow) -> Language:
     return "zh" if CHINESE.search(question) or text(row, "language") == "zh" else "en"
 
 
-def language_model(settings: Settings) -> LLM:
-    """The configured language model, the embedded one where none is."""
-    if not settings.llm_base_url:
-        return EmbeddedLLM(threads=1)  # two threads that wait for each other on a busy machine are ten times slower
-    # Our own deadline ends first, so that every silence is reported in the same words.
-    patience = settings.llm_timeout_s + 5
-    return OpenAICompatible(settings.llm_base_url, settings.llm_model, settings.llm_api_key, patience)
+def _as_of(prepared: PreparedPrompt) -> datetime:
+    return datetime.fromisoformat(prepared.response.versions.as_of)
 
 
-def _since(started: float) -> float:
+def _seconds_since(started: float) -> float:
     return round(time.perf_counter() - started, 4)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from models.schema import TIMESTAMP, Episode, Segment
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 _STRINGS = pa.list_(pa.string())
 SEGMENT = pa.struct(
@@ -54,7 +54,7 @@ def write(settings: Settings, episodes: Sequence[Episode]) -> None:
     """Write all episodes, in order of time, then id."""
     ordered = sorted(episodes, key=lambda e: (e.as_of, e.episode_id))
     rows = [asdict(episode) | {"facts": sorted(episode.facts)} for episode in ordered]
-    with replacing(path(settings)) as temporary:
+    with atomic_write(path(settings)) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), temporary, compression="zstd")
 
 

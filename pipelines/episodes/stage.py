@@ -33,7 +33,7 @@ from pipelines.params import load_params
 from pipelines.records.log import event_log
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 
 READ_LANGUAGE = "en"  # the embedded models read English; other languages are answered, but not scored
 
@@ -56,7 +56,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         episode_file.write(settings, episodes)
         counts = Counter(e.split for e in episodes)
         summary.rows_in, summary.rows_out = len(asked), len(episodes)
-        summary.hashes = {"episodes": content_hash([settings.episodes])}
+        summary.hashes = {"episodes": hash_files([settings.episodes])}
         summary.figures = {split: counts[split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
         summary.figures |= {"chosen": len(chosen), "patients": len({e.subject_id for e in episodes})}
         if reason := too_few(len(asked), counts[splits.TRAIN]):

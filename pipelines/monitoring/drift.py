@@ -20,7 +20,7 @@ from pipelines.monitoring.window import list_nights_before, load_reference, load
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, read_json, write_json
+from pmlm.storage import hash_files, read_json, write_json
 
 #: Family → its tables; the first is the main one, whose rows decide whether there is a verdict.
 FAMILIES: dict[str, tuple[DriftTable, ...]] = {
@@ -65,7 +65,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         counts = Counter(v.verdict for v in verdicts)
         summary.detail = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
         summary.figures = {v.family: v.verdict for v in verdicts}
-        summary.hashes = {"verdicts": content_hash([verdict_file])}
+        summary.hashes = {"verdicts": hash_files([verdict_file])}
     return summary
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import DriftTable, seal_table
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger
 from pmlm.errors import UnknownNightError
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 
 def window_folder(settings: Settings, night: str) -> Path:
@@ -65,7 +65,7 @@ def load_sealed_table(settings: Settings, night: str, table: DriftTable, window:
     if _is_fresh(path, sources):
         return pl.read_parquet(path)
     frame = seal_table(table.build(settings, night, night_start(settings, night, window)))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         frame.write_parquet(temporary)
     return frame
 

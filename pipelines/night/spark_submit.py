@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from pipelines.night import night
-from pmlm.settings import load
+from pmlm.settings import load_settings
 
 
 def main(day: str) -> None:
@@ -23,7 +23,7 @@ def main(day: str) -> None:
 
     SparkSession.builder.appName("pmlm").getOrCreate()  # where it runs is for spark-submit to say, not for a setting
     drops = os.environ.get("PMLM_SUBMIT_DROPS")
-    settings = load(drops=Path(drops) if drops else None, engine="spark")
+    settings = load_settings(drops=Path(drops) if drops else None, engine="spark")
     night.run_intake(settings, day, os.environ.get("PMLM_SUBMIT_RUN"))
 
 

@@ -21,7 +21,7 @@ import yaml
 from pipelines.params import load_params
 from pmlm.errors import SettingsError
 from pmlm.settings import PROJECT, Settings
-from pmlm.storage import SPILL, write_bytes
+from pmlm.storage import SPILL_PREFIX, write_bytes
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -145,7 +145,7 @@ def _repair_workspace(workspace: Path) -> None:
         held.unlink(missing_ok=True)
     # DVC writes its own notes in place (who runs, which experiment): half of one stops every later save, none does not
     shutil.rmtree(workspace / ".dvc" / "tmp", ignore_errors=True)
-    for left in workspace.glob(f"{SPILL}*"):  # of a feature build
+    for left in workspace.glob(f"{SPILL_PREFIX}*"):  # of a feature build
         shutil.rmtree(left, ignore_errors=True)
     if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
         run_git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")

@@ -29,17 +29,21 @@ SOURCE = (
 )
 
 
-def home(settings: Settings) -> Path:
+def bento_home(settings: Settings) -> Path:
     """BentoML's own store of this clinic (``BENTOML_HOME``)."""
     return settings.workspace / "bentoml"
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def make_serving_environment(settings: Settings) -> dict[str, str]:
     """The environment under which BentoML and a bento run: this clinic's stores and settings, nothing sent home."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PMLM_")}
-    own = {f"PMLM_{name.upper()}": _spelt(value) for name, value in settings.model_dump().items() if value is not None}
+    own = {
+        f"PMLM_{name.upper()}": _format_setting(value)
+        for name, value in settings.model_dump().items()
+        if value is not None
+    }
     return inherited | own | {
-        "BENTOML_HOME": str(home(settings).absolute()),
+        "BENTOML_HOME": str(bento_home(settings).absolute()),
         "BENTOML_DO_NOT_TRACK": "True",
         "DO_NOT_TRACK": "1",
         "FEAST_USAGE": "False",
@@ -52,14 +56,14 @@ def environment(settings: Settings) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _spelt(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     """A setting as its environment variable says it; lists are JSON."""
     if isinstance(value, list):
         return json.dumps(value)
     return str(value.absolute() if isinstance(value, Path) else value)
 
 
-def lay_out(target: Path) -> None:
+def copy_sources(target: Path) -> None:
     """Copy what serving needs from the project into ``target``."""
     for name in SOURCE:
         source, copy = PROJECT / name, target / name
@@ -70,12 +74,14 @@ def lay_out(target: Path) -> None:
             shutil.copy(source, copy)
 
 
-def build(settings: Settings, release: Path) -> None:
+def run_bento_build(settings: Settings, release: Path) -> None:
     """Build the bento of the release lying in ``release``; :class:`ServingError` with BentoML's last words if not."""
-    home(settings).mkdir(parents=True, exist_ok=True)
+    bento_home(settings).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pmlm-bento-") as source:
-        lay_out(Path(source))
+        copy_sources(Path(source))
         command = [sys.executable, "-m", "pipelines.packaging.build", str(release), source, "--keep", str(KEEP)]
-        done = subprocess.run(command, cwd=PROJECT, env=environment(settings), capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=PROJECT, env=make_serving_environment(settings), capture_output=True, text=True
+        )
     if done.returncode:
         raise ServingError("the bento cannot be built:\n" + "\n".join(done.stderr.splitlines()[-12:]))

@@ -15,7 +15,7 @@ import bentoml
 from bentoml.exceptions import NotFound
 
 from bentos.personalizer import release as releases
-from pipelines.packaging.requirements import serve_requirements
+from pipelines.packaging.requirements import list_serve_requirements
 
 SERVICE = "bentos.service:PMLM"
 
@@ -39,13 +39,13 @@ def build_bento(release: releases.Release, source: Path) -> None:
         version=release.version,
         build_ctx=str(source),
         include=["**/*"],
-        python={"packages": serve_requirements(), "lock_packages": False, "pip_args": "--no-deps"},
+        python={"packages": list_serve_requirements(), "lock_packages": False, "pip_args": "--no-deps"},
         args={"release": release.version},
         labels={"night": release.night, "release": release.id},
     )
 
 
-def prune(keep: int, current: releases.Release) -> None:
+def prune_stores(keep: int, current: releases.Release) -> None:
     """Delete all but the newest ``keep`` bentos, the current one among them, and models no bento is left for."""
     bentos = sorted(bentoml.bentos.list(releases.BENTO_NAME), key=lambda b: b.info.creation_time, reverse=True)
     kept = {bento.tag.version for bento in bentos[:keep]} | {current.version}
@@ -66,7 +66,7 @@ def main() -> None:
     release = releases.read(arguments.release)
     save_model(release, arguments.release)
     build_bento(release, arguments.source)
-    prune(arguments.keep, release)
+    prune_stores(arguments.keep, release)
 
 
 if __name__ == "__main__":

@@ -23,25 +23,25 @@ from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import ServingError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, write_json
+from pmlm.storage import hash_files, write_json
 
 
 def run(settings: Settings, night: str) -> StageSummary:
     """Package the champion as the release of ``night`` and make it the one that is served."""
     with stage_run(settings, night, "package") as summary:
-        release = compose(settings, night)
-        folder = write(settings, release)
-        bento.build(settings, folder)
-        point(serving.current(settings), folder)
-        prune(settings)
+        release = compose_release(settings, night)
+        folder = write_release(settings, release)
+        bento.run_bento_build(settings, folder)
+        point_link(serving.current_release(settings), folder)
+        prune_releases(settings)
         summary.rows_in = len(release.events)
         summary.rows_out = 1
-        summary.hashes = {"release": release.id, "refiner": content_hash([folder / REFINER])}
+        summary.hashes = {"release": release.id, "refiner": hash_files([folder / REFINER])}
         summary.figures = {"bento": release.bento, "refiner": release.refiner, "kind": release.refiner_kind}
     return summary
 
 
-def compose(settings: Settings, night: str) -> Release:
+def compose_release(settings: Settings, night: str) -> Release:
     """What ``release.json`` of this night says; :class:`ServingError` where the gate has made no champion yet."""
     champion = settings.models / "champion"
     if not (champion / checkpoint.DESCRIPTION).exists():
@@ -59,23 +59,23 @@ def compose(settings: Settings, night: str) -> Release:
         "feature_schema": services.schema_hash(),
         "llm": settings.llm_model if settings.llm_base_url else EmbeddedLLM.id,
         "params": load_params(settings),
-        "episodes": content_hash([settings.episodes]) if settings.episodes.exists() else None,
-        "events": batches(settings),
+        "episodes": hash_files([settings.episodes]) if settings.episodes.exists() else None,
+        "events": hash_batches(settings),
     }
-    canonical = json.dumps(content | {"files": content_hash([champion])}, sort_keys=True)
+    canonical = json.dumps(content | {"files": hash_files([champion])}, sort_keys=True)
     return Release(id=hashlib.sha256(canonical.encode()).hexdigest()[:12], **content)
 
 
-def batches(settings: Settings) -> dict[str, dict[str, str]]:
+def hash_batches(settings: Settings) -> dict[str, dict[str, str]]:
     """Each event batch that counts: its own hash, and the content hash of the drop it was read from."""
     return {
-        name: {"sha256": content_hash([settings.events / name]), "drop": entry.content}
+        name: {"sha256": hash_files([settings.events / name]), "drop": entry.content}
         for entry in ledger.entries(settings)
         for name in sorted(entry.batches)
     }
 
 
-def write(settings: Settings, release: Release) -> Path:
+def write_release(settings: Settings, release: Release) -> Path:
     """Lay the release down as ``releases/<id>``, whole or not at all; a folder already there is the same release."""
     folder = settings.workspace / "releases" / release.id
     if folder.exists():
@@ -88,7 +88,7 @@ def write(settings: Settings, release: Release) -> Path:
     return folder
 
 
-def point(link: Path, folder: Path) -> None:
+def point_link(link: Path, folder: Path) -> None:
     """Make ``link`` a symlink to its neighbour ``folder`` in one step."""
     part = link.with_name(f".{link.name}.part")
     part.unlink(missing_ok=True)
@@ -96,9 +96,9 @@ def point(link: Path, folder: Path) -> None:
     part.replace(link)
 
 
-def prune(settings: Settings) -> None:
+def prune_releases(settings: Settings) -> None:
     """Keep the newest releases, as many as bentos; never delete the current one."""
-    current = serving.current(settings).resolve()
+    current = serving.current_release(settings).resolve()
     folders = [f for f in current.parent.iterdir() if f.is_dir() and not f.is_symlink() and not f.name.startswith(".")]
     newest = sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)[: bento.KEEP]
     for folder in folders:

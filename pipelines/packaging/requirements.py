@@ -17,7 +17,7 @@ from pmlm.settings import PROJECT
 LOCK = PROJECT / "requirements.lock"
 
 
-def locked() -> dict[str, str]:
+def read_lock() -> dict[str, str]:
     """Canonical name → its line of the lock (``name==version``)."""
     lines = [line.strip() for line in LOCK.read_text().splitlines()]
     return {
@@ -27,7 +27,7 @@ def locked() -> dict[str, str]:
     }
 
 
-def closure(root: str, extras: frozenset[str] = frozenset()) -> set[str]:
+def find_closure(root: str, extras: frozenset[str] = frozenset()) -> set[str]:
     """Canonical names of everything ``root[extras]`` needs on this machine, itself left out."""
     found: set[tuple[str, str]] = set()
     waiting = [(canonicalize_name(root), extra) for extra in (extras or {""})]
@@ -47,7 +47,7 @@ def closure(root: str, extras: frozenset[str] = frozenset()) -> set[str]:
     return {name for name, _ in found} - {canonicalize_name(root)}
 
 
-def serve_requirements() -> list[str]:
+def list_serve_requirements() -> list[str]:
     """The lock's lines for the ``serve`` extra, in the lock's order."""
-    names = closure("pmlm", frozenset({"serve"}))
-    return [line for name, line in locked().items() if name in names]
+    names = find_closure("pmlm", frozenset({"serve"}))
+    return [line for name, line in read_lock().items() if name in names]

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from bentos.auth.keys import development_token
 from bentos.personalizer import release as releases
-from pipelines.packaging.bento import environment
+from pipelines.packaging.bento import make_serving_environment
 from pmlm.api_types import PersonalizeRequest
 from pmlm.client import Client
 from pmlm.errors import EndpointError, ServingError, UnknownPatientError
@@ -33,24 +33,24 @@ from pmlm.storage import read_json, write_json
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 #: What uvicorn says when a worker cannot load its release; the supervisor would start it again for ever.
-FAILED = "Application startup failed"
+STARTUP_FAILED = "Application startup failed"
 
 
-class Member(BaseModel):
+class EndpointProcess(BaseModel):
     """A process by its id and the kernel's tick it started at, so that a reused id is not taken for it."""
 
     pid: int
     tick: int
 
 
-class Endpoint(BaseModel):
+class RunningEndpoint(BaseModel):
     """A running endpoint: where it listens, what it serves, and its processes, the supervisor first."""
 
     host: str
     port: int
     release: str
     bento: str
-    family: list[Member]
+    family: list[EndpointProcess]
 
     @property
     def url(self) -> str:
@@ -78,122 +78,122 @@ class Endpoint(BaseModel):
         return answer.model_dump(mode="json")
 
 
-def current(settings: Settings) -> Path:
+def current_release(settings: Settings) -> Path:
     """The folder of the release that is served (a symlink)."""
     return settings.workspace / "releases" / "current"
 
 
-def record(settings: Settings) -> Path:
+def record_path(settings: Settings) -> Path:
     """Where the endpoint of ``pmlm up`` or ``pmlm serve`` is written down while it runs."""
     return settings.workspace / "endpoint.json"
 
 
-def running(settings: Settings) -> Endpoint | None:
+def find_running_endpoint(settings: Settings) -> RunningEndpoint | None:
     """The endpoint written down for this clinic, if it answers."""
-    path = record(settings)
-    endpoint = Endpoint.model_validate(read_json(path)) if path.exists() else None
+    path = record_path(settings)
+    endpoint = RunningEndpoint.model_validate(read_json(path)) if path.exists() else None
     return endpoint if endpoint and endpoint.ready() else None
 
 
-def start(settings: Settings, port: int | None = None, *, keep_record: bool = True) -> Endpoint:
+def start_endpoint(settings: Settings, port: int | None = None, *, keep_record: bool = True) -> RunningEndpoint:
     """Serve the current release at ``port`` (default: ``settings.port``; 0: any free one) and wait until it is ready.
 
     :class:`ServingError` where there is no release, the port is taken, or it does not come up in time; no process
     is left then.
     """
-    release = releases.read(current(settings))
-    port = _port(settings.host, settings.port if port is None else port)
+    release = releases.read(current_release(settings))
+    port = _check_port(settings.host, settings.port if port is None else port)
     log = settings.workspace / "endpoint.log"
     command = [sys.executable, "-m", "bentoml", "serve", release.bento, "--host", settings.host, "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=settings.workspace,
-            env=environment(settings),
+            env=make_serving_environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    family = [_member(psutil.Process(process.pid))]
-    endpoint = Endpoint(host=settings.host, port=port, release=release.id, bento=release.bento, family=family)
+    family = [_identify(psutil.Process(process.pid))]
+    endpoint = RunningEndpoint(host=settings.host, port=port, release=release.id, bento=release.bento, family=family)
     try:
         _wait_until_ready(endpoint, process, log)
     except BaseException:
-        stop(endpoint)
+        stop_endpoint(endpoint)
         raise
-    endpoint.family = [_member(p) for p in processes(endpoint)]
+    endpoint.family = [_identify(p) for p in find_processes(endpoint)]
     if keep_record:
-        write_json(record(settings), endpoint.model_dump())
+        write_json(record_path(settings), endpoint.model_dump())
     return endpoint
 
 
-def stop(endpoint: Endpoint) -> None:
+def stop_endpoint(endpoint: RunningEndpoint) -> None:
     """End every process of ``endpoint``: TERM, wait, KILL what is left. Harmless where none runs."""
-    family = processes(endpoint)
+    family = find_processes(endpoint)
     ids = {process.pid for process in family}
     for process in family:
         with suppress(psutil.NoSuchProcess):
             # not a worker whose supervisor lives: that one ends its workers, and would replace one ended under it
             if process.ppid() not in ids:
                 process.terminate()
-    for process in _left(family):
+    for process in _wait_for_exit(family):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    _left(family)
+    _wait_for_exit(family)
 
 
-def processes(endpoint: Endpoint) -> list[psutil.Process]:
+def find_processes(endpoint: RunningEndpoint) -> list[psutil.Process]:
     """The endpoint's living processes: those written down and all their descendants, the supervisor first."""
     found: dict[psutil.Process, None] = {}
     for member in endpoint.family:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(member.pid)
-            if _member(process) == member:
+            if _identify(process) == member:
                 found |= dict.fromkeys((process, *process.children(recursive=True)))
-    return [process for process in found if _lives(process)]
+    return [process for process in found if _is_alive(process)]
 
 
-def stop_recorded(settings: Settings) -> bool:
+def stop_recorded_endpoint(settings: Settings) -> bool:
     """Stop the endpoint written down for this clinic; False where none is."""
-    path = record(settings)
+    path = record_path(settings)
     if not path.exists():
         return False
-    stop(Endpoint.model_validate(read_json(path)))
+    stop_endpoint(RunningEndpoint.model_validate(read_json(path)))
     path.unlink(missing_ok=True)
     return True
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[Endpoint]:
+def serve_temporarily(settings: Settings) -> Iterator[RunningEndpoint]:
     """An endpoint on a free port for the length of a block."""
-    endpoint = start(settings, 0, keep_record=False)
+    endpoint = start_endpoint(settings, 0, keep_record=False)
     try:
         yield endpoint
     finally:
-        stop(endpoint)
+        stop_endpoint(endpoint)
 
 
-def switch_to_current(settings: Settings) -> None:
+def restart_on_current_release(settings: Settings) -> None:
     """Restart this clinic's running endpoint on the current release; it is down for seconds."""
-    endpoint = running(settings)
-    if endpoint is None or endpoint.release == current(settings).resolve().name:
+    endpoint = find_running_endpoint(settings)
+    if endpoint is None or endpoint.release == current_release(settings).resolve().name:
         return
-    stop_recorded(settings)
-    start(settings, endpoint.port)
+    stop_recorded_endpoint(settings)
+    start_endpoint(settings, endpoint.port)
 
 
 def smoke(settings: Settings, night: str, patient: str, question: str) -> dict[str, Any]:
     """Ask one question of the night's own release through HTTP; the answer as ``POST /answer`` gives it."""
-    release = releases.read(current(settings))
+    release = releases.read(current_release(settings))
     if release.night != night:
         raise ServingError(f"the current release is of night {release.night}, not {night}")
-    with served(settings) as endpoint:
+    with serve_temporarily(settings) as endpoint:
         request = PersonalizeRequest(patient=patient, question=question)
         return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
 
 
-def _port(host: str, port: int) -> int:
+def _check_port(host: str, port: int) -> int:
     """``port`` if it is free (0: any free one); :class:`ServingError` if something listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -204,34 +204,38 @@ def _port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(endpoint: Endpoint, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(endpoint: RunningEndpoint, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not endpoint.ready():
-        if process.poll() is not None or time.monotonic() > deadline or FAILED in log.read_text(errors="replace"):
+        if (
+            process.poll() is not None
+            or time.monotonic() > deadline
+            or STARTUP_FAILED in log.read_text(errors="replace")
+        ):
             raise ServingError(
                 "the endpoint does not start:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-12:])
             )
         time.sleep(0.1)
 
 
-def _member(process: psutil.Process) -> Member:
+def _identify(process: psutil.Process) -> EndpointProcess:
     try:
         after_name = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]
     except FileNotFoundError:
         raise psutil.NoSuchProcess(process.pid) from None
     # not psutil's create_time: that one moves when the wall clock is set
-    return Member(pid=process.pid, tick=int(after_name.split()[19]))
+    return EndpointProcess(pid=process.pid, tick=int(after_name.split()[19]))
 
 
-def _left(family: list[psutil.Process]) -> list[psutil.Process]:
+def _wait_for_exit(family: list[psutil.Process]) -> list[psutil.Process]:
     """Those still living after at most ``STOP_SECONDS``; one that nobody has buried (a zombie) counts as ended."""
     deadline = time.monotonic() + STOP_SECONDS
-    while (living := [p for p in family if _lives(p)]) and time.monotonic() < deadline:
+    while (living := [p for p in family if _is_alive(p)]) and time.monotonic() < deadline:
         time.sleep(0.05)
     return living
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

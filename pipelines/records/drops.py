@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipelines.records.log.ledger import entries
-from pipelines.records.read.resources import files
+from pipelines.records.read.resources import list_files
 from pmlm.errors import RecordsError
 from pmlm.settings import Settings
 
@@ -32,7 +32,7 @@ class Drop:
     def content(self) -> str:
         """SHA-256 over the names and bytes of the drop's files, wherever the folder lies; 64 hex digits."""
         digest = sha256()
-        for file in files(self.path):
+        for file in list_files(self.path):
             name = file.name if file == self.path else file.relative_to(self.path).as_posix()
             with file.open("rb") as stream:
                 block = sha256()
@@ -48,7 +48,7 @@ def drops(settings: Settings) -> list[Drop]:
     if not root.exists():
         raise RecordsError(f"the clinic's folder {root} does not exist")
     dated = [Drop(day, p) for p in sorted(root.iterdir()) if p.is_dir() and (day := date_of(p.name)) is not None]
-    if dated or not files(root):
+    if dated or not list_files(root):
         return dated
     return [Drop(newest(root), root)]
 
@@ -71,5 +71,5 @@ def date_of(name: str) -> date | None:
 
 def newest(path: Path) -> date:
     """The day (UTC) of the newest file."""
-    stamps = [f.stat().st_mtime for f in files(path)]
+    stamps = [f.stat().st_mtime for f in list_files(path)]
     return datetime.fromtimestamp(max(stamps, default=path.stat().st_mtime), UTC).date()

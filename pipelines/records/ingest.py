@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from pipelines.night_dates import parse_night
 from pipelines.records.deidentify.identifier_index import Names
 from pipelines.records.deidentify.scrub import Scrubber
 from pipelines.records.drops import Drop
@@ -25,8 +26,8 @@ from pipelines.records.log.versions import new_versions
 from pipelines.records.prescan import Survey
 from pipelines.records.processor import Reject, Sieve, Sifted
 from pipelines.records.read.fhir_time import Micros, end_of
-from pipelines.records.read.raw_resource import Broken, RawResource
-from pipelines.records.read.resources import read
+from pipelines.records.read.raw_resource import RawResource, ResourceError
+from pipelines.records.read.resources import read_resources
 from pipelines.records.retry import line_of
 from pmlm.settings import Settings
 
@@ -59,15 +60,15 @@ def _take_in(settings: Settings, drop: Drop, before: Entry | None) -> Entry:
     from pipelines.records.validate.values import ValuesTier
 
     others = [e.night for e in ledger.entries(settings) if e.night != drop.night]
-    end = end_of(max([drop.date, *(clock.day_of(n) for n in others)]))
+    end = end_of(max([drop.date, *(parse_night(n) for n in others)]))
     limit, skipped = settings.max_line_mb << 20, list[str]()
     names = Names(settings)
     names.load(drop.night)
     values = ValuesTier()
     with spill.folder(settings) as place:
-        survey = Survey(settings, read(drop.path, limit), names, place)
+        survey = Survey(settings, read_resources(drop.path, limit), names, place)
         with quarantine.writing(settings, drop.night) as stream, quarantine.finding(settings, drop.night) as held:
-            lines = chain(read(drop.path, limit, skipped), map(line_of, _waiting(settings, drop)))
+            lines = chain(read_resources(drop.path, limit, skipped), map(line_of, _waiting(settings, drop)))
             keep = _keeper(settings, drop, stream, held)
             found = judge(settings, lines, survey, names, end, drop.night, values, keep, place)
         own = before.batches if before else []
@@ -99,7 +100,7 @@ def _waiting(settings: Settings, drop: Drop) -> Iterator[Row]:
 def _keeper(settings: Settings, drop: Drop, stream: IO[bytes], held: Callable[[str], Row | None]) -> Reject:
     """Writes a broken line of the drop to quarantine; a row edited there by hand stays as edited."""
 
-    def keep(line: RawResource, broken: Broken) -> None:
+    def keep(line: RawResource, broken: ResourceError) -> None:
         if line.row:
             return
         row = quarantine.id_of(settings, drop.night, line)

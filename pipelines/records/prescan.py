@@ -12,9 +12,9 @@ import polars as pl
 from pipelines.records.deidentify.identifier_index import Names
 from pipelines.records.log.hash_sets import Hashes
 from pipelines.records.log.spill import KEYS, lay, share, shares
-from pipelines.records.read.coding import Coded, coded
-from pipelines.records.read.content_hash import source_of
-from pipelines.records.read.raw_resource import Broken, RawResource, Resource
+from pipelines.records.read.coding import CodedConcept, choose_coding
+from pipelines.records.read.content_hash import hash_content
+from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.validate.elements import concept
 from pipelines.records.validate.fields import FIELDS
 from pmlm.settings import Settings
@@ -33,7 +33,7 @@ class Survey:
         self._settings = settings
         self._names = names
         self._patients = array("q")
-        self.medications: dict[int, Coded] = {}
+        self.medications: dict[int, CodedConcept] = {}
         keys, contents = array("q"), array("q")
         for line in lines:
             kind = (line.resource or {}).get("resourceType")
@@ -42,7 +42,7 @@ class Survey:
             names.learn(line.resource, kind)
             if kind in FIELDS and isinstance(line.resource.get("id"), str):
                 keys.append(key_of(line, kind))
-                contents.append(int(source_of(settings, line.resource)[:15], 16))
+                contents.append(int(hash_content(settings, line.resource)[:15], 16))
                 self._note(line.resource, kind)
             if len(keys) == LAID:
                 keys, contents = _laid(place, keys, contents)
@@ -57,9 +57,9 @@ class Survey:
         elif kind == "Medication" and "code" in resource:
             try:
                 concept(resource["code"], "code")
-            except Broken:
+            except ResourceError:
                 return
-            self.medications[self._settings.pseudonym(kind, resource["id"])] = coded(resource["code"])
+            self.medications[self._settings.pseudonym(kind, resource["id"])] = choose_coding(resource["code"])
 
 
 def key_of(line: RawResource, kind: str) -> int:

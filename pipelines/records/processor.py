@@ -22,9 +22,9 @@ from pipelines.records.log.hash_sets import Hashes
 from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import lay
 from pipelines.records.prescan import Survey, key_of
-from pipelines.records.read.content_hash import source_of
-from pipelines.records.read.raw_resource import Broken, RawResource, Resource
-from pipelines.records.read.references import reference_of
+from pipelines.records.read.content_hash import hash_content
+from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
+from pipelines.records.read.references import read_reference
 from pipelines.records.retry import Deletion, deletions_touched
 from pipelines.records.validate.fields import FIELDS
 from pipelines.records.validate.structure import allowed, patient_of, type_of
@@ -37,7 +37,7 @@ CHUNK = 40_000  # lines judged at a time, fewer where they are long
 CHUNK_BYTES = 64 << 20
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
 
-Reject = Callable[[RawResource, Broken], None]
+Reject = Callable[[RawResource, ResourceError], None]
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Sieve:
     def _sift_chunk(self, lines: Iterator[RawResource]) -> bool:
         """Judge the next lines; False where there are none left."""
         judged: list[tuple[RawResource, int]] = []
-        broken: dict[int, Broken] = {}
+        broken: dict[int, ResourceError] = {}
         chunk = Chunk()
         held, line = 0, None
         for line in islice(lines, CHUNK):
@@ -101,8 +101,8 @@ class Sieve:
             item, key = len(judged), 0
             try:
                 kind, facts = self._judge(line)
-            except Broken as failure:
-                broken[item] = Broken(failure.rule, failure.reason)  # the one raised holds the parsed resource
+            except ResourceError as failure:
+                broken[item] = ResourceError(failure.rule, failure.reason)  # the one raised holds the parsed resource
             else:
                 if facts is None:
                     self._ignore(kind)
@@ -120,7 +120,7 @@ class Sieve:
         self._lay(chunk, broken)
         return line is not None
 
-    def _lay(self, chunk: Chunk, broken: Mapping[int, Broken]) -> None:
+    def _lay(self, chunk: Chunk, broken: Mapping[int, ResourceError]) -> None:
         for name, rows, schema in ((DRAFTS, chunk.drafts, DRAFT_SCHEMA), (TOUCHED, chunk.touched, TOUCHED_SCHEMA)):
             frame = pl.DataFrame(rows, schema=schema | {"item": pl.Int64}, orient="row")
             sound = frame.filter(~pl.col("item").is_in(sorted(broken))).drop("item")
@@ -132,7 +132,9 @@ class Sieve:
     def _judge(self, line: RawResource) -> tuple[str, Facts | None]:
         """The type and facts of a line; None for a type that is not used. The subject is left in the context."""
         if line.broken is not None:
-            raise Broken(line.broken.rule, line.broken.reason)  # raised itself, it would hold the chunk it is held by
+            raise ResourceError(
+                line.broken.rule, line.broken.reason
+            )  # raised itself, it would hold the chunk it is held by
         resource: Resource = line.resource or {}
         kind = type_of(resource)
         if kind not in FIELDS:
@@ -141,25 +143,25 @@ class Sieve:
             return kind, Facts()
         passed = allowed(resource, kind)
         if key_of(line, kind) in self._survey.conflicts:
-            raise Broken("duplicate_conflict", "the drop holds this type and id with other content too")
+            raise ResourceError("duplicate_conflict", "the drop holds this type and id with other content too")
         context = self._context
         context.subject = 0
         if kind != "Medication":
             context.subject = self._subject_of(patient_of(passed, kind))
             if context.subject not in self._known:
-                raise Broken("unknown_patient", "the patient is in no drop so far")
+                raise ResourceError("unknown_patient", "the patient is in no drop so far")
         try:
             facts = EXTRACTORS[kind](passed, context)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # A shape that the checks let pass and no extractor foresaw must not stop the sound lines beside it.
-            raise Broken("not_understood", f"the content could not be read ({type(error).__name__})") from error
-        visit = (None, passed["id"]) if kind == "Encounter" else reference_of(passed.get("encounter"))
+            raise ResourceError("not_understood", f"the content could not be read ({type(error).__name__})") from error
+        visit = (None, passed["id"]) if kind == "Encounter" else read_reference(passed.get("encounter"))
         facts.visit = visit[1] if visit else None
         return kind, facts
 
     def _draft(self, line: RawResource, kind: str, facts: Facts, item: int, chunk: Chunk) -> None:
         resource: Resource = line.resource or {}
-        source = source_of(self._settings, resource)
+        source = hash_content(self._settings, resource)
         if line.deleted:
             chunk.deletions.append((kind, resource["id"], source))
         pseudonym = self._settings.pseudonym
@@ -180,7 +182,7 @@ class Sieve:
     def _pseudonym_of_visit(self, visit: str) -> int:
         return self._settings.pseudonym("Encounter", visit)
 
-    def _turn_away(self, line: RawResource, broken: Broken) -> None:
+    def _turn_away(self, line: RawResource, broken: ResourceError) -> None:
         if not line.row:
             accounts = self.result.accounts
             accounts.quarantined += 1
@@ -193,7 +195,7 @@ class Sieve:
         kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
 
-    def _account(self, judged: list[tuple[RawResource, int]], broken: Mapping[int, Broken]) -> None:
+    def _account(self, judged: list[tuple[RawResource, int]], broken: Mapping[int, ResourceError]) -> None:
         """Turn away what is broken and count what is sound, in the order of the lines."""
         for item, (line, key) in enumerate(judged):
             if item in broken:

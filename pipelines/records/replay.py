@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from pipelines.night_dates import parse_night
 from pipelines.records.deidentify.identifier_index import Names
 from pipelines.records.drops import drops
 from pipelines.records.ingest import append, judge
@@ -13,8 +14,8 @@ from pipelines.records.log import carryover, clock, event_log, ledger, quarantin
 from pipelines.records.log.quarantine import Row, row_of
 from pipelines.records.prescan import Survey
 from pipelines.records.read.fhir_time import end_of
-from pipelines.records.read.raw_resource import Broken, RawResource
-from pipelines.records.read.resources import read
+from pipelines.records.read.raw_resource import RawResource, ResourceError
+from pipelines.records.read.resources import read_resources
 from pipelines.records.retry import line_of
 from pmlm.settings import Settings
 
@@ -44,10 +45,10 @@ def replay(settings: Settings, rule: str | None = None) -> Replayed:
     if not rows or not entries:
         return Replayed()
     latest = entries[-1]
-    end = end_of(clock.day_of(latest.night))
+    end = end_of(parse_night(latest.night))
     still: dict[str, Row] = {}
 
-    def keep(line: RawResource, broken: Broken) -> None:
+    def keep(line: RawResource, broken: ResourceError) -> None:
         still[line.row] = replace(rows[line.row], rule=broken.rule, reason=broken.reason)
 
     names = Names(settings)
@@ -79,7 +80,9 @@ def _mended(settings: Settings) -> Iterator[Row]:
         present = dict[tuple[str, int, int], RawResource]()
         if night in paths:
             limit = settings.max_line_mb << 20
-            found = (line for line in read(paths[night], limit) if (line.file, line.number, line.entry) in wanted)
+            found = (
+                line for line in read_resources(paths[night], limit) if (line.file, line.number, line.entry) in wanted
+            )
             present = {(line.file, line.number, line.entry): line for line in found}
         for row in rows:
             yield _as_in_drop(settings, row, present.get((row.file, row.line, row.entry)))
@@ -89,4 +92,4 @@ def _as_in_drop(settings: Settings, row: Row, line: RawResource | None) -> Row:
     """The row with the drop's text where the drop was changed after the row was quarantined."""
     if line is None or line.broken is not None or quarantine.id_of(settings, row.night, line) == row.row:
         return row
-    return row_of(row.row, row.night, line, Broken(row.rule, row.reason))
+    return row_of(row.row, row.night, line, ResourceError(row.rule, row.reason))

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import polars as pl
 
+from pipelines.night_dates import parse_night as day_of
 from pipelines.records.extract.facts import END
-from pipelines.records.log.clock import day_of
 from pipelines.records.log.draft_events import TOUCHED_SCHEMA
 from pipelines.records.log.quarantine import Row
 from pipelines.records.read.fhir_time import end_of
-from pipelines.records.read.raw_resource import Broken, RawResource
+from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pmlm.settings import Settings
 
 _FACETS: dict[str, tuple[str, ...]] = {
@@ -38,7 +38,11 @@ def line_of(row: Row) -> RawResource:
     if isinstance(value, dict):
         line.resource = value.get("resource", value) if "resourceType" not in value else value
     else:
-        line.broken = Broken("invalid_json", "the line is not valid JSON") if row.text else Broken(row.rule, row.reason)
+        line.broken = (
+            ResourceError("invalid_json", "the line is not valid JSON")
+            if row.text
+            else ResourceError(row.rule, row.reason)
+        )
     return line
 
 

@@ -10,7 +10,7 @@ from pipelines.records.ingest import import_drop
 from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -28,5 +28,5 @@ def run(settings: Settings, night: str) -> StageSummary:
             summary.figures["feedback"] = asdict(taken)
             summary.rows_out += taken.events
         entry = ledger.entry(settings, night)
-        summary.hashes = {"drop": entry.content, "events": content_hash(ledger.batches(settings))} if entry else {}
+        summary.hashes = {"drop": entry.content, "events": hash_files(ledger.batches(settings))} if entry else {}
     return summary

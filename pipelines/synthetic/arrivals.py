@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from pipelines.night_dates import end_of_day
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import Calendar, end_of_day
+from pipelines.synthetic.records.calendar import Calendar
 from pipelines.synthetic.records.fhir import Resource, event_time, parse
 
 #: Share of recent observations that come late, are corrected, or come twice, and of all lines sent twice at once.

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from models.vocabulary import SIGNAL_BY_CODE
+from pipelines.night_dates import end_of_day
 from pipelines.synthetic.arrivals import Arrival
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import end_of_day
 from pipelines.synthetic.records.fhir import Resource
 
 #: Share of good lines that get a damaged copy; one kind in six makes two lines, so 2 % of all lines are broken.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from pipelines.night_dates import end_of_day
 from pipelines.synthetic import damage
 from pipelines.synthetic.arrivals import Arrival, arrivals, injected_condition, moved_house, withdrawn
 from pipelines.synthetic.damage import Line
@@ -23,7 +24,7 @@ from pipelines.synthetic.records import (
     traits,
     visits,
 )
-from pipelines.synthetic.records.calendar import Calendar, end_of_day, moment
+from pipelines.synthetic.records.calendar import Calendar, moment
 from pipelines.synthetic.records.chart import version
 from pipelines.synthetic.records.fhir import Resource
 

@@ -24,7 +24,7 @@ from models.templates import one_line
 from pipelines.training import scorer_choice
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 SHIPPED = "scores.parquet"  # in a clinic's folder: scores that need not be paid for again
 LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whole or not at all
@@ -101,6 +101,6 @@ def export(settings: Settings, target: Path) -> int:
     if not files:
         raise TrainingError("no scores yet: run `pmlm train`")
     known = pl.concat([pl.read_parquet(f) for f in files]).unique("key", keep="first").sort("key")
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         pq.write_table(known.to_arrow().cast(SCHEMA), temporary, compression="zstd", compression_level=19)
     return len(known)

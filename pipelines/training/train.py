@@ -32,7 +32,7 @@ from pipelines.training.model_card import card
 from pipelines.training.provenance import WARM_START, caps, origin, slots
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, write_json
+from pmlm.storage import hash_files, write_json
 
 Params = dict[str, dict[str, Any]]
 
@@ -77,7 +77,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             training = train(episodes, params, night, reward, encode, starting_point(settings, night, params), part)
         write_json(settings.metrics / "train.json", {"status": "done", **figures(training)})
         summary.rows_out = 1
-        summary.hashes = {"weights": content_hash([target / checkpoint.WEIGHTS])}
+        summary.hashes = {"weights": hash_files([target / checkpoint.WEIGHTS])}
         summary.figures = {"start": training.start, "evaluations": training.evaluations, "measured": training.measured}
         summary.detail = training.grpo.stopped
     return summary

@@ -1,1 +1,4 @@
-"""The triage of messages from the command line: running it over a file, measuring it, fitting its classifier."""
+"""``pmlm triage``: triage a file of messages, measure triage, fit its classifier.
+
+``messages`` reads and answers a file; ``corpus`` is what ``fit_classifier`` learns from; ``evaluation`` measures.
+"""

@@ -1,4 +1,4 @@
-"""Messages to triage read from a JSON Lines file, every bad line named, and answered one by one."""
+"""Read messages from a JSON Lines file, name every bad line, and triage each message."""
 
 from __future__ import annotations
 
@@ -14,56 +14,56 @@ from models.safety.answer_check import Context, Flag, label_of, red_flags
 SHOWN_PROBLEMS = 3
 
 
-class Known(BaseModel, extra="forbid"):
-    """What is known of the patient beside her words; left out: unknown."""
+class MessageContext(BaseModel, extra="forbid"):
+    """What is known of the patient beyond the message; a missing field is unknown."""
 
     pregnant: bool | None = None
     gestational_weeks: int | None = Field(None, ge=0, le=45)
     postpartum_weeks: int | None = Field(None, ge=0, le=5200)
 
 
-class Message(BaseModel, extra="ignore"):
-    """One line: an id, her words, their language, what is known of her. Other keys (label, trap) are passed over."""
+class TriageMessage(BaseModel, extra="ignore"):
+    """One line: id, text, language, context; other keys (label, trap) are ignored."""
 
     id: str | int
     text: str
     lang: Literal["en", "zh"] = "en"
-    context: Known | None = None
+    context: MessageContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no message: its number from 1, and what is wrong with it. Never the words of the message."""
+    """An invalid line: its number from 1 and the problem, never the text of the message."""
 
     number: int
     problem: str
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Message | BadLine]:
-    """Each line as a message or as what is wrong with it; blank lines are passed over."""
+def read_messages(lines: Iterable[bytes]) -> Iterator[TriageMessage | BadLine]:
+    """Parse each line to a message or to its problem; blank lines are skipped."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            yield Message.model_validate_json(line)
+            yield TriageMessage.model_validate_json(line)
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_input=False)
             words = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" if e["loc"] else e["msg"] for e in wrong]
             yield BadLine(number, "; ".join(words[:SHOWN_PROBLEMS]))
 
 
-def triage(message: Message, encoder: Encoder) -> dict[str, Any]:
-    """``{id, label, signs, why}`` of a message; ``why`` gives each sign's reason and source."""
+def triage_message(message: TriageMessage, encoder: Encoder) -> dict[str, Any]:
+    """Triage a message to ``{id, label, signs, why}``; ``why`` gives reason and source per sign."""
     known = message.context.model_dump() if message.context else {}
     flags = red_flags(message.text, message.lang, Context(**known), encoder)
     return {
         "id": message.id,
         "label": label_of(flags),
         "signs": [flag.sign for flag in flags],
-        "why": [reason(flag) for flag in flags],
+        "why": [format_reason(flag) for flag in flags],
     }
 
 
-def reason(flag: Flag) -> str:
-    """Why a flag was raised, in the table's fixed words, with the public source."""
+def format_reason(flag: Flag) -> str:
+    """Format why a flag was raised: the table's fixed words and the public source."""
     return f"{flag.why} ({flag.source})" if flag.source else flag.why

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pmlm.errors import FeaturesError
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 
 features = typer.Typer(help="Build features, put them online, look at them.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def build(date: Date = None, drops: Drops = None, as_json: Json = False) -> None
     """Compute the features of every patient whose record changed, and everybody's peers."""
     from pipelines.features.build import stage
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     _report(asdict(stage.run(settings, _night(settings, date))), as_json)
 
 
@@ -39,7 +39,7 @@ def materialise(date: Date = None, drops: Drops = None, as_json: Json = False) -
     """Write the latest rows to the online store, late ones too."""
     from pipelines.features.online import materialise as stage
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     _report(asdict(stage.run(settings, _night(settings, date))), as_json)
 
 
@@ -55,7 +55,7 @@ def show(
     """Show what is known of a patient, now or as of a moment: value, unit, age in days, source events."""
     from pipelines.features.inspect import show as read
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     moment = _moment(as_of)
     values = read.row(settings, patient, moment)
     at = moment or settings.now()
@@ -92,7 +92,7 @@ def verify(
     """Check the features: complete, of one version, fresh, possible, equal offline and online. Exit 1 if not."""
     from pipelines.features.inspect import verify as checking
 
-    found = checking.verify(load(drops=drops), patients, max_age)
+    found = checking.verify(load_settings(drops=drops), patients, max_age)
     holds = all(check.holds for check in found)
     if as_json:
         typer.echo(json.dumps({"holds": holds, "checks": [asdict(check) for check in found]}))
@@ -114,7 +114,7 @@ def diff(
     """Show which features changed from one night to another, and for how many patients."""
     from pipelines.features.inspect.diff import compare
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     nights = compare(settings, _night(settings, before), _night(settings, after))
     if as_json:
         typer.echo(json.dumps(asdict(nights)))
@@ -136,7 +136,7 @@ def catalogue(drops: Drops = None, as_json: Json = False) -> None:
     """Write a page that says of every feature its meaning, unit, owner, source codes, null rate, and plots it."""
     from pipelines.features.inspect import catalogue as pages
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     page = pages.write(settings, settings.now())
     typer.echo(json.dumps({"page": str(page)}) if as_json else f"wrote {page}")
 

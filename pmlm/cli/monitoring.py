@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pmlm.settings import load
+from pmlm.settings import load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +28,7 @@ def drift(
     from pipelines.monitoring.drift import read_verdicts, report_path, run
     from pipelines.monitoring.window import resolve_night
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     chosen = resolve_night(settings, night)
     run(settings, chosen)
     verdicts = read_verdicts(settings, chosen)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pmlm.settings import load
+from pmlm.settings import load_settings
 
 Drops = Annotated[Path | None, typer.Option(help="The clinic: its folder of dated drops.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object (nights: one a line).")]
@@ -38,7 +38,7 @@ def night(
     """Take in every pending drop, learn once, serve the result. Without new records it says so and ends."""
     from pmlm.console import night_run
 
-    night_run.run(load(drops=drops), date=_night_id(date), as_json=as_json)
+    night_run.run_pending_nights(load_settings(drops=drops), date=_night_id(date), as_json=as_json)
 
 
 def stage(
@@ -49,10 +49,10 @@ def stage(
 ) -> None:
     """Run one stage alone, as dvc.yaml does."""
     from pipelines.night import night as nightly
-    from pmlm.console.progress import line
+    from pmlm.console.progress import format_stage
 
-    summary = nightly.run_stage(load(drops=drops), name, _night_id(night))
-    _print(line(summary))
+    summary = nightly.run_stage(load_settings(drops=drops), name, _night_id(night))
+    _print(format_stage(summary))
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
 
@@ -63,13 +63,13 @@ def status(night: Night = None, drops: Drops = None, as_json: AsJson = False) ->
     from pmlm.console import screen
 
     chosen = _night_id(night)
-    found = statuses.collect_status(load(drops=drops), [chosen] if chosen else None)
+    found = statuses.collect_status(load_settings(drops=drops), [chosen] if chosen else None)
     if as_json:
         typer.echo(json.dumps(found))
     else:
         from rich.console import Console
 
-        screen.show(Console(highlight=False), found, None)
+        screen.show_night(Console(highlight=False), found, None)
 
 
 def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = False) -> None:
@@ -78,7 +78,7 @@ def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = F
         return
     from pipelines.night import saved_nights
 
-    saved = saved_nights.list_saved_nights(load(drops=drops))
+    saved = saved_nights.list_saved_nights(load_settings(drops=drops))
     if as_json:
         for one in saved:
             typer.echo(json.dumps(asdict(one)))
@@ -87,7 +87,7 @@ def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = F
 
     from pmlm.console import screen
 
-    Console(highlight=False).print(screen.nights_table(saved))
+    Console(highlight=False).print(screen.make_nights_table(saved))
 
 
 def restore(
@@ -97,7 +97,7 @@ def restore(
     from pipelines.night import night as nightly
 
     chosen = _night_id(night) or night
-    for path, content in sorted(nightly.restore_night(load(drops=drops), chosen).items()):
+    for path, content in sorted(nightly.restore_night(load_settings(drops=drops), chosen).items()):
         typer.echo(f"{content}  {path}")
     typer.echo(f"night {chosen} is back, every hash computed anew, and in the online store")
 
@@ -106,7 +106,7 @@ def up(drops: Drops = None) -> None:
     """Start Airflow with its web page, and the endpoint; wait until they answer."""
     from pmlm.console import lifecycle
 
-    for line in lifecycle.up(load(drops=drops)):
+    for line in lifecycle.start_services(load_settings(drops=drops)):
         _print(line)
 
 
@@ -114,7 +114,7 @@ def down(drops: Drops = None) -> None:
     """Stop what `pmlm up` started; no process stays."""
     from pmlm.console import lifecycle
 
-    for line in lifecycle.down(load(drops=drops)):
+    for line in lifecycle.stop_services(load_settings(drops=drops)):
         _print(line)
 
 
@@ -122,7 +122,7 @@ def doctor(drops: Drops = None, as_json: AsJson = False) -> None:
     """Say what is configured, what is missing and how to mend it; exit 1 if a night could not run."""
     from pmlm.console import doctor as doctors
 
-    checks = doctors.examine(load(drops=drops))
+    checks = doctors.run_checks(load_settings(drops=drops))
     for check in checks:
         mend = f"\n                  → {check.mend}" if check.mend else ""
         _print(f"{doctors.MARKS[check.verdict]} {check.name:<15} {check.found}{mend}")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 
 quarantine = typer.Typer(help="Rows that broke a rule: look at them, try them again.", no_args_is_help=True)
 records = typer.Typer(help="Take records in, give events out.", no_args_is_help=True)
@@ -51,7 +51,7 @@ def export_meds(
     """Write the events known by the clinic's clock as a MEDS dataset."""
     from pipelines.records.log.meds_dataset import export
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     typer.echo(f"{export(settings, out, settings.now())} events written to {out}")
 
 
@@ -69,7 +69,7 @@ def list_quarantine(
     from pipelines.records.log.quarantine import rows
 
     shown = ("night", "file", "line", "entry", "type", "id", "rule", "reason", *(("raw", "raw64") if raw else ()))
-    held = [{k: v for k, v in asdict(r).items() if k in shown} for r in rows(load(drops=drops))]
+    held = [{k: v for k, v in asdict(r).items() if k in shown} for r in rows(load_settings(drops=drops))]
     if as_json:
         for row in held:
             typer.echo(json.dumps(row))
@@ -89,7 +89,7 @@ def replay_quarantine(
     """Try held rows again, after their line was mended in the store or the drop, or their patient became known."""
     from pipelines.records.replay import replay
 
-    done = replay(load(drops=drops), rule)
+    done = replay(load_settings(drops=drops), rule)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
@@ -107,4 +107,4 @@ def _clinic_of(path: Path, drops: Path | None) -> Settings:
             drops = path
         elif date_of(path.resolve().name) is not None:
             drops = path.resolve().parent
-    return load(drops=drops)
+    return load_settings(drops=drops)

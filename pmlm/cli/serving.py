@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from pmlm.settings import load
+from pmlm.settings import load_settings
 
 Drops = Annotated[Path | None, typer.Option(help="The clinic: its folder of dated drops.")]
 
@@ -36,7 +36,7 @@ def package(
     """Make a release of the current champion and build its bento."""
     from pipelines.packaging import release
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     summary = release.run(settings, night or f"{settings.now():%Y%m%d}")
     typer.echo(f"release {summary.hashes['release']} is packaged as {summary.figures['bento']}")
     if json_:
@@ -57,11 +57,11 @@ def ask(
 
     from pmlm.console import ask as asking
 
-    answer = asking.ask(load(drops=drops), patient, question, language)
+    answer = asking.ask_question(load_settings(drops=drops), patient, question, language)
     if json_:
         typer.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        Console().print(asking.side_by_side(question, answer))
+        Console().print(asking.render_answer(question, answer))
 
 
 def refine(
@@ -82,11 +82,13 @@ def refine(
 
     from pmlm.console import refine as refining
 
-    found = refining.refine(load(drops=drops), patient, question, language, explain or reply is not None, reply)
+    found = refining.explain_refinement(
+        load_settings(drops=drops), patient, question, language, explain or reply is not None, reply
+    )
     if json_:
         typer.echo(json.dumps(found.json(), ensure_ascii=False))
     else:
-        Console(width=None if sys.stdout.isatty() else 120).print(refining.rendered(found))
+        Console(width=None if sys.stdout.isatty() else 120).print(refining.render_refinement(found))
 
 
 def serve(
@@ -100,7 +102,7 @@ def serve(
     from bentos.auth import keys
     from pipelines.packaging import serving
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
 
     def end(*_: object) -> None:
         raise SystemExit
@@ -108,7 +110,7 @@ def serve(
     # no sigwait: a signal that nobody handles ends this process, waited for or not, and leaves the endpoint behind
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, end)
-    endpoint = serving.start(settings, port)
+    endpoint = serving.start_endpoint(settings, port)
     try:
         typer.echo(f"{endpoint.bento} answers at {endpoint.url} (Ctrl+C stops it)")
         typer.echo(f"tokens: {keys.token_path(settings)}, or `pmlm token`")
@@ -117,7 +119,7 @@ def serve(
     finally:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, signal.SIG_IGN)
-        serving.stop_recorded(settings)
+        serving.stop_recorded_endpoint(settings)
 
 
 def token(
@@ -135,7 +137,7 @@ def token(
     from bentos.auth import keys
     from bentos.auth.principal import subject_of
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     subjects = [subject_of(settings, reference) for reference in patient] if patient else None
     typer.echo(keys.mint(settings, client, scope or keys.SCOPES, subjects, hours))
 
@@ -150,7 +152,7 @@ def audit(
     from bentos.auth import audit as record
     from bentos.auth.principal import subject_of
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     subject = subject_of(settings, patient) if patient else None
     for access in record.read(settings, subject, client):
         if json_:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pipelines.runs import StageSummary
@@ -62,7 +62,7 @@ def evaluate(
     from pipelines.evaluation.nightly.metrics_table import evaluation_table
     from pipelines.evaluation.study import page, study
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     progress = Console(stderr=True)
 
     def told(part: str, took: float, made: int) -> None:
@@ -79,7 +79,7 @@ def evaluate(
 
 def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
     """Replace the champion if the challenger is better beyond doubt; else HOLD. Writes metrics/gate.json."""
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     summary = _run("gate", settings, night)
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
@@ -100,7 +100,7 @@ def rollback(
     from pipelines.night.workspace import lock_workspace
     from pipelines.training import champion
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     with lock_workspace(settings):
         back = champion.roll_back(settings, to)
     typer.echo(json.dumps(asdict(back)) if as_json else f"champion now: {served(settings)}; `pmlm package` serves it")
@@ -113,7 +113,7 @@ def scores(
     """Export the clinic's score cache, so that another machine need not score the same prompts again."""
     from pipelines.training.rewards import export
 
-    typer.echo(f"{export(load(drops=drops), path)} scores in {path}")
+    typer.echo(f"{export(load_settings(drops=drops), path)} scores in {path}")
 
 
 def calibrate(
@@ -129,7 +129,7 @@ def calibrate(
     from pipelines.training import scorer_choice
     from pmlm.errors import TrainingError
 
-    settings = load(drops=drops)
+    settings = load_settings(drops=drops)
     try:
         fitted = calibrate(scorer_choice.judge(settings), read_graded(graded), settings.scorer_concurrency)
     except (CalibrationError, ScorerError) as error:
@@ -151,7 +151,7 @@ def _run(name: str, settings: Settings, night: str | None) -> StageSummary:
 
 
 def _stage(name: str, drops: Path | None, night: str | None, as_json: bool) -> None:
-    summary = _run(name, load(drops=drops), night)
+    summary = _run(name, load_settings(drops=drops), night)
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
     else:

@@ -10,7 +10,7 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's commands to ``pmlm``."""
+    """Add the command to ``pmlm``."""
     app.command(epilog="Example: pmlm triage examples/triage.jsonl --json")(triage)
 
 
@@ -19,11 +19,11 @@ def triage(
         Path | None,
         typer.Argument(exists=True, dir_okay=False, help="JSON Lines: id, text, lang (en, zh), context (optional)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a message: id, label, signs, why.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object per message: id, label, signs, why.")] = False,
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure on FILE's own labels, by trap.")] = False,
-    learn: Annotated[bool, typer.Option("--learn", help="Fit the classifier anew and ship its weights.")] = False,
+    learn: Annotated[bool, typer.Option("--learn", help="Refit the classifier and write its weights.")] = False,
 ) -> None:
-    """Say of each message whether it is an emergency, urgent or routine, and why. Exit 1 where a line is bad.
+    """Label each message emergency, urgent or routine, with the reasons; exit 1 for a bad line.
 
     Context is {"pregnant": true, "gestational_weeks": 31, "postpartum_weeks": null}, as far as known.
     """
@@ -31,14 +31,14 @@ def triage(
 
     encoder = MiniLM()
     if learn:
-        from pipelines.triage.learning import learn as fit
+        from pipelines.triage.fit_classifier import fit_and_save as fit
 
         typer.echo(f"thresholds: {fit(encoder)}")
     elif evaluate:
         from pipelines.triage import corpus, evaluation
 
-        rows = evaluation.rows(corpus.judged(file or corpus.ROUNDS), encoder)
-        typer.echo("\n".join(json.dumps(r) for r in rows) if as_json else evaluation.table(rows))
+        rows = evaluation.build_rows(corpus.read_judged(file or corpus.ROUNDS), encoder)
+        typer.echo("\n".join(json.dumps(r) for r in rows) if as_json else evaluation.format_table(rows))
     elif file is None:
         raise typer.BadParameter("a FILE of messages is needed", param_hint="FILE")
     else:
@@ -50,12 +50,12 @@ def _answer(file: Path, as_json: bool, encoder: object) -> None:
 
     bad = 0
     with file.open("rb") as lines:
-        for message in messages.read(lines):
+        for message in messages.read_messages(lines):
             if isinstance(message, messages.BadLine):
                 bad += 1
                 typer.secho(f"line {message.number}: {message.problem}", fg="red", err=True)
                 continue
-            answer = messages.triage(message, encoder)  # type: ignore[arg-type]
+            answer = messages.triage_message(message, encoder)  # type: ignore[arg-type]
             words = json.dumps(answer, ensure_ascii=False)
             typer.echo(words if as_json else f"{answer['label']:<9}  {answer['id']}  {'; '.join(answer['why'])}")
     if bad:

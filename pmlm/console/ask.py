@@ -19,7 +19,7 @@ from pmlm.errors import PmlmError
 from pmlm.settings import Settings
 
 
-def ask(settings: Settings, patient: str, question: str, language: Language | None = None) -> dict[str, Any]:
+def ask_question(settings: Settings, patient: str, question: str, language: Language | None = None) -> dict[str, Any]:
     """The answer as ``POST /answer`` gives it: from this clinic's endpoint if one runs, else from the current release.
 
     Raises :class:`PmlmError` naming the field for a question no endpoint would take, and
@@ -30,19 +30,19 @@ def ask(settings: Settings, patient: str, question: str, language: Language | No
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         raise PmlmError(f"{first['loc'][0]}: {first['msg']}") from None
-    endpoint = serving.running(settings)
+    endpoint = serving.find_running_endpoint(settings)
     if endpoint is not None:
         return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
     from bentos.personalizer.personalizer import (
         Personalizer,  # loads every model, which a running endpoint has done already
     )
 
-    personalizer = Personalizer.open(settings, serving.current(settings))
+    personalizer = Personalizer.open(settings, serving.current_release(settings))
     with audit.recorded(settings, "pmlm ask", LOCAL.client):
         return personalizer.answer(LOCAL, request).model_dump(mode="json")
 
 
-def side_by_side(question: str, answer: dict[str, Any]) -> RenderableType:
+def render_answer(question: str, answer: dict[str, Any]) -> RenderableType:
     """The question, a banner for red flags, then initial prompt, refined prompt and answer beside each other."""
     columns = Table.grid(expand=True, padding=(0, 1))
     kept = sum(segment["kept"] for segment in answer["segments"])

@@ -21,7 +21,7 @@ MARKS: dict[Verdict, str] = {"ok": "[green]✓[/]", "note": "[yellow]–[/]", "b
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Diagnosis:
     """One finding: ``note`` is worth knowing, ``bad`` stops a night; ``mend`` says what to do about it."""
 
     name: str
@@ -30,73 +30,75 @@ class Check:
     mend: str = ""
 
 
-def examine(settings: Settings) -> list[Check]:
+def run_checks(settings: Settings) -> list[Diagnosis]:
     """All checks, in the order a night needs them."""
     return [check for part in CHECKS for check in part(settings)]
 
 
-def _python(settings: Settings) -> Iterator[Check]:
+def _python(settings: Settings) -> Iterator[Diagnosis]:
     version = ".".join(map(str, sys.version_info[:3]))
     right = sys.version_info[:2] == (3, 11)
-    yield Check("python", "ok" if right else "bad", version, "" if right else "install Python 3.11 and run make setup")
+    yield Diagnosis(
+        "python", "ok" if right else "bad", version, "" if right else "install Python 3.11 and run make setup"
+    )
 
 
-def _tools(settings: Settings) -> Iterator[Check]:
+def _tools(settings: Settings) -> Iterator[Diagnosis]:
     git = shutil.which("git")
-    yield Check("git", "ok" if git else "bad", git or "not found", "" if git else "apt-get install git")
+    yield Diagnosis("git", "ok" if git else "bad", git or "not found", "" if git else "apt-get install git")
     dvc = (settings.workspace / ".dvc" / "config").exists()
-    yield Check(
+    yield Diagnosis(
         "workspace", "ok" if dvc else "note", str(settings.workspace), "" if dvc else "the first night creates it"
     )
 
 
-def _drops(settings: Settings) -> Iterator[Check]:
+def _drops(settings: Settings) -> Iterator[Diagnosis]:
     from pipelines.records import drops
 
     try:
         found, waiting = drops.drops(settings), drops.pending(settings)
     except PmlmError as error:
-        yield Check("drops", "bad", str(error), "make night DROPS=the clinic's folder")
+        yield Diagnosis("drops", "bad", str(error), "make night DROPS=the clinic's folder")
         return
     said = f"{len(found)} in {settings.drops}, {len(waiting)} not taken in yet"
     mend = "" if found else f"put folders named YYYY-MM-DD with FHIR R4 files into {settings.drops}"
-    yield Check("drops", "ok" if found else "bad", said, mend)
+    yield Diagnosis("drops", "ok" if found else "bad", said, mend)
 
 
-def _key(settings: Settings) -> Iterator[Check]:
+def _key(settings: Settings) -> Iterator[Diagnosis]:
     if settings.manifest.hash_key:
         synthetic = settings.manifest.synthetic
         mend = "" if synthetic else "take hash_key out of clinic.yaml: the key of real patients is no public value"
-        yield Check("patient key", "ok" if synthetic else "bad", "public, in clinic.yaml", mend)
+        yield Diagnosis("patient key", "ok" if synthetic else "bad", "public, in clinic.yaml", mend)
         return
     path = settings.key_dir / f"{settings.clinic}.key"
     if not path.exists():
-        yield Check("patient key", "note", f"{path} does not exist", "the first night creates it; then back it up")
+        yield Diagnosis("patient key", "note", f"{path} does not exist", "the first night creates it; then back it up")
         return
     private = path.stat().st_mode & 0o077 == 0
-    yield Check("patient key", "ok" if private else "bad", str(path), "" if private else f"chmod 600 {path}")
+    yield Diagnosis("patient key", "ok" if private else "bad", str(path), "" if private else f"chmod 600 {path}")
 
 
-def _tokens(settings: Settings) -> Iterator[Check]:
+def _tokens(settings: Settings) -> Iterator[Diagnosis]:
     from bentos.auth import keys
 
     if settings.token_jwks_url and not settings.token_issuer:
-        yield Check("tokens", "bad", "PMLM_TOKEN_JWKS_URL without PMLM_TOKEN_ISSUER", "set PMLM_TOKEN_ISSUER")
+        yield Diagnosis("tokens", "bad", "PMLM_TOKEN_JWKS_URL without PMLM_TOKEN_ISSUER", "set PMLM_TOKEN_ISSUER")
         return
     path = keys.key_path(settings)
     if not path.exists():
-        yield Check("tokens", "note", f"{path} does not exist", "the first start creates it")
+        yield Diagnosis("tokens", "note", f"{path} does not exist", "the first start creates it")
         return
     provider = f", and those of {settings.token_issuer}" if settings.token_jwks_url else ""
     private = path.stat().st_mode & 0o077 == 0
     found = f"signed with {path}{provider}"
-    yield Check("tokens", "ok" if private else "bad", found, "" if private else f"chmod 600 {path}")
+    yield Diagnosis("tokens", "ok" if private else "bad", found, "" if private else f"chmod 600 {path}")
 
 
-def _llm(settings: Settings) -> Iterator[Check]:
+def _llm(settings: Settings) -> Iterator[Diagnosis]:
     if not settings.llm_base_url:
         mend = "for answers worth reading set PMLM_LLM_BASE_URL, PMLM_LLM_API_KEY and PMLM_LLM_MODEL"
-        yield Check("language model", "note", "the embedded one, which is no medical answerer", mend)
+        yield Diagnosis("language model", "note", "the embedded one, which is no medical answerer", mend)
     else:
         import httpx
 
@@ -106,35 +108,35 @@ def _llm(settings: Settings) -> Iterator[Check]:
         except httpx.HTTPError as error:
             reachable, said = False, f"{settings.llm_base_url} does not answer: {type(error).__name__}"
         mend = "" if reachable else "check PMLM_LLM_BASE_URL; until it answers, patients get the escalation text only"
-        yield Check("language model", "ok" if reachable else "bad", said, mend)
+        yield Diagnosis("language model", "ok" if reachable else "bad", said, mend)
     converted = settings.embedded_llm.exists()
     mend = "" if converted else "the first night converts it"
-    yield Check("embedded model", "ok" if converted else "note", str(settings.embedded_llm), mend)
+    yield Diagnosis("embedded model", "ok" if converted else "note", str(settings.embedded_llm), mend)
 
 
-def _engine(settings: Settings) -> Iterator[Check]:
+def _engine(settings: Settings) -> Iterator[Diagnosis]:
     """Whether what the settings ask for is installed: Spark for the features, its provider for Airflow."""
     if settings.engine == "spark":
         needed = {"pyspark": find_spec("pyspark"), "Java": shutil.which("java")}
         missing = [name for name, there in needed.items() if not there]
         said = f"spark at {settings.spark_master}" + (f", without {' and '.join(missing)}" if missing else "")
         mend = "uv pip install 'pmlm[spark]'; apt-get install openjdk-17-jre-headless" if missing else ""
-        yield Check("feature engine", "bad" if missing else "ok", said, mend)
+        yield Diagnosis("feature engine", "bad" if missing else "ok", said, mend)
     if settings.spark_connection:
         name = "apache-airflow-providers-apache-spark"
         found = any(d.metadata["Name"] == name for d in distributions())
         said = f"intake by connection {settings.spark_connection}" + ("" if found else f", without {name}")
-        yield Check("Spark by Airflow", "ok" if found else "bad", said, "" if found else f"uv pip install {name}")
+        yield Diagnosis("Spark by Airflow", "ok" if found else "bad", said, "" if found else f"uv pip install {name}")
 
 
-def _stores(settings: Settings) -> Iterator[Check]:
+def _stores(settings: Settings) -> Iterator[Diagnosis]:
     yield _online_store(settings)
     release = settings.workspace / "releases" / "current"
     said = release.resolve().name if release.exists() else "none"
-    yield Check("release", "ok" if release.exists() else "note", said, "" if release.exists() else "pmlm night")
+    yield Diagnosis("release", "ok" if release.exists() else "note", said, "" if release.exists() else "pmlm night")
 
 
-def _online_store(settings: Settings) -> Check:
+def _online_store(settings: Settings) -> Diagnosis:
     from feature_repo.store import online, online_stores
 
     name = online_stores.shown(settings.online_store)
@@ -142,45 +144,45 @@ def _online_store(settings: Settings) -> Check:
         online_stores.described(settings.online_store)
         online.read(settings.feast, 0)
     except (ValueError, online.StoreDownError) as error:
-        return Check("online store", "bad", f"{name}: {error}", "check PMLM_ONLINE_STORE and that its server runs")
+        return Diagnosis("online store", "bad", f"{name}: {error}", "check PMLM_ONLINE_STORE and that its server runs")
     filled = (settings.feast / "feature_store.yaml").exists()
-    return Check("online store", "ok" if filled else "note", name, "" if filled else "pmlm night")
+    return Diagnosis("online store", "ok" if filled else "note", name, "" if filled else "pmlm night")
 
 
-def _disk(settings: Settings) -> Iterator[Check]:
+def _disk(settings: Settings) -> Iterator[Diagnosis]:
     settings_home = next(p for p in (settings.home, *settings.home.resolve().parents) if p.exists())
     free = shutil.disk_usage(settings_home).free / 1e9
     mend = "" if free >= FREE_GB else "free some space, or set PMLM_HOME to another disk"
-    yield Check("free disk", "ok" if free >= FREE_GB else "bad", f"{free:.1f} GB at {settings_home}", mend)
+    yield Diagnosis("free disk", "ok" if free >= FREE_GB else "bad", f"{free:.1f} GB at {settings_home}", mend)
 
 
-def _ports(settings: Settings) -> Iterator[Check]:
+def _ports(settings: Settings) -> Iterator[Diagnosis]:
     ours = {settings.airflow_port: airflow_processes.is_airflow_up(settings), settings.port: _endpoint_runs(settings)}
     for name, port, variable in (
         ("Airflow's port", settings.airflow_port, "PMLM_AIRFLOW_PORT"),
         ("endpoint's port", settings.port, "PMLM_PORT"),
     ):
         if ours[port]:
-            yield Check(name, "ok", f"{port}, in use by PMLM")
-        elif _listening(settings.host, port):
-            yield Check(name, "bad", f"{port} is taken by another program", f"set {variable} to a free port")
+            yield Diagnosis(name, "ok", f"{port}, in use by PMLM")
+        elif _is_listening(settings.host, port):
+            yield Diagnosis(name, "bad", f"{port} is taken by another program", f"set {variable} to a free port")
         else:
-            yield Check(name, "ok", f"{port} is free", "")
+            yield Diagnosis(name, "ok", f"{port} is free", "")
 
 
 def _endpoint_runs(settings: Settings) -> bool:
     from pipelines.packaging import serving
 
-    return serving.running(settings) is not None
+    return serving.find_running_endpoint(settings) is not None
 
 
-def _listening(host: str, port: int) -> bool:
+def _is_listening(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((host, port)) == 0
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
+CHECKS: tuple[Callable[[Settings], Iterator[Diagnosis]], ...] = (
     _python,
     _tools,
     _drops,

@@ -8,22 +8,22 @@ from pipelines.night import airflow_processes, airflow_settings
 from pmlm.settings import Settings
 
 
-def up(settings: Settings) -> Iterator[str]:
+def start_services(settings: Settings) -> Iterator[str]:
     """Start what does not run yet; a line for each part once it answers."""
     from pipelines.packaging import serving
 
     airflow_processes.start_airflow(settings)
     login, page = airflow_settings.login_path(settings), airflow_settings.page_url(settings)
     yield f"[green]✓[/] Airflow    {page}   user {airflow_settings.USER}, password in {login}"
-    if not serving.current(settings).exists():
+    if not serving.current_release(settings).exists():
         yield "[yellow]–[/] endpoint   nothing to serve yet: run `pmlm night`, then `pmlm up` again"
         return
-    endpoint = serving.running(settings) or serving.start(settings)
+    endpoint = serving.find_running_endpoint(settings) or serving.start_endpoint(settings)
     yield f"[green]✓[/] endpoint   {endpoint.url}   release {endpoint.release}"
-    yield from token_lines(settings, endpoint.url)
+    yield from format_token_lines(settings, endpoint.url)
 
 
-def token_lines(settings: Settings, url: str) -> Iterator[str]:
+def format_token_lines(settings: Settings, url: str) -> Iterator[str]:
     """The page and the development token: in full when it has just been made, afterwards only where it lies."""
     from bentos.auth import keys
 
@@ -38,12 +38,12 @@ def token_lines(settings: Settings, url: str) -> Iterator[str]:
     yield f"             shown this once; it lies in {path}, mode 600. Send it as Authorization: Bearer …"
 
 
-def down(settings: Settings) -> Iterator[str]:
+def stop_services(settings: Settings) -> Iterator[str]:
     """Stop both; says of each whether it ran."""
     from pipelines.packaging import serving
 
     for name, stopped in (
-        ("endpoint", serving.stop_recorded(settings)),
+        ("endpoint", serving.stop_recorded_endpoint(settings)),
         ("Airflow", airflow_processes.stop_airflow(settings)),
     ):
         yield f"{name} {'is stopped' if stopped else 'did not run'}"

@@ -46,7 +46,7 @@ class Progress:
 
     def _show(self, status: Status) -> None:
         for summary in self._new():
-            self._console.print(line(summary), soft_wrap=True)
+            self._console.print(format_stage(summary), soft_wrap=True)
             if summary.stage == "records":
                 self._read += summary.rows_in
                 self._quarantined += summary.quarantined
@@ -61,7 +61,7 @@ class Progress:
     def _position(self, night: str) -> str:
         known = night in self._nights
         count = f" ({self._nights.index(night) + 1} of {len(self._nights)})" if known else ""
-        return f"night {dated(night)}{count}"
+        return f"night {format_night(night)}{count}"
 
     def _new(self) -> list[StageSummary]:
         """Summaries written since the start that have no line yet, oldest first."""
@@ -77,14 +77,14 @@ class Progress:
         return [summary for _, summary in sorted(found, key=lambda pair: pair[0])]
 
 
-def line(summary: StageSummary) -> str:
+def format_stage(summary: StageSummary) -> str:
     """One finished stage in one line of markup."""
     quarantined = f"{summary.quarantined:,} quarantined" if summary.quarantined else ""
     counts = f"{summary.rows_in:>9,} → {summary.rows_out:<9,} {summary.seconds:>6.1f} s"
     mark = MARKS.get(summary.status, summary.status)
     said = " · ".join(filter(None, (quarantined, summary.detail)))
-    return f"{mark} {dated(summary.night)}  {summary.stage:<11} {counts}  {said}"
+    return f"{mark} {format_night(summary.night)}  {summary.stage:<11} {counts}  {said}"
 
 
-def dated(night: str) -> str:
+def format_night(night: str) -> str:
     return f"{night[:4]}-{night[4:6]}-{night[6:]}"

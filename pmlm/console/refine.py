@@ -28,12 +28,12 @@ from pipelines.records.log import event_log
 from pmlm.api_types import Language
 from pmlm.settings import Settings
 
-MOST_SHOWN = 16
-ALIKE = 0.6  # cosine above which a former question asks the same
+MAX_SHOWN = 16
+SAME_QUESTION = 0.6  # cosine above which a former question asks the same
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class PromptChoice:
     """One free candidate: where it stood, what became of it, and what that does (nats a reply token; None unknown)."""
 
     key: str
@@ -54,33 +54,35 @@ class Refinement:
     refined: str
     style: str
     refiner: str
-    choices: tuple[Choice, ...]
+    choices: tuple[PromptChoice, ...]
     reply_from: str
 
     def json(self) -> dict[str, object]:
         return asdict(self)
 
 
-def refine(
+def explain_refinement(
     settings: Settings, patient: str, question: str, language: Language | None, explain: bool, reply: str | None
 ) -> Refinement:
     """The refinement of one question under the current release; raises as ``Personalizer.prepare`` does."""
-    personalizer = Personalizer.open(settings, serving.current(settings))
+    personalizer = Personalizer.open(settings, serving.current_release(settings))
     prepared = personalizer.prepare(LOCAL, patient, question, language)
     weights = personalizer.weights(prepared)
-    words, origin = (reply, "given") if reply else _her_reply(settings, prepared) if explain else (None, "none")
-    measured = _effects(personalizer, prepared, weights, words) if explain and words else None
+    words, origin = (
+        (reply, "given") if reply else _find_similar_reply(settings, prepared) if explain else (None, "none")
+    )
+    measured = _measure_effects(personalizer, prepared, weights, words) if explain and words else None
     return Refinement(
         initial=prepared.made.initial,
         refined=prepared.made.prompt,
         style=prepared.made.style,
         refiner=personalizer.release.refiner,
-        choices=_choices(prepared, weights, measured),
+        choices=_list_choices(prepared, weights, measured),
         reply_from=origin,
     )
 
 
-def _her_reply(settings: Settings, prepared: Prepared) -> tuple[str | None, str]:
+def _find_similar_reply(settings: Settings, prepared: Prepared) -> tuple[str | None, str]:
     """The clinician's reply to her former question that is most like this one; none where none is alike."""
     asked = [e for e in exchanges(event_log.scan(settings), settings.now()) if e.subject_id == prepared.subject]
     if not asked:
@@ -88,10 +90,10 @@ def _her_reply(settings: Settings, prepared: Prepared) -> tuple[str | None, str]
     vectors = MiniLM().encode([prepared.question, *(e.question for e in asked)])
     likeness = np.round(vectors[1:] @ vectors[0], 5)
     best = int(likeness.argmax())
-    return (" ".join(asked[best].reply), "clinician") if likeness[best] >= ALIKE else (None, "none")
+    return (" ".join(asked[best].reply), "clinician") if likeness[best] >= SAME_QUESTION else (None, "none")
 
 
-def _effects(
+def _measure_effects(
     personalizer: Personalizer, prepared: Prepared, weights: ChoiceProbabilities | None, reply: str
 ) -> Effects:
     made = prepared.made
@@ -102,11 +104,13 @@ def _effects(
     return effects(personalizer.settings.embedded_llm, made, prepared.question, reply, order, price)
 
 
-def _choices(prepared: Prepared, weights: ChoiceProbabilities | None, measured: Effects | None) -> tuple[Choice, ...]:
+def _list_choices(
+    prepared: Prepared, weights: ChoiceProbabilities | None, measured: Effects | None
+) -> tuple[PromptChoice, ...]:
     made = prepared.made
     effect = {e.key: e for e in (*measured.kept, *measured.left_out)} if measured else {}
     return tuple(
-        Choice(
+        PromptChoice(
             key=s.key,
             text=s.text,
             tokens=s.tokens,
@@ -120,22 +124,29 @@ def _choices(prepared: Prepared, weights: ChoiceProbabilities | None, measured: 
     )
 
 
-def rendered(found: Refinement) -> RenderableType:
+def render_refinement(found: Refinement) -> RenderableType:
     """Both prompts side by side and the choices, chosen ones first, then by what was most likely to be chosen."""
     prompts = Columns([Panel(Text(found.initial), title="initial"), Panel(Text(found.refined), title="refined")])
     numbers = ("initial", "chosen", "tokens", "probability", "gain", "less its price")
     table = Table(Column("sentence", ratio=1), *(Column(name, justify="right", no_wrap=True) for name in numbers))
     ordered = sorted(found.choices, key=lambda c: (c.chosen_rank or 99, -(c.probability or 0.0), c.initial_rank))
     shown = [c for c in ordered if c.chosen_rank or c.gain is not None] or ordered
-    for c in shown[:MOST_SHOWN]:
-        cells = (c.initial_rank, c.chosen_rank or "–", c.tokens, _said(c.probability), _said(c.gain), _said(c.net))
+    for c in shown[:MAX_SHOWN]:
+        cells = (
+            c.initial_rank,
+            c.chosen_rank or "–",
+            c.tokens,
+            _format_number(c.probability),
+            _format_number(c.gain),
+            _format_number(c.net),
+        )
         table.add_row(Text(c.text), *map(str, cells), style="" if c.chosen_rank else "dim")
-    rest = len(ordered) - len(shown[:MOST_SHOWN])
+    rest = len(ordered) - len(shown[:MAX_SHOWN])
     more = f"{rest} more candidates were left out, none likelier than these (--json has all)\n" if rest else ""
-    return Group(prompts, table, Text(more + _note(found), style="dim"))
+    return Group(prompts, table, Text(more + _format_note(found), style="dim"))
 
 
-def _note(found: Refinement) -> str:
+def _format_note(found: Refinement) -> str:
     told = {
         "given": "gains are nats a token of the reply given",
         "clinician": "gains are nats a token of the clinician's reply to her own question most like this one",
@@ -144,5 +155,5 @@ def _note(found: Refinement) -> str:
     return f"refiner {found.refiner}, style {found.style}; {told[found.reply_from]}"
 
 
-def _said(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:+.3f}" if value < 0 else f"{value:.3f}"

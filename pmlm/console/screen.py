@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.night.saved_nights import SavedNight
-from pmlm.console.progress import MARKS, dated
+from pmlm.console.progress import MARKS, format_night
 
 #: Rows of the evaluation that the screen shows: refined minus initial prompt, patients held out, 95 % intervals.
-HELD_OUT = {
+REWARD_ROWS = {
     "reward_refined_vs_initial": "held-out reward, refined − initial prompt",
     "refined_vs_initial": "… log p of the clinician's reply alone",
 }
@@ -25,7 +25,7 @@ HEADLINE = (
 )
 
 
-def stage_table(status: dict[str, Any]) -> Table:
+def make_stage_table(status: dict[str, Any]) -> Table:
     nights = status["nights"]
     title = f"{status['clinic']}: night {nights[0]}" + (
         f" to {nights[-1]} ({len(nights)} nights)" if nights[1:] else ""
@@ -42,7 +42,7 @@ def stage_table(status: dict[str, Any]) -> Table:
     return table
 
 
-def accounts_line(accounts: dict[str, Any]) -> str:
+def format_accounts(accounts: dict[str, Any]) -> str:
     """``read = accepted + ignored + quarantined``, with the rules that held lines back."""
     balanced = accounts["read"] == accounts["accepted"] + accounts["ignored"] + accounts["quarantined"]
     rules = ", ".join(f"{rule} {count:,}" for rule, count in accounts["by_rule"].items())
@@ -53,10 +53,10 @@ def accounts_line(accounts: dict[str, Any]) -> str:
     )
 
 
-def reward_lines(evaluation: dict[str, Any] | None, gate: dict[str, Any] | None) -> list[str]:
+def format_rewards(evaluation: dict[str, Any] | None, gate: dict[str, Any] | None) -> list[str]:
     """What the refined prompt is worth against the initial one on patients held out, and what the gate made of it."""
     rows = {r["name"]: r for r in (evaluation or {}).get("rows", ()) if r["split"] == "test"}
-    lines = [f"{label:<42} {_estimate(rows[name])}" for name, label in HELD_OUT.items() if name in rows]
+    lines = [f"{label:<42} {_format_estimate(rows[name])}" for name, label in REWARD_ROWS.items() if name in rows]
     if "refined_tokens" in rows and "initial_tokens" in rows:
         refined, initial = rows["refined_tokens"]["value"], rows["initial_tokens"]["value"]
         lines.append(f"{'free tokens in the prompt':<42} {refined:.0f} instead of {initial:.0f}")
@@ -66,14 +66,14 @@ def reward_lines(evaluation: dict[str, Any] | None, gate: dict[str, Any] | None)
     return lines
 
 
-def _estimate(row: dict[str, Any]) -> str:
+def _format_estimate(row: dict[str, Any]) -> str:
     """A difference with its interval, where there are women enough for one."""
     interval = f" [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]" if row["ci_low"] is not None else " (no interval)"
     women = "woman" if row["patients"] == 1 else "women"
     return f"{row['value']:+.3f}{interval} nats   n = {row['n']} questions of {row['patients']} {women}"
 
 
-def nights_table(saved: list[SavedNight]) -> Table:
+def make_nights_table(saved: list[SavedNight]) -> Table:
     """Saved nights, oldest first, with what the gate decided and the headline of the evaluation."""
     table = Table(header_style="bold")
     table.add_column("night")
@@ -84,22 +84,24 @@ def nights_table(saved: list[SavedNight]) -> Table:
     for one in saved:
         headline = one.metrics.get("evaluation", {}).get("headline", {})
         figures = (f"{headline[name]:.3f}" if headline.get(name) is not None else "" for name, _ in HEADLINE)
-        table.add_row(dated(one.night), one.revision[:10], one.metrics.get("gate", {}).get("decision", ""), *figures)
+        table.add_row(
+            format_night(one.night), one.revision[:10], one.metrics.get("gate", {}).get("decision", ""), *figures
+        )
     return table
 
 
-def show(console: Console, status: dict[str, Any], example: dict[str, Any] | None) -> None:
+def show_night(console: Console, status: dict[str, Any], example: dict[str, Any] | None) -> None:
     """Print the whole screen. ``example`` is one question with its answer (see ``example.ask``), or None."""
     console.print()
-    console.print(stage_table(status))
-    console.print(accounts_line(status["accounts"]), soft_wrap=True)
-    for text in reward_lines(status["evaluation"], status["gate"]):
+    console.print(make_stage_table(status))
+    console.print(format_accounts(status["accounts"]), soft_wrap=True)
+    for text in format_rewards(status["evaluation"], status["gate"]):
         console.print(text, soft_wrap=True)
     if example:
-        from pmlm.console.ask import side_by_side
+        from pmlm.console.ask import render_answer
 
         console.print()
-        console.print(side_by_side(example["question"], example["answer"]))
+        console.print(render_answer(example["question"], example["answer"]))
     console.print()
     for name, place in status["pages"].items():
         console.print(f"{name:<13} {place}", soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 FILE_WIDTH = 120  # columns, where the screen is a file or a pipe
 
 
-def take_over(log: Path) -> Console:
+def redirect_output(log: Path) -> Console:
     """A console on the real standard output; descriptors 1 and 2 lead to ``log`` from now on, to the process's end.
 
     To the end, because libraries still have things to say while the interpreter shuts down. Child processes

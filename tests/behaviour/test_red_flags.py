@@ -20,7 +20,7 @@ from models.safety.answer_check import Context, label_of, red_flags
 from models.safety.triage.classifier import metadata
 from pipelines.triage import corpus
 
-MESSAGES = corpus.judged()
+MESSAGES = corpus.read_judged()
 FIRST_LOOKS = Path(__file__).parents[2] / "benchmarks" / "results" / "triage.json"
 
 
@@ -117,7 +117,7 @@ def test_the_same_message_always_gets_the_same_flags(encoder: MiniLM) -> None:
 def test_the_shipped_weights_were_fitted_on_these_very_messages() -> None:
     learnt = [m for m in MESSAGES if str(m["round"]) in metadata()["rounds"].split()]
     assert len(learnt) >= 1000
-    assert metadata()["corpus"] == corpus.digest(learnt)
+    assert metadata()["corpus"] == corpus.hash_corpus(learnt)
     assert metadata()["encoder"] == MiniLM.id
 
 

@@ -13,14 +13,14 @@ import pytest
 from filelock import FileLock
 
 from bentos.auth.keys import development_token
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 from tests.contract import three_women
 from tests.contract.one_day import day, day_clinic, day_model  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
-    from pipelines.packaging.serving import Endpoint
+    from pipelines.packaging.serving import RunningEndpoint
 
 ClientFactory = Callable[..., "TestClient"]
 
@@ -31,9 +31,9 @@ def packaged(shared_folder: Path) -> Settings:
     root = shared_folder / "three-women"
     with FileLock(shared_folder / "three-women.lock", timeout=600):
         if not (root / "whole").exists():
-            _package(load(home=root / "state", drops=three_women.write(root / "drops"), key_dir=root / "keys"))
+            _package(load_settings(home=root / "state", drops=three_women.write(root / "drops"), key_dir=root / "keys"))
             (root / "whole").touch()
-    return load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
+    return load_settings(home=root / "state", drops=root / "drops", key_dir=root / "keys")
 
 
 def _package(settings: Settings) -> None:
@@ -49,7 +49,7 @@ def _package(settings: Settings) -> None:
     from pipelines.records import stage as records
 
     settings.home.mkdir()
-    settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
+    settings.embedded_llm.symlink_to(unpack(load_settings().embedded_llm))
     for stage in (records, features, materialise):
         stage.run(settings, three_women.NIGHT)
     origin = checkpoint.Provenance(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.schema_hash())
@@ -62,20 +62,20 @@ def settings(packaged: Settings, tmp_path_factory: pytest.TempPathFactory) -> Se
     """This worker's own copy of the clinic: tests serve it, break it and package it anew."""
     home = tmp_path_factory.mktemp("clinic") / "state"
     shutil.copytree(packaged.home, home, symlinks=True)
-    return load(home=home, drops=packaged.drops, key_dir=packaged.key_dir)
+    return load_settings(home=home, drops=packaged.drops, key_dir=packaged.key_dir)
 
 
 @pytest.fixture(scope="session")
-def endpoint(settings: Settings) -> Iterator[Endpoint]:
+def endpoint(settings: Settings) -> Iterator[RunningEndpoint]:
     """The bento, really served."""
     from pipelines.packaging import serving
 
-    with serving.served(settings) as running:
+    with serving.serve_temporarily(settings) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def caller(settings: Settings, endpoint: Endpoint) -> Iterator[httpx.Client]:
+def caller(settings: Settings, endpoint: RunningEndpoint) -> Iterator[httpx.Client]:
     """An HTTP client of the served bento that shows the development token."""
     with httpx.Client(base_url=endpoint.url, headers=bearer(settings), timeout=60, trust_env=False) as client:
         yield client
@@ -89,10 +89,10 @@ def bearer(settings: Settings) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def client_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientFactory]:
     """A function that gives an in-process client of the same service, under other ``PMLM_*`` settings if asked."""
-    from pipelines.packaging.bento import environment
+    from pipelines.packaging.bento import make_serving_environment
 
     with ExitStack() as open_clients, pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(settings).items():
+        for name, value in make_serving_environment(settings).items():
             patch.setenv(name, value)
         patch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path_factory.mktemp("metrics")))
         from starlette.testclient import TestClient

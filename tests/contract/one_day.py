@@ -21,7 +21,7 @@ from pipelines.features.build import stage as features
 from pipelines.features.online import materialise
 from pipelines.packaging import serving
 from pipelines.records import stage as records
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 from tests.contract import three_women
 from tests.contract.stub_llm import StubLLM, stub_llm
 from tests.contract.three_women import ADA, BEA, CLEO
@@ -76,7 +76,7 @@ def day_clinic(packaged: Settings, day_model: StubLLM, tmp_path_factory: pytest.
     shutil.copytree(packaged.home, root / "state", symlinks=True)
     shutil.copytree(packaged.drops, root / "drops")
     own = {"home": root / "state", "drops": root / "drops", "key_dir": packaged.key_dir, "feedback_a_day": 4}
-    return load(**own, llm_base_url=day_model.url, llm_model="stub")
+    return load_settings(**own, llm_base_url=day_model.url, llm_model="stub")
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def day(day_clinic: Settings) -> Iterator[Day]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTEL_TRACES_EXPORTER", "console")
         patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "200")
-        with serving.served(day_clinic) as endpoint:
+        with serving.serve_temporarily(day_clinic) as endpoint:
             today = Day(day_clinic, endpoint.url, day_clinic.workspace / "endpoint.log")
             _ask(today)
             _speak(today)

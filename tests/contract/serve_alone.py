@@ -15,9 +15,9 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from pipelines.packaging.requirements import closure
+from pipelines.packaging.requirements import find_closure
 
-ALLOWED = closure("pmlm", frozenset({"serve"})) | {"pmlm"}
+ALLOWED = find_closure("pmlm", frozenset({"serve"})) | {"pmlm"}
 UNSEEN = frozenset(
     module
     for module, names in importlib.metadata.packages_distributions().items()

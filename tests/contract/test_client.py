@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from bentos.auth.keys import development_token, mint
-from pipelines.packaging.serving import Endpoint
+from pipelines.packaging.serving import RunningEndpoint
 from pmlm.client import Client
 from pmlm.errors import EndpointError
 from pmlm.settings import PROJECT, Settings
@@ -18,7 +18,7 @@ TIRED = "Is it normal to feel this tired?"
 
 
 def test_the_readmes_lines_run_as_they_stand(
-    endpoint: Endpoint, settings: Settings, capsys: pytest.CaptureFixture[str]
+    endpoint: RunningEndpoint, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = re.findall(r"^```python\n(.*?)^```", (PROJECT / "README.md").read_text(), re.M | re.S)
     (lines,) = [c for c in code if "pmlm.client" in c]
@@ -30,7 +30,7 @@ def test_the_readmes_lines_run_as_they_stand(
     assert "haemoglobin 9.8 g/dL changed" in printed
 
 
-def test_feedback_is_given_and_counted(endpoint: Endpoint, settings: Settings) -> None:
+def test_feedback_is_given_and_counted(endpoint: RunningEndpoint, settings: Settings) -> None:
     with Client(endpoint.url, development_token(settings)) as pmlm:
         assert pmlm.alive()
         assert pmlm.ready().features == "readable"
@@ -43,7 +43,7 @@ def test_feedback_is_given_and_counted(endpoint: Endpoint, settings: Settings) -
     assert (unkept.value.status, unkept.value.field) == (404, "answer_id")
 
 
-def test_each_refusal_has_its_status_and_field(endpoint: Endpoint, settings: Settings) -> None:
+def test_each_refusal_has_its_status_and_field(endpoint: RunningEndpoint, settings: Settings) -> None:
     bound = mint(settings, "app", ["system/Patient.rs"], [settings.subject_id(ADA)], 1)
     with Client(endpoint.url, bound) as pmlm:
         assert pmlm.personalize(f"Patient/{ADA}", TIRED).prompt

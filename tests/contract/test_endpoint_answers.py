@@ -9,7 +9,7 @@ import pytest
 
 from models.llm import DISCLAIMER
 from pipelines.packaging import serving
-from pipelines.packaging.serving import Endpoint
+from pipelines.packaging.serving import RunningEndpoint
 from pmlm.api_types import AnswerResponse, PersonalizeResponse
 from pmlm.settings import Settings
 from tests.contract.three_women import ADA, BEA, CLEO, NIGHT
@@ -29,7 +29,7 @@ def personalized(caller: httpx.Client) -> dict[str, Any]:
     return post(caller, "/personalize", patient=f"Patient/{ADA}", question=TIRED)
 
 
-def test_health_says_alive_and_ready(endpoint: Endpoint) -> None:
+def test_health_says_alive_and_ready(endpoint: RunningEndpoint) -> None:
     assert httpx.get(endpoint.url + "/livez").status_code == 200
     assert httpx.get(endpoint.url + "/readyz").status_code == 200
 
@@ -52,11 +52,11 @@ def test_pinned_facts_of_her_record_are_in_the_prompt(personalized: dict[str, An
 
 
 def test_versions_name_the_release_down_to_the_feature_schema(
-    personalized: dict[str, Any], endpoint: Endpoint, settings: Settings
+    personalized: dict[str, Any], endpoint: RunningEndpoint, settings: Settings
 ) -> None:
     versions = personalized["versions"]
     assert all(versions.values())
-    assert versions["release"] == serving.current(settings).resolve().name == endpoint.release
+    assert versions["release"] == serving.current_release(settings).resolve().name == endpoint.release
     assert versions["bento"] == endpoint.bento == f"pmlm:{NIGHT}-{endpoint.release}"
     assert versions["as_of"] == settings.now().isoformat()
 

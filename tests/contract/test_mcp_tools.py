@@ -13,7 +13,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from bentos.auth import audit, keys
-from pipelines.packaging.serving import Endpoint
+from pipelines.packaging.serving import RunningEndpoint
 from pmlm.settings import Settings
 from tests.contract.three_women import ADA, CLEO, IDENTIFIERS
 
@@ -22,7 +22,7 @@ TIRED = "Is it normal to feel this tired?"
 
 
 @pytest.fixture(scope="module", params=["auto", "legacy"])
-def calls(request: pytest.FixtureRequest, endpoint: Endpoint, settings: Settings) -> Callable[..., Any]:
+def calls(request: pytest.FixtureRequest, endpoint: RunningEndpoint, settings: Settings) -> Callable[..., Any]:
     """``calls(tool, arguments, token)`` → the result; with the protocol of today and the one before it."""
 
     def call(tool: str | None, arguments: dict[str, Any] | None = None, token: str | None = None) -> Any:
@@ -34,7 +34,7 @@ def calls(request: pytest.FixtureRequest, endpoint: Endpoint, settings: Settings
     return call
 
 
-def _with_client(endpoint: Endpoint, token: str, mode: str, work: Callable[[Client], Awaitable[T]]) -> T:
+def _with_client(endpoint: RunningEndpoint, token: str, mode: str, work: Callable[[Client], Awaitable[T]]) -> T:
     async def run() -> T:
         import httpx2
 
@@ -97,7 +97,7 @@ def test_mistakes_are_told_without_repeating_what_was_sent(calls: Callable[..., 
 
 
 @pytest.mark.parametrize("shown", ["", "Basic cG1sbQ==", "Bearer not-a-token"])
-def test_no_token_no_tools(endpoint: Endpoint, shown: str) -> None:
+def test_no_token_no_tools(endpoint: RunningEndpoint, shown: str) -> None:
     headers = {"Authorization": shown, "accept": "application/json, text/event-stream"}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     response = httpx.post(f"{endpoint.url}/mcp", json=body, headers=headers)
@@ -105,7 +105,7 @@ def test_no_token_no_tools(endpoint: Endpoint, shown: str) -> None:
     assert response.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_a_token_without_the_scope_is_refused(endpoint: Endpoint, settings: Settings) -> None:
+def test_a_token_without_the_scope_is_refused(endpoint: RunningEndpoint, settings: Settings) -> None:
     token = keys.mint(settings, "agent", ["system/Observation.rs"], None, 1)
     response = httpx.post(f"{endpoint.url}/mcp", json={}, headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 403

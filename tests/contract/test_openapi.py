@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from bentos.auth import routes
 from pipelines.packaging import serving
-from pipelines.packaging.serving import Endpoint
+from pipelines.packaging.serving import RunningEndpoint
 from pmlm.settings import Settings
 from tests.contract.stub_llm import stub_llm
 from tests.contract.three_women import ADA
@@ -39,16 +39,16 @@ KEPT = [
 
 
 @pytest.fixture(scope="module")
-def quick(settings: Settings) -> Iterator[Endpoint]:
+def quick(settings: Settings) -> Iterator[RunningEndpoint]:
     """The bento served with a language model that answers at once."""
     with stub_llm() as stub:
         own = settings.model_copy(update={"llm_base_url": stub.url, "llm_model": "stub", "rate_limit": "100000/minute"})
-        with serving.served(own) as running:
+        with serving.serve_temporarily(own) as running:
             yield running
 
 
 @pytest.fixture(scope="module")
-def document(quick: Endpoint, settings: Settings) -> dict[str, Any]:
+def document(quick: RunningEndpoint, settings: Settings) -> dict[str, Any]:
     """The document as anyone may read it, with a patient of this clinic among the examples."""
     told = httpx.get(f"{quick.url}/openapi.json", trust_env=False)
     assert told.status_code == 200
@@ -65,7 +65,7 @@ def test_the_document_holds_every_route_there_is(document: dict[str, Any]) -> No
 
 
 def test_no_request_whatever_gets_an_answer_that_was_not_promised(
-    document: dict[str, Any], quick: Endpoint, settings: Settings
+    document: dict[str, Any], quick: RunningEndpoint, settings: Settings
 ) -> None:
     described = schemathesis.openapi.from_dict(document)
     described.config.update(base_url=quick.url)
@@ -82,7 +82,7 @@ def test_no_request_whatever_gets_an_answer_that_was_not_promised(
 
 
 def test_the_documents_own_examples_are_answered_as_it_says(
-    document: dict[str, Any], quick: Endpoint, settings: Settings
+    document: dict[str, Any], quick: RunningEndpoint, settings: Settings
 ) -> None:
     described = schemathesis.openapi.from_dict(document)
     described.config.update(base_url=quick.url)

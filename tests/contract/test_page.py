@@ -18,7 +18,7 @@ from tests.contract.three_women import ADA, BEA, IDENTIFIERS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-    from pipelines.packaging.serving import Endpoint
+    from pipelines.packaging.serving import RunningEndpoint
 
 TIRED = "Is it normal to feel this tired?"
 CANARY = "</p><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>canary"
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def link(endpoint: Endpoint, settings: Settings) -> str:
+def link(endpoint: RunningEndpoint, settings: Settings) -> str:
     return f"{endpoint.url}/#token={keys.development_token(settings)}"
 
 
@@ -48,7 +48,9 @@ def page(answered: Opened) -> Page:
     return answered.page
 
 
-def test_a_link_signs_in_and_its_token_leaves_the_address(browser: Browser, link: str, endpoint: Endpoint) -> None:
+def test_a_link_signs_in_and_its_token_leaves_the_address(
+    browser: Browser, link: str, endpoint: RunningEndpoint
+) -> None:
     found = opened(browser, link)
     found.page.wait_for_selector("#patient option", state="attached")
     assert found.page.url == f"{endpoint.url}/"
@@ -60,7 +62,7 @@ def test_a_link_signs_in_and_its_token_leaves_the_address(browser: Browser, link
     assert found.complaints == []
 
 
-def test_without_a_token_there_is_only_the_way_in(browser: Browser, endpoint: Endpoint) -> None:
+def test_without_a_token_there_is_only_the_way_in(browser: Browser, endpoint: RunningEndpoint) -> None:
     found = opened(browser, endpoint.url)
     assert found.page.is_hidden("#ask")
     found.page.fill("#token", "no-token-at-all")
@@ -70,7 +72,9 @@ def test_without_a_token_there_is_only_the_way_in(browser: Browser, endpoint: En
     assert found.page.locator("#patient option").count() == 0
 
 
-def test_a_token_for_one_patient_lists_her_alone(browser: Browser, endpoint: Endpoint, settings: Settings) -> None:
+def test_a_token_for_one_patient_lists_her_alone(
+    browser: Browser, endpoint: RunningEndpoint, settings: Settings
+) -> None:
     subject = settings.subject_id(BEA)
     token = keys.mint(settings, "bea", ("patient/*.rs",), [subject], 1)
     found = opened(browser, f"{endpoint.url}/#token={token}")

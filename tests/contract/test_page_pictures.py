@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from bentos.auth import keys
-from pmlm.settings import load
+from pmlm.settings import load_settings
 from tests.contract.browser import PHONE, WIDE, Opened, chromium, opened
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ def address() -> Iterator[tuple[str, str]]:
     """The served clinic's link, and a patient whose page has something to show: pregnant, a change, peers."""
     from pipelines.packaging import serving
 
-    settings = load()
+    settings = load_settings()
     token = keys.development_token(settings)
-    running = serving.running(settings)
-    with nullcontext(running) if running else serving.served(settings) as endpoint:
+    running = serving.find_running_endpoint(settings)
+    with nullcontext(running) if running else serving.serve_temporarily(settings) as endpoint:
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=endpoint.url, headers=headers, timeout=60, trust_env=False) as client:
             listed = client.post("/page/api/patients", json={"limit": 200}).json()["patients"]

@@ -12,29 +12,29 @@ from feature_repo.store import services
 from pipelines.packaging import bento, release, serving
 from pmlm.errors import ServingError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 from tests.contract.three_women import NIGHT
 
 
 def test_a_release_names_champion_features_and_event_batches(settings: Settings) -> None:
-    made = releases.read(serving.current(settings))
+    made = releases.read(serving.current_release(settings))
     assert (made.night, made.experiment) == (NIGHT, f"night-{NIGHT}")
     assert (made.refiner, made.refiner_kind) == ("ranking", "ranking")
     assert made.feature_schema == services.schema_hash()
     assert made.events
     for name, batch in made.events.items():
-        assert batch["sha256"] == content_hash([settings.events / name])
+        assert batch["sha256"] == hash_files([settings.events / name])
         assert batch["drop"]
     assert made.params["train"]["pick_cap"]
 
 
 def test_packaging_the_same_champion_again_gives_the_same_id_and_a_whole_bento(settings: Settings) -> None:
-    before = serving.current(settings).resolve()
-    source = bento.home(settings) / "bentos" / "pmlm" / releases.read(before).version / "src"
+    before = serving.current_release(settings).resolve()
+    source = bento.bento_home(settings) / "bentos" / "pmlm" / releases.read(before).version / "src"
     whole = _written(source)
     shutil.rmtree(source / "bentos")
     release.run(settings, NIGHT)
-    assert serving.current(settings).resolve() == before
+    assert serving.current_release(settings).resolve() == before
     assert _written(source) == whole
 
 
@@ -45,27 +45,27 @@ def _written(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_killed_run_leaves_the_served_release_as_it_was(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = serving.current(settings).resolve()
+    before = serving.current_release(settings).resolve()
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bento, "build", killed)
+    monkeypatch.setattr(bento, "run_bento_build", killed)
     with pytest.raises(KeyboardInterrupt):
         release.run(settings, "20260602")
-    assert serving.current(settings).resolve() == before
+    assert serving.current_release(settings).resolve() == before
 
 
 def test_a_link_is_moved_to_its_new_release_and_old_ones_go_but_never_the_served_one(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, drops=tmp_path / "clinic")
-    link = serving.current(settings)
+    link = serving.current_release(settings)
     for number in range(bento.KEEP + 3):
         folder = link.parent / f"release{number}"
         folder.mkdir(parents=True)
         if number in (0, 1):
-            release.point(link, folder)
+            release.point_link(link, folder)
     assert link.resolve().name == "release1"
-    release.prune(settings)
+    release.prune_releases(settings)
     kept = {f.name for f in link.parent.iterdir() if not f.is_symlink()}
     assert link.resolve().name in kept
     assert len(kept) <= bento.KEEP + 1
@@ -74,6 +74,6 @@ def test_a_link_is_moved_to_its_new_release_and_old_ones_go_but_never_the_served
 def test_without_a_champion_there_is_nothing_to_package_and_nothing_to_serve(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, drops=tmp_path / "clinic")
     with pytest.raises(ServingError, match="no champion"):
-        release.compose(settings, NIGHT)
+        release.compose_release(settings, NIGHT)
     with pytest.raises(ServingError, match="no release"):
-        serving.start(settings, 0)
+        serving.start_endpoint(settings, 0)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pipelines.packaging import serving
-from pipelines.packaging.bento import environment
+from pipelines.packaging.bento import make_serving_environment
 from pmlm.settings import PROJECT, Settings
 from tests.contract.three_women import ADA
 
@@ -20,7 +20,7 @@ def test_a_question_is_answered_with_the_packages_of_serving_alone(settings: Set
     done = subprocess.run(
         [sys.executable, str(ALONE), ADA],
         cwd=PROJECT,
-        env=environment(settings),
+        env=make_serving_environment(settings),
         capture_output=True,
         text=True,
         timeout=120,
@@ -32,7 +32,7 @@ def test_a_question_is_answered_with_the_packages_of_serving_alone(settings: Set
 
 
 def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings) -> None:
-    version = serving.current(settings).resolve().name
+    version = serving.current_release(settings).resolve().name
     (source,) = (settings.workspace / "bentoml" / "bentos" / "pmlm").glob(f"*-{version}/src")
     # a bento that has served holds what Python compiled, too
     assert {p.name for p in (source / "pipelines").iterdir()} - {"__pycache__"} == {

@@ -18,13 +18,13 @@ from tests.contract.three_women import ADA, NIGHT
 
 
 def test_an_endpoint_is_up_written_down_and_gone_without_a_trace(settings: Settings) -> None:
-    endpoint = serving.start(settings, 0)
-    assert serving.running(settings) == endpoint
-    assert len(serving.processes(endpoint)) >= 2  # a supervisor and its worker
-    assert serving.stop_recorded(settings)
-    assert serving.processes(endpoint) == []
-    assert serving.running(settings) is None
-    assert not serving.stop_recorded(settings)
+    endpoint = serving.start_endpoint(settings, 0)
+    assert serving.find_running_endpoint(settings) == endpoint
+    assert len(serving.find_processes(endpoint)) >= 2  # a supervisor and its worker
+    assert serving.stop_recorded_endpoint(settings)
+    assert serving.find_processes(endpoint) == []
+    assert serving.find_running_endpoint(settings) is None
+    assert not serving.stop_recorded_endpoint(settings)
 
 
 def test_serve_takes_its_endpoint_along_when_it_is_terminated(settings: Settings) -> None:
@@ -32,21 +32,21 @@ def test_serve_takes_its_endpoint_along_when_it_is_terminated(settings: Settings
     serve = subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True)
     assert serve.stdout is not None
     assert "answers at" in serve.stdout.readline()
-    endpoint = serving.running(settings)
+    endpoint = serving.find_running_endpoint(settings)
     assert endpoint is not None
     serve.terminate()
     assert serve.wait(60) == 0
-    assert serving.processes(endpoint) == []
-    assert not serving.record(settings).exists()
+    assert serving.find_processes(endpoint) == []
+    assert not serving.record_path(settings).exists()
 
 
 def test_a_worker_whose_supervisor_was_killed_is_ended_too(settings: Settings) -> None:
-    endpoint = serving.start(settings, 0)
-    supervisor, *workers = serving.processes(endpoint)
+    endpoint = serving.start_endpoint(settings, 0)
+    supervisor, *workers = serving.find_processes(endpoint)
     assert workers
     os.kill(supervisor.pid, signal.SIGKILL)
-    assert serving.stop_recorded(settings)
-    assert serving.processes(endpoint) == []
+    assert serving.stop_recorded_endpoint(settings)
+    assert serving.find_processes(endpoint) == []
 
 
 def test_a_taken_port_is_said_before_anything_is_started(settings: Settings) -> None:
@@ -54,7 +54,7 @@ def test_a_taken_port_is_said_before_anything_is_started(settings: Settings) -> 
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ServingError, match="is taken"):
-            serving.start(settings, taken.getsockname()[1])
+            serving.start_endpoint(settings, taken.getsockname()[1])
 
 
 def test_a_bento_that_cannot_load_is_reported_with_its_reason_and_leaves_no_process(
@@ -65,10 +65,10 @@ def test_a_bento_that_cannot_load_is_reported_with_its_reason_and_leaves_no_proc
     models.rename(hidden)
     try:
         with pytest.raises(ServingError, match="does not start"):
-            serving.start(settings, 0)
+            serving.start_endpoint(settings, 0)
     finally:
         hidden.rename(models)
-    assert not serving.running(settings)
+    assert not serving.find_running_endpoint(settings)
 
 
 def test_the_night_asks_its_own_release_one_question(settings: Settings) -> None:

@@ -36,7 +36,7 @@ from models.schema import FeatureRow
 from models.templates import one_line
 from pipelines.packaging import serving
 from pmlm.api_types import PersonalizeRequest
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 from tests.contract import three_women
 from tests.contract.stub_llm import stub_llm
 from tests.contract.three_women import ADA
@@ -70,7 +70,7 @@ def infested(tmp_path_factory: pytest.TempPathFactory) -> Infested:
     root = tmp_path_factory.mktemp("infested")
     hers = [r for r in three_women.RECORDS if ADA in (r["id"], *_references(r))]
     people = planting_fields.write(root / "drops", hers, ADA)
-    settings = load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
+    settings = load_settings(home=root / "state", drops=root / "drops", key_dir=root / "keys")
     settings.home.mkdir()
     for stage in (records, features, materialise):
         stage.run(settings, NIGHT)
@@ -163,7 +163,7 @@ def personalizer(infested: Infested, packaged: Settings, encoder: MiniLM) -> Ite
     """The endpoint's own way through the method over this clinic, under the release of the other one."""
     settings = infested.settings
     settings.embedded_llm.symlink_to(packaged.embedded_llm.resolve())
-    served = release.read(serving.current(packaged))
+    served = release.read(serving.current_release(packaged))
     with stub_llm() as stub:
         llm = OpenAICompatible(stub.url, "stub", None, 30)
         yield Personalizer(settings, served, RankingRefiner(Caps(picks=30, tokens=5000)), encoder, llm)

@@ -30,7 +30,7 @@ def computed_offline(settings: Settings, patient: str, question: str) -> Persona
     entities = pd.DataFrame({"subject_id": [settings.subject_id(patient)], "event_timestamp": [pd.Timestamp(as_of)]})
     row = historical_rows.rows(settings, entities).iloc[0].to_dict()
     encoder = MiniLM()
-    refiner = checkpoint.load_refiner(serving.current(settings) / release.REFINER, encoder)
+    refiner = checkpoint.load_refiner(serving.current_release(settings) / release.REFINER, encoder)
     return personalize(row, question, as_of, refiner, encoder, token_counter(settings.embedded_llm))
 
 

@@ -59,11 +59,11 @@ def environment(place: Path, night_done: NightDone) -> Iterator[dict[str, str]]:
         "COLUMNS": "200",
     }
     settings = Settings(home=place / "state", drops=night_done.settings.drops, key_dir=place / "keys", port=port)
-    serving.start(settings)
+    serving.start_endpoint(settings)
     try:
         yield os.environ | own
     finally:
-        serving.stop_recorded(settings)
+        serving.stop_recorded_endpoint(settings)
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda p: p.stem)

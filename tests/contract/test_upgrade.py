@@ -43,7 +43,7 @@ from pipelines.runs import summaries
 from pipelines.training import champion, rewards, train
 from pipelines.training.provenance import origin
 from pmlm.api_types import PersonalizeRequest
-from pmlm.settings import Settings, load
+from pmlm.settings import Settings, load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -69,14 +69,14 @@ def clinic(unpacked: Path, tmp_path: Path) -> Settings:
     """Return the settings of a fresh copy of the clinic, for one test."""
     root = tmp_path / "clinic"
     shutil.copytree(unpacked, root, symlinks=True)
-    settings = load(
+    settings = load_settings(
         home=root / "state",
         drops=root / "drops",
         key_dir=root / "keys",
         explanation_days=FOR_EVER,
         feedback_days=FOR_EVER,
     )
-    settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
+    settings.embedded_llm.symlink_to(unpack(load_settings().embedded_llm))
     return settings
 
 
@@ -133,9 +133,9 @@ def test_the_champion_is_served_as_the_same_refiner(clinic: Settings) -> None:
     assert now is not None
     assert (now.id, now.kind, now.since) == (FACTS["champion"], "policy", FACTS["champion_since"])
     assert checkpoint.load_refiner(champion.path(clinic), MiniLM()).id == now.id
-    served = releases.read(serving.current(clinic))
+    served = releases.read(serving.current_release(clinic))
     assert served.refiner == now.id
-    assert checkpoint.load_refiner(serving.current(clinic) / releases.REFINER, MiniLM()).id == now.id
+    assert checkpoint.load_refiner(serving.current_release(clinic) / releases.REFINER, MiniLM()).id == now.id
 
 
 def test_training_goes_on_from_the_champion(clinic: Settings) -> None:
@@ -159,9 +159,9 @@ def test_no_score_is_paid_for_twice(clinic: Settings) -> None:
 
 def test_a_question_asked_before_gets_the_same_prompt(clinic: Settings) -> None:
     logged = [Interaction.model_validate_json(line) for line in _lines(clinic.workspace / "interactions")]
-    last = [one for one in logged if one.versions.release == releases.read(serving.current(clinic)).id]
+    last = [one for one in logged if one.versions.release == releases.read(serving.current_release(clinic)).id]
     questions = {clinic.pseudonym("question", e.question.strip()): e.question for e in episode_file.read(clinic)}
-    personalizer = Personalizer.open(clinic, serving.current(clinic))
+    personalizer = Personalizer.open(clinic, serving.current_release(clinic))
     everyone = Principal("client", frozenset(), None)
     assert last
     for one in last:

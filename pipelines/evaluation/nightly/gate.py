@@ -12,14 +12,14 @@ from dataclasses import asdict
 from typing import Any
 
 from models.refiner import checkpoint
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, spent
+from pipelines.evaluation.nightly.intervals import clustered_mean, spend_alpha
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.training import champion
 from pipelines.training.champion import Champion
 from pipelines.training.provenance import caps
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, read_json, write_json
+from pmlm.storage import hash_files, read_json, write_json
 
 PROMOTE, HOLD = "promote", "hold"
 
@@ -38,7 +38,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.rows_out = int(decision["decision"] == PROMOTE)
         summary.status = "done" if decision["decision"] == PROMOTE else "hold"
         summary.detail = decision["why"]
-        summary.hashes = {"champion": content_hash([champion.path(settings)])}
+        summary.hashes = {"champion": hash_files([champion.path(settings)])}
         summary.figures = {"champion": decision["champion"], "challenger": decision["challenger"]}
     return summary
 
@@ -61,7 +61,7 @@ def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[st
     base = {"champion": faced.id, "challenger": evaluated.get("challenger"), "look": look}
     if evaluated["status"] != "done":
         return base | none | {"decision": HOLD, "why": evaluated["why"], "confidence": knobs["confidence"]}
-    pairs, confidence = evaluated["paired"], spent(knobs["confidence"], look)
+    pairs, confidence = evaluated["paired"], spend_alpha(knobs["confidence"], look)
     estimate = clustered_mean(pairs["difference"], pairs["patient"], confidence=confidence, draws=knobs["bootstrap"])
     figures = {name: value if value == value else None for name, value in asdict(estimate).items()}
     decision, why = HOLD, ""

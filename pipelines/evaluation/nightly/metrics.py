@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.reward.terms import SAFETY_FLOOR
-from pipelines.evaluation.nightly.clustered_bootstrap import Estimate, clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import Estimate, clustered_mean, paired_difference
 from pipelines.evaluation.nightly.rollout import Measured
 
 REFINED, INITIAL = "refined", "initial"

@@ -17,7 +17,7 @@ from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import Measured
 from pipelines.training.gains import Gains
 from pmlm.settings import Settings
-from pmlm.storage import read_json, replacing, write_json
+from pmlm.storage import atomic_write, read_json, write_json
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 TITLES = {
@@ -62,7 +62,7 @@ def write(settings: Settings, rows: Sequence[Row]) -> Path:
         )
     )
     target = folder(settings) / "index.html"
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_text(text, "utf-8")
     return target
 

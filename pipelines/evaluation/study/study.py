@@ -22,7 +22,7 @@ from pipelines import splits
 from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import KeptEncoder, encoder
 from pipelines.episodes import episode_file
-from pipelines.evaluation.nightly.clustered_bootstrap import Estimate
+from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.study import page, scored_rows
 from pipelines.evaluation.study.comparison import candidates
@@ -43,7 +43,7 @@ from pipelines.training import rewards
 from pipelines.training.gains import Gains
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 QUICK_EPISODES = 10
 QUICK_GAINS = 240
@@ -85,7 +85,7 @@ def evaluate(settings: Settings, options: Options, told: Told = lambda *_: None)
         found += _with_rewards(settings, options, told)
     found += training_health.rows(settings)
     found.sort(key=lambda r: r.row)
-    with replacing(settings.metrics / "method.jsonl") as temporary:
+    with atomic_write(settings.metrics / "method.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(row.json()) + "\n" for row in found))
     page.write(settings, found)
     return found

@@ -15,7 +15,8 @@ import ibis
 from ibis.expr.types import Table, TimestampColumn
 
 from feature_repo.point_in_time import DAY, KEY, MOMENT, moment_of, seconds
-from pipelines.features.engines.feature_files import Plan, end_of_night
+from pipelines.features.engines.feature_files import Plan
+from pipelines.night_dates import end_of_night
 
 #: Before every clinic's first record: a build that has none before it starts here.
 BEGINNING = datetime(1800, 1, 1, tzinfo=UTC)

@@ -29,11 +29,12 @@ from pipelines.features.engines import duckdb_engine as duckdb
 from pipelines.features.engines import feature_files
 from pipelines.features.engines.duckdb_engine import Engine, Query, compiled
 from pipelines.features.trajectory import rows as trajectory_rows
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -50,7 +51,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         else:
             build(settings, files, plans, summary)
         if settings.features.exists():
-            summary.hashes = {"features": content_hash([settings.features])}
+            summary.hashes = {"features": hash_files([settings.features])}
     return summary
 
 
@@ -82,9 +83,7 @@ def build(settings: Settings, files: list[Path], plans: dict[str, feature_files.
                 news_of = partial(hold, engine, log=log, found=found, span=span, readers=readers)
                 summary.figures |= write_parts(settings, engine, connection, selves, [news_of])
             if PEERS in names:
-                nights = sorted(
-                    {f.name[:8] for f in files if found.since <= feature_files.end_of_night(f.name[:8]) <= span.end}
-                )
+                nights = sorted({f.name[:8] for f in files if found.since <= end_of_night(f.name[:8]) <= span.end})
                 moments = due_for_peers(log, found.days, found.touched, span, nights)
                 moments = engine.keep(connection, "moments", moments)
                 table = engine.peers(connection, settings.features, moments, settings.k_anonymity)

@@ -30,7 +30,7 @@ from feature_repo import point_in_time
 from models.schema import EVENT_SCHEMA
 from pipelines.features.engines import peer_rows
 from pmlm.settings import Settings
-from pmlm.storage import SPILL
+from pmlm.storage import SPILL_PREFIX
 
 #: Work (``parts.cut``) that a build of everybody does together: larger parts take more memory and hardly less time.
 PART = 850_000
@@ -70,7 +70,7 @@ class Engine(Protocol):
 def opened(settings: Settings) -> Iterator[Backend]:
     """A connection for one build; what does not fit ``MEMORY`` lies beside the clinic's other files while it lasts."""
     settings.workspace.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL) as spill, connect() as connection:
+    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL_PREFIX) as spill, connect() as connection:
         connection.raw_sql(f"SET memory_limit = '{MEMORY}'")
         connection.raw_sql(f"SET temp_directory = {_quoted(spill)}")
         # every part asks each event file what it holds, and no event file is ever edited

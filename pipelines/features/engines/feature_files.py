@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 
 from feature_repo.point_in_time import KEY
 from pipelines.features.engines.earlier_definitions import read_definition
+from pipelines.night_dates import end_of_night
 from pmlm.errors import FeaturesError
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 METADATA_KEY = b"pmlm"
 
@@ -60,11 +61,6 @@ class Plan:
     def created(self) -> datetime:
         """When these rows count as made: later builds later, the same on every rerun."""
         return end_of_night(self.horizon) + timedelta(seconds=self.origin.build)
-
-
-def end_of_night(night: str) -> datetime:
-    """The last second of a night ``YYYYMMDD``, when its drop became known."""
-    return datetime.strptime(night, "%Y%m%d").replace(hour=23, minute=59, second=59, tzinfo=UTC)
 
 
 def origins(folder: Path) -> list[Origin]:
@@ -109,7 +105,7 @@ def written(folder: Path, origin: Origin, schema: pa.Schema) -> Iterator[pq.Parq
     """One night's file of a group with its origin, to be written table by table; whole or not at all."""
     stated = {METADATA_KEY: json.dumps(asdict(origin), sort_keys=True).encode()}
     with (
-        replacing(folder / f"{origin.night}.parquet") as temporary,
+        atomic_write(folder / f"{origin.night}.parquet") as temporary,
         pq.ParquetWriter(temporary, schema.with_metadata(stated), compression="zstd") as writer,
     ):
         yield writer

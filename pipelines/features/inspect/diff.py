@@ -9,6 +9,7 @@ import polars as pl
 from feature_repo.point_in_time import KEY
 from feature_repo.store.services import groups
 from pipelines.features.engines import feature_files
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.errors import UnknownNightError
 from pmlm.settings import Settings
@@ -65,9 +66,7 @@ def compare(settings: Settings, before: str, after: str) -> Nights:
 
 def _rows(settings: Settings, group: str, night: str) -> pl.DataFrame:
     """Each patient's row as of the end of a night."""
-    rows = feature_files.current_rows(settings.features / group).filter(
-        pl.col(KEY[1]) <= feature_files.end_of_night(night)
-    )
+    rows = feature_files.current_rows(settings.features / group).filter(pl.col(KEY[1]) <= end_of_night(night))
     return rows.sort(*KEY).unique(KEY[0], keep="last", maintain_order=True).collect()
 
 

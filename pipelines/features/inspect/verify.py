@@ -22,6 +22,7 @@ from pipelines.features.build.definitions import current_definitions
 from pipelines.features.engines import feature_files
 from pipelines.features.inspect import recompute
 from pipelines.features.online import materialise
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
@@ -90,7 +91,7 @@ def _one_definition(settings: Settings) -> Iterator[Check]:
 
 def _fresh(settings: Settings, max_age_days: float) -> Iterator[Check]:
     nights = [entry.night for entry in records_ledger.entries(settings)]
-    last = feature_files.end_of_night(nights[-1]) if nights else None
+    last = end_of_night(nights[-1]) if nights else None
     age = (settings.now() - last).total_seconds() / DAY_S if last else float("inf")
     said = f"the last drop is {age:.1f} days old" if last else "no drop was ever taken in"
     yield Check("fresh records", age <= max_age_days, f"{said} (bound: {max_age_days:g})")
@@ -98,7 +99,7 @@ def _fresh(settings: Settings, max_age_days: float) -> Iterator[Check]:
     oldest = rows.group_by(KEY[0]).agg(pl.col(KEY[1]).max()).select(pl.col(KEY[1]).min()).collect().item()
     # every night with an event batch makes a row for every patient who was known by then
     with_events = [path.name[:8] for path in records_ledger.batches(settings)]
-    bound: datetime = feature_files.end_of_night(max(with_events)) if with_events else settings.now()
+    bound: datetime = end_of_night(max(with_events)) if with_events else settings.now()
     said = f"the oldest is of {oldest:%Y-%m-%d}, the last night with events was {bound:%Y-%m-%d}"
     yield Check("fresh peers", oldest >= bound, said)
 

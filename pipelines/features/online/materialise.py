@@ -36,7 +36,7 @@ from pipelines.features.online.writes import writer
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import FeaturesError, SettingsError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, read_json, write_json
+from pmlm.storage import hash_files, read_json, write_json
 
 #: Which feature files the online store holds, by content; written after the store itself.
 TAKEN = "materialised.json"
@@ -83,7 +83,7 @@ def configured(settings: Settings) -> Mapping[str, Any]:
 def files(settings: Settings) -> dict[str, str]:
     """Every feature file by its path below the features' folder, with its content's hash."""
     found = sorted(settings.features.glob("*/*.parquet"))
-    return {str(path.relative_to(settings.features)): content_hash([path]) for path in found}
+    return {str(path.relative_to(settings.features)): hash_files([path]) for path in found}
 
 
 def _taken(settings: Settings, online: Mapping[str, Any]) -> dict[str, str]:

@@ -14,12 +14,12 @@ import polars as pl
 from models.patient.forecaster import learn
 from pipelines import splits
 from pipelines.embedding_cache import encoder
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.trajectory import model_store, sequences
+from pipelines.night_dates import end_of_night
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 
 FEWEST_PATIENTS = 8
 RECENT = timedelta(days=30)
@@ -40,7 +40,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             summary.detail = summary.detail or why
         else:
             summary.status, summary.detail = "noop", f"model of {model_store.stated(settings)['night']} kept"
-        summary.hashes = {"trajectory": content_hash([model_store.folder(settings)])}
+        summary.hashes = {"trajectory": hash_files([model_store.folder(settings)])}
     return summary
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
+from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 
 #: Statistics of one signal that would only repeat its latest value's drift.

@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
+from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 
 KINDS = ("record", "change", "behaviour", "preference", "peer", "prediction")

@@ -18,9 +18,9 @@ from models.schema import Episode
 from models.vocabulary import RATING_CODE
 from pipelines import splits
 from pipelines.episodes import episode_file
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pipelines.monitoring.families.records import list_event_files
+from pipelines.night_dates import end_of_night
 from pipelines.params import load_params
 from pmlm.settings import Settings
 

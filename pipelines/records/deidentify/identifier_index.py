@@ -12,7 +12,7 @@ import polars as pl
 from pipelines.records.deidentify.identifiers import CLINIC, WORDS, identifiers
 from pipelines.records.read.raw_resource import Resource
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 _NOTHING: frozenset[int] = frozenset()
 _SCHEMA = {"subject_id": pl.Int64, "hash": pl.Int64, "person": pl.Boolean}
@@ -64,7 +64,7 @@ class Names:
         path = _folder(self._settings) / f"{night}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = set(pl.read_parquet(path).iter_rows()) if path.exists() else set()
-        with replacing(path, mode=0o600) as temporary:
+        with atomic_write(path, mode=0o600) as temporary:
             pl.DataFrame(sorted(self._added | before), schema=_SCHEMA, orient="row").write_parquet(temporary)
 
 

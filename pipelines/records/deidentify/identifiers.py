@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.records.read.raw_resource import Resource
-from pipelines.records.read.references import identity
+from pipelines.records.read.references import parse_reference
 
 CLINIC = 0
 WORDS = -1
@@ -65,7 +65,7 @@ def identifiers(resource: Resource, kind: str) -> Iterator[Identifier]:
 def _person(resource: Resource, kind: str) -> Iterator[Identifier]:
     owner = str(resource.get("id", "")) if kind == "Patient" else ""
     if kind == "RelatedPerson":
-        owner = next((identity(r)[1] for r in _texts(_reach([resource], ["patient", "reference"]))), "")
+        owner = next((parse_reference(r)[1] for r in _texts(_reach([resource], ["patient", "reference"]))), "")
     for person in (resource, *_reach([resource], ["contact"])):
         for name in _reach([person], ["name"]):
             yield from _name(owner, name)
@@ -125,7 +125,7 @@ def _display(reference: Any, herself: bool) -> Iterator[Identifier]:
     if not isinstance(reference, dict) or not isinstance(reference.get("display"), str):
         return
     target = reference.get("reference")
-    kind, ident = identity(target) if isinstance(target, str) else (None, "")
+    kind, ident = parse_reference(target) if isinstance(target, str) else (None, "")
     if kind in _PLACES:
         yield from _phrase("", reference["display"])
     else:

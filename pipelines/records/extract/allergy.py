@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.vocabulary import drug_class_of
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
-from pipelines.records.read.coding import Coded, coded, status_code
+from pipelines.records.read.coding import CodedConcept, choose_coding, read_status_code
 from pipelines.records.read.raw_resource import Resource
 
 _DRUG_SYSTEMS = ("RXNORM", "NDC", "ATC")
@@ -18,9 +18,9 @@ def allergy(resource: Resource, context: Context) -> Facts:
     """The allergy at its onset (else when recorded); nothing where it is over, refuted, or says "none known"."""
     recorded = context.past(when(resource, "recordedDate"), "recordedDate")
     onset = context.past(when(resource, "onsetDateTime", "onsetPeriod"), "onset")
-    what = context.clean(coded(resource["code"]))
-    withdrawn = status_code(resource.get("verificationStatus")) in _WITHDRAWN
-    over = status_code(resource.get("clinicalStatus")) in ("inactive", "resolved")
+    what = context.clean(choose_coding(resource["code"]))
+    withdrawn = read_status_code(resource.get("verificationStatus")) in _WITHDRAWN
+    over = read_status_code(resource.get("clinicalStatus")) in ("inactive", "resolved")
     if withdrawn or over or what.code in _NONE_KNOWN:
         return Facts(facets=("",))
     start = onset if onset is not None else recorded
@@ -28,7 +28,7 @@ def allergy(resource: Resource, context: Context) -> Facts:
     return Facts([fact], [("allergies", {"code": what.code, "text": what.text, "start": start})])
 
 
-def _kind(resource: Resource, what: Coded) -> str:
+def _kind(resource: Resource, what: CodedConcept) -> str:
     """A drug where anything says so: the category, the code's system or the name; a drug allergy is never missed."""
     categories = [_KINDS[c] for c in resource.get("category", [])]
     if "medication" in categories or what.code.partition("//")[0] in _DRUG_SYSTEMS or drug_class_of(what.text):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from models.vocabulary import QUESTION_CODE, REPLY_CODE
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, when
-from pipelines.records.read.coding import MAX_MESSAGE, one_line
+from pipelines.records.read.coding import MAX_MESSAGE, clean_text
 from pipelines.records.read.raw_resource import Resource
-from pipelines.records.read.references import reference_of
+from pipelines.records.read.references import read_reference
 
 _NOT_SENT = (RETRACTED, "not-done", "preparation", "stopped")
 
@@ -15,10 +15,10 @@ def communication(resource: Resource, context: Context) -> Facts:
     """The message's text, de-identified: a question from the patient, a reply to a message from anyone else."""
     sent = context.past(when(resource, "sent"), "sent")
     parts = [p["contentString"] for p in resource.get("payload", []) if "contentString" in p]
-    text = one_line(" ".join(parts), MAX_MESSAGE)
+    text = clean_text(" ".join(parts), MAX_MESSAGE)
     if resource["status"] in _NOT_SENT or not text:
         return Facts(facets=("",))
-    answered = next(filter(None, (reference_of(r) for r in resource.get("inResponseTo", []))), None)
+    answered = next(filter(None, (read_reference(r) for r in resource.get("inResponseTo", []))), None)
     answers = ("Communication", answered[1]) if answered else None
     row = {"length": len(text), "start": sent}
     if _from_patient(resource):
@@ -32,6 +32,6 @@ def communication(resource: Resource, context: Context) -> Facts:
 
 def _from_patient(resource: Resource) -> bool:
     """Whether the sender is the patient herself: by type, or by being the subject where the type is not said."""
-    sender = reference_of(resource.get("sender"))
-    subject = reference_of(resource.get("subject"))
+    sender = read_reference(resource.get("sender"))
+    subject = read_reference(resource.get("subject"))
     return sender is not None and (sender[0] == "Patient" or (subject is not None and sender[1] == subject[1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.vocabulary import CONDITION_END_CODE
 from pipelines.records.extract.facts import END, RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
-from pipelines.records.read.coding import coded, status_code
+from pipelines.records.read.coding import choose_coding, read_status_code
 from pipelines.records.read.fhir_time import Micros
 from pipelines.records.read.raw_resource import Resource
 
@@ -18,12 +18,12 @@ def condition(resource: Resource, context: Context) -> Facts:
     onset = context.past(when(resource, "onsetDateTime", "onsetPeriod"), "onset")
     abated = when(resource, "abatementDateTime", "abatementPeriod") or end_of_period(resource, "onsetPeriod")
     context.past(abated, "abatement")
-    if status_code(resource.get("verificationStatus")) in _WITHDRAWN:
+    if read_status_code(resource.get("verificationStatus")) in _WITHDRAWN:
         return Facts(facets=("", END))
-    what = context.clean(coded(resource["code"]))
+    what = context.clean(choose_coding(resource["code"]))
     start = onset if onset is not None else recorded
     facts = [Fact("condition", what.code, start, text=what.text, known=later(recorded, start))]
-    over = abated is not None or status_code(resource.get("clinicalStatus")) in _OVER
+    over = abated is not None or read_status_code(resource.get("clinicalStatus")) in _OVER
     if over:
         end = later(abated, start) if abated is not None else later(recorded, start)
         answers = ("Condition", resource["id"])

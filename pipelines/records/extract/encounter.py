@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
-from pipelines.records.read.coding import Coded, coded
+from pipelines.records.read.coding import CodedConcept, choose_coding
 from pipelines.records.read.raw_resource import Resource
 
 _MISSED = ("cancelled", "noshow")
@@ -25,11 +25,11 @@ def encounter(resource: Resource, context: Context) -> Facts:
     return Facts([fact], [("encounters", {"code": what.code, "start": start, "end": latest_end(resource, "period")})])
 
 
-def _what(resource: Resource, context: Context) -> Coded:
+def _what(resource: Resource, context: Context) -> CodedConcept:
     """The encounter's first type; where it has none, its class."""
     if resource.get("type"):
-        return context.clean(coded(resource["type"][0]))
+        return context.clean(choose_coding(resource["type"][0]))
     kind = resource["class"]
-    code = coded({"coding": [kind], "text": kind.get("display", "")}) if "code" in kind else None
+    code = choose_coding({"coding": [kind], "text": kind.get("display", "")}) if "code" in kind else None
     label = code.code.partition("//")[2] if code else "UNKNOWN"
-    return context.clean(Coded(f"ENCOUNTER//{label}", code.text if code else "", False))
+    return context.clean(CodedConcept(f"ENCOUNTER//{label}", code.text if code else "", False))

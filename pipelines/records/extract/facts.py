@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from pipelines.records.deidentify.scrub import Scrubber
-from pipelines.records.read.coding import Coded, units_of
-from pipelines.records.read.fhir_time import Micros, last_moment, moment
-from pipelines.records.read.raw_resource import Broken, Resource
+from pipelines.records.read.coding import CodedConcept, list_units
+from pipelines.records.read.fhir_time import Micros, parse_latest_time, parse_time
+from pipelines.records.read.raw_resource import Resource, ResourceError
 
 RETRACTED = "entered-in-error"
 #: The facet of a fact that ends another.
@@ -52,16 +52,16 @@ class Context:
     """What is known around a resource: the patient, the end of the drop's day, drugs by id, and the scrubber."""
 
     end: Micros
-    medications: Mapping[int, Coded]
+    medications: Mapping[int, CodedConcept]
     key_of: Callable[[str, str], int]
     scrubber: Scrubber
     subject: int = 0
 
-    def medication(self, ident: str) -> Coded | None:
+    def medication(self, ident: str) -> CodedConcept | None:
         """The drug a Medication of this or an earlier drop names."""
         return self.medications.get(self.key_of("Medication", ident))
 
-    def clean(self, coded: Coded) -> Coded:
+    def clean(self, coded: CodedConcept) -> CodedConcept:
         """The concept with its text scrubbed; a local code that names someone gives way to its hash."""
         if coded.local and self.scrubber.names_someone(coded.code, self.subject):
             coded = replace(coded, code=f"LOCAL//{self.key_of('code', coded.code):x}")
@@ -70,7 +70,7 @@ class Context:
 
     def unit(self, quantity: Resource) -> str | None:
         """How a quantity names its unit, or None where it names none, or someone."""
-        named = next(iter(units_of(quantity)), None)
+        named = next(iter(list_units(quantity)), None)
         return None if named is not None and self.scrubber.names_someone(named, self.subject) else named
 
     def scrub(self, text: str) -> str:
@@ -80,7 +80,7 @@ class Context:
     def past(self, at: Micros | None, name: str) -> Micros | None:
         """The moment itself; ``Broken`` where it lies after the end of the drop's day."""
         if at is not None and at > self.end:
-            raise Broken("future_date", f"{name} is after the drop's day")
+            raise ResourceError("future_date", f"{name} is after the drop's day")
         return at
 
 
@@ -89,16 +89,16 @@ def when(resource: Resource, *names: str) -> Micros | None:
     for name in names:
         value = resource.get(name)
         if isinstance(value, str):
-            return moment(value)
+            return parse_time(value)
         if isinstance(value, dict) and ("start" in value or "end" in value):
-            return moment(value.get("start") or value["end"])
+            return parse_time(value.get("start") or value["end"])
     return None
 
 
 def end_of_period(resource: Resource, name: str) -> Micros | None:
     """The end of a Period field that has one, or None."""
     value = resource.get(name)
-    return moment(value["end"]) if value and "end" in value else None
+    return parse_time(value["end"]) if value and "end" in value else None
 
 
 def latest_end(resource: Resource, *names: str) -> Micros | None:
@@ -107,7 +107,7 @@ def latest_end(resource: Resource, *names: str) -> Micros | None:
         value = resource.get(name)
         text = value.get("end") if isinstance(value, dict) else value
         if text is not None:
-            return last_moment(text)
+            return parse_latest_time(text)
     return None
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from models.vocabulary import MEDICATION_END_CODE
 from pipelines.records.extract.facts import END, RETRACTED, Context, Fact, Facts, when
-from pipelines.records.read.coding import Coded, coded
-from pipelines.records.read.fhir_time import DAY, Micros, moment
-from pipelines.records.read.raw_resource import Broken, Resource
-from pipelines.records.read.references import reference_of
+from pipelines.records.read.coding import CodedConcept, choose_coding
+from pipelines.records.read.fhir_time import MICROS_PER_DAY, Micros, parse_time
+from pipelines.records.read.raw_resource import Resource, ResourceError
+from pipelines.records.read.references import read_reference
 from pipelines.records.validate.elements import concept
 
 _ENDED = ("stopped", "completed", "cancelled")
@@ -41,27 +41,27 @@ def medication_request(resource: Resource, context: Context) -> Facts:
     return Facts(facts, [("medicines", row)], facets=(END,))
 
 
-def _drug(resource: Resource, context: Context) -> Coded:
+def _drug(resource: Resource, context: Context) -> CodedConcept:
     """The drug itself, from the request, a contained Medication, one of the drops, or the reference's display."""
     if "medicationCodeableConcept" in resource:
-        return coded(resource["medicationCodeableConcept"])
+        return choose_coding(resource["medicationCodeableConcept"])
     pointer = resource["medicationReference"]
-    target = reference_of(pointer)
+    target = read_reference(pointer)
     if target is not None and pointer["reference"].startswith("#"):
         inner = [c for c in resource.get("contained", []) if c.get("id") == target[1].removeprefix("#")]
         found = _contained(inner[0]["code"]) if inner and "code" in inner[0] else None
     else:
         found = context.medication(target[1]) if target is not None else None
     if found is None and "display" in pointer:
-        return coded({"text": pointer["display"]})
+        return choose_coding({"text": pointer["display"]})
     if found is None:
-        raise Broken("unknown_medication", "medicationReference leads to no Medication with a code")
+        raise ResourceError("unknown_medication", "medicationReference leads to no Medication with a code")
     return found
 
 
-def _contained(code: Any) -> Coded:
+def _contained(code: Any) -> CodedConcept:
     concept(code, "contained.code")
-    return coded(code)
+    return choose_coding(code)
 
 
 def _supplied_until(resource: Resource, authored: Micros | None) -> Micros | None:
@@ -69,9 +69,9 @@ def _supplied_until(resource: Resource, authored: Micros | None) -> Micros | Non
     dispense = resource.get("dispenseRequest", {})
     validity = dispense.get("validityPeriod", {})
     if "end" in validity:
-        return moment(validity["end"])
+        return parse_time(validity["end"])
     supply = dispense.get("expectedSupplyDuration", {})
     days = _DAYS.get(supply.get("code", supply.get("unit", "")))
     if authored is None or days is None or "value" not in supply:
         return None
-    return authored + round(supply["value"] * days * DAY)
+    return authored + round(supply["value"] * days * MICROS_PER_DAY)

@@ -6,10 +6,10 @@ from typing import Any
 
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
 from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
-from pipelines.records.read.coding import Coded, coded, one_line, units_of
-from pipelines.records.read.fhir_time import Micros, instant, moment
-from pipelines.records.read.raw_resource import Broken, Resource
-from pipelines.records.read.references import reference_of
+from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
+from pipelines.records.read.fhir_time import Micros, parse_time, to_datetime
+from pipelines.records.read.raw_resource import Resource, ResourceError
+from pipelines.records.read.references import read_reference
 
 PORTAL = "https://pmlm.dev/fhir/CodeSystem/portal"
 _RATING = "reply-rating"
@@ -25,7 +25,7 @@ def observation(resource: Resource, context: Context) -> Facts:
     time = context.past(when(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod"), "effective")
     time = time if time is not None else issued
     components = resource.get("component", [])
-    facets = ("", *(coded(c["code"]).code for c in components))
+    facets = ("", *(choose_coding(c["code"]).code for c in components))
     if resource["status"] in (RETRACTED, "cancelled"):
         return Facts(facets=facets)
     if _is_rating(resource):
@@ -38,7 +38,7 @@ def observation(resource: Resource, context: Context) -> Facts:
 
 
 def _add(found: Facts, part: Resource, facet: str, time: Micros | None, known: Micros | None, context: Context) -> None:
-    what = context.clean(coded(part["code"]))
+    what = context.clean(choose_coding(part["code"]))
     signal = SIGNAL_BY_CODE.get(what.code)
     number, text, unit = _signal_value(part, signal) if signal else _other_value(part, context)
     if number is None and text is None:
@@ -56,10 +56,10 @@ def _signal_value(part: Resource, signal: Signal) -> Value:
     quantity = part.get("valueQuantity", {})
     if "value" not in quantity:
         return None, None, None
-    named = units_of(quantity) or ((signal.unit,) if signal.unit == "{score}" else ())
+    named = list_units(quantity) or ((signal.unit,) if signal.unit == "{score}" else ())
     value = next((v for u in named if (v := signal.canonical(float(quantity["value"]), u)) is not None), None)
     if value is None:
-        raise Broken("unknown_unit", f"the unit of {signal.name} is none of {', '.join(sorted(signal.units))}")
+        raise ResourceError("unknown_unit", f"the unit of {signal.name} is none of {', '.join(sorted(signal.units))}")
     return value, None, signal.unit
 
 
@@ -70,12 +70,12 @@ def _other_value(part: Resource, context: Context) -> Value:
     if "valueInteger" in part:
         return float(part["valueInteger"]), None, None
     if "valueCodeableConcept" in part:
-        answer: Coded = context.clean(coded(part["valueCodeableConcept"]))
-        return None, one_line(answer.text) or None, None
+        answer: CodedConcept = context.clean(choose_coding(part["valueCodeableConcept"]))
+        return None, clean_text(answer.text) or None, None
     if "valueBoolean" in part:
         return None, "true" if part["valueBoolean"] else "false", None
-    at = moment(part["valueDateTime"]) if "valueDateTime" in part else None
-    return None, instant(at).isoformat() if at is not None else None, None
+    at = parse_time(part["valueDateTime"]) if "valueDateTime" in part else None
+    return None, to_datetime(at).isoformat() if at is not None else None, None
 
 
 def _is_rating(resource: Resource) -> bool:
@@ -85,11 +85,11 @@ def _is_rating(resource: Resource) -> bool:
 
 def _rating(resource: Resource, time: Micros | None, known: Micros | None) -> Facts:
     """A patient's rating of a reply, 1 to 5."""
-    rated = next(filter(None, (reference_of(r) for r in resource.get("focus", []))), None)
+    rated = next(filter(None, (read_reference(r) for r in resource.get("focus", []))), None)
     if rated is None:
-        raise Broken("missing_field", "focus names no reply")
+        raise ResourceError("missing_field", "focus names no reply")
     if "valueInteger" not in resource:
-        raise Broken("missing_field", "valueInteger is missing")
+        raise ResourceError("missing_field", "valueInteger is missing")
     value = float(resource["valueInteger"])
     answers = ("Communication", rated[1])
     return Facts(

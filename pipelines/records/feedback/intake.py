@@ -25,10 +25,11 @@ import polars as pl
 from models import feedback
 from models.feedback import Feedback
 from models.vocabulary import ANSWER_CODE, QUESTION_CODE, RATING_CODE, REPLY_CODE
+from pipelines.night_dates import parse_night
 from pipelines.records.feedback import texts
-from pipelines.records.log import carryover, clock, event_log, ledger
+from pipelines.records.log import carryover, event_log, ledger
 from pipelines.records.log.hash_sets import Hashes
-from pipelines.records.read.fhir_time import end_of, instant
+from pipelines.records.read.fhir_time import end_of, to_datetime
 from pmlm.settings import Settings
 
 
@@ -60,7 +61,7 @@ def take_in(settings: Settings, night: str) -> Taken | None:
         return None
     texts.take_in(settings, night)
     taken = Taken()
-    end = instant(end_of(clock.day_of(night)))
+    end = to_datetime(end_of(parse_night(night)))
     said = list(_counted(settings, end, taken))
     rows = [row for one, answered in _placed(settings, said) for row in _events(settings, one, answered, taken)]
     batch = _append(settings, night, rows, end)

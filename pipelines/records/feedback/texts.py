@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines.records.deidentify.identifier_index import Names
 from pipelines.records.deidentify.scrub import Scrubber
-from pipelines.records.read.coding import one_line
+from pipelines.records.read.coding import clean_text
 from pmlm.settings import Settings
 from pmlm.storage import write_json
 
@@ -61,6 +61,6 @@ def read(settings: Settings, id_: str) -> dict[str, Any] | None:
 
 def _clean(settings: Settings, scrubber: Scrubber, path: Path) -> dict[str, Any]:
     held: dict[str, Any] = json.loads(path.read_text())
-    words = {name: scrubber.message(one_line(held[name], LONGEST), held["subject"]) for name in WORDS if name in held}
+    words = {name: scrubber.message(clean_text(held[name], LONGEST), held["subject"]) for name in WORDS if name in held}
     asked = {"asked": settings.pseudonym("question", held["question"])} if "question" in held else {}
     return {"id": held["id"], "received": held["received"], **words, **asked}

@@ -9,9 +9,9 @@ import polars as pl
 
 from pipelines.records.log.event_log import scan
 from pipelines.records.log.hash_sets import Hashes
-from pipelines.records.read.coding import Coded
+from pipelines.records.read.coding import CodedConcept
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 
 def patients(settings: Settings) -> Hashes:
@@ -20,16 +20,16 @@ def patients(settings: Settings) -> Hashes:
     return Hashes(found["subject_id"].to_numpy())
 
 
-def medications(settings: Settings, night: str) -> dict[int, Coded]:
+def medications(settings: Settings, night: str) -> dict[int, CodedConcept]:
     """Drugs by the pseudonym of their Medication, as drops up to a night named them; the latest counts."""
-    found: dict[int, Coded] = {}
+    found: dict[int, CodedConcept] = {}
     for path in sorted(_folder(settings).glob("*.parquet")):
         if path.stem <= night:
             found |= _read(path)
     return found
 
 
-def save_medications(settings: Settings, night: str, named: Mapping[int, Coded]) -> None:
+def save_medications(settings: Settings, night: str, named: Mapping[int, CodedConcept]) -> None:
     """Add what Medications named to what this drop held before; nothing is written where they named none."""
     if not named:
         return
@@ -38,12 +38,12 @@ def save_medications(settings: Settings, night: str, named: Mapping[int, Coded])
     whole = _read(path) | dict(named) if path.exists() else named
     rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(whole.items())]
     schema = {"medication": pl.Int64, "code": pl.String, "text": pl.String, "local": pl.Boolean}
-    with replacing(path, mode=0o600) as temporary:
+    with atomic_write(path, mode=0o600) as temporary:
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(temporary)
 
 
-def _read(path: Path) -> dict[int, Coded]:
-    return {row[0]: Coded(*row[1:]) for row in pl.read_parquet(path).iter_rows()}
+def _read(path: Path) -> dict[int, CodedConcept]:
+    return {row[0]: CodedConcept(*row[1:]) for row in pl.read_parquet(path).iter_rows()}
 
 
 def _folder(settings: Settings) -> Path:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 import polars as pl
 
 from pipelines.records.log import event_log, ledger
-from pipelines.records.read.fhir_time import end_of, instant
+from pipelines.records.read.fhir_time import end_of, to_datetime
 from pmlm.settings import Settings
 from pmlm.storage import write_json
 
@@ -22,7 +22,7 @@ def advance(settings: Settings) -> None:
     entries = ledger.entries(settings)
     if settings.manifest.clock != "last_drop" or not entries:
         return
-    latest = instant(end_of(day_of(entries[-1].night)))
+    latest = to_datetime(end_of(day_of(entries[-1].night)))
     newest: datetime | None = (
         event_log.scan(settings).select(pl.col("known_at").max()).collect(engine="streaming").item()
     )

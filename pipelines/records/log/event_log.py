@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from models.schema import DELETED, EVENT_SCHEMA
 from pipelines.records.log import ledger
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 TIME = pl.Datetime("us", "UTC")
 
@@ -60,7 +60,7 @@ def write(settings: Settings, night: str, events: pl.DataFrame) -> str:
 def write_in_order(settings: Settings, night: str, parts: Iterable[pl.DataFrame]) -> str:
     """Write one batch as ``write`` does, of parts that come in order of their subjects, a subject in one of them."""
     settings.events.mkdir(parents=True, exist_ok=True)
-    with replacing(settings.events / f".{night}.unnamed.part") as temporary:  # its name is known when it is written
+    with atomic_write(settings.events / f".{night}.unnamed.part") as temporary:  # its name is known when it is written
         with pq.ParquetWriter(temporary, EVENT_SCHEMA, compression="zstd") as writer:
             for group in _row_groups(parts):
                 writer.write_table(group, row_group_size=ROW_GROUP)

@@ -12,7 +12,7 @@ from meds import DataSchema, DatasetMetadataSchema, __version__, data_subdirecto
 
 from pipelines.records.log.event_log import as_of, scan
 from pmlm.settings import Settings
-from pmlm.storage import replacing, write_json
+from pmlm.storage import atomic_write, write_json
 
 _COLUMNS = ["subject_id", "time", "code", "numeric_value", "text_value", "unit", "known_at", "kind", "encounter_id"]
 
@@ -26,7 +26,7 @@ def export(settings: Settings, out: Path, t: datetime) -> int:
     frame = facts.select(_COLUMNS).sort("subject_id", "time", "code", "known_at", nulls_last=False).collect()
     naive = [pl.col(c).dt.replace_time_zone(None) for c in ("time", "known_at")]
     table = DataSchema.align(frame.with_columns(naive).to_arrow())
-    with replacing(out / data_subdirectory / "0.parquet") as temporary:
+    with atomic_write(out / data_subdirectory / "0.parquet") as temporary:
         pq.write_table(table, temporary)
     metadata = DatasetMetadataSchema(
         dataset_name=settings.clinic,

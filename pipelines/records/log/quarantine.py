@@ -17,11 +17,11 @@ from typing import IO, Any
 import orjson
 
 from pipelines.records.log import ledger
-from pipelines.records.read.coding import one_line
-from pipelines.records.read.content_hash import row_id
-from pipelines.records.read.raw_resource import Broken, RawResource, Resource
+from pipelines.records.read.coding import clean_text
+from pipelines.records.read.content_hash import hash_row
+from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pmlm.settings import Settings
-from pmlm.storage import replacing
+from pmlm.storage import atomic_write
 
 #: Rules that time or another drop may mend: every import tries these rows again.
 WAITING = ("future_date", "unknown_patient", "unknown_medication")
@@ -55,10 +55,10 @@ class Row:
 
 def id_of(settings: Settings, night: str, line: RawResource) -> str:
     """The name of a line of a drop, its text included: it stays the row's name when the row is edited."""
-    return row_id(settings, night, line.file, line.number, line.entry, line.text)
+    return hash_row(settings, night, line.file, line.number, line.entry, line.text)
 
 
-def row_of(row: str, night: str, line: RawResource, broken: Broken) -> Row:
+def row_of(row: str, night: str, line: RawResource, broken: ResourceError) -> Row:
     """The quarantine row of a line that broke a rule."""
     kind, ident = _names_of(line)
     new = Row(row, night, line.file, line.number, line.entry, kind, ident, broken.rule, broken.reason)
@@ -79,7 +79,7 @@ def _names_of(line: RawResource) -> tuple[str, str]:
     else:
         found = [name.search(line.text[:_HEAD]) for name in _NAMED.values()]
         values = [m.group(1).decode(errors="replace") if m else "" for m in found]
-    kind, ident = (one_line(v, 80) if isinstance(v, str) else "" for v in values)
+    kind, ident = (clean_text(v, 80) if isinstance(v, str) else "" for v in values)
     return kind, ident
 
 
@@ -114,7 +114,7 @@ def writing(settings: Settings, night: str) -> Iterator[IO[bytes]]:
     """A stream that becomes the drop's quarantine file when the block ends without error."""
     settings.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.quarantine.chmod(0o700)
-    with replacing(_path(settings, night), mode=0o600) as temporary, temporary.open("wb") as stream:
+    with atomic_write(_path(settings, night), mode=0o600) as temporary, temporary.open("wb") as stream:
         yield stream
 
 

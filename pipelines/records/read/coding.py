@@ -30,7 +30,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.\-_:+/^]")
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
+class CodedConcept:
     """A concept as the log carries it. ``local`` says that the code is of no system PMLM knows."""
 
     code: str
@@ -39,7 +39,7 @@ class Coded:
 
 
 @lru_cache(maxsize=1024)
-def system_of(uri: str) -> str | None:
+def look_up_system(uri: str) -> str | None:
     """The short name of a code system's URI, or None where PMLM does not know it."""
     known = SYSTEMS.get(uri) or SYSTEMS.get(uri.rstrip("/")) or _OTHER_SPELLINGS.get(uri)
     if known:
@@ -49,28 +49,30 @@ def system_of(uri: str) -> str | None:
     return "ICD10" if re.search(r"icd-?10", uri, re.I) else None
 
 
-def coded(concept: Resource) -> Coded:
+def choose_coding(concept: Resource) -> CodedConcept:
     """The best coding of a checked CodeableConcept: one PMLM reads, else of a known system, else the first.
 
     Without a code, the text's hash stands for one (``TEXT//…``), so that equal texts meet.
     """
     codings = [c for c in concept.get("coding", []) if isinstance(c.get("code"), str)]
-    best = max(codings, key=_rank, default=None)
+    best = max(codings, key=_rank_coding, default=None)
     shown = (best or {}).get("display") or concept.get("text") or _first_display(concept)
-    text = one_line(shown or "")
+    text = clean_text(shown or "")
     if best is None:
-        return Coded(f"TEXT//{blake2b(text.casefold().encode(), digest_size=6).hexdigest()}", text, True)
-    system = system_of(best.get("system") or "")
+        return CodedConcept(f"TEXT//{blake2b(text.casefold().encode(), digest_size=6).hexdigest()}", text, True)
+    system = look_up_system(best.get("system") or "")
     code = _UNSAFE.sub("_", best["code"].strip())
-    return Coded(f"{system or 'LOCAL'}//{_dotted(code) if system == 'ICD10' else code}", text or code, system is None)
+    return CodedConcept(
+        f"{system or 'LOCAL'}//{_add_icd10_dot(code) if system == 'ICD10' else code}", text or code, system is None
+    )
 
 
-def _rank(coding: Resource) -> int:
+def _rank_coding(coding: Resource) -> int:
     """2 for a code PMLM reads, 1 for one of a system it knows, 0 for any other; ``max`` keeps the first of equals."""
-    system = system_of(coding.get("system") or "")
+    system = look_up_system(coding.get("system") or "")
     if system is None:
         return 0
-    code = f"{system}//{_dotted(coding['code']) if system == 'ICD10' else coding['code']}"
+    code = f"{system}//{_add_icd10_dot(coding['code']) if system == 'ICD10' else coding['code']}"
     return 2 if code in SIGNAL_BY_CODE or concept_of(code) is not None else 1
 
 
@@ -78,13 +80,13 @@ def _first_display(concept: Resource) -> str | None:
     return next((c["display"] for c in concept.get("coding", []) if isinstance(c.get("display"), str)), None)
 
 
-def _dotted(code: str) -> str:
+def _add_icd10_dot(code: str) -> str:
     """ICD-10 with its dot: some exports leave it out (``O244`` is ``O24.4``)."""
     return code if "." in code or len(code) <= 3 else f"{code[:3]}.{code[3:]}"
 
 
 @lru_cache(maxsize=1 << 14)
-def one_line(text: str, limit: int = MAX_TEXT) -> str:
+def clean_text(text: str, limit: int = MAX_TEXT) -> str:
     """The text on a single line of at most ``limit`` characters, without control or invisible characters."""
     if text.isascii() and text.isprintable():
         return " ".join(text.split())[:limit].rstrip()
@@ -92,12 +94,12 @@ def one_line(text: str, limit: int = MAX_TEXT) -> str:
     return " ".join("".join(c for c in visible if unicodedata.category(c) != "Cf").split())[:limit].rstrip()
 
 
-def units_of(quantity: Resource) -> tuple[str, ...]:
+def list_units(quantity: Resource) -> tuple[str, ...]:
     """How a Quantity names its unit, most exact first: the UCUM code, then the printed unit."""
-    return tuple(one_line(quantity[key], 32) for key in ("code", "unit") if key in quantity)
+    return tuple(clean_text(quantity[key], 32) for key in ("code", "unit") if key in quantity)
 
 
-def status_code(concept: Resource | None) -> str | None:
+def read_status_code(concept: Resource | None) -> str | None:
     """The first code of a status concept (clinicalStatus, verificationStatus), or None."""
     codings = (concept or {}).get("coding", [])
     return next((c["code"] for c in codings if "code" in c), None)

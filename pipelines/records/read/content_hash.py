@@ -14,7 +14,7 @@ from pmlm.settings import Settings
 _NOT_CONTENT = ("meta", "text")
 
 
-def source_of(settings: Settings, resource: Resource) -> str:
+def hash_content(settings: Settings, resource: Resource) -> str:
     """24 hex digits over the resource's content, independent of key order and spacing."""
     content = resource.copy()
     for key in _NOT_CONTENT:
@@ -22,19 +22,19 @@ def source_of(settings: Settings, resource: Resource) -> str:
     return _hexdigest(settings, orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
 
 
-def row_id(settings: Settings, night: str, file: str, number: int, entry: int, text: bytes) -> str:
+def hash_row(settings: Settings, night: str, file: str, number: int, entry: int, text: bytes) -> str:
     """24 hex digits naming one line of one drop, its text included."""
     where = f"{night}\x1f{file}\x1f{number}\x1f{entry}\x1f".encode()
     return _hexdigest(settings, where + text)
 
 
 def _hexdigest(settings: Settings, data: bytes) -> str:
-    hashed = _keyed(settings.hash_key[:64]).copy()
+    hashed = _start_hash(settings.hash_key[:64]).copy()
     hashed.update(data)
     return hashed.hexdigest()
 
 
 @lru_cache(maxsize=4)
-def _keyed(key: bytes) -> blake2b:
+def _start_hash(key: bytes) -> blake2b:
     """The hash with nothing but the key in it: taking the key in costs as much as a short content."""
     return blake2b(key=key, digest_size=12)

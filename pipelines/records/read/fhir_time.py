@@ -14,11 +14,11 @@ _FHIR = re.compile(
     r"\d{4}(?:-\d{2}(?:-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})?)?)?)?", re.ASCII
 )
 _PADDING = {4: "-01-01", 7: "-01"}
-DAY: Micros = 86_400_000_000
+MICROS_PER_DAY: Micros = 86_400_000_000
 
 
 @lru_cache(maxsize=1 << 14)
-def moment(text: str) -> Micros | None:
+def parse_time(text: str) -> Micros | None:
     """The moment a FHIR date or dateTime names (its start where partial, UTC where no zone is given), or None."""
     if not _FHIR.fullmatch(text):
         return None
@@ -30,24 +30,24 @@ def moment(text: str) -> Micros | None:
 
 
 @lru_cache(maxsize=1 << 14)
-def last_moment(text: str) -> Micros | None:
+def parse_latest_time(text: str) -> Micros | None:
     """The last moment a FHIR date or dateTime can mean: of its year, month or day where it is partial."""
-    start = moment(text)
+    start = parse_time(text)
     if start is None or len(text) > len("2024-05-10"):
         return start
     days = {4: 366, 7: 31}.get(len(text), 1)
-    return start + days * DAY - 1
+    return start + days * MICROS_PER_DAY - 1
 
 
 def end_of(day: date) -> Micros:
     """23:59:59 UTC of a drop's day: the moment from which the clinic knows what the drop says."""
-    return micros(datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC))
+    return to_micros(datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC))
 
 
-def micros(at: datetime) -> Micros:
+def to_micros(at: datetime) -> Micros:
     return (at - _EPOCH) // _ONE
 
 
-def instant(at: Micros) -> datetime:
+def to_datetime(at: Micros) -> datetime:
     """The moment as an aware ``datetime`` in UTC."""
     return _EPOCH + at * _ONE

@@ -18,13 +18,13 @@ Piece = tuple[int, bytes | None, bool]
 """(line, text, whether it is an entry of a list); text is None where it is over the limit."""
 
 
-def split(stream: IO[bytes], limit: int) -> Iterator[Piece]:
+def split_entries(stream: IO[bytes], limit: int) -> Iterator[Piece]:
     """The entries in order; a document without an entry list comes whole, as one piece that is not listed.
 
     ``limit`` bounds what is held, in bytes; beyond it the document is given up at that piece. A document that
     breaks off ends with the incomplete entry as a piece.
     """
-    cutter = _Cutter()
+    cutter = _Splitter()
     while block := stream.read(_BLOCK):
         cutter.buffer += block
         yield from cutter.pieces(final=False)
@@ -41,7 +41,7 @@ def split(stream: IO[bytes], limit: int) -> Iterator[Piece]:
         yield cutter.line_at(cutter.start), cutter.buffer[cutter.start :], True
 
 
-class _Cutter:
+class _Splitter:
     """Bracket depth over a growing buffer. ``level`` is the depth at which entries stand, once known."""
 
     def __init__(self) -> None:

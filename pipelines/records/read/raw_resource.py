@@ -10,7 +10,7 @@ import orjson
 Resource = dict[str, Any]
 
 
-class Broken(Exception):
+class ResourceError(Exception):
     """A resource fails a rule; ``reason`` names the field, never its value."""
 
     def __init__(self, rule: str, reason: str) -> None:
@@ -33,7 +33,7 @@ class RawResource:
     number: int
     raw: bytes
     resource: Resource | None = None
-    broken: Broken | None = None
+    broken: ResourceError | None = None
     entry: int = 0
     deleted: bool = False
     row: str = ""

@@ -6,7 +6,7 @@ import re
 
 from pipelines.records.read.raw_resource import Resource
 
-ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+ID_PATTERN = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _REFERENCE = re.compile(
     r"#[A-Za-z0-9\-.]{0,64}"
     r"|urn:uuid:[0-9A-Fa-f\-]{32,36}|urn:oid:[0-9.]{3,128}"
@@ -16,12 +16,12 @@ _REFERENCE = re.compile(
 )
 
 
-def well_formed(reference: str) -> bool:
+def is_reference(reference: str) -> bool:
     """Whether the text has one of the shapes of a FHIR literal reference (or a bare id)."""
     return _REFERENCE.fullmatch(reference) is not None
 
 
-def identity(reference: str) -> tuple[str | None, str]:
+def parse_reference(reference: str) -> tuple[str | None, str]:
     """``(type, id)`` of a reference; the type is None where the reference does not say (``urn:uuid:…``, bare id)."""
     base = reference.split("/_history/", 1)[0]
     if base.startswith("urn:"):
@@ -31,9 +31,9 @@ def identity(reference: str) -> tuple[str | None, str]:
     return (kind or None), ident
 
 
-def reference_of(value: Resource | None) -> tuple[str | None, str] | None:
+def read_reference(value: Resource | None) -> tuple[str | None, str] | None:
     """``(type, id)`` of a Reference element, its ``type`` counted; None where it has no literal reference."""
     if value is None or "reference" not in value:
         return None
-    kind, ident = identity(value["reference"])
+    kind, ident = parse_reference(value["reference"])
     return (kind or value.get("type")), ident

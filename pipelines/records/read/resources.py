@@ -15,8 +15,8 @@ from typing import IO, Any, cast
 
 import orjson
 
-from pipelines.records.read.bundle import entries, expand
-from pipelines.records.read.raw_resource import Broken, RawResource
+from pipelines.records.read.bundle import expand_bundle, stream_entries
+from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pmlm.errors import RecordsError
 
 _LINES = (".ndjson", ".jsonl")
@@ -24,7 +24,7 @@ _NAMED_FHIR = (".ndjson", ".jsonl", ".json", ".fhir")
 _UNREADABLE = (EOFError, OSError, zlib.error)
 
 
-def files(drop: Path) -> list[Path]:
+def list_files(drop: Path) -> list[Path]:
     """The files of a drop in name order, sub-folders included, hidden ones and the clinic's manifest left out."""
     if not drop.exists():
         raise RecordsError(f"{drop.name}: no such file or folder")
@@ -34,21 +34,23 @@ def files(drop: Path) -> list[Path]:
     return sorted(f for f in found if not any(p.startswith(".") for p in f.relative_to(drop).parts))
 
 
-def read(drop: Path, limit: int, skipped: list[str] | None = None) -> Iterator[RawResource]:
+def read_resources(drop: Path, limit: int, skipped: list[str] | None = None) -> Iterator[RawResource]:
     """Every resource of a drop; names of files that hold none are appended to ``skipped``.
 
     ``limit`` is the longest line held in memory, in bytes.
     """
-    for file in files(drop):
+    for file in list_files(drop):
         name = file.name if drop.is_file() else file.relative_to(drop).as_posix()
         try:
-            with _open(file) as stream:
+            with _open_file(file) as stream:
                 yield from _read_file(stream, name, limit, skipped if skipped is not None else [])
         except _UNREADABLE:
-            yield RawResource(name, 0, b"", broken=Broken("unreadable_file", "the file ends or breaks before its end"))
+            yield RawResource(
+                name, 0, b"", broken=ResourceError("unreadable_file", "the file ends or breaks before its end")
+            )
 
 
-def _open(file: Path) -> IO[bytes]:
+def _open_file(file: Path) -> IO[bytes]:
     with file.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     return cast(IO[bytes], gzip.open(file, "rb")) if packed else file.open("rb")
@@ -56,7 +58,7 @@ def _open(file: Path) -> IO[bytes]:
 
 def _read_file(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Iterator[RawResource]:
     plain = name.removesuffix(".gz")
-    lines = _lines(stream, limit)
+    lines = _read_lines(stream, limit)
     head = next(lines, None)
     if head is None:
         return
@@ -67,19 +69,19 @@ def _read_file(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> 
     following = next(lines, None)
     if value is None and not plain.endswith(_LINES) and _is_document(head[1], following):
         stream.seek(0)
-        yield from entries(stream, name, limit, skipped)
+        yield from stream_entries(stream, name, limit, skipped)
         return
     if following is None and isinstance(value, dict) and "resourceType" not in value and not plain.endswith(_LINES):
         skipped.append(name)  # a one-line JSON file of another kind, such as an export's manifest
         return
-    yield from _resources(head, name, value)
+    yield from _read_line(head, name, value)
     if following is not None:
-        yield from _resources(following, name, _parse(following[1]))
+        yield from _read_line(following, name, _parse(following[1]))
     for line in lines:
-        yield from _resources(line, name, _parse(line[1]))
+        yield from _read_line(line, name, _parse(line[1]))
 
 
-def _lines(stream: IO[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:
+def _read_lines(stream: IO[bytes], limit: int) -> Iterator[tuple[int, bytes | None]]:
     """Numbered non-blank lines; None stands for a line over the limit."""
     number = 0
     while raw := stream.readline(limit + 1):
@@ -116,15 +118,17 @@ def _is_document(first: bytes | None, second: tuple[int, bytes | None] | None) -
     return second[1] is not None and not second[1].startswith(b"{")
 
 
-def _resources(line: tuple[int, bytes | None], name: str, value: Any) -> Iterator[RawResource]:
+def _read_line(line: tuple[int, bytes | None], name: str, value: Any) -> Iterator[RawResource]:
     number, raw = line
     if raw is None:
-        yield RawResource(name, number, b"", broken=Broken("line_too_long", "the line is longer than PMLM_MAX_LINE_MB"))
+        yield RawResource(
+            name, number, b"", broken=ResourceError("line_too_long", "the line is longer than PMLM_MAX_LINE_MB")
+        )
     elif value is None:
-        yield RawResource(name, number, raw, broken=Broken("invalid_json", "the line is not valid JSON"))
+        yield RawResource(name, number, raw, broken=ResourceError("invalid_json", "the line is not valid JSON"))
     elif isinstance(value, list) or (isinstance(value, dict) and value.get("resourceType") == "Bundle"):
-        yield from expand(value, name, number)
+        yield from expand_bundle(value, name, number)
     elif isinstance(value, dict):
         yield RawResource(name, number, raw, resource=value)
     else:
-        yield RawResource(name, number, raw, broken=Broken("not_an_object", "the line is no JSON object"))
+        yield RawResource(name, number, raw, broken=ResourceError("not_an_object", "the line is no JSON object"))

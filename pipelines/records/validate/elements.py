@@ -11,40 +11,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.records.read.fhir_time import moment
-from pipelines.records.read.raw_resource import Broken
-from pipelines.records.read.references import well_formed
+from pipelines.records.read.fhir_time import parse_time
+from pipelines.records.read.raw_resource import ResourceError
+from pipelines.records.read.references import is_reference
 
 Check = Callable[[Any, str], None]
 
 
 def text(value: Any, name: str) -> None:
     if not isinstance(value, str):
-        raise Broken("wrong_type", f"{name} is no string")
+        raise ResourceError("wrong_type", f"{name} is no string")
     if not value.strip():
-        raise Broken("wrong_type", f"{name} is empty")
+        raise ResourceError("wrong_type", f"{name} is empty")
 
 
 def boolean(value: Any, name: str) -> None:
     if not isinstance(value, bool):
-        raise Broken("wrong_type", f"{name} is no boolean")
+        raise ResourceError("wrong_type", f"{name} is no boolean")
 
 
 def integer(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Broken("wrong_type", f"{name} is no integer")
+        raise ResourceError("wrong_type", f"{name} is no integer")
 
 
 def number(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Broken("wrong_type", f"{name} is no number")
+        raise ResourceError("wrong_type", f"{name} is no number")
 
 
 def date_time(value: Any, name: str) -> None:
     """A FHIR date, dateTime or instant, partial ones included."""
     text(value, name)
-    if moment(value) is None:
-        raise Broken("bad_date", f"{name} is no FHIR date or time")
+    if parse_time(value) is None:
+        raise ResourceError("bad_date", f"{name} is no FHIR date or time")
 
 
 def one_of(*codes: str) -> Check:
@@ -54,14 +54,14 @@ def one_of(*codes: str) -> Check:
     def check(value: Any, name: str) -> None:
         text(value, name)
         if value not in allowed:
-            raise Broken("bad_code", f"{name} is not in its value set")
+            raise ResourceError("bad_code", f"{name} is not in its value set")
 
     return check
 
 
 def coding(value: Any, name: str) -> None:
     if not isinstance(value, dict):
-        raise Broken("wrong_type", f"{name} is no Coding")
+        raise ResourceError("wrong_type", f"{name} is no Coding")
     for key in ("system", "code", "display"):
         if value.get(key) is not None:  # exporters write null for a display they lack
             text(value[key], f"{name}.{key}")
@@ -70,31 +70,31 @@ def coding(value: Any, name: str) -> None:
 def concept(value: Any, name: str) -> None:
     """A CodeableConcept with at least a text or one coding with a code."""
     if not isinstance(value, dict):
-        raise Broken("wrong_type", f"{name} is no CodeableConcept")
+        raise ResourceError("wrong_type", f"{name} is no CodeableConcept")
     codings = value.get("coding", [])
     if not isinstance(codings, list):
-        raise Broken("wrong_type", f"{name}.coding is no list")
+        raise ResourceError("wrong_type", f"{name}.coding is no list")
     for item in codings:
         coding(item, f"{name}.coding")
     if "text" in value:
         text(value["text"], f"{name}.text")
     elif not any("code" in c or "display" in c for c in codings):
-        raise Broken("missing_field", f"{name} has neither a code nor a text")
+        raise ResourceError("missing_field", f"{name} has neither a code nor a text")
 
 
 def reference(value: Any, name: str) -> None:
     if not isinstance(value, dict):
-        raise Broken("wrong_type", f"{name} is no Reference")
+        raise ResourceError("wrong_type", f"{name} is no Reference")
     for key in ("reference", "type", "display"):
         if key in value:
             text(value[key], f"{name}.{key}")
-    if "reference" in value and not well_formed(value["reference"]):
-        raise Broken("bad_reference", f"{name}.reference has no shape of a FHIR reference")
+    if "reference" in value and not is_reference(value["reference"]):
+        raise ResourceError("bad_reference", f"{name}.reference has no shape of a FHIR reference")
 
 
 def period(value: Any, name: str) -> None:
     if not isinstance(value, dict):
-        raise Broken("wrong_type", f"{name} is no Period")
+        raise ResourceError("wrong_type", f"{name} is no Period")
     for key in ("start", "end"):
         if key in value:
             date_time(value[key], f"{name}.{key}")
@@ -102,7 +102,7 @@ def period(value: Any, name: str) -> None:
 
 def quantity(value: Any, name: str) -> None:
     if not isinstance(value, dict):
-        raise Broken("wrong_type", f"{name} is no Quantity")
+        raise ResourceError("wrong_type", f"{name} is no Quantity")
     if "value" in value:
         number(value["value"], f"{name}.value")
     for key in ("unit", "code", "system"):
@@ -119,7 +119,7 @@ def each(check: Check) -> Check:
 
     def check_all(value: Any, name: str) -> None:
         if not isinstance(value, list):
-            raise Broken("wrong_type", f"{name} is no list")
+            raise ResourceError("wrong_type", f"{name} is no list")
         for item in value:
             check(item, name)
 
@@ -131,10 +131,10 @@ def shape(required: tuple[str, ...] = (), /, **fields: Check) -> Check:
 
     def check(value: Any, name: str) -> None:
         if not isinstance(value, dict):
-            raise Broken("wrong_type", f"{name} is no object")
+            raise ResourceError("wrong_type", f"{name} is no object")
         for key in required:
             if key not in value:
-                raise Broken("missing_field", f"{name}.{key} is missing")
+                raise ResourceError("missing_field", f"{name}.{key} is missing")
         for key, inner in fields.items():
             if key in value:
                 inner(value[key], f"{name}.{key}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.records.read.raw_resource import Broken, Resource
-from pipelines.records.read.references import ID, reference_of
+from pipelines.records.read.raw_resource import Resource, ResourceError
+from pipelines.records.read.references import ID_PATTERN, read_reference
 from pipelines.records.validate.fields import FIELDS, Fields
 
 
@@ -11,7 +11,7 @@ def type_of(resource: Resource) -> str:
     """The resource's type; ``Broken`` where it has none."""
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or not kind:
-        raise Broken("missing_resource_type", "the object has no resourceType")
+        raise ResourceError("missing_resource_type", "the object has no resourceType")
     return kind
 
 
@@ -20,12 +20,12 @@ def allowed(resource: Resource, kind: str) -> Resource:
     table = FIELDS[kind]
     ident = resource.get("id")
     if ident is None:
-        raise Broken("missing_id", "the resource has no id")
-    if not isinstance(ident, str) or not ID.fullmatch(ident):
-        raise Broken("bad_id", "the id has not the shape of a FHIR id")
+        raise ResourceError("missing_id", "the resource has no id")
+    if not isinstance(ident, str) or not ID_PATTERN.fullmatch(ident):
+        raise ResourceError("bad_id", "the id has not the shape of a FHIR id")
     for name in table.required:
         if name not in resource:
-            raise Broken("missing_field", f"{name} is missing")
+            raise ResourceError("missing_field", f"{name} is missing")
     _check_choices(resource, table)
     checks = table.checks
     passed = {"id": ident}
@@ -39,28 +39,28 @@ def allowed(resource: Resource, kind: str) -> Resource:
 def _check_choices(resource: Resource, table: Fields) -> None:
     for group in table.any_of:
         if not any(map(resource.__contains__, group)):
-            raise Broken("missing_field", f"none of {', '.join(group)} is there")
+            raise ResourceError("missing_field", f"none of {', '.join(group)} is there")
     for group in table.at_most_one:
         if sum(map(resource.__contains__, group)) > 1:
-            raise Broken("two_values", f"more than one of {group[0]} and its alternatives is there")
+            raise ResourceError("two_values", f"more than one of {group[0]} and its alternatives is there")
 
 
 def patient_of(passed: Resource, kind: str) -> str:
     """The id of the patient whom the checked resource is about; ``Broken`` where it names none."""
     if kind == "Patient":
         return str(passed["id"])
-    found = reference_of(passed.get(FIELDS[kind].patient))
+    found = read_reference(passed.get(FIELDS[kind].patient))
     if found is None and kind == "Communication":
         found = _correspondent(passed)
     if found is None:
-        raise Broken("missing_field", f"{FIELDS[kind].patient}.reference is missing")
+        raise ResourceError("missing_field", f"{FIELDS[kind].patient}.reference is missing")
     who, ident = found
     if who not in (None, "Patient") or not ident:
-        raise Broken("unknown_patient", f"{FIELDS[kind].patient} is no patient")
+        raise ResourceError("unknown_patient", f"{FIELDS[kind].patient} is no patient")
     return ident
 
 
 def _correspondent(passed: Resource) -> tuple[str | None, str] | None:
     """The patient who sent or receives a message without subject."""
-    people = (reference_of(p) for p in (passed.get("sender"), *passed.get("recipient", [])))
+    people = (read_reference(p) for p in (passed.get("sender"), *passed.get("recipient", [])))
     return next((p for p in people if p is not None and p[0] == "Patient"), None)

@@ -25,7 +25,7 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
-from pipelines.records.read.raw_resource import Broken
+from pipelines.records.read.raw_resource import ResourceError
 from pipelines.records.validate.suites import NUMBERS, TABLES, TIMES, suite
 
 _FORMAT = {"result_format": "COMPLETE", "unexpected_index_column_names": ["item"], "include_unexpected_rows": False}
@@ -54,9 +54,9 @@ class ValuesTier:
             row["item"] = item
             self._rows[table].append(row)
 
-    def judge(self) -> dict[int, Broken]:
+    def judge(self) -> dict[int, ResourceError]:
         """The resources of this chunk with a row that fails, each with the first rule it breaks."""
-        failed: dict[int, Broken] = {}
+        failed: dict[int, ResourceError] = {}
         for table in TABLES:
             if rows := self._rows.pop(table, None):
                 result = self._validate(table, _frame(rows))
@@ -97,8 +97,8 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def _unexpected(result: ExpectationSuiteValidationResult) -> Iterator[tuple[int, Broken]]:
+def _unexpected(result: ExpectationSuiteValidationResult) -> Iterator[tuple[int, ResourceError]]:
     for one in result.results:
         meta = one.expectation_config.meta if one.expectation_config else None
         for row in one.result.get("unexpected_index_list") or ():
-            yield int(row["item"]), Broken((meta or {})["rule"], (meta or {})["says"])
+            yield int(row["item"]), ResourceError((meta or {})["rule"], (meta or {})["says"])

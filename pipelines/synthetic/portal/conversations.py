@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from pipelines.night_dates import end_of_day
 from pipelines.synthetic.portal import replies
 from pipelines.synthetic.portal.rules import Topic, topics
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import Calendar, end_of_day, moment
+from pipelines.synthetic.records.calendar import Calendar, moment
 from pipelines.synthetic.records.chart import Chart, Version, read
 from pipelines.synthetic.records.fhir import Resource
 from pipelines.synthetic.records.identity import Identity, personal_note

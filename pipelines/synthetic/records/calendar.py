@@ -9,11 +9,6 @@ from datetime import UTC, date, datetime, time, timedelta
 PORTAL_DAYS = 548
 
 
-def end_of_day(day: date) -> datetime:
-    """The last second of a day, UTC: when the clinic knows what that night's drop brought."""
-    return datetime.combine(day, time(23, 59, 59), UTC)
-
-
 def moment(day: date, hour: int = 0, minute: int = 0) -> datetime:
     """A UTC moment on ``day``."""
     return datetime.combine(day, time(hour, minute), UTC)

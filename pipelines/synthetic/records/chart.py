@@ -16,8 +16,8 @@ from string import Formatter
 from typing import Any
 
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS, SYSTEMS, Signal, concept_of, drug_class_of
+from pipelines.night_dates import end_of_day
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import end_of_day
 from pipelines.synthetic.records.fhir import Resource, event_time, field, parse
 
 _TERM = timedelta(days=280)

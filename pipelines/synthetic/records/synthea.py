@@ -18,7 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipelines.synthetic.records.calendar import Calendar, end_of_day
+from pipelines.night_dates import end_of_day
+from pipelines.synthetic.records.calendar import Calendar
 from pipelines.synthetic.records.fhir import Resource, event_time
 
 USED = ("Patient", "Encounter", "Condition", "Observation", "MedicationRequest", "Procedure", "AllergyIntolerance")

@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from models.vocabulary import SIGNALS
+from pipelines.night_dates import end_of_day
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import Calendar, end_of_day, moment
+from pipelines.synthetic.records.calendar import Calendar, moment
 from pipelines.synthetic.records.fhir import Resource, event_time
 from pipelines.synthetic.records.pregnancies import Pregnancy
 from pipelines.synthetic.records.signals import Base, value

@@ -17,7 +17,7 @@ from pipelines.evaluation.nightly import gate
 from pipelines.evaluation.nightly import stage as evaluate
 from pipelines.training import rewards, train
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, read_json
+from pmlm.storage import hash_files, read_json
 from tests.little_episodes import NIGHT, PARAMS, clinic, episode
 
 CAPS = Caps(PARAMS["train"]["pick_cap"], PARAMS["train"]["token_cap"])
@@ -31,7 +31,7 @@ WHAT_COUNTS = (
 
 
 def _hashes(settings: Settings) -> dict[str, str]:
-    return {name: content_hash([settings.workspace / name]) for name in WHAT_COUNTS}
+    return {name: hash_files([settings.workspace / name]) for name in WHAT_COUNTS}
 
 
 def test_the_challenger_is_a_whole_artefact_with_a_card(trained) -> None:
@@ -78,7 +78,7 @@ def test_a_rerun_of_the_whole_night_gives_the_same_hashes(trained, tmp_path) -> 
 def test_a_cold_cache_gives_the_same_weights_as_a_warm_one(trained, tmp_path) -> None:
     cold = clinic(tmp_path / "home")
     train.run(cold, NIGHT)
-    assert content_hash([cold.models / "challenger"]) == content_hash([trained.settings.models / "challenger"])
+    assert hash_files([cold.models / "challenger"]) == hash_files([trained.settings.models / "challenger"])
 
 
 def test_every_row_of_the_evaluation_says_on_whom_and_how_sure(trained) -> None:

@@ -9,10 +9,10 @@ from datetime import date
 import pytest
 
 from models.vocabulary import SIGNAL_BY_CODE
+from pipelines.night_dates import end_of_day
 from pipelines.records.drops import drops
 from pipelines.records.ingest import import_drop
 from pipelines.records.log import quarantine
-from pipelines.synthetic.records.calendar import end_of_day
 from pipelines.synthetic.records.fhir import event_time, written_time
 from pmlm.settings import Settings
 from tests.data.synthetic.clinic_folder import Clinic

@@ -152,7 +152,10 @@ def ask_and_rate(settings: Any) -> None:
     from pipelines.training import episode_file
 
     episodes = sorted(episode_file.read(settings), key=lambda e: e.episode_id)
-    with serving.served(settings) as endpoint, Client(endpoint.url, development_token(settings), 120) as pmlm:
+    with (
+        serving.serve_temporarily(settings) as endpoint,
+        Client(endpoint.url, development_token(settings), 120) as pmlm,
+    ):
         first, second = (pmlm.answer(f"subject:{e.subject_id}", e.question) for e in (episodes[0], episodes[-1]))
         pmlm.feedback(first.id, rating=4, comment="Short and clear.")
         pmlm.feedback(second.id, thumbs="down")

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.records.log import ledger, quarantine
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 from tests.unit.pipelines.records.fhir import Clinic, condition, observation, patient
 
 FIRST, SECOND = "2026-06-01", "2026-06-02"
@@ -58,7 +58,7 @@ def state(clinic: Clinic) -> tuple[str, str, list[str], str]:
     settings = clinic.settings
     held = sorted(f"{r.night} {r.file} {r.line} {r.rule} {r.raw}" for r in quarantine.rows(settings))
     clock = (settings.workspace / "clock.json").read_text()
-    return content_hash([settings.events]), content_hash([ledger.folder(settings)]), held, clock
+    return hash_files([settings.events]), hash_files([ledger.folder(settings)]), held, clock
 
 
 @pytest.fixture(scope="module")

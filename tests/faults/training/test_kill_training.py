@@ -15,7 +15,7 @@ import pytest
 from pipelines.evaluation.nightly import gate
 from pipelines.training import champion, rewards, train
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 from tests.command_line import environment
 from tests.little_episodes import NIGHT, clinic
 
@@ -67,7 +67,7 @@ def test_training_killed_and_run_again_gives_the_same_weights_and_metrics(
     assert not (settings.metrics / "train.json").exists()
     train.run(settings, NIGHT)
     for output in OUTPUTS:
-        assert content_hash([settings.workspace / output]) == content_hash([undisturbed.workspace / output]), output
+        assert hash_files([settings.workspace / output]) == hash_files([undisturbed.workspace / output]), output
     assert _scored(settings) == _scored(undisturbed)
     leavings = [p for p in settings.workspace.rglob("*") if p.name.endswith((".part", ".old"))]
     assert not [p for p in leavings if "challenger" in p.name]
@@ -83,4 +83,4 @@ def test_a_gate_killed_anywhere_leaves_a_whole_champion(undisturbed: Settings, t
     gate.run(settings, NIGHT)
     alone = clinic(tmp_path / "alone", PARAMS)
     gate.run(alone, NIGHT)
-    assert content_hash([champion.path(settings)]) == content_hash([champion.path(alone)])
+    assert hash_files([champion.path(settings)]) == hash_files([champion.path(alone)])

@@ -10,7 +10,7 @@ import torch
 from models.encoder import MiniLM
 from models.llm import unpack
 from models.reward.embedded_scorer import EmbeddedScorer
-from pmlm.settings import load
+from pmlm.settings import load_settings
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def encoder() -> MiniLM:
 @pytest.fixture(scope="session")
 def llm_folder() -> Path:
     """The embedded LLM, unpacked where the product keeps it."""
-    return unpack(load().embedded_llm)
+    return unpack(load_settings().embedded_llm)
 
 
 @pytest.fixture(scope="session")

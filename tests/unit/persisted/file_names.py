@@ -53,7 +53,7 @@ from pipelines.training.champion import path as champion_path
 from pipelines.training.rewards import cache_path
 from pipelines.training.train import Training, figures
 from pmlm.api_types import AnswerResponse
-from pmlm.settings import Manifest, Settings, load
+from pmlm.settings import Manifest, Settings, load_settings
 from tests.unit.persisted.shapes import (
     column_names,
     example,
@@ -72,7 +72,7 @@ def clinic(tmp: Path) -> Settings:
     """Return the settings of a clinic without records, below ``tmp``."""
     (tmp / "drops").mkdir(exist_ok=True)
     (tmp / "drops" / "clinic.yaml").write_text("name: names\nhash_key: a public key\n")
-    return load(home=tmp / "state", drops=tmp / "drops", key_dir=tmp / "keys")
+    return load_settings(home=tmp / "state", drops=tmp / "drops", key_dir=tmp / "keys")
 
 
 def policy(tmp: Path) -> list[str]:
@@ -105,16 +105,20 @@ def by_gain(tmp: Path) -> list[str]:
     return found
 
 
-def trajectory_model(tmp: Path) -> list[str]:
-    """Collect tensors and tables of the trajectory model, and the record of the current version."""
+def forecaster() -> Forecaster:
+    """Return a trajectory model of two codes."""
     known = Vocabulary(("a", "b"), (0.5, 0.5))
     model = Trajectory(TrajectoryConfig(codes=2))
     model.start_from(known.rates)
     one = np.ones(2)
-    made = Forecaster("", model, known, one, one, one, frozenset({"a"}), np.eye(2, 384, dtype=np.float32))
+    return Forecaster("", model, known, one, one, one, frozenset({"a"}), np.eye(2, 384, dtype=np.float32))
+
+
+def trajectory_model(tmp: Path) -> list[str]:
+    """Collect tensors and tables of the trajectory model, and the record of the current version."""
     folder = tmp / "trajectory"
     folder.mkdir()
-    save(folder, made)
+    save(folder, forecaster())
     found = []
     for file in sorted(folder.iterdir()):
         names = tensor_names(file) if file.suffix == ".safetensors" else names_in(file)

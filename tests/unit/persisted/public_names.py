@@ -39,7 +39,7 @@ from bentos.web.app import app as page
 from models.schema import EditProgram, Segment
 from pmlm.cli.main import app as commands_app
 from pmlm.errors import ForeignPatientError, ServingError, UnknownPatientError
-from pmlm.settings import PROJECT, Settings, load
+from pmlm.settings import PROJECT, Settings, load_settings
 from tests.unit.persisted.shapes import json_names, schema_names
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -181,7 +181,7 @@ def tokens(tmp: Path) -> list[str]:
     """Collect token claims, key file names, HTTP headers and BentoML names."""
     (tmp / "drops").mkdir(exist_ok=True)
     (tmp / "drops" / "clinic.yaml").write_text("name: names\nhash_key: a public key\n")
-    own = load(home=tmp / "state", drops=tmp / "drops", key_dir=tmp / "keys")
+    own = load_settings(home=tmp / "state", drops=tmp / "drops", key_dir=tmp / "keys")
     token = mint(own, DEVELOPMENT, SCOPES, [1], 1)
     claims = jwt.decode(token, options={"verify_signature": False})
     stated = ("iss", "aud", "sub", "client_id", "scope", "clinic", "patients")

@@ -50,12 +50,12 @@ from pipelines.features.build.definitions import MODELLED
 from pipelines.features.engines.duckdb_engine import compiled
 from pipelines.night.stages import FINISH, INTAKE
 from pipelines.records.log.quarantine import WAITING
-from pipelines.records.read.raw_resource import Broken
+from pipelines.records.read.raw_resource import ResourceError
 from pipelines.records.validate.fields import FIELDS
 from pipelines.records.validate.structure import allowed, type_of
 from pipelines.records.validate.suites import TABLES, suite
 from pipelines.splits import GATE, TEST, TRAIN, SplitParams, of_patient, shuffled
-from pmlm.settings import load
+from pmlm.settings import load_settings
 from tests.unit.persisted.shapes import MOMENT, json_names
 
 FEW = 5
@@ -171,7 +171,7 @@ def hashes(tmp: Path) -> list[str]:
     """Collect keyed hashes of fixed values, which link old files with new ones."""
     (tmp / "drops").mkdir(exist_ok=True)
     (tmp / "drops" / "clinic.yaml").write_text("name: names\nhash_key: a public key\n")
-    settings = load(home=tmp / "state", drops=tmp / "drops")
+    settings = load_settings(home=tmp / "state", drops=tmp / "drops")
     trial = Trial("prompt", "question", ("reply",), (True,))
     return [
         f"subject {settings.subject_id('Patient/a')}",
@@ -214,7 +214,7 @@ def rules(tmp: Path) -> list[str]:
 def _broken(check: Any, *arguments: Any) -> str | None:
     try:
         check(*arguments)
-    except Broken as broken:
+    except ResourceError as broken:
         return broken.args[0]
     return None
 

@@ -13,12 +13,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.unit.persisted import file_names, public_names, record_names
+from tests.unit.persisted import file_names, literal_names, public_names, record_names, stage_names
 
 SNAPSHOT = Path(__file__).with_suffix(".json")
 FAMILIES = {
     f"{room} {family.__name__}": family
-    for room, module in (("file", file_names), ("record", record_names), ("public", public_names))
+    for room, module in (
+        ("file", file_names),
+        ("record", record_names),
+        ("public", public_names),
+        ("stage", stage_names),
+        ("literal", literal_names),
+    )
     for family in module.FAMILIES
 }
 Names = Mapping[str, Sequence[str]]

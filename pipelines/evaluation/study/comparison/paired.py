@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.evaluation.nightly.clustered_bootstrap import Estimate, clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import Estimate, clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import Measured
 from pipelines.evaluation.study.comparison.candidates import REFINED

@@ -16,7 +16,7 @@ import numpy as np
 from models.refiner.interface import Refiner
 from models.schema import Episode
 from pipelines.embedding_cache import KeptEncoder
-from pipelines.evaluation.nightly.clustered_bootstrap import Estimate
+from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import Measured
 from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatched

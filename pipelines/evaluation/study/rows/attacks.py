@@ -18,7 +18,7 @@ from models.safety.contradictions import contradictions
 from models.safety.triage.text_normalization import normal
 from models.schema import EditProgram, Episode, Segment
 from models.templates import one_line
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean
+from pipelines.evaluation.nightly.intervals import clustered_mean
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import Measured
 

@@ -18,7 +18,7 @@ import ruptures
 
 from models.patient.change_detection import own_band_z
 from models.vocabulary import SIGNALS
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 
 FALSE_ALARMS = 0.1

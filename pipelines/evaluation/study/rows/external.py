@@ -19,7 +19,7 @@ from models.schema import Episode, Segment
 from models.templates import one_line, say
 from pipelines.embedding_cache import KeptEncoder
 from pipelines.episodes.conversations import sentences
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import measure
 from pipelines.evaluation.study.comparison.candidates import REFINED

@@ -18,7 +18,7 @@ from functools import cache
 
 from models.schema import Episode
 from pipelines.embedding_cache import KeptEncoder
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean
+from pipelines.evaluation.nightly.intervals import clustered_mean
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import Measured
 from pipelines.evaluation.study.comparison.bench import Bench, learnt

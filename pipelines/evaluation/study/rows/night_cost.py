@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipelines.evaluation.nightly.clustered_bootstrap import Estimate
+from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.features.build import stage
 from pipelines.records.log import event_log, ledger

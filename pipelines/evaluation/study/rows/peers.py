@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from models.peers import patient_embedding, search
 from models.peers.patient_embedding import NEITHER, POSTPARTUM_COHORT, PREGNANT, YEAR, States
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.features.build import historical_rows
 from pmlm.settings import Settings

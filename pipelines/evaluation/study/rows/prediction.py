@@ -15,7 +15,7 @@ import numpy as np
 
 from models.patient.forecaster import QUESTION
 from models.patient.trajectory import Record, Trajectory, Vocabulary, fit, forecast, vocabulary
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pmlm.storage import write_json
 

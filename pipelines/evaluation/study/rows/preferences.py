@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.patient.preferences import GLOBAL_MEAN, shrink
-from pipelines.evaluation.nightly.clustered_bootstrap import paired_difference
+from pipelines.evaluation.nightly.intervals import paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.synthetic.portal.conversations import stars
 from pipelines.synthetic.portal.replies import Reply, Sentence

@@ -24,7 +24,7 @@ from models.refiner.inference import PolicyRefiner, compute_choice_probabilities
 from models.refiner.interface import STYLES
 from models.schema import EditProgram, Episode
 from pipelines.embedding_cache import KeptEncoder
-from pipelines.evaluation.nightly.clustered_bootstrap import Estimate, clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import Estimate, clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.retraining import Recipe, retrained

@@ -13,7 +13,7 @@ from models.reward.terms import Score
 from models.schema import EditProgram, Episode
 from pipelines.embedding_cache import KeptEncoder
 from pipelines.evaluation.nightly import metrics as nightly
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference
+from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import Measured, another_patients, measure
 from pipelines.evaluation.study.comparison import seeds

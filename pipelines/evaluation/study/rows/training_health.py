@@ -12,7 +12,7 @@ import numpy as np
 
 from models.schema import Episode
 from pipelines.episodes import episode_file
-from pipelines.evaluation.nightly.clustered_bootstrap import Estimate
+from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.params import load_params
 from pipelines.training.provenance import caps, slots

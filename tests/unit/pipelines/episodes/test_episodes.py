@@ -23,7 +23,7 @@ from pipelines.episodes.stage import choose, episode_id, too_few, truths
 from pipelines.training import gains, rewards
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 from tests.little_episodes import PARAMS, PINNED, SPLITS, clinic, episode
 
 KNOBS = {"gate_share": 0.25, "test_share": 0.25, "time_quantile": 0.6, "most_train": 20, "most_held_out": 5}
@@ -54,7 +54,7 @@ def test_episodes_come_back_as_they_were_written_and_equal_ones_give_equal_bytes
     episode_file.write(first, written)
     episode_file.write(second, written[::-1])
     assert sorted(episode_file.read(first), key=lambda e: e.episode_id) == sorted(written, key=lambda e: e.episode_id)
-    assert content_hash([first.episodes]) == content_hash([second.episodes])
+    assert hash_files([first.episodes]) == hash_files([second.episodes])
 
 
 def test_a_clinic_without_pairs_has_an_empty_file_and_a_reason(tmp_path) -> None:

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from feature_repo.store.services import groups
-from pipelines.features.engines.feature_files import end_of_night
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
 from tests.unit.pipelines.features.histories import DAYS, START, Event, history, log_of

@@ -16,9 +16,9 @@ from models.reward.score_cache import ScoreCache, trial_key
 from models.reward.terms import SentenceScores
 from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
 from pipelines.episodes import episode_file
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.monitoring.families import features, prompts, records, rewards
 from pipelines.monitoring.families.drift_table import SAMPLE
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger
 from pipelines.records.log.ledger import Accounts, Entry
 from pipelines.training.rewards import cache_path, trial

@@ -10,7 +10,7 @@ from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run, summary_path
 from pmlm.errors import NightError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, read_json
+from pmlm.storage import hash_files, read_json
 
 NIGHTS = ["20260301", "20260302", "20260303"]
 
@@ -21,7 +21,7 @@ def take_in(settings: Settings, wanted: str, saved: bool = True, finished: bool 
     ledger.write(settings, ledger.Entry(night=wanted, content=drop.content))
     if saved:
         with stage_run(settings, wanted, "save") as summary:
-            summary.figures = {"finished": finished, "ledger": content_hash([ledger.folder(settings)])}
+            summary.figures = {"finished": finished, "ledger": hash_files([ledger.folder(settings)])}
 
 
 def test_drops_never_taken_in_wait_in_date_order(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from pipelines.night import saved_nights, workspace
 from pipelines.night.stages import STAGES
 from pmlm.errors import SettingsError
 from pmlm.settings import PROJECT, Settings
-from pmlm.storage import SPILL
+from pmlm.storage import SPILL_PREFIX
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -93,10 +93,10 @@ def test_a_night_is_saved_whatever_a_killed_save_left_behind(settings: Settings,
 
 def test_what_a_killed_feature_build_laid_on_disk_is_cleared(settings: Settings) -> None:
     opened = workspace.open_workspace(settings)
-    (opened / f"{SPILL}killed").mkdir()
-    (opened / f"{SPILL}killed" / "duckdb_temp_storage.tmp").write_bytes(b"half")
+    (opened / f"{SPILL_PREFIX}killed").mkdir()
+    (opened / f"{SPILL_PREFIX}killed" / "duckdb_temp_storage.tmp").write_bytes(b"half")
     workspace.open_workspace(settings)
-    assert not list(opened.glob(f"{SPILL}*"))
+    assert not list(opened.glob(f"{SPILL_PREFIX}*"))
 
 
 def test_a_whole_lock_stays_as_it_is(settings: Settings) -> None:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.night_dates import end_of_day
 from pipelines.synthetic.arrivals import arrivals, withdrawn
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.calendar import Calendar, end_of_day
+from pipelines.synthetic.records.calendar import Calendar
 from pipelines.synthetic.records.fhir import Resource, event_time, parse
 
 CALENDAR = Calendar()

@@ -50,7 +50,7 @@ def test_accesses_are_listed_of_a_patient_and_of_a_client(settings: Settings) ->
 
 def test_up_shows_the_token_once(settings: Settings) -> None:
     token = keys.development_token(settings)
-    first, second = (list(lifecycle.token_lines(settings, "http://127.0.0.1:3000")) for _ in range(2))
+    first, second = (list(lifecycle.format_token_lines(settings, "http://127.0.0.1:3000")) for _ in range(2))
     assert any(token in line for line in first)
     assert not any(token in line for line in second)
     assert any(str(keys.token_path(settings)) in line for line in second)

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from bentos.auth import keys
-from pmlm.console.doctor import Check, examine
+from pmlm.console.doctor import Diagnosis, run_checks
 from pmlm.settings import Settings
 
 
-def found(settings: Settings, name: str) -> Check:
-    return next(check for check in examine(settings) if check.name == name)
+def found(settings: Settings, name: str) -> Diagnosis:
+    return next(check for check in run_checks(settings) if check.name == name)
 
 
 def test_a_clinic_that_can_run_has_nothing_bad(settings: Settings) -> None:
-    assert [check for check in examine(settings) if check.verdict == "bad"] == []
+    assert [check for check in run_checks(settings) if check.verdict == "bad"] == []
 
 
 def test_every_finding_that_is_not_well_says_how_to_mend_it(settings: Settings) -> None:
-    assert all(check.mend for check in examine(settings) if check.verdict != "ok")
+    assert all(check.mend for check in run_checks(settings) if check.verdict != "ok")
 
 
 def test_a_missing_drops_folder_is_bad(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_what_the_first_night_makes_is_only_noted(settings: Settings, name: str)
 
 
 def test_spark_is_checked_where_it_is_asked_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not {check.name for check in examine(settings)} & {"feature engine", "Spark by Airflow"}
+    assert not {check.name for check in run_checks(settings)} & {"feature engine", "Spark by Airflow"}
     monkeypatch.setattr("pmlm.console.doctor.find_spec", lambda name: None)
     monkeypatch.setattr("pmlm.console.doctor.distributions", lambda: iter(()))
     asked = settings.model_copy(update={"engine": "spark", "spark_connection": "clinic_spark"})

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipelines.runs import StageSummary
 from pmlm.console import screen
-from pmlm.console.progress import line
+from pmlm.console.progress import format_stage
 
 
 def row(name: str, split: str = "test", **figures: float) -> dict[str, Any]:
@@ -25,18 +25,18 @@ def accounts(accepted: int, ignored: int, quarantined: int, read: int) -> dict[s
 
 @given(*[st.integers(0, 10**7)] * 3)
 def test_accounts_that_balance_are_shown_as_an_equation(accepted: int, ignored: int, quarantined: int) -> None:
-    shown = screen.accounts_line(accounts(accepted, ignored, quarantined, accepted + ignored + quarantined))
+    shown = screen.format_accounts(accounts(accepted, ignored, quarantined, accepted + ignored + quarantined))
     assert " = " in shown
     assert f"{quarantined:,} quarantined" in shown
 
 
 def test_accounts_that_do_not_balance_are_not_called_equal() -> None:
-    assert "≠" in screen.accounts_line(accounts(1, 1, 1, read=4))
+    assert "≠" in screen.format_accounts(accounts(1, 1, 1, read=4))
 
 
 def test_the_reward_is_shown_with_its_interval_and_n_from_the_locked_split() -> None:
     gate_split = row("reward_refined_vs_initial", split="gate", n=1)
-    shown = screen.reward_lines({"rows": [gate_split, row("reward_refined_vs_initial")]}, None)
+    shown = screen.format_rewards({"rows": [gate_split, row("reward_refined_vs_initial")]}, None)
     assert len(shown) == 1
     assert "+0.012 [-0.010, +0.034] nats" in shown[0]
     assert "n = 81 questions of 17 women" in shown[0]
@@ -44,20 +44,20 @@ def test_the_reward_is_shown_with_its_interval_and_n_from_the_locked_split() -> 
 
 @pytest.mark.parametrize(("decision", "word"), [("promote", "PROMOTED"), ("hold", "HOLD")])
 def test_the_gates_decision_is_said_with_its_reason(decision: str, word: str) -> None:
-    (shown,) = screen.reward_lines(None, {"decision": decision, "why": "a reason"})
+    (shown,) = screen.format_rewards(None, {"decision": decision, "why": "a reason"})
     assert word in shown
     assert "a reason" in shown
 
 
 def test_a_night_without_an_evaluation_shows_no_figures() -> None:
-    assert screen.reward_lines({"status": "hold", "rows": []}, None) == []
+    assert screen.format_rewards({"status": "hold", "rows": []}, None) == []
 
 
 def test_a_finished_stage_is_one_line_of_a_narrow_terminal() -> None:
     summary = StageSummary("materialise", "20260601", 1_234_567, 1_234_567, quarantined=99_999, seconds=123.4)
     console = Console(width=200)
     with console.capture() as captured:
-        console.print(line(summary))
+        console.print(format_stage(summary))
     shown = captured.get()
     assert len(shown.strip()) <= 80
     assert "2026-06-01" in shown

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.evaluation.nightly.clustered_bootstrap import clustered_mean, paired_difference, spent
+from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference, spend_alpha
 
 
 def test_copies_of_a_patients_episode_do_not_narrow_the_interval() -> None:
@@ -57,5 +57,5 @@ def test_a_pair_that_moves_together_has_a_narrow_difference() -> None:
 
 @given(confidence=st.floats(0.5, 0.999), looks=st.integers(1, 400))
 def test_the_error_spent_over_all_nights_stays_within_the_error_allowed(confidence, looks) -> None:
-    total = sum(1 - spent(confidence, look) for look in range(1, looks + 1))
+    total = sum(1 - spend_alpha(confidence, look) for look in range(1, looks + 1))
     assert total <= (1 - confidence) + 1e-9

@@ -19,7 +19,7 @@ from pipelines.training.champion import Champion
 from pipelines.training.provenance import origin
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 
 KNOBS = {"confidence": 0.95, "bootstrap": 400, "minimum_episodes": 20, "minimum_patients": 8}
 RANKING = Champion(id="ranking", kind="ranking", since="20260601")
@@ -100,12 +100,12 @@ def test_the_first_champion_is_the_ranking_and_stays_until_replaced(settings) ->
 def test_rollback_brings_the_former_champion_back_byte_for_byte(settings, tmp_path) -> None:
     champion.establish(settings, "20260601", Caps())
     one = champion.promote(settings, "20260602", _policy(tmp_path / "one", 1))
-    weights = content_hash([champion.path(settings) / checkpoint.WEIGHTS])
+    weights = hash_files([champion.path(settings) / checkpoint.WEIGHTS])
     two = champion.promote(settings, "20260603", _policy(tmp_path / "two", 2))
     assert two.previous == ("ranking", one.id)
     back = champion.roll_back(settings)
     assert (back.id, back.previous, back.refused) == (one.id, ("ranking",), (two.id,))
-    assert content_hash([champion.path(settings) / checkpoint.WEIGHTS]) == weights
+    assert hash_files([champion.path(settings) / checkpoint.WEIGHTS]) == weights
     first = champion.roll_back(settings)
     assert (first.id, first.previous, set(first.refused)) == ("ranking", (), {one.id, two.id})
     assert not (champion.path(settings) / checkpoint.WEIGHTS).exists()

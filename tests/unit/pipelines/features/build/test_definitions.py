@@ -18,7 +18,7 @@ from pipelines.features.engines.feature_files import METADATA_KEY, origins, plan
 from pipelines.features.inspect.verify import _one_definition
 from pipelines.features.trajectory import model_store
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, write_json
+from pmlm.storage import hash_files, write_json
 from tests.unit.pipelines.features import golden_rows
 from tests.unit.pipelines.features.built import FIRST, clinic, known_on, night_of, patients, write_batch
 
@@ -87,21 +87,21 @@ def _batches(settings: Settings) -> list[str]:
 
 
 def test_a_clinic_of_the_earlier_version_has_nothing_to_build(earlier: Settings) -> None:
-    before = content_hash([earlier.features])
+    before = hash_files([earlier.features])
     assert stage.planned(earlier, NIGHTS[-1], _batches(earlier)) == {}
     assert stage.run(earlier, NIGHTS[-1]).status == "noop"
-    assert content_hash([earlier.features]) == before
+    assert hash_files([earlier.features]) == before
     (check,) = _one_definition(earlier)
     assert check.holds, check.found
 
 
 def test_its_next_night_adds_one_file_beside_the_earlier_ones(earlier: Settings) -> None:
     paths = sorted((earlier.features / "peers").iterdir()) + sorted((earlier.features / "trajectory").iterdir())
-    before = content_hash(paths)
+    before = hash_files(paths)
     night = night_of(9)
     write_batch(earlier, night, known_on(patients(seed=3, pairs=3), NIGHTS[-1], night))
     assert stage.run(earlier, night).status == "done"
-    assert content_hash(paths) == before
+    assert hash_files(paths) == before
     assert {o.night for o in origins(earlier.features / "peers")} == {*NIGHTS, night}
     assert {o.definition for o in origins(earlier.features / "peers")} == {current_definitions(earlier)["peers"]}
 

@@ -15,7 +15,7 @@ from feature_repo.store.services import groups
 from pipelines.features.build import stage
 from pipelines.features.engines import feature_files
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 from tests.unit.pipelines.features.built import (
     LAST,
     all_rows,
@@ -99,10 +99,10 @@ def test_a_second_batch_on_the_same_night_is_taken_in_too(
 
 
 def test_a_night_without_news_is_a_noop(nightly: Settings) -> None:
-    before = content_hash([nightly.features])
+    before = hash_files([nightly.features])
     summary = stage.run(nightly, LAST)
     assert (summary.status, summary.rows_in, summary.rows_out) == ("noop", 0, 0)
-    assert content_hash([nightly.features]) == before
+    assert hash_files([nightly.features]) == before
 
 
 def test_a_night_adds_rows_only_for_patients_whose_record_changed(nightly: Settings, events: list[Event]) -> None:
@@ -150,7 +150,7 @@ def test_a_build_that_dies_leaves_the_same_files_after_a_rerun(
     assert len(list(killed.features.glob("*/*.parquet"))) == len(groups()) - 1
     stage.run(killed, NIGHTS[0])
     stage.run(whole, NIGHTS[0])
-    assert content_hash([killed.features]) == content_hash([whole.features])
+    assert hash_files([killed.features]) == hash_files([whole.features])
 
 
 def test_a_log_restored_to_an_earlier_night_gets_that_nights_features(tmp_path: Path, events: list[Event]) -> None:

@@ -11,7 +11,8 @@ import pytest
 from feature_repo.point_in_time import KEY
 from pipelines.features.build import incremental_plan, stage
 from pipelines.features.build.as_of_times import Span
-from pipelines.features.engines import duckdb_engine, feature_files
+from pipelines.features.engines import duckdb_engine
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
 from tests.unit.pipelines.features.built import clinic, night_of, write_batch
@@ -46,7 +47,7 @@ def rows(settings: Settings, group: str) -> list[tuple[int, dt.datetime]]:
 
 
 def end_of_day(day: int) -> dt.datetime:
-    return feature_files.end_of_night(night_of(day))
+    return end_of_night(night_of(day))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_a_night_holds_the_events_of_whom_its_news_concern(
 ) -> None:
     settings = nights(tmp_path, [*FIRST, told(5, 4, 2)])
     write_batch(settings, NIGHTS[1], news)
-    span = Span(feature_files.end_of_night(NIGHTS[0]), feature_files.end_of_night(NIGHTS[1]))
+    span = Span(end_of_night(NIGHTS[0]), end_of_night(NIGHTS[1]))
     with duckdb_engine.connect() as connection:
         files = records_ledger.batches(settings)
         log = duckdb_engine.read_log(connection, files)

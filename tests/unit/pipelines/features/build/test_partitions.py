@@ -18,10 +18,11 @@ from pipelines.features.build import stage
 from pipelines.features.build.as_of_times import BEGINNING, Span
 from pipelines.features.build.incremental_plan import everybody
 from pipelines.features.build.partitions import cut
-from pipelines.features.engines import duckdb_engine, feature_files
+from pipelines.features.engines import duckdb_engine
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 from tests.unit.pipelines.features.built import LAST, all_rows, clinic, patients, write_batch
 from tests.unit.pipelines.features.histories import Event, history
 
@@ -38,7 +39,7 @@ def with_log(folder: Path, events: list[Event]) -> Settings:
 
 def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     """How many parts there were, and over all of them their moments and their patients' versions."""
-    span = Span(BEGINNING, feature_files.end_of_night(LAST))
+    span = Span(BEGINNING, end_of_night(LAST))
     moments, held = [], []
     with pytest.MonkeyPatch.context() as patch, duckdb_engine.opened(settings) as connection:
         patch.setattr(duckdb_engine, "PART", most)
@@ -131,4 +132,4 @@ def test_a_build_killed_between_parts_leaves_nothing_and_a_rerun_the_same(
     assert list(killed.workspace.glob(".spill-*")) == []
     for settings in (killed, untroubled):
         stage.run(settings, LAST)
-    assert content_hash([killed.features]) == content_hash([untroubled.features])
+    assert hash_files([killed.features]) == hash_files([untroubled.features])

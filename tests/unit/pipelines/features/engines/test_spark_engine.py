@@ -20,8 +20,8 @@ from feature_repo.point_in_time import KEY
 from feature_repo.store.services import groups
 from pipelines.features.build import stage
 from pipelines.features.engines import spark_engine
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.trajectory import stage as training
+from pipelines.night_dates import end_of_night
 from pipelines.records import drops
 from pipelines.records.log import event_log
 from pipelines.records.log import ledger as records_ledger

@@ -12,8 +12,8 @@ from feature_repo.store import feast_store, online
 from feature_repo.store.services import features
 from models.schema import DELETED
 from pipelines.features.build import historical_rows, stage
-from pipelines.features.engines.feature_files import end_of_night
 from pipelines.features.online import materialise
+from pipelines.night_dates import end_of_night
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
 from tests.unit.pipelines.features import oracle

@@ -20,7 +20,7 @@ from pipelines.records.feedback import intake
 from pipelines.records.feedback import texts as feedback_texts
 from pipelines.records.log import event_log, ledger
 from pmlm.settings import Settings
-from pmlm.storage import content_hash
+from pmlm.storage import hash_files
 from tests.contract.byte_search import found
 from tests.unit.pipelines.records.fhir import Clinic, observation, patient
 
@@ -91,9 +91,9 @@ def write(settings: Settings, id_: str, **words: str) -> Path:
 
 
 def test_without_feedback_nothing_changes(answered: Clinic) -> None:
-    before = content_hash([ledger.folder(answered.settings)])
+    before = hash_files([ledger.folder(answered.settings)])
     assert intake.take_in(answered.settings, "20260601") is None
-    assert content_hash([ledger.folder(answered.settings)]) == before
+    assert hash_files([ledger.folder(answered.settings)]) == before
     assert "feedback" not in stage.run(answered.settings, NIGHT).figures
 
 
@@ -185,10 +185,10 @@ def test_the_same_night_again_adds_nothing_and_a_changed_mind_one_version(answer
 def test_an_older_night_is_not_changed_by_what_was_said_after_it(answered: Clinic) -> None:
     say(answered.settings, 1, 0)
     stage.run(answered.settings, NIGHT)
-    before = content_hash([ledger.folder(answered.settings)])
+    before = hash_files([ledger.folder(answered.settings)])
     say(answered.settings, 2, 1)
     stage.run(answered.settings, "20260601")
-    assert content_hash([ledger.folder(answered.settings)]) == before
+    assert hash_files([ledger.folder(answered.settings)]) == before
 
 
 def test_words_are_forgotten_after_their_time(answered: Clinic) -> None:
@@ -209,7 +209,7 @@ class Killed(BaseException):
 
 def state(clinic: Clinic) -> tuple[list[str], str, list[str]]:
     texts = sorted(p.name for p in feedback_texts.texts(clinic.settings).iterdir())
-    return clinic.batches(), content_hash([ledger.folder(clinic.settings)]), texts
+    return clinic.batches(), hash_files([ledger.folder(clinic.settings)]), texts
 
 
 def test_killed_at_any_write_and_run_again_gives_the_same_state(

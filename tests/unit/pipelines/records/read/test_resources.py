@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipelines.records.read.raw_resource import RawResource
-from pipelines.records.read.resources import read
+from pipelines.records.read.resources import read_resources
 from pmlm.errors import RecordsError
 from tests.unit.pipelines.records.fhir import bundle, ndjson, observation, patient
 
@@ -26,7 +26,7 @@ def lines_of(
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return list(read(folder, limit, skipped))
+    return list(read_resources(folder, limit, skipped))
 
 
 SHAPES: dict[str, tuple[str, bytes]] = {
@@ -148,7 +148,7 @@ def test_a_line_over_the_limit_is_never_held(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     del long, content
     tracemalloc.start()
-    found = [(line.file, line.broken and line.broken.rule, line.raw[:1]) for line in read(tmp_path, LIMIT)]
+    found = [(line.file, line.broken and line.broken.rule, line.raw[:1]) for line in read_resources(tmp_path, LIMIT)]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [
@@ -159,7 +159,7 @@ def test_a_line_over_the_limit_is_never_held(tmp_path: Path) -> None:
 
 def test_a_missing_drop_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordsError):
-        list(read(tmp_path / "nowhere", LIMIT))
+        list(read_resources(tmp_path / "nowhere", LIMIT))
 
 
 @given(junk=st.lists(st.binary(min_size=1, max_size=60), max_size=8))

@@ -1,6 +1,9 @@
-"""Fitting the red-flag classifier (``pmlm triage --learn``): linear on n-grams, a kernel machine on the embedding.
+"""Fit the red-flag classifier: logistic regression on n-grams plus an SVM on embeddings.
 
-threshold: FALSE_ALARMS of the strangers' routine messages score higher, each scored by a fit without its round
+    threshold = quantile of (1 − FALSE_ALARMS) of the scores of independent rounds' routine messages,
+                each scored by a fit without its round
+
+Run: ``pmlm triage --learn``.
 """
 
 from __future__ import annotations
@@ -20,55 +23,55 @@ from models.encoder import MiniLM
 from models.safety.triage.classifier import NGRAM_SHARE, WEIGHTS, Classifier
 from models.safety.triage.ngrams import BUCKETS, hashed
 from pipelines.triage import corpus
-from pipelines.triage.corpus import Example
+from pipelines.triage.corpus import TriageExample
 
 VERSION = "1"
 GAMMA, PENALTY, NGRAM_PENALTY = 2.0, 5.0, 30.0
-#: Set on rounds 19 and 20, which the weights have not learnt from: 0.98 of their emergencies are escalated, and 0.11 of
-#: the routine messages. At 0.13, with which they were first met, it was 0.996 and 0.15.
+#: Set on rounds 19 and 20, which the weights were not fitted on: 0.98 of their emergencies are escalated, and 0.11 of
+#: the routine messages. At 0.13, their first look's value, it was 0.996 and 0.15.
 FALSE_ALARMS = 0.09
 #: From this round on each was written by somebody who had seen neither the system nor any earlier message.
-STRANGERS_FROM = 12
+FIRST_INDEPENDENT_ROUND = 12
 
 
-def learn(encoder: MiniLM, target: Path = WEIGHTS, hold_out: Sequence[int] = ()) -> dict[str, float]:
-    """Fit both languages on the corpus and the judged rounds but ``hold_out``, write the weights; the thresholds."""
-    rounds = [m for m in corpus.judged() if m["round"] not in hold_out]
-    fitted = {language: _language(language, rounds, encoder) for language in corpus.LANGUAGES}
+def fit_and_save(encoder: MiniLM, target: Path = WEIGHTS, hold_out: Sequence[int] = ()) -> dict[str, float]:
+    """Fit both languages on all but the rounds ``hold_out``; write weights, return thresholds."""
+    rounds = [m for m in corpus.read_judged() if m["round"] not in hold_out]
+    fitted = {language: _fit_language(language, rounds, encoder) for language in corpus.LANGUAGES}
     tensors: dict[str, np.ndarray] = {}
     for language, one in fitted.items():
         halves = {"idf": one.idf, "weights": one.weights, "support": one.support}
         tensors |= {f"{language}.{name}": np.asarray(value, np.float16) for name, value in halves.items()}
         tensors[f"{language}.dual"] = one.dual.astype(np.float32)
         tensors[f"{language}.scalars"] = np.array([one.bias, one.gamma, one.threshold])
-    about = {"version": VERSION, "encoder": encoder.id, "corpus": corpus.digest(rounds)}
+    about = {"version": VERSION, "encoder": encoder.id, "corpus": corpus.hash_corpus(rounds)}
     about["rounds"] = " ".join(str(n) for n in sorted({m["round"] for m in rounds}))
     save_file(tensors, target, about)
     return {language: one.threshold for language, one in fitted.items()}
 
 
-def _language(language: str, rounds: Sequence[dict[str, Any]], encoder: MiniLM) -> Classifier:
+def _fit_language(language: str, rounds: Sequence[dict[str, Any]], encoder: MiniLM) -> Classifier:
     mine = [m for m in rounds if m["lang"] == language]
-    calm = [score for m, score in unseen_scores(language, mine, encoder) if m["label"] == "routine"]
+    calm = [score for m, score in score_unseen_rounds(language, mine, encoder) if m["label"] == "routine"]
     threshold = float(np.quantile(calm, 1 - FALSE_ALARMS))
-    scorer = fit(language, corpus.examples(language, mine), encoder)
+    scorer = fit(language, corpus.build_examples(language, mine), encoder)
     return replace(scorer, threshold=round(threshold, 4))
 
 
-def unseen_scores(
+def score_unseen_rounds(
     language: str, rounds: Sequence[dict[str, Any]], encoder: MiniLM
 ) -> Iterator[tuple[dict[str, Any], float]]:
-    """Each message of a stranger's round with the score that a fit without that round gives it."""
-    for number in sorted({m["round"] for m in rounds if m["round"] >= STRANGERS_FROM}):
-        without = fit(language, corpus.examples(language, [m for m in rounds if m["round"] != number]), encoder)
+    """Score each independent round's messages by a fit without that round."""
+    for number in sorted({m["round"] for m in rounds if m["round"] >= FIRST_INDEPENDENT_ROUND}):
+        without = fit(language, corpus.build_examples(language, [m for m in rounds if m["round"] != number]), encoder)
         left_out = [m for m in rounds if m["round"] == number]
         texts = [m["text"] for m in left_out]
         vectors = encoder.encode(texts) if language == "en" else [None] * len(texts)
         yield from ((m, without.score(m["text"], v)) for m, v in zip(left_out, vectors, strict=True))
 
 
-def fit(language: str, examples: Sequence[Example], encoder: MiniLM) -> Classifier:
-    """A classifier of one language with threshold 0; deterministic."""
+def fit(language: str, examples: Sequence[TriageExample], encoder: MiniLM) -> Classifier:
+    """Fit one language's classifier, with threshold 0; deterministic."""
     texts = [e.text for e in examples]
     flagged = np.array([e.flagged for e in examples])
     weight = np.array([e.weight for e in examples])

@@ -1,8 +1,11 @@
-"""Intervals that respect that one patient's questions are alike: the patient-clustered bootstrap.
+"""Confidence intervals: patient-clustered bootstrap of a mean, Wilson's of a share, α-spending.
 
-Patients are drawn with replacement, each with all of her episodes; the statistic is the mean over episodes. For a
-difference between two refiners the values are paired differences on the same episodes. The percentile interval of
-``draws`` seeded draws; with fewer than two patients there is no interval, and its bounds are NaN.
+    mean    percentile interval over ``draws`` seeded draws of patients with replacement, each with all their episodes
+    share   (p̂ + z²/2n ± z √(p̂(1−p̂)/n + z²/4n²)) / (1 + z²/n),   z = 1.96
+    looks   α_i = α / (i (i + 1)) at the i-th look at the same gate, which sums to α over any number of looks
+
+One patient's questions resemble each other, so patients are resampled and not episodes (``scipy.stats.bootstrap`` does
+not resample clusters). With fewer than two patients there is no interval, and its bounds are NaN.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 FEWEST_IN_TAIL = 10  # draws beyond each bound, so that a narrow tail is not read off one draw
+Z = 1.96  # published shares were computed with this rounded value, so scipy's proportion_ci would change them
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its patient-clustered interval; ``n`` episodes of ``patients`` patients."""
+    """A mean with its patient-clustered interval, over ``n`` episodes of ``patients`` patients."""
 
     value: float
     ci_low: float
@@ -34,9 +38,9 @@ def clustered_mean(
     draws: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of ``values`` [n] with the bootstrap over ``subjects`` [n]; order of episodes does not matter.
+    """Mean of ``values`` [n] with a bootstrap interval over ``subjects`` [n].
 
-    ``draws`` is raised where the tail asked for would hold fewer than ``FEWEST_IN_TAIL`` of them.
+    ``draws`` is raised where a tail of this ``confidence`` would have fewer than ``FEWEST_IN_TAIL`` of them.
     """
     array = np.asarray(values, dtype=np.float64)
     if not len(array):
@@ -59,15 +63,22 @@ def clustered_mean(
 def paired_difference(
     ours: Sequence[float], theirs: Sequence[float], subjects: Sequence[int], **options: float
 ) -> Estimate:
-    """``clustered_mean`` of ``ours − theirs`` on the same episodes; options as there."""
+    """``clustered_mean`` of ``ours − theirs`` on the same episodes."""
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     return clustered_mean(difference.tolist(), subjects, **options)  # type: ignore[arg-type]
 
 
-def spent(confidence: float, look: int) -> float:
-    """The confidence of the ``look``-th look at the same gate (1, 2, …).
+def spend_alpha(confidence: float, look: int) -> float:
+    """The confidence of the ``look``-th look (1, 2, …) at the same gate.
 
-    α is spent over the looks as α / (look · (look + 1)), which sums to α over any number of nights: a champion is
-    replaced by a challenger that is no better with probability at most α, however often it is challenged.
+    A champion is replaced by a challenger that is no better with probability at most α, however often it is challenged.
     """
     return 1 - (1 - confidence) / (look * (look + 1))
+
+
+def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share ``hits / n``; n > 0."""
+    share, square = hits / n, Z * Z
+    middle = share + square / (2 * n)
+    half = Z * (share * (1 - share) / n + square / (4 * n * n)) ** 0.5
+    return max(0.0, (middle - half) / (1 + square / n)), min(1.0, (middle + half) / (1 + square / n))

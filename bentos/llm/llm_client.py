@@ -1,0 +1,132 @@
+"""One set of upstreams and breakers per service, asked from its event loop or from any thread.
+
+Each event loop has a pool of connections of its own. Blocking callers (BentoML's and the page's threads, the command
+line) are served by one loop that runs in a thread of its own, started with the first of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import aiohttp
+
+from bentos.llm.errors import UpstreamError
+from bentos.llm.replies import parse_completion
+from bentos.llm.upstream_client import RequestBody, UpstreamReply, ask_upstreams, deadline_at, open_session
+from bentos.llm.upstreams import Upstream, read_upstreams, start_embedded
+from models.llm import EMBEDDED_CONTEXT, EmbeddedLLM
+from pmlm.settings import Settings
+
+#: Answers that the embedded model may have waiting: it writes one at a time, in seconds.
+EMBEDDED_CAPACITY = 8
+CLOSE_S = 5.0
+
+
+class LLMClient:
+    """The language models of one service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._upstreams = read_upstreams(settings)
+        # one thread: two that wait for each other on a busy machine are ten times slower
+        self._embedded = None if self._upstreams else EmbeddedLLM(threads=1)
+        self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+        self._thread_loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
+        self._loading = threading.Lock()
+        #: Requests that may be under way at once.
+        self.capacity = EMBEDDED_CAPACITY if self._embedded else settings.llm_concurrency
+        #: Tokens of prompt, messages and answer together; None: not known.
+        self.context = settings.llm_context_tokens or (EMBEDDED_CONTEXT if self._embedded else None)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that may answer, in failover order."""
+        return [self._embedded.id] if self._embedded else [u.model for u in self._upstreams]
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded model answers, for want of a configured one."""
+        return self._embedded is not None
+
+    async def upstreams(self) -> tuple[Upstream, ...]:
+        """The models in failover order; loads the embedded one on first use."""
+        return self._upstreams or await asyncio.to_thread(self._start_embedded)
+
+    async def begin(
+        self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float, prompt: str
+    ) -> UpstreamReply:
+        """A reply that has begun; see :func:`ask_upstreams`."""
+        return await ask_upstreams(self._session(), upstreams, body, until, prompt)
+
+    async def complete(
+        self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float, prompt: str
+    ) -> dict[str, Any]:
+        """A whole completion by ``until`` (the loop's clock); :class:`UpstreamError` where there is none."""
+        reply = await self.begin(upstreams, body, until, prompt)
+        with reply.reading():
+            async with deadline_at(until):
+                return parse_completion(b"".join([chunk async for chunk in reply.chunks()]))
+
+    def complete_blocking(self, body: RequestBody, until: float, prompt: str) -> dict[str, Any]:
+        """:meth:`complete` for a thread without an event loop; ``until`` is on ``time.monotonic()``'s clock."""
+        loop = self._start_loop()
+
+        async def ask() -> dict[str, Any]:
+            ends = loop.time() + until - time.monotonic()
+            async with deadline_at(ends):
+                upstreams = await self.upstreams()
+            return await self.complete(upstreams, body, ends, prompt)
+
+        answer = asyncio.run_coroutine_threadsafe(ask(), loop)
+        try:
+            return answer.result(max(0.0, until - time.monotonic()) + CLOSE_S)
+        except TimeoutError:  # the loop was ended meanwhile
+            raise UpstreamError("timeout") from None
+
+    async def close(self) -> None:
+        """End the connections of the running loop, and the thread of blocking callers."""
+        await self._close_session()
+        await asyncio.to_thread(self.close_blocking)
+
+    def close_blocking(self) -> None:
+        """End the thread of blocking callers with its connections; the next such call starts it again."""
+        with self._starting:
+            loop, self._thread_loop = self._thread_loop, None
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(self._close_session(), loop).result(CLOSE_S)
+            loop.call_soon_threadsafe(loop.stop)
+
+    def _start_embedded(self) -> tuple[Upstream, ...]:
+        with self._loading:
+            if not self._upstreams and self._embedded:
+                self._upstreams = start_embedded(self._embedded)
+            return self._upstreams
+
+    def _session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if loop not in self._sessions:
+            self._sessions[loop] = open_session(self.capacity)
+        return self._sessions[loop]
+
+    async def _close_session(self) -> None:
+        session = self._sessions.pop(asyncio.get_running_loop(), None)
+        if session is not None:
+            await session.close()
+
+    def _start_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of blocking callers, started with the first of them."""
+        with self._starting:
+            if self._thread_loop is None:
+                self._thread_loop = asyncio.new_event_loop()
+                threading.Thread(target=_run, args=(self._thread_loop,), name="pmlm-llm", daemon=True).start()
+            return self._thread_loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()

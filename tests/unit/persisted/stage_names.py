@@ -1,0 +1,136 @@
+"""Collect the names in files of whole stages, and those of the schedule, by running both without a scorer or Airflow."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock, patch
+
+from dags import spark_intake
+from models.refiner.best_of_k import BestOfKCurves
+from models.reward.terms import Scorer, SentenceScores, Trial
+from pipelines.episodes import episode_file
+from pipelines.evaluation.nightly import gate
+from pipelines.evaluation.nightly import stage as evaluate
+from pipelines.features.trajectory import model_store, sequences
+from pipelines.features.trajectory import stage as trajectory
+from pipelines.night.airflow_settings import DAG_ID, POOL
+from pipelines.runs import summary_path
+from pipelines.training import scorer_choice, train
+from pmlm.settings import PROJECT, Settings
+from tests.little_episodes import NIGHT, clinic
+from tests.unit.persisted.file_names import forecaster
+from tests.unit.persisted.shapes import json_names, names_in
+
+ALIKE = -1.0  # nats: what every sentence scores here
+SPARK = "airflow.providers.apache.spark.operators.spark_submit"
+
+
+class EvenScorer:
+    """A scorer for which all replies are equally likely."""
+
+    id = "even"
+
+    def sentences(self, trials: list[Trial]) -> list[SentenceScores]:
+        """Return the same score for every sentence."""
+        return [SentenceScores((ALIKE,) * len(t.reply), (1,) * len(t.reply)) for t in trials]
+
+
+@contextmanager
+def _even(settings: Settings) -> Iterator[tuple[Scorer, Callable[[Scorer], Scorer]]]:
+    yield EvenScorer(), lambda scorer: scorer  # type: ignore[misc]
+
+
+def night_metrics(tmp: Path) -> list[str]:
+    """Collect the keys of ``metrics/*.json`` and of these stages' summaries, and the evaluation's row names."""
+    found = []
+    for status in ("done", "hold"):
+        settings = clinic(tmp / status, {"train": {"method": "fixed"}}, held_out=6)  # type: ignore[dict-item]
+        if status == "hold":
+            episode_file.write(settings, [])
+        with patch.object(scorer_choice, "chosen", _even):
+            for stage in (train, evaluate, gate):
+                stage.run(settings, NIGHT)
+        for name in ("train", "evaluation", "gate"):
+            found += names_in(settings.metrics / f"{name}.json", f"metrics/{name}.json ")
+        for name in ("train", "evaluate", "gate"):
+            found += names_in(summary_path(settings, NIGHT, name), f"runs/{name}.json ")
+        evaluated = json.loads((settings.metrics / "evaluation.json").read_text())
+        found += [f"evaluation row {row['row']} {row['name']} {row['split']}" for row in evaluated["rows"]]
+    distilled = train.Training("fresh", 0, 0, distilled=BestOfKCurves())
+    return [*found, *(f"metrics/train.json {name}" for name in json_names(train.figures(distilled)))]
+
+
+def trajectory_version(tmp: Path) -> list[str]:
+    """Collect the keys of the trajectory's ``current.json`` and stage summary, with and without a model."""
+    found = []
+    patients = [SimpleNamespace(days=[0])] * trajectory.FEWEST_PATIENTS
+    for read in (SimpleNamespace(train=patients, centres=None), None):
+        settings = clinic(tmp / ("none" if read is None else "some"))
+        with (
+            patch.object(trajectory, "learn", MagicMock(return_value=forecaster())),
+            patch.object(sequences, "readings", MagicMock(return_value=read)),
+        ):
+            trajectory.run(settings, NIGHT)
+        found += names_in(model_store.folder(settings) / model_store.CURRENT, f"{model_store.CURRENT} ")
+        found += names_in(summary_path(settings, NIGHT, "trajectory"), "runs/trajectory.json ")
+    return found
+
+
+def schedule(tmp: Path) -> list[str]:
+    """Collect ids of the DAG, its tasks and assets, its parameters and pool, from ``dags/nightly.py``."""
+    found: list[str] = [f"dag of the commands {DAG_ID}", f"pool {POOL}"]
+    for connection in (None, "spark"):
+        with (
+            patch.dict("sys.modules", {"airflow.sdk": _airflow(found), SPARK: _spark(found)}),
+            patch.object(spark_intake, "CONNECTION", connection),
+        ):
+            runpy.run_path(str(PROJECT / "dags" / "nightly.py"))
+    return found
+
+
+def _airflow(found: list[str]) -> ModuleType:
+    """Return a stand-in for ``airflow.sdk`` that notes every id."""
+
+    def task(function: Any = None, **given: Any) -> Any:
+        if function is None:
+            return partial(task, **given)
+        found.append(f"task {given.get('task_id', function.__name__)}")
+        return MagicMock()
+
+    def dag(**given: Any) -> Any:
+        found.extend([f"dag {given['dag_id']}", f"dag pool {given['default_args']['pool']}"])
+        found.extend(
+            [f"dag tag {tag}" for tag in given["tags"]] + [f"dag parameter {name}" for name in given["params"]]
+        )
+        return lambda function: function
+
+    def asset(name: str) -> str:
+        found.append(f"asset {name}")
+        return name
+
+    task.short_circuit = task  # type: ignore[attr-defined]
+    module = ModuleType("airflow.sdk")
+    vars(module).update(Asset=asset, Param=MagicMock(), chain=MagicMock(), dag=dag, task=task)
+    return module
+
+
+def _spark(found: list[str]) -> ModuleType:
+    """Return a stand-in for Airflow's Spark provider that notes task id and environment variables."""
+
+    def partial_operator(**given: Any) -> Any:
+        found.extend([f"spark task {given['task_id']}", *(f"spark variable {name}" for name in given["env_vars"])])
+        return MagicMock()
+
+    module = ModuleType(SPARK)
+    vars(module).update(SparkSubmitOperator=SimpleNamespace(partial=partial_operator))
+    return module
+
+
+FAMILIES = (night_metrics, trajectory_version, schedule)
