@@ -69,12 +69,12 @@ def sample() -> tuple[States, int]:
     """The states of the sample clinic's women after its last night, and that moment."""
     from pipelines.features.build import stage
     from pipelines.features.engines import peer_rows
-    from pipelines.records.drops import drops
+    from pipelines.records.drops import list_drops
     from pipelines.records.stage import run as take_in
 
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), drops=PROJECT / "examples" / "clinic")
-        nights = [drop.night for drop in drops(settings)]
+        nights = [drop.night for drop in list_drops(settings)]
         for night in nights:
             take_in(settings, night)
         stage.run(settings, nights[-1])

@@ -1,11 +1,11 @@
 """### One night of PMLM
 
-*Records → trajectory → features → online store* for every drop that waits, each saved as a night of its own; then
+*Records → trajectory → features → online store* for every pending drop, each saved as a night of its own; then
 once *episodes → train → evaluate → gate → package → drift*, and the night is saved as a DVC experiment.
 
-- **Nothing waits?** `pending` says so and the rest is skipped.
+- **Nothing pending?** Everything after the task `pending` is skipped.
 - **Killed?** Clear the task, or run it again: every stage gives the same content for the same input.
-- **HOLD?** The gate kept the champion; `metrics/gate.json` in the clinic's workspace has the figures.
+- **HOLD?** The champion stays; `metrics/gate.json` in the clinic's workspace has the figures.
 - The same stages by hand: `pmlm stage NAME`; the same night without Airflow: `pmlm night --date D`.
 - Another clinic than the configured one: trigger with `{"drops": "/path/to/its/drops"}`.
 """
@@ -32,24 +32,24 @@ CHAMPION = Asset("pmlm_champion")
 RELEASE = Asset("pmlm_release")
 NIGHT = Asset("pmlm_night")
 
-#: The settings' ``night_cron``, passed on by ``make up``; read here without loading them, so that parsing stays light.
+#: The settings' ``night_cron``, passed on by ``make up``; read without loading them, to keep DAG parsing fast.
 CRON = os.environ.get("PMLM_NIGHT_CRON", "0 2 * * *")
 
 
-def clinic(params: dict[str, Any]) -> Settings:
+def load_clinic(params: dict[str, Any]) -> Settings:
     from pmlm.settings import load_settings
 
     return load_settings(drops=params["drops"])
 
 
-def stage(name: str, outlets: tuple[Asset, ...] = ()) -> Operator:
-    """A stage of the last night taken in; what it does is in pipelines/."""
+def make_stage_task(name: str, outlets: tuple[Asset, ...] = ()) -> Operator:
+    """The task of one stage, run on the last ingested night."""
 
     @task(task_id=name, outlets=list(outlets))
     def run(params: dict[str, Any] | None = None) -> str:
         from pipelines.night import night
 
-        return night.run_stage(clinic(params), name).status
+        return night.run_stage(load_clinic(params), name).status
 
     return run()
 
@@ -70,28 +70,28 @@ def nightly() -> None:
     def pending(params: dict[str, Any] | None = None) -> list[str]:
         from pipelines.night import night
 
-        return night.list_pending_nights(clinic(params))
+        return night.list_pending_nights(load_clinic(params))
 
     @task(outlets=[RECORD])
     def intake(day: str, params: dict[str, Any] | None = None, run_id: str | None = None) -> str:
         from pipelines.night import night
 
-        return night.run_intake(clinic(params), day, run_id)
+        return night.run_intake(load_clinic(params), day, run_id)
 
     @task(outlets=[NIGHT])
     def save(params: dict[str, Any] | None = None) -> str:
         from pipelines.night import night
 
-        return night.save_night(clinic(params)).night
+        return night.save_night(load_clinic(params)).night
 
     chain(
-        spark_intake.submitted(pending(), [RECORD]) if spark_intake.CONNECTION else intake.expand(day=pending()),
-        stage("episodes", outlets=(EPISODES,)),
-        stage("train", outlets=(CHALLENGER,)),
-        stage("evaluate"),
-        stage("gate", outlets=(CHAMPION,)),
-        stage("package", outlets=(RELEASE,)),
-        stage("drift"),
+        spark_intake.submit_each_day(pending(), [RECORD]) if spark_intake.CONNECTION else intake.expand(day=pending()),
+        make_stage_task("episodes", outlets=(EPISODES,)),
+        make_stage_task("train", outlets=(CHALLENGER,)),
+        make_stage_task("evaluate"),
+        make_stage_task("gate", outlets=(CHAMPION,)),
+        make_stage_task("package", outlets=(RELEASE,)),
+        make_stage_task("drift"),
         save(),
     )
 

@@ -23,13 +23,13 @@ WOMEN_A_BATCH = 5000
 
 def sample_events() -> pl.DataFrame:
     """The events of the sample clinic's history, at most ``EVENTS_A_WOMAN`` a woman, her newest."""
-    from pipelines.records.drops import drops
+    from pipelines.records.drops import list_drops
     from pipelines.records.stage import run as take_in
 
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), drops=PROJECT / "examples" / "clinic")
-        take_in(settings, drops(settings)[0].night)
-        events = event_log.scan(settings).sort("subject_id", "known_at").collect()
+        take_in(settings, list_drops(settings)[0].night)
+        events = event_log.scan_events(settings).sort("subject_id", "known_at").collect()
     kept = pl.int_range(pl.len()).over("subject_id") >= pl.len().over("subject_id") - EVENTS_A_WOMAN
     return events.filter(kept | (pl.col("kind") == "patient"))
 
@@ -69,8 +69,8 @@ def _again(name: str, salt: pl.Expr) -> pl.Expr:
 def take_in(settings: Settings, night: str, events: pl.DataFrame) -> None:
     """Append events to a clinic's log as one drop of a night."""
     settings.events.mkdir(parents=True, exist_ok=True)
-    batch = event_log.write(settings, night, events)
-    ledger.write(settings, ledger.Entry(night, content=batch, batches=[batch]))
+    batch = event_log.write_batch(settings, night, events)
+    ledger.write_entry(settings, ledger.LedgerEntry(night, content=batch, batches=[batch]))
 
 
 def take_in_copies(settings: Settings, night: str, events: pl.DataFrame, women: int, *, at_once: bool) -> int:
@@ -81,9 +81,9 @@ def take_in_copies(settings: Settings, night: str, events: pl.DataFrame, women: 
     settings.events.mkdir(parents=True, exist_ok=True)
     batches, taken = [], 0
     for made in copies(events, women):
-        batches.append(event_log.write(settings, night, known_on(made, night) if at_once else made))
+        batches.append(event_log.write_batch(settings, night, known_on(made, night) if at_once else made))
         taken += made.height
-    ledger.write(settings, ledger.Entry(night, content=batches[-1], batches=batches))
+    ledger.write_entry(settings, ledger.LedgerEntry(night, content=batches[-1], batches=batches))
     return taken
 
 

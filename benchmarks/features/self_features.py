@@ -58,7 +58,7 @@ def _built(folder: Path) -> Row:
     from pipelines.runs import StageSummary
 
     settings = Settings(home=folder / "state", drops=folder / "self", key_dir=folder / "keys")
-    files, summary = sorted(ledger.batches(settings)), StageSummary("features", NIGHT)
+    files, summary = sorted(ledger.list_batches(settings)), StageSummary("features", NIGHT)
     plans = stage.planned(settings, NIGHT, [f.name for f in files])
     del plans["peers"]
     imported = peak_mib()

@@ -1,12 +1,18 @@
-"""How many requests may be inside at once: beyond that the endpoint says so at once instead of letting them wait."""
+"""How many requests may be inside at once; the rest are refused at once instead of waiting."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from http import HTTPStatus
 
 from bentos.openai.errors import GatewayError
+from bentos.problems.problem_details import App, Receive, Scope, Send
+from bentos.telemetry import metrics
 
 RETRY_AFTER_S = 1
+PATH = "/v1/chat/completions"
+ROUTE = "/v1"  # its name in metrics (``auth.routes``)
 
 
 class Admission:
@@ -19,14 +25,14 @@ class Admission:
         self.open = 0
 
     def refusal(self) -> GatewayError | None:
-        """503, with when to try again, where there is no place."""
+        """503 with when to try again, where there is no place."""
         if self.waiting < self._queue and self.open < self._inside:
             return None
         status = HTTPStatus.SERVICE_UNAVAILABLE
         return GatewayError(status, "too many requests at once", code="overloaded", retry_after=RETRY_AFTER_S)
 
     def enter(self) -> Ticket:
-        """A place; raises the :meth:`refusal` where there is none."""
+        """Take a place; raises the :meth:`refusal` where there is none."""
         refusal = self.refusal()
         if refusal is not None:
             raise refusal
@@ -34,7 +40,7 @@ class Admission:
 
 
 class Ticket:
-    """One request's place: waiting for its prompt until :meth:`prepared`, inside until :meth:`leave`."""
+    """One request's place: in the queue until :meth:`leave_queue`, inside until :meth:`leave`."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
@@ -42,14 +48,38 @@ class Ticket:
         admission.waiting += 1
         admission.open += 1
 
-    def prepared(self) -> None:
+    def leave_queue(self) -> None:
         if self._waiting:
             self._waiting = False
             self._admission.waiting -= 1
 
     def leave(self) -> None:
         """Give the place back; harmless when repeated."""
-        self.prepared()
+        self.leave_queue()
         if self._open:
             self._open = False
             self._admission.open -= 1
+
+
+class LoadSheddingMiddleware:
+    """ASGI middleware: refuse a chat for which there is no place before a token is read or a line is logged.
+
+    What refused requests cost is taken from those that are served, so they are only counted. ``find_refusal`` gives
+    the refusal of a chat that comes now.
+    """
+
+    def __init__(self, app: App, find_refusal: Callable[[], GatewayError | None]) -> None:
+        self._app = app
+        self._find_refusal = find_refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._find_refusal() if scope["type"] == "http" and scope["path"] == PATH else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        metrics.count_request(ROUTE, scope["method"], refusal.status, 0.0, retry_after=True)
+        body = json.dumps(refusal.body).encode()
+        named = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
+        headers = [(name.encode(), value.encode()) for name, value in named.items()]
+        await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,10 +1,10 @@
-"""Prompts are made in two threads beside the event loop, in order of arrival.
+"""Prepare prompts in two threads next to the event loop, in order of arrival.
 
-The first reads the questions that wait into vectors, several in one pass of the encoder, which is most of the work and
-runs outside Python's lock; the second makes the prompts one after the other. So the encoder of the next requests runs
-while the prompts of these are made, and the event loop keeps serving. A request that nobody stands before is begun by
-both at once: her features are read while her question is. Equal texts have equal vectors whatever they are encoded
-beside, so company changes no prompt.
+The first encodes the questions that wait, several in one pass of the encoder, which is most of the work and runs
+outside Python's lock; the second prepares the prompts one after the other. So the encoder of the next requests runs
+while the prompts of these are made, and the event loop keeps serving. A request that finds the queue empty is begun by
+both at once: the features are read while the question is encoded. Equal texts have equal vectors whatever they are
+encoded with, so a batch changes no prompt.
 """
 
 from __future__ import annotations
@@ -22,86 +22,85 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-TOGETHER = 16
+BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Job:
     question: str
     work: Callable[[], Any]
     outcome: asyncio.Future[Any]
-    alone: bool
-    read: Future[None] = field(default_factory=Future)
+    first: bool
+    encoded: Future[None] = field(default_factory=Future)
 
 
-class Preparing:
+class PromptBatcher:
     """The two threads; they end with the process or with :meth:`close`.
 
-    ``foresee`` reads questions into vectors that are remembered, ``forget`` one that is no longer needed: it is called
-    once both threads are through with the question, in whichever order.
+    ``encode`` computes and caches vectors of questions; ``forget`` drops one, once both threads are done with it.
     """
 
-    def __init__(self, foresee: Callable[[list[str]], object], forget: Callable[[str], object]) -> None:
-        self._foresee = foresee
+    def __init__(self, encode: Callable[[list[str]], object], forget: Callable[[str], object]) -> None:
+        self._encode = encode
         self._forget = forget
-        self._unread: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._unmade: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._inside = 0
-        for name, run in (("pmlm-read", self._reading), ("pmlm-prepare", self._working)):
+        self._to_encode: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._to_prepare: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs = 0
+        for name, run in (("pmlm-read", self._encode_questions), ("pmlm-prepare", self._prepare_prompts)):
             threading.Thread(target=run, name=name, daemon=True).start()
 
     async def run(self, question: str, work: Callable[[], T]) -> T:
-        """The result of ``work``, which prepares this question; raises what it raises. Cancelled, it is passed over."""
+        """The result of ``work``, which prepares this question; skipped where it is cancelled in time."""
         outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         context = contextvars.copy_context()
-        waiting = _Waiting(question, lambda: context.run(work), outcome, alone=self._inside == 0)
-        self._inside += 1
-        self._unread.put(waiting)
-        self._unmade.put(waiting)
+        job = _Job(question, lambda: context.run(work), outcome, first=self._jobs == 0)
+        self._jobs += 1
+        self._to_encode.put(job)
+        self._to_prepare.put(job)
         try:
             return await outcome
         finally:
-            self._inside -= 1
+            self._jobs -= 1
 
     def close(self) -> None:
         """Let both threads end."""
-        self._unread.put(None)
-        self._unmade.put(None)
+        self._to_encode.put(None)
+        self._to_prepare.put(None)
 
-    def _reading(self) -> None:
-        going_on = True
-        while going_on:
-            batch = [self._unread.get()]
-            while len(batch) < TOGETHER and not self._unread.empty():
-                batch.append(self._unread.get())
-            waiting = [w for w in batch if w is not None]
+    def _encode_questions(self) -> None:
+        open_ = True
+        while open_:
+            batch = [self._to_encode.get()]
+            while len(batch) < BATCH and not self._to_encode.empty():
+                batch.append(self._to_encode.get())
+            job = [w for w in batch if w is not None]
             with suppress(Exception):  # the second thread meets the same failure and hands it to its request
-                self._foresee([w.question for w in waiting if not w.outcome.cancelled()])
-            for one in waiting:
-                one.read.set_result(None)
-            going_on = None not in batch
+                self._encode([w.question for w in job if not w.outcome.cancelled()])
+            for one in job:
+                one.encoded.set_result(None)
+            open_ = None not in batch
 
-    def _working(self) -> None:
-        while (waiting := self._unmade.get()) is not None:
-            if not waiting.alone:
-                waiting.read.result()
-            if not waiting.outcome.cancelled():
-                _make(waiting)
-            waiting.read.add_done_callback(partial(self._through, waiting.question))
+    def _prepare_prompts(self) -> None:
+        while (job := self._to_prepare.get()) is not None:
+            if not job.first:
+                job.encoded.result()
+            if not job.outcome.cancelled():
+                _finish(job)
+            job.encoded.add_done_callback(partial(self._forget_question, job.question))
 
-    def _through(self, question: str, _: Future[None]) -> None:
+    def _forget_question(self, question: str, _: Future[None]) -> None:
         self._forget(question)
 
 
-def _make(waiting: _Waiting) -> None:
-    """Prepare, and hand the result or what was raised to who waits."""
+def _finish(job: _Job) -> None:
+    """Prepare, and hand the result or what was raised to the job request."""
     value, error = None, None
     try:
-        value = waiting.work()
+        value = job.work()
     except Exception as raised:
         error = raised
     with suppress(RuntimeError):  # the loop may have closed meanwhile
-        waiting.outcome.get_loop().call_soon_threadsafe(_settle, waiting.outcome, value, error)
+        job.outcome.get_loop().call_soon_threadsafe(_settle, job.outcome, value, error)
 
 
 def _settle(outcome: asyncio.Future[Any], value: Any, error: Exception | None) -> None:

@@ -1,4 +1,4 @@
-"""The client's end of a request: noticed when it goes away, and never served beyond the deadline."""
+"""Notice a client that closes its connection, and stream events until a deadline."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from starlette.types import Receive, Scope, Send
 T = TypeVar("T")
 
 
-class GoneError(Exception):
+class ClientGoneError(Exception):
     """The client has closed its connection."""
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result; it is cancelled, and :class:`GoneError` raised, as soon as the client has gone."""
+    """The work's result; cancelled with :class:`ClientGoneError` as soon as the client has gone."""
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(receive))
+    gone = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise GoneError
+            raise ClientGoneError
         return task.result()
     finally:
-        await _end(task, gone)
+        await _cancel(task, gone)
 
 
 class EventStream(Response):
@@ -49,10 +49,10 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._stack:
-            with suppress(GoneError, TimeoutError):
-                await unless_gone(receive, self._sent(send))
+            with suppress(ClientGoneError, TimeoutError):
+                await unless_gone(receive, self._send(send))
 
-    async def _sent(self, send: Send) -> None:
+    async def _send(self, send: Send) -> None:
         try:
             # a client that reads too slowly is cut off: what it has is then without an end, and it knows
             async with asyncio.timeout_at(self._until):
@@ -64,12 +64,12 @@ class EventStream(Response):
             await self._events.aclose()
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _end(*tasks: asyncio.Future[Any]) -> None:
+async def _cancel(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Fits the hard prompt into the language model's context: free facts give way, pinned ones and messages never do.
+"""Fit the hard prompt into the language model's context: free facts give way, nothing else.
 
     p_k = render(S_0 ∪ a_1…a_k),   k = max { k : tokens(p_k) + tokens(messages) + reserve ≤ context }
 
@@ -22,27 +22,29 @@ RESERVE = 256  # tokens left for an answer whose length the application does not
 PER_MESSAGE = 6  # tokens of a chat template around each message
 
 
-def fitted(
-    made: Personalized,
+def fit_prompt(
+    personalized: Personalized,
     messages: list[dict[str, Any]],
     context: int | None,
     reserve: int | None,
     count: Callable[[str], int],
 ) -> tuple[str, int]:
-    """The prompt, and how many of the policy's picks it holds. ``context`` None: the model's is not known, all fit.
+    """The prompt, and how many of the policy's picks it holds; all of them where ``context`` is not known.
 
     :class:`GatewayError` (400, ``context_length_exceeded``) where messages and pinned facts alone are too long.
     """
     if context is None:
-        return made.prompt, len(made.kept)
+        return personalized.prompt, len(personalized.kept)
     room = context - (RESERVE if reserve is None else reserve) - PER_MESSAGE * (len(messages) + 1)
-    said = [_said(message) for message in messages]
+    texts = [_message_text(message) for message in messages]
     # a token is at least one byte: most requests need no counting
-    if sum(len(text.encode()) for text in (made.prompt, *said)) <= room:
-        return made.prompt, len(made.kept)
-    room -= sum(map(count, said))
-    for picks in range(len(made.kept), -1, -1):
-        prompt, _ = apply(made.segments, replace(made.program, picks=made.kept[:picks]), made.language)
+    if sum(len(text.encode()) for text in (personalized.prompt, *texts)) <= room:
+        return personalized.prompt, len(personalized.kept)
+    room -= sum(map(count, texts))
+    for picks in range(len(personalized.kept), -1, -1):
+        prompt, _ = apply(
+            personalized.segments, replace(personalized.program, picks=personalized.kept[:picks]), personalized.language
+        )
         if count(prompt) <= room:
             return prompt, picks
     raise GatewayError(
@@ -53,8 +55,8 @@ def fitted(
     )
 
 
-def shortened(response: PersonalizeResponse, prompt: str, picks: int) -> PersonalizeResponse:
-    """``response`` as it was sent: with this prompt, and the picks from ``picks`` on marked as left out."""
+def mark_dropped(response: PersonalizeResponse, prompt: str, picks: int) -> PersonalizeResponse:
+    """``response`` with this prompt, and the picks from number ``picks`` on marked as left out."""
     if prompt == response.prompt:
         return response
     segments = [
@@ -64,7 +66,7 @@ def shortened(response: PersonalizeResponse, prompt: str, picks: int) -> Persona
     return response.model_copy(update={"prompt": prompt, "segments": segments})
 
 
-def _said(message: dict[str, Any]) -> str:
+def _message_text(message: dict[str, Any]) -> str:
     content = message.get("content")
     rest = {name: value for name, value in message.items() if name not in ("role", "content")}
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)

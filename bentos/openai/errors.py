@@ -1,15 +1,23 @@
-"""What goes wrong below ``/v1``, in the shape that OpenAI's clients read; and what an upstream did wrong."""
+"""Errors below ``/v1`` in the shape that OpenAI's clients read."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
-from pmlm.errors import PmlmError
+from bentos.llm.errors import UpstreamError
+from bentos.problems.problem_details import openai_error_type
+from pmlm.errors import ForeignPatientError, PmlmError, ServingError, UnknownPatientError
 
-#: HTTP status → OpenAI's ``type``; every other 4xx is an ``invalid_request_error``.
-KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 UNAVAILABLE = "the language model cannot be reached at the moment"
+#: Failures of a language model that are no status 502, or have words of their own.
+_FAILURES = {
+    "timeout": (HTTPStatus.GATEWAY_TIMEOUT, "the language model did not answer in time"),
+    "unreachable": (HTTPStatus.BAD_GATEWAY, UNAVAILABLE),
+    "failed": (HTTPStatus.BAD_GATEWAY, UNAVAILABLE),
+    "resting": (HTTPStatus.SERVICE_UNAVAILABLE, UNAVAILABLE),
+    "rate_limited": (HTTPStatus.TOO_MANY_REQUESTS, "the language model takes no more requests at the moment"),
+}
 
 
 class GatewayError(PmlmError):
@@ -32,9 +40,8 @@ class GatewayError(PmlmError):
 
     @property
     def body(self) -> dict[str, Any]:
-        """``{"error": {…}}``, as OpenAI's API says it."""
-        server = self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        kind = KINDS.get(self.status, "server_error" if server else "invalid_request_error")
+        """``{"error": {…}}``, as OpenAI's API has it."""
+        kind = openai_error_type(self.status)
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     @property
@@ -43,25 +50,27 @@ class GatewayError(PmlmError):
         return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
 
 
-class UpstreamError(Exception):
-    """A language model gave no whole answer. Holds no text of a patient's.
+def explain_failure(error: UpstreamError) -> GatewayError:
+    """What the application is answered where a language model failed."""
+    if error.refusal is not None:
+        refusal = error.refusal
+        return GatewayError(refusal.status, refusal.message, param=refusal.param, code=refusal.code)
+    fallback = (HTTPStatus.BAD_GATEWAY, f"the language model's answer was {error.reason}")
+    status, message = _FAILURES.get(error.reason, fallback)
+    return GatewayError(status, message, code=error.reason, retry_after=error.retry_after)
 
-    ``reason`` is one word (``timeout``, ``unreachable``, ``truncated``, ``malformed``, ``empty``, ``rate_limited``,
-    ``failed``, ``refused``); ``backoff`` the seconds after which another attempt makes sense, None if none does.
-    """
 
-    def __init__(self, reason: str, backoff: float | None = None, refusal: GatewayError | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.backoff = backoff
-        self.refusal = refusal
-
-    def told(self) -> GatewayError:
-        """What the application is told."""
-        if self.refusal is not None:
-            return self.refusal
-        if self.reason == "timeout":
-            return GatewayError(HTTPStatus.GATEWAY_TIMEOUT, "the language model did not answer in time", code="timeout")
-        if self.reason in ("unreachable", "failed"):
-            return GatewayError(HTTPStatus.BAD_GATEWAY, UNAVAILABLE, code=self.reason)
-        return GatewayError(HTTPStatus.BAD_GATEWAY, f"the language model's answer was {self.reason}", code=self.reason)
+def explain(error: Exception) -> Exception:
+    """What the application is answered for an error; one that nobody expected stays what it is."""
+    if isinstance(error, UpstreamError):
+        return explain_failure(error)
+    if isinstance(error, TimeoutError):
+        return explain_failure(UpstreamError("timeout"))
+    if isinstance(error, ForeignPatientError):
+        return GatewayError(HTTPStatus.FORBIDDEN, str(error), param="user")
+    if isinstance(error, UnknownPatientError):
+        return GatewayError(HTTPStatus.NOT_FOUND, str(error), param="user", code="patient_not_found")
+    if isinstance(error, ServingError):
+        words = "the clinic's features cannot be read at the moment"
+        return GatewayError(HTTPStatus.SERVICE_UNAVAILABLE, words, code="features_unavailable", retry_after=5)
+    return error

@@ -1,4 +1,8 @@
-"""One chat completion's way through PMLM: admitted, prepared, asked, checked, shown, recorded."""
+"""The story of one chat completion, top to bottom: admit, prepare, ask, check, show, record.
+
+The service's middlewares come first (``bentos.service``): a full gateway sheds the request, then it is measured, its
+token is checked and its body is limited. What arrives here has a principal and, but for its place, everything.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +10,31 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack
-from datetime import datetime
 from functools import cached_property
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.auth.principal import Principal
-from bentos.openai import chat, context_budget, upstream_client, upstreams
-from bentos.openai.admission import Admission, Ticket
-from bentos.openai.answers import Answers, Asking
-from bentos.openai.batcher import Preparing
-from bentos.openai.chat import Chat
-from bentos.openai.completions import Shown
+from bentos.llm.errors import UpstreamError
+from bentos.llm.upstream_client import UpstreamReply
+from bentos.llm.upstreams import order_by_preference
+from bentos.openai.admission import Admission
+from bentos.openai.batcher import PromptBatcher
+from bentos.openai.chat_request import PATIENT_HEADER, ChatRequest, read_chat_request
+from bentos.openai.chat_turn import ChatTurn
+from bentos.openai.completions import AnswerOutcome, add_escalation, build_completion, check_choices
 from bentos.openai.connection import EventStream, unless_gone
-from bentos.openai.errors import GatewayError, UpstreamError
-from bentos.openai.sse import encoded
-from bentos.openai.upstreams import Upstream
-from feature_repo.store.online import StoreDownError
-from models.llm import EMBEDDED_CONTEXT, load_tokenizer
-from models.prompt.candidates import drug_allergies
-from models.safety.answer_check import Flag, check_answer, context_of, red_flags
+from bentos.openai.context_budget import fit_prompt, mark_dropped
+from bentos.openai.errors import GatewayError, explain, explain_failure
+from bentos.openai.streaming import DONE, SentenceStream, encode_event, encode_json, stream_choices
+from models.llm import load_tokenizer
+from models.safety.answer_check import Flag, red_flags
 from pmlm.api_types import MAX_QUESTION
-from pmlm.errors import ForeignPatientError, ServingError, UnknownPatientError
 
 if TYPE_CHECKING:
-    from bentos.personalizer.personalizer import Personalizer, Prepared
+    from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
 
 #: A stream's client may read on for this long after the deadline; nothing new is produced then.
 GRACE_S = 5.0
@@ -41,132 +42,189 @@ GRACE_S = 5.0
 FLAGGED_S = 20.0
 
 
-class Gateway:
-    """The gateway of one personalizer on one event loop."""
+class ChatGateway:
+    """Chat completions of one personalizer on one event loop."""
 
     def __init__(self, personalizer: Personalizer) -> None:
         settings = personalizer.settings
         self._personalizer = personalizer
-        self._seconds = settings.llm_timeout_s
-        self._upstreams = upstreams.configured(settings)
-        inside = settings.llm_concurrency if self._upstreams else upstreams.EMBEDDED_INSIDE
-        self._context = settings.llm_context_tokens or (None if self._upstreams else EMBEDDED_CONTEXT)
-        self._admission = Admission(settings.queue, inside)
-        self._preparing = Preparing(personalizer.foresee, personalizer.forget)
-        self._http = upstream_client.session(inside)
-        self._answers = Answers(personalizer, self._http)
+        self._llm = personalizer.llm
+        self._timeout_s = settings.llm_timeout_s
+        self._admission = Admission(settings.queue, self._llm.capacity)
+        self._batcher = PromptBatcher(personalizer.encode_ahead, personalizer.forget_question)
 
     @property
     def models(self) -> list[str]:
         """What ``/v1/models`` lists: the language models that may answer, in failover order."""
-        return [u.model for u in self._upstreams] or [self._personalizer.llm.id]
+        return self._llm.models
 
     def refusal(self) -> GatewayError | None:
         """Why a request would find no place now, None where it would."""
         return self._admission.refusal()
 
-    async def close(self) -> None:
-        """Give connections and threads back."""
-        self._preparing.close()
-        await self._http.close()
+    def close(self) -> None:
+        """End the threads that prepare prompts."""
+        self._batcher.close()
 
     async def respond(self, request: Request) -> Response:
-        """The answer to ``POST /v1/chat/completions``; raises :class:`GatewayError` for what it can explain."""
-        started, until = time.perf_counter(), asyncio.get_running_loop().time() + self._seconds
-        ticket = self._admission.enter()  # first: a request that finds no place must cost next to nothing
-        async with AsyncExitStack() as stack:
-            stack.callback(ticket.leave)
-            asked = chat.read(await request.body(), request.headers.get(chat.PATIENT_HEADER))
+        """Answer ``POST /v1/chat/completions``; :class:`GatewayError` for what can be explained."""
+        started, until = time.perf_counter(), asyncio.get_running_loop().time() + self._timeout_s
+        async with AsyncExitStack() as resources:
+            ticket = self._admission.enter()  # first: a request that finds no place must cost next to nothing
+            resources.callback(ticket.leave)
+            chat = read_chat_request(await request.body(), request.headers.get(PATIENT_HEADER))
+
+            async def prepare_and_answer() -> Response:
+                preparing = self._prepare(request.state.principal, chat, started, until)
+                turn = await finish_in_time(preparing, chat, until)
+                ticket.leave_queue()
+                # from here on only the language model is given up at the deadline: an escalation is shown all the same
+                return await self._answer(turn, resources)
+
             try:
-                asking, events = await unless_gone(
-                    request.receive, self._begun(request, asked, ticket, until, started, stack)
-                )
+                response = await unless_gone(request.receive, prepare_and_answer())
             except Exception as error:
-                raise told(error) from None
-            headers = {
-                "x-pmlm-answer-id": asking.prepared.id,
-                "x-pmlm-personalization": asking.response.personalization,
-            }
-            if asking.response.degraded:
-                headers["x-pmlm-degraded"] = asking.response.degraded
-            if isinstance(events, dict):
-                return Response(encoded(events), media_type="application/json", headers=headers)
-            late = max(until, asyncio.get_running_loop().time())  # a flagged question may be past its deadline here
-            return EventStream(events, late + GRACE_S, headers, stack.pop_all())
-        raise AssertionError("the stack swallows nothing")
+                raise explain(error) from None
+        return response
 
-    async def _begun(
-        self, request: Request, asked: Chat, ticket: Ticket, until: float, started: float, stack: AsyncExitStack
-    ) -> tuple[Asking, dict[str, Any] | AsyncGenerator[bytes]]:
+    async def _prepare(self, principal: Principal, chat: ChatRequest, started: float, until: float) -> ChatTurn:
+        """The prompt for the question, fitted into the language model's context."""
+
+        def prepare() -> tuple[PreparedPrompt, tuple[Flag, ...]]:
+            prepared = self._personalizer.prepare(principal, chat.reference, chat.question)
+            earlier = [text[:MAX_QUESTION] for text in chat.earlier]
+            return prepared, self._personalizer.find_earlier_flags(prepared, earlier)
+
+        prepared, earlier_flags = await self._batcher.run(chat.question, prepare)
+        personalized = prepared.personalized
+        upstreams = order_by_preference(await self._llm.upstreams(), chat.body.get("model"))
+        prompt, picks = fit_prompt(personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens)
+        return ChatTurn(
+            chat=chat,
+            prepared=prepared,
+            response=mark_dropped(prepared.response, prompt, picks),
+            prompt=prompt,
+            upstreams=upstreams,
+            check=self._personalizer.make_check(prepared, earlier_flags),
+            flagged=bool(personalized.flags or earlier_flags),
+            until=until,
+            started=started,
+            outcome=AnswerOutcome(upstreams[0].model, upstreams[0].embedded),
+        )
+
+    async def _answer(self, turn: ChatTurn, resources: AsyncExitStack) -> Response:
         """The whole answer, or a stream of which it is known that it begins."""
-        asking = await _in_time(self._prepared(request.state.principal, asked, until, started), asked, until)
-        ticket.prepared()
-        # from here on only the language model is given up at the deadline: an escalation is told all the same
-        if not asked.stream:
-            return asking, await self._answers.whole(asking)
-        if asking.response.escalation:
-            return asking, self._answers.escalating(asking)
-        if asking.held:
-            return asking, await self._answers.held(asking)
-        return asking, await self._answers.speaking(asking, stack)
+        if not turn.chat.stream:
+            body = encode_json(await self._complete(turn))
+            return Response(body, media_type="application/json", headers=turn.headers)
+        if turn.response.escalation:
+            events = self._stream_escalation(turn, turn.response.escalation)
+        elif turn.flagged:
+            events = self._stream_completion(turn, await self._complete(turn))
+        else:
+            reply = await self._begin(turn)
+            resources.callback(reply.close)
+            events = self._stream_sentences(turn, reply)
+        late = max(turn.until, asyncio.get_running_loop().time())  # a flagged question may be past its deadline here
+        return EventStream(events, late + GRACE_S, turn.headers, resources.pop_all())
 
-    async def _prepared(self, principal: Principal, asked: Chat, until: float, started: float) -> Asking:
-        def work() -> tuple[Prepared, tuple[Flag, ...]]:
-            prepared = self._personalizer.prepare(principal, asked.reference, asked.question)
-            return prepared, self._personalizer.flags_before(prepared, [t[:MAX_QUESTION] for t in asked.earlier])
+    async def _complete(self, turn: ChatTurn) -> dict[str, Any]:
+        """Ask for a whole answer, check it, put the escalation before it, and record it.
 
-        prepared, before = await self._preparing.run(asked.question, work)
-        order = upstreams.in_order(await self._models(), asked.body.get("model"))
-        prompt, picks = context_budget.fitted(prepared.made, asked.messages, self._context, asked.reserve, self._count)
-        flags = prepared.made.flags or before
-        allergies = drug_allergies(prepared.row)
-        known = context_of(prepared.row, datetime.fromisoformat(prepared.response.versions.as_of))
+        :class:`UpstreamError` where there is neither an answer nor an escalation to show.
+        """
+        escalation, alone = turn.response.escalation, turn.chat.structured
+        completion: dict[str, Any] = {"model": turn.outcome.model, "created": int(time.time())}
+        choices: list[dict[str, Any]] | None = None
+        try:
+            if not (escalation and alone):  # where the escalation stands alone, no other words are asked for
+                body = turn.body(stream=False)
+                completion = await self._llm.complete(turn.upstreams, body, turn.until, turn.prompt)
+                choices = check_choices(completion, turn.check, turn.language, turn.outcome)
+        except UpstreamError as error:
+            turn.outcome.error = error.reason
+            if not escalation:
+                raise
+        except asyncio.CancelledError:
+            turn.outcome.error = "cancelled"
+            raise
+        finally:
+            await self._record(turn)
+        if escalation:
+            choices = add_escalation(choices, escalation, turn.language, alone=alone, count=turn.chat.choices)
+        return build_completion(turn.id, completion, choices or [], turn.pmlm)
 
-        def check(text: str) -> tuple[str, ...]:
-            return check_answer(text, allergies, flags, prepared.made.language, known)
+    async def _stream_completion(self, turn: ChatTurn, completion: dict[str, Any]) -> AsyncGenerator[bytes]:
+        """A completion that was checked whole, as a stream."""
+        for event in stream_choices(turn.chunks(completion), completion["choices"], turn.usage(completion)):
+            yield event
+        yield DONE
 
-        response = context_budget.shortened(prepared.response, prompt, picks)
-        shown = Shown(order[0].model, order[0].embedded)
-        return Asking(asked, prepared, response, prompt, order, check, bool(flags), until, started, shown)
+    async def _stream_escalation(self, turn: ChatTurn, escalation: str) -> AsyncGenerator[bytes]:
+        """The escalation at once; then the language model's answer, checked whole."""
+        chunks = turn.chunks()
+        for index in range(turn.chat.choices):
+            yield chunks.write(index, {"role": "assistant", "content": escalation})
+        completion = await self._complete(turn)
+        chunks.model = str(completion.get("model") or chunks.model)
+        for event in stream_choices(chunks, completion["choices"], turn.usage(completion), sent=escalation):
+            yield event
+        yield DONE
+
+    async def _begin(self, turn: ChatTurn) -> UpstreamReply:
+        """A language model's stream that has begun, so that a failure before it is still an HTTP status."""
+        try:
+            return await self._llm.begin(turn.upstreams, turn.body(stream=True), turn.until, turn.prompt)
+        except UpstreamError as error:
+            turn.outcome.error = error.reason
+            await self._record(turn)
+            raise
+
+    async def _stream_sentences(self, turn: ChatTurn, reply: UpstreamReply) -> AsyncGenerator[bytes]:
+        """An answer sentence by sentence, each checked before it is shown."""
+        stream = SentenceStream(turn.chunks(), turn.check, turn.language, turn.outcome)
+        turn.outcome.error = "cancelled"  # until it is known how it ended
+        try:
+            with reply.reading():
+                async for event in stream.events(reply, turn.until):
+                    yield event
+            turn.outcome.error = None
+        except UpstreamError as error:
+            turn.outcome.error = error.reason
+        finally:
+            await asyncio.shield(self._record(turn))
+        if turn.outcome.error is not None:
+            yield encode_event(explain_failure(UpstreamError(turn.outcome.error)).body)
+            return
+        for event in stream.end():
+            yield event
+        yield DONE
+
+    async def _record(self, turn: ChatTurn) -> None:
+        seconds = round(time.perf_counter() - turn.started, 3)
+        turn.prepared.seconds["chat"] = seconds
+        await asyncio.to_thread(self._personalizer.record, turn.prepared, "chat", turn.answer(seconds))
 
     @cached_property
-    def _count(self) -> Callable[[str], int]:
-        """Tokens of a text; not remembered, because an application's messages are nobody's to keep."""
+    def _count_tokens(self) -> Callable[[str], int]:
+        """Tokens of a text; not cached, because an application's messages are not to be stored."""
         tokenizer = load_tokenizer(self._personalizer.settings.embedded_llm)
         return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    async def _models(self) -> tuple[Upstream, ...]:
-        if not self._upstreams:
-            self._upstreams = await asyncio.to_thread(upstreams.embedded, self._personalizer.llm)
-        return self._upstreams
 
+async def finish_in_time(preparing: Coroutine[Any, Any, ChatTurn], chat: ChatRequest, until: float) -> ChatTurn:
+    """What is prepared by the deadline, or a while after it where a red flag needs an escalation.
 
-async def _in_time(preparing: Coroutine[Any, Any, Asking], asked: Chat, until: float) -> Asking:
-    """What is prepared by the deadline (``TimeoutError`` else), or a while after it where a red flag is to be told."""
+    ``TimeoutError`` where it is not.
+    """
     task = asyncio.ensure_future(preparing)
     try:
         left = until - asyncio.get_running_loop().time()
         await asyncio.wait({task}, timeout=max(0.0, left))
-        if not task.done() and any(red_flags(text[:MAX_QUESTION]) for text in (asked.question, *asked.earlier)):
+        if not task.done() and any(red_flags(text[:MAX_QUESTION]) for text in (chat.question, *chat.earlier)):
             await asyncio.wait({task}, timeout=FLAGGED_S)
         if not task.done():
             raise TimeoutError
         return task.result()
     finally:
         task.cancel()
-
-
-def told(error: Exception) -> Exception:
-    """What the application is told of an error; one that nobody expected stays what it is."""
-    if isinstance(error, UpstreamError):
-        return error.told()
-    if isinstance(error, TimeoutError):
-        return UpstreamError("timeout").told()
-    if isinstance(error, ForeignPatientError):
-        return GatewayError(HTTPStatus.FORBIDDEN, str(error), param="user")
-    if isinstance(error, UnknownPatientError):
-        return GatewayError(HTTPStatus.NOT_FOUND, str(error), param="user", code="patient_not_found")
-    if isinstance(error, (ServingError, StoreDownError)):
-        words = "the clinic's features cannot be read at the moment"
-        return GatewayError(HTTPStatus.SERVICE_UNAVAILABLE, words, code="features_unavailable", retry_after=5)
-    return error

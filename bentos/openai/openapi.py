@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of the two routes: their bodies are read by hand, so that unknown fields pass."""
+"""Describe the two routes for OpenAPI: their bodies are parsed by hand, so that unknown fields pass."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _ERRORS = {
 
 
 def _json(description: str, schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
-    told = {"schema": schema} if example is None else {"schema": schema, "example": example}
-    return {"description": description, "content": {"application/json": told}}
+    content = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"description": description, "content": {"application/json": content}}
 
 
 def _failures(*statuses: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Lets a stream's text through sentence by sentence, each checked before it is released.
+"""Release a stream's text sentence by sentence, each checked first.
 
     released = s_1 … s_k,   check(s_{i-1} s_i) = ∅ for every i ≤ k
 
@@ -23,43 +23,43 @@ _ABBREVIATED = frozenset(
 )
 
 
-class Sentences:
-    """One answer's way out. ``findings`` names what stopped it; nothing is released from then on."""
+class SentenceBuffer:
+    """The text of one answer. ``findings`` names what stopped it; nothing is released from then on."""
 
     def __init__(self, check: Check) -> None:
         self._check = check
-        self._held = ""
-        self._before = ""
+        self._pending = ""
+        self._previous = ""
         self.findings: tuple[str, ...] = ()
 
     def feed(self, text: str) -> str:
         """What may be released now that ``text`` has come."""
-        self._held += text
-        ends = [match.end() for match in _END.finditer(self._held)]
-        if _LAST.search(self._held):
-            ends.append(len(self._held))
-        return self._release([end for end in ends if not _abbreviates(self._held[:end])])
+        self._pending += text
+        ends = [match.end() for match in _END.finditer(self._pending)]
+        if _LAST.search(self._pending):
+            ends.append(len(self._pending))
+        return self._release([end for end in ends if not _ends_abbreviation(self._pending[:end])])
 
-    def rest(self) -> str:
-        """What may be released of the last, unended sentence, once the answer is known to be whole."""
-        return self._release([len(self._held)] if self._held else [])
+    def flush(self) -> str:
+        """What may be released of the last, unended sentence, once the answer is whole."""
+        return self._release([len(self._pending)] if self._pending else [])
 
     def _release(self, ends: list[int]) -> str:
         released, start = "", 0
         for end in ends:
             if self.findings:
                 break
-            sentence = self._held[start:end]
-            self.findings = tuple(self._check(self._before + sentence))
+            sentence = self._pending[start:end]
+            self.findings = tuple(self._check(self._previous + sentence))
             if not self.findings:
                 released += sentence
-                self._before = sentence if sentence.strip() else self._before + sentence
+                self._previous = sentence if sentence.strip() else self._previous + sentence
                 start = end
-        self._held = "" if self.findings else self._held[start:]
+        self._pending = "" if self.findings else self._pending[start:]
         return released
 
 
-def _abbreviates(text: str) -> bool:
+def _ends_abbreviation(text: str) -> bool:
     """Whether the full stop at the end of ``text`` belongs to an abbreviation."""
     word = _WORD.search(text[-24:])
     return word is not None and word[0].lower() in _ABBREVIATED

@@ -1,160 +1,184 @@
-"""A language model's stream, sentence by sentence through the check; and its end only when it was whole.
+"""Show a language model's stream sentence by sentence, each checked first; write the chunks of a stream.
 
-The chunk that says why an answer ended, usage and ``[DONE]`` are held until the model's own ``[DONE]`` has come. A
-stream that breaks, or is none, ends with an error event and without them: no part of an answer looks like all of it.
+The chunk that says why an answer ended, usage and ``[DONE]`` wait for the model's own ``[DONE]``. A stream that breaks,
+or is none, ends with an error event and without them: no part of an answer looks like all of it.
 """
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bentos.openai.completions import UNCHECKED, Check, Shown
-from bentos.openai.errors import UpstreamError
-from bentos.openai.sentence_buffer import Sentences
-from bentos.openai.sse import event, parsed
-from bentos.openai.upstream_client import Answering
+from bentos.llm.errors import UpstreamError
+from bentos.llm.replies import parse_events
+from bentos.llm.upstream_client import UpstreamReply, deadline_at
+from bentos.openai.completions import UNCHECKED, AnswerOutcome, Check
+from bentos.openai.sentence_buffer import SentenceBuffer
 from bentos.personalizer.llm_answer import WITHHELD
 from pmlm.api_types import Language
 
+DONE = b"data: [DONE]\n\n"
+
+
+def encode_json(value: dict[str, Any]) -> bytes:
+    """JSON in UTF-8; half a surrogate pair, which a model may cut a character into, becomes "?"."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def encode_event(value: dict[str, Any]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + encode_json(value) + b"\n\n"
+
 
 @dataclass(slots=True)
-class Chunks:
-    """Makes the chunks of one answer; the first one carries what PMLM says of it."""
+class ChunkWriter:
+    """Writes the chunks of one answer; the first one carries the member ``pmlm``."""
 
     id: str
     model: str
-    ours: dict[str, Any] | None
+    pmlm: dict[str, Any] | None
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def of(self, index: int, delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
+    def write(self, index: int, delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
         choice: dict[str, Any] = {"index": index, "delta": delta, "finish_reason": finish}
         if logprobs is not None:
             choice["logprobs"] = logprobs
-        return self._event([choice])
+        return self._write([choice])
 
-    def usage(self, value: dict[str, Any]) -> bytes:
-        return self._event([], usage=value)
+    def write_usage(self, usage: dict[str, Any]) -> bytes:
+        return self._write([], usage=usage)
 
-    def _event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+    def _write(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
         head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model}
-        ours, self.ours = self.ours, None
-        return event({**head, "choices": choices, **more, **({"pmlm": ours} if ours else {})})
+        pmlm, self.pmlm = self.pmlm, None
+        return encode_event({**head, "choices": choices, **more, **({"pmlm": pmlm} if pmlm else {})})
+
+
+def stream_choices(
+    chunks: ChunkWriter, choices: list[dict[str, Any]], usage: dict[str, Any] | None, sent: str = ""
+) -> list[bytes]:
+    """Whole choices as a stream; ``sent`` is what each one's text begins with and was sent already."""
+    events = []
+    for choice in choices:
+        message = dict(choice["message"])
+        content = (message.pop("content", None) or "").removeprefix(sent)
+        opening = {} if sent else {"role": "assistant"}
+        others = {k: v for k, v in message.items() if k != "role" and v is not None and k != "tool_calls"}
+        if message.get("tool_calls"):
+            others["tool_calls"] = [{"index": i, **call} for i, call in enumerate(message["tool_calls"])]
+        if content or others:
+            events.append(chunks.write(choice["index"], opening | ({"content": content} if content else {}) | others))
+    events += [chunks.write(choice["index"], {}, choice["finish_reason"]) for choice in choices]
+    return [*events, chunks.write_usage(usage)] if usage else events
 
 
 @dataclass(slots=True)
-class _Choice:
-    """One choice of a stream under way."""
+class _StreamedChoice:
+    """One choice of a stream under way; ``shown`` is whether anything of it was."""
 
-    gate: Sentences
+    buffer: SentenceBuffer
     begun: bool = False
     finish: str | None = None
     logprobs: list[Any] = field(default_factory=list)
-    said: bool = False
+    shown: bool = False
+
+    def opening(self) -> dict[str, Any]:
+        """What the delta to come opens with."""
+        opening, self.begun = ({} if self.begun else {"role": "assistant"}), True
+        return opening
 
 
-class Spoken:
+class SentenceStream:
     """The stream of a question without a red flag."""
 
-    def __init__(self, chunks: Chunks, check: Check, language: Language, shown: Shown) -> None:
+    def __init__(self, chunks: ChunkWriter, check: Check, language: Language, outcome: AnswerOutcome) -> None:
         self._chunks = chunks
         self._check = check
         self._language = language
-        self._shown = shown
-        self._choices: dict[int, _Choice] = {}
+        self._outcome = outcome
+        self._choices: dict[int, _StreamedChoice] = {}
         self._usage: dict[str, Any] | None = None
 
-    async def events(self, answering: Answering, until: float) -> AsyncIterator[bytes]:
-        """Our chunks up to the last sentence; raises :class:`UpstreamError` or ``TimeoutError`` where it breaks."""
-        values = parsed(answering.chunks())
+    async def events(self, reply: UpstreamReply, until: float) -> AsyncIterator[bytes]:
+        """Our chunks up to the last sentence; raises :class:`UpstreamError` where the stream breaks."""
+        values = parse_events(reply.chunks())
         while True:
-            async with asyncio.timeout_at(until):
+            async with deadline_at(until):
                 value = await anext(values, None)
             if value is None:
                 break
             self._chunks.model = str(value.get("model") or self._chunks.model)
             if isinstance(value.get("usage"), dict):
                 self._usage = value["usage"]
-            for told in value["choices"]:
-                for ours in self._heard(told):
-                    yield ours
-        self._must_be_whole()
+            for choice in value["choices"]:
+                for event in self._take(choice):
+                    yield event
+        self._require_whole()
 
     def end(self) -> list[bytes]:
-        """The chunks that say that the answer is whole; to be sent last, before ``[DONE]``."""
-        ends = [self._chunks.of(i, {}, choice.finish) for i, choice in sorted(self._choices.items())]
-        return [*ends, self._chunks.usage(self._usage)] if self._usage else ends
+        """The chunks that say that the answer is whole; sent last, before ``[DONE]``."""
+        ends = [self._chunks.write(i, {}, choice.finish) for i, choice in sorted(self._choices.items())]
+        return [*ends, self._chunks.write_usage(self._usage)] if self._usage else ends
 
-    def _heard(self, told: Any) -> list[bytes]:
-        if not isinstance(told, dict) or type(told.get("index", 0)) is not int:
-            raise UpstreamError("malformed")
-        index, delta = told.get("index", 0), told.get("delta") or {}
-        if not isinstance(delta, dict) or not isinstance(delta.get("content"), (str, type(None))):
-            raise UpstreamError("malformed")
-        choice = self._choices.setdefault(index, _Choice(Sentences(self._check)))
-        if choice.gate.findings:
+    def _take(self, received: Any) -> list[bytes]:
+        """Our chunks for one choice of a chunk that was received."""
+        index, delta = _parse_choice(received)
+        choice = self._choices.setdefault(index, _StreamedChoice(SentenceBuffer(self._check)))
+        if choice.buffer.findings:
             return []
-        if isinstance(logprobs := (told.get("logprobs") or {}), dict):
+        if isinstance(logprobs := (received.get("logprobs") or {}), dict):
             choice.logprobs += logprobs.get("content") or []
         others = {k: v for k, v in delta.items() if k not in ("content", "role", *UNCHECKED) and v is not None}
-        ours = self._released(index, choice, choice.gate.feed(delta.get("content") or ""))
-        finish = told.get("finish_reason")
-        if (others or finish) and not choice.gate.findings:
-            ours += self._released(index, choice, choice.gate.rest())
-        if choice.gate.findings:
-            return [*ours, *self._withheld(index, choice)]
+        events = self._show(index, choice, choice.buffer.feed(delta.get("content") or ""))
+        finish = received.get("finish_reason")
+        if (others or finish) and not choice.buffer.findings:
+            events += self._show(index, choice, choice.buffer.flush())
+        if choice.buffer.findings:
+            return [*events, self._withhold(index, choice)]
         if others:
-            ours.append(self._chunks.of(index, self._opening(choice) | others))
-            choice.said = True
+            events.append(self._chunks.write(index, choice.opening() | others))
+            choice.shown = True
         if finish:
             choice.finish = str(finish)
-        return ours
+        return events
 
-    def _released(self, index: int, choice: _Choice, text: str) -> list[bytes]:
+    def _show(self, index: int, choice: _StreamedChoice, text: str) -> list[bytes]:
         if not text:
             return []
         logprobs, choice.logprobs = choice.logprobs, []
-        choice.said = choice.said or bool(text.strip())
-        if index == 0:
-            self._shown.text += text
-        delta = self._opening(choice) | {"content": text}
-        return [self._chunks.of(index, delta, logprobs={"content": logprobs} if logprobs else None)]
+        choice.shown = choice.shown or bool(text.strip())
+        self._note(index, text)
+        delta = choice.opening() | {"content": text}
+        return [self._chunks.write(index, delta, logprobs={"content": logprobs} if logprobs else None)]
 
-    def _withheld(self, index: int, choice: _Choice) -> list[bytes]:
-        """What stands in place of the sentence that the check objects to and of all that follows it."""
+    def _withhold(self, index: int, choice: _StreamedChoice) -> bytes:
+        """What stands in place of a sentence that the check objects to, and of all after it."""
         choice.finish = "content_filter"
-        self._shown.findings = sorted({*self._shown.findings, *choice.gate.findings})
-        text = ("\n\n" if choice.said else "") + WITHHELD[self._language]
-        choice.said = True
+        self._outcome.add_findings(choice.buffer.findings)
+        text = ("\n\n" if choice.shown else "") + WITHHELD[self._language]
+        choice.shown = True
+        self._note(index, text)
+        return self._chunks.write(index, choice.opening() | {"content": text})
+
+    def _note(self, index: int, text: str) -> None:
         if index == 0:
-            self._shown.text += text
-        return [self._chunks.of(index, self._opening(choice) | {"content": text})]
+            self._outcome.text += text
 
-    def _opening(self, choice: _Choice) -> dict[str, Any]:
-        opening, choice.begun = ({} if choice.begun else {"role": "assistant"}), True
-        return opening
-
-    def _must_be_whole(self) -> None:
+    def _require_whole(self) -> None:
         if not self._choices or any(choice.finish is None for choice in self._choices.values()):
             raise UpstreamError("truncated")
-        if any(choice.finish == "stop" and not choice.said for choice in self._choices.values()):
+        if any(choice.finish == "stop" and not choice.shown for choice in self._choices.values()):
             raise UpstreamError("empty")
 
 
-def told(chunks: Chunks, choices: list[dict[str, Any]], usage: dict[str, Any] | None, said: str = "") -> list[bytes]:
-    """A whole answer as a stream. ``said`` is what each choice's text begins with and was sent already."""
-    events = []
-    for choice in choices:
-        message = dict(choice["message"])
-        content = (message.pop("content", None) or "").removeprefix(said)
-        opening = {} if said else {"role": "assistant"}
-        others = {k: v for k, v in message.items() if k != "role" and v is not None and k != "tool_calls"}
-        if message.get("tool_calls"):
-            others["tool_calls"] = [{"index": i, **call} for i, call in enumerate(message["tool_calls"])]
-        if content or others:
-            events.append(chunks.of(choice["index"], opening | ({"content": content} if content else {}) | others))
-    events += [chunks.of(choice["index"], {}, choice["finish_reason"]) for choice in choices]
-    return [*events, chunks.usage(usage)] if usage else events
+def _parse_choice(received: Any) -> tuple[int, dict[str, Any]]:
+    """Index and delta; :class:`UpstreamError` ``malformed`` for what is no choice of a chunk."""
+    if not isinstance(received, dict) or type(received.get("index", 0)) is not int:
+        raise UpstreamError("malformed")
+    delta = received.get("delta") or {}
+    if not isinstance(delta, dict) or not isinstance(delta.get("content"), (str, type(None))):
+        raise UpstreamError("malformed")
+    return received.get("index", 0), delta

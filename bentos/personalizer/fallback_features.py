@@ -1,8 +1,8 @@
-"""Her pinned facts straight from the event log: what an answer still holds while the feature store is stopped.
+"""Compute a patient's pinned facts from the event log, for answers while the feature store is down.
 
 Allergies and pregnancy come from the expressions that the nightly features are built with
 (``feature_repo.groups.medicines``, ``feature_repo.groups.pregnancy``), run by DuckDB over one patient's events;
-everything else that her features would say is left unknown. Tens of milliseconds, and no server is asked.
+every other feature is left unknown. Tens of milliseconds, and no server is asked.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ from models.schema import EVENT_SCHEMA, TIMESTAMP, FeatureRow
 _KEY = frozenset({"subject_id", "event_timestamp"})
 
 
-def pinned_row(folder: Path, subject: int, as_of: datetime) -> FeatureRow | None:
-    """Allergies and pregnancy of ``subject`` as known at ``as_of``; None where the log holds nothing of her."""
+def read_pinned_row(folder: Path, subject: int, as_of: datetime) -> FeatureRow | None:
+    """Allergies and pregnancy as known at ``as_of``; None where the log knows no such patient."""
     import duckdb
 
     files = sorted(folder.glob("*.parquet"))
     if not files:
         return None
-    hers = ds.dataset(files, schema=EVENT_SCHEMA, format="parquet").to_table(filter=ds.field("subject_id") == subject)
-    if not hers.num_rows:
+    events = ds.dataset(files, schema=EVENT_SCHEMA, format="parquet").to_table(filter=ds.field("subject_id") == subject)
+    if not events.num_rows:
         return None
-    moment = pa.schema([("subject_id", pa.int64()), ("event_timestamp", TIMESTAMP)])
-    asked = pa.Table.from_pylist([{"subject_id": subject, "event_timestamp": as_of.replace(microsecond=0)}], moment)
-    found: dict[str, Any] = {"as_of": as_of}  # she has a record: what it does not hold is absent, not unknown
+    schema = pa.schema([("subject_id", pa.int64()), ("event_timestamp", TIMESTAMP)])
+    as_of_times = pa.Table.from_pylist(
+        [{"subject_id": subject, "event_timestamp": as_of.replace(microsecond=0)}], schema
+    )
+    found: dict[str, Any] = {"as_of": as_of}  # there is a record: what it lacks is absent, not unknown
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.register("log", hers)
-        connection.register("moments", asked)
+        connection.register("log", events)
+        connection.register("moments", as_of_times)
         versions, queries = _statements()
         connection.execute(versions)
         for query in queries:
@@ -52,14 +54,17 @@ def _is_pinned(name: str) -> bool:
 
 @cache
 def _statements() -> tuple[str, tuple[str, ...]]:
-    """SQL that makes ``held`` of ``log``, and the groups behind the pinned sentences over it and ``moments``."""
+    """SQL that makes the table ``held`` of ``log``, and the groups behind pinned sentences over it and ``moments``.
+
+    The names ``held`` and ``moments`` are those of every feature expression (a group's definition hashes its SQL).
+    """
     import ibis
 
     from feature_repo import point_in_time
     from feature_repo.groups import medicines, pregnancy
 
     versions = point_in_time.versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
-    held = ibis.table(versions.schema(), name="held")
+    facts = ibis.table(versions.schema(), name="held")
     moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
-    queries = tuple(str(ibis.to_sql(g.expression(held, moments), dialect="duckdb")) for g in (medicines, pregnancy))
+    queries = tuple(str(ibis.to_sql(g.expression(facts, moments), dialect="duckdb")) for g in (medicines, pregnancy))
     return f"CREATE TABLE held AS {ibis.to_sql(versions, dialect='duckdb')}", queries

@@ -1,4 +1,4 @@
-"""One patient's events as the release knew them: what stands behind a sentence and along a trajectory.
+"""Read one patient's events as the release knew them, for sentence sources and trajectories.
 
 Read from the batches that the served release names, so that an explanation is of the same records as the answer.
 """
@@ -19,13 +19,13 @@ from models.templates import display
 from models.vocabulary import SIGNAL_BY_CODE
 
 COLUMNS = ["time", "code", "numeric_value", "text_value", "known_at", "kind", "unit", "record", "source"]
-#: Their text is somebody's prose, not a code's display: it is never shown as a source.
+#: Kinds whose text is somebody's prose, not a code's display: it is never shown as a source.
 PROSE = frozenset({"question", "reply"})
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """The version of one fact that counts; ``name`` is safe to show, "" for prose."""
+class PatientEvent:
+    """The latest version of one fact; ``name`` is safe to show, "" for prose."""
 
     time: datetime | None
     known_at: datetime
@@ -37,24 +37,24 @@ class Event:
     source: str
 
 
-def known(folder: Path, batches: Iterable[str], subject: int, as_of: datetime) -> list[Event]:
-    """Her facts known by ``as_of``, oldest first; of each record the latest version, deleted ones left out."""
+def read_events(folder: Path, batches: Iterable[str], subject: int, as_of: datetime) -> list[PatientEvent]:
+    """Facts known by ``as_of``, oldest first: of each record the latest version, deleted ones left out."""
     files = [folder / name for name in batches if (folder / name).exists()]
     if not files:
         return []
-    hers = (ds.field("subject_id") == subject) & (ds.field("known_at") <= as_of)
-    rows = ds.dataset(files, format="parquet").to_table(columns=COLUMNS, filter=hers).to_pylist()
+    wanted = (ds.field("subject_id") == subject) & (ds.field("known_at") <= as_of)
+    rows = ds.dataset(files, format="parquet").to_table(columns=COLUMNS, filter=wanted).to_pylist()
     latest = {row["record"]: row for row in sorted(rows, key=lambda r: (r["known_at"], r["source"]))}
     found = [_event(row) for row in latest.values() if row["code"] != DELETED]
     return sorted(found, key=lambda e: (e.time or e.known_at, e.code))
 
 
-def _event(row: dict) -> Event:
+def _event(row: dict) -> PatientEvent:
     signal = SIGNAL_BY_CODE.get(row["code"])
     text = "" if row["kind"] in PROSE else display(row["text_value"] or "")
     value = row["numeric_value"]
     # float32 in the log: two decimals are finer than any signal is measured
-    return Event(
+    return PatientEvent(
         time=row["time"],
         known_at=row["known_at"],
         kind=row["kind"],
@@ -66,14 +66,14 @@ def _event(row: dict) -> Event:
     )
 
 
-def holds(folder: Path, subject: int) -> bool:
-    """Whether any batch in the log, of this release or newer, says anything of this patient."""
-    return subject in newest(folder, tuple(sorted(path.name for path in folder.glob("*.parquet"))))
+def has_events(folder: Path, subject: int) -> bool:
+    """Whether any batch of the log, of this release or newer, has an event of this patient."""
+    return subject in find_newest(folder, tuple(sorted(path.name for path in folder.glob("*.parquet"))))
 
 
 @lru_cache(maxsize=4)
-def newest(folder: Path, batches: tuple[str, ...]) -> dict[int, datetime]:
-    """When the clinic last learnt anything of each patient, over these batches."""
+def find_newest(folder: Path, batches: tuple[str, ...]) -> dict[int, datetime]:
+    """When each patient's newest event became known, over these batches."""
     latest: dict[int, datetime] = {}
     for name in batches:
         if not (folder / name).exists():

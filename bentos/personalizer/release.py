@@ -1,4 +1,4 @@
-"""A release: everything one served answer was made with, under one content id."""
+"""The manifest of a release: everything an answer was made with, under one content id."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Release(BaseModel, extra="forbid"):
         return f"{BENTO_NAME}:{self.version}"
 
 
-def read(folder: Path) -> Release:
-    """The release lying in ``folder``; :class:`ServingError` where there is none."""
+def read_release(folder: Path) -> Release:
+    """Read the release in ``folder``; :class:`ServingError` where there is none."""
     path = folder / MANIFEST
     if not path.exists():
         raise ServingError("there is no release yet: run `pmlm package` (or `pmlm night`)")

@@ -1,4 +1,4 @@
-"""One personalisation as the endpoint tells it: every candidate with its fate, flags, program and versions."""
+"""Build the response of a personalisation: every candidate and its fate, flags, program, versions."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from models.schema import FeatureRow
 from pmlm.api_types import Language, PersonalizeResponse, Program, PromptSegment, RedFlag, Versions
 
 
-def respond(
-    id_: str, made: Personalized, row: FeatureRow, served: Release, as_of: datetime, degraded: bool = False
+def build_response(
+    id_: str, personalized: Personalized, row: FeatureRow, served: Release, as_of: datetime, degraded: bool = False
 ) -> PersonalizeResponse:
-    """``made`` from ``row`` under the release ``served``, as the answer to a request; ``degraded`` says that the row
-    holds pinned facts alone because the features could not be read."""
-    position = {key: rank for rank, key in enumerate(made.kept)}
+    """The response for a prompt made from ``row`` under the release ``served``.
+
+    ``degraded``: the row holds pinned facts alone, because the features could not be read.
+    """
+    position = {key: rank for rank, key in enumerate(personalized.kept)}
     return PersonalizeResponse(
         id=id_,
-        prompt=made.prompt,
-        initial_prompt=made.initial,
+        prompt=personalized.prompt,
+        initial_prompt=personalized.initial,
         segments=[
             PromptSegment(
                 key=segment.key,
@@ -33,21 +35,25 @@ def respond(
                 sources=list(segment.sources),
                 position=position.get(segment.key),
             )
-            for segment in made.segments
+            for segment in personalized.segments
         ],
-        red_flags=[RedFlag(sign=f.sign, label=f.label, why=f.why, source=f.source) for f in made.flags],
-        escalation=escalation(made.flags, made.language),
-        style=made.style,
-        language=cast(Language, made.language),
-        program=Program(picks=list(made.program.picks), style=made.program.style, log_prob=made.program.log_prob),
-        versions=versions(served, as_of),
+        red_flags=[RedFlag(sign=f.sign, label=f.label, why=f.why, source=f.source) for f in personalized.flags],
+        escalation=escalation(personalized.flags, personalized.language),
+        style=personalized.style,
+        language=cast(Language, personalized.language),
+        program=Program(
+            picks=list(personalized.program.picks),
+            style=personalized.program.style,
+            log_prob=personalized.program.log_prob,
+        ),
+        versions=list_versions(served, as_of),
         personalization="full" if has_record(row) and not degraded else "none",
         degraded="features" if degraded else None,
     )
 
 
-def versions(served: Release, as_of: datetime) -> Versions:
-    """What made an answer of the release ``served`` at ``as_of``."""
+def list_versions(served: Release, as_of: datetime) -> Versions:
+    """The versions behind an answer of the release ``served`` at ``as_of``."""
     return Versions(
         release=served.id,
         bento=served.bento,

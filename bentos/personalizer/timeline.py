@@ -1,10 +1,10 @@
-"""The self view: a patient's signals over time, with the moments at which one left her own band.
+"""Build a patient's timeline: signals over time, and when one left the patient's own band.
 
     z_i = (value_i − mean_i) / max(sd_i, step)        outside: |z_i| > 2
 
-``mean_i`` and ``sd_i`` are of her own values in the two years before value i, as in
-``models.patient.change_detection``, so that a point is judged by what was known when it was measured. Moments are
-days ago and weeks of pregnancy, never dates.
+``mean_i`` and ``sd_i`` are of the patient's own values in the two years before value i, as in
+``models.patient.change_detection``, so that a point is judged by what was known when it was measured. Times are days
+ago and weeks of pregnancy, never dates.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import fmean, stdev
 
-from bentos.personalizer.patient_events import Event
+from bentos.personalizer.patient_events import PatientEvent
 from models import feature_row as read
 from models.patient.change_detection import OUTSIDE, change, own_band_z
 from models.patient.gestational_age import LONGEST, TERM, pregnancy_state
@@ -25,10 +25,10 @@ BAND = timedelta(days=730)
 DAY_S = 86_400
 
 
-def timeline(events: Sequence[Event], row: FeatureRow, as_of: datetime) -> Timeline:
-    """Every signal with a value, in the vocabulary's order, from ``events`` (known by ``as_of``, oldest first)."""
+def build_timeline(events: Sequence[PatientEvent], row: FeatureRow, as_of: datetime) -> Timeline:
+    """Every signal with a value, in the vocabulary's order; ``events`` are known by ``as_of``, oldest first."""
     state = pregnancy_state(row, as_of)
-    signals = (_signal(signal, events, row, as_of) for signal in SIGNALS)
+    signals = (_build_signal(signal, events, row, as_of) for signal in SIGNALS)
     return Timeline(
         pregnant=state.pregnant,
         gestational_week=state.weeks,
@@ -37,7 +37,7 @@ def timeline(events: Sequence[Event], row: FeatureRow, as_of: datetime) -> Timel
     )
 
 
-def _signal(signal: Signal, events: Sequence[Event], row: FeatureRow, as_of: datetime) -> TimelineSignal:
+def _build_signal(signal: Signal, events: Sequence[PatientEvent], row: FeatureRow, as_of: datetime) -> TimelineSignal:
     values = [
         (e.time, e.value)
         for e in events
@@ -48,14 +48,16 @@ def _signal(signal: Signal, events: Sequence[Event], row: FeatureRow, as_of: dat
         name=signal.name,
         label=signal.label,
         unit=signal.unit,
-        points=[_point(signal, values[: i + 1], row, as_of) for i in range(len(values))],
+        points=[_build_point(signal, values[: i + 1], row, as_of) for i in range(len(values))],
         direction=latest.direction if latest else None,
         changed=latest.outside if latest else False,
     )
 
 
-def _point(signal: Signal, values: Sequence[tuple[datetime, float]], row: FeatureRow, as_of: datetime) -> TimelinePoint:
-    """The last of ``values`` against those before it."""
+def _build_point(
+    signal: Signal, values: Sequence[tuple[datetime, float]], row: FeatureRow, as_of: datetime
+) -> TimelinePoint:
+    """The last of ``values`` compared with those before it."""
     time, value = values[-1]
     before = [v for t, v in values[:-1] if time - t <= BAND]
     deviation = stdev(before) if len(before) > 1 else 0.0
@@ -72,7 +74,7 @@ def _point(signal: Signal, values: Sequence[tuple[datetime, float]], row: Featur
 def week_at(time: datetime, row: FeatureRow) -> int | None:
     """The completed week of the latest dated pregnancy at ``time``; None outside of it.
 
-    A last period alone is asked of every woman: it dates a pregnancy that is on record, and makes none.
+    A last period alone is asked of every patient: it dates a pregnancy that is on record, and makes none.
     """
     edd, ended = read.moment(row, "edd"), read.moment(row, "pregnancy_ended")
     on_record = read.moment(row, "pregnancy_since") is not None

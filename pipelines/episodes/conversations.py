@@ -45,7 +45,9 @@ def sentences(text: str) -> tuple[str, ...]:
 
 def exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
     """All questions with a reply known by ``as_of``, in order of time, then record. A reply without text is none."""
-    known = event_log.as_of(events, as_of).filter(pl.col("kind").is_in(["question", "reply", "rating"])).collect()
+    known = (
+        event_log.select_as_of(events, as_of).filter(pl.col("kind").is_in(["question", "reply", "rating"])).collect()
+    )
     ratings = _of_kind(known, "rating").sort("time", "record")
     rated = {row["parent"]: row["numeric_value"] for row in ratings.iter_rows(named=True)}  # the last one counts
     replies: dict[int, dict[str, Any]] = {}

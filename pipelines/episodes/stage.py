@@ -50,7 +50,7 @@ def run(settings: Settings, night: str) -> StageSummary:
     """Write ``data/episodes/episodes.parquet``; status ``hold`` where there is too little to train on."""
     with stage_run(settings, night, "episodes") as summary:
         params = load_params(settings)["episodes"]
-        asked = exchanges(event_log.scan(settings), settings.now())
+        asked = exchanges(event_log.scan_events(settings), settings.now())
         chosen = choose(asked, params)
         episodes = build(settings, chosen) if chosen else []
         episode_file.write(settings, episodes)

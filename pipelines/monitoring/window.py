@@ -27,7 +27,7 @@ def window_folder(settings: Settings, night: str) -> Path:
 
 def list_nights(settings: Settings) -> list[str]:
     """List the ingested nights, oldest first, from the ledger."""
-    return [entry.night for entry in ledger.entries(settings)]
+    return [entry.night for entry in ledger.read_entries(settings)]
 
 
 def list_nights_before(settings: Settings, night: str, window: int) -> list[str]:

@@ -1,9 +1,8 @@
-"""Start and stop Airflow for use: its web server, scheduler, DAG processor and triggerer, each a session of its own.
+"""Start and stop Airflow: web server, scheduler, DAG processor and triggerer, one session each.
 
-Not ``airflow standalone``: that leaves its children behind when it is told to stop, and opens log servers on all
-interfaces. A part of Airflow starts processes of its own; they are found, and ended, by their session, or, where
-one left it, by a mark in its environment (the mark alone would not do: a process that sets its title overwrites
-its environment).
+Not ``airflow standalone``: that leaves its children behind when it is stopped, and opens log servers on all
+interfaces. The processes that a part starts are found by their session or, where one left it, by a mark in their
+environment (the mark alone is not enough: a process that sets its title overwrites its environment).
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 def record_path(settings: Settings) -> Path:
-    """Where the running Airflow is written down: ``{sessions, mark, clinic}``."""
+    """The file that records the running Airflow: ``{sessions, mark, clinic}``."""
     return airflow_settings.airflow_home(settings) / "running.json"
 
 
@@ -52,10 +51,10 @@ def is_airflow_up(settings: Settings) -> bool:
 
 
 def start_airflow(settings: Settings) -> None:
-    """Start Airflow in a process group of its own and wait until every part of it is healthy. No-op if it is up.
+    """Start Airflow and wait until every part is healthy; no-op if it is up.
 
-    NightError, and nothing left running, where its port is taken or it does not come up in time; NightError too
-    while a night runs in another process, whose run a scheduler would take for its own.
+    NightError, with nothing left running, where its port is taken or it does not come up in time; NightError too
+    while a night runs in another process, whose run a scheduler would pick up as its own.
     """
     if is_airflow_up(settings):
         return
@@ -89,7 +88,7 @@ def start_airflow(settings: Settings) -> None:
 
 
 def stop_airflow(settings: Settings) -> bool:
-    """End every process of Airflow: TERM, wait, KILL what is left; False where none was recorded."""
+    """End every process of Airflow (TERM, wait, KILL); False where none was recorded."""
     if not record_path(settings).exists():
         return False
     for signal in ("terminate", "kill"):
@@ -98,14 +97,14 @@ def stop_airflow(settings: Settings) -> bool:
             with suppress(psutil.NoSuchProcess):
                 getattr(process, signal)()
         psutil.wait_procs(alive, timeout=STOP_S)
-    if left := find_processes(settings):
-        raise NightError(f"Airflow's processes {[p.pid for p in left]} cannot be ended")
+    if alive := find_processes(settings):
+        raise NightError(f"Airflow's processes {[p.pid for p in alive]} cannot be ended")
     record_path(settings).unlink()
     return True
 
 
 def read_health(settings: Settings) -> dict[str, str]:
-    """Each part of Airflow → ``healthy`` or another word; empty where its web server does not answer."""
+    """Part of Airflow → its reported health; empty where the web server does not answer."""
     import httpx
 
     try:
@@ -120,12 +119,9 @@ def find_processes(settings: Settings) -> list[psutil.Process]:
     """Every living process of the recorded Airflow."""
     if not record_path(settings).exists():
         return []
-    written = read_json(record_path(settings))
-    return [
-        process
-        for process in psutil.process_iter()
-        if _belongs_to_airflow(process, written["sessions"], written["mark"])
-    ]
+    recorded = read_json(record_path(settings))
+    sessions, mark = recorded["sessions"], recorded["mark"]
+    return [process for process in psutil.process_iter() if _belongs_to_airflow(process, sessions, mark)]
 
 
 def _belongs_to_airflow(process: psutil.Process, sessions: list[int], mark: str) -> bool:
@@ -138,8 +134,8 @@ def _belongs_to_airflow(process: psutil.Process, sessions: list[int], mark: str)
 
 
 def _prepare(settings: Settings) -> None:
-    """In a process of its own, so that this one need not load Airflow: database, pool, no run left over."""
-    code = "from pipelines.night import airflow; airflow.prepare_database(); airflow.close_left_over_runs()"
+    """Prepare Airflow's database in another process, so that this one need not load Airflow."""
+    code = "from pipelines.night import airflow_runs as runs; runs.prepare_database(); runs.fail_leftover_runs()"
     environment = os.environ | airflow_settings.make_airflow_environment(settings)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -1,8 +1,7 @@
-"""Run the ``nightly`` DAG through Airflow: inside this process, or through the Airflow that ``pmlm up`` started.
+"""Run the ``nightly`` DAG in this process, or through the Airflow server that is up.
 
-Inside this process the libraries are imported once for all stages, and Airflow's own database (SQLite) keeps the
-run, so that its web page shows it later. A scheduler that is up would take the same run for its own, so then the
-run is asked of it instead.
+In this process the libraries are imported once for all stages, and Airflow's database (SQLite) records the run for
+its web page. A running scheduler would pick up such a run as its own, so then the server is asked to run it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DagRunResult:
-    """How a run of the DAG ended: its id in Airflow, its state there, and the tasks that failed."""
+    """How a DAG run ended: Airflow's id and state, and the failed tasks."""
 
     run_id: str
     state: str
@@ -38,7 +37,7 @@ class DagRunResult:
 
 
 def run_in_process(settings: Settings) -> DagRunResult:
-    """Run the DAG here and now. Only while no scheduler runs on the same database."""
+    """Run the DAG in this process; only while no scheduler runs on the same database."""
     from filelock import FileLock
 
     airflow_settings.configure_airflow(settings)
@@ -52,7 +51,7 @@ def run_in_process(settings: Settings) -> DagRunResult:
 
 
 def is_running_elsewhere(settings: Settings) -> bool:
-    """Whether another process runs the DAG in itself now."""
+    """Whether another process runs the DAG in-process now."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(_run_lock_path(settings))
@@ -67,13 +66,13 @@ def is_running_elsewhere(settings: Settings) -> bool:
 
 
 def run_through_server(settings: Settings) -> DagRunResult:
-    """Ask the running Airflow for a run of the DAG and wait for its end."""
+    """Trigger a run of the DAG on the running Airflow and wait for its end."""
     with open_client(settings) as api:
         conf = {"drops": str(settings.drops.resolve())}
-        asked = api.post(f"/dags/{airflow_settings.DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
-        if asked.status_code != 200:
-            raise NightError(f"Airflow at {airflow_settings.page_url(settings)} refuses the run: {asked.text}")
-        run_id = asked.json()["dag_run_id"]
+        response = api.post(f"/dags/{airflow_settings.DAG_ID}/dagRuns", json={"logical_date": None, "conf": conf})
+        if response.status_code != 200:
+            raise NightError(f"Airflow at {airflow_settings.page_url(settings)} refuses the run: {response.text}")
+        run_id = response.json()["dag_run_id"]
         path = f"/dags/{airflow_settings.DAG_ID}/dagRuns/{run_id}"
         wait_until(lambda: api.get(path).json()["state"] in ("success", "failed"))
         tasks = api.get(f"{path}/taskInstances").json()["task_instances"]
@@ -103,7 +102,7 @@ def wait_until(done: Callable[[], bool]) -> None:
 
 
 def prepare_database() -> None:
-    """Bring Airflow's database to its version, with the pool that lets one task write at a time."""
+    """Migrate Airflow's database and create the pool that lets one task write at a time."""
     from airflow.models.pool import Pool
     from airflow.utils.db import initdb
 
@@ -112,7 +111,7 @@ def prepare_database() -> None:
 
 
 def fail_leftover_runs() -> None:
-    """Fail the runs of a killed process: they would hold the DAG's only run, and the pool's only slot, for ever."""
+    """Fail the runs of a killed process: they would occupy the DAG's only run slot for ever."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState, State, TaskInstanceState
@@ -120,8 +119,8 @@ def fail_leftover_runs() -> None:
 
     with create_session() as session:
         open_states = (DagRunState.RUNNING, DagRunState.QUEUED)
-        left_over = select(DagRun).where(DagRun.dag_id == airflow_settings.DAG_ID, DagRun.state.in_(open_states))
-        for run in session.scalars(left_over):
+        unfinished = select(DagRun).where(DagRun.dag_id == airflow_settings.DAG_ID, DagRun.state.in_(open_states))
+        for run in session.scalars(unfinished):
             run.state = DagRunState.FAILED
             for task in run.get_task_instances(session=session):
                 if task.state not in State.finished:
@@ -134,7 +133,7 @@ def _read_result(run: DagRun) -> DagRunResult:
 
 
 def log_folder(settings: Settings, run_id: str) -> Path:
-    """The folder with Airflow's log of each task of a run."""
+    """The folder of Airflow's task logs of a run."""
     return airflow_settings.airflow_home(settings) / "logs" / f"dag_id={airflow_settings.DAG_ID}" / f"run_id={run_id}"
 
 

@@ -1,4 +1,4 @@
-"""Airflow's whole configuration, as environment variables set in one place.
+"""Airflow's configuration, all of it as environment variables.
 
 Airflow reads them when it is first imported, so ``configure_airflow`` comes before any import of airflow.
 """
@@ -17,12 +17,12 @@ USER = "admin"
 
 
 def airflow_home(settings: Settings) -> Path:
-    """Airflow's own state, shared by all clinics: its database, its logs, its login."""
+    """Airflow's state, shared by all clinics: database, logs, login."""
     return settings.home.resolve() / "airflow"
 
 
 def login_path(settings: Settings) -> Path:
-    """Where Airflow keeps the generated login of its web page: JSON ``{user: password}``, mode 600."""
+    """The generated login of Airflow's web page: JSON ``{user: password}``, mode 600."""
     return airflow_home(settings) / "login.json"
 
 
@@ -31,7 +31,7 @@ def page_url(settings: Settings) -> str:
 
 
 def make_airflow_environment(settings: Settings) -> dict[str, str]:
-    """What Airflow and its child processes need to run this clinic's nights."""
+    """The variables with which Airflow and its child processes run this clinic's nights."""
     where = airflow_home(settings)
     where.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not login_path(settings).exists():
@@ -59,8 +59,7 @@ def make_airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait leave the core to others
-        # the clinic whose nights these are
+        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads must not spin
         "PMLM_HOME": str(settings.home.resolve()),
         "PMLM_DROPS": str(settings.drops.resolve()),
         "PMLM_NIGHT_CRON": settings.night_cron,
@@ -79,7 +78,7 @@ def configure_airflow(settings: Settings) -> None:
 
 
 def _read_or_create_secret(path: Path) -> str:
-    """A random secret of 64 bytes, made on first use with mode 600."""
+    """A random secret of 64 bytes, created on first use with mode 600."""
     if not path.exists():
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "w") as stream:

@@ -67,7 +67,7 @@ def restore_night(settings: Settings, night: str) -> dict[str, str]:
 
     restored = saved_nights.restore_experiment(settings, night)
     with lock_workspace(settings):
-        clock.advance(settings)
+        clock.advance_clock(settings)
         _execute(settings, night, "materialise")
         if "models/champion" in restored:
             _execute(settings, night, "package")
@@ -119,7 +119,7 @@ def _list_unsaved_intakes(settings: Settings) -> list[str]:
     """Drops whose content is not in the ledger, and nights that were killed before they were saved."""
     from pipelines.records import drops
 
-    pending = {drop.night for drop in drops.pending(settings)}
+    pending = {drop.night for drop in drops.list_pending(settings)}
     unsaved = {night for night in list_nights(settings) if not summary_path(settings, night, "save").exists()}
     return sorted(pending | unsaved)
 
@@ -142,7 +142,7 @@ def _is_finished(settings: Settings, night: str) -> bool:
 def _find_drop(settings: Settings, night: str) -> Path | None:
     from pipelines.records import drops
 
-    return next((drop.path for drop in drops.drops(settings) if drop.night == night), None)
+    return next((drop.path for drop in drops.list_drops(settings) if drop.night == night), None)
 
 
 def _ledger_folder(settings: Settings) -> Path:

@@ -1,7 +1,7 @@
-"""Every night kept as a named DVC experiment, and brought back with the same content.
+"""Save every night as a named DVC experiment, and restore it with the same content.
 
-An experiment is a Git reference of its own (``refs/exps``): no commit on any branch. A restored night is hashed
-again before anyone may use it, and a damaged cache is filled again from the DVC remote.
+An experiment is a Git reference of its own (``refs/exps``), no commit on a branch. A restored night is hashed again
+before use, and a damaged cache is refilled from the DVC remote.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SavedNight:
-    """One saved night: its id, the experiment's Git revision, its metrics by file name (``{"gate": {…}}``)."""
+    """A saved night with its experiment's Git revision and its metrics by file name (``{"gate": {…}}``)."""
 
     night: str
     revision: str
@@ -32,15 +32,12 @@ class SavedNight:
 
 
 def save_experiment(settings: Settings, night: str, figures: dict[str, Any]) -> StageSummary:
-    """Record what the stages made in ``dvc.lock`` and keep it as ``night-YYYYMMDD``, replacing an earlier save.
+    """Record the stages' outputs in ``dvc.lock`` and save them as ``night-YYYYMMDD``.
 
-    Stages that have not run yet in this clinic (training, on the first nights) are left out.
+    An earlier save of the night is replaced. Stages that have not run yet in this clinic are left out.
     """
-    for folder in (
-        settings.events,
-        settings.features,
-        settings.models / "trajectory",
-    ):  # a night whose every line is quarantined is a night too
+    # a night whose every line is quarantined is a night too
+    for folder in (settings.events, settings.features, settings.models / "trajectory"):
         folder.mkdir(parents=True, exist_ok=True)
     with stage_run(settings, night, "save") as summary, open_repository(settings.workspace) as repo:
         made = [s.addressing for s in repo.index.stages if all(path.exists for path in (*s.deps, *s.outs))]
@@ -58,18 +55,17 @@ def list_saved_nights(settings: Settings) -> list[SavedNight]:
         return []
     with open_repository(settings.workspace) as repo:
         saved = _list_experiments(repo)
-        shown = repo.metrics.show(revs=list(saved.values()), hide_workspace=True) if saved else {}
+        metrics = repo.metrics.show(revs=list(saved.values()), hide_workspace=True) if saved else {}
         return [
-            SavedNight(night, revision, _metrics_by_name(shown.get(revision, {})))
-            for night, revision in sorted(saved.items())
+            SavedNight(n, revision, _metrics_by_name(metrics.get(revision, {})))
+            for n, revision in sorted(saved.items())
         ]
 
 
 def restore_experiment(settings: Settings, night: str) -> dict[str, str]:
-    """Bring the workspace back to a saved night; the hashes of its outs, each computed anew from the files.
+    """Restore the workspace to a saved night; returns the hashes of its outs, recomputed from the files.
 
-    Later drops count as pending again. Raises UnknownNightError, or RestoreError where neither the cache nor
-    the remote has the recorded content.
+    UnknownNightError for an unknown night; RestoreError where neither cache nor remote has the recorded content.
     """
     with lock_workspace(settings) as workspace:
         with open_repository(settings.workspace) as repo:
@@ -88,14 +84,13 @@ def restore_experiment(settings: Settings, night: str) -> dict[str, str]:
 def _apply_experiment(repo: Repo, night: str) -> None:
     from dvc.exceptions import CheckoutError
 
-    # outs that did not exist yet in that night are removed, which DVC reports as a failed checkout;
-    # whether all that did exist is there, the hashes tell
+    # DVC reports the removal of outs that did not exist in that night as a failed checkout; the hashes decide
     with contextlib.suppress(CheckoutError):
         repo.experiments.apply(_experiment_name(night))
 
 
 def _refill_cache(repo: Repo, workspace: Path, damaged: list[str]) -> None:
-    """Throw the damaged files out of workspace and cache, fetch them from the remote and check them out again."""
+    """Delete damaged files from workspace and cache, then pull them from the remote."""
     from dvc.exceptions import DvcException
 
     for cached in (workspace / ".dvc" / "cache" / "files" / "md5").glob("*/*"):
@@ -110,7 +105,7 @@ def _refill_cache(repo: Repo, workspace: Path, damaged: list[str]) -> None:
 
 
 def _list_experiments(repo: Repo) -> dict[str, str]:
-    """Night → revision of its experiment; of nights saved under several stage orders, the newest."""
+    """Night → revision of its experiment: the newest, where stage orders differ."""
     found = repo.experiments.ls(all_commits=True)
     return {
         name.removeprefix("night-"): revision
@@ -120,8 +115,8 @@ def _list_experiments(repo: Repo) -> dict[str, str]:
     }
 
 
-def _metrics_by_name(shown: dict[str, Any]) -> dict[str, Any]:
-    files = shown.get("data", {})
+def _metrics_by_name(metrics: dict[str, Any]) -> dict[str, Any]:
+    files = metrics.get("data", {})
     return {Path(path).stem: content["data"] for path, content in files.items() if content.get("data")}
 
 

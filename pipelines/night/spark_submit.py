@@ -1,10 +1,9 @@
-"""What ``spark-submit`` runs: take in one night's drop with the features computed in the session that it opened.
+"""Ingest a night's drop inside a Spark session; the application of ``spark-submit``.
 
     spark-submit --master yarn pipelines/night/spark_submit.py 20260602
 
-Airflow does so where ``PMLM_SPARK_CONNECTION`` names its connection, and says by ``PMLM_SUBMIT_DROPS`` and
-``PMLM_SUBMIT_RUN`` which clinic and which run it is. The environment of the driver and of the executors has ``pmlm``
-with its extra ``spark``, and the workspace lies where all of them see it.
+Airflow submits it where ``PMLM_SPARK_CONNECTION`` names its connection, with clinic and run in ``PMLM_SUBMIT_DROPS``
+and ``PMLM_SUBMIT_RUN``. Driver and executors need ``pmlm`` with the extra ``spark``, and access to the workspace.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from pmlm.settings import load_settings
 
 
 def main(day: str) -> None:
-    """Take in ``day`` (``YYYYMMDD``) and every drop before it that waits."""
+    """Ingest the drop of ``day`` (``YYYYMMDD``) and every pending one before it."""
     from pyspark.sql import SparkSession
 
-    SparkSession.builder.appName("pmlm").getOrCreate()  # where it runs is for spark-submit to say, not for a setting
+    SparkSession.builder.appName("pmlm").getOrCreate()  # spark-submit chooses the master, not a setting
     drops = os.environ.get("PMLM_SUBMIT_DROPS")
     settings = load_settings(drops=Path(drops) if drops else None, engine="spark")
     night.run_intake(settings, day, os.environ.get("PMLM_SUBMIT_RUN"))

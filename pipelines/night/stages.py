@@ -1,4 +1,4 @@
-"""The stages of a night by name, each loaded only when it runs. Their order is dvc.yaml's; a test compares."""
+"""The stages of a night by name, in the order of dvc.yaml; a stage is imported when it runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pmlm.storage import write_json
 
 StageFunction = Callable[[Settings, str], StageSummary]
 
-#: Run for each pending drop, in date order: what makes a drop part of the clinic's record.
+#: Run once per pending drop, in date order: they ingest it.
 INTAKE: dict[str, str] = {
     "records": "pipelines.records.stage",
     "trajectory": "pipelines.features.trajectory.stage",
@@ -27,7 +27,7 @@ INTAKE: dict[str, str] = {
     "materialise": "pipelines.features.online.materialise",
 }
 
-#: Run once, on the last night taken in: what learns from the record and serves it.
+#: Run once, on the last ingested night: they train, evaluate and serve.
 FINISH: dict[str, str] = {
     "episodes": "pipelines.episodes.stage",
     "train": "pipelines.training.train",
@@ -41,7 +41,7 @@ STAGES: dict[str, str] = INTAKE | FINISH
 
 
 def load_stage(name: str) -> StageFunction:
-    """The function of a stage; NightError for a name that dvc.yaml does not have."""
+    """Import the function of a stage; NightError for a name that dvc.yaml does not have."""
     if name not in STAGES:
         raise NightError(f"no stage is called {name}; the stages are {', '.join(STAGES)}")
     run: StageFunction = import_module(STAGES[name]).run
@@ -49,10 +49,10 @@ def load_stage(name: str) -> StageFunction:
 
 
 def execute_stage(settings: Settings, night: str, name: str) -> StageSummary:
-    """Run one stage of one night."""
+    """Run one stage of one night in this process."""
     call = load_stage(name)
     if threading.current_thread() is threading.main_thread():
-        # Airflow would have a task go on after SIGTERM; a stage can be killed at any moment
+        # Airflow lets a task go on after SIGTERM; a stage can be killed at any moment
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with announce_stage(settings, night, name):
         return call(settings, night)
@@ -60,7 +60,7 @@ def execute_stage(settings: Settings, night: str, name: str) -> StageSummary:
 
 @contextmanager
 def announce_stage(settings: Settings, night: str, name: str) -> Iterator[None]:
-    """Leave word for whoever watches that a stage is at work in this process (``read_running_stage``)."""
+    """Publish for other processes that this one runs a stage, until the block ends."""
     since = datetime.now(UTC).isoformat()
     write_json(running_stage_path(settings), {"night": night, "stage": name, "since": since, "pid": str(os.getpid())})
     try:
@@ -74,7 +74,7 @@ def running_stage_path(settings: Settings) -> Path:
 
 
 def read_running_stage(settings: Settings) -> dict[str, str] | None:
-    """The stage at work in any process: ``{"night", "stage", "since", "pid"}``, or None."""
+    """The stage that any process runs now: ``{"night", "stage", "since", "pid"}``, or None."""
     try:
         running: dict[str, str] = json.loads(running_stage_path(settings).read_text())
     except FileNotFoundError:

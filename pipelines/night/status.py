@@ -1,4 +1,4 @@
-"""What a night did, in figures: summed from what its stages wrote. What ``pmlm status --json`` prints."""
+"""Sum up what the stages of a night wrote, as ``pmlm status --json`` prints it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pmlm.errors import UnknownNightError
 from pmlm.settings import Settings
 from pmlm.storage import read_json
 
-STATUS_ORDER = ("noop", "done", "hold")  # the word for several nights of a stage is the gravest of theirs
+STATUS_ORDER = ("noop", "done", "hold")  # a stage of several nights has the gravest of their statuses
 
 
 def collect_status(settings: Settings, nights: list[str] | None = None) -> dict[str, Any]:
-    """The stages of some nights (by default the last one), one entry a stage, with the accounts and the pages.
+    """The stages of some nights, by default the last, one entry per stage, with counts and pages.
 
-    Raises UnknownNightError where a night was never taken in.
+    UnknownNightError where a night was never ingested.
     """
-    taken = night.list_nights(settings)
-    chosen = nights or taken[-1:]
-    missing = [n for n in chosen if n not in taken]
+    ingested = night.list_nights(settings)
+    chosen = nights or ingested[-1:]
+    missing = [n for n in chosen if n not in ingested]
     if missing or not chosen:
         raise UnknownNightError(f"night {missing[0]} was never taken in" if missing else "no night has been taken in")
     done = [s for n in chosen for s in summaries(settings, n)]
@@ -39,20 +39,20 @@ def collect_status(settings: Settings, nights: list[str] | None = None) -> dict[
     }
 
 
-def list_pages(settings: Settings, of: str) -> dict[str, Path | str]:
-    """What a person can open after a night; only what exists, and Airflow's page."""
+def list_pages(settings: Settings, night: str) -> dict[str, Path | str]:
+    """The pages of a night that exist, and Airflow's."""
     files = {
         "Data Docs": settings.reports / "data-docs" / "contents.html",
-        "drift report": settings.reports / "drift" / f"{of}.html",
-        "log": log_path(settings, of),
+        "drift report": settings.reports / "drift" / f"{night}.html",
+        "log": log_path(settings, night),
     }
     return {name: path for name, path in files.items() if path.exists()} | {
         "Airflow": airflow_settings.page_url(settings)
     }
 
 
-def log_path(settings: Settings, of: str) -> Path:
-    return settings.workspace / "logs" / f"night-{of}.log"
+def log_path(settings: Settings, night: str) -> Path:
+    return settings.workspace / "logs" / f"night-{night}.log"
 
 
 def _select_stage(done: list[StageSummary], name: str) -> list[StageSummary]:
@@ -76,10 +76,10 @@ def _sum_stage(name: str, found: list[StageSummary]) -> StageSummary:
 
 
 def _sum_accounts(settings: Settings, chosen: list[str]) -> dict[str, Any]:
-    """Every resource read, and what became of it, over some nights."""
+    """Count the resources read over some nights: accepted, ignored, quarantined by rule."""
     from pipelines.records.log import ledger
 
-    entries = [entry.accounts for n in chosen if (entry := ledger.entry(settings, n))]
+    entries = [entry.accounts for n in chosen if (entry := ledger.read_entry(settings, n))]
     by_rule: dict[str, int] = {}
     for accounts in entries:
         for rule, count in accounts.by_rule.items():

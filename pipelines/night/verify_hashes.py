@@ -1,4 +1,4 @@
-"""Do the files on disk have the content that ``dvc.lock`` records? DVC's own checkout trusts its cache; we do not.
+"""Compare files on disk with the hashes that ``dvc.lock`` records, which DVC's checkout does not.
 
 Hashes are DVC's: MD5 of a file's bytes; for a folder, MD5 of the JSON list of its files' names and MD5s, ``.dir``.
 """
@@ -13,7 +13,7 @@ import yaml
 
 
 def read_recorded_hashes(workspace: Path) -> dict[str, str]:
-    """Each out that ``dvc.lock`` records → its hash."""
+    """Out → hash, as ``dvc.lock`` records them."""
     lock = yaml.safe_load((workspace / "dvc.lock").read_text()) or {}
     return {out["path"]: out["md5"] for stage in (lock.get("stages") or {}).values() for out in stage.get("outs", ())}
 
@@ -28,7 +28,7 @@ def find_changed_outs(workspace: Path) -> list[str]:
 
 
 def compute_hash(path: Path) -> str | None:
-    """The hash of a file or folder as DVC writes it, or None where nothing is there."""
+    """Hash a file or folder as DVC does; None where it does not exist."""
     if path.is_file():
         return _md5(path)
     if not path.is_dir():

@@ -1,7 +1,7 @@
-"""A clinic's workspace: its own Git and DVC repository, so that the user's repository is never touched.
+"""A clinic's workspace: a Git and DVC repository of its own, apart from the user's repository.
 
-Git holds the stage order, the parameters and ``dvc.lock``; DVC's cache holds data, features, models and metrics.
-Everything else below the folder (quarantine, reports, stores, releases) is in neither.
+Git tracks the stage order, the parameters and ``dvc.lock``; DVC tracks data, features, models and metrics. Everything
+else below the folder (quarantine, reports, stores, releases) is in neither.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BRANCH = "main"
 NO_ANALYTICS = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1"}
 
-#: Only these are Git's; a new file in the workspace is never committed by accident.
+#: Git tracks only these, so that no new file in the workspace is committed by accident.
 GIT_IGNORE = "/*\n" + "".join(
     f"!/{name}\n" for name in (".gitignore", ".dvc", ".dvcignore", "dvc.yaml", "dvc.lock", "params.yaml")
 )
@@ -43,7 +43,7 @@ RESERVED = ("airflow",)
 
 
 def open_workspace(settings: Settings) -> Path:
-    """Create the workspace on first use, mend what a killed process left, and bring its dvc.yaml up to date."""
+    """Create the workspace on first use, or repair it; update its dvc.yaml."""
     if settings.clinic in RESERVED:
         raise SettingsError(f"a clinic cannot be called {settings.clinic}; give it another name in clinic.yaml")
     workspace = settings.workspace
@@ -60,7 +60,7 @@ def open_workspace(settings: Settings) -> Path:
 
 
 def write_night_params(settings: Settings, night: str | None, drop: Path | None = None) -> None:
-    """Write params.yaml: the method's numbers for this clinic, with the night and the drop it takes in."""
+    """Write params.yaml: this clinic's parameters, with the night and its drop."""
     params = load_params(settings)
     params["night"] = {"date": night, "drop": str(drop) if drop else None}
     write_bytes(settings.workspace / "params.yaml", yaml.safe_dump(params, sort_keys=True).encode())
@@ -68,7 +68,7 @@ def write_night_params(settings: Settings, night: str | None, drop: Path | None 
 
 @contextmanager
 def lock_workspace(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Path]:
-    """Hold the workspace alone, over processes; the lock dies with its holder. Yields the opened workspace."""
+    """Lock the workspace against other processes and yield it opened; a killed owner frees the lock."""
     from filelock import FileLock
 
     settings.workspace.mkdir(parents=True, exist_ok=True)
@@ -78,9 +78,9 @@ def lock_workspace(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Pa
 
 @contextmanager
 def open_repository(workspace: Path) -> Iterator[Repo]:
-    """The workspace as a DVC repository, in this process (a command line call costs a second more), and quiet.
+    """Open the workspace as a DVC repository in this process (its command line takes a second longer).
 
-    DVC resolves some names against the working directory, so that is the workspace meanwhile.
+    DVC resolves some names against the working directory, so the block runs in the workspace.
     """
     from dvc.repo import Repo
 
@@ -93,7 +93,7 @@ def open_repository(workspace: Path) -> Iterator[Repo]:
 
 
 def run_git(workspace: Path, *arguments: str) -> str:
-    """Run Git in the workspace, whatever repository the caller stands in; its output, stripped."""
+    """Run Git in the workspace, whatever repository the caller is in; returns its stripped output."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     done = subprocess.run(
         ["git", "-C", str(workspace), *arguments], check=True, capture_output=True, text=True, env=environment
@@ -104,8 +104,8 @@ def run_git(workspace: Path, *arguments: str) -> str:
 def _create_workspace(settings: Settings) -> None:
     workspace = settings.workspace
     workspace.mkdir(parents=True, exist_ok=True)
-    for left_over in (".git", ".dvc"):  # a process killed while it created the workspace
-        shutil.rmtree(workspace / left_over, ignore_errors=True)
+    for unfinished in (".git", ".dvc"):  # of a process killed while it created the workspace
+        shutil.rmtree(workspace / unfinished, ignore_errors=True)
     run_git(workspace, "init", "--quiet", f"--initial-branch={BRANCH}")
     for key, value in {
         "user.name": "PMLM",
@@ -140,19 +140,17 @@ def _create_dvc(workspace: Path) -> None:
 
 
 def _repair_workspace(workspace: Path) -> None:
-    """Undo what a process killed in Git, DVC or a feature build leaves behind. Only called by the single writer."""
-    for held in (workspace / ".git").rglob("*.lock"):  # Git's and dulwich's, of the index and of any reference
-        held.unlink(missing_ok=True)
-    # DVC writes its own notes in place (who runs, which experiment): half of one stops every later save, none does not
+    """Undo what a process killed in Git, DVC or a feature build left; call it only under the lock."""
+    for lock in (workspace / ".git").rglob("*.lock"):  # Git's and dulwich's, of the index and of any reference
+        lock.unlink(missing_ok=True)
+    # DVC writes its state files (who runs, which experiment) in place: half of one stops every later save, none does not
     shutil.rmtree(workspace / ".dvc" / "tmp", ignore_errors=True)
-    for left in workspace.glob(f"{SPILL_PREFIX}*"):  # of a feature build
-        shutil.rmtree(left, ignore_errors=True)
+    for spill in workspace.glob(f"{SPILL_PREFIX}*"):  # of a feature build
+        shutil.rmtree(spill, ignore_errors=True)
     if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
         run_git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
         run_git(workspace, "reset", "--quiet", "--mixed")
-    if not _is_complete_lock(
-        workspace / "dvc.lock"
-    ):  # DVC writes it in place; what stands on disk, the next save records again
+    if not _is_complete_lock(workspace / "dvc.lock"):  # DVC writes it in place; the next save records it again
         (workspace / "dvc.lock").unlink(missing_ok=True)
     if not _is_mapping(workspace / "params.yaml"):  # the next night writes its own
         (workspace / "params.yaml").unlink(missing_ok=True)
@@ -162,7 +160,7 @@ def _repair_workspace(workspace: Path) -> None:
 
 
 def _is_complete_lock(lock: Path) -> bool:
-    """Does the file say what DVC's own schema asks of a lock? One cut off in the middle does not, nor an empty one."""
+    """Whether the file satisfies DVC's own schema of a lock; a truncated or empty one does not."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -182,7 +180,7 @@ def _is_mapping(file: Path) -> bool:
 
 @contextmanager
 def _silence_dvc() -> Iterator[None]:
-    """DVC talks on standard output and through its logger; what it has to say, its exceptions say too."""
+    """Silence DVC's standard output and logger; its exceptions report the same."""
     for name in ("dvc", "dvc_data", "dvc_objects"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):

@@ -70,7 +70,7 @@ def hash_batches(settings: Settings) -> dict[str, dict[str, str]]:
     """Each event batch that counts: its own hash, and the content hash of the drop it was read from."""
     return {
         name: {"sha256": hash_files([settings.events / name]), "drop": entry.content}
-        for entry in ledger.entries(settings)
+        for entry in ledger.read_entries(settings)
         for name in sorted(entry.batches)
     }
 

@@ -183,7 +183,7 @@ def restart_on_current_release(settings: Settings) -> None:
     start_endpoint(settings, endpoint.port)
 
 
-def smoke(settings: Settings, night: str, patient: str, question: str) -> dict[str, Any]:
+def smoke_test_release(settings: Settings, night: str, patient: str, question: str) -> dict[str, Any]:
     """Ask one question of the night's own release through HTTP; the answer as ``POST /answer`` gives it."""
     release = releases.read(current_release(settings))
     if release.night != night:

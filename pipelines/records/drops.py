@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
-from pipelines.records.log.ledger import entries
+from pipelines.records.log.ledger import read_entries
 from pipelines.records.read.resources import list_files
 from pmlm.errors import RecordsError
 from pmlm.settings import Settings
@@ -42,24 +42,26 @@ class Drop:
         return digest.hexdigest()
 
 
-def drops(settings: Settings) -> list[Drop]:
+def list_drops(settings: Settings) -> list[Drop]:
     """All drops of the clinic in date order; a folder without dated folders is one drop, dated by its newest file."""
     root = settings.drops
     if not root.exists():
         raise RecordsError(f"the clinic's folder {root} does not exist")
-    dated = [Drop(day, p) for p in sorted(root.iterdir()) if p.is_dir() and (day := date_of(p.name)) is not None]
+    dated = [
+        Drop(day, p) for p in sorted(root.iterdir()) if p.is_dir() and (day := parse_folder_date(p.name)) is not None
+    ]
     if dated or not list_files(root):
         return dated
-    return [Drop(newest(root), root)]
+    return [Drop(find_newest_date(root), root)]
 
 
-def pending(settings: Settings) -> list[Drop]:
+def list_pending(settings: Settings) -> list[Drop]:
     """Drops the ledger does not know with their present content, in date order."""
-    known = {e.night: e.content for e in entries(settings)}
-    return [d for d in drops(settings) if known.get(d.night) != d.content]
+    known = {e.night: e.content for e in read_entries(settings)}
+    return [d for d in list_drops(settings) if known.get(d.night) != d.content]
 
 
-def date_of(name: str) -> date | None:
+def parse_folder_date(name: str) -> date | None:
     """The date a drop's folder is named by, or None."""
     if not _DATED.fullmatch(name):
         return None
@@ -69,7 +71,7 @@ def date_of(name: str) -> date | None:
         return None
 
 
-def newest(path: Path) -> date:
+def find_newest_date(path: Path) -> date:
     """The day (UTC) of the newest file."""
     stamps = [f.stat().st_mtime for f in list_files(path)]
     return datetime.fromtimestamp(max(stamps, default=path.stat().st_mtime), UTC).date()

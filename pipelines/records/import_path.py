@@ -6,7 +6,7 @@ from dataclasses import fields
 from datetime import date
 from pathlib import Path
 
-from pipelines.records.drops import date_of, newest, pending
+from pipelines.records.drops import find_newest_date, list_pending, parse_folder_date
 from pipelines.records.ingest import import_drop
 from pipelines.records.log.ledger import Accounts
 from pmlm.errors import RecordsError
@@ -20,19 +20,19 @@ def import_path(settings: Settings, path: Path, day: str | None) -> Accounts:
     """
     if not path.exists():
         raise RecordsError(f"{path}: no such file or folder")
-    if day is not None and date_of(day) is None:
+    if day is not None and parse_folder_date(day) is None:
         raise RecordsError(f"--date {day}: not a date of the form YYYY-MM-DD")
     if day is None and path.is_dir() and path.resolve() == settings.drops.resolve():
-        return total([import_drop(settings, d.path, d.date) for d in pending(settings)])
+        return sum_accounts([import_drop(settings, d.path, d.date) for d in list_pending(settings)])
     return import_drop(settings, path, _day(path, day))
 
 
 def _day(path: Path, day: str | None) -> date:
-    named = [date_of(n) for n in (day or "", path.resolve().name, path.resolve().parent.name)]
-    return next((d for d in named if d is not None), None) or newest(path)
+    named = [parse_folder_date(n) for n in (day or "", path.resolve().name, path.resolve().parent.name)]
+    return next((d for d in named if d is not None), None) or find_newest_date(path)
 
 
-def total(accounts: list[Accounts]) -> Accounts:
+def sum_accounts(accounts: list[Accounts]) -> Accounts:
     """The sum of several drops' accounts."""
     whole = Accounts()
     for one in accounts:

@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines.records.extract import EXTRACTORS
-from pipelines.records.extract.facts import Context, Facts
+from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext
 from pipelines.records.log import event_log
 from pipelines.records.log.draft_events import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
-from pipelines.records.log.hash_sets import Hashes
+from pipelines.records.log.hash_sets import HashSet
 from pipelines.records.log.ledger import Accounts
-from pipelines.records.log.spill import lay
-from pipelines.records.prescan import Survey, key_of
+from pipelines.records.log.spill import write_rows
+from pipelines.records.prescan import Prescan, hash_identity
 from pipelines.records.read.content_hash import hash_content
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.read.references import read_reference
-from pipelines.records.retry import Deletion, deletions_touched
+from pipelines.records.retry import Deletion, find_deleted_records
 from pipelines.records.validate.fields import FIELDS
-from pipelines.records.validate.structure import allowed, patient_of, type_of
+from pipelines.records.validate.structure import read_patient_id, read_type, select_allowed
 from pmlm.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.records.validate.values import ValuesTier
+    from pipelines.records.validate.values import ValueValidator
 
-CHUNK = 40_000  # lines judged at a time, fewer where they are long
+CHUNK_LINES = 40_000  # lines judged at a time, fewer where they are long
 CHUNK_BYTES = 64 << 20
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
 
@@ -41,7 +41,7 @@ Reject = Callable[[RawResource, ResourceError], None]
 
 
 @dataclass(slots=True)
-class Sifted:
+class ProcessedDrop:
     """The accounts, and the rows of quarantine that are sound now."""
 
     accounts: Accounts = field(default_factory=Accounts)
@@ -49,7 +49,7 @@ class Sifted:
 
 
 @dataclass(slots=True)
-class Chunk:
+class ProcessedChunk:
     """What comes of some thousand lines: rows of ``DRAFT_SCHEMA`` and ``TOUCHED_SCHEMA`` with the line's number in the
     chunk as ``item``, and what is to be deleted."""
 
@@ -58,13 +58,13 @@ class Chunk:
     deletions: list[Deletion] = field(default_factory=list)
 
 
-class Sieve:
+class DropProcessor:
     """One import's judgement of lines; ``known`` are the patients whose records may be taken in.
 
     What comes of sound lines is laid aside under ``place``: ``DRAFTS`` of events, and the records ``TOUCHED``.
     """
 
-    def __init__(self, settings: Settings, survey: Survey, context: Context, known: Hashes, values: ValuesTier,
+    def __init__(self, settings: Settings, survey: Prescan, context: ExtractionContext, known: HashSet, values: ValueValidator,
                  reject: Reject, place: Path) -> None:  # fmt: skip
         self._settings = settings
         self._survey = survey
@@ -77,11 +77,11 @@ class Sieve:
         self._subject_of = lru_cache(maxsize=1 << 12)(settings.subject_id)
         self._visit_of = lru_cache(maxsize=1 << 12)(self._pseudonym_of_visit)
         self._seen = bytearray(len(survey.repeated))
-        self.result = Sifted()
+        self.result = ProcessedDrop()
 
-    def sift(self, lines: Iterable[RawResource]) -> Sifted:
+    def sift(self, lines: Iterable[RawResource]) -> ProcessedDrop:
         """Judge all lines, some thousands at a time."""
-        with _collections_by_chunk() as collect:
+        with _collect_garbage_per_chunk() as collect:
             rest = iter(lines)
             while self._sift_chunk(rest):
                 collect()
@@ -94,9 +94,9 @@ class Sieve:
         """Judge the next lines; False where there are none left."""
         judged: list[tuple[RawResource, int]] = []
         broken: dict[int, ResourceError] = {}
-        chunk = Chunk()
+        chunk = ProcessedChunk()
         held, line = 0, None
-        for line in islice(lines, CHUNK):
+        for line in islice(lines, CHUNK_LINES):
             self.result.accounts.read += not line.row
             item, key = len(judged), 0
             try:
@@ -107,7 +107,7 @@ class Sieve:
                 if facts is None:
                     self._ignore(kind)
                     continue
-                key = key_of(line, kind)
+                key = hash_identity(line, kind)
                 self._values.add(item, facts.rows)
                 self._draft(line, kind, facts, item, chunk)
             line.let_go()
@@ -120,34 +120,34 @@ class Sieve:
         self._lay(chunk, broken)
         return line is not None
 
-    def _lay(self, chunk: Chunk, broken: Mapping[int, ResourceError]) -> None:
+    def _lay(self, chunk: ProcessedChunk, broken: Mapping[int, ResourceError]) -> None:
         for name, rows, schema in ((DRAFTS, chunk.drafts, DRAFT_SCHEMA), (TOUCHED, chunk.touched, TOUCHED_SCHEMA)):
             frame = pl.DataFrame(rows, schema=schema | {"item": pl.Int64}, orient="row")
             sound = frame.filter(~pl.col("item").is_in(sorted(broken))).drop("item")
-            lay(self._place / name, sound, "resource")
+            write_rows(self._place / name, sound, "resource")
         if chunk.deletions:
-            for touched in deletions_touched(self._settings, event_log.scan(self._settings), chunk.deletions):
-                lay(self._place / TOUCHED, touched, "resource")
+            for touched in find_deleted_records(self._settings, event_log.scan_events(self._settings), chunk.deletions):
+                write_rows(self._place / TOUCHED, touched, "resource")
 
-    def _judge(self, line: RawResource) -> tuple[str, Facts | None]:
+    def _judge(self, line: RawResource) -> tuple[str, ExtractedFacts | None]:
         """The type and facts of a line; None for a type that is not used. The subject is left in the context."""
         if line.broken is not None:
             raise ResourceError(
                 line.broken.rule, line.broken.reason
             )  # raised itself, it would hold the chunk it is held by
         resource: Resource = line.resource or {}
-        kind = type_of(resource)
+        kind = read_type(resource)
         if kind not in FIELDS:
             return kind, None
         if line.deleted:
-            return kind, Facts()
-        passed = allowed(resource, kind)
-        if key_of(line, kind) in self._survey.conflicts:
+            return kind, ExtractedFacts()
+        passed = select_allowed(resource, kind)
+        if hash_identity(line, kind) in self._survey.conflicts:
             raise ResourceError("duplicate_conflict", "the drop holds this type and id with other content too")
         context = self._context
         context.subject = 0
         if kind != "Medication":
-            context.subject = self._subject_of(patient_of(passed, kind))
+            context.subject = self._subject_of(read_patient_id(passed, kind))
             if context.subject not in self._known:
                 raise ResourceError("unknown_patient", "the patient is in no drop so far")
         try:
@@ -159,7 +159,7 @@ class Sieve:
         facts.visit = visit[1] if visit else None
         return kind, facts
 
-    def _draft(self, line: RawResource, kind: str, facts: Facts, item: int, chunk: Chunk) -> None:
+    def _draft(self, line: RawResource, kind: str, facts: ExtractedFacts, item: int, chunk: ProcessedChunk) -> None:
         resource: Resource = line.resource or {}
         source = hash_content(self._settings, resource)
         if line.deleted:
@@ -212,7 +212,7 @@ class Sieve:
 
 
 @contextmanager
-def _collections_by_chunk() -> Iterator[Callable[[], int]]:
+def _collect_garbage_per_chunk() -> Iterator[Callable[[], int]]:
     """Parsed records hold no cycles: looking for some at every 700th object is a sixth of the time of an import.
 
     Great Expectations' results do, and hold whole tables: yields what is to be called when a chunk is done with.

@@ -11,7 +11,7 @@ import polars as pl
 from pipelines.night_dates import parse_night as day_of
 from pipelines.records.extract.facts import END
 from pipelines.records.log.draft_events import TOUCHED_SCHEMA
-from pipelines.records.log.quarantine import Row
+from pipelines.records.log.quarantine import QuarantineRow
 from pipelines.records.read.fhir_time import end_of
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pmlm.settings import Settings
@@ -27,7 +27,7 @@ Deletion = tuple[str, str, str]
 """(type, id, source) of a resource to be deleted."""
 
 
-def line_of(row: Row) -> RawResource:
+def parse_row(row: QuarantineRow) -> RawResource:
     """The line a quarantine row holds, as it now stands there."""
     line = RawResource(row.file, row.line, row.text, entry=row.entry, deleted=row.deleted, row=row.row)
     line.since = end_of(day_of(row.night))
@@ -46,7 +46,7 @@ def line_of(row: Row) -> RawResource:
     return line
 
 
-def deletions_touched(settings: Settings, log: pl.LazyFrame, deletions: list[Deletion]) -> Iterator[pl.DataFrame]:
+def find_deleted_records(settings: Settings, log: pl.LazyFrame, deletions: list[Deletion]) -> Iterator[pl.DataFrame]:
     """Every record that deleted resources may have in the log: rows of ``TOUCHED_SCHEMA``, some thousands a frame."""
     seen = any(kind == "Observation" for kind, _, _ in deletions)
     observed = log.filter(pl.col("kind") == "observation").select(pl.col("code").unique()).collect() if seen else None

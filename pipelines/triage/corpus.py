@@ -48,7 +48,10 @@ class SignPhrases:
 
 
 def hash_corpus(rounds: Iterable[Mapping[str, Any]]) -> str:
-    """Hash all training examples, so that weights fitted on others are recognised."""
+    """Hash all training examples, so that weights fitted on others are recognised.
+
+    The files' bytes count, comments included: an edited comment asks for a new fit.
+    """
     state = hashlib.sha256()
     for language in LANGUAGES:
         state.update((HERE / f"messages_{language}.yaml").read_bytes())

@@ -19,7 +19,7 @@ TARGETS = {"emergency": 0.97, "routine": 0.15}
 
 
 def is_escalated(message: dict[str, Any], encoder: Encoder | None) -> bool:
-    """Whether a message is not routine; without ``encoder`` by rules (in Chinese also the classifier)."""
+    """Whether a message is not routine; without ``encoder`` English is judged by rules alone."""
     known = Context(**message.get("context", {}))
     return label_of(red_flags(message["text"], message["lang"], known, encoder)) != "routine"
 

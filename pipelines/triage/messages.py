@@ -33,7 +33,7 @@ class TriageMessage(BaseModel, extra="ignore"):
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """An invalid line: its number from 1 and the problem, never the text of the message."""
+    """An invalid line: its number from 1 and the problem, never the message's text."""
 
     number: int
     problem: str

@@ -150,7 +150,7 @@ def _night(settings: Settings, date: str | None) -> str:
             raise FeaturesError(f"{date}: not a night, YYYY-MM-DD") from error
     from pipelines.records.log import ledger
 
-    newest = max((path.name[:8] for path in ledger.batches(settings)), default=None)
+    newest = max((path.name[:8] for path in ledger.list_batches(settings)), default=None)
     if newest is None:
         raise FeaturesError("no events yet: run `pmlm records import` first")
     return newest

@@ -45,14 +45,14 @@ def import_records(
 
 
 @records.command("export-meds", epilog="Example: pmlm records export-meds /tmp/meds")
-def export_meds(
+def export_meds_dataset(
     out: Annotated[Path, typer.Argument(help="Folder to write the MEDS dataset to.")], drops: Drops = None
 ) -> None:
     """Write the events known by the clinic's clock as a MEDS dataset."""
-    from pipelines.records.log.meds_dataset import export
+    from pipelines.records.log.meds_dataset import export_meds
 
     settings = load_settings(drops=drops)
-    typer.echo(f"{export(settings, out, settings.now())} events written to {out}")
+    typer.echo(f"{export_meds(settings, out, settings.now())} events written to {out}")
 
 
 @quarantine.command("list", epilog="Example: pmlm quarantine list --json")
@@ -66,10 +66,10 @@ def list_quarantine(
     from rich.markup import escape
     from rich.table import Table
 
-    from pipelines.records.log.quarantine import rows
+    from pipelines.records.log.quarantine import read_rows
 
     shown = ("night", "file", "line", "entry", "type", "id", "rule", "reason", *(("raw", "raw64") if raw else ()))
-    held = [{k: v for k, v in asdict(r).items() if k in shown} for r in rows(load_settings(drops=drops))]
+    held = [{k: v for k, v in asdict(r).items() if k in shown} for r in read_rows(load_settings(drops=drops))]
     if as_json:
         for row in held:
             typer.echo(json.dumps(row))
@@ -81,15 +81,15 @@ def list_quarantine(
 
 
 @quarantine.command("replay", epilog="Example: pmlm quarantine replay --rule unknown_patient")
-def replay_quarantine(
+def replay(
     rule: Annotated[str | None, typer.Option("--rule", help="Only rows held by this rule.")] = None,
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
     """Try held rows again, after their line was mended in the store or the drop, or their patient became known."""
-    from pipelines.records.replay import replay
+    from pipelines.records.replay import replay_quarantine
 
-    done = replay(load_settings(drops=drops), rule)
+    done = replay_quarantine(load_settings(drops=drops), rule)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
@@ -100,11 +100,11 @@ def replay_quarantine(
 
 def _clinic_of(path: Path, drops: Path | None) -> Settings:
     """The clinic a path belongs to: the one named, else the folder of drops it is or lies in, else the default."""
-    from pipelines.records.drops import date_of
+    from pipelines.records.drops import parse_folder_date
 
     if drops is None and path.is_dir():
-        if (path / "clinic.yaml").exists() or any(date_of(p.name) for p in path.iterdir()):
+        if (path / "clinic.yaml").exists() or any(parse_folder_date(p.name) for p in path.iterdir()):
             drops = path
-        elif date_of(path.resolve().name) is not None:
+        elif parse_folder_date(path.resolve().name) is not None:
             drops = path.resolve().parent
     return load_settings(drops=drops)

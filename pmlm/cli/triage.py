@@ -23,7 +23,7 @@ def triage(
     evaluate: Annotated[bool, typer.Option("--evaluate", help="Measure on FILE's own labels, by trap.")] = False,
     learn: Annotated[bool, typer.Option("--learn", help="Refit the classifier and write its weights.")] = False,
 ) -> None:
-    """Label each message emergency, urgent or routine, with the reasons; exit 1 for a bad line.
+    """Label messages emergency, urgent or routine, with reasons; exit 1 for a bad line.
 
     Context is {"pregnant": true, "gestational_weeks": 31, "postpartum_weeks": null}, as far as known.
     """

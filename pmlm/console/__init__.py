@@ -1,1 +1,1 @@
-"""What ``pmlm`` shows in a terminal: progress, tables, answers side by side."""
+"""What commands of ``pmlm`` do and show in a terminal, imported when a command runs."""

@@ -1,4 +1,4 @@
-"""Ask one patient's question, of the running endpoint or in this process, and lay the answer out side by side."""
+"""Ask a patient's question, of the running endpoint or in this process, and show the answer."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from pmlm.settings import Settings
 
 
 def ask_question(settings: Settings, patient: str, question: str, language: Language | None = None) -> dict[str, Any]:
-    """The answer as ``POST /answer`` gives it: from this clinic's endpoint if one runs, else from the current release.
+    """The answer as ``POST /answer`` gives it: of the running endpoint, else of the current release.
 
-    Raises :class:`PmlmError` naming the field for a question no endpoint would take, and
-    :class:`UnknownPatientError` for a patient the clinic does not know.
+    :class:`PmlmError` names the field of an invalid question; :class:`UnknownPatientError` for an unknown patient.
     """
     try:
         request = PersonalizeRequest(patient=patient, question=question, language=language)
@@ -33,9 +32,7 @@ def ask_question(settings: Settings, patient: str, question: str, language: Lang
     endpoint = serving.find_running_endpoint(settings)
     if endpoint is not None:
         return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
-    from bentos.personalizer.personalizer import (
-        Personalizer,  # loads every model, which a running endpoint has done already
-    )
+    from bentos.personalizer.personalizer import Personalizer  # slow: it imports every model
 
     personalizer = Personalizer.open(settings, serving.current_release(settings))
     with audit.recorded(settings, "pmlm ask", LOCAL.client):
@@ -43,12 +40,12 @@ def ask_question(settings: Settings, patient: str, question: str, language: Lang
 
 
 def render_answer(question: str, answer: dict[str, Any]) -> RenderableType:
-    """The question, a banner for red flags, then initial prompt, refined prompt and answer beside each other."""
+    """The question, a banner for red flags, then both prompts and the answer side by side."""
     columns = Table.grid(expand=True, padding=(0, 1))
-    kept = sum(segment["kept"] for segment in answer["segments"])
+    used = sum(segment["kept"] for segment in answer["segments"])
     panels = (
         (f"initial prompt · {len(answer['segments'])} facts", answer["initial_prompt"], "dim"),
-        (f"refined prompt · {kept} facts", answer["prompt"], "cyan"),
+        (f"refined prompt · {used} facts", answer["prompt"], "cyan"),
         (f"answer · {answer['llm']['model']}", answer["answer"], "green"),
     )
     for _ in panels:

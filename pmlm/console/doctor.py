@@ -1,4 +1,4 @@
-"""What is configured, what is missing, and how to mend it: one line a check, none of which changes anything."""
+"""``pmlm doctor``: check configuration and environment without changing anything, one line per check."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARKS: dict[Verdict, str] = {"ok": "[green]✓[/]", "note": "[yellow]–[/]", "b
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One finding: ``note`` is worth knowing, ``bad`` stops a night; ``mend`` says what to do about it."""
+    """One finding: ``note`` is worth knowing, ``bad`` stops a night; ``mend`` is the remedy."""
 
     name: str
     verdict: Verdict
@@ -56,19 +56,19 @@ def _drops(settings: Settings) -> Iterator[Diagnosis]:
     from pipelines.records import drops
 
     try:
-        found, waiting = drops.drops(settings), drops.pending(settings)
+        found, waiting = drops.list_drops(settings), drops.list_pending(settings)
     except PmlmError as error:
         yield Diagnosis("drops", "bad", str(error), "make night DROPS=the clinic's folder")
         return
-    said = f"{len(found)} in {settings.drops}, {len(waiting)} not taken in yet"
+    message = f"{len(found)} in {settings.drops}, {len(pending)} not ingested yet"
     mend = "" if found else f"put folders named YYYY-MM-DD with FHIR R4 files into {settings.drops}"
-    yield Diagnosis("drops", "ok" if found else "bad", said, mend)
+    yield Diagnosis("drops", "ok" if found else "bad", message, mend)
 
 
 def _key(settings: Settings) -> Iterator[Diagnosis]:
     if settings.manifest.hash_key:
         synthetic = settings.manifest.synthetic
-        mend = "" if synthetic else "take hash_key out of clinic.yaml: the key of real patients is no public value"
+        mend = "" if synthetic else "remove hash_key from clinic.yaml: the key of real patients must be secret"
         yield Diagnosis("patient key", "ok" if synthetic else "bad", "public, in clinic.yaml", mend)
         return
     path = settings.key_dir / f"{settings.clinic}.key"
@@ -104,36 +104,39 @@ def _llm(settings: Settings) -> Iterator[Diagnosis]:
 
         try:
             answer = httpx.get(f"{settings.llm_base_url.rstrip('/')}/models", timeout=5)
-            reachable, said = answer.status_code < 500, f"{settings.llm_base_url} answers {answer.status_code}"
+            reachable, message = answer.status_code < 500, f"{settings.llm_base_url} answers {answer.status_code}"
         except httpx.HTTPError as error:
-            reachable, said = False, f"{settings.llm_base_url} does not answer: {type(error).__name__}"
+            reachable, message = False, f"{settings.llm_base_url} does not answer: {type(error).__name__}"
         mend = "" if reachable else "check PMLM_LLM_BASE_URL; until it answers, patients get the escalation text only"
-        yield Diagnosis("language model", "ok" if reachable else "bad", said, mend)
+        yield Diagnosis("language model", "ok" if reachable else "bad", message, mend)
     converted = settings.embedded_llm.exists()
     mend = "" if converted else "the first night converts it"
     yield Diagnosis("embedded model", "ok" if converted else "note", str(settings.embedded_llm), mend)
 
 
 def _engine(settings: Settings) -> Iterator[Diagnosis]:
-    """Whether what the settings ask for is installed: Spark for the features, its provider for Airflow."""
+    """Whether the configured engine is installed: Spark for features, its provider for Airflow."""
     if settings.engine == "spark":
         needed = {"pyspark": find_spec("pyspark"), "Java": shutil.which("java")}
-        missing = [name for name, there in needed.items() if not there]
-        said = f"spark at {settings.spark_master}" + (f", without {' and '.join(missing)}" if missing else "")
+        missing = [name for name, found in needed.items() if not found]
+        message = f"spark at {settings.spark_master}" + (f", without {' and '.join(missing)}" if missing else "")
         mend = "uv pip install 'pmlm[spark]'; apt-get install openjdk-17-jre-headless" if missing else ""
-        yield Diagnosis("feature engine", "bad" if missing else "ok", said, mend)
+        yield Diagnosis("feature engine", "bad" if missing else "ok", message, mend)
     if settings.spark_connection:
         name = "apache-airflow-providers-apache-spark"
-        found = any(d.metadata["Name"] == name for d in distributions())
-        said = f"intake by connection {settings.spark_connection}" + ("" if found else f", without {name}")
-        yield Diagnosis("Spark by Airflow", "ok" if found else "bad", said, "" if found else f"uv pip install {name}")
+        installed = any(d.metadata["Name"] == name for d in distributions())
+        message = f"intake by connection {settings.spark_connection}" + ("" if installed else f", without {name}")
+        yield Diagnosis(
+            "Spark by Airflow", "ok" if installed else "bad", message, "" if installed else f"uv pip install {name}"
+        )
 
 
 def _stores(settings: Settings) -> Iterator[Diagnosis]:
     yield _online_store(settings)
     release = settings.workspace / "releases" / "current"
-    said = release.resolve().name if release.exists() else "none"
-    yield Diagnosis("release", "ok" if release.exists() else "note", said, "" if release.exists() else "pmlm night")
+    built = release.exists()
+    found = release.resolve().name if built else "none"
+    yield Diagnosis("release", "ok" if built else "note", found, "" if built else "pmlm night")
 
 
 def _online_store(settings: Settings) -> Diagnosis:
@@ -150,10 +153,10 @@ def _online_store(settings: Settings) -> Diagnosis:
 
 
 def _disk(settings: Settings) -> Iterator[Diagnosis]:
-    settings_home = next(p for p in (settings.home, *settings.home.resolve().parents) if p.exists())
-    free = shutil.disk_usage(settings_home).free / 1e9
+    home = next(p for p in (settings.home, *settings.home.resolve().parents) if p.exists())
+    free = shutil.disk_usage(home).free / 1e9
     mend = "" if free >= FREE_GB else "free some space, or set PMLM_HOME to another disk"
-    yield Diagnosis("free disk", "ok" if free >= FREE_GB else "bad", f"{free:.1f} GB at {settings_home}", mend)
+    yield Diagnosis("free disk", "ok" if free >= FREE_GB else "bad", f"{free:.1f} GB at {home}", mend)
 
 
 def _ports(settings: Settings) -> Iterator[Diagnosis]:

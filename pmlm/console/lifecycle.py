@@ -1,4 +1,4 @@
-"""``pmlm up`` and ``pmlm down``: Airflow and the endpoint, together and without a trace."""
+"""``pmlm up`` and ``pmlm down``: start and stop Airflow and the endpoint together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pmlm.settings import Settings
 
 
 def start_services(settings: Settings) -> Iterator[str]:
-    """Start what does not run yet; a line for each part once it answers."""
+    """Start what does not run yet; yields one line per part once it answers."""
     from pipelines.packaging import serving
 
     airflow_processes.start_airflow(settings)
@@ -24,7 +24,7 @@ def start_services(settings: Settings) -> Iterator[str]:
 
 
 def format_token_lines(settings: Settings, url: str) -> Iterator[str]:
-    """The page and the development token: in full when it has just been made, afterwards only where it lies."""
+    """The page and the development token: in full once, afterwards only its file."""
     from bentos.auth import keys
 
     path = keys.token_path(settings)
@@ -32,14 +32,14 @@ def format_token_lines(settings: Settings, url: str) -> Iterator[str]:
         yield f"  page       {url}/"
         yield f"  token      in {path}; `pmlm token` makes others"
         return
-    # in the fragment: a browser sends it to no server and the page takes it out of the address bar
+    # in the fragment, which a browser sends to no server; the page removes it from the address bar
     yield f"  page       {url}/#token={token}"
     yield f"  token      {token}"
-    yield f"             shown this once; it lies in {path}, mode 600. Send it as Authorization: Bearer …"
+    yield f"             shown only this once; stored in {path}, mode 600. Send it as Authorization: Bearer …"
 
 
 def stop_services(settings: Settings) -> Iterator[str]:
-    """Stop both; says of each whether it ran."""
+    """Stop both; yields for each whether it ran."""
     from pipelines.packaging import serving
 
     for name, stopped in (

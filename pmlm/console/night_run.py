@@ -1,4 +1,4 @@
-"""``pmlm night``: what waits is taken in and learnt from, with a screen to watch; the same for one night by date."""
+"""``pmlm night``: run the pending nights, or one by date, with a screen to watch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from pipelines.night import airflow_processes, airflow_runs, night, sample_question
+from pipelines.night import airflow_processes, airflow_runs, night
 from pipelines.night.status import collect_status, log_path
 from pmlm.console import screen
-from pmlm.console.progress import Progress, format_night
-from pmlm.console.terminal import redirect_output
+from pmlm.console.progress import Progress, format_night, redirect_output
 from pmlm.errors import NightError, PmlmError, UnknownNightError
 from pmlm.settings import Settings
 
@@ -26,22 +25,21 @@ from pmlm.settings import Settings
 def run_pending_nights(settings: Settings, date: str | None = None, as_json: bool = False) -> None:
     """Run every pending night through Airflow, or the one of ``date`` (YYYYMMDD) in this process.
 
-    Where a stage fails it says so and exits 1: what was done before stands, and the next call goes on from there.
+    Exits 1 where a stage fails; what was done before it stands, and the next call goes on from there.
     """
     nights = [_check_night_exists(settings, date)] if date else night.list_pending_nights(settings)
     if not nights:
         _report_no_new_records(settings, as_json)
         return
-    console = redirect_output(log_path(settings, nights[-1]))
+    log = log_path(settings, nights[-1])
+    console = redirect_output(log)
     try:
         _run_and_show(console, settings, nights, through_airflow=date is None, as_json=as_json)
     except Exception as error:
         traceback.print_exc()
-        said = str(error) if isinstance(error, PmlmError) else f"{type(error).__name__}: {error}"
-        console.print(f"[red]pmlm: {said}[/]", soft_wrap=True)
-        console.print(
-            f"See {log_path(settings, nights[-1])}; `pmlm night` goes on from where it ended.", soft_wrap=True
-        )
+        message = str(error) if isinstance(error, PmlmError) else f"{type(error).__name__}: {error}"
+        console.print(f"[red]pmlm: {message}[/]", soft_wrap=True)
+        console.print(f"See {log}; `pmlm night` goes on from where it ended.", soft_wrap=True)
         raise typer.Exit(1) from error
 
 
@@ -56,15 +54,15 @@ def _run_and_show(
             night.run_night(settings, nights[-1])
     status = collect_status(settings, nights)
     with console.status("asking the endpoint one patient's question"):
-        asked = sample_question.ask(settings, nights[-1])
-    screen.show_night(console, status, asked)
+        example = _ask_sample_question(settings, nights[-1])
+    screen.show_night(console, status, example)
     if as_json:
-        console.out(json.dumps({"status": "done", **status, "example": asked}, ensure_ascii=False), highlight=False)
+        console.out(json.dumps({"status": "done", **status, "example": example}, ensure_ascii=False), highlight=False)
 
 
 @contextmanager
 def _exit_on_interrupt(console: Console) -> Iterator[None]:
-    """Ctrl+C ends the process at once: Airflow would take it for a failed task, and try that again."""
+    """Let Ctrl+C end the process at once; Airflow would treat it as a failed task and retry."""
 
     def end(number: int, frame: FrameType | None) -> None:
         console.show_cursor()
@@ -80,13 +78,36 @@ def _exit_on_interrupt(console: Console) -> Iterator[None]:
 
 
 def _run_through_airflow(settings: Settings) -> None:
-    through = (
-        airflow_runs.run_through_server if airflow_processes.is_airflow_up(settings) else airflow_runs.run_in_process
-    )
-    outcome = through(settings)
-    if not outcome.succeeded:
-        failed = ", ".join(outcome.failed) or "the run"
-        raise NightError(f"{failed} failed; Airflow's logs lie in {airflow_runs.log_folder(settings, outcome.run_id)}")
+    run = airflow_runs.run_through_server if airflow_processes.is_airflow_up(settings) else airflow_runs.run_in_process
+    result = run(settings)
+    if not result.succeeded:
+        failed = ", ".join(result.failed) or "the run"
+        raise NightError(f"{failed} failed; Airflow's logs are in {airflow_runs.log_folder(settings, result.run_id)}")
+
+
+def _ask_sample_question(settings: Settings, night: str) -> dict[str, Any] | None:
+    """``{"question", "answer"}`` from the endpoint of this night's release; None where no patient has asked."""
+    from pipelines.packaging import serving
+
+    chosen = _choose_sample_question(settings)
+    if chosen is None:
+        return None
+    subject, question = chosen
+    return {"question": question, "answer": serving.smoke_test_release(settings, night, f"subject:{subject}", question)}
+
+
+def _choose_sample_question(settings: Settings) -> tuple[int, str] | None:
+    """Subject id and question, the same for the same episodes.
+
+    The first of the test split, by id, without a red flag or a name that de-identification removed; else the first.
+    """
+    from models.safety.answer_check import red_flags
+    from pipelines.episodes import episode_file
+
+    candidates = sorted((e for e in episode_file.read(settings) if e.split == "test"), key=lambda e: e.episode_id)
+    calm = [e for e in candidates if "[" not in e.question and not red_flags(e.question, "en")]
+    chosen = next(iter(calm or candidates), None)
+    return (chosen.subject_id, chosen.question) if chosen else None
 
 
 def _format_heading(settings: Settings, nights: list[str]) -> str:
@@ -95,16 +116,16 @@ def _format_heading(settings: Settings, nights: list[str]) -> str:
 
 
 def _report_no_new_records(settings: Settings, as_json: bool) -> None:
-    taken = night.list_nights(settings)
-    if not taken:
-        raise NightError(f"no drop lies in {settings.drops}: folders named YYYY-MM-DD with FHIR R4 files")
+    nights = night.list_nights(settings)
+    if not nights:
+        raise NightError(f"no drop in {settings.drops}: folders named YYYY-MM-DD with FHIR R4 files")
     console = Console(highlight=False, soft_wrap=True)
     console.print(
-        f"[bold]No new records[/] for {settings.clinic}: the last night is {format_night(taken[-1])}. "
+        f"[bold]No new records[/] for {settings.clinic}: the last night is {format_night(nights[-1])}. "
         "Nothing to do; `pmlm status` sums it up."
     )
     if as_json:
-        nothing: dict[str, Any] = {"status": "noop", "clinic": settings.clinic, "nights": [], "last": taken[-1]}
+        nothing: dict[str, Any] = {"status": "noop", "clinic": settings.clinic, "nights": [], "last": nights[-1]}
         console.out(json.dumps(nothing), highlight=False)
 
 
@@ -112,5 +133,5 @@ def _check_night_exists(settings: Settings, date: str) -> str:
     from pipelines.records import drops
 
     if date not in {drop.night for drop in drops.drops(settings)} | set(night.list_nights(settings)):
-        raise UnknownNightError(f"no drop of {format_night(date)} lies in {settings.drops}")
+        raise UnknownNightError(f"no drop of {format_night(date)} in {settings.drops}")
     return date

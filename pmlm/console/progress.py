@@ -1,9 +1,12 @@
-"""The night as it goes: a line for each stage that ends, and below them what runs now, since when, and the counts."""
+"""Show a running night: one line per finished stage, then the running one with its counts."""
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
@@ -14,18 +17,35 @@ from pipelines.runs import StageSummary, summaries
 from pmlm.settings import Settings
 
 POLL_S = 0.2
+FILE_WIDTH = 120  # columns, where the output is a file or a pipe
 MARKS = {"done": "[green]✓[/]", "hold": "[yellow]‖[/]", "noop": "[dim]–[/]"}
 
 
+def redirect_output(log: Path) -> Console:
+    """Send standard output and error to ``log`` and return a console on the real output.
+
+    Until the process ends, because libraries still print while the interpreter shuts down; child processes write to
+    the log too.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    screen = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+    with log.open("ab") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    return Console(file=screen, highlight=False, width=None if screen.isatty() else FILE_WIDTH)
+
+
 class Progress:
-    """Follows the summaries that stages write, in this process or another, until the block ends."""
+    """Print the summaries that stages write, in this process or another, until the block ends."""
 
     def __init__(self, console: Console, settings: Settings, nights: list[str]) -> None:
         self._console = console
         self._settings = settings
         self._nights = nights
         self._started = datetime.now(UTC)
-        self._shown: set[tuple[str, str, float]] = set()
+        self._printed: set[tuple[str, str, float]] = set()
         self._read = self._quarantined = 0
         self._ended = threading.Event()
         self._follower = threading.Thread(target=self._follow, name="progress", daemon=True)
@@ -45,7 +65,7 @@ class Progress:
             self._show(status)
 
     def _show(self, status: Status) -> None:
-        for summary in self._new():
+        for summary in self._find_new():
             self._console.print(format_stage(summary), soft_wrap=True)
             if summary.stage == "records":
                 self._read += summary.rows_in
@@ -59,31 +79,30 @@ class Progress:
             )
 
     def _position(self, night: str) -> str:
-        known = night in self._nights
-        count = f" ({self._nights.index(night) + 1} of {len(self._nights)})" if known else ""
+        count = f" ({self._nights.index(night) + 1} of {len(self._nights)})" if night in self._nights else ""
         return f"night {format_night(night)}{count}"
 
-    def _new(self) -> list[StageSummary]:
-        """Summaries written since the start that have no line yet, oldest first."""
+    def _find_new(self) -> list[StageSummary]:
+        """Summaries written since the start and not printed yet, oldest first."""
         found = []
         for night in self._nights:
             for summary in summaries(self._settings, night):
                 path = self._settings.runs / night / f"{summary.stage}.json"
                 written = path.stat().st_mtime
                 mark = (night, summary.stage, written)
-                if written >= self._started.timestamp() and mark not in self._shown:
-                    self._shown.add(mark)
+                if written >= self._started.timestamp() and mark not in self._printed:
+                    self._printed.add(mark)
                     found.append((written, summary))
         return [summary for _, summary in sorted(found, key=lambda pair: pair[0])]
 
 
 def format_stage(summary: StageSummary) -> str:
-    """One finished stage in one line of markup."""
+    """Describe a finished stage in one line of markup."""
     quarantined = f"{summary.quarantined:,} quarantined" if summary.quarantined else ""
     counts = f"{summary.rows_in:>9,} → {summary.rows_out:<9,} {summary.seconds:>6.1f} s"
     mark = MARKS.get(summary.status, summary.status)
-    said = " · ".join(filter(None, (quarantined, summary.detail)))
-    return f"{mark} {format_night(summary.night)}  {summary.stage:<11} {counts}  {said}"
+    notes = " · ".join(filter(None, (quarantined, summary.detail)))
+    return f"{mark} {format_night(summary.night)}  {summary.stage:<11} {counts}  {notes}"
 
 
 def format_night(night: str) -> str:

@@ -1,8 +1,8 @@
 """``pmlm refine``: what the refiner did to one patient's initial prompt, choice by choice.
 
-Each candidate with its rank in the initial prompt, whether and when it was chosen, the policy's probability of choosing
-it, and (``--explain``) what it changes in the reward: the likelihood of a reply, by leaving it out or adding it, length
-priced. The reply is the one given, else the clinician's to her own question that is most like this one.
+Each candidate has its rank in the initial prompt, its rank among the chosen, the policy's probability of choosing it
+and, with ``--explain``, its gain: the change of the reward by leaving it out or adding it. The reward is that of the
+given reply, else of the clinician's reply to the patient's most similar former question.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from pmlm.api_types import Language
 from pmlm.settings import Settings
 
 MAX_SHOWN = 16
-SAME_QUESTION = 0.6  # cosine above which a former question asks the same
+SAME_QUESTION = 0.6  # least cosine of a former question that counts as the same
 
 
 @dataclass(frozen=True, slots=True)
 class PromptChoice:
-    """One free candidate: where it stood, what became of it, and what that does (nats a reply token; None unknown)."""
+    """One free candidate with its ranks, probability and gain (nats per reply token; None: unknown)."""
 
     key: str
     text: str
@@ -48,7 +48,7 @@ class PromptChoice:
 
 @dataclass(frozen=True, slots=True)
 class Refinement:
-    """Both prompts and every choice; ``reply_from`` says whose words the gains are measured on."""
+    """Both prompts and every choice; ``reply_from`` names the reply that gains are measured on."""
 
     initial: str
     refined: str
@@ -71,7 +71,7 @@ def explain_refinement(
     words, origin = (
         (reply, "given") if reply else _find_similar_reply(settings, prepared) if explain else (None, "none")
     )
-    measured = _measure_effects(personalizer, prepared, weights, words) if explain and words else None
+    measured = _measure_effects(personalizer, prepared, weights, measured_reply) if explain and measured_reply else None
     return Refinement(
         initial=prepared.made.initial,
         refined=prepared.made.prompt,
@@ -83,14 +83,14 @@ def explain_refinement(
 
 
 def _find_similar_reply(settings: Settings, prepared: Prepared) -> tuple[str | None, str]:
-    """The clinician's reply to her former question that is most like this one; none where none is alike."""
-    asked = [e for e in exchanges(event_log.scan(settings), settings.now()) if e.subject_id == prepared.subject]
+    """The clinician's reply to the patient's most similar former question, if it is similar enough."""
+    asked = [e for e in exchanges(event_log.scan_events(settings), settings.now()) if e.subject_id == prepared.subject]
     if not asked:
         return None, "none"
     vectors = MiniLM().encode([prepared.question, *(e.question for e in asked)])
-    likeness = np.round(vectors[1:] @ vectors[0], 5)
-    best = int(likeness.argmax())
-    return (" ".join(asked[best].reply), "clinician") if likeness[best] >= SAME_QUESTION else (None, "none")
+    similarity = np.round(vectors[1:] @ vectors[0], 5)
+    best = int(similarity.argmax())
+    return (" ".join(asked[best].reply), "clinician") if similarity[best] >= SAME_QUESTION else (None, "none")
 
 
 def _measure_effects(
@@ -125,7 +125,7 @@ def _list_choices(
 
 
 def render_refinement(found: Refinement) -> RenderableType:
-    """Both prompts side by side and the choices, chosen ones first, then by what was most likely to be chosen."""
+    """Both prompts side by side, then the choices: chosen ones first, then by probability."""
     prompts = Columns([Panel(Text(found.initial), title="initial"), Panel(Text(found.refined), title="refined")])
     numbers = ("initial", "chosen", "tokens", "probability", "gain", "less its price")
     table = Table(Column("sentence", ratio=1), *(Column(name, justify="right", no_wrap=True) for name in numbers))
@@ -142,17 +142,19 @@ def render_refinement(found: Refinement) -> RenderableType:
         )
         table.add_row(Text(c.text), *map(str, cells), style="" if c.chosen_rank else "dim")
     rest = len(ordered) - len(shown[:MAX_SHOWN])
-    more = f"{rest} more candidates were left out, none likelier than these (--json has all)\n" if rest else ""
+    more = (
+        f"{rest} more candidates were not chosen, none with a higher probability (--json lists all)\n" if rest else ""
+    )
     return Group(prompts, table, Text(more + _format_note(found), style="dim"))
 
 
 def _format_note(found: Refinement) -> str:
-    told = {
-        "given": "gains are nats a token of the reply given",
-        "clinician": "gains are nats a token of the clinician's reply to her own question most like this one",
-        "none": "no reply is known to measure gains on: give one with --reply",
+    basis = {
+        "given": "gains are nats per token of the given reply",
+        "clinician": "gains are nats per token of the clinician's reply to the patient's most similar question",
+        "none": "gains need a reply: give one with --reply",
     }
-    return f"refiner {found.refiner}, style {found.style}; {told[found.reply_from]}"
+    return f"refiner {found.refiner}, style {found.style}; {basis[found.reply_from]}"
 
 
 def _format_number(value: float | None) -> str:

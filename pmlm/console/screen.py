@@ -1,4 +1,4 @@
-"""The screen a night ends with: stages, accounts, reward, one patient's question, and what to open next."""
+"""The final screen of a night: stages, counts, reward, a sample question, pages to open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 from pipelines.night.saved_nights import SavedNight
 from pmlm.console.progress import MARKS, format_night
 
-#: Rows of the evaluation that the screen shows: refined minus initial prompt, patients held out, 95 % intervals.
+#: Rows of the evaluation to show: refined minus initial prompt, held-out patients, 95 % intervals.
 REWARD_ROWS = {
     "reward_refined_vs_initial": "held-out reward, refined − initial prompt",
     "refined_vs_initial": "… log p of the clinician's reply alone",
@@ -43,7 +43,7 @@ def make_stage_table(status: dict[str, Any]) -> Table:
 
 
 def format_accounts(accounts: dict[str, Any]) -> str:
-    """``read = accepted + ignored + quarantined``, with the rules that held lines back."""
+    """``read = accepted + ignored + quarantined``, with the quarantine's rules."""
     balanced = accounts["read"] == accounts["accepted"] + accounts["ignored"] + accounts["quarantined"]
     rules = ", ".join(f"{rule} {count:,}" for rule, count in accounts["by_rule"].items())
     return (
@@ -54,7 +54,7 @@ def format_accounts(accounts: dict[str, Any]) -> str:
 
 
 def format_rewards(evaluation: dict[str, Any] | None, gate: dict[str, Any] | None) -> list[str]:
-    """What the refined prompt is worth against the initial one on patients held out, and what the gate made of it."""
+    """The refined prompt against the initial one on held-out patients, and the gate's decision."""
     rows = {r["name"]: r for r in (evaluation or {}).get("rows", ()) if r["split"] == "test"}
     lines = [f"{label:<42} {_format_estimate(rows[name])}" for name, label in REWARD_ROWS.items() if name in rows]
     if "refined_tokens" in rows and "initial_tokens" in rows:
@@ -67,14 +67,14 @@ def format_rewards(evaluation: dict[str, Any] | None, gate: dict[str, Any] | Non
 
 
 def _format_estimate(row: dict[str, Any]) -> str:
-    """A difference with its interval, where there are women enough for one."""
+    """A difference, with its interval where there are enough patients for one."""
     interval = f" [{row['ci_low']:+.3f}, {row['ci_high']:+.3f}]" if row["ci_low"] is not None else " (no interval)"
-    women = "woman" if row["patients"] == 1 else "women"
-    return f"{row['value']:+.3f}{interval} nats   n = {row['n']} questions of {row['patients']} {women}"
+    patients = "patient" if row["patients"] == 1 else "patients"
+    return f"{row['value']:+.3f}{interval} nats   n = {row['n']} questions of {row['patients']} {patients}"
 
 
 def make_nights_table(saved: list[SavedNight]) -> Table:
-    """Saved nights, oldest first, with what the gate decided and the headline of the evaluation."""
+    """Saved nights, oldest first, with the gate's decision and the evaluation's headline."""
     table = Table(header_style="bold")
     table.add_column("night")
     table.add_column("experiment")
@@ -91,7 +91,7 @@ def make_nights_table(saved: list[SavedNight]) -> Table:
 
 
 def show_night(console: Console, status: dict[str, Any], example: dict[str, Any] | None) -> None:
-    """Print the whole screen. ``example`` is one question with its answer (see ``example.ask``), or None."""
+    """Print the whole screen; ``example`` is the sample question with its answer, or None."""
     console.print()
     console.print(make_stage_table(status))
     console.print(format_accounts(status["accounts"]), soft_wrap=True)

@@ -56,7 +56,7 @@ def test_the_reward_log_keeps_the_program_and_no_word(day: Day) -> None:
 
 
 def test_the_night_turns_what_counts_into_her_preferences(day: Day) -> None:
-    ratings = event_log.scan(day.settings).filter(pl.col("code") == RATING_CODE).collect()
+    ratings = event_log.scan_events(day.settings).filter(pl.col("code") == RATING_CODE).collect()
     assert sorted(ratings["numeric_value"].to_list()) == [2.0, 4.0, 4.0, 5.0, 5.0, 5.0, 5.0, 5.0]
     assert set(ratings["subject_id"]) == {day.settings.subject_id(ADA)}
     row = feature_row(day, ADA)
@@ -65,7 +65,7 @@ def test_the_night_turns_what_counts_into_her_preferences(day: Day) -> None:
 
 
 def test_the_night_learns_a_clinicians_edit_as_a_reply_without_names(day: Day) -> None:
-    (exchange,) = exchanges(event_log.scan(day.settings), day.settings.now())
+    (exchange,) = exchanges(event_log.scan_events(day.settings), day.settings.now())
     assert exchange.question == "Zymurgy aside, is it normal that [name] feels this tired?"
     assert " ".join(exchange.reply) == EDITED.replace("Adelheid", "[name]")
 

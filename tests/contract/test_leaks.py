@@ -91,7 +91,7 @@ def test_no_message_keeps_a_name(settings: Settings, people: list[Person]) -> No
     """Her own names and all clinicians' by themselves, where they stand as names: capitalised, inside a sentence."""
     clinicians = {name for p in people if p.kind == "Practitioner" for name in (*p.given, p.family)}
     names = {settings.subject_id(p.ident): {*p.given, p.family} for p in people if p.kind == "Patient"}
-    messages = event_log.scan(settings).filter(pl.col("kind").is_in(["question", "reply"])).collect()
+    messages = event_log.scan_events(settings).filter(pl.col("kind").is_in(["question", "reply"])).collect()
     assert messages.height > 20
     for subject, text in messages.select("subject_id", "text_value").iter_rows():
         sentences = re.split(r"[.!?]\s+", text.replace("Dr. ", "Dr "))

@@ -72,8 +72,8 @@ def test_a_bento_that_cannot_load_is_reported_with_its_reason_and_leaves_no_proc
 
 
 def test_the_night_asks_its_own_release_one_question(settings: Settings) -> None:
-    answer = serving.smoke(settings, NIGHT, f"Patient/{ADA}", "Is it normal to feel this tired?")
+    answer = serving.smoke_test_release(settings, NIGHT, f"Patient/{ADA}", "Is it normal to feel this tired?")
     assert answer["answer"]
     assert answer["prompt"] != answer["initial_prompt"]
     with pytest.raises(ServingError, match="not 20200101"):
-        serving.smoke(settings, "20200101", ADA, "Is it normal to feel this tired?")
+        serving.smoke_test_release(settings, "20200101", ADA, "Is it normal to feel this tired?")

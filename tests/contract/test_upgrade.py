@@ -122,7 +122,7 @@ def test_the_next_drop_adds_one_file_a_group_and_touches_no_other(clinic: Settin
 def test_a_patient_of_the_next_drop_keeps_their_subject_id(clinic: Settings) -> None:
     shutil.move(clinic.drops.parent / "to_come" / FACTS["to_come"][0], clinic.drops)
     records.run(clinic, TO_COME)
-    accounts = {entry.night: entry.accounts for entry in ledger.entries(clinic)}
+    accounts = {entry.night: entry.accounts for entry in ledger.read_entries(clinic)}
     assert list(accounts) == [*NIGHTS, TO_COME]
     assert accounts[TO_COME].accepted > 0
     assert "unknown_patient" not in accounts[TO_COME].by_rule
@@ -192,9 +192,9 @@ def test_what_the_endpoint_wrote_is_still_read(clinic: Settings) -> None:
 
 
 def test_what_the_nights_wrote_is_still_read(clinic: Settings) -> None:
-    entries = ledger.entries(clinic)
+    entries = ledger.read_entries(clinic)
     assert [entry.night for entry in entries] == NIGHTS
-    assert len(list(quarantine.rows(clinic))) == sum(e.accounts.quarantined for e in entries) > 0
+    assert len(list(quarantine.read_rows(clinic))) == sum(e.accounts.quarantined for e in entries) > 0
     assert all(len(summaries(clinic, night)) > 8 for night in NIGHTS)
     assert episode_file.read(clinic)
 

@@ -65,4 +65,4 @@ def test_without_the_provider_airflow_names_what_is_missing(parsed: dict) -> Non
 
 def test_what_is_submitted_exists_and_a_day_is_its_argument() -> None:
     assert spark_intake.APPLICATION.is_file()
-    assert spark_intake._alone("20260602") == ["20260602"]
+    assert spark_intake._as_arguments("20260602") == ["20260602"]

@@ -43,7 +43,9 @@ def run(settings: Settings, night: str) -> StageSummary:
     Rows in are events not seen before, rows out feature rows over all groups. Raises ``FeaturesError`` where a
     group's expression and view disagree.
     """
-    files = sorted(records_ledger.batches(settings))  # a batch that no ledger lists is the trace of a killed import
+    files = sorted(
+        records_ledger.list_batches(settings)
+    )  # a batch that no ledger lists is the trace of a killed import
     with stage_run(settings, night, "features") as summary:
         plans = planned(settings, night, [f.name for f in files])
         if not plans:

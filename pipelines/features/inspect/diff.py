@@ -46,7 +46,7 @@ class Nights:
 
 def compare(settings: Settings, before: str, after: str) -> Nights:
     """The rows as of the ends of two nights ``YYYYMMDD``; ``UnknownNightError`` where one was never taken in."""
-    known = {entry.night for entry in records_ledger.entries(settings)}
+    known = {entry.night for entry in records_ledger.read_entries(settings)}
     for night in (before, after):
         if night not in known:
             raise UnknownNightError(f"no drop of {night} was taken in; there are {', '.join(sorted(known)) or 'none'}")

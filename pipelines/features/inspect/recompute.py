@@ -19,7 +19,7 @@ def differences(settings: Settings, patients: Sequence[int]) -> dict[str, int]:
     """For each self group the number of patients whose newest row is not what the log says of its moment."""
     found = {}
     with connect() as connection:
-        log = read_log(connection, records_ledger.batches(settings))
+        log = read_log(connection, records_ledger.list_batches(settings))
         keep(connection, "held", versions(log.drop("file")))
         for name, module in groups().items():
             if name in MODELLED:

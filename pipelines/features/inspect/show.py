@@ -86,7 +86,7 @@ def group_moments(settings: Settings, patient: str, as_of: datetime) -> dict[str
 def source_events(settings: Settings, patient: str, sources: Iterable[str], as_of: datetime) -> list[SourceEvent]:
     """Her events of these source lines that were known by then, oldest first."""
     columns = ("source", "code", "time", "known_at")
-    found = event_log.scan(settings).filter(
+    found = event_log.scan_events(settings).filter(
         pl.col("subject_id") == settings.subject_id(patient),
         pl.col("source").is_in(sorted(set(sources))),
         pl.col("known_at") <= as_of,

@@ -67,7 +67,7 @@ def _sample(settings: Settings, most: int) -> list[int]:
 
 
 def _complete(settings: Settings) -> Iterator[Check]:
-    batches = {path.name for path in records_ledger.batches(settings)}
+    batches = {path.name for path in records_ledger.list_batches(settings)}
     behind = {}
     for name in groups():
         taken = {batch for origin in feature_files.origins(settings.features / name) for batch in origin.events}
@@ -90,7 +90,7 @@ def _one_definition(settings: Settings) -> Iterator[Check]:
 
 
 def _fresh(settings: Settings, max_age_days: float) -> Iterator[Check]:
-    nights = [entry.night for entry in records_ledger.entries(settings)]
+    nights = [entry.night for entry in records_ledger.read_entries(settings)]
     last = end_of_night(nights[-1]) if nights else None
     age = (settings.now() - last).total_seconds() / DAY_S if last else float("inf")
     said = f"the last drop is {age:.1f} days old" if last else "no drop was ever taken in"
@@ -98,7 +98,7 @@ def _fresh(settings: Settings, max_age_days: float) -> Iterator[Check]:
     rows = feature_files.current_rows(settings.features / "peers")
     oldest = rows.group_by(KEY[0]).agg(pl.col(KEY[1]).max()).select(pl.col(KEY[1]).min()).collect().item()
     # every night with an event batch makes a row for every patient who was known by then
-    with_events = [path.name[:8] for path in records_ledger.batches(settings)]
+    with_events = [path.name[:8] for path in records_ledger.list_batches(settings)]
     bound: datetime = end_of_night(max(with_events)) if with_events else settings.now()
     said = f"the oldest is of {oldest:%Y-%m-%d}, the last night with events was {bound:%Y-%m-%d}"
     yield Check("fresh peers", oldest >= bound, said)

@@ -55,7 +55,7 @@ def events(settings: Settings, until: datetime) -> pl.DataFrame:
 
     A fact without a time of its own happened when it became known, as everywhere in the features.
     """
-    known = event_log.as_of(event_log.scan(settings), until).with_columns(
+    known = event_log.select_as_of(event_log.scan_events(settings), until).with_columns(
         pl.coalesce("time", "known_at").dt.truncate("1s").alias("time")
     )
     wanted = known.filter(

@@ -19,7 +19,7 @@ CODED = ("encounter", "condition", "observation", "medicine", "procedure")
 
 def list_event_files(settings: Settings, night: str) -> list[Path]:
     """List the event batches that the night appended."""
-    entry = ledger.entry(settings, night)
+    entry = ledger.read_entry(settings, night)
     return [settings.events / name for name in sorted(entry.batches)] if entry else []
 
 
@@ -74,7 +74,7 @@ def build_lines(settings: Settings, night: str, since: datetime) -> pl.DataFrame
 
     Counts are scaled down to ``SAMPLE`` rows.
     """
-    entry = ledger.entry(settings, night)
+    entry = ledger.read_entry(settings, night)
     if entry is None:
         return pl.DataFrame()
     counts = {"accepted": entry.accounts.accepted, "ignored": entry.accounts.ignored, **entry.accounts.by_rule}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.records.deidentify.identifiers import CLINIC, WORDS, identifiers
+from pipelines.records.deidentify.identifiers import CLINIC, WORDS, extract_identifiers
 from pipelines.records.read.raw_resource import Resource
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write
@@ -18,7 +18,7 @@ _NOTHING: frozenset[int] = frozenset()
 _SCHEMA = {"subject_id": pl.Int64, "hash": pl.Int64, "person": pl.Boolean}
 
 
-class Names:
+class IdentifierIndex:
     """Identifier hashes by patient, and the clinic's; ``person`` holds those that are a word of a person's name."""
 
     def __init__(self, settings: Settings) -> None:
@@ -33,7 +33,7 @@ class Names:
 
     def learn(self, resource: Resource, kind: str) -> None:
         """Take in the identifiers a resource names."""
-        for owner, phrase, person in identifiers(resource, kind):
+        for owner, phrase, person in extract_identifiers(resource, kind):
             scope = self._settings.subject_id(owner) if owner else CLINIC
             self._added.add((scope, self.hash_of(phrase), person))
             self._added.update((WORDS, self.hash_of((word,)), False) for word in phrase)

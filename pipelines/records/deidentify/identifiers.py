@@ -21,7 +21,7 @@ MAX_WORDS = 8
 
 WORD = re.compile(r"[㐀-鿿]+|[^\W_㐀-鿿]+(?:['’][^\W_㐀-鿿]+)*")
 CJK = re.compile(r"[㐀-鿿]")
-_PEOPLE: dict[str, tuple[str, ...]] = {
+_REFERENCES: dict[str, tuple[str, ...]] = {
     "Encounter": ("subject", "participant.individual", "serviceProvider", "location.location"),
     "Condition": ("subject", "recorder", "asserter"),
     "Observation": ("subject", "performer"),
@@ -41,98 +41,100 @@ Identifier = tuple[str, tuple[str, ...], bool]
 """(id of the patient or "" for the clinic, normalised words, whether it is part of a person's name)."""
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The normalised words of a text: case folded, apostrophes of one kind."""
     return [w.casefold().replace("’", "'") for w in WORD.findall(text)]
 
 
-def digits(text: str) -> str:
+def extract_digits(text: str) -> str:
     return "".join(c for c in text if c.isdecimal())
 
 
-def identifiers(resource: Resource, kind: str) -> Iterator[Identifier]:
+def extract_identifiers(resource: Resource, kind: str) -> Iterator[Identifier]:
     """Every identifier a resource names, whatever its shape: a broken element is passed over, never an error."""
     if kind in _PERSONS:
-        yield from _person(resource, kind)
+        yield from _extract_person(resource, kind)
     elif kind in _PLACES:
-        yield from _phrase("", resource.get("name"))
-        yield from _contacts("", resource)
-    for path in _PEOPLE.get(kind, ()):
-        for reference in _reach([resource], path.split(".")):
-            yield from _display(reference, path in ("subject", "patient"))
+        yield from _extract_phrase("", resource.get("name"))
+        yield from _extract_contacts("", resource)
+    for path in _REFERENCES.get(kind, ()):
+        for reference in _get_path([resource], path.split(".")):
+            yield from _extract_display(reference, path in ("subject", "patient"))
 
 
-def _person(resource: Resource, kind: str) -> Iterator[Identifier]:
+def _extract_person(resource: Resource, kind: str) -> Iterator[Identifier]:
     owner = str(resource.get("id", "")) if kind == "Patient" else ""
     if kind == "RelatedPerson":
-        owner = next((parse_reference(r)[1] for r in _texts(_reach([resource], ["patient", "reference"]))), "")
-    for person in (resource, *_reach([resource], ["contact"])):
-        for name in _reach([person], ["name"]):
-            yield from _name(owner, name)
-        yield from _contacts(owner, person)
+        owner = next(
+            (parse_reference(r)[1] for r in _select_texts(_get_path([resource], ["patient", "reference"]))), ""
+        )
+    for person in (resource, *_get_path([resource], ["contact"])):
+        for name in _get_path([person], ["name"]):
+            yield from _extract_name(owner, name)
+        yield from _extract_contacts(owner, person)
     if kind == "Patient":
-        yield from _phrase(owner, owner)
-        for extension in _reach([resource], ["extension"]):
+        yield from _extract_phrase(owner, owner)
+        for extension in _get_path([resource], ["extension"]):
             if str(extension.get("url", "")).endswith("mothersMaidenName"):
-                yield from _parts(owner, extension.get("valueString"))
+                yield from _extract_name_words(owner, extension.get("valueString"))
 
 
-def _name(owner: str, name: Any) -> Iterator[Identifier]:
+def _extract_name(owner: str, name: Any) -> Iterator[Identifier]:
     if isinstance(name, str):
-        yield from _parts(owner, name)
+        yield from _extract_name_words(owner, name)
         return
     if not isinstance(name, dict):
         return
-    given, family = _texts(_reach([name], ["given"])), _texts([name.get("family")])
-    for text in (*given, *family, *_texts([name.get("text")])):
-        yield from _parts(owner, text)
+    given, family = _select_texts(_get_path([name], ["given"])), _select_texts([name.get("family")])
+    for text in (*given, *family, *_select_texts([name.get("text")])):
+        yield from _extract_name_words(owner, text)
     joined = "".join((*family, *given))
     if CJK.search(joined):
         yield owner, (joined,), True
 
 
-def _parts(owner: str, text: Any) -> Iterator[Identifier]:
+def _extract_name_words(owner: str, text: Any) -> Iterator[Identifier]:
     """Each word of a person's name by itself (one letter alone names nobody), Chinese names whole."""
     if not isinstance(text, str):
         return
-    found = words(text)
+    found = split_words(text)
     yield from ((owner, (word,), True) for word in found if len(word) > 1 and word not in _TITLES)
     if len(found) > 1:
         yield owner, tuple(found[:MAX_WORDS]), False
 
 
-def _contacts(owner: str, holder: Resource) -> Iterator[Identifier]:
+def _extract_contacts(owner: str, holder: Resource) -> Iterator[Identifier]:
     """Phones, mail addresses, record numbers, street addresses and towns."""
-    for contact in (*_reach([holder], ["telecom"]), *_reach([holder], ["identifier"])):
+    for contact in (*_get_path([holder], ["telecom"]), *_get_path([holder], ["identifier"])):
         value = contact.get("value")
-        yield from _phrase(owner, value)
-        if isinstance(value, str) and len(number := digits(value)) >= 5:
+        yield from _extract_phrase(owner, value)
+        if isinstance(value, str) and len(number := extract_digits(value)) >= 5:
             yield from ((owner, (n,), False) for n in {number, number[-10:]})
-    for address in _reach([holder], ["address"]):
+    for address in _get_path([holder], ["address"]):
         for key in ("line", "city", "postalCode", "text", "district"):
-            for text in _texts(_reach([address], [key])):
-                yield from _phrase(owner, text)
+            for text in _select_texts(_get_path([address], [key])):
+                yield from _extract_phrase(owner, text)
 
 
-def _phrase(owner: str, text: Any) -> Iterator[Identifier]:
-    found = words(text) if isinstance(text, str) else []
+def _extract_phrase(owner: str, text: Any) -> Iterator[Identifier]:
+    found = split_words(text) if isinstance(text, str) else []
     if found and (len(found) > 1 or len(found[0]) > 3):
         yield owner, tuple(found[:MAX_WORDS]), False
 
 
-def _display(reference: Any, herself: bool) -> Iterator[Identifier]:
+def _extract_display(reference: Any, herself: bool) -> Iterator[Identifier]:
     """The name shown beside a reference: the patient's own, a person's word by word, a place's as a phrase."""
     if not isinstance(reference, dict) or not isinstance(reference.get("display"), str):
         return
     target = reference.get("reference")
     kind, ident = parse_reference(target) if isinstance(target, str) else (None, "")
     if kind in _PLACES:
-        yield from _phrase("", reference["display"])
+        yield from _extract_phrase("", reference["display"])
     else:
-        yield from _parts(ident if herself or kind == "Patient" else "", reference["display"])
+        yield from _extract_name_words(ident if herself or kind == "Patient" else "", reference["display"])
 
 
-def _reach(values: list[Any], path: list[str]) -> list[Any]:
+def _get_path(values: list[Any], path: list[str]) -> list[Any]:
     """The values at a path, lists opened; anything of another shape is passed over."""
     for key in path:
         inner = [v.get(key) for v in values if isinstance(v, dict)]
@@ -140,5 +142,5 @@ def _reach(values: list[Any], path: list[str]) -> list[Any]:
     return [v for v in values if isinstance(v, dict | str)]
 
 
-def _texts(values: list[Any]) -> list[str]:
+def _select_texts(values: list[Any]) -> list[str]:
     return [v for v in values if isinstance(v, str) and v.strip()]

@@ -50,13 +50,17 @@ def mask_patterns(text: str) -> str:
     """The text with everything that looks like an identifier replaced by what kind it was."""
     text = _DATE.sub("[date]", text)
     if _POSSIBLE.search(text):
-        text = _presidio(text)
+        text = _mask_with_presidio(text)
     return _LONG_NUMBER.sub("[number]", text)
 
 
-def _presidio(text: str) -> str:
+def _mask_with_presidio(text: str) -> str:
     spans = sorted(
-        ((r.start, r.end, r.entity_type) for recognizer in _recognizers() for r in _found(recognizer, text)),
+        (
+            (r.start, r.end, r.entity_type)
+            for recognizer in _load_recognizers()
+            for r in _run_recognizer(recognizer, text)
+        ),
         key=lambda s: (s[0], -s[1]),
     )
     out, at = [], 0
@@ -68,12 +72,12 @@ def _presidio(text: str) -> str:
     return "".join((*out, text[at:]))
 
 
-def _found(recognizer: _Recognizer, text: str) -> list[RecognizerResult]:
+def _run_recognizer(recognizer: _Recognizer, text: str) -> list[RecognizerResult]:
     return [r for r in recognizer.analyze(text, recognizer.supported_entities) if r.score >= 0.3]
 
 
 @lru_cache(maxsize=1)
-def _recognizers() -> tuple[_Recognizer, ...]:
+def _load_recognizers() -> tuple[_Recognizer, ...]:
     from presidio_analyzer import PatternRecognizer
     from presidio_analyzer import predefined_recognizers as presidio
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipelines.records.extract.allergy import allergy
-from pipelines.records.extract.communication import communication
-from pipelines.records.extract.condition import condition
-from pipelines.records.extract.encounter import encounter
-from pipelines.records.extract.facts import Context, Facts
-from pipelines.records.extract.medication import medication, medication_request
-from pipelines.records.extract.observation import observation
-from pipelines.records.extract.patient import patient
-from pipelines.records.extract.procedure import procedure
+from pipelines.records.extract.allergy import extract_allergy
+from pipelines.records.extract.communication import extract_communication
+from pipelines.records.extract.condition import extract_condition
+from pipelines.records.extract.encounter import extract_encounter
+from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext
+from pipelines.records.extract.medication import extract_medication, extract_medication_request
+from pipelines.records.extract.observation import extract_observation
+from pipelines.records.extract.patient import extract_patient
+from pipelines.records.extract.procedure import extract_procedure
 from pipelines.records.read.raw_resource import Resource
 
-EXTRACTORS: dict[str, Callable[[Resource, Context], Facts]] = {
-    "Patient": patient,
-    "Encounter": encounter,
-    "Condition": condition,
-    "Observation": observation,
-    "MedicationRequest": medication_request,
-    "Medication": medication,
-    "Procedure": procedure,
-    "AllergyIntolerance": allergy,
-    "Communication": communication,
+EXTRACTORS: dict[str, Callable[[Resource, ExtractionContext], ExtractedFacts]] = {
+    "Patient": extract_patient,
+    "Encounter": extract_encounter,
+    "Condition": extract_condition,
+    "Observation": extract_observation,
+    "MedicationRequest": extract_medication_request,
+    "Medication": extract_medication,
+    "Procedure": extract_procedure,
+    "AllergyIntolerance": extract_allergy,
+    "Communication": extract_communication,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.vocabulary import drug_class_of
-from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
+from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, choose_latest, read_time
 from pipelines.records.read.coding import CodedConcept, choose_coding, read_status_code
 from pipelines.records.read.raw_resource import Resource
 
@@ -14,21 +14,27 @@ _NONE_KNOWN = tuple(f"SNOMED//{c}" for c in ("716186003", "409137002", "42860700
 _KINDS = {"medication": "medication", "biologic": "medication", "food": "food", "environment": "environment"}
 
 
-def allergy(resource: Resource, context: Context) -> Facts:
+def extract_allergy(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
     """The allergy at its onset (else when recorded); nothing where it is over, refuted, or says "none known"."""
-    recorded = context.past(when(resource, "recordedDate"), "recordedDate")
-    onset = context.past(when(resource, "onsetDateTime", "onsetPeriod"), "onset")
+    recorded = context.past(read_time(resource, "recordedDate"), "recordedDate")
+    onset = context.past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
     what = context.clean(choose_coding(resource["code"]))
     withdrawn = read_status_code(resource.get("verificationStatus")) in _WITHDRAWN
     over = read_status_code(resource.get("clinicalStatus")) in ("inactive", "resolved")
     if withdrawn or over or what.code in _NONE_KNOWN:
-        return Facts(facets=("",))
+        return ExtractedFacts(facets=("",))
     start = onset if onset is not None else recorded
-    fact = Fact(f"allergy.{_kind(resource, what)}", what.code, start, text=what.text, known=later(recorded, start))
-    return Facts([fact], [("allergies", {"code": what.code, "text": what.text, "start": start})])
+    fact = Fact(
+        f"allergy.{_choose_kind(resource, what)}",
+        what.code,
+        start,
+        text=what.text,
+        known=choose_latest(recorded, start),
+    )
+    return ExtractedFacts([fact], [("allergies", {"code": what.code, "text": what.text, "start": start})])
 
 
-def _kind(resource: Resource, what: CodedConcept) -> str:
+def _choose_kind(resource: Resource, what: CodedConcept) -> str:
     """A drug where anything says so: the category, the code's system or the name; a drug allergy is never missed."""
     categories = [_KINDS[c] for c in resource.get("category", [])]
     if "medication" in categories or what.code.partition("//")[0] in _DRUG_SYSTEMS or drug_class_of(what.text):

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from models.vocabulary import CONDITION_END_CODE
-from pipelines.records.extract.facts import END, RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
+from pipelines.records.extract.facts import (
+    END,
+    RETRACTED,
+    ExtractedFacts,
+    ExtractionContext,
+    Fact,
+    choose_latest,
+    read_latest_end,
+    read_period_end,
+    read_time,
+)
 from pipelines.records.read.coding import choose_coding, read_status_code
 from pipelines.records.read.fhir_time import Micros
 from pipelines.records.read.raw_resource import Resource
@@ -12,27 +22,27 @@ _OVER = ("inactive", "remission", "resolved")
 _WITHDRAWN = (RETRACTED, "refuted")
 
 
-def condition(resource: Resource, context: Context) -> Facts:
+def extract_condition(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
     """The condition at its onset (else when recorded), and its end at abatement (else when last said to be over)."""
-    recorded = context.past(when(resource, "recordedDate"), "recordedDate")
-    onset = context.past(when(resource, "onsetDateTime", "onsetPeriod"), "onset")
-    abated = when(resource, "abatementDateTime", "abatementPeriod") or end_of_period(resource, "onsetPeriod")
+    recorded = context.past(read_time(resource, "recordedDate"), "recordedDate")
+    onset = context.past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
+    abated = read_time(resource, "abatementDateTime", "abatementPeriod") or read_period_end(resource, "onsetPeriod")
     context.past(abated, "abatement")
     if read_status_code(resource.get("verificationStatus")) in _WITHDRAWN:
-        return Facts(facets=("", END))
+        return ExtractedFacts(facets=("", END))
     what = context.clean(choose_coding(resource["code"]))
     start = onset if onset is not None else recorded
-    facts = [Fact("condition", what.code, start, text=what.text, known=later(recorded, start))]
+    facts = [Fact("condition", what.code, start, text=what.text, known=choose_latest(recorded, start))]
     over = abated is not None or read_status_code(resource.get("clinicalStatus")) in _OVER
     if over:
-        end = later(abated, start) if abated is not None else later(recorded, start)
+        end = choose_latest(abated, start) if abated is not None else choose_latest(recorded, start)
         answers = ("Condition", resource["id"])
         facts.append(
             Fact("condition.end", CONDITION_END_CODE, end, text=what.code, facet=END, known=end, answers=answers)
         )
     row = {"code": what.code, "text": what.text, "start": onset, "end": _latest_end(resource)}
-    return Facts(facts, [("conditions", row)], facets=(END,))
+    return ExtractedFacts(facts, [("conditions", row)], facets=(END,))
 
 
 def _latest_end(resource: Resource) -> Micros | None:
-    return latest_end(resource, "abatementDateTime", "abatementPeriod", "onsetPeriod")
+    return read_latest_end(resource, "abatementDateTime", "abatementPeriod", "onsetPeriod")

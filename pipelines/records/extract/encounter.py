@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, end_of_period, later, latest_end, when
+from pipelines.records.extract.facts import (
+    RETRACTED,
+    ExtractedFacts,
+    ExtractionContext,
+    Fact,
+    choose_latest,
+    read_latest_end,
+    read_period_end,
+    read_time,
+)
 from pipelines.records.read.coding import CodedConcept, choose_coding
 from pipelines.records.read.raw_resource import Resource
 
@@ -10,22 +19,24 @@ _MISSED = ("cancelled", "noshow")
 _EMERGENCY_TYPES = ("SNOMED//50849002", "SNOMED//4525004", "SNOMED//183452005")
 
 
-def encounter(resource: Resource, context: Context) -> Facts:
+def extract_encounter(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
     """One visit at its start; planned visits wait until they take place."""
     status = resource["status"]
-    start = context.past(when(resource, "period"), "period.start")
-    end = context.past(end_of_period(resource, "period"), "period.end")
+    start = context.past(read_time(resource, "period"), "period.start")
+    end = context.past(read_period_end(resource, "period"), "period.end")
     if status in (RETRACTED, "planned"):
-        return Facts(facets=("",))
-    what = _what(resource, context)
+        return ExtractedFacts(facets=("",))
+    what = _read_type(resource, context)
     emergency = resource["class"].get("code") == "EMER" or what.code in _EMERGENCY_TYPES
     emergency = emergency or "emergency" in what.text.lower()
     kind = "encounter.missed" if status in _MISSED else "encounter.emergency" if emergency else "encounter"
-    fact = Fact(kind, what.code, start, text=what.text or None, known=later(start, end))
-    return Facts([fact], [("encounters", {"code": what.code, "start": start, "end": latest_end(resource, "period")})])
+    fact = Fact(kind, what.code, start, text=what.text or None, known=choose_latest(start, end))
+    return ExtractedFacts(
+        [fact], [("encounters", {"code": what.code, "start": start, "end": read_latest_end(resource, "period")})]
+    )
 
 
-def _what(resource: Resource, context: Context) -> CodedConcept:
+def _read_type(resource: Resource, context: ExtractionContext) -> CodedConcept:
     """The encounter's first type; where it has none, its class."""
     if resource.get("type"):
         return context.clean(choose_coding(resource["type"][0]))

@@ -34,7 +34,7 @@ class Fact(NamedTuple):
 
 
 @dataclass(slots=True)
-class Facts:
+class ExtractedFacts:
     """The facts of one resource (none where it says nothing PMLM uses) and its rows of the parsed tables.
 
     ``facets`` names every facet an earlier version may have had beyond those of ``facts``, ``visit`` the id of the
@@ -48,7 +48,7 @@ class Facts:
 
 
 @dataclass(slots=True)
-class Context:
+class ExtractionContext:
     """What is known around a resource: the patient, the end of the drop's day, drugs by id, and the scrubber."""
 
     end: Micros
@@ -84,7 +84,7 @@ class Context:
         return at
 
 
-def when(resource: Resource, *names: str) -> Micros | None:
+def read_time(resource: Resource, *names: str) -> Micros | None:
     """The first of the named dateTime or Period fields that is there, a Period by its start (else its end)."""
     for name in names:
         value = resource.get(name)
@@ -95,13 +95,13 @@ def when(resource: Resource, *names: str) -> Micros | None:
     return None
 
 
-def end_of_period(resource: Resource, name: str) -> Micros | None:
+def read_period_end(resource: Resource, name: str) -> Micros | None:
     """The end of a Period field that has one, or None."""
     value = resource.get(name)
     return parse_time(value["end"]) if value and "end" in value else None
 
 
-def latest_end(resource: Resource, *names: str) -> Micros | None:
+def read_latest_end(resource: Resource, *names: str) -> Micros | None:
     """The last moment the first of the named dateTime or Period fields can mean: what must not lie before a start."""
     for name in names:
         value = resource.get(name)
@@ -111,6 +111,6 @@ def latest_end(resource: Resource, *names: str) -> Micros | None:
     return None
 
 
-def later(*moments: Micros | None) -> Micros | None:
+def choose_latest(*moments: Micros | None) -> Micros | None:
     """The latest of the moments that are known, or None: nothing is known before it has happened."""
     return max((m for m in moments if m is not None), default=None)

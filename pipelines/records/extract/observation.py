@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
-from pipelines.records.extract.facts import RETRACTED, Context, Fact, Facts, later, when
+from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, choose_latest, read_time
 from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
 from pipelines.records.read.fhir_time import Micros, parse_time, to_datetime
 from pipelines.records.read.raw_resource import Resource, ResourceError
@@ -15,32 +15,39 @@ PORTAL = "https://pmlm.dev/fhir/CodeSystem/portal"
 _RATING = "reply-rating"
 _SYSTOLIC, _DIASTOLIC = "LOINC//8480-6", "LOINC//8462-4"
 
-Value = tuple[float | None, str | None, str | None]
+ObservedValue = tuple[float | None, str | None, str | None]
 """(number, text, unit) of a fact; all None where there is no value."""
 
 
-def observation(resource: Resource, context: Context) -> Facts:
+def extract_observation(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
     """One fact for the value, one for each component that has a value; nothing for a string or an absent value."""
-    issued = context.past(when(resource, "issued"), "issued")
-    time = context.past(when(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod"), "effective")
+    issued = context.past(read_time(resource, "issued"), "issued")
+    time = context.past(read_time(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod"), "effective")
     time = time if time is not None else issued
     components = resource.get("component", [])
     facets = ("", *(choose_coding(c["code"]).code for c in components))
     if resource["status"] in (RETRACTED, "cancelled"):
-        return Facts(facets=facets)
+        return ExtractedFacts(facets=facets)
     if _is_rating(resource):
-        return _rating(resource, time, later(issued, time))
-    found = Facts(facets=facets)
+        return _extract_rating(resource, time, choose_latest(issued, time))
+    found = ExtractedFacts(facets=facets)
     for part, facet in ((resource, ""), *zip(components, facets[1:], strict=True)):
-        _add(found, part, facet, time, later(issued, time), context)
-    _add_pressures(found)
+        _add_fact(found, part, facet, time, choose_latest(issued, time), context)
+    _add_blood_pressure_row(found)
     return found
 
 
-def _add(found: Facts, part: Resource, facet: str, time: Micros | None, known: Micros | None, context: Context) -> None:
+def _add_fact(
+    found: ExtractedFacts,
+    part: Resource,
+    facet: str,
+    time: Micros | None,
+    known: Micros | None,
+    context: ExtractionContext,
+) -> None:
     what = context.clean(choose_coding(part["code"]))
     signal = SIGNAL_BY_CODE.get(what.code)
-    number, text, unit = _signal_value(part, signal) if signal else _other_value(part, context)
+    number, text, unit = _read_signal_value(part, signal) if signal else _read_other_value(part, context)
     if number is None and text is None:
         return
     found.facts.append(Fact("observation", what.code, time, number, text, unit, facet, known))
@@ -49,7 +56,7 @@ def _add(found: Facts, part: Resource, facet: str, time: Micros | None, known: M
     found.rows.append(("observations", row))
 
 
-def _signal_value(part: Resource, signal: Signal) -> Value:
+def _read_signal_value(part: Resource, signal: Signal) -> ObservedValue:
     """The value in the signal's canonical unit; ``Broken`` where the unit is none of the signal's."""
     if "valueInteger" in part and signal.unit == "{score}":
         return float(part["valueInteger"]), None, signal.unit
@@ -63,7 +70,7 @@ def _signal_value(part: Resource, signal: Signal) -> Value:
     return value, None, signal.unit
 
 
-def _other_value(part: Resource, context: Context) -> Value:
+def _read_other_value(part: Resource, context: ExtractionContext) -> ObservedValue:
     quantity: dict[str, Any] = part.get("valueQuantity", {})
     if "value" in quantity:
         return float(quantity["value"]), None, context.unit(quantity)
@@ -83,7 +90,7 @@ def _is_rating(resource: Resource) -> bool:
     return any(c.get("system") == PORTAL and c.get("code") == _RATING for c in codings)
 
 
-def _rating(resource: Resource, time: Micros | None, known: Micros | None) -> Facts:
+def _extract_rating(resource: Resource, time: Micros | None, known: Micros | None) -> ExtractedFacts:
     """A patient's rating of a reply, 1 to 5."""
     rated = next(filter(None, (read_reference(r) for r in resource.get("focus", []))), None)
     if rated is None:
@@ -92,13 +99,13 @@ def _rating(resource: Resource, time: Micros | None, known: Micros | None) -> Fa
         raise ResourceError("missing_field", "valueInteger is missing")
     value = float(resource["valueInteger"])
     answers = ("Communication", rated[1])
-    return Facts(
+    return ExtractedFacts(
         [Fact("rating", RATING_CODE, time, number=value, known=known, answers=answers)],
         [("ratings", {"rating": value, "start": time})],
     )
 
 
-def _add_pressures(found: Facts) -> None:
+def _add_blood_pressure_row(found: ExtractedFacts) -> None:
     values = {f.code: f.number for f in found.facts}
     if _SYSTOLIC in values and _DIASTOLIC in values:
         row = {"systolic": values[_SYSTOLIC], "diastolic": values[_DIASTOLIC]}

@@ -28,13 +28,13 @@ from models.vocabulary import ANSWER_CODE, QUESTION_CODE, RATING_CODE, REPLY_COD
 from pipelines.night_dates import parse_night
 from pipelines.records.feedback import texts
 from pipelines.records.log import carryover, event_log, ledger
-from pipelines.records.log.hash_sets import Hashes
+from pipelines.records.log.hash_sets import HashSet
 from pipelines.records.read.fhir_time import end_of, to_datetime
 from pmlm.settings import Settings
 
 
 @dataclass(slots=True)
-class Taken:
+class FeedbackCounts:
     """What one intake made of the feedback: signals that became events, answers beyond the cap, edits that could not
     be placed (no such question was asked), and the events written."""
 
@@ -46,7 +46,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class LoggedAnswer:
     """What the interaction log knows of an answer: hash of the question, words of the answer, when it was asked."""
 
     question: int
@@ -54,44 +54,50 @@ class Answered:
     as_of: datetime
 
 
-def take_in(settings: Settings, night: str) -> Taken | None:
+def ingest_feedback(settings: Settings, night: str) -> FeedbackCounts | None:
     """Append what counts to the event log; None where there is no feedback, or a later night has been taken in."""
-    entries = ledger.entries(settings)
-    if not entries or entries[-1].night != night or not (folder(settings).exists() or texts.waiting(settings)):
+    entries = ledger.read_entries(settings)
+    if (
+        not entries
+        or entries[-1].night != night
+        or not (reward_log_folder(settings).exists() or texts.list_raw_texts(settings))
+    ):
         return None
-    texts.take_in(settings, night)
-    taken = Taken()
+    texts.deidentify_texts(settings, night)
+    taken = FeedbackCounts()
     end = to_datetime(end_of(parse_night(night)))
-    said = list(_counted(settings, end, taken))
-    rows = [row for one, answered in _placed(settings, said) for row in _events(settings, one, answered, taken)]
-    batch = _append(settings, night, rows, end)
+    said = list(_read_countable(settings, end, taken))
+    rows = [
+        row for one, answered in _match_answers(settings, said) for row in _build_events(settings, one, answered, taken)
+    ]
+    batch = _append_events(settings, night, rows, end)
     if batch is not None:
-        taken.events = event_log.count(settings, batch)
+        taken.events = event_log.count_events(settings, batch)
         entry = entries[-1]
         entry.batches = sorted({*entry.batches, batch})
-        ledger.write(settings, entry)
+        ledger.write_entry(settings, entry)
     return taken
 
 
-def folder(settings: Settings) -> Path:
+def reward_log_folder(settings: Settings) -> Path:
     """Where the endpoint keeps its reward log."""
     return settings.workspace / "feedback"
 
 
-def _counted(settings: Settings, end: datetime, taken: Taken) -> Iterator[Feedback]:
+def _read_countable(settings: Settings, end: datetime, taken: FeedbackCounts) -> Iterator[Feedback]:
     """The feedback that counts and is of a patient the clinic knows, as of ``end`` by the clinic's clock."""
     oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
-    patients: Hashes | None = None
-    for path in sorted(folder(settings).glob("*.jsonl")):
+    patients: HashSet | None = None
+    for path in sorted(reward_log_folder(settings).glob("*.jsonl")):
         if path.stem < f"{oldest:%Y%m%d}":
             continue
-        kept, beyond = feedback.counted(_lines(path), settings.feedback_a_day)
+        kept, beyond = feedback.counted(_read_lines(path), settings.feedback_a_day)
         taken.beyond_cap += beyond
-        patients = carryover.patients(settings) if patients is None else patients
+        patients = carryover.read_patients(settings) if patients is None else patients
         yield from (one for one in kept if one.at <= end and one.subject in patients)
 
 
-def _lines(path: Path) -> Iterator[Feedback]:
+def _read_lines(path: Path) -> Iterator[Feedback]:
     for line in path.read_text().splitlines():
         try:
             yield feedback.read(line)
@@ -99,15 +105,15 @@ def _lines(path: Path) -> Iterator[Feedback]:
             continue
 
 
-def _placed(settings: Settings, said: list[Feedback]) -> Iterator[tuple[Feedback, Answered]]:
+def _match_answers(settings: Settings, said: list[Feedback]) -> Iterator[tuple[Feedback, LoggedAnswer]]:
     """Each with what is known of its answer; an answer that the interaction log does not hold is passed over."""
-    answers = answered(settings, {one.answer for one in said})
+    answers = find_answers(settings, {one.answer for one in said})
     yield from ((one, answers[one.answer]) for one in said if one.answer in answers)
 
 
-def answered(settings: Settings, wanted: set[str]) -> dict[str, Answered]:
+def find_answers(settings: Settings, wanted: set[str]) -> dict[str, LoggedAnswer]:
     """The wanted answers in the interaction log."""
-    found: dict[str, Answered] = {}
+    found: dict[str, LoggedAnswer] = {}
     files = (settings.workspace / "interactions").glob("*.jsonl") if wanted else ()
     for path in sorted(files, reverse=True):
         with path.open() as stream:
@@ -116,19 +122,21 @@ def answered(settings: Settings, wanted: set[str]) -> dict[str, Answered]:
                 if line[7:39] in wanted:
                     value: dict[str, Any] = json.loads(line)
                     as_of = datetime.fromisoformat(value["versions"]["as_of"])
-                    found[value["id"]] = Answered(value["question"], value.get("words"), as_of)
+                    found[value["id"]] = LoggedAnswer(value["question"], value.get("words"), as_of)
         if len(found) == len(wanted):
             break
     return found
 
 
-def _events(settings: Settings, one: Feedback, answered: Answered, taken: Taken) -> Iterable[dict[str, Any]]:
+def _build_events(
+    settings: Settings, one: Feedback, answered: LoggedAnswer, taken: FeedbackCounts
+) -> Iterable[dict[str, Any]]:
     """The events of one signal; none for what stays in the reward log."""
     source = sha256(one.line().encode()).hexdigest()
     shared = {"subject_id": one.subject, "source": source}
     record = settings.pseudonym("Answer", one.answer)
     if one.kind == "edit":
-        text = texts.read(settings, one.id)
+        text = texts.read_text(settings, one.id)
         if text is None or text["asked"] != answered.question:
             taken.not_placed += 1
             return []
@@ -136,20 +144,20 @@ def _events(settings: Settings, one: Feedback, answered: Answered, taken: Taken)
         question = settings.pseudonym("Answer", one.answer, "question")
         reply = settings.pseudonym("Answer", one.answer, "edit", str(one.giver))
         return [
-            shared | _event("question", QUESTION_CODE, question, answered.as_of, text=text["question"]),
-            shared | _event("reply", REPLY_CODE, reply, one.at, text=text["edit"], parent=question),
+            shared | _build_event("question", QUESTION_CODE, question, answered.as_of, text=text["question"]),
+            shared | _build_event("reply", REPLY_CODE, reply, one.at, text=text["edit"], parent=question),
         ]
     if one.by != "patient" or one.points is None:
         return []
     taken.ratings += 1
     rating = settings.pseudonym("Answer", one.answer, "rating", str(one.giver))
     return [
-        shared | _event("reply", ANSWER_CODE, record, answered.as_of, number=answered.words),
-        shared | _event("rating", RATING_CODE, rating, one.at, number=one.points, parent=record),
+        shared | _build_event("reply", ANSWER_CODE, record, answered.as_of, number=answered.words),
+        shared | _build_event("rating", RATING_CODE, rating, one.at, number=one.points, parent=record),
     ]
 
 
-def _event(kind: str, code: str, record: int, time: datetime, *, number: float | None = None, text: str | None = None,
+def _build_event(kind: str, code: str, record: int, time: datetime, *, number: float | None = None, text: str | None = None,
            parent: int | None = None) -> dict[str, Any]:  # fmt: skip
     return {
         "kind": kind, "code": code, "record": record, "time": time, "numeric_value": number, "text_value": text,
@@ -157,14 +165,14 @@ def _event(kind: str, code: str, record: int, time: datetime, *, number: float |
     }  # fmt: skip
 
 
-def _append(settings: Settings, night: str, rows: list[dict[str, Any]], end: datetime) -> str | None:
+def _append_events(settings: Settings, night: str, rows: list[dict[str, Any]], end: datetime) -> str | None:
     """Write the rows that say something new of their records as one batch; its name, or None."""
     if not rows:
         return None
     drafts = pl.DataFrame([row | {"known_at": end} for row in rows], schema=event_log.SCHEMA)
     drafts = drafts.unique("record", keep="last", maintain_order=True)
     before = (
-        event_log.scan(settings)
+        event_log.scan_events(settings)
         .join(drafts.lazy().select("record"), on="record", how="semi")
         .sort("known_at", "source")
         .unique("record", keep="last", maintain_order=True)
@@ -176,4 +184,4 @@ def _append(settings: Settings, night: str, rows: list[dict[str, Any]], end: dat
     news = news.join(before.select("record", "last"), on="record", how="left")
     bumped = pl.max_horizontal("known_at", pl.col("last") + pl.duration(microseconds=1))
     news = news.with_columns(known_at=bumped).select(event_log.COLUMNS)
-    return event_log.write(settings, night, news) if len(news) else None
+    return event_log.write_batch(settings, night, news) if len(news) else None

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipelines.records.deidentify.identifier_index import Names
+from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.deidentify.scrub import Scrubber
 from pipelines.records.read.coding import clean_text
 from pmlm.settings import Settings
@@ -22,44 +22,44 @@ LONGEST = 8000
 WORDS = ("question", "edit", "comment")
 
 
-def raw(settings: Settings) -> Path:
+def raw_folder(settings: Settings) -> Path:
     """Where the endpoint lays what people wrote."""
     return settings.quarantine / "feedback"
 
 
-def texts(settings: Settings) -> Path:
+def text_folder(settings: Settings) -> Path:
     """Where the de-identified words are kept."""
     return settings.workspace / "feedback" / "texts"
 
 
-def waiting(settings: Settings) -> list[Path]:
+def list_raw_texts(settings: Settings) -> list[Path]:
     """Raw texts that no night has read yet."""
-    return sorted(raw(settings).glob("*.json"))
+    return sorted(raw_folder(settings).glob("*.json"))
 
 
-def take_in(settings: Settings, night: str) -> None:
+def deidentify_texts(settings: Settings, night: str) -> None:
     """De-identify what waits, then forget the raw texts and what is older than the retention."""
-    found = waiting(settings)
+    found = list_raw_texts(settings)
     if found:
-        names = Names(settings)
+        names = IdentifierIndex(settings)
         names.load(night)
         scrubber = Scrubber(names)
         for path in found:
-            write_json(texts(settings) / path.name, _clean(settings, scrubber, path), mode=0o600)
+            write_json(text_folder(settings) / path.name, _deidentify(settings, scrubber, path), mode=0o600)
             path.unlink()
     oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
-    for path in texts(settings).glob("*.json"):
+    for path in text_folder(settings).glob("*.json"):
         if datetime.fromisoformat(json.loads(path.read_text())["received"]) < oldest:
             path.unlink()
 
 
-def read(settings: Settings, id_: str) -> dict[str, Any] | None:
+def read_text(settings: Settings, id_: str) -> dict[str, Any] | None:
     """The de-identified words under a line's id, with the hash of the question as it was asked; None where expired."""
-    path = texts(settings) / f"{id_}.json"
+    path = text_folder(settings) / f"{id_}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def _clean(settings: Settings, scrubber: Scrubber, path: Path) -> dict[str, Any]:
+def _deidentify(settings: Settings, scrubber: Scrubber, path: Path) -> dict[str, Any]:
     held: dict[str, Any] = json.loads(path.read_text())
     words = {name: scrubber.message(clean_text(held[name], LONGEST), held["subject"]) for name in WORDS if name in held}
     asked = {"asked": settings.pseudonym("question", held["question"])} if "question" in held else {}

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.records.log.event_log import scan
-from pipelines.records.log.hash_sets import Hashes
+from pipelines.records.log.event_log import scan_events
+from pipelines.records.log.hash_sets import HashSet
 from pipelines.records.read.coding import CodedConcept
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write
 
 
-def patients(settings: Settings) -> Hashes:
+def read_patients(settings: Settings) -> HashSet:
     """Subjects with anything in the log."""
-    found = scan(settings).select("subject_id").unique().collect(engine="streaming")
-    return Hashes(found["subject_id"].to_numpy())
+    found = scan_events(settings).select("subject_id").unique().collect(engine="streaming")
+    return HashSet(found["subject_id"].to_numpy())
 
 
-def medications(settings: Settings, night: str) -> dict[int, CodedConcept]:
+def read_medications(settings: Settings, night: str) -> dict[int, CodedConcept]:
     """Drugs by the pseudonym of their Medication, as drops up to a night named them; the latest counts."""
     found: dict[int, CodedConcept] = {}
     for path in sorted(_folder(settings).glob("*.parquet")):
         if path.stem <= night:
-            found |= _read(path)
+            found |= _read_file(path)
     return found
 
 
@@ -35,14 +35,14 @@ def save_medications(settings: Settings, night: str, named: Mapping[int, CodedCo
         return
     path = _folder(settings) / f"{night}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    whole = _read(path) | dict(named) if path.exists() else named
+    whole = _read_file(path) | dict(named) if path.exists() else named
     rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(whole.items())]
     schema = {"medication": pl.Int64, "code": pl.String, "text": pl.String, "local": pl.Boolean}
     with atomic_write(path, mode=0o600) as temporary:
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(temporary)
 
 
-def _read(path: Path) -> dict[int, CodedConcept]:
+def _read_file(path: Path) -> dict[int, CodedConcept]:
     return {row[0]: CodedConcept(*row[1:]) for row in pl.read_parquet(path).iter_rows()}
 
 

@@ -17,13 +17,13 @@ def day_of(night: str) -> date:
     return datetime.strptime(night, "%Y%m%d").date()
 
 
-def advance(settings: Settings) -> None:
+def advance_clock(settings: Settings) -> None:
     """Set the clock to the latest moment anything in the log is known, at least the end of the last drop's day."""
-    entries = ledger.entries(settings)
+    entries = ledger.read_entries(settings)
     if settings.manifest.clock != "last_drop" or not entries:
         return
     latest = to_datetime(end_of(day_of(entries[-1].night)))
     newest: datetime | None = (
-        event_log.scan(settings).select(pl.col("known_at").max()).collect(engine="streaming").item()
+        event_log.scan_events(settings).select(pl.col("known_at").max()).collect(engine="streaming").item()
     )
     write_json(settings.workspace / "clock.json", {"as_of": max(latest, newest or latest).isoformat()})

@@ -36,9 +36,9 @@ COLUMNS = list(SCHEMA)
 ROW_GROUP = 122_880  # rows that one core reads at a time; DuckDB's own number
 
 
-def scan(settings: Settings) -> pl.LazyFrame:
+def scan_events(settings: Settings) -> pl.LazyFrame:
     """All events in all versions, of every drop in the ledger."""
-    return scan_batches(ledger.batches(settings))
+    return scan_batches(ledger.list_batches(settings))
 
 
 def scan_batches(paths: list[Path]) -> pl.LazyFrame:
@@ -46,23 +46,23 @@ def scan_batches(paths: list[Path]) -> pl.LazyFrame:
     return pl.scan_parquet(paths) if paths else pl.LazyFrame(schema=SCHEMA)
 
 
-def as_of(frame: pl.LazyFrame, t: datetime) -> pl.LazyFrame:
+def select_as_of(frame: pl.LazyFrame, t: datetime) -> pl.LazyFrame:
     """Of each record the latest version known by ``t``, facts deleted by then left out."""
     known = frame.filter(pl.col("known_at") <= t).sort("record", "known_at", "source")
     return known.unique("record", keep="last", maintain_order=True).filter(pl.col("code") != DELETED)
 
 
-def write(settings: Settings, night: str, events: pl.DataFrame) -> str:
+def write_batch(settings: Settings, night: str, events: pl.DataFrame) -> str:
     """Write one batch, sorted by all its columns and named by its content; the file's name."""
-    return write_in_order(settings, night, [events])
+    return write_batch_parts(settings, night, [events])
 
 
-def write_in_order(settings: Settings, night: str, parts: Iterable[pl.DataFrame]) -> str:
-    """Write one batch as ``write`` does, of parts that come in order of their subjects, a subject in one of them."""
+def write_batch_parts(settings: Settings, night: str, parts: Iterable[pl.DataFrame]) -> str:
+    """Write one batch as ``write_batch`` does, of parts that come in order of their subjects, a subject in one of them."""
     settings.events.mkdir(parents=True, exist_ok=True)
     with atomic_write(settings.events / f".{night}.unnamed.part") as temporary:  # its name is known when it is written
         with pq.ParquetWriter(temporary, EVENT_SCHEMA, compression="zstd") as writer:
-            for group in _row_groups(parts):
+            for group in _split_row_groups(parts):
                 writer.write_table(group, row_group_size=ROW_GROUP)
                 pa.default_memory_pool().release_unused()  # it would keep what each group took
         with temporary.open("rb") as stream:
@@ -70,7 +70,7 @@ def write_in_order(settings: Settings, night: str, parts: Iterable[pl.DataFrame]
     return (settings.events / f".{night}.unnamed.part").replace(settings.events / name).name
 
 
-def _row_groups(parts: Iterable[pl.DataFrame]) -> Iterator[pa.Table]:
+def _split_row_groups(parts: Iterable[pl.DataFrame]) -> Iterator[pa.Table]:
     """The rows of all parts, each part sorted, in runs of ``ROW_GROUP``."""
     held = EVENT_SCHEMA.empty_table()
     for part in parts:
@@ -83,6 +83,6 @@ def _row_groups(parts: Iterable[pl.DataFrame]) -> Iterator[pa.Table]:
         yield held.combine_chunks()
 
 
-def count(settings: Settings, batch: str | None) -> int:
+def count_events(settings: Settings, batch: str | None) -> int:
     """How many events a batch holds; 0 for none."""
     return pq.read_metadata(settings.events / batch).num_rows if batch else 0

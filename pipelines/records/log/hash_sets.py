@@ -8,7 +8,7 @@ from bisect import bisect_left
 import numpy as np
 
 
-class Hashes:
+class HashSet:
     """A fixed set of hashes; ``place`` numbers its members from 0 on in ascending order."""
 
     __slots__ = ("_sorted",)
@@ -25,8 +25,8 @@ class Hashes:
     def __contains__(self, value: int) -> bool:
         return self.place(value) is not None
 
-    def __or__(self, other: Hashes) -> Hashes:
-        return Hashes(self._sorted, other._sorted)
+    def __or__(self, other: HashSet) -> HashSet:
+        return HashSet(self._sorted, other._sorted)
 
     def __len__(self) -> int:
         return len(self._sorted)

@@ -18,7 +18,7 @@ from pmlm.storage import read_json, write_json
 class Accounts:
     """What became of a drop's resources: ``accepted + ignored + quarantined == read``.
 
-    ``duplicates`` of the accepted stood in the drop more than once, equal. ``released`` counts earlier rows let
+    ``duplicates`` of the accepted stood in the drop more than once, equal. ``read_released`` counts earlier rows let
     out of quarantine by this import, by the rule that had held them; they belong to their own drop's accounts.
     """
 
@@ -35,10 +35,10 @@ class Accounts:
 
 
 @dataclass(slots=True)
-class Entry:
+class LedgerEntry:
     """One drop in the ledger: its night, the content hash of its files, its event batches and its accounts.
 
-    ``released`` names quarantine rows that are no longer held: they became events of this night.
+    ``read_released`` names quarantine rows that are no longer held: they became events of this night.
     """
 
     night: str
@@ -52,34 +52,34 @@ def folder(settings: Settings) -> Path:
     return settings.workspace / "data" / "ledger"
 
 
-def entries(settings: Settings) -> list[Entry]:
+def read_entries(settings: Settings) -> list[LedgerEntry]:
     """All drops taken in, in date order."""
-    return [_read(path) for path in sorted(folder(settings).glob("*.json"))]
+    return [_read_file(path) for path in sorted(folder(settings).glob("*.json"))]
 
 
-def entry(settings: Settings, night: str) -> Entry | None:
+def read_entry(settings: Settings, night: str) -> LedgerEntry | None:
     path = folder(settings) / f"{night}.json"
-    return _read(path) if path.exists() else None
+    return _read_file(path) if path.exists() else None
 
 
-def write(settings: Settings, new: Entry) -> None:
+def write_entry(settings: Settings, new: LedgerEntry) -> None:
     write_json(folder(settings) / f"{new.night}.json", asdict(new))
 
 
-def released(settings: Settings) -> frozenset[str]:
+def read_released(settings: Settings) -> frozenset[str]:
     """Every quarantine row ever let out."""
-    return frozenset(row for e in entries(settings) for row in e.released)
+    return frozenset(row for e in read_entries(settings) for row in e.released)
 
 
-def batches(settings: Settings) -> list[Path]:
+def list_batches(settings: Settings) -> list[Path]:
     """The event batches that count, in order of night and name."""
-    return [settings.events / name for e in entries(settings) for name in sorted(e.batches)]
+    return [settings.events / name for e in read_entries(settings) for name in sorted(e.batches)]
 
 
 def remove_orphans(settings: Settings) -> None:
     """Remove what killed imports have left: batches no ledger entry lists, rows laid aside, half-written files."""
     spill.clear(settings)
-    counted = set(batches(settings))
+    counted = set(list_batches(settings))
     for path in settings.events.glob("*.parquet"):
         if path not in counted:
             path.unlink()
@@ -88,6 +88,6 @@ def remove_orphans(settings: Settings) -> None:
             path.unlink()
 
 
-def _read(path: Path) -> Entry:
+def _read_file(path: Path) -> LedgerEntry:
     value = read_json(path)
-    return Entry(**{**value, "accounts": Accounts(**value["accounts"])})
+    return LedgerEntry(**{**value, "accounts": Accounts(**value["accounts"])})

@@ -10,19 +10,19 @@ import polars as pl
 import pyarrow.parquet as pq
 from meds import DataSchema, DatasetMetadataSchema, __version__, data_subdirectory, dataset_metadata_filepath
 
-from pipelines.records.log.event_log import as_of, scan
+from pipelines.records.log.event_log import scan_events, select_as_of
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write, write_json
 
 _COLUMNS = ["subject_id", "time", "code", "numeric_value", "text_value", "unit", "known_at", "kind", "encounter_id"]
 
 
-def export(settings: Settings, out: Path, t: datetime) -> int:
+def export_meds(settings: Settings, out: Path, t: datetime) -> int:
     """Write the facts known by ``t`` under ``out``; the number of events.
 
     Questions and replies stay behind: their text, though de-identified, is no code. MEDS times have no zone: UTC.
     """
-    facts = as_of(scan(settings), t).filter(~pl.col("kind").is_in(["question", "reply"]))
+    facts = select_as_of(scan_events(settings), t).filter(~pl.col("kind").is_in(["question", "reply"]))
     frame = facts.select(_COLUMNS).sort("subject_id", "time", "code", "known_at", nulls_last=False).collect()
     naive = [pl.col(c).dt.replace_time_zone(None) for c in ("time", "known_at")]
     table = DataSchema.align(frame.with_columns(naive).to_arrow())

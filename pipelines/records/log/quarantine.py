@@ -24,7 +24,7 @@ from pmlm.settings import Settings
 from pmlm.storage import atomic_write
 
 #: Rules that time or another drop may mend: every import tries these rows again.
-WAITING = ("future_date", "unknown_patient", "unknown_medication")
+RETRIED_RULES = ("future_date", "unknown_patient", "unknown_medication")
 
 
 _HEAD = 4096
@@ -32,7 +32,7 @@ _NAMED = {key: re.compile(rb'"%s"\s*:\s*"([^"]{1,80})"' % key.encode()) for key 
 
 
 @dataclass(slots=True)
-class Row:
+class QuarantineRow:
     """One quarantined resource. ``raw`` is its text (base64 in ``raw64`` where it is no UTF-8); it may be edited."""
 
     row: str
@@ -53,15 +53,15 @@ class Row:
         return b64decode(self.raw64) if self.raw64 else self.raw.encode()
 
 
-def id_of(settings: Settings, night: str, line: RawResource) -> str:
+def compute_row_id(settings: Settings, night: str, line: RawResource) -> str:
     """The name of a line of a drop, its text included: it stays the row's name when the row is edited."""
     return hash_row(settings, night, line.file, line.number, line.entry, line.text)
 
 
-def row_of(row: str, night: str, line: RawResource, broken: ResourceError) -> Row:
+def make_row(row: str, night: str, line: RawResource, broken: ResourceError) -> QuarantineRow:
     """The quarantine row of a line that broke a rule."""
-    kind, ident = _names_of(line)
-    new = Row(row, night, line.file, line.number, line.entry, kind, ident, broken.rule, broken.reason)
+    kind, ident = _find_type_and_id(line)
+    new = QuarantineRow(row, night, line.file, line.number, line.entry, kind, ident, broken.rule, broken.reason)
     new.deleted = line.deleted
     try:
         new.raw = line.text.decode()
@@ -70,7 +70,7 @@ def row_of(row: str, night: str, line: RawResource, broken: ResourceError) -> Ro
     return new
 
 
-def _names_of(line: RawResource) -> tuple[str, str]:
+def _find_type_and_id(line: RawResource) -> tuple[str, str]:
     """Type and id as far as they can be made out, in a text that breaks off too."""
     values: list[Any]
     resource = line.resource or _parsed(line.text)
@@ -91,26 +91,26 @@ def _parsed(text: bytes) -> Resource | None:
     return value if isinstance(value, dict) else None
 
 
-def rows(settings: Settings, night: str | None = None) -> Iterator[Row]:
+def read_rows(settings: Settings, night: str | None = None) -> Iterator[QuarantineRow]:
     """Rows still held, of one drop or of all, in order of drop."""
-    let_out = ledger.released(settings)
-    for entry in ledger.entries(settings):
+    let_out = ledger.read_released(settings)
+    for entry in ledger.read_entries(settings):
         if night in (None, entry.night):
-            yield from (row for row in _stored(_path(settings, entry.night)) if row.row not in let_out)
+            yield from (row for row in _read_file(_path(settings, entry.night)) if row.row not in let_out)
 
 
 def _path(settings: Settings, night: str) -> Path:
     return settings.quarantine / f"{night}.jsonl"
 
 
-def _stored(path: Path) -> Iterator[Row]:
+def _read_file(path: Path) -> Iterator[QuarantineRow]:
     if path.exists():
         with path.open("rb") as stream:
-            yield from (Row(**orjson.loads(raw)) for raw in stream)
+            yield from (QuarantineRow(**orjson.loads(raw)) for raw in stream)
 
 
 @contextmanager
-def writing(settings: Settings, night: str) -> Iterator[IO[bytes]]:
+def open_writer(settings: Settings, night: str) -> Iterator[IO[bytes]]:
     """A stream that becomes the drop's quarantine file when the block ends without error."""
     settings.quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.quarantine.chmod(0o700)
@@ -118,41 +118,41 @@ def writing(settings: Settings, night: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def put(stream: IO[bytes], row: Row) -> None:
+def write_row(stream: IO[bytes], row: QuarantineRow) -> None:
     stream.write(orjson.dumps(asdict(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
 @contextmanager
-def finding(settings: Settings, night: str) -> Iterator[Callable[[str], Row | None]]:
+def open_lookup(settings: Settings, night: str) -> Iterator[Callable[[str], QuarantineRow | None]]:
     """A look-up of one drop's rows still held, by name; the rows themselves stay on disk."""
-    path, let_out, places = _path(settings, night), ledger.released(settings), dict[str, int]()
-    if ledger.entry(settings, night) is None or not path.exists():
+    path, let_out, places = _path(settings, night), ledger.read_released(settings), dict[str, int]()
+    if ledger.read_entry(settings, night) is None or not path.exists():
         yield lambda row: None
         return
     with path.open("rb") as stream:
 
-        def find(row: str) -> Row | None:
+        def find(row: str) -> QuarantineRow | None:
             if row not in places:
                 return None
             stream.seek(places[row])
-            return Row(**orjson.loads(stream.readline()))
+            return QuarantineRow(**orjson.loads(stream.readline()))
 
         while raw := stream.readline():
-            places[Row(**orjson.loads(raw)).row] = stream.tell() - len(raw)
+            places[QuarantineRow(**orjson.loads(raw)).row] = stream.tell() - len(raw)
         for row in let_out & places.keys():
             del places[row]
         yield find
 
 
-def rewrite(settings: Settings, changed: Iterable[Row] = ()) -> None:
+def rewrite_files(settings: Settings, changed: Iterable[QuarantineRow] = ()) -> None:
     """Drop rows that were let out, take in changed ones; a file without rows, or of no drop in the ledger, goes."""
     new = {r.row: r for r in changed}
     for path in sorted(settings.quarantine.glob("*.jsonl")):
-        held = sum(1 for _ in rows(settings, path.stem))
-        mended = bool(new) and any(new.get(r.row, r) != r for r in rows(settings, path.stem))
+        held = sum(1 for _ in read_rows(settings, path.stem))
+        mended = bool(new) and any(new.get(r.row, r) != r for r in read_rows(settings, path.stem))
         if not held:
             path.unlink()
-        elif mended or held < sum(1 for _ in _stored(path)):
-            with writing(settings, path.stem) as stream:
-                for row in rows(settings, path.stem):
-                    put(stream, new.get(row.row, row))
+        elif mended or held < sum(1 for _ in _read_file(path)):
+            with open_writer(settings, path.stem) as stream:
+                for row in read_rows(settings, path.stem):
+                    write_row(stream, new.get(row.row, row))

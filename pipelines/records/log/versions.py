@@ -12,7 +12,7 @@ SECOND: Micros = 1_000_000  # versions of one day's drop are known within the se
 _BEFORE = ["record", "source", "known_at", "code", "subject_id", "time", "encounter_id"]
 
 
-def new_versions(
+def find_new_versions(
     log: pl.LazyFrame,
     own: pl.LazyFrame,
     drafts: pl.DataFrame,
@@ -28,25 +28,25 @@ def new_versions(
     version adds nothing, nor does one that a drop of a later day has said something newer about. Facts of a resource's
     latest version that its new version no longer states become ``DELETED`` versions.
     """
-    stated, touched = _known(_one_version(drafts), end, history), _one_version(touched)
-    latest = _latest(log, touched.select("record"))
+    stated, touched = _add_known_at(_choose_versions(drafts), end, history), _choose_versions(touched)
+    latest = _read_latest(log, touched.select("record"))
     if latest.is_empty():
         return stated.select(COLUMNS)
-    written = _written(own, touched)
+    written = _read_own(own, touched)
     ours = written.with_columns(ours=pl.lit(True))
     last = latest.join(ours, on=["record", "source"], how="left")
     last = last.select("record", pl.col("ours").fill_null(False), was="source", last="known_at")
-    stale = touched.join(last, on="record").filter(_overtaken(told)).select("source").unique()
+    stale = touched.join(last, on="record").filter(_is_stale(told)).select("source").unique()
     stated, touched = (frame.join(stale, on="source", how="anti") for frame in (stated, touched))
     news = pl.col("was").is_null() | (pl.col("was") != pl.col("source"))
     fresh = stated.join(written, on=["record", "source"], how="anti").join(last, on="record", how="left").filter(news)
     bumped = pl.max_horizontal("known_at", pl.col("last") + pl.duration(microseconds=1))
     fresh = fresh.with_columns(known_at=bumped)
     changed = touched.join(written, on="source", how="anti").join(last, on="record").filter(news)
-    return pl.concat([fresh.select(COLUMNS), _taken_back(log, changed, stated, end)])
+    return pl.concat([fresh.select(COLUMNS), _build_deletions(log, changed, stated, end)])
 
 
-def _overtaken(told: Micros) -> pl.Expr:
+def _is_stale(told: Micros) -> pl.Expr:
     """Whether a resource's version (``source``, ``since``) is older than what the log holds of any of its facts.
 
     That is what waited in quarantine, or came in a drop that was late itself, while a later drop said something
@@ -57,7 +57,7 @@ def _overtaken(told: Micros) -> pl.Expr:
     return (pl.col("was") != pl.col("source")) & (waited | late)
 
 
-def _one_version(drafts: pl.DataFrame) -> pl.DataFrame:
+def _choose_versions(drafts: pl.DataFrame) -> pl.DataFrame:
     """One draft a record: the drop's own before one from quarantine, of those the one of the newest drop."""
     rank = pl.when(pl.col("since") == 0).then(pl.lit(2**62)).otherwise(pl.col("since"))
     ordered = drafts.with_columns(rank=rank).sort(
@@ -66,7 +66,7 @@ def _one_version(drafts: pl.DataFrame) -> pl.DataFrame:
     return ordered.unique("record", keep="first", maintain_order=True).drop("rank")
 
 
-def _known(drafts: pl.DataFrame, end: Micros, history: bool) -> pl.DataFrame:
+def _add_known_at(drafts: pl.DataFrame, end: Micros, history: bool) -> pl.DataFrame:
     """``known_at``: the end of the drop's day; in a clinic's history the moment each fact was written down."""
     clock = pl.coalesce("known", "time", pl.lit(end)) if history else pl.lit(end)
     return drafts.with_columns(
@@ -76,24 +76,24 @@ def _known(drafts: pl.DataFrame, end: Micros, history: bool) -> pl.DataFrame:
     )
 
 
-def _latest(log: pl.LazyFrame, records: pl.DataFrame) -> pl.DataFrame:
+def _read_latest(log: pl.LazyFrame, records: pl.DataFrame) -> pl.DataFrame:
     """The latest version of each of some records."""
     found = log.select(_BEFORE).join(records.unique().lazy(), on="record", how="semi").collect(engine="streaming")
     return found.sort("record", "known_at", "source").unique("record", keep="last", maintain_order=True)
 
 
-def _written(own: pl.LazyFrame, touched: pl.DataFrame) -> pl.DataFrame:
+def _read_own(own: pl.LazyFrame, touched: pl.DataFrame) -> pl.DataFrame:
     """What this drop wrote before of some records, or under some sources."""
     found = own.select("record", "source").unique()
     parts = (found.join(touched.select(key).unique().lazy(), on=key, how="semi") for key in ("record", "source"))
     return pl.concat(parts).unique().collect(engine="streaming")
 
 
-def _taken_back(log: pl.LazyFrame, changed: pl.DataFrame, stated: pl.DataFrame, end: Micros) -> pl.DataFrame:
+def _build_deletions(log: pl.LazyFrame, changed: pl.DataFrame, stated: pl.DataFrame, end: Micros) -> pl.DataFrame:
     """``DELETED`` versions of the facts that a resource's former version held and its new one does not."""
     replaced = changed.select("was", new="source").unique("was", keep="first", maintain_order=True)
     siblings = log.select("record", "source").join(replaced.lazy(), left_on="source", right_on="was", how="semi")
-    former = _latest(log, siblings.select("record").collect(engine="streaming")).join(
+    former = _read_latest(log, siblings.select("record").collect(engine="streaming")).join(
         replaced, left_on="source", right_on="was"
     )
     gone = former.filter(pl.col("code") != DELETED).join(stated, on="record", how="anti")

@@ -24,7 +24,7 @@ from great_expectations.data_context.types.resource_identifiers import (
 )
 from jinja2 import Template
 
-from pipelines.records.validate.suites import TABLES, suite
+from pipelines.records.validate.suites import TABLES, build_suite
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_bytes, write_json
 
@@ -38,17 +38,17 @@ _SITE_CONFIG: Any = {
     "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
 }
 
-Results = dict[str, ExpectationSuiteValidationResult]
+SuiteResults = dict[str, ExpectationSuiteValidationResult]
 
 
-def index_page(settings: Settings) -> Path:
+def index_page_path(settings: Settings) -> Path:
     """The page a person opens."""
     return settings.reports / "data-docs" / "contents.html"
 
 
-def build(settings: Settings, night: str, results: Results) -> Path:
+def build_site(settings: Settings, night: str, results: SuiteResults) -> Path:
     """Add a drop's results, already reduced to counts, to the site and return its first page."""
-    context = _context(settings)
+    context = _open_context(settings)
     run = RunIdentifier(run_name=night, run_time=datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC))
     pages: list[Any] = []
     for table, result in results.items():
@@ -57,22 +57,24 @@ def build(settings: Settings, night: str, results: Results) -> Path:
         context.validation_results_store.set(key, result)
         pages += [of_suite, key]
     context.build_data_docs(site_names=[_SITE], resource_identifiers=pages)
-    return _contents(settings, night, results)
+    return _write_index_page(settings, night, results)
 
 
-def _contents(settings: Settings, night: str, results: Results) -> Path:
+def _write_index_page(settings: Settings, night: str, results: SuiteResults) -> Path:
     """Write the page of the last nights, this one's counts among them."""
     kept = settings.reports / "data-docs" / "nights.json"
     nights: dict[str, Any] = read_json(kept) if kept.exists() else {}
-    nights[night] = {table: _counts(settings, night, table, result) for table, result in results.items()}
+    nights[night] = {table: _count_results(settings, night, table, result) for table, result in results.items()}
     newest = sorted(nights, reverse=True)[:_NIGHTS]
     write_json(kept, {day: nights[day] for day in newest})
     template = Template((Path(__file__).parent / "data_docs.html.j2").read_text(), autoescape=True)
     shown = [(day, sorted(nights[day].items())) for day in newest]
-    return write_bytes(index_page(settings), template.render(nights=shown, suites=sorted(TABLES)).encode())
+    return write_bytes(index_page_path(settings), template.render(nights=shown, suites=sorted(TABLES)).encode())
 
 
-def _counts(settings: Settings, night: str, table: str, result: ExpectationSuiteValidationResult) -> dict[str, Any]:
+def _count_results(
+    settings: Settings, night: str, table: str, result: ExpectationSuiteValidationResult
+) -> dict[str, Any]:
     site = settings.reports / "data-docs"
     (page,) = (site / "validations" / table / night).rglob(f"{night}-{table}.html")
     return {
@@ -83,11 +85,11 @@ def _counts(settings: Settings, night: str, table: str, result: ExpectationSuite
     }
 
 
-def _context(settings: Settings) -> FileDataContext:
+def _open_context(settings: Settings) -> FileDataContext:
     context = gx.get_context(mode="file", project_root_dir=settings.workspace / "cache")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     for table in TABLES:
-        context.suites.add_or_update(suite(table))
+        context.suites.add_or_update(build_suite(table))
     if _SITE not in context.get_site_names():
         context.add_data_docs_site(_SITE, _SITE_CONFIG)
     return context

@@ -18,56 +18,56 @@ from pipelines.records.read.references import is_reference
 Check = Callable[[Any, str], None]
 
 
-def text(value: Any, name: str) -> None:
+def check_text(value: Any, name: str) -> None:
     if not isinstance(value, str):
         raise ResourceError("wrong_type", f"{name} is no string")
     if not value.strip():
         raise ResourceError("wrong_type", f"{name} is empty")
 
 
-def boolean(value: Any, name: str) -> None:
+def check_boolean(value: Any, name: str) -> None:
     if not isinstance(value, bool):
         raise ResourceError("wrong_type", f"{name} is no boolean")
 
 
-def integer(value: Any, name: str) -> None:
+def check_integer(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ResourceError("wrong_type", f"{name} is no integer")
 
 
-def number(value: Any, name: str) -> None:
+def check_number(value: Any, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ResourceError("wrong_type", f"{name} is no number")
 
 
-def date_time(value: Any, name: str) -> None:
+def check_date_time(value: Any, name: str) -> None:
     """A FHIR date, dateTime or instant, partial ones included."""
-    text(value, name)
+    check_text(value, name)
     if parse_time(value) is None:
         raise ResourceError("bad_date", f"{name} is no FHIR date or time")
 
 
-def one_of(*codes: str) -> Check:
+def check_one_of(*codes: str) -> Check:
     """A code out of a fixed value set."""
     allowed = frozenset(codes)
 
     def check(value: Any, name: str) -> None:
-        text(value, name)
+        check_text(value, name)
         if value not in allowed:
             raise ResourceError("bad_code", f"{name} is not in its value set")
 
     return check
 
 
-def coding(value: Any, name: str) -> None:
+def check_coding(value: Any, name: str) -> None:
     if not isinstance(value, dict):
         raise ResourceError("wrong_type", f"{name} is no Coding")
     for key in ("system", "code", "display"):
         if value.get(key) is not None:  # exporters write null for a display they lack
-            text(value[key], f"{name}.{key}")
+            check_text(value[key], f"{name}.{key}")
 
 
-def concept(value: Any, name: str) -> None:
+def check_concept(value: Any, name: str) -> None:
     """A CodeableConcept with at least a text or one coding with a code."""
     if not isinstance(value, dict):
         raise ResourceError("wrong_type", f"{name} is no CodeableConcept")
@@ -75,46 +75,46 @@ def concept(value: Any, name: str) -> None:
     if not isinstance(codings, list):
         raise ResourceError("wrong_type", f"{name}.coding is no list")
     for item in codings:
-        coding(item, f"{name}.coding")
+        check_coding(item, f"{name}.coding")
     if "text" in value:
-        text(value["text"], f"{name}.text")
+        check_text(value["text"], f"{name}.text")
     elif not any("code" in c or "display" in c for c in codings):
         raise ResourceError("missing_field", f"{name} has neither a code nor a text")
 
 
-def reference(value: Any, name: str) -> None:
+def check_reference(value: Any, name: str) -> None:
     if not isinstance(value, dict):
         raise ResourceError("wrong_type", f"{name} is no Reference")
     for key in ("reference", "type", "display"):
         if key in value:
-            text(value[key], f"{name}.{key}")
+            check_text(value[key], f"{name}.{key}")
     if "reference" in value and not is_reference(value["reference"]):
         raise ResourceError("bad_reference", f"{name}.reference has no shape of a FHIR reference")
 
 
-def period(value: Any, name: str) -> None:
+def check_period(value: Any, name: str) -> None:
     if not isinstance(value, dict):
         raise ResourceError("wrong_type", f"{name} is no Period")
     for key in ("start", "end"):
         if key in value:
-            date_time(value[key], f"{name}.{key}")
+            check_date_time(value[key], f"{name}.{key}")
 
 
-def quantity(value: Any, name: str) -> None:
+def check_quantity(value: Any, name: str) -> None:
     if not isinstance(value, dict):
         raise ResourceError("wrong_type", f"{name} is no Quantity")
     if "value" in value:
-        number(value["value"], f"{name}.value")
+        check_number(value["value"], f"{name}.value")
     for key in ("unit", "code", "system"):
         if key in value:
-            text(value[key], f"{name}.{key}")
+            check_text(value[key], f"{name}.{key}")
 
 
-def anything(value: Any, name: str) -> None:
+def accept_anything(value: Any, name: str) -> None:
     """A field that is read only to see that it is there."""
 
 
-def each(check: Check) -> Check:
+def check_each(check: Check) -> Check:
     """A list, every element of which fits."""
 
     def check_all(value: Any, name: str) -> None:
@@ -126,7 +126,7 @@ def each(check: Check) -> Check:
     return check_all
 
 
-def shape(required: tuple[str, ...] = (), /, **fields: Check) -> Check:
+def check_object(required: tuple[str, ...] = (), /, **fields: Check) -> Check:
     """A nested element of which only ``fields`` are read."""
 
     def check(value: Any, name: str) -> None:

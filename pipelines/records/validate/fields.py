@@ -10,24 +10,24 @@ from dataclasses import dataclass
 
 from pipelines.records.validate.elements import (
     Check,
-    anything,
-    boolean,
-    coding,
-    concept,
-    date_time,
-    each,
-    integer,
-    one_of,
-    period,
-    quantity,
-    reference,
-    shape,
-    text,
+    accept_anything,
+    check_boolean,
+    check_coding,
+    check_concept,
+    check_date_time,
+    check_each,
+    check_integer,
+    check_object,
+    check_one_of,
+    check_period,
+    check_quantity,
+    check_reference,
+    check_text,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class ResourceFields:
     """One resource type: fields read with their checks, those that must be there, and the field naming the patient.
 
     Of the groups in ``any_of`` at least one field must be there; of those in ``at_most_one`` only one may be.
@@ -46,53 +46,53 @@ _VALUES = (
 )  # fmt: skip
 
 _VALUE_CHECKS: dict[str, Check] = {
-    "valueQuantity": quantity,
-    "valueInteger": integer,
-    "valueBoolean": boolean,
-    "valueCodeableConcept": concept,
-    "valueDateTime": date_time,
-    "valueString": text,
-    "dataAbsentReason": concept,
+    "valueQuantity": check_quantity,
+    "valueInteger": check_integer,
+    "valueBoolean": check_boolean,
+    "valueCodeableConcept": check_concept,
+    "valueDateTime": check_date_time,
+    "valueString": check_text,
+    "dataAbsentReason": check_concept,
 }
 
-_CLINICAL: dict[str, Check] = {"clinicalStatus": concept, "verificationStatus": concept}
+_CLINICAL: dict[str, Check] = {"clinicalStatus": check_concept, "verificationStatus": check_concept}
 
-FIELDS: dict[str, Fields] = {
-    "Patient": Fields(
+FIELDS: dict[str, ResourceFields] = {
+    "Patient": ResourceFields(
         {
-            "birthDate": date_time,
-            "deceasedDateTime": date_time,
-            "deceasedBoolean": boolean,
-            "gender": one_of("male", "female", "other", "unknown"),
-            "communication": each(shape(language=concept, preferred=boolean)),
+            "birthDate": check_date_time,
+            "deceasedDateTime": check_date_time,
+            "deceasedBoolean": check_boolean,
+            "gender": check_one_of("male", "female", "other", "unknown"),
+            "communication": check_each(check_object(language=check_concept, preferred=check_boolean)),
         },
         at_most_one=(("deceasedDateTime", "deceasedBoolean"),),
         patient="",
     ),
-    "Encounter": Fields(
+    "Encounter": ResourceFields(
         {
-            "status": one_of(
+            "status": check_one_of(
                 "planned", "arrived", "triaged", "in-progress", "onleave", "finished", "cancelled", "noshow",
                 "entered-in-error", "unknown",
             ),
-            "class": coding,
-            "type": each(concept),
-            "subject": reference,
-            "period": period,
+            "class": check_coding,
+            "type": check_each(check_concept),
+            "subject": check_reference,
+            "period": check_period,
         },
         required=("status", "class", "subject"),
     ),
-    "Condition": Fields(
+    "Condition": ResourceFields(
         {
             **_CLINICAL,
-            "code": concept,
-            "subject": reference,
-            "encounter": reference,
-            "onsetDateTime": date_time,
-            "onsetPeriod": period,
-            "abatementDateTime": date_time,
-            "abatementPeriod": period,
-            "recordedDate": date_time,
+            "code": check_concept,
+            "subject": check_reference,
+            "encounter": check_reference,
+            "onsetDateTime": check_date_time,
+            "onsetPeriod": check_period,
+            "abatementDateTime": check_date_time,
+            "abatementPeriod": check_period,
+            "recordedDate": check_date_time,
         },
         required=("code", "subject"),
         at_most_one=(
@@ -100,92 +100,92 @@ FIELDS: dict[str, Fields] = {
             ("abatementDateTime", "abatementPeriod", "abatementAge", "abatementRange", "abatementString"),
         ),
     ),
-    "Observation": Fields(
+    "Observation": ResourceFields(
         {
-            "status": one_of(
+            "status": check_one_of(
                 "registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error",
                 "unknown",
             ),
-            "code": concept,
-            "subject": reference,
-            "encounter": reference,
-            "focus": each(reference),
-            "effectiveDateTime": date_time,
-            "effectiveInstant": date_time,
-            "effectivePeriod": period,
-            "issued": date_time,
+            "code": check_concept,
+            "subject": check_reference,
+            "encounter": check_reference,
+            "focus": check_each(check_reference),
+            "effectiveDateTime": check_date_time,
+            "effectiveInstant": check_date_time,
+            "effectivePeriod": check_period,
+            "issued": check_date_time,
             **_VALUE_CHECKS,
-            "component": each(shape(("code",), code=concept, **_VALUE_CHECKS)),
+            "component": check_each(check_object(("code",), code=check_concept, **_VALUE_CHECKS)),
         },
         required=("status", "code", "subject"),
         at_most_one=(_VALUES, ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "effectiveTiming")),
     ),
-    "MedicationRequest": Fields(
+    "MedicationRequest": ResourceFields(
         {
-            "status": one_of(
+            "status": check_one_of(
                 "active", "on-hold", "cancelled", "completed", "entered-in-error", "stopped", "draft", "unknown"
             ),
-            "intent": one_of(
+            "intent": check_one_of(
                 "proposal", "plan", "order", "original-order", "reflex-order", "filler-order", "instance-order",
                 "option",
             ),
-            "doNotPerform": boolean,
-            "medicationCodeableConcept": concept,
-            "medicationReference": reference,
-            "contained": each(shape(("resourceType",), resourceType=text, id=text, code=anything)),
-            "subject": reference,
-            "encounter": reference,
-            "authoredOn": date_time,
-            "dispenseRequest": shape(validityPeriod=period, expectedSupplyDuration=quantity),
+            "doNotPerform": check_boolean,
+            "medicationCodeableConcept": check_concept,
+            "medicationReference": check_reference,
+            "contained": check_each(check_object(("resourceType",), resourceType=check_text, id=check_text, code=accept_anything)),
+            "subject": check_reference,
+            "encounter": check_reference,
+            "authoredOn": check_date_time,
+            "dispenseRequest": check_object(validityPeriod=check_period, expectedSupplyDuration=check_quantity),
         },
         required=("status", "intent", "subject"),
         any_of=(("medicationCodeableConcept", "medicationReference"),),
         at_most_one=(("medicationCodeableConcept", "medicationReference"),),
     ),
-    "Medication": Fields({"code": concept}, patient=""),
-    "Procedure": Fields(
+    "Medication": ResourceFields({"code": check_concept}, patient=""),
+    "Procedure": ResourceFields(
         {
-            "status": one_of(
+            "status": check_one_of(
                 "preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error",
                 "unknown",
             ),
-            "code": concept,
-            "subject": reference,
-            "encounter": reference,
-            "performedDateTime": date_time,
-            "performedPeriod": period,
+            "code": check_concept,
+            "subject": check_reference,
+            "encounter": check_reference,
+            "performedDateTime": check_date_time,
+            "performedPeriod": check_period,
         },
         required=("status", "code", "subject"),
         at_most_one=(("performedDateTime", "performedPeriod", "performedString", "performedAge", "performedRange"),),
     ),
-    "AllergyIntolerance": Fields(
+    "AllergyIntolerance": ResourceFields(
         {
             **_CLINICAL,
-            "category": each(one_of("food", "medication", "environment", "biologic")),
-            "code": concept,
-            "patient": reference,
-            "encounter": reference,
-            "onsetDateTime": date_time,
-            "onsetPeriod": period,
-            "recordedDate": date_time,
+            "category": check_each(check_one_of("food", "medication", "environment", "biologic")),
+            "code": check_concept,
+            "patient": check_reference,
+            "encounter": check_reference,
+            "onsetDateTime": check_date_time,
+            "onsetPeriod": check_period,
+            "recordedDate": check_date_time,
         },
         required=("code", "patient"),
         at_most_one=(("onsetDateTime", "onsetPeriod", "onsetAge", "onsetRange", "onsetString"),),
         patient="patient",
     ),
-    "Communication": Fields(
+    "Communication": ResourceFields(
         {
-            "status": one_of(
+            "status": check_one_of(
                 "preparation", "in-progress", "not-done", "on-hold", "stopped", "completed", "entered-in-error",
                 "unknown",
             ),
-            "subject": reference,
-            "encounter": reference,
-            "sender": reference,
-            "recipient": each(reference),
-            "inResponseTo": each(reference),
-            "sent": date_time,
-            "payload": each(shape(contentString=text)),
+            "subject": check_reference,
+            "encounter": check_reference,
+            "sender": check_reference,
+            "recipient": check_each(check_reference),
+            "inResponseTo": check_each(check_reference),
+            "sent": check_date_time,
+            "payload": check_each(check_object(contentString=check_text)),
         },
         required=("status",),
     ),

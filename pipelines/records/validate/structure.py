@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pipelines.records.read.raw_resource import Resource, ResourceError
 from pipelines.records.read.references import ID_PATTERN, read_reference
-from pipelines.records.validate.fields import FIELDS, Fields
+from pipelines.records.validate.fields import FIELDS, ResourceFields
 
 
-def type_of(resource: Resource) -> str:
+def read_type(resource: Resource) -> str:
     """The resource's type; ``Broken`` where it has none."""
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or not kind:
@@ -15,7 +15,7 @@ def type_of(resource: Resource) -> str:
     return kind
 
 
-def allowed(resource: Resource, kind: str) -> Resource:
+def select_allowed(resource: Resource, kind: str) -> Resource:
     """The allowlisted fields of a resource of a used type, each checked; ``Broken`` at the first that does not fit."""
     table = FIELDS[kind]
     ident = resource.get("id")
@@ -36,7 +36,7 @@ def allowed(resource: Resource, kind: str) -> Resource:
     return passed
 
 
-def _check_choices(resource: Resource, table: Fields) -> None:
+def _check_choices(resource: Resource, table: ResourceFields) -> None:
     for group in table.any_of:
         if not any(map(resource.__contains__, group)):
             raise ResourceError("missing_field", f"none of {', '.join(group)} is there")
@@ -45,13 +45,13 @@ def _check_choices(resource: Resource, table: Fields) -> None:
             raise ResourceError("two_values", f"more than one of {group[0]} and its alternatives is there")
 
 
-def patient_of(passed: Resource, kind: str) -> str:
+def read_patient_id(passed: Resource, kind: str) -> str:
     """The id of the patient whom the checked resource is about; ``Broken`` where it names none."""
     if kind == "Patient":
         return str(passed["id"])
     found = read_reference(passed.get(FIELDS[kind].patient))
     if found is None and kind == "Communication":
-        found = _correspondent(passed)
+        found = _find_correspondent(passed)
     if found is None:
         raise ResourceError("missing_field", f"{FIELDS[kind].patient}.reference is missing")
     who, ident = found
@@ -60,7 +60,7 @@ def patient_of(passed: Resource, kind: str) -> str:
     return ident
 
 
-def _correspondent(passed: Resource) -> tuple[str | None, str] | None:
+def _find_correspondent(passed: Resource) -> tuple[str | None, str] | None:
     """The patient who sent or receives a message without subject."""
     people = (read_reference(p) for p in (passed.get("sender"), *passed.get("recipient", [])))
     return next((p for p in people if p is not None and p[0] == "Patient"), None)

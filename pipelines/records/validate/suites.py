@@ -25,17 +25,17 @@ _CODE = r"^[A-Z0-9]+//[A-Za-z0-9.\-_:+/^]{1,128}$"
 _LARGEST = 1e12
 
 
-def _between(column: str, low: _Bound, high: _Bound, rule: str, says: str) -> Expectation:
+def _expect_between(column: str, low: _Bound, high: _Bound, rule: str, says: str) -> Expectation:
     return gxe.ExpectColumnValuesToBeBetween(
         column=column, min_value=low, max_value=high, meta={"rule": rule, "says": says}
     )
 
 
-def _present(column: str, says: str) -> Expectation:
+def _expect_present(column: str, says: str) -> Expectation:
     return gxe.ExpectColumnValuesToNotBeNull(column=column, meta={"rule": MISSING, "says": says})
 
 
-def _not_before(later: str, earlier: str, rule: str, says: str) -> Expectation:
+def _expect_not_less(later: str, earlier: str, rule: str, says: str) -> Expectation:
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
         column_A=later,
         column_B=earlier,
@@ -45,9 +45,9 @@ def _not_before(later: str, earlier: str, rule: str, says: str) -> Expectation:
     )
 
 
-def _coded() -> list[Expectation]:
+def _expect_code() -> list[Expectation]:
     return [
-        _present("code", "the code is missing"),
+        _expect_present("code", "the code is missing"),
         gxe.ExpectColumnValuesToMatchRegex(
             column="code", regex=_CODE, meta={"rule": CODE, "says": "the code has not the shape SYSTEM//code"}
         ),
@@ -57,39 +57,39 @@ def _coded() -> list[Expectation]:
     ]
 
 
-def _dated() -> Expectation:
-    return _between("start", _EARLIEST, None, DATE, "the date lies before 1880")
+def _expect_date() -> Expectation:
+    return _expect_between("start", _EARLIEST, None, DATE, "the date lies before 1880")
 
 
-def _ordered() -> Expectation:
-    return _not_before("end", "start", REVERSED, "the end lies before the start")
+def _expect_order() -> Expectation:
+    return _expect_not_less("end", "start", REVERSED, "the end lies before the start")
 
 
-_ROWS: dict[str, list[Expectation]] = {
-    "patients": [_dated(), _ordered()],
-    "encounters": [*_coded(), _dated(), _ordered()],
-    "conditions": [*_coded(), _dated(), _ordered()],
+_EXPECTATIONS: dict[str, list[Expectation]] = {
+    "patients": [_expect_date(), _expect_order()],
+    "encounters": [*_expect_code(), _expect_date(), _expect_order()],
+    "conditions": [*_expect_code(), _expect_date(), _expect_order()],
     "observations": [
-        *_coded(),
-        _dated(),
-        _between("value", -_LARGEST, _LARGEST, IMPOSSIBLE, "the number is too large to be a measurement"),
-        _not_before("value", "low", IMPOSSIBLE, "the value is lower than is possible"),
-        _not_before("high", "value", IMPOSSIBLE, "the value is higher than is possible"),
+        *_expect_code(),
+        _expect_date(),
+        _expect_between("value", -_LARGEST, _LARGEST, IMPOSSIBLE, "the number is too large to be a measurement"),
+        _expect_not_less("value", "low", IMPOSSIBLE, "the value is lower than is possible"),
+        _expect_not_less("high", "value", IMPOSSIBLE, "the value is higher than is possible"),
     ],
     "blood_pressures": [
-        _not_before("systolic", "diastolic", IMPOSSIBLE, "the systolic pressure is lower than the diastolic")
+        _expect_not_less("systolic", "diastolic", IMPOSSIBLE, "the systolic pressure is lower than the diastolic")
     ],
-    "medicines": [*_coded(), _dated()],
-    "procedures": [*_coded(), _dated(), _ordered()],
-    "allergies": [*_coded(), _dated()],
+    "medicines": [*_expect_code(), _expect_date()],
+    "procedures": [*_expect_code(), _expect_date(), _expect_order()],
+    "allergies": [*_expect_code(), _expect_date()],
     "messages": [
-        _present("start", "the message has no time"),
-        _dated(),
-        _between("length", 1, MAX_MESSAGE, "long_text", "the message is too long"),
+        _expect_present("start", "the message has no time"),
+        _expect_date(),
+        _expect_between("length", 1, MAX_MESSAGE, "long_text", "the message is too long"),
     ],
     "ratings": [
-        _present("start", "the rating has no time"),
-        _between("rating", 1, 5, IMPOSSIBLE, "a rating is 1 to 5"),
+        _expect_present("start", "the rating has no time"),
+        _expect_between("rating", 1, 5, IMPOSSIBLE, "a rating is 1 to 5"),
     ],
 }
 
@@ -98,10 +98,10 @@ NUMBERS = ("value", "low", "high", "systolic", "diastolic", "length", "rating")
 TIMES = ("start", "end")
 
 
-def suite(table: str) -> gx.ExpectationSuite:
+def build_suite(table: str) -> gx.ExpectationSuite:
     """The suite of one parsed table."""
     # copies: an expectation that a suite has kept belongs to it, and a process takes in more than one drop
-    return gx.ExpectationSuite(name=table, expectations=[copy(expectation) for expectation in _ROWS[table]])
+    return gx.ExpectationSuite(name=table, expectations=[copy(expectation) for expectation in _EXPECTATIONS[table]])
 
 
-TABLES = tuple(_ROWS)
+TABLES = tuple(_EXPECTATIONS)

@@ -26,7 +26,7 @@ from great_expectations.data_context.types.base import (
 )
 
 from pipelines.records.read.raw_resource import ResourceError
-from pipelines.records.validate.suites import NUMBERS, TABLES, TIMES, suite
+from pipelines.records.validate.suites import NUMBERS, TABLES, TIMES, build_suite
 
 _FORMAT = {"result_format": "COMPLETE", "unexpected_index_column_names": ["item"], "include_unexpected_rows": False}
 _COUNTS = ("element_count", "unexpected_count", "missing_count")
@@ -34,10 +34,10 @@ _COUNTS = ("element_count", "unexpected_count", "missing_count")
 _IN_MEMORY = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False))
 _NOT_A_TIME = int(np.iinfo(np.int64).min)
 
-Row = tuple[str, dict[str, Any]]
+TableRow = tuple[str, dict[str, Any]]
 
 
-class ValuesTier:
+class ValueValidator:
     """Collects the rows of one chunk of resources, judges them, and keeps the counts of all chunks for the docs."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class ValuesTier:
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.results: dict[str, ExpectationSuiteValidationResult] = {}
 
-    def add(self, item: int, rows: list[Row]) -> None:
+    def add(self, item: int, rows: list[TableRow]) -> None:
         """Take in the table rows of one resource; ``item`` is its number within the chunk."""
         for table, row in rows:
             row["item"] = item
@@ -59,8 +59,8 @@ class ValuesTier:
         failed: dict[int, ResourceError] = {}
         for table in TABLES:
             if rows := self._rows.pop(table, None):
-                result = self._validate(table, _frame(rows))
-                for item, broken in _unexpected(result):
+                result = self._validate(table, _build_frame(rows))
+                for item, broken in _list_failures(result):
                     failed.setdefault(item, broken)
                 self._keep(table, result)
         return failed
@@ -70,7 +70,7 @@ class ValuesTier:
             asset = self._context.data_sources.add_pandas(table).add_dataframe_asset(table)
             self._definitions[table] = asset.add_batch_definition_whole_dataframe("drop")
         batch = self._definitions[table].get_batch(batch_parameters={"dataframe": frame})
-        return batch.validate(suite(table), result_format=_FORMAT)
+        return batch.validate(build_suite(table), result_format=_FORMAT)
 
     def _keep(self, table: str, result: ExpectationSuiteValidationResult) -> None:
         """Reduce a result to counts, added to those of earlier chunks."""
@@ -86,7 +86,7 @@ class ValuesTier:
         self.results[table] = result
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def _build_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame.from_records(rows)
     for name in frame.columns:
         if name in TIMES:
@@ -97,7 +97,7 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def _unexpected(result: ExpectationSuiteValidationResult) -> Iterator[tuple[int, ResourceError]]:
+def _list_failures(result: ExpectationSuiteValidationResult) -> Iterator[tuple[int, ResourceError]]:
     for one in result.results:
         meta = one.expectation_config.meta if one.expectation_config else None
         for row in one.result.get("unexpected_index_list") or ():

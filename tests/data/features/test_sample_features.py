@@ -31,7 +31,7 @@ def rows(clinic: Settings) -> dict[str, pl.DataFrame]:
 
 
 def test_every_patient_with_a_record_has_a_row_in_every_group(clinic: Settings, rows: dict[str, pl.DataFrame]) -> None:
-    recorded = set(event_log.scan(clinic).select("subject_id").unique().collect()["subject_id"])
+    recorded = set(event_log.scan_events(clinic).select("subject_id").unique().collect()["subject_id"])
     assert {name: set(frame["subject_id"]) for name, frame in rows.items()} == dict.fromkeys(rows, recorded)
 
 
@@ -69,7 +69,7 @@ def test_peers_are_at_least_ten_or_nothing(clinic: Settings, rows: dict[str, pl.
 
 
 def test_most_women_are_served_by_the_signals_of_every_group(clinic: Settings) -> None:
-    subjects = event_log.scan(clinic).select("subject_id").unique().collect()["subject_id"]
+    subjects = event_log.scan_events(clinic).select("subject_id").unique().collect()["subject_id"]
     served = [online.read(clinic.feast, subject) for subject in subjects]
     known = {name: sum(row is not None and row[name] not in (None, []) for row in served) for name in features()}
     for name in (

@@ -96,10 +96,10 @@ def test_any_size_of_what_is_held_at_once_gives_the_same_state(
         return clinic.batches(), accounts, held
 
     whole = state(tmp_path / "whole")
-    monkeypatch.setattr(processor, "CHUNK", lines)
+    monkeypatch.setattr(processor, "CHUNK_LINES", lines)
     monkeypatch.setattr(processor, "CHUNK_BYTES", bytes_)
-    monkeypatch.setattr(prescan, "LAID", rows)
-    monkeypatch.setattr(spill, "SHARE", rows)
+    monkeypatch.setattr(prescan, "BUFFER_ROWS", rows)
+    monkeypatch.setattr(spill, "SHARE_ROWS", rows)
 
     assert state(tmp_path / "parts") == whole
 

@@ -103,7 +103,7 @@ def test_the_pages_of_great_expectations_show_counts_and_no_value(clinic: Clinic
     heavy = [observation(f"h{i}", value=71717171.17) for i in range(3)]
     clinic.drop(FIRST, patient(), observation("w"), *heavy)
 
-    page = data_docs.index_page(clinic.settings)
+    page = data_docs.index_page_path(clinic.settings)
     assert page.exists()
     pages = list(page.parent.rglob("*.html"))
     text = "".join(p.read_text() for p in pages)

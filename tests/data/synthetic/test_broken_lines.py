@@ -10,7 +10,7 @@ import pytest
 
 from models.vocabulary import SIGNAL_BY_CODE
 from pipelines.night_dates import end_of_day
-from pipelines.records.drops import drops
+from pipelines.records.drops import list_drops
 from pipelines.records.ingest import import_drop
 from pipelines.records.log import quarantine
 from pipelines.synthetic.records.fhir import event_time, written_time
@@ -83,10 +83,10 @@ def test_good_lines_are_of_known_patients_and_not_of_the_future(sample: Clinic) 
 
 def test_quarantine_finds_exactly_the_broken_lines(two_women: Clinic, tmp_path) -> None:
     settings = Settings(home=tmp_path, drops=two_women.folder)
-    for drop in drops(settings):
+    for drop in list_drops(settings):
         import_drop(settings, drop.path, drop.date)
     found = {
-        (f"{r.night[:4]}-{r.night[4:6]}-{r.night[6:]}/{r.file}", r.line): r.rule for r in quarantine.rows(settings)
+        (f"{r.night[:4]}-{r.night[4:6]}-{r.night[6:]}/{r.file}", r.line): r.rule for r in quarantine.read_rows(settings)
     }
     named = {place: "invalid_json" if kind == "truncated_json" else kind for place, kind in two_women.broken.items()}
     assert named

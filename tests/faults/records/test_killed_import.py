@@ -56,7 +56,7 @@ def filled(folder: Path) -> Clinic:
 def state(clinic: Clinic) -> tuple[str, str, list[str], str]:
     """Events, ledger, rows held and clock, as content."""
     settings = clinic.settings
-    held = sorted(f"{r.night} {r.file} {r.line} {r.rule} {r.raw}" for r in quarantine.rows(settings))
+    held = sorted(f"{r.night} {r.file} {r.line} {r.rule} {r.raw}" for r in quarantine.read_rows(settings))
     clock = (settings.workspace / "clock.json").read_text()
     return hash_files([settings.events]), hash_files([ledger.folder(settings)]), held, clock
 
@@ -94,7 +94,7 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
             break
         finally:
             monkeypatch.setattr(Path, "replace", rename)
-        taken_in = ledger.entry(clinic.settings, "20260602") is not None
+        taken_in = ledger.read_entry(clinic.settings, "20260602") is not None
         assert taken_in or clinic.events().equals(before)
 
     assert 4 <= deaths < MOST_WRITES
@@ -110,7 +110,7 @@ def test_a_process_killed_outright_leaves_nothing_behind(
     settings = clinic.settings
     command = [sys.executable, "-c", KILLED_BEFORE, str(settings.home), str(settings.drops), folder]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
-    assert ledger.entry(settings, "20260602") is None
+    assert ledger.read_entry(settings, "20260602") is None
     assert list(settings.workspace.rglob("*.part"))
     aside = settings.workspace / "data" / "aside"
     assert aside.exists() == (folder == "events")

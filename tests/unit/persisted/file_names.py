@@ -41,12 +41,12 @@ from pipelines.features.trajectory.model_store import CURRENT, put
 from pipelines.features.trajectory.model_store import folder as trajectory_folder
 from pipelines.monitoring.column_tests import ColumnComparison
 from pipelines.monitoring.verdicts import FamilyVerdict
-from pipelines.records.log.ledger import Entry as TakenIn
-from pipelines.records.log.ledger import entries as ledger_entries
+from pipelines.records.log.ledger import LedgerEntry as TakenIn
 from pipelines.records.log.ledger import folder as ledger_folder
-from pipelines.records.log.ledger import write as write_ledger
-from pipelines.records.log.quarantine import Row as QuarantineRow
-from pipelines.records.log.quarantine import put as put_row
+from pipelines.records.log.ledger import read_entries as ledger_entries
+from pipelines.records.log.ledger import write_entry as write_ledger
+from pipelines.records.log.quarantine import QuarantineRow as QuarantineRow
+from pipelines.records.log.quarantine import write_row as put_row
 from pipelines.runs import stage_run, summary_path
 from pipelines.training.champion import RECORD, establish, registry
 from pipelines.training.champion import path as champion_path
@@ -200,7 +200,7 @@ def interactions(tmp: Path) -> list[str]:
 def feedback(tmp: Path) -> list[str]:
     """Collect the keys of a feedback line and of the raw text file."""
     settings = clinic(tmp)
-    FeedbackStore(settings).keep([example(Feedback)], {"question": "a question"})
+    FeedbackStore(settings).append([example(Feedback)], {"question": "a question"})
     (line,), (words,) = settings.workspace.glob("feedback/*.jsonl"), settings.quarantine.glob("*/*.json")
     return [*line_names(line), *names_in(words, f"{words.parent.relative_to(settings.workspace)} ")]
 
@@ -209,7 +209,7 @@ def explanations(tmp: Path) -> list[str]:
     """Collect the columns of ``explanations.db`` and the keys of its JSON column."""
     settings = clinic(tmp)
     answer = AnswerResponse.model_validate(OPERATIONS["post", "/answer"][1])
-    Explanations(settings).keep(1, "/answer", answer)
+    Explanations(settings).add(1, "/answer", answer)
     with sqlite3.connect(settings.workspace / "explanations.db") as database:
         tables = [table for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         columns = [

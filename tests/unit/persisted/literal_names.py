@@ -1,4 +1,4 @@
-"""Collect names that stand as literals in the code and are reached only by a fault or a whole server."""
+"""Collect names that the code holds as literals and uses only after a fault or in a whole server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bentos.openai.chat import read as read_chat
-from bentos.openai.errors import GatewayError, UpstreamError
+from bentos.llm.errors import UpstreamError
+from bentos.openai.chat_request import read as read_chat
+from bentos.openai.errors import GatewayError
 from pipelines.records.read.raw_resource import ResourceError
 from pmlm.settings import PROJECT
 
@@ -55,12 +56,13 @@ def quarantine_rules(tmp: Path) -> list[str]:
 
 
 def openai_codes(tmp: Path) -> list[str]:
-    """Collect codes and parameters of errors in OpenAI's shape, and the reasons of failing language models."""
+    """Collect codes and parameters of errors in OpenAI's shape; a failing language model's reason is a code."""
     errors = list(_calls("bentos", GatewayError))
-    found = [f"code {code}" for call in errors if (code := _argument(call, CODE, "code"))]
-    found += [f"param {param}" for call in errors if (param := _argument(call, CODE - 1, "param"))]
-    found += [f"reason {why}" for call in _calls("bentos", UpstreamError) if (why := _argument(call, 0, "reason"))]
-    return [*found, *(f"param {param}" for body, header in _bad_requests() if (param := _refused(body, header)))]
+    codes = [_argument(call, CODE, "code") for call in errors]
+    codes += [_argument(call, 0, "reason") for call in _calls("bentos", UpstreamError)]
+    params = [_argument(call, CODE - 1, "param") for call in errors]
+    params += [_refused(body, header) for body, header in _bad_requests()]
+    return [*(f"code {code}" for code in codes if code), *(f"param {param}" for param in params if param)]
 
 
 def _bad_requests() -> Iterator[tuple[dict[str, Any], str | None]]:

@@ -15,8 +15,6 @@ import click
 import jwt
 import typer
 import yaml
-from bentos.openai.upstream_client import _failure as failure
-from bentos.openai.upstream_client import _next as next_model
 from prometheus_client.metrics import MetricWrapperBase
 from starlette.routing import Route
 
@@ -26,12 +24,13 @@ from bentos.cds.cds_types import Cards, FeedbackSent, HookRequest
 from bentos.cds.services import SERVICES
 from bentos.http.app import app as native
 from bentos.http.openapi import document
+from bentos.llm.errors import UpstreamError
+from bentos.llm.upstream_client import choose_upstream, status_error
 from bentos.mcp.app import server
 from bentos.openai.admission import Admission
-from bentos.openai.chat import PATIENT_HEADER
+from bentos.openai.chat_request import PATIENT_HEADER
 from bentos.openai.context_budget import fitted
-from bentos.openai.errors import GatewayError, UpstreamError
-from bentos.openai.gateway import told as refusal_of
+from bentos.openai.errors import GatewayError, explain
 from bentos.personalizer.release import BENTO_NAME, MODEL_NAME
 from bentos.problems.problem_details import PROBLEM, refused
 from bentos.telemetry import metrics as metrics_module
@@ -134,20 +133,21 @@ def errors(tmp: Path) -> list[str]:
     reasons = ("timeout", "unreachable", "truncated", "malformed", "empty", "failed")
     known: list[Any] = [UpstreamError(reason) for reason in reasons]
     known += [ForeignPatientError(""), UnknownPatientError(""), ServingError("")]
-    refusals = [*map(refusal_of, known), Admission(0, 0).refusal()]
+    refusals: list[Any] = [*known, Admission(0, 0).refusal()]
     pinned = tuple(Segment(key, "pinned", "A fact.", pinned=True) for key in ("safety", "pregnancy", "allergies"))
     made = SimpleNamespace(prompt="A fact.", kept=(), segments=pinned, program=EditProgram(()), language="en")
     resting: Any = SimpleNamespace(breaker=SimpleNamespace(wait=3.0))
-    refusals += [_raised(fitted, made, [], 256, 256, len), _raised(next_model, (resting,), [])]
-    refusals.append(failure(429, {}, b"", 0, 1.0, "").refusal)
-    bodies = [(error.status, error.body["error"]) for error in refusals if isinstance(error, GatewayError)]
+    refusals += [_raised(fitted, made, [], 256, 256, len), _raised(choose_upstream, (resting,), [])]
+    refusals.append(status_error(429, {}, b"", 0, 1.0, ""))
+    answered = [explain(error) for error in refusals if error]
+    bodies = [(error.status, error.body["error"]) for error in answered if isinstance(error, GatewayError)]
     return [*found, *(f"openai {status} {e['type']} code={e['code']} param={e['param']}" for status, e in bodies)]
 
 
-def _raised(function: Any, *arguments: Any) -> GatewayError | None:
+def _raised(function: Any, *arguments: Any) -> Exception | None:
     try:
         function(*arguments)
-    except GatewayError as error:
+    except (GatewayError, UpstreamError) as error:
         return error
     return None
 

@@ -49,11 +49,11 @@ from models.vocabulary import (
 from pipelines.features.build.definitions import MODELLED
 from pipelines.features.engines.duckdb_engine import compiled
 from pipelines.night.stages import FINISH, INTAKE
-from pipelines.records.log.quarantine import WAITING
+from pipelines.records.log.quarantine import RETRIED_RULES
 from pipelines.records.read.raw_resource import ResourceError
 from pipelines.records.validate.fields import FIELDS
-from pipelines.records.validate.structure import allowed, type_of
-from pipelines.records.validate.suites import TABLES, suite
+from pipelines.records.validate.structure import read_type, select_allowed
+from pipelines.records.validate.suites import TABLES, build_suite
 from pipelines.splits import GATE, TEST, TRAIN, SplitParams, of_patient, shuffled
 from pmlm.settings import load_settings
 from tests.unit.persisted.shapes import MOMENT, json_names
@@ -187,7 +187,7 @@ def hashes(tmp: Path) -> list[str]:
 
 def rules(tmp: Path) -> list[str]:
     """Collect quarantine rules from the suites, the waiting list and the table of fields."""
-    found = {e.meta["rule"] for table in TABLES for e in suite(table).expectations} | set(WAITING)
+    found = {e.meta["rule"] for table in TABLES for e in build_suite(table).expectations} | set(RETRIED_RULES)
     junk: tuple[Any, ...] = (
         1,
         True,
@@ -206,8 +206,8 @@ def rules(tmp: Path) -> list[str]:
             found |= {rule for value in junk if (rule := _broken(check, value, "name"))}
         doubled = {name: 1 for group in fields.at_most_one for name in group} | dict.fromkeys(fields.required, 1)
         resources: tuple[Any, ...] = ({}, {"id": 1}, {"id": "?"}, {"id": "a"}, {"id": "a", **doubled})
-        found |= {rule for resource in resources if (rule := _broken(allowed, resource, kind))}
-    found.add(_broken(type_of, {}) or "")
+        found |= {rule for resource in resources if (rule := _broken(select_allowed, resource, kind))}
+    found.add(_broken(read_type, {}) or "")
     return [*found, *(f"suite {table}" for table in TABLES)]
 
 

@@ -1,4 +1,7 @@
-"""Collect the names in files of whole stages, and those of the schedule, by running both without a scorer or Airflow."""
+"""Collect the names in the files of whole stages, and in the schedule, by running both with stand-ins.
+
+The stand-ins replace the reward's scorer, the trajectory's training, and Airflow.
+"""
 
 from __future__ import annotations
 

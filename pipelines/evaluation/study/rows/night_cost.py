@@ -27,7 +27,7 @@ QUICK_TIMES = (1, 2)
 
 def rows(settings: Settings, quick: bool) -> list[Row]:
     """Seconds by size, seconds a thousand patients, and seconds for ``CLINIC``; none without events."""
-    events = event_log.scan(settings).collect()
+    events = event_log.scan_events(settings).collect()
     if events.is_empty():
         return []
     patients = events["subject_id"].n_unique()
@@ -46,10 +46,10 @@ def _seconds(settings: Settings, events: pl.DataFrame, times: int) -> float:
     """How long all features take for the clinic ``times`` over, in a workspace that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         copy = settings.model_copy(update={"home": Path(folder)})
-        night = max(path.name for path in ledger.batches(settings))[:8]
+        night = max(path.name for path in ledger.list_batches(settings))[:8]
         grown = pl.concat([_renamed(events, number) for number in range(times)])
-        name = event_log.write(copy, night, grown)
-        ledger.write(copy, ledger.Entry(night, name, [name]))
+        name = event_log.write_batch(copy, night, grown)
+        ledger.write_entry(copy, ledger.LedgerEntry(night, name, [name]))
         started = time.monotonic()
         stage.run(copy, night)
         return time.monotonic() - started

@@ -40,9 +40,9 @@ def patients(seed: int, pairs: int, records: int = 24) -> list[Event]:
 def write_batch(settings: Settings, night: str, events: list[Event], name: str = "a") -> None:
     """Append one batch to the log and list it in the ledger, as the records stage does."""
     uncommitted(settings, night, events, name)
-    held = records_ledger.entry(settings, night) or records_ledger.Entry(night, content="")
+    held = records_ledger.read_entry(settings, night) or records_ledger.LedgerEntry(night, content="")
     held.batches = sorted({*held.batches, f"{night}-{name}.parquet"})
-    records_ledger.write(settings, held)
+    records_ledger.write_entry(settings, held)
 
 
 def uncommitted(settings: Settings, night: str, events: list[Event], name: str = "a") -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from models.schema import EVENT_SCHEMA
 from pipelines.records.log import ledger
-from pipelines.records.log.ledger import Accounts, Entry
+from pipelines.records.log.ledger import Accounts, LedgerEntry
 from pmlm.settings import Settings
 
 FIRST_NIGHT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -79,7 +79,7 @@ def clinic(settings: Settings) -> Callable[..., str]:
             events.write_parquet(settings.events / batch)
             broken = broken_tonight if tonight else 20
             accounts = Accounts(1000, 1000 - broken, 0, broken, {"wrong_type": broken})
-            ledger.write(settings, Entry(night, f"{i}", [batch], accounts))
+            ledger.write_entry(settings, LedgerEntry(night, f"{i}", [batch], accounts))
         return night
 
     return build

@@ -20,7 +20,7 @@ from pipelines.monitoring.families import features, prompts, records, rewards
 from pipelines.monitoring.families.drift_table import SAMPLE
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger
-from pipelines.records.log.ledger import Accounts, Entry
+from pipelines.records.log.ledger import Accounts, LedgerEntry
 from pipelines.training.rewards import cache_path, trial
 from pmlm.settings import Settings
 from pmlm.storage import write_json
@@ -42,7 +42,7 @@ def _write_events(settings: Settings, events: list[Event]) -> None:
     assert isinstance(frame, pl.DataFrame)
     batch = f"{NIGHT}-0123456789ab.parquet"
     frame.write_parquet(settings.events / batch)
-    ledger.write(settings, Entry(NIGHT, "content", [batch]))
+    ledger.write_entry(settings, LedgerEntry(NIGHT, "content", [batch]))
 
 
 def test_twenty_results_of_one_draw_are_one_sampling_unit(settings: Settings) -> None:
@@ -65,7 +65,7 @@ def test_a_deletion_is_no_sampling_unit(settings: Settings) -> None:
 
 def test_a_huge_drop_is_scaled_down_and_its_broken_share_kept(settings: Settings) -> None:
     accounts = Accounts(read=1_000_000, accepted=900_000, quarantined=100_000, by_rule={"truncated": 100_000})
-    ledger.write(settings, Entry(NIGHT, "content", accounts=accounts))
+    ledger.write_entry(settings, LedgerEntry(NIGHT, "content", accounts=accounts))
     outcomes = records.build_lines(settings, NIGHT, SINCE)["outcome of a line"]
     assert len(outcomes) == SAMPLE
     assert (outcomes == "truncated").sum() == SAMPLE // 10

@@ -17,8 +17,8 @@ NIGHTS = ["20260301", "20260302", "20260303"]
 
 def take_in(settings: Settings, wanted: str, saved: bool = True, finished: bool = False) -> None:
     """What taking in a drop leaves in the ledger and among the summaries."""
-    drop = next(d for d in drops.drops(settings) if d.night == wanted)
-    ledger.write(settings, ledger.Entry(night=wanted, content=drop.content))
+    drop = next(d for d in drops.list_drops(settings) if d.night == wanted)
+    ledger.write_entry(settings, ledger.LedgerEntry(night=wanted, content=drop.content))
     if saved:
         with stage_run(settings, wanted, "save") as summary:
             summary.figures = {"finished": finished, "ledger": hash_files([ledger.folder(settings)])}

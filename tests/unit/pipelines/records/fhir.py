@@ -15,7 +15,7 @@ import polars as pl
 from pipelines.records.ingest import import_drop
 from pipelines.records.log import event_log, ledger, quarantine
 from pipelines.records.log.ledger import Accounts
-from pipelines.records.log.quarantine import Row
+from pipelines.records.log.quarantine import QuarantineRow
 from pmlm.settings import Settings
 
 LOINC = "http://loinc.org"
@@ -180,7 +180,7 @@ class Clinic:
 
     def events(self, *kinds: str) -> pl.DataFrame:
         """All events, of some kinds or of all."""
-        frame = event_log.scan(self.settings).collect()
+        frame = event_log.scan_events(self.settings).collect()
         return frame.filter(pl.col("kind").is_in(kinds)) if kinds else frame
 
     def event(self, kind: str) -> dict[str, Any]:
@@ -189,10 +189,10 @@ class Clinic:
         assert len(found) == 1, found
         return found[0]
 
-    def held(self) -> list[Row]:
+    def held(self) -> list[QuarantineRow]:
         """The rows in quarantine."""
-        return list(quarantine.rows(self.settings))
+        return list(quarantine.read_rows(self.settings))
 
     def batches(self) -> list[str]:
         """The names, hence the contents, of all event batches."""
-        return [path.name for path in ledger.batches(self.settings)]
+        return [path.name for path in ledger.list_batches(self.settings)]

@@ -67,7 +67,7 @@ def test_a_night_holds_the_events_of_whom_its_news_concern(
     write_batch(settings, NIGHTS[1], news)
     span = Span(end_of_night(NIGHTS[0]), end_of_night(NIGHTS[1]))
     with duckdb_engine.connect() as connection:
-        files = records_ledger.batches(settings)
+        files = records_ledger.list_batches(settings)
         log = duckdb_engine.read_log(connection, files)
         found = incremental_plan.news(duckdb_engine, connection, log, files, (files[-1].name,), span)
         incremental_plan.hold(duckdb_engine, connection, log, found, span, [duckdb_engine.asked()[0]])

@@ -43,7 +43,7 @@ def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame
     moments, held = [], []
     with pytest.MonkeyPatch.context() as patch, duckdb_engine.opened(settings) as connection:
         patch.setattr(duckdb_engine, "PART", most)
-        log = duckdb_engine.read_log(connection, records_ledger.batches(settings))
+        log = duckdb_engine.read_log(connection, records_ledger.list_batches(settings))
         for hold in everybody(duckdb_engine, connection, log, span, [duckdb_engine.asked()[0]]):
             hold(connection)
             moments.append(connection.table("moments").to_polars())
@@ -69,7 +69,7 @@ def test_parts_hold_what_one_build_over_all_holds(
 def test_every_patient_is_in_one_part_and_parts_are_in_order(tmp_path: Path) -> None:
     settings = with_log(tmp_path, patients(seed=2, pairs=12))
     with duckdb_engine.connect() as connection:
-        log = duckdb_engine.read_log(connection, records_ledger.batches(settings))
+        log = duckdb_engine.read_log(connection, records_ledger.list_batches(settings))
         parts = cut(log, 100)
         events = [part.of(log).count().execute() for part in parts]
         assert sum(events) == log.count().execute()

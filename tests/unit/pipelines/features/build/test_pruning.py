@@ -35,7 +35,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     settings = clinic(tmp_path_factory.mktemp("needed"))
     write_batch(settings, LAST, patients(seed=11, pairs=40))
     with duckdb_engine.connect() as opened:
-        log = duckdb_engine.read_log(opened, records_ledger.batches(settings))
+        log = duckdb_engine.read_log(opened, records_ledger.list_batches(settings))
         duckdb_engine.keep(opened, "all", versions(log.drop("file")))
         told = as_of_times.recent(log, as_of_times.BEGINNING)
         duckdb_engine.keep(

@@ -89,15 +89,15 @@ def _settings(folder: Path) -> Settings:
 
 def _events(folder: Path, drops_folder: Path) -> pl.DataFrame:
     settings = Settings(home=folder, drops=drops_folder)
-    for drop in drops.drops(settings):
+    for drop in drops.list_drops(settings):
         take_in(settings, drop.night)
-    return event_log.scan(settings).collect()
+    return event_log.scan_events(settings).collect()
 
 
 def _append(settings: Settings, night: str, events: pl.DataFrame) -> None:
     settings.events.mkdir(parents=True, exist_ok=True)
-    batch = event_log.write(settings, night, events)
-    records_ledger.write(settings, records_ledger.Entry(night, content=batch, batches=[batch]))
+    batch = event_log.write_batch(settings, night, events)
+    records_ledger.write_entry(settings, records_ledger.LedgerEntry(night, content=batch, batches=[batch]))
 
 
 @pytest.mark.parametrize("group", list(groups()))

@@ -119,10 +119,10 @@ def _other_version(settings: Settings) -> None:
 
 def _not_taken_in(settings: Settings) -> None:
     uncommitted(settings, LAST, patients(seed=5, pairs=1), "z")
-    entry = records_ledger.entry(settings, LAST)
+    entry = records_ledger.read_entry(settings, LAST)
     assert entry is not None
     entry.batches.append(f"{LAST}-z.parquet")
-    records_ledger.write(settings, entry)
+    records_ledger.write_entry(settings, entry)
 
 
 def _old(settings: Settings) -> None:

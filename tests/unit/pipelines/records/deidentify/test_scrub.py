@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.records.deidentify.identifier_index import Names
+from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.deidentify.pii_patterns import mask_patterns
 from pipelines.records.deidentify.scrub import Scrubber
 from pmlm.settings import Settings
@@ -33,8 +33,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def names(settings: Settings) -> Names:
-    known = Names(settings)
+def names(settings: Settings) -> IdentifierIndex:
+    known = IdentifierIndex(settings)
     for kind, resource in (("Patient", WOMAN), ("Practitioner", DOCTOR), ("Organization", HOSPITAL)):
         known.learn(resource, kind)
     visit = {"participant": [{"individual": {"reference": "Practitioner/x", "display": "Nurse Zelda Birdsong"}}]}
@@ -64,16 +64,16 @@ def names(settings: Settings) -> Names:
     ],
 )
 def test_what_the_record_holds_is_masked_and_everyday_words_are_not(
-    settings: Settings, names: Names, text: str, left: str | None
+    settings: Settings, names: IdentifierIndex, text: str, left: str | None
 ) -> None:
     assert Scrubber(names).message(text, settings.subject_id(WOMAN["id"])) == (left or text)
 
 
-def test_another_patients_name_is_not_hers(settings: Settings, names: Names) -> None:
+def test_another_patients_name_is_not_hers(settings: Settings, names: IdentifierIndex) -> None:
     assert Scrubber(names).message("Roberto drives.", settings.subject_id("another")) == "Roberto drives."
 
 
-def test_a_terminologys_eponym_outlives_a_clinicians_name(settings: Settings, names: Names) -> None:
+def test_a_terminologys_eponym_outlives_a_clinicians_name(settings: Settings, names: IdentifierIndex) -> None:
     scrubber, her = Scrubber(names), settings.subject_id(WOMAN["id"])
 
     assert scrubber.display("Applewhite syndrome", her, local=False) == "Applewhite syndrome"
@@ -105,14 +105,14 @@ def test_what_looks_like_an_identifier_is_masked(text: str, left: str | None) ->
 
 
 @given(text=st.text(alphabet="aAn O'T王芳0123456789-/.@ ,mayM", max_size=60))
-def test_scrubbing_twice_changes_nothing_more(text: str, settings: Settings, names: Names) -> None:
+def test_scrubbing_twice_changes_nothing_more(text: str, settings: Settings, names: IdentifierIndex) -> None:
     scrubber, her = Scrubber(names), settings.subject_id(WOMAN["id"])
     once = scrubber.message(text, her)
 
     assert scrubber.message(once, her) == once
 
 
-def test_names_are_kept_as_hashes_alone_for_their_owner_alone(settings: Settings, names: Names) -> None:
+def test_names_are_kept_as_hashes_alone_for_their_owner_alone(settings: Settings, names: IdentifierIndex) -> None:
     names.save("20260601")
 
     [path] = Path(settings.quarantine).rglob("*.parquet")

@@ -83,7 +83,7 @@ def say(settings: Settings, number: int, answered: int, kind: str = "rating", po
 
 def write(settings: Settings, id_: str, **words: str) -> Path:
     """Lay down raw words, as the endpoint does."""
-    path = feedback_texts.raw(settings) / f"{id_}.json"
+    path = feedback_texts.raw_folder(settings) / f"{id_}.json"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     held = {"id": id_, "subject": settings.subject_id("ana"), "received": datetime.now(UTC).isoformat(), **words}
     path.write_text(json.dumps(held))
@@ -92,7 +92,7 @@ def write(settings: Settings, id_: str, **words: str) -> Path:
 
 def test_without_feedback_nothing_changes(answered: Clinic) -> None:
     before = hash_files([ledger.folder(answered.settings)])
-    assert intake.take_in(answered.settings, "20260601") is None
+    assert intake.ingest_feedback(answered.settings, "20260601") is None
     assert hash_files([ledger.folder(answered.settings)]) == before
     assert "feedback" not in stage.run(answered.settings, NIGHT).figures
 
@@ -123,14 +123,14 @@ def test_a_clinicians_edit_is_learnt_from_as_a_reply_without_names(answered: Cli
     settings = answered.settings
     raw = write(settings, say(settings, 1, 0, kind="edit", points=None, by="clinician"), question=ASKED, edit=EDITED)
     stage.run(settings, NIGHT)
-    (exchange,) = exchanges(event_log.scan(settings), settings.now())
+    (exchange,) = exchanges(event_log.scan_events(settings), settings.now())
     assert exchange.subject_id == settings.subject_id("ana")
     assert exchange.question == "[name] asked: is 161/99 too high, call [contact]?"
     assert exchange.reply[0] == "Dear [name], please come in today."
     assert exchange.asked == datetime.fromisoformat(f"{FIRST}T23:59:59+00:00")
     assert {e["code"] for e in answered.events("question", "reply").to_dicts()} == {QUESTION_CODE, REPLY_CODE}
     assert not raw.exists()
-    (kept,) = feedback_texts.texts(settings).iterdir()
+    (kept,) = feedback_texts.text_folder(settings).iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert found([kept.read_bytes()], ["Maria", "555-231-7208", "5552317208"]) == set()
 
@@ -195,7 +195,7 @@ def test_words_are_forgotten_after_their_time(answered: Clinic) -> None:
     settings = settings_of(answered, feedback_days=1)
     write(settings, say(settings, 1, 0, kind="comment", points=None), comment="Too long.")
     stage.run(settings, NIGHT)
-    (kept,) = feedback_texts.texts(settings).iterdir()
+    (kept,) = feedback_texts.text_folder(settings).iterdir()
     assert json.loads(kept.read_text())["comment"] == "Too long."
     old = json.loads(kept.read_text()) | {"received": "2026-01-01T00:00:00+00:00"}
     kept.write_text(json.dumps(old))
@@ -208,7 +208,7 @@ class Killed(BaseException):
 
 
 def state(clinic: Clinic) -> tuple[list[str], str, list[str]]:
-    texts = sorted(p.name for p in feedback_texts.texts(clinic.settings).iterdir())
+    texts = sorted(p.name for p in feedback_texts.text_folder(clinic.settings).iterdir())
     return clinic.batches(), hash_files([ledger.folder(clinic.settings)]), texts
 
 
@@ -220,7 +220,7 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
     say(settings, 1, 0)
     write(settings, say(settings, 2, 1, kind="edit", points=None, by="clinician"), question=ASKED, edit=EDITED)
     shutil.copytree(settings.home, tmp_path / "before")
-    intake.take_in(settings, NIGHT)
+    intake.ingest_feedback(settings, NIGHT)
     unharmed = state(answered)
     for death in range(20):
         shutil.rmtree(settings.home)
@@ -228,7 +228,7 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
         if _survives(settings, monkeypatch, death):
             assert death > 3
             return
-        intake.take_in(settings, NIGHT)
+        intake.ingest_feedback(settings, NIGHT)
         assert state(answered) == unharmed, death
     pytest.fail("it writes more often than expected")
 
@@ -240,7 +240,7 @@ def _survives(settings: Settings, monkeypatch: pytest.MonkeyPatch, death: int) -
         for name in ("replace", "unlink"):
             patch.setattr(Path, name, _dying(getattr(Path, name), left))
         try:
-            return intake.take_in(settings, NIGHT) is not None
+            return intake.ingest_feedback(settings, NIGHT) is not None
         except Killed:
             return False
 
@@ -257,4 +257,4 @@ def _dying(write: Any, left: list[int]) -> Any:
 
 
 def test_figures_are_plain_numbers() -> None:
-    assert all(isinstance(v, int) for v in asdict(intake.Taken()).values())
+    assert all(isinstance(v, int) for v in asdict(intake.FeedbackCounts()).values())

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from pipelines.records.log import quarantine
-from pipelines.records.replay import replay
+from pipelines.records.replay import replay_quarantine
 from tests.unit.pipelines.records.fhir import FIRST, Clinic, condition, observation, patient
 
 SECOND, THIRD, FIFTH = "2026-06-02", "2026-06-03", "2026-06-05"
@@ -15,7 +15,7 @@ SECOND, THIRD, FIFTH = "2026-06-02", "2026-06-03", "2026-06-05"
 def edit(clinic: Clinic, old: str, new: str) -> None:
     """Mend a row in the store, as a person would with an editor."""
     changed = [replace(r, raw=r.raw.replace(old, new)) for r in clinic.held()]
-    quarantine.rewrite(clinic.settings, changed)
+    quarantine.rewrite_files(clinic.settings, changed)
 
 
 def test_only_the_owner_may_read_it(clinic: Clinic) -> None:
@@ -81,11 +81,11 @@ def test_a_row_mended_in_the_store_comes_out_once(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=615.0))
     edit(clinic, "615.0", "61.5")
 
-    done = replay(clinic.settings)
+    done = replay_quarantine(clinic.settings)
     assert (done.tried, done.released, done.held, done.events) == (1, {"impossible_value": 1}, 0, 1)
     assert clinic.event("observation")["numeric_value"] == 61.5
 
-    again = replay(clinic.settings)
+    again = replay_quarantine(clinic.settings)
     assert (again.tried, again.events) == (0, 0)
     assert len(clinic.events("observation")) == 1
 
@@ -94,7 +94,7 @@ def test_a_line_mended_in_the_drop_comes_out(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=615.0), observation("v", unit="stone"))
     clinic.put(FIRST, "records.ndjson", [patient(), observation("w", value=61.5), observation("v", unit="stone")])
 
-    done = replay(clinic.settings)
+    done = replay_quarantine(clinic.settings)
     assert (done.tried, done.released, done.held) == (2, {"impossible_value": 1}, 1)
     assert clinic.event("observation")["numeric_value"] == 61.5
 
@@ -112,26 +112,26 @@ def test_a_row_that_breaks_another_rule_now_is_held_under_that(clinic: Clinic) -
     edit(clinic, '"unit": "kg"', '"unit": "stone"')
     edit(clinic, '"code": "kg"', '"code": "stone"')
 
-    assert replay(clinic.settings).held == 1
+    assert replay_quarantine(clinic.settings).held == 1
     assert [r.rule for r in clinic.held()] == ["unknown_unit"]
-    assert replay(clinic.settings).held == 1
+    assert replay_quarantine(clinic.settings).held == 1
 
 
 def test_replay_of_one_rule_leaves_the_others(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=615.0), observation("x", value=616.0, unit="stone"))
     edit(clinic, "615.0", "61.5")
 
-    assert replay(clinic.settings, "unknown_unit").tried == 1
-    assert replay(clinic.settings, "impossible_value").released == {"impossible_value": 1}
+    assert replay_quarantine(clinic.settings, "unknown_unit").tried == 1
+    assert replay_quarantine(clinic.settings, "impossible_value").released == {"impossible_value": 1}
 
 
 def test_of_two_versions_in_conflict_the_one_that_is_left_comes_out(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=61.0), observation("w", value=62.0))
-    assert replay(clinic.settings).held == 2
+    assert replay_quarantine(clinic.settings).held == 2
 
     path = clinic.settings.quarantine / "20260601.jsonl"
     path.write_text(path.read_text().splitlines(keepends=True)[1])
-    assert replay(clinic.settings).released == {"duplicate_conflict": 1}
+    assert replay_quarantine(clinic.settings).released == {"duplicate_conflict": 1}
     assert clinic.event("observation")["numeric_value"] == 62.0
 
 
@@ -139,7 +139,7 @@ def test_a_mended_patient_lets_her_names_be_scrubbed(clinic: Clinic) -> None:
     torn = json.dumps(patient("eve", name=[{"given": ["Eulalia"], "family": "Quibblesworth"}]))[:-1]
     clinic.drop(FIRST, torn)
     edit(clinic, torn, torn + "}")
-    replay(clinic.settings)
+    replay_quarantine(clinic.settings)
     visit = observation("o", code="1-1") | {"subject": {"reference": "Patient/eve"}}
     visit["code"] = {"text": "Weight of Quibblesworth"}
     clinic.drop(SECOND, visit)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from models.schema import DELETED, EVENT_SCHEMA
-from pipelines.records.drops import drops, pending
+from pipelines.records.drops import list_drops, list_pending
 from pipelines.records.log import event_log, ledger
 from tests.unit.pipelines.records.fhir import (
     FIRST,
@@ -33,7 +33,9 @@ def end(day: str) -> datetime:
 
 def weights(clinic: Clinic, day: str) -> list[float]:
     """The weights that count as of the end of a day."""
-    known = event_log.as_of(event_log.scan(clinic.settings), end(day)).filter(pl.col("kind") == "observation")
+    known = event_log.select_as_of(event_log.scan_events(clinic.settings), end(day)).filter(
+        pl.col("kind") == "observation"
+    )
     return known.collect()["numeric_value"].to_list()
 
 
@@ -45,7 +47,7 @@ def pressures(ident: str, *parts: tuple[str, float]) -> Resource:
 
 
 def test_the_log_has_the_shared_schema(clinic: Clinic) -> None:
-    assert event_log.scan(clinic.settings).collect_schema() == pl.Schema(event_log.SCHEMA)
+    assert event_log.scan_events(clinic.settings).collect_schema() == pl.Schema(event_log.SCHEMA)
     clinic.drop(FIRST, patient(), observation("w"))
     assert clinic.events().to_arrow().cast(EVENT_SCHEMA).schema == EVENT_SCHEMA
 
@@ -129,7 +131,7 @@ def test_a_condition_found_active_after_all_has_no_end(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), condition(abatementDateTime="2026-04-30"))
     clinic.drop(SECOND, condition())
 
-    known = event_log.as_of(event_log.scan(clinic.settings), end(SECOND)).collect()
+    known = event_log.select_as_of(event_log.scan_events(clinic.settings), end(SECOND)).collect()
     assert set(known["kind"]) == {"patient", "condition"}
 
 
@@ -174,7 +176,7 @@ def test_a_correction_within_the_day_counts(clinic: Clinic) -> None:
     clinic.drop(SECOND, observation("w", value=61.0))
     clinic.drop(SECOND, observation("w", value=71.0))
 
-    known = event_log.as_of(event_log.scan(clinic.settings), clinic.settings.now()).filter(
+    known = event_log.select_as_of(event_log.scan_events(clinic.settings), clinic.settings.now()).filter(
         pl.col("kind") == "observation"
     )
     assert known.collect()["numeric_value"].to_list() == [71.0]
@@ -192,23 +194,23 @@ def test_pending_drops_come_in_order_of_date_and_only_once(clinic: Clinic) -> No
     clinic.drop(FIRST, patient())
     (clinic.settings.drops / "notes").mkdir()
 
-    assert [d.night for d in drops(clinic.settings)] == ["20260601", "20260602"]
-    assert [d.night for d in pending(clinic.settings)] == ["20260602"]
+    assert [d.night for d in list_drops(clinic.settings)] == ["20260601", "20260602"]
+    assert [d.night for d in list_pending(clinic.settings)] == ["20260602"]
     clinic.put(FIRST, "more.ndjson", [condition()])
-    assert [d.night for d in pending(clinic.settings)] == ["20260601", "20260602"]
+    assert [d.night for d in list_pending(clinic.settings)] == ["20260601", "20260602"]
 
 
 def test_a_folder_without_dates_is_one_drop_of_its_newest_day(clinic: Clinic) -> None:
     clinic.put(".", "patients.ndjson", [patient()])
 
-    [drop] = drops(clinic.settings)
+    [drop] = list_drops(clinic.settings)
     assert drop.path == clinic.settings.drops
     assert drop.date == datetime.now(UTC).date()
 
 
 def test_a_batch_that_no_ledger_lists_is_not_read_and_goes(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w"))
-    event_log.write(clinic.settings, "20260602", clinic.events())
+    event_log.write_batch(clinic.settings, "20260602", clinic.events())
     assert len(clinic.events("observation")) == 1
 
     clinic.drop(SECOND, condition())
@@ -218,7 +220,7 @@ def test_a_batch_that_no_ledger_lists_is_not_read_and_goes(clinic: Clinic) -> No
 def test_the_ledger_says_what_became_of_a_drop(clinic: Clinic) -> None:
     accounts = clinic.drop(FIRST, patient(), observation("w"), {"resourceType": "Claim"}, "broken")
 
-    entry: Any = ledger.entry(clinic.settings, "20260601")
+    entry: Any = ledger.read_entry(clinic.settings, "20260601")
     assert entry.accounts == accounts
     assert (accounts.read, accounts.accepted, accounts.ignored, accounts.quarantined) == (4, 2, 1, 1)
     assert accounts.by_rule == {"invalid_json": 1}

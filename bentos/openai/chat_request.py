@@ -1,6 +1,6 @@
-"""A chat completion request: what PMLM must understand of it, and what it leaves as it came.
+"""Read a chat completion request, and write the one for the language model.
 
-Understood are the patient (header ``X-PMLM-Patient``, else ``metadata.patient``, else ``user``), the question (the last
+Read are the patient (header ``X-PMLM-Patient``, else ``metadata.patient``, else ``user``), the question (the last
 message of role ``user``), and how the answer is to come. Every other field, known to us or not, and every message go
 to the language model unchanged and in order; what names a person is taken out.
 """
@@ -19,7 +19,7 @@ from bentos.openai.errors import GatewayError
 from pmlm.api_types import PersonalizeRequest
 
 PATIENT_HEADER = "x-pmlm-patient"
-#: Fields by which OpenAI's API is told who a person is; none is forwarded.
+#: Fields that name a person in OpenAI's API; none is forwarded.
 IDENTIFYING = ("user", "metadata", "safety_identifier", "prompt_cache_key")
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 MOST_CHOICES = 8
@@ -29,8 +29,8 @@ ANONYMOUS = "this-patient"
 
 
 @dataclass(frozen=True, slots=True)
-class Chat:
-    """One request. ``body`` is what may be forwarded, ``earlier`` her messages before the question, newest first."""
+class ChatRequest:
+    """One request: ``body`` is what may be forwarded, ``earlier`` the user's previous messages, newest first."""
 
     body: dict[str, Any]
     reference: str
@@ -56,33 +56,35 @@ class Chat:
         return given if isinstance(given, int) and given > 0 else None
 
 
-def read(raw: bytes, header: str | None) -> Chat:
-    """The request in ``raw``; :class:`GatewayError` (400) that names the field where it cannot be understood."""
-    body = _parsed(raw)
+def read_chat_request(raw: bytes, header: str | None) -> ChatRequest:
+    """Read a request; :class:`GatewayError` (400) that names the field that cannot be understood."""
+    body = _parse_body(raw)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or len(messages) > MOST_MESSAGES:
-        raise _bad(f"must be a list of 1 to {MOST_MESSAGES} messages", "messages")
+        raise _invalid(f"must be a list of 1 to {MOST_MESSAGES} messages", "messages")
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise _bad("must be an object with a known role", f"messages[{index}]")
-    _check(body)
-    param, reference = _patient(body, header)
-    asked = [i for i, message in enumerate(messages) if message["role"] == "user"]
-    if not asked:
-        raise _bad("must hold a message of role user: her question", "messages")
-    question = _checked(reference, param, _text(messages[asked[-1]], asked[-1]), f"messages[{asked[-1]}].content")
-    return Chat(
+            raise _invalid("must be an object with a known role", f"messages[{index}]")
+    _check_fields(body)
+    param, reference = _find_patient(body, header)
+    users = [i for i, message in enumerate(messages) if message["role"] == "user"]
+    if not users:
+        raise _invalid("must hold a message of role user: her question", "messages")  # words of the API
+    question = _check_question(
+        reference, param, _text(messages[users[-1]], users[-1]), f"messages[{users[-1]}].content"
+    )
+    return ChatRequest(
         body={name: value for name, value in body.items() if name not in IDENTIFYING},
         reference=reference,
         question=question,
-        earlier=tuple(_text(messages[i], i) for i in asked[-2 : -2 - EARLIER : -1]),
+        earlier=tuple(_text(messages[i], i) for i in users[-2 : -2 - EARLIER : -1]),
         stream=bool(body.get("stream")),
-        structured=_structured(body),
+        structured=_wants_structure(body),
     )
 
 
-def forwarded(chat: Chat, prompt: str, model: str, *, stream: bool) -> dict[str, Any]:
-    """What a language model is sent: PMLM's prompt as a system message of its own, then the application's messages."""
+def build_body(chat: ChatRequest, prompt: str, model: str, *, stream: bool) -> dict[str, Any]:
+    """The language model's request: PMLM's prompt as a system message, then the application's messages."""
     body = {**chat.body, "model": model, "messages": [{"role": "system", "content": prompt}, *chat.messages]}
     if stream:
         body["stream"] = True
@@ -92,12 +94,12 @@ def forwarded(chat: Chat, prompt: str, model: str, *, stream: bool) -> dict[str,
     return body
 
 
-def encoded(body: dict[str, Any], reference: str) -> bytes:
-    """The body as JSON in which the patient's reference stands nowhere, an application's own messages included."""
-    return _naming(reference).sub(ANONYMOUS, json.dumps(body, ensure_ascii=False)).encode()
+def encode_anonymous(body: dict[str, Any], reference: str) -> bytes:
+    """The body as JSON without the patient's reference, which an application's messages may hold."""
+    return _reference_pattern(reference).sub(ANONYMOUS, json.dumps(body, ensure_ascii=False)).encode()
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
+def _parse_body(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair, NaN: no JSON text
@@ -108,43 +110,43 @@ def _parsed(raw: bytes) -> dict[str, Any]:
     return body
 
 
-def _check(body: dict[str, Any]) -> None:
+def _check_fields(body: dict[str, Any]) -> None:
     """Fields that decide how PMLM answers must be what they say they are."""
     choices = body.get("n")
     if choices is not None and (type(choices) is not int or not 1 <= choices <= MOST_CHOICES):
-        raise _bad(f"must be a number from 1 to {MOST_CHOICES}", "n")
+        raise _invalid(f"must be a number from 1 to {MOST_CHOICES}", "n")
     if body.get("stream") not in (None, True, False):
-        raise _bad("must be true or false", "stream")
+        raise _invalid("must be true or false", "stream")
     if not isinstance(body.get("model", ""), str):
-        raise _bad("must be a text", "model")
+        raise _invalid("must be a text", "model")
     if body.get("modalities") not in (None, ["text"]):
-        raise _bad("must be text: no other answer can be checked before it is shown", "modalities")
+        raise _invalid("must be text: no other answer can be checked before it is shown", "modalities")
 
 
-def _patient(body: dict[str, Any], header: str | None) -> tuple[str, str]:
+def _find_patient(body: dict[str, Any], header: str | None) -> tuple[str, str]:
     """Where the patient is named, and by what."""
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
-        raise _bad("must be an object", "metadata")
+        raise _invalid("must be an object", "metadata")
     named = (metadata or {}).get("patient")
     if header and named is not None and header != named:
-        raise _bad("names another patient than the header does", "metadata.patient")
+        raise _invalid("names another patient than the header does", "metadata.patient")
     if header:
         return PATIENT_HEADER, header
     if named is not None:
         return "metadata.patient", named
     if body.get("user") is None:
-        raise _bad("must name the patient (or the header X-PMLM-Patient, or metadata.patient)", "user")
+        raise _invalid("must name the patient (or the header X-PMLM-Patient, or metadata.patient)", "user")
     return "user", body["user"]
 
 
-def _checked(reference: Any, param: str, question: str, place: str) -> str:
-    """The question as the method takes it; the native API's own rules for both fields hold here too."""
+def _check_question(reference: Any, param: str, question: str, place: str) -> str:
+    """The question, by the native API's own rules for both fields."""
     try:
         return PersonalizeRequest(patient=reference, question=question).question
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        raise _bad(first["msg"], param if first["loc"][0] == "patient" else place) from None
+        raise _invalid(first["msg"], param if first["loc"][0] == "patient" else place) from None
 
 
 def _text(message: dict[str, Any], index: int) -> str:
@@ -153,24 +155,24 @@ def _text(message: dict[str, Any], index: int) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        raise _bad("must be text or a list of parts", f"messages[{index}].content")
+        raise _invalid("must be text or a list of parts", f"messages[{index}].content")
     return "\n".join(str(part["text"]) for part in content if part.get("type") == "text" and "text" in part)
 
 
-def _structured(body: dict[str, Any]) -> bool:
+def _wants_structure(body: dict[str, Any]) -> bool:
     wanted = body.get("response_format")
     return isinstance(wanted, dict) and wanted.get("type", "text") != "text"
 
 
-def _naming(reference: str) -> re.Pattern[str]:
-    """Every form of the reference; the bare id only where it cannot be an ordinary word or number."""
+def _reference_pattern(reference: str) -> re.Pattern[str]:
+    """Matches every form of the reference; the bare id only if it is no ordinary word or number."""
     bare = json.dumps(reference.rsplit("/", 1)[-1].removeprefix("urn:uuid:").removeprefix("subject:"))[1:-1]
-    told = re.escape(bare)
-    prefixed = rf"(?:[\w:/.-]*Patient/|urn:uuid:|subject:){told}"
+    escaped = re.escape(bare)
+    prefixed = rf"(?:[\w:/.-]*Patient/|urn:uuid:|subject:){escaped}"
     distinct = len(bare) >= 4 and any(c.isdigit() for c in bare)
-    forms = rf"{prefixed}|{told}" if distinct else prefixed
+    forms = rf"{prefixed}|{escaped}" if distinct else prefixed
     return re.compile(rf"(?<![A-Za-z0-9])(?:{forms})(?![A-Za-z0-9])")
 
 
-def _bad(message: str, param: str) -> GatewayError:
+def _invalid(message: str, param: str) -> GatewayError:
     return GatewayError(HTTPStatus.BAD_REQUEST, f"{param}: {message}", param=param)

@@ -1,0 +1,106 @@
+"""One chat completion under way: the request, its prompt, and how its answer went so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bentos.llm.upstream_client import RequestBody
+from bentos.llm.upstreams import Upstream
+from bentos.openai.chat_request import ChatRequest, build_body, encode_anonymous
+from bentos.openai.completions import AnswerOutcome
+from bentos.openai.streaming import ChunkWriter
+from bentos.personalizer import llm_answer
+from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeResponse
+
+if TYPE_CHECKING:
+    from bentos.personalizer.personalizer import AnswerCheck, PreparedPrompt
+
+
+@dataclass(slots=True)
+class ChatTurn:
+    """A request with everything that answering it needs.
+
+    ``response`` is what the endpoint reports of the prompt as it was sent. ``flagged``: the question or an earlier
+    message has a red flag, so no sentence is shown before the whole answer is checked. ``until`` is on the event
+    loop's clock, ``started`` on ``time.perf_counter()``'s.
+    """
+
+    chat: ChatRequest
+    prepared: PreparedPrompt
+    response: PersonalizeResponse
+    prompt: str
+    upstreams: tuple[Upstream, ...]
+    check: AnswerCheck
+    flagged: bool
+    until: float
+    started: float
+    outcome: AnswerOutcome
+
+    @property
+    def language(self) -> Language:
+        return self.response.language
+
+    @property
+    def id(self) -> str:
+        return f"chatcmpl-{self.prepared.id}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The response's own headers."""
+        degraded = {"x-pmlm-degraded": self.response.degraded} if self.response.degraded else {}
+        return {
+            "x-pmlm-answer-id": self.prepared.id,
+            "x-pmlm-personalization": self.response.personalization,
+            **degraded,
+        }
+
+    @property
+    def pmlm(self) -> dict[str, Any]:
+        """The member ``pmlm`` of an answer; its disclaimer must be shown with the answer."""
+        response = self.response
+        return {
+            "answer_id": self.prepared.id,
+            "release": response.versions.release,
+            "personalization": response.personalization,
+            "degraded": response.degraded,
+            "escalated": response.escalation is not None,
+            "red_flags": [flag.sign for flag in response.red_flags],
+            "disclaimer": llm_answer.disclaimer(self._report(0.0), response.language),
+        }
+
+    def body(self, *, stream: bool) -> RequestBody:
+        """What each language model is sent; notes which one was asked last."""
+
+        def encode(upstream: Upstream) -> bytes:
+            self.outcome.model, self.outcome.embedded = upstream.model, upstream.embedded
+            body = build_body(self.chat, self.prompt, upstream.model, stream=stream)
+            return encode_anonymous(upstream.adapt(body), self.chat.reference)
+
+        return encode
+
+    def chunks(self, completion: dict[str, Any] | None = None) -> ChunkWriter:
+        """A writer of the answer's chunks; ``completion`` says which model answered, where it has."""
+        model = (completion or {}).get("model") or self.outcome.model
+        return ChunkWriter(self.id, str(model), self.pmlm)
+
+    def usage(self, completion: dict[str, Any]) -> dict[str, Any] | None:
+        """The completion's usage, where the application asks for it in a stream."""
+        options = self.chat.body.get("stream_options")
+        wanted = isinstance(options, dict) and options.get("include_usage")
+        return completion.get("usage") if wanted else None
+
+    def answer(self, seconds: float) -> AnswerResponse:
+        """The answer for the record."""
+        report = self._report(seconds)
+        return llm_answer.add_answer(self.response, self.outcome.text, report)
+
+    def _report(self, seconds: float) -> LLMReport:
+        outcome = self.outcome
+        return LLMReport(
+            model=outcome.model,
+            embedded=outcome.embedded,
+            seconds=seconds,
+            error=outcome.error,
+            findings=outcome.findings,
+        )
