@@ -28,7 +28,7 @@ from pycanon import anonymity
 
 from benchmarks.serving.figures import row
 from models.peers import search
-from models.peers.patient_embedding import YEAR, States, cohorts
+from models.peers.patient_embedding import YEAR, States, assign_cohorts
 from pmlm.settings import PROJECT, Settings
 
 RESULTS = Path(__file__).parent / "results" / "peers_privacy.json"
@@ -79,7 +79,7 @@ def sample() -> tuple[States, int]:
             take_in(settings, night)
         stage.run(settings, nights[-1])
         now: datetime = settings.now()
-        return _only_last(peer_rows._states(settings.features, now)), int(now.timestamp())
+        return _only_last(peer_rows._read_states(settings.features, now)), int(now.timestamp())
 
 
 def measure(states: States, now: int, pairs: int, women: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ def measure(states: States, now: int, pairs: int, women: int, seed: int = 0) -> 
 
 def recombined(states: States, now: int, women: int, random: np.random.Generator) -> States:
     """A clinic of ``women``, each half one and half another of the same cohort, born up to two years apart."""
-    cohort = cohorts(states, np.arange(len(states.subject)), now)
+    cohort = assign_cohorts(states, np.arange(len(states.subject)), now)
     one = random.integers(0, len(states.subject), women)
     other = np.array([random.choice(np.flatnonzero(cohort == cohort[i])) for i in one])
     swapped = random.random((women, states.embedding.shape[1])) < 0.5
@@ -150,14 +150,14 @@ def published(rounded: bool) -> Iterator[None]:
         search.coarsen = before
 
 
-def _said(clinic: States, subject: int, now: int, outcome: search.Outcome) -> float | None:
-    said = float(search.search(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
+def _said(clinic: States, subject: int, now: int, outcome: search.PeerOutcome) -> float | None:
+    said = float(search.search_peers(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
     return None if np.isnan(said) else said
 
 
 def _nearest(clinic: States, target: int, now: int) -> int | None:
     """The patient of the same cohort nearest to the target: the likeliest to count her among her peers."""
-    cohort = cohorts(clinic, np.arange(len(clinic.subject)), now)
+    cohort = assign_cohorts(clinic, np.arange(len(clinic.subject)), now)
     alike = np.flatnonzero((cohort == cohort[target]) & (np.arange(len(cohort)) != target))
     if not len(alike):
         return None
@@ -173,7 +173,7 @@ def _with_secret(clinic: States, target: int, outcome: str, secret: bool) -> Sta
 
 def _members(clinic: States, now: int) -> list[tuple[int, int]]:
     """Who stands behind each patient's aggregates, for a count by others than those who chose them."""
-    current = search._Current(clinic)
+    current = search._CurrentStates(clinic)
     current.advance(now)
     found = current.nearest(np.arange(len(current.donors)), K)
     return [(int(s), int(donor)) for s, rows in zip(current.donors, found, strict=True) for donor in rows if donor >= 0]
@@ -181,7 +181,7 @@ def _members(clinic: States, now: int) -> list[tuple[int, int]]:
 
 def _coverage(states: States, now: int) -> Iterator[dict[str, Any]]:
     """The share of the sample's own women for whom k peers are found, by age, trimester and length of record."""
-    count = search.search(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"]
+    count = search.search_peers(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"]
     for name, members in _slices(states, now).items():
         if members.any():
             yield row(f"served_{name}", float(np.mean(count[members] > 0)), "share of women", int(members.sum()))
@@ -189,7 +189,7 @@ def _coverage(states: States, now: int) -> Iterator[dict[str, Any]]:
 
 def _slices(states: States, now: int) -> dict[str, np.ndarray]:
     age = (now - states.birth) / YEAR
-    pregnant = cohorts(states, np.arange(len(states.subject)), now) == 1
+    pregnant = assign_cohorts(states, np.arange(len(states.subject)), now) == 1
     weeks = np.where(pregnant, 40 - (states.edd - now) / (7 * 86_400), np.nan)
     first, second = TRIMESTER_WEEKS
     measured = (states.embedding[:, 1:22:2] == 0).sum(axis=1)  # signals with a value of the last two years

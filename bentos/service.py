@@ -1,7 +1,6 @@
-"""The endpoint: ``POST /personalize`` and ``POST /answer``, and the apps mounted beside them (``bentos.http.mounts``).
+"""The endpoint: ``POST /personalize``, ``POST /answer``, and the apps of ``bentos.http.mounts``.
 
-Every request passes ``gateway.shedding.Shedding``, ``observed.middleware.Observed``, ``cds.cors.CrossOrigin``,
-``access.middleware.Access``, ``problems.Problems`` and ``native.first.NativeFirst``, in this order.
+Every request passes the middlewares of ``MIDDLEWARES``, in this order.
 
 Only the shape of the API is needed to build a bento, so the models load when a worker starts, not at import.
 A bento is built with its release's version as an argument and serves that release alone; run from the source tree,
@@ -18,30 +17,30 @@ import bentoml
 from pydantic import BaseModel
 
 from bentos.auth.principal import Principal
-from bentos.cds.cors import CrossOrigin
+from bentos.cds.app import CdsCorsMiddleware
 from bentos.http import mounts
-from bentos.http.access_middleware import Access
-from bentos.http.health_first import NativeFirst
-from bentos.openai import app as gateway
-from bentos.openai.load_shedding import Shedding
+from bentos.http.access_middleware import AccessMiddleware
+from bentos.http.app import NativeRoutesMiddleware
+from bentos.openai.admission import LoadSheddingMiddleware
+from bentos.openai.app import close_gateway, find_refusal
 from bentos.personalizer import current
 from bentos.personalizer.release import BENTO_NAME, MODEL_NAME
-from bentos.problems import refusals
-from bentos.problems.problem_details import Problems
+from bentos.problems import error_handlers
+from bentos.problems.problem_details import ProblemMiddleware
 from bentos.telemetry import logs, tracing
-from bentos.telemetry.middleware import Observed
+from bentos.telemetry.middleware import TelemetryMiddleware
 from pmlm.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import PmlmError
 from pmlm.settings import load_settings
 
 
-class Arguments(BaseModel):
-    """What a bento is told when it is built."""
+class BentoArguments(BaseModel):
+    """Arguments of a bento's build."""
 
     release: str = "latest"
 
 
-SERVED = bentoml.use_arguments(Arguments)
+SERVED = bentoml.use_arguments(BentoArguments)
 #: How long a thread that makes prompts may keep the event loop from running; Python's own 5 ms are felt in each hop.
 SWITCH_S = 0.001
 
@@ -66,17 +65,18 @@ class PMLM:
 
         from bentos.personalizer.personalizer import Personalizer
 
-        torch.set_num_threads(1)  # requests run beside each other; a model this small gains nothing from more
+        torch.set_num_threads(1)  # requests run in parallel; a model this small gains nothing from more
         sys.setswitchinterval(SWITCH_S)
         self.personalizer = Personalizer.open(load_settings(), self.release.path_of("."))
-        current.opened(self.personalizer)
-        tracing.start()
-        logs.configure()  # last: why a start failed is told in full
+        current.set_newest(self.personalizer)
+        tracing.start_exporting()
+        logs.configure()  # last: a failed start is logged in full
 
     @bentoml.on_shutdown
     async def close(self) -> None:
-        """End the connections to language models."""
-        await gateway.close(self.personalizer)
+        """End the threads that prepare prompts, and the connections to language models."""
+        close_gateway(self.personalizer)
+        await self.personalizer.llm.close()
 
     @bentoml.api(route="/personalize")
     def personalize(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> PersonalizeResponse:
@@ -84,33 +84,43 @@ class PMLM:
         try:
             return self.personalizer.personalize(_principal(ctx), request)
         except PmlmError as error:
-            raise _refusal(error) from None
+            raise _to_bentoml(error) from None
 
     @bentoml.api(route="/answer")
     def answer(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> AnswerResponse:
-        """The same, with the language model's answer; 503 (and the prompt) if it failed and nothing else can help."""
+        """The same, with the language model's answer; 503 (and the prompt) if it failed and no red flag was found."""
         try:
             response = self.personalizer.answer(_principal(ctx), request)
         except PmlmError as error:
-            raise _refusal(error) from None
+            raise _to_bentoml(error) from None
         if response.llm.error and not response.escalated:
             ctx.response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return response
 
 
 def _principal(ctx: bentoml.Context) -> Principal:
-    """Who asks: put there by the access middleware, without which no request arrives."""
+    """The request's principal: the access middleware sets it on every request that arrives here."""
     principal: Principal = ctx.request.state.principal
     return principal
 
 
-def _refusal(error: PmlmError) -> bentoml.exceptions.BentoMLException:
-    return bentoml.exceptions.BentoMLException(str(error), error_code=refusals.status_of(error)[0])
+def _to_bentoml(error: PmlmError) -> bentoml.exceptions.BentoMLException:
+    return bentoml.exceptions.BentoMLException(str(error), error_code=error_handlers.status_of(error)[0])
 
+
+#: Outermost first, with options.
+MIDDLEWARES: tuple[tuple[type, dict[str, Any]], ...] = (
+    (LoadSheddingMiddleware, {"find_refusal": find_refusal}),  # turns a chat away before anything else is done for it
+    (TelemetryMiddleware, {}),
+    (CdsCorsMiddleware, {}),  # before access: a preflight carries no token
+    (AccessMiddleware, {}),  # sets the principal
+    (ProblemMiddleware, {}),  # limits bodies by the route's rule, which access has found
+    (NativeRoutesMiddleware, {}),
+)
 
 # What the decorator makes of the class is a Service; a type checker sees the class still.
 _service = cast("Any", PMLM)
-for _middleware in (Shedding, Observed, CrossOrigin, Access, Problems, NativeFirst):
-    _service.add_asgi_middleware(_middleware)
-for _path, _app in mounts.apps():
+for _middleware, _options in MIDDLEWARES:
+    _service.add_asgi_middleware(_middleware, **_options)
+for _path, _app in mounts.mounted_apps():
     _service.mount_asgi_app(_app, path=_path)

@@ -31,7 +31,7 @@ Edges = dict[str, set[str]]
 
 
 def folder_of(module: str) -> str:
-    """The folder that a module lies in; a package's ``__init__`` lies in the package."""
+    """The folder of a module; a package's ``__init__`` belongs to the package."""
     package = (PROJECT / module.replace(".", "/") / "__init__.py").exists()
     return module if package else module.rpartition(".")[0]
 
@@ -71,7 +71,10 @@ def drop_implied(rooms: Edges) -> Iterator[tuple[str, str]]:
 
 
 def place(rooms: Edges) -> dict[str, tuple[float, float]]:
-    """Room → centre of its box: packages are columns, and a room stands one row above the highest that it imports."""
+    """Room → centre of its box.
+
+    Packages are columns; a room is one row above the highest room that it imports.
+    """
     height: dict[str, int] = {}
 
     def height_of(room: str) -> int:

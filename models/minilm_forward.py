@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModel
 
-#: Tensors of one layer, in the order in which ``_pass`` reads them.
+#: Tensors of one layer, in the order in which ``_scripted_embed_rows`` reads them.
 _EACH = 12
 
 #: Rows of a pass are filled up to a multiple of this: oneDNN keeps what it prepares for each number of rows, some
@@ -28,19 +28,19 @@ _ROWS = 16
 _NO_WORD = 0  # the token of rows that nobody reads
 
 
-def _plain(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
+def _plain_linear(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
     return functional.linear(x, weight, bias) + plus
 
 
-def _packed(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
+def _packed_linear(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, plus, weight, bias, "add")
 
 
 PACKED = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-_linear = _packed if PACKED else _plain
+_linear = _packed_linear if PACKED else _plain_linear
 
 
-def _written(
+def _embed_rows(
     ids: Tensor, lengths: list[int], heads: int, eps: float, outer: list[Tensor], layers: list[Tensor]
 ) -> Tensor:
     """Unit vectors [texts, width] of the texts whose token ids stand one after the other in ``ids``."""
@@ -79,11 +79,11 @@ def _written(
 with warnings.catch_warnings():
     # what torch would have instead (torch.export) takes no list of lengths; the lock names the torch that has this
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
-    _pass = torch.jit.script(_written)
+    _scripted_embed_rows = torch.jit.script(_embed_rows)
 
 
-class Weights(NamedTuple):
-    """A model's frozen tensors as ``vectors`` reads them."""
+class EncoderWeights(NamedTuple):
+    """A model's frozen tensors as ``embed_tokens`` reads them."""
 
     heads: int
     eps: float
@@ -91,7 +91,7 @@ class Weights(NamedTuple):
     layers: list[Tensor]
 
 
-def load(folder: Path) -> Weights:
+def load_weights(folder: Path) -> EncoderWeights:
     """The weights of the BERT model in ``folder``."""
     model = AutoModel.from_pretrained(folder, dtype=torch.float32)
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
@@ -107,7 +107,7 @@ def load(folder: Path) -> Weights:
         for number in range(model.config.num_hidden_layers)
         for tensor in _layer(state, f"encoder.layer.{number}.")
     ]
-    return Weights(model.config.num_attention_heads, model.config.layer_norm_eps, outer, layers)
+    return EncoderWeights(model.config.num_attention_heads, model.config.layer_norm_eps, outer, layers)
 
 
 def _layer(state: dict[str, Tensor], prefix: str) -> list[Tensor]:
@@ -132,9 +132,9 @@ def _pack(weight: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def vectors(weights: Weights, texts: list[list[int]]) -> Tensor:
+def embed_tokens(weights: EncoderWeights, texts: list[list[int]]) -> Tensor:
     """Unit vectors [texts, width] of texts given as token ids, none of them empty."""
     missing = -sum(map(len, texts)) % _ROWS
     filled = [*texts, [_NO_WORD] * missing] if missing else texts
     ids = torch.tensor([token for text in filled for token in text])
-    return _pass(ids, [len(text) for text in filled], *weights)[: len(texts)]
+    return _scripted_embed_rows(ids, [len(text) for text in filled], *weights)[: len(texts)]

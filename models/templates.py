@@ -1,7 +1,7 @@
 """The words of segments and prompts, from versioned text files, and the one door record text must pass.
 
-``templates/<language>/v1.yaml`` holds one sentence a key (Jinja2, so that plurals live with the words); ``say``
-renders one. ``one_line`` and ``display`` make foreign text harmless: whatever a record, a question or an external
+``templates/<language>/v1.yaml`` holds one sentence a key (Jinja2, so that plurals live with the words); ``render_sentence``
+renders one. ``sanitize_line`` and ``sanitize_record_text`` make foreign text harmless: whatever a record, a question or an external
 file holds becomes a single line that can neither close a fence nor speak in a chat template's voice, and (for
 displays) carries no date or long number. Not part of the paper: it is what makes "the prompt states only what the
 record does" hold against hostile records.
@@ -22,10 +22,10 @@ import yaml
 TEMPLATE_VERSION = "v1"
 LANGUAGES = ("en", "zh")
 TEMPLATES = Path(__file__).parent / "template_files"
-LONGEST_DISPLAY = 120
+MAX_RECORD_TEXT = 120
 
 
-class _Remembering(jinja2.Environment):
+class _CachingEnvironment(jinja2.Environment):
     """Compiles a source once: the templates' sources are a few, and each request renders several."""
 
     def from_string(self, source: Any, *args: Any, **more: Any) -> jinja2.Template:
@@ -36,7 +36,7 @@ class _Remembering(jinja2.Environment):
         return super().from_string(source)
 
 
-ENVIRONMENT = _Remembering(
+ENVIRONMENT = _CachingEnvironment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
     undefined=jinja2.StrictUndefined,
     autoescape=False,  # the output is plain text; one_line is its escaping
@@ -66,67 +66,67 @@ _FENCE = str.maketrans("<>|`{}＜＞｜｀｛｝﹤﹥﹛﹜", "‹›¦'()‹�
 
 
 @cache
-def _phrases(language: str) -> dict[str, Any]:
+def _load_sentences(language: str) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / language / f"{TEMPLATE_VERSION}.yaml").read_text("utf-8"))
     return loaded
 
 
 @cache
-def _compiled(language: str, key: str) -> jinja2.Template:
-    node: Any = _phrases(language)
+def _compile_sentence(language: str, key: str) -> jinja2.Template:
+    node: Any = _load_sentences(language)
     for part in key.split("."):
         node = node[part]
     return ENVIRONMENT.from_string(node)
 
 
-def say(key: str, language: str = "en", **values: Any) -> str:
+def render_sentence(key: str, language: str = "en", **values: Any) -> str:
     """The sentence ``key`` (dotted path in the phrase file) with its values; KeyError for an unknown key."""
-    return _compiled(language, key).render(values)
+    return _compile_sentence(language, key).render(values)
 
 
-def label(group: str, name: str, default: str, language: str = "en") -> str:
+def look_up_label(group: str, name: str, default: str, language: str = "en") -> str:
     """What ``name`` is called in ``language``: the phrase file's ``labels.<group>``, else the vocabulary's own
     label."""
-    found: str = _phrases(language).get("labels", {}).get(group, {}).get(name, default)
+    found: str = _load_sentences(language).get("labels", {}).get(group, {}).get(name, default)
     return found
 
 
-def ago(then: datetime, now: datetime, language: str = "en") -> str:
+def format_ago(then: datetime, now: datetime, language: str = "en") -> str:
     """How long ago, in the coarsest unit that keeps two counts apart: days, weeks, months, years. Never a date."""
     days = max(0, (now - then).days)
     if days < 14:
-        return say("ago.today" if days == 0 else "ago.days", language, n=days)
+        return render_sentence("ago.today" if days == 0 else "ago.days", language, n=days)
     if days < 90:
-        return say("ago.weeks", language, n=days // 7)
+        return render_sentence("ago.weeks", language, n=days // 7)
     if days < 730:
-        return say("ago.months", language, n=round(days / 30.44))
-    return say("ago.years", language, n=days // 365)
+        return render_sentence("ago.months", language, n=round(days / 30.44))
+    return render_sentence("ago.years", language, n=days // 365)
 
 
-def span(days: int, language: str = "en") -> str:
+def format_span(days: int, language: str = "en") -> str:
     """A length of time in words: days, weeks, months or years."""
     if days < 14:
-        return say("span.days", language, n=days)
+        return render_sentence("span.days", language, n=days)
     if days < 90:
-        return say("span.weeks", language, n=days // 7)
+        return render_sentence("span.weeks", language, n=days // 7)
     if days < 730:
-        return say("span.months", language, n=round(days / 30.44))
-    return say("span.years", language, n=days // 365)
+        return render_sentence("span.months", language, n=round(days / 30.44))
+    return render_sentence("span.years", language, n=days // 365)
 
 
 @lru_cache(maxsize=20_000)
-def one_line(text: str) -> str:
+def sanitize_line(text: str) -> str:
     """``text`` as one line of visible characters in which no fence can be opened or closed."""
     visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     return " ".join(visible.translate(_FENCE).split())
 
 
 @lru_cache(maxsize=20_000)
-def display(text: str) -> str:
+def sanitize_record_text(text: str) -> str:
     """A record's own words as harmless data: one line, no dates or long numbers, at most 120 characters."""
-    line = _SEMANTIC_TAG.sub("", one_line(unicodedata.normalize("NFKC", text)))
+    line = _SEMANTIC_TAG.sub("", sanitize_line(unicodedata.normalize("NFKC", text)))
     line = _LONG_NUMBER.sub(" ", DATE_LIKE.sub(" ", line))
     line = " ".join(line.split()).strip(" ,;.:-")
-    if len(line) > LONGEST_DISPLAY:
-        line = line[:LONGEST_DISPLAY].rsplit(" ", 1)[0].rstrip(" ,;.:-")
+    if len(line) > MAX_RECORD_TEXT:
+        line = line[:MAX_RECORD_TEXT].rsplit(" ", 1)[0].rstrip(" ,;.:-")
     return line[0].lower() + line[1:] if len(line) > 1 and line[1].islower() else line

@@ -204,7 +204,7 @@ CONCEPTS: tuple[Concept, ...] = (
 )
 
 
-def concept_of(code: str) -> Concept | None:
+def find_concept(code: str) -> Concept | None:
     """The concept a ``SYSTEM//code`` belongs to, or None (a code PMLM carries without reading)."""
     system, _, value = code.partition("//")
     for concept in CONCEPTS:
@@ -250,7 +250,7 @@ DRUG_CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def drug_class_of(name: str) -> str | None:
+def find_drug_class(name: str) -> str | None:
     """The first class one of whose words occurs in the drug's name, or None."""
     lowered = name.lower() + " "
     return next((c for c, (_, words) in DRUG_CLASSES.items() if any(w in lowered for w in words)), None)

@@ -1,10 +1,10 @@
-"""The one error hierarchy of PMLM: raised where known, caught where handled."""
+"""The errors that PMLM can explain to its user, all below ``PmlmError``."""
 
 from __future__ import annotations
 
 
 class PmlmError(Exception):
-    """Anything PMLM can explain to its user; the command line prints it without a traceback."""
+    """An error that PMLM can explain; the command line prints it without a traceback."""
 
 
 class SettingsError(PmlmError):
@@ -12,7 +12,7 @@ class SettingsError(PmlmError):
 
 
 class RecordsError(PmlmError):
-    """A drop cannot be read at all (a single bad line never raises: it is quarantined)."""
+    """A drop cannot be read at all; a single bad line is quarantined instead."""
 
 
 class UnknownPatientError(PmlmError):
@@ -20,23 +20,23 @@ class UnknownPatientError(PmlmError):
 
 
 class AccessError(PmlmError):
-    """A client may not have what it asks for."""
+    """A client is not allowed to have what it asks for."""
 
 
 class ForeignPatientError(AccessError):
-    """The token is bound to other patients; said in the same words whether or not this one exists."""
+    """The token is bound to other patients; the message never reveals whether this one exists."""
 
 
 class TokenError(AccessError):
-    """A token is missing, broken, expired or meant for someone else; the words are fit for the client."""
+    """A token is missing, invalid, expired or misdirected; the message is fit for the client."""
 
 
 class KeysUnavailableError(AccessError):
-    """The keys that tokens are checked with cannot be had at the moment."""
+    """The keys to verify tokens with are not available at the moment."""
 
 
 class UnknownAnswerError(PmlmError):
-    """No answer by this id is kept, or no longer."""
+    """No stored answer has this id, or its explanation has expired."""
 
 
 class UnknownNightError(PmlmError):
@@ -44,7 +44,7 @@ class UnknownNightError(PmlmError):
 
 
 class TrainingError(PmlmError):
-    """Training cannot go on (NaN loss, no episodes in a split)."""
+    """Training cannot continue (NaN loss, no episodes in a split)."""
 
 
 class ServingError(PmlmError):
@@ -56,7 +56,7 @@ class FeaturesUnavailableError(ServingError):
 
 
 class EndpointError(ServingError):
-    """The endpoint refused a request. ``status`` is HTTP's (0: no answer), ``retry_after`` in seconds where given."""
+    """The endpoint refused a request. ``status`` is HTTP's (0: no answer), ``retry_after`` is in seconds."""
 
     def __init__(self, status: int, detail: str, field: str | None = None, retry_after: str | None = None) -> None:
         super().__init__(f"{status} {detail}" if status else detail)
@@ -67,16 +67,16 @@ class EndpointError(ServingError):
 
 
 class NightError(PmlmError):
-    """A night did not run to its end; what was done before the failing stage stands, and a rerun goes on from there."""
+    """A night did not finish; a rerun continues from the failed stage."""
 
 
 class RestoreError(PmlmError):
-    """A restored night does not have the content hashes that were recorded for it."""
+    """A restored night does not have its recorded content hashes."""
 
 
 class FeaturesError(PmlmError):
-    """A feature group's expression, view and files do not fit each other, or the online store does not answer."""
+    """A feature group's definition and files do not match, or the online store is down."""
 
 
 class TriageError(PmlmError):
-    """Messages to triage, or the judged messages, cannot be read."""
+    """The messages to triage, or the labelled messages, cannot be read."""

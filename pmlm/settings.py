@@ -1,8 +1,8 @@
-"""One typed settings object: every path, URL and threshold of PMLM, from ``PMLM_*`` variables or ``.env``.
+"""The settings of PMLM: paths, URLs and thresholds, from ``PMLM_*`` variables or ``.env``.
 
-State is kept per clinic under ``<home>/<clinic>``. A clinic is a folder of nightly drops (``drops``), one
-folder a date, with an optional ``clinic.yaml``: ``name``, ``clock`` (``wall`` or ``last_drop``), ``hash_key``
-(only for a public synthetic clinic) and overrides of ``params.yaml``.
+The state of a clinic is under ``<home>/<clinic>``. A clinic is a folder of nightly drops (``drops``), one folder per
+date, with an optional ``clinic.yaml``: ``name``, ``clock`` (``wall`` or ``last_drop``), ``hash_key`` (only for a public
+synthetic clinic) and overrides of ``params.yaml``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 class Manifest(BaseModel, extra="forbid"):
-    """What a clinic says of itself in ``<drops>/clinic.yaml``; every field has a default."""
+    """The contents of ``<drops>/clinic.yaml``; every field has a default."""
 
     name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
     clock: Literal["wall", "last_drop"] = "wall"
@@ -34,7 +34,7 @@ class Manifest(BaseModel, extra="forbid"):
 
 
 class LanguageModel(BaseModel, extra="forbid"):
-    """Another OpenAI-compatible language model, asked where those before it cannot answer."""
+    """An OpenAI-compatible language model, called when those before it fail."""
 
     base_url: str
     model: str
@@ -42,16 +42,16 @@ class LanguageModel(BaseModel, extra="forbid"):
 
 
 class Settings(BaseSettings):
-    """Where PMLM keeps and finds things; thresholds that a clinic may have to turn."""
+    """Paths, addresses and thresholds that a clinic may have to change."""
 
     model_config = SettingsConfigDict(env_prefix="PMLM_", env_file=".env", extra="ignore")
 
     home: Path = PROJECT / "state"
     drops: Path = PROJECT / "examples" / "clinic"
     key_dir: Path = Path.home() / ".config" / "pmlm" / "keys"
-    engine: Literal["duckdb", "spark"] = "duckdb"  # what computes features
-    spark_master: str = "local[*]"  # where, with engine spark
-    spark_connection: str | None = None  # Airflow's connection to submit the intake by; none: Airflow runs it itself
+    engine: Literal["duckdb", "spark"] = "duckdb"  # computes the features
+    spark_master: str = "local[*]"  # of engine spark
+    spark_connection: str | None = None  # Airflow's connection to submit the intake by; none: Airflow runs it
     online_store: str = "sqlite"  # or redis://HOST:PORT/DB, postgresql://USER:PASSWORD@HOST/NAME
     k_anonymity: int = Field(default=10, ge=10)
     max_line_mb: int = 16
@@ -59,34 +59,34 @@ class Settings(BaseSettings):
     llm_base_url: str | None = None
     llm_api_key: str | None = None
     llm_model: str = "smollm2-135m-instruct"
-    llm_timeout_s: float = 30.0  # the one deadline of a request: queue, prompt, every attempt, the stream's end
+    llm_timeout_s: float = 30.0  # of a whole request: queue, prompt, every attempt, the stream
     llm_fallbacks: list[LanguageModel] = []
     llm_context_tokens: int | None = Field(default=None, ge=256)
     llm_concurrency: int = Field(default=256, ge=1)
     queue: int = Field(default=64, ge=1)
 
-    scorer: Literal["embedded", "vllm", "completions", "judge"] = "embedded"  # whose likelihoods are the reward
+    scorer: Literal["embedded", "vllm", "completions", "judge"] = "embedded"  # its likelihoods are the reward
     scorer_base_url: str | None = None
     scorer_model: str | None = None
     scorer_api_key: str | None = None
-    scorer_template: Path | None = None  # of completions: a chat format in Jinja, by default ChatML
+    scorer_template: Path | None = None  # of scorer completions: a chat format in Jinja, by default ChatML
     scorer_timeout_s: float = 60.0
     scorer_concurrency: int = Field(default=8, ge=1)
     judge_base_url: str | None = None
     judge_model: str | None = None
     judge_api_key: str | None = None
 
-    token_audience: str | None = None  # what a token's aud must say; by default the clinic's own, pmlm:<clinic>
+    token_audience: str | None = None  # required aud of a token; by default pmlm:<clinic>
     token_issuer: str | None = None
     token_jwks_url: str | None = None
     token_keys: Path | None = None
-    rate_limit: str = "6000/minute"  # a client; in the notation of the package limits
+    rate_limit: str = "6000/minute"  # per client, in the notation of the package limits
     explanation_days: int = Field(default=30, ge=0)
     feedback_a_day: int = Field(default=3, ge=0)
     feedback_days: int = Field(default=90, ge=1)
-    cds_issuers: dict[str, str] = {}  # EHRs whose CDS Hooks tokens count for this clinic: iss → URL of their key set
-    cds_url: str | None = None  # by which address CDS clients call this endpoint
-    cds_origins: str = "*"  # origins of browser-based CDS clients, with spaces between
+    cds_issuers: dict[str, str] = {}  # EHRs whose CDS Hooks tokens are accepted: iss → URL of their key set
+    cds_url: str | None = None  # the address by which CDS clients call this endpoint
+    cds_origins: str = "*"  # origins of browser-based CDS clients, separated by spaces
 
     host: str = "127.0.0.1"
     port: int = 3000
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The clinic's own manifest, or all defaults where ``clinic.yaml`` is absent."""
+        """The clinic's manifest, all defaults where ``clinic.yaml`` is absent."""
         path = self.drops / "clinic.yaml"
         return Manifest.model_validate(yaml.safe_load(path.read_text()) or {}) if path.exists() else Manifest()
 
@@ -109,19 +109,19 @@ class Settings(BaseSettings):
 
     @property
     def audience(self) -> str:
-        """What the ``aud`` of a token for this clinic must say."""
+        """The required ``aud`` of a token for this clinic."""
         return self.token_audience or f"pmlm:{self.clinic}"
 
     @property
     def workspace(self) -> Path:
-        """The clinic's own Git and DVC workspace; everything the night makes lies below it."""
+        """The clinic's Git and DVC workspace, with everything that its nights write."""
         return self.home / self.clinic
 
     @cached_property
     def hash_key(self) -> bytes:
         """The clinic's pseudonymisation key: the manifest's public one, else ``key_dir/<clinic>.key``.
 
-        Created on first use with mode 600, outside the repository. Losing it severs every patient from her past.
+        Created on first use with mode 600, outside the repository. Without it no patient's history can be found again.
         """
         if self.manifest.hash_key:
             return self.manifest.hash_key.encode()
@@ -132,7 +132,7 @@ class Settings(BaseSettings):
             temporary.touch(mode=0o600, exist_ok=True)
             temporary.write_text(secrets.token_hex(32))
             try:
-                os.link(temporary, path)  # fails if another process made the key first: theirs counts
+                os.link(temporary, path)  # fails if another process created the key first
             except FileExistsError:
                 pass
             finally:
@@ -145,11 +145,11 @@ class Settings(BaseSettings):
         return (int.from_bytes(digest, "big") >> 1) or 1
 
     def subject_id(self, reference: str) -> int:
-        """The subject id of a FHIR patient reference in any usual form (``Patient/x``, ``urn:uuid:x``, ``x``)."""
+        """The subject id of a FHIR patient reference (``Patient/x``, ``urn:uuid:x`` or ``x``)."""
         return self.pseudonym("Patient", reference.rsplit("/", 1)[-1].removeprefix("urn:uuid:"))
 
     def now(self) -> datetime:
-        """The clinic's clock: the wall's, or for ``clock: last_drop`` the end of the last night taken in."""
+        """The clinic's clock: the system's, or with ``clock: last_drop`` the end of the last night."""
         path = self.workspace / "clock.json"
         if self.manifest.clock == "last_drop" and path.exists():
             return datetime.fromisoformat(json.loads(path.read_text())["as_of"])
@@ -193,10 +193,10 @@ class Settings(BaseSettings):
 
     @property
     def embedded_llm(self) -> Path:
-        """The embedded LLM converted once to safetensors, shared by all clinics."""
+        """The embedded LLM, converted once to safetensors and shared by all clinics."""
         return self.home / ".embedded-llm"
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """The settings of this process; keyword arguments win over the environment."""
+    """Load the settings of this process; keyword arguments override the environment."""
     return Settings(**{k: v for k, v in overrides.items() if v is not None})

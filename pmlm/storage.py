@@ -1,4 +1,4 @@
-"""Whole files or none: write to a temporary name, then rename. And content hashes that survive a rerun."""
+"""Atomic file writes, and content hashes that a rerun reproduces."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-#: How folders begin in which a running build lays what does not fit its memory.
+#: Prefix of the folders into which a running build spills what does not fit its memory.
 SPILL_PREFIX = ".spill-"
 
 
 @contextmanager
 def atomic_write(path: Path, mode: int = 0o644) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it over ``path`` when the block ends without error."""
+    """Yield a temporary path next to ``path``; rename it to ``path`` unless the block raises."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
@@ -46,7 +46,7 @@ def read_json(path: Path) -> Any:
 
 
 def hash_files(paths: Iterable[Path]) -> str:
-    """SHA-256 over the names and bytes of files, folders walked in name order; 64 hex digits."""
+    """SHA-256 over names and bytes of files, folders in name order; 64 hex digits."""
     digest = hashlib.sha256()
     for root in sorted(Path(p) for p in paths):
         files = sorted(f for f in root.rglob("*") if f.is_file()) if root.is_dir() else [root]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from models.llm import unpack
+from models.llm import unpack_embedded_llm
 from models.schema import Episode, Segment
 from pipelines.episodes import episode_file
 from pmlm.settings import Settings, load_settings
@@ -88,7 +88,7 @@ def clinic(home: Path, params: dict[str, dict[str, float]] | None = None, held_o
     manifest = {"name": "little", "hash_key": "public", "synthetic": True, "params": merged}
     (drops / "clinic.yaml").write_text(yaml.safe_dump(manifest))
     settings = Settings(home=home, drops=drops)
-    settings.embedded_llm.symlink_to(unpack(load_settings().embedded_llm))
+    settings.embedded_llm.symlink_to(unpack_embedded_llm(load_settings().embedded_llm))
     parts = [("train", 24), ("gate", held_out), ("test", held_out)]
     episode_file.write(settings, [episode(i, split) for split, count in parts for i in range(count)])
     return settings

@@ -1,4 +1,4 @@
-"""Cut the sample clinic down to a few women and two drops, with training numbers that take seconds."""
+"""Cut the sample clinic down to a few patients and two drops, quick to train."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-WOMEN = 16
+PATIENTS = 16
 NIGHTS = 2
 PARAMS = {
     "episodes": {"most_train": 24, "most_held_out": 3},
@@ -21,15 +21,15 @@ PARAMS = {
 
 
 def cut(sample: Path, out: Path, nights: int = NIGHTS) -> None:
-    """Write the first ``nights`` drops of ``sample`` into ``out``, with the lines of the first ``WOMEN`` women only.
+    """Write the first ``nights`` drops of ``sample`` into ``out``, for ``PATIENTS`` patients only.
 
-    A line belongs to a woman if it names her id, so a broken line goes with her too.
+    A line belongs to a patient if it contains the patient's id, so a broken line does too.
     """
     drops = sorted(p for p in sample.iterdir() if p.is_dir())[:nights]
-    kept = _women(drops[0])
+    patients = _choose_patients(drops[0])
     for drop in drops:
         for file in sorted(drop.iterdir()):
-            lines = [line for line in _lines(file) if any(woman in line for woman in kept)]
+            lines = [line for line in _lines(file) if any(patient in line for patient in patients)]
             target = out / drop.name / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             content = "".join(lines).encode()
@@ -40,15 +40,15 @@ def cut(sample: Path, out: Path, nights: int = NIGHTS) -> None:
     (out / "clinic.yaml").write_text(yaml.safe_dump(manifest))
 
 
-def _women(drop: Path) -> list[str]:
-    """The ids of the women who asked most in this drop; ties in order of id."""
+def _choose_patients(drop: Path) -> list[str]:
+    """Choose the patients who asked most in this drop; ties in order of id."""
     asked: dict[str, int] = {}
     for file in sorted(drop.glob("Communication*")):
         for line in _lines(file):
             subject = _subject(line)
             if subject:
                 asked[subject] = asked.get(subject, 0) + 1
-    return sorted(asked, key=lambda woman: (-asked[woman], woman))[:WOMEN]
+    return sorted(asked, key=lambda patient: (-asked[patient], patient))[:PATIENTS]
 
 
 def _subject(line: str) -> str | None:

@@ -41,21 +41,23 @@ Row = dict[str, Any]
 def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     """Recall and speed of the index, and what adding 1 % of new women to it costs of building it."""
     states = one_cohort(events, donors)
-    current = search._Current(states)
+    current = search._CurrentStates(states)
     current.advance(int(states.at.max()))
     members = current._by_birth
     birth = states.birth[current.row[members]]
     points = current.points(members)
     asked = np.sort(np.random.default_rng(0).choice(donors, ASKED, replace=False))
-    low, high = search._bands(birth, asked, K)
+    low, high = search._find_age_bands(birth, asked, K)
     with threadpool_limits(1, "blas"):
-        together, exact = _timed(lambda: exact_knn.nearest(points, members, asked, low, high, WANTED))
+        together, exact = _timed(lambda: exact_knn.find_nearest(points, members, asked, low, high, WANTED))
     from usearch.index import search as by_library
 
     library, _ = _timed(lambda: by_library(points, points[asked[:BY_LIBRARY]], WANTED, "l2sq", exact=True))
-    starts = ann_index.stripes(birth)
-    build, indexes = _timed(lambda: ann_index.built(points, starts))
-    indexed, found = _timed(lambda: ann_index.among(indexes, starts, points, members, asked, low, high, WANTED))
+    starts = ann_index.find_stripe_edges(birth)
+    build, indexes = _timed(lambda: ann_index.build_indexes(points, starts))
+    indexed, found = _timed(
+        lambda: ann_index.rank_candidates(indexes, starts, points, members, asked, low, high, WANTED)
+    )
     served = exact[:, 9] >= 0
     recall = _recall(points, asked[served], np.argsort(members)[exact[served]], np.argsort(members)[found[served]])
     said = {"donors": donors, "build_s": round(build, 1)}
@@ -75,7 +77,7 @@ def one_cohort(events: pl.DataFrame, donors: int) -> States:
         settings = empty(Path(folder), "peers")
         take_in(settings, NIGHT, enlarged(events, 400))
         stage.run(settings, NIGHT)
-        some = _only_last(peer_rows._states(settings.features, settings.now()))
+        some = _only_last(peer_rows._read_states(settings.features, settings.now()))
     made = recombined(some, int(some.at.max()), donors, np.random.default_rng(0))
     nobody = np.full(donors, np.nan)
     return States(made.subject, made.at, made.embedding, made.birth, *([nobody] * 5), outcomes=made.outcomes)

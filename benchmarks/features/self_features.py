@@ -59,11 +59,11 @@ def _built(folder: Path) -> Row:
 
     settings = Settings(home=folder / "state", drops=folder / "self", key_dir=folder / "keys")
     files, summary = sorted(ledger.list_batches(settings)), StageSummary("features", NIGHT)
-    plans = stage.planned(settings, NIGHT, [f.name for f in files])
+    plans = stage.plan_groups(settings, NIGHT, [f.name for f in files])
     del plans["peers"]
     imported = peak_mib()
     wall, processor = time.perf_counter(), time.process_time()
-    stage.build(settings, files, plans, summary)
+    stage.build_groups(settings, files, plans, summary)
     return {
         "wall_s": round(time.perf_counter() - wall, 2),
         "cpu_s": round(time.process_time() - processor, 2),

@@ -20,8 +20,8 @@ from feast import FeatureStore
 from benchmarks.serving.figures import row
 from feature_repo.point_in_time import KEY
 from feature_repo.store import feast_store
-from feature_repo.store.online_stores import described
-from feature_repo.store.rows import typed
+from feature_repo.store.online_stores import describe_store
+from feature_repo.store.rows import cast_row
 from feature_repo.store.services import SERVICE
 from pipelines.features.build import historical_rows
 from pipelines.features.online import materialise
@@ -39,12 +39,12 @@ def point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row
     """
     wanted = _moments(settings, asked)
     started = time.perf_counter()
-    ours = historical_rows.rows(settings, wanted)
+    ours = historical_rows.read_rows(settings, wanted)
     seconds = time.perf_counter() - started
     few, part = wanted.head(by_feast // 4), wanted.head(by_feast)
     _, quick = _by_default_store(settings, few)
     theirs, slow = _by_default_store(settings, part)
-    ours_of_part = [typed(r) for r in ours.head(by_feast).to_dict("records")]
+    ours_of_part = [cast_row(r) for r in ours.head(by_feast).to_dict("records")]
     assert theirs == ours_of_part, "Feast's default offline store gives other rows"
     speed, baseline = len(wanted) / seconds, (len(part) - len(few)) / max(slow - quick, 1e-9)
     yield row(
@@ -65,7 +65,7 @@ def _moments(settings: Settings, asked: int) -> pd.DataFrame:
 def _by_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[dict[str, Any]], float]:
     """The same question to ``offline_store: file`` (Dask), with the same registry; and its seconds."""
     folder = settings.feast / "by-default"
-    feast_store.define(folder, settings.features)
+    feast_store.define_store(folder, settings.features)
     config = folder / feast_store.CONFIG
     said = json.loads(config.read_text().split("\n", 1)[1])
     config.write_text(json.dumps(said | {"offline_store": {"type": "file"}}))
@@ -76,7 +76,7 @@ def _by_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[di
     seconds = time.perf_counter() - started
     found[KEY[1]] = pd.to_datetime(found[KEY[1]], utc=True).dt.as_unit("us")
     ordered = wanted.merge(found, on=list(KEY), how="left")
-    return [dict(typed(r)) for r in ordered.to_dict("records")], seconds
+    return [dict(cast_row(r)) for r in ordered.to_dict("records")], seconds
 
 
 def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
@@ -91,7 +91,7 @@ def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
         started = time.perf_counter()
         written = materialise.run(ours, night).rows_out
         seconds = time.perf_counter() - started
-        theirs = feast_store.define(settings.feast / "by-feast", settings.features, described(url + "/1"))
+        theirs = feast_store.define_store(settings.feast / "by-feast", settings.features, describe_store(url + "/1"))
         started = time.perf_counter()
         end = end_of_night(night)
         theirs.materialize(start_date=end - timedelta(days=365 * 200), end_date=end, disable_event_timestamp=False)
@@ -113,7 +113,7 @@ def _same_rows(ours: FeatureStore, theirs: FeatureStore, women: list[int]) -> No
             for s in (ours, theirs)
         )
         for a, b in zip(one.to_dict("records"), other.to_dict("records"), strict=True):
-            assert typed(a) == typed(b), "feast materialize serves another row"
+            assert cast_row(a) == cast_row(b), "feast materialize serves another row"
 
 
 def _answering(port: int) -> None:

@@ -14,10 +14,10 @@ from benchmarks.serving.figures import row
 from benchmarks.serving.questions import questions
 from bentos.personalizer.personalizer import Personalizer
 from feature_repo.store import online
-from models.prompt.candidates import candidates
-from models.prompt.personalize import apply
-from models.prompt.ranking import rank, render
-from models.safety.answer_check import context_of, red_flags
+from models.prompt.candidates import build_candidates
+from models.prompt.personalize import apply_program
+from models.prompt.ranking import rank_segments, render_prompt
+from models.safety.answer_check import find_red_flags, read_context
 from pipelines.packaging import serving
 from pmlm.settings import Settings
 
@@ -43,13 +43,13 @@ def profile(settings: Settings, subjects: list[int], rounds: int = 3) -> list[di
             question = next(asked)
             row_ = timed("features", online.read, settings.feast, subject)
             as_of = timed("clock", settings.now)
-            found = timed("candidates", candidates, row_, as_of, count, "en")
+            found = timed("candidates", build_candidates, row_, as_of, count, "en")
             timed("encode_question", encoder.encode, [question])
-            segments = timed("rank", rank, question, found, encoder)
+            segments = timed("rank", rank_segments, question, found, encoder)
             program = timed("policy", refiner.refine, question, segments)
-            timed("render_initial", render, segments, "plain", "en")
-            timed("render", apply, segments, program, "en")
-            timed("triage", red_flags, question, "en", context_of(row_, as_of))
+            timed("render_initial", render_prompt, segments, "plain", "en")
+            timed("render", apply_program, segments, program, "en")
+            timed("triage", find_red_flags, question, "en", read_context(row_, as_of))
     unread = questions(200_000)
     batch = [[next(unread) for _ in range(8)] for _ in range(20)]
     for eight in batch:

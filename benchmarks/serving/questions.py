@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from models.safety.answer_check import red_flags
+from models.safety.answer_check import find_red_flags
 
 _WHAT = (
     "Is it normal to feel this tired",
@@ -31,7 +31,7 @@ def questions(start: int = 1) -> Iterator[str]:
     for n in itertools.count(start):
         for what, when in itertools.product(_WHAT, _WHEN):
             question = f"{what} {when.format(n=n)}?"
-            if not red_flags(question):
+            if not find_red_flags(question):
                 yield question
 
 

@@ -1,6 +1,6 @@
-"""The record of every access: who asked about which patient, when, by which route, and with what outcome.
+"""The audit record: who asked about which patient, when, by which route, with what outcome.
 
-One JSON line an access in ``<workspace>/audit/<month>.jsonl``, appended only, mode 600. Client and patient are keyed
+One JSON line per access in ``<workspace>/audit/<month>.jsonl``, appended only, mode 600. Client and patient are keyed
 hashes, so that the record names nobody, yet the clinic's own key finds every access to one patient again
 (``pmlm audit PATIENT``). Refused requests are recorded like served ones; where no patient was named, ``patient`` is
 null.
@@ -23,7 +23,7 @@ from pmlm.errors import ForeignPatientError, UnknownPatientError
 from pmlm.settings import Settings
 
 
-class Access(BaseModel):
+class AuditRecord(BaseModel):
     """One line. ``outcome`` is the HTTP status that was answered."""
 
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -34,39 +34,39 @@ class Access(BaseModel):
 
 
 @dataclass(slots=True)
-class Entry:
-    """What is known of a running request: its route, its client once it has shown a token, the patients it touched."""
+class RequestAudit:
+    """A running request: its route, its client once known, the patients it names."""
 
     route: str
     client: str | None = None
     subjects: list[int] = field(default_factory=list)
 
 
-_running: ContextVar[Entry | None] = ContextVar("pmlm_audit", default=None)
+_running: ContextVar[RequestAudit | None] = ContextVar("pmlm_audit", default=None)
 
 
 def touch(subject: int) -> None:
-    """Note that the running request names this patient, whether or not it may see her."""
-    entry = _running.get()
-    if entry is not None and subject not in entry.subjects:
-        entry.subjects.append(subject)
+    """Note that the running request names this patient, whether or not it may see them."""
+    running = _running.get()
+    if running is not None and subject not in running.subjects:
+        running.subjects.append(subject)
 
 
 @contextmanager
-def noting(entry: Entry) -> Iterator[Entry]:
-    """Collect what :func:`touch` is told during the block, threads started by it included."""
-    token = _running.set(entry)
+def collect(request: RequestAudit) -> Iterator[RequestAudit]:
+    """Collect the patients that the block names, in threads started by it too."""
+    token = _running.set(request)
     try:
-        yield entry
+        yield request
     finally:
         _running.reset(token)
 
 
 @contextmanager
-def recorded(settings: Settings, route: str, client: str) -> Iterator[None]:
-    """Record the patients that the block touches, asked for without the endpoint."""
+def record_block(settings: Settings, route: str, client: str) -> Iterator[None]:
+    """Record the patients that the block names, without a request to the endpoint."""
     outcome = int(HTTPStatus.OK)
-    with noting(Entry(route, client)) as entry:
+    with collect(RequestAudit(route, client)) as request:
         try:
             yield
         except ForeignPatientError:
@@ -76,11 +76,11 @@ def recorded(settings: Settings, route: str, client: str) -> Iterator[None]:
             outcome = HTTPStatus.NOT_FOUND
             raise
         finally:
-            write(settings, entry, outcome)
+            write(settings, request, outcome)
 
 
 def folder(settings: Settings) -> Path:
-    """Where the record lies."""
+    """The folder of the record."""
     return settings.workspace / "audit"
 
 
@@ -94,14 +94,14 @@ def patient_hash(settings: Settings, subject: int) -> int:
     return settings.pseudonym("audit", str(subject))
 
 
-def write(settings: Settings, entry: Entry, outcome: int) -> None:
-    """Append one line for each patient the request named, or one line without a patient."""
-    named: list[int | None] = [*entry.subjects] or [None]
+def write(settings: Settings, request: RequestAudit, outcome: int) -> None:
+    """Append one line per patient that the request named, or one without a patient."""
+    named: list[int | None] = [*request.subjects] or [None]
     lines = [
-        Access(
-            client=client_hash(settings, entry.client) if entry.client else None,
+        AuditRecord(
+            client=client_hash(settings, request.client) if request.client else None,
             patient=None if subject is None else patient_hash(settings, subject),
-            route=entry.route,
+            route=request.route,
             outcome=outcome,
         ).model_dump_json()
         for subject in named
@@ -115,12 +115,12 @@ def write(settings: Settings, entry: Entry, outcome: int) -> None:
         os.close(handle)
 
 
-def read(settings: Settings, subject: int | None = None, client: str | None = None) -> Iterator[Access]:
+def read(settings: Settings, subject: int | None = None, client: str | None = None) -> Iterator[AuditRecord]:
     """The recorded accesses, oldest first: of one patient, of one client, or all."""
     patient = None if subject is None else patient_hash(settings, subject)
     who = None if client is None else client_hash(settings, client)
     for path in sorted(folder(settings).glob("*.jsonl")):
         for line in path.read_text().splitlines():
-            access = Access.model_validate_json(line)
+            access = AuditRecord.model_validate_json(line)
             if patient in (None, access.patient) and who in (None, access.client):
                 yield access

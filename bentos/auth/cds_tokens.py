@@ -1,9 +1,9 @@
-"""Checks the JWT with which a CDS client calls a service, exactly as CDS Hooks 2.0 has it ("Trusting CDS Clients").
+"""Check the JWT of a CDS client, as CDS Hooks 2.0 specifies ("Trusting CDS Clients").
 
 Such a token says who calls (``iss``), which service it is for (``aud``: the URL that is called), until when (``exp``),
 and has no scope. An issuer is trusted for this clinic by ``PMLM_CDS_ISSUERS``, which names the key set its tokens are
 checked with; a ``jku`` in the token must be that very address, so that no token chooses its own keys. It opens the CDS
-services and nothing else, once (``access.used_tokens``). Source: https://cds-hooks.hl7.org/2.0/#trusting-cds-clients.
+services and nothing else, once (``auth.used_tokens``). Source: https://cds-hooks.hl7.org/2.0/#trusting-cds-clients.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _JWKS_TIMEOUT_S, _JWKS_LIFESPAN_S = 5.0, 300.0
 _SCOPES = frozenset({"system/Patient.rs"})
 
 
-class Shown(NamedTuple):
-    """A token that passed: who shows it, by which id of its issuer, and until when it would pass again."""
+class CdsToken(NamedTuple):
+    """A valid token: its principal, its id (``jti``) and the end of its validity."""
 
     principal: Principal
     id: str
@@ -50,7 +50,7 @@ class CdsVerifier:
             for issuer, address in settings.cds_issuers.items()
         }
 
-    def is_from(self, token: str) -> str | None:
+    def issuer_of(self, token: str) -> str | None:
         """The trusted issuer that the token names, unverified; None for every other token."""
         if not self._keys or len(token) > LONGEST:
             return None
@@ -60,8 +60,8 @@ class CdsVerifier:
             return None
         return issuer if isinstance(issuer, str) and issuer in self._keys else None
 
-    def verify(self, token: str, issuer: str, path: str) -> Shown:
-        """Who calls the service at ``path``; may fetch keys over the network. Whether it is a replay is not asked here.
+    def verify(self, token: str, issuer: str, path: str) -> CdsToken:
+        """Verify a token for the service at ``path``, replay apart; may fetch keys over the network.
 
         :class:`TokenError` in words for the client, :class:`KeysUnavailableError` where the key set cannot be had.
         """
@@ -70,7 +70,7 @@ class CdsVerifier:
             raise TokenError("the token lives longer than five minutes")
         if not claims["jti"]:
             raise TokenError("the token does not name itself (jti)")
-        return Shown(Principal(issuer, _SCOPES, None), claims["jti"], float(claims["exp"]) + LEEWAY_S)
+        return CdsToken(Principal(issuer, _SCOPES, None), claims["jti"], float(claims["exp"]) + LEEWAY_S)
 
     def _claims(self, token: str, issuer: str, path: str) -> dict[str, Any]:
         key = self._key(token, issuer)

@@ -1,6 +1,6 @@
-"""The keys that sign tokens: the clinic's own development key, and public keys laid down by the operator.
+"""The keys that sign tokens: the clinic's own development key, and the operator's public keys.
 
-The development key (ES256) is made on first use beside the clinic's hash key, mode 600, outside the repository. It
+The development key (ES256) is made on first use next to the clinic's hash key, mode 600, outside the repository. It
 signs what ``pmlm token`` gives out and the one *development token* that ``pmlm up`` prints once; the public half
 alone is used to check. ``PMLM_TOKEN_KEYS`` may name a folder of further public keys, ``<key id>.pem``.
 """
@@ -49,7 +49,7 @@ def issuer(settings: Settings) -> str:
 
 
 def algorithms(key: object) -> tuple[str, ...]:
-    """The signature algorithms that a public key may be used with, by its own type; none for a key of any other type.
+    """The signature algorithms for a public key, by its type; none for a type we do not accept.
 
     Taken from the key, never from the token: no token can choose ``none``, or turn a public key into an HMAC secret.
     """
@@ -72,7 +72,7 @@ def public_keys(settings: Settings) -> dict[str, PublicKey]:
 
 
 def mint(settings: Settings, client: str, scopes: Iterable[str], subjects: Iterable[int] | None, hours: float) -> str:
-    """A token of this clinic for ``client``: for all its patients, or for these subjects only.
+    """Sign a token of this clinic for ``client``: for all its patients, or these subjects only.
 
     Patients are named by subject, not by reference, so that a token that is found tells nobody's id.
     """
@@ -95,7 +95,7 @@ def mint(settings: Settings, client: str, scopes: Iterable[str], subjects: Itera
 
 
 def development_token(settings: Settings) -> str:
-    """The clinic's development token, made on first use and anew when it is about to expire."""
+    """The clinic's development token, made on first use and renewed before it expires."""
     path = token_path(settings)
     with suppress(FileNotFoundError):
         token = path.read_text().strip()
@@ -106,8 +106,8 @@ def development_token(settings: Settings) -> str:
     return _write_once(path, made.encode()).decode().strip()
 
 
-def unshown_token(settings: Settings) -> str | None:
-    """The development token if it has never been shown on a screen, which it then counts as; else None."""
+def take_new_token(settings: Settings) -> str | None:
+    """The development token, if this is the first call since it was made; else None."""
     token = development_token(settings)
     mark = token_path(settings).with_suffix(".token-shown")
     fingerprint = hashlib.sha256(token.encode()).hexdigest()
@@ -118,7 +118,7 @@ def unshown_token(settings: Settings) -> str | None:
 
 
 def _hours_left(settings: Settings, token: str) -> float:
-    """How long a stored token of ours still holds; 0 where it holds no longer, or was signed with another key."""
+    """Hours until our stored token expires; 0 if it has, or was signed with another key."""
     try:
         key = _development_key(settings).public_key()
         claims = jwt.decode(token, key, ["ES256"], audience=settings.audience, issuer=issuer(settings))
@@ -151,7 +151,7 @@ def _public_key(path: Path) -> PublicKey:
 
 
 def _write_once(path: Path, content: bytes) -> bytes:
-    """Write a secret (mode 600) unless another process was first; what counts is what lies there then."""
+    """Write a secret (mode 600) unless another process was first; return what the file then holds."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_name(f"{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Who asks: one client with its scopes, bound to one clinic, or to some of its patients.
+"""Who asks: a client with its scopes, bound to one clinic or some of its patients.
 
 A patient reference is resolved with the key of the clinic that this endpoint serves and nothing else, so no
 reference of another clinic can lead to a record here.
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from bentos.auth import audit
-from bentos.auth.scopes import Need, covers
+from bentos.auth.scopes import ScopeNeed, covers
 from pmlm.errors import ForeignPatientError, UnknownPatientError
 from pmlm.settings import Settings
 
@@ -23,13 +23,13 @@ _SUBJECT_BITS = 63
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A client that has shown a token. ``patients`` are the subjects it is bound to; None: the whole clinic."""
+    """A client with a valid token; ``patients`` are its subjects, None: the whole clinic."""
 
     client: str
     scopes: frozenset[str]
     patients: frozenset[int] | None
 
-    def may(self, need: Need) -> bool:
+    def may(self, need: ScopeNeed) -> bool:
         """Whether the token's scopes allow what a route amounts to."""
         return covers(self.scopes, need)
 
@@ -38,10 +38,10 @@ class Principal:
         return self.patients is None or subject in self.patients
 
     def subject(self, settings: Settings, reference: str) -> int:
-        """The subject that ``reference`` names in this clinic; the access is noted for the audit record.
+        """Resolve a patient reference to a subject, and note it for the audit record.
 
-        Raises :class:`ForeignPatientError` for anyone outside the token's set, in the same words whether or not she
-        exists, and :class:`UnknownPatientError` for a reference that can name nobody.
+        Raises :class:`ForeignPatientError` for anyone outside the token's set, in the same words whether or not they
+        exist, and :class:`UnknownPatientError` for a reference that can name nobody.
         """
         try:
             subject = subject_of(settings, reference)
@@ -55,12 +55,12 @@ class Principal:
         return subject
 
 
-#: Whoever runs ``pmlm`` on the machine that holds the clinic's key: the owner of the files, who needs no token.
+#: The user of ``pmlm`` on the machine with the clinic's key: the owner of the files, who needs no token.
 LOCAL = Principal("pmlm", frozenset({"system/Patient.rs"}), None)
 
 
 def subject_of(settings: Settings, reference: str) -> int:
-    """The subject id of ``subject:<number>`` or of a FHIR reference; no store is asked for an impossible one."""
+    """The subject id of ``subject:<number>`` or of a FHIR reference, whether or not it exists."""
     if len(reference) > LONGEST_REFERENCE:
         raise UnknownPatientError(UNKNOWN)
     try:

@@ -1,4 +1,4 @@
-"""How often a client may ask: a sliding window a client, and one an address for what shows no valid token.
+"""Rate limits: a sliding window per client, and one per address for invalid tokens.
 
 Counted in the clinic's Redis where it has one, over all workers and machines; else, and while that Redis is silent, in
 the worker's own memory, where ``n`` workers admit at most ``n`` times a limit.
@@ -19,12 +19,12 @@ from bentos.auth.shared_counts import SharedCounts, SilentError
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
 
-#: Refusals an address may collect before it is no longer listened to; they cost a signature check and a line each.
+#: Refusals an address may collect before it is blocked; each costs a signature check and a line.
 REFUSED = "60/minute"
 
 
-class Rates:
-    """The windows of one clinic. Every method may ask Redis and none raises because of it."""
+class RateLimits:
+    """The windows of one clinic. Methods may ask Redis, and none raises because of it."""
 
     def __init__(self, settings: Settings, shared: SharedCounts | None = None) -> None:
         try:
@@ -36,20 +36,20 @@ class Rates:
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = shared
 
-    async def ask(self, client: str) -> int | None:
-        """Count one request of a client; the seconds to wait where it had too many, else None."""
+    async def count_request(self, client: str) -> int | None:
+        """Count a client's request; the seconds to wait if it has too many, else None."""
         for one in self._asked:
             if not await self._hit(one, "client", client):
                 return await self._wait(one, "client", client)
         return None
 
-    async def refuse(self, address: str) -> None:
+    async def count_refusal(self, address: str) -> None:
         """Count one refusal of an address."""
         for one in self._refused:
             await self._hit(one, "address", address)
 
-    async def shut_out(self, address: str) -> int | None:
-        """The seconds for which an address is not listened to, after too many refusals; else None."""
+    async def blocked_for(self, address: str) -> int | None:
+        """The seconds for which an address is blocked after too many refusals; else None."""
         for one in self._refused:
             if (await self._stats(one, "address", address)).remaining < 1:
                 return await self._wait(one, "address", address)
@@ -57,26 +57,26 @@ class Rates:
 
     async def _hit(self, one: RateLimitItem, kind: str, name: str) -> bool:
         if self._shared is not None:
-            hashed = self._hashed(kind, name)
+            hashed = self._hash(kind, name)
 
-            async def counted(windows: SharedWindows) -> bool:
+            async def hit(windows: SharedWindows) -> bool:
                 return await windows.hit(one, kind, hashed)
 
             try:
-                return await self._shared.windows(counted)
+                return await self._shared.windows(hit)
             except SilentError:
                 pass
         return self._own.hit(one, kind, name)
 
     async def _stats(self, one: RateLimitItem, kind: str, name: str) -> WindowStats:
         if self._shared is not None:
-            hashed = self._hashed(kind, name)
+            hashed = self._hash(kind, name)
 
-            async def told(windows: SharedWindows) -> WindowStats:
+            async def read(windows: SharedWindows) -> WindowStats:
                 return await windows.get_window_stats(one, kind, hashed)
 
             try:
-                return await self._shared.windows(told)
+                return await self._shared.windows(read)
             except SilentError:
                 pass
         return self._own.get_window_stats(one, kind, name)
@@ -84,5 +84,5 @@ class Rates:
     async def _wait(self, one: RateLimitItem, kind: str, name: str) -> int:
         return max(1, math.ceil((await self._stats(one, kind, name)).reset_time - time.time()))
 
-    def _hashed(self, kind: str, name: str) -> str:
+    def _hash(self, kind: str, name: str) -> str:
         return str(self._settings.pseudonym("rate", kind, name))

@@ -1,4 +1,4 @@
-"""Every route of the endpoint: who may use it, and the name it has in records, logs and metrics.
+"""Every route of the endpoint: who may use it, and its name in logs and metrics.
 
 A path that no rule names does not exist, whatever else the server would answer there (BentoML's own pages, for one).
 Names never hold what stands in a path, so a patient's reference in one reaches no log.
@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from bentos.auth.scopes import Need
+from bentos.auth.scopes import ScopeNeed
 
-#: Everything that is said of a patient is made from her record, so reading her is what it takes.
-READ = Need("Patient", "r")
+#: Every answer about a patient is made from the patient's record, so reading it is what a route takes.
+READ = ScopeNeed("Patient", "r")
 
 
 class Door(Enum):
-    """``OPEN``: anyone; ``LOOPBACK``: this machine only; ``TOKEN``: any valid token, and the scopes a rule needs."""
+    """``OPEN``: anyone; ``LOOPBACK``: this machine; ``TOKEN``: a valid token with the rule's scopes."""
 
     OPEN = auto()
     LOOPBACK = auto()
@@ -25,13 +25,13 @@ class Door(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One route. ``path`` is a regular expression of the whole path, ``body`` the most bytes it takes."""
+class RouteRule:
+    """One route: ``path`` matches the whole path, ``body`` is its limit in bytes."""
 
     name: str
     path: re.Pattern[str]
     door: Door
-    need: Need | None = None
+    need: ScopeNeed | None = None
     methods: frozenset[str] | None = None
     body: int = 64 * 1024
 
@@ -39,16 +39,16 @@ class Rule:
         return (self.methods is None or method in self.methods) and self.path.fullmatch(path) is not None
 
 
-def _open(name: str, path: str) -> Rule:
-    return Rule(name, re.compile(path), Door.OPEN, methods=frozenset({"GET", "HEAD"}))
+def _open(name: str, path: str) -> RouteRule:
+    return RouteRule(name, re.compile(path), Door.OPEN, methods=frozenset({"GET", "HEAD"}))
 
 
-def _read(name: str, path: str, body: int = 64 * 1024) -> Rule:
-    return Rule(name, re.compile(path), Door.TOKEN, READ, body=body)
+def _read(name: str, path: str, body: int = 64 * 1024) -> RouteRule:
+    return RouteRule(name, re.compile(path), Door.TOKEN, READ, body=body)
 
 
 #: The first rule that matches counts.
-RULES: tuple[Rule, ...] = (
+RULES: tuple[RouteRule, ...] = (
     _open("/livez", "/livez"),
     _open("/readyz", "/readyz"),
     _open("/healthz", "/healthz"),
@@ -57,21 +57,21 @@ RULES: tuple[Rule, ...] = (
     _open("/", "/"),
     _read("/page/api", "/page/api(/.*)?"),
     _open("/page", "/page(/.*)?"),
-    Rule("/metrics", re.compile("/metrics"), Door.LOOPBACK, methods=frozenset({"GET", "HEAD"})),
+    RouteRule("/metrics", re.compile("/metrics"), Door.LOOPBACK, methods=frozenset({"GET", "HEAD"})),
     _read("/personalize", "/personalize"),
     _read("/answer", "/answer"),
     _read("/feedback", "/feedback"),
     _read("/explain/{answer_id}", "/explain/[^/]*"),
     _read("/patients/{ref}/timeline", "/patients/.+/timeline"),
-    Rule("/v1/models", re.compile("/v1/models(/.*)?"), Door.TOKEN),
+    RouteRule("/v1/models", re.compile("/v1/models(/.*)?"), Door.TOKEN),
     _read("/v1", "/v1/.+", body=4 * 1024 * 1024),
     _read("/cds-services/{id}", "/cds-services/.+", body=1024 * 1024),
     _read("/mcp", "/mcp(/.*)?", body=1024 * 1024),
 )
-UNKNOWN = Rule("unknown", re.compile(".*", re.DOTALL), Door.TOKEN)
+UNKNOWN = RouteRule("unknown", re.compile(".*", re.DOTALL), Door.TOKEN)
 
 
-def find(method: str, path: str) -> Rule:
-    """The rule of a request; for a path whose rules name other methods its first one; ``UNKNOWN`` where none is."""
+def find_rule(method: str, path: str) -> RouteRule:
+    """The rule of a request: its path's first one if none allows the method, else ``UNKNOWN``."""
     named = [rule for rule in RULES if rule.path.fullmatch(path)]
     return next((rule for rule in named if rule.matches(method, path)), named[0] if named else UNKNOWN)

@@ -1,4 +1,4 @@
-"""SMART on FHIR scopes: what a token may read, in the grammar of versions 1 and 2.
+"""SMART on FHIR scopes, versions 1 and 2: what a token may read.
 
     system/Patient.rs   user/*.read   patient/Observation.rs?category=laboratory
 
@@ -18,7 +18,7 @@ _VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class ScopeNeed:
     """One FHIR resource and the interactions with it that a route amounts to."""
 
     resource: str
@@ -28,8 +28,8 @@ class Need:
         return f"system/{self.resource}.{self.interactions}"
 
 
-def covers(scopes: Iterable[str], need: Need) -> bool:
-    """Whether these scopes together allow every interaction of ``need``; what is no SMART scope allows nothing."""
+def covers(scopes: Iterable[str], need: ScopeNeed) -> bool:
+    """Whether these scopes together allow every interaction of ``need``; others allow nothing."""
     allowed: set[str] = set()
     for scope in scopes:
         if (found := _SCOPE.fullmatch(scope)) and found[2] in ("*", need.resource):
@@ -38,6 +38,6 @@ def covers(scopes: Iterable[str], need: Need) -> bool:
 
 
 def only_patient_level(scopes: Iterable[str]) -> bool:
-    """Whether every SMART scope of these is of the level ``patient``: such a token opens one patient's record only."""
+    """Whether every SMART scope is of the level ``patient``, which opens one patient's record only."""
     levels = {found[1] for scope in scopes if (found := _SCOPE.fullmatch(scope))}
     return levels == {"patient"}

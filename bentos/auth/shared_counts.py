@@ -1,4 +1,4 @@
-"""What all workers and machines of a clinic count together, where its online store is a Redis: rates, tokens used.
+"""Counts that all workers of a clinic share through its Redis: rates, used tokens.
 
 A Redis that is stopped or silent costs one request at most ``PATIENCE_S``; for ``RESTS_S`` after that nobody asks it,
 and every worker counts for itself. Keys hold keyed hashes, so the server learns of no client, address or token.
@@ -25,7 +25,7 @@ _REDIS = ("redis", "rediss")
 
 
 class SilentError(Exception):
-    """Redis did not answer in time, not at all, or is being left alone because it did not."""
+    """Redis did not answer, or is not asked because it did not just now."""
 
 
 class SharedCounts:
@@ -42,15 +42,15 @@ class SharedCounts:
         return cls(settings) if urlsplit(settings.online_store).scheme in _REDIS else None
 
     async def windows(self, count: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T:
-        """What ``count`` finds in the shared windows; raises :class:`SilentError`."""
-        return await self._asked(lambda: count(self._windows))
+        """Run ``count`` on the shared windows; raises :class:`SilentError`."""
+        return await self._ask(lambda: count(self._windows))
 
     async def first_use(self, name: str, seconds: int) -> bool:
-        """Whether nobody has told of ``name`` within its last ``seconds``; raises :class:`SilentError`."""
+        """Whether ``name`` was not used within the last ``seconds``; raises :class:`SilentError`."""
         key = f"{self._prefix}:used:{self._settings.pseudonym('used', name)}"
-        return bool(await self._asked(lambda: self._redis.set(key, 1, ex=seconds, nx=True)))
+        return bool(await self._ask(lambda: self._redis.set(key, 1, ex=seconds, nx=True)))
 
-    async def _asked(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
         if time.monotonic() - self._silent_at < RESTS_S:
             raise SilentError
         self._connect()

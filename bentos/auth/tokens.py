@@ -1,4 +1,4 @@
-"""Checks a bearer token (JWT) and says who shows it.
+"""Check a bearer token (JWT): who is its principal?
 
 Signed by a key we know (``keys.public_keys``) or by one of the identity provider's (``PMLM_TOKEN_JWKS_URL``), meant
 for this endpoint (``aud``), from the right issuer, and valid now (``exp``, ``nbf``). The audience names the clinic, so
@@ -26,16 +26,16 @@ from pmlm.settings import Settings
 LONGEST = 16 * 1024
 MOST_PATIENTS = 1000
 LEEWAY_S = 30
-REMEMBER_S = 60.0  # a checked token is not checked again for so long; a key that was taken away counts until then
-REMEMBERED = 2048
+CACHE_S = 60.0  # a checked token is not checked again for so long; a key that was taken away counts until then
+CACHE_SIZE = 2048
 JWKS_TIMEOUT_S = 5.0
 JWKS_LIFESPAN_S = 300.0
 JWKS_RETRY_S = 10.0
 _CLIENT_CLAIMS = ("client_id", "azp", "sub")
 
 
-class Verifier:
-    """Checks tokens for one clinic; remembers those that passed for a minute."""
+class TokenVerifier:
+    """Checks tokens for one clinic; caches those that passed for a minute."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.token_jwks_url and not settings.token_issuer:
@@ -51,26 +51,26 @@ class Verifier:
         self._passed: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remembered(self, token: str) -> Principal | None:
-        """Who shows this token, if it was checked within the last minute and still holds."""
+    def find_cached(self, token: str) -> Principal | None:
+        """The principal of a token that was checked within the last minute and is still valid."""
         with self._lock:
             found = self._passed.get(_digest(token))
         return found[0] if found and found[1] > time.time() else None
 
     def verify(self, token: str) -> Principal:
-        """Who shows this token; may fetch keys over the network, so not to be called on an event loop.
+        """The principal of a token; may fetch keys over the network, so not for an event loop.
 
-        :class:`TokenError` says in words for the client what is wrong; :class:`KeysUnavailableError` where the
+        :class:`TokenError` explains to the client what is wrong; :class:`KeysUnavailableError` where the
         provider's keys cannot be had at the moment.
         """
         if len(token) > LONGEST:
             raise TokenError("the token is too long")
         claims = self._claims(token)
         principal = self._principal(claims)
-        until = min(float(claims["exp"]) + LEEWAY_S, time.time() + REMEMBER_S)
+        until = min(float(claims["exp"]) + LEEWAY_S, time.time() + CACHE_S)
         with self._lock:
             self._passed[_digest(token)] = (principal, until)
-            while len(self._passed) > REMEMBERED:
+            while len(self._passed) > CACHE_SIZE:
                 self._passed.popitem(last=False)
         return principal
 
@@ -96,7 +96,7 @@ class Verifier:
                 options={"require": ["exp", "aud", *(["iss"] if issuer else [])]},
             )
         except jwt.InvalidTokenError as error:
-            raise TokenError(_WORDS.get(type(error), "the token is not valid here")) from None
+            raise TokenError(_EXPLANATIONS.get(type(error), "the token is not valid here")) from None
 
     def _key(self, kid: str) -> tuple[Any, str | None]:
         """The public key by this id and the issuer whose tokens it may sign."""
@@ -141,7 +141,7 @@ class Verifier:
             raise TokenError("the token's patients must be a list of references") from None
 
 
-_WORDS: dict[type[Exception], str] = {
+_EXPLANATIONS: dict[type[Exception], str] = {
     jwt.ExpiredSignatureError: "the token has expired",
     jwt.ImmatureSignatureError: "the token is not valid yet",
     jwt.InvalidAudienceError: "the token is not meant for this clinic",
@@ -153,7 +153,7 @@ _WORDS: dict[type[Exception], str] = {
 
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:
-    """Scopes as OAuth gives them (``scope``, one string) or as some providers do (``scp``, a list)."""
+    """Scopes as OAuth has them (``scope``, a string) or as some providers do (``scp``, a list)."""
     stated = claims.get("scope", claims.get("scp", ""))
     words = stated.split() if isinstance(stated, str) else stated if isinstance(stated, list) else []
     return frozenset(word for word in words if isinstance(word, str))

@@ -1,7 +1,7 @@
-"""Tokens that count once: a CDS client's names itself (``jti``) "to prevent replay", so a second showing is refused.
+"""Refuse the second use of a CDS client's token (``jti``, "to prevent replay").
 
 Remembered until they expire, which is minutes: in the worker's memory, and in the clinic's Redis where it has one, so
-that a token shown to one worker is known to all. While that Redis is silent each worker knows its own.
+that a token used at one worker is known to all. While that Redis is silent each worker knows its own.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 
 from bentos.auth.shared_counts import SharedCounts, SilentError
 
-#: At 300 calls a second a trusted EHR's tokens of five minutes still fit; beyond, the one that expires first is let go.
-REMEMBERED = 100_000
+#: At 300 calls a second a trusted EHR's tokens of five minutes still fit; beyond, the one that expires first is dropped.
+CAPACITY = 100_000
 
 
 class UsedTokens:
-    """The tokens that were shown and have not expired, by issuer and id."""
+    """The tokens that were used and have not expired, by issuer and id."""
 
     def __init__(self, shared: SharedCounts | None = None) -> None:
         self._shared = shared
@@ -25,7 +25,7 @@ class UsedTokens:
         self._by_end: list[tuple[float, tuple[str, str]]] = []
 
     async def first_use(self, issuer: str, id_: str, until: float) -> bool:
-        """Whether the token is shown for the first time; it is remembered until ``until`` (seconds since 1970)."""
+        """Whether this is the token's first use; noted until ``until`` (seconds since 1970)."""
         if not self._first_here((issuer, id_), until):
             return False
         if self._shared is not None:
@@ -36,7 +36,7 @@ class UsedTokens:
         return True
 
     def _first_here(self, name: tuple[str, str], until: float) -> bool:
-        while self._by_end and (self._by_end[0][0] < time.time() or len(self._seen) >= REMEMBERED):
+        while self._by_end and (self._by_end[0][0] < time.time() or len(self._seen) >= CAPACITY):
             self._seen.discard(heapq.heappop(self._by_end)[1])
         if name in self._seen:
             return False

@@ -1,4 +1,4 @@
-"""The words of the cards, English and Chinese, and the one way record text enters Markdown."""
+"""The texts of the cards, English and Chinese, and record text as Markdown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORDER_QUESTION: dict[Language, str] = {
 }
 SOURCE: dict[Language, str] = {"en": "PMLM, from this clinic's records", "zh": "PMLM，依据本诊所记录"}
 
-SAID: dict[str, dict[Language, str]] = {
+TEXTS: dict[str, dict[Language, str]] = {
     "question": {"en": "Question", "zh": "问题"},
     "chosen": {"en": "From her record, what always counts first", "zh": "来自她的记录，固定事实在前"},
     "recorded": {"en": "Recorded", "zh": "记录值"},
@@ -58,22 +58,22 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~!@:&])")
 _BARE_URL = re.compile(r"\bwww\.", re.IGNORECASE)
 
 
-def said(key: str, language: Language, **values: object) -> str:
-    """The sentence ``key`` with its values."""
-    return SAID[key][language].format(**values)
+def render_text(key: str, language: Language, **values: object) -> str:
+    """The text ``key`` with its values."""
+    return TEXTS[key][language].format(**values)
 
 
-def plain(text: str) -> str:
-    """Text as Markdown that shows it as it is: no link, no image, no emphasis, no HTML comes of it."""
+def escape_markdown(text: str) -> str:
+    """Text as Markdown that shows it as it is: no link, image, emphasis or HTML."""
     return _BARE_URL.sub(lambda m: m[0][:-1] + r"\.", _MARKDOWN.sub(r"\\\1", " ".join(text.split())))
 
 
-def bullets(lines: Iterable[str]) -> str:
+def render_list(lines: Iterable[str]) -> str:
     """A Markdown list of texts."""
-    return "\n".join(f"- {plain(line)}" for line in lines)
+    return "\n".join(f"- {escape_markdown(line)}" for line in lines)
 
 
-def summary(text: str) -> str:
+def cut_summary(text: str) -> str:
     """At most the characters that a card's summary may have, cut at a word."""
     line = " ".join(text.split())
     if len(line) <= LONGEST_SUMMARY:
@@ -83,11 +83,11 @@ def summary(text: str) -> str:
     return f"{at_word if len(at_word) > LONGEST_SUMMARY // 2 else cut}…"
 
 
-def source(language: Language, label: str | None = None, url: str | None = None) -> Source:
+def make_source(language: Language, label: str | None = None, url: str | None = None) -> Source:
     """A guideline as the source of a card; by default this clinic's records."""
     return Source(label=label or SOURCE[language], url=url)
 
 
-def reasons(language: Language, *codes: str) -> list[Coding]:
+def make_reasons(language: Language, *codes: str) -> list[Coding]:
     """The reasons by which a card may be overridden."""
     return [Coding(system=REASONS_SYSTEM, code=code, display=REASONS[code][1][language]) for code in codes]

@@ -1,7 +1,7 @@
-"""CDS Hooks 2.0 on the wire: what a client sends, what a service answers. Source: https://cds-hooks.hl7.org/2.0/.
+"""CDS Hooks 2.0 on the wire: requests, cards, feedback.
 
-What is sent may hold more than we read (extensions, prefetched resources, an access token to the client's FHIR server);
-it is passed over, and never kept. What is answered holds no null, no empty list and no empty text.
+Source: https://cds-hooks.hl7.org/2.0/. A request may hold more than we read (extensions, prefetched resources, an access
+token to the client's FHIR server); that is ignored, and never stored. What is answered holds no null, no empty list and no empty text.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ FhirId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9\-.]{1,64}$")]
 PatientId = Annotated[FhirId, BeforeValidator(_bare)]
 
 
-class _Sent(BaseModel):
+class _ClientModel(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
 
-class Context(_Sent):
+class HookContext(_ClientModel):
     """The hook's context. ``selections`` and ``draftOrders`` come with the order hooks."""
 
     userId: Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -40,7 +40,7 @@ class Context(_Sent):
     draftOrders: dict[str, Any] | None = None
 
 
-class HookRequest(_Sent):
+class HookRequest(_ClientModel):
     """A call of a service."""
 
     model_config = ConfigDict(
@@ -57,7 +57,7 @@ class HookRequest(_Sent):
 
     hook: Hook
     hookInstance: UUID
-    context: Context
+    context: HookContext
 
     @model_validator(mode="after")
     def _has_what_its_hook_needs(self) -> HookRequest:
@@ -135,10 +135,10 @@ class Discovery(BaseModel):
     services: list[Service]
 
 
-class OverrideReason(_Sent):
-    """Why a card was not followed: one of the reasons it offered, and perhaps a comment."""
+class OverrideReason(_ClientModel):
+    """Why a card was not followed: one of its reasons, perhaps with a comment."""
 
-    class Reason(_Sent):
+    class Reason(_ClientModel):
         code: Annotated[str, StringConstraints(max_length=64)]
         system: str | None = None
 
@@ -146,13 +146,13 @@ class OverrideReason(_Sent):
     userComment: Annotated[str, StringConstraints(max_length=2000)] | None = None
 
 
-class Accepted(_Sent):
+class Accepted(_ClientModel):
     """A suggestion that was chosen."""
 
     id: UUID
 
 
-class CardFeedback(_Sent):
+class CardFeedback(_ClientModel):
     """What became of one card."""
 
     card: UUID
@@ -168,7 +168,7 @@ class CardFeedback(_Sent):
         return self
 
 
-class FeedbackSent(_Sent):
+class FeedbackSent(_ClientModel):
     """What became of some cards."""
 
     feedback: Annotated[list[CardFeedback], Field(min_length=1, max_length=100)]

@@ -1,8 +1,8 @@
-"""Recorded values that no clinician should overlook: one table, each row with the guideline that sets its limit.
+"""Recorded values that no clinician should overlook: a table of limits and their guidelines.
 
 A row holds while its value is fresh; a critical value that has aged without a newer one is shown as a warning for a
 while. ``who`` is ``maternal`` (pregnant, or within six weeks after a pregnancy), ``other`` or ``any``; of the rows of
-one measure the first that a value reaches counts. Values, and their age, come from her feature row; nothing is
+one measure the first that a value reaches counts. Values, and their age, come from the feature row; nothing is
 inferred.
 """
 
@@ -15,9 +15,9 @@ from typing import Literal
 
 from bentos.cds.cds_types import Indicator
 from models import feature_row as read
-from models.patient.gestational_age import pregnancy_state
+from models.patient.gestational_age import read_pregnancy_state
 from models.schema import FeatureRow
-from models.templates import ago, label
+from models.templates import format_ago, look_up_label
 from models.vocabulary import SIGNALS
 from pmlm.api_types import Language
 
@@ -47,9 +47,9 @@ PHQ9 = ("Kroenke 2001, PHQ-9", "https://doi.org/10.1046/j.1525-1497.2001.0160096
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One row. ``low``: values below it count, ``high``: values at or above; ``second`` is a diastolic ``high``.
+    """One row: values below ``low`` count, or at or above ``high``; ``second`` is a diastolic ``high``.
 
-    ``fresh`` are the days for which the value speaks of today.
+    ``fresh`` are the days for which a value is current.
     """
 
     measure: str
@@ -62,7 +62,7 @@ class Limit:
     high: float | None = None
     second: float | None = None
 
-    def reached(self, values: tuple[float, ...]) -> bool:
+    def is_reached(self, values: tuple[float, ...]) -> bool:
         """Whether a value (of a pressure: either value) is beyond the limit."""
         below = self.low is not None and values[0] < self.low
         above = self.high is not None and values[0] >= self.high
@@ -118,8 +118,8 @@ LIMITS: tuple[Limit, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A recorded value beyond a limit: its words, age and urgency; ``stale`` where it has aged without a newer one."""
+class CriticalValue:
+    """A recorded value beyond a limit; ``stale`` where it has aged without a newer one."""
 
     limit: Limit
     value: str
@@ -129,53 +129,55 @@ class Finding:
     sources: tuple[str, ...]
 
 
-def findings(row: FeatureRow, as_of: datetime, language: Language) -> list[Finding]:
-    """What her row holds beyond a limit as of ``as_of``, the most urgent first."""
+def find_critical_values(row: FeatureRow, as_of: datetime, language: Language) -> list[CriticalValue]:
+    """The values beyond a limit as of ``as_of``, the most urgent first."""
     found = [
-        f for measure in dict.fromkeys(limit.measure for limit in LIMITS) for f in _of(row, as_of, measure, language)
+        f for measure in dict.fromkeys(limit.measure for limit in LIMITS) for f in _find(row, as_of, measure, language)
     ]
     return sorted(found, key=lambda f: f.indicator != "critical")
 
 
-def _of(row: FeatureRow, as_of: datetime, measure: str, language: Language) -> Iterator[Finding]:
+def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) -> Iterator[CriticalValue]:
     names = PRESSURES if measure == "pressure" else (measure,)
-    values = [read.number(row, f"{name}_latest") for name in names]
-    times = {read.moment(row, f"{name}_time") for name in names}
+    values = [read.read_number(row, f"{name}_latest") for name in names]
+    times = {read.read_time(row, f"{name}_time") for name in names}
     at = times.pop()
     # two halves of different days are no pressure; a time after now is no recorded value
     if times or at is None or at > as_of or any(v is None for v in values):
         return
     known = tuple(v for v in values if v is not None)
-    who = "maternal" if maternal(row, as_of) else "other"
-    reached = (m for m in LIMITS if m.measure == measure and m.who in (who, "any") and m.reached(known))
+    who = "maternal" if is_maternal(row, as_of) else "other"
+    reached = (m for m in LIMITS if m.measure == measure and m.who in (who, "any") and m.is_reached(known))
     limit = next(reached, None)
-    shown = _shown(limit, as_of - at) if limit is not None else None
-    if limit is None or shown is None:
+    indicator = _urgency(limit, as_of - at) if limit is not None else None
+    if limit is None or indicator is None:
         return
-    sources = tuple(dict.fromkeys(s for n in names if (s := read.text(row, f"{n}_source"))))
+    sources = tuple(dict.fromkeys(s for n in names if (s := read.read_text(row, f"{n}_source"))))
     stale = as_of - at > timedelta(days=limit.fresh)
-    yield Finding(limit, _words(names, known, language), ago(at, as_of, language), shown, stale, sources)
+    yield CriticalValue(
+        limit, _describe(names, known, language), format_ago(at, as_of, language), indicator, stale, sources
+    )
 
 
-def _shown(limit: Limit, age: timedelta) -> Indicator | None:
-    """How urgent a value of this age is, or None where it no longer says anything of today."""
+def _urgency(limit: Limit, age: timedelta) -> Indicator | None:
+    """How urgent a value of this age is; None where it is too old."""
     if age <= timedelta(days=limit.fresh):
         return limit.indicator
     lasts = AGED if limit.indicator == "critical" else max(WARNING, timedelta(days=limit.fresh))
     return "warning" if age <= lasts else None
 
 
-def _words(names: tuple[str, ...], values: tuple[float, ...], language: Language) -> str:
+def _describe(names: tuple[str, ...], values: tuple[float, ...], language: Language) -> str:
     signal = _SIGNAL[names[0]]
     if len(names) > 1:
         name = {"en": "blood pressure", "zh": "血压"}[language]
         return f"{name} {'/'.join(f'{v:.0f}' for v in values)} mmHg"
-    unit = label("unit", signal.unit, f" {signal.unit}", language)
-    return f"{label('signal', signal.name, signal.label, language)} {values[0]:.{signal.decimals}f}{unit}"
+    unit = look_up_label("unit", signal.unit, f" {signal.unit}", language)
+    return f"{look_up_label('signal', signal.name, signal.label, language)} {values[0]:.{signal.decimals}f}{unit}"
 
 
-def maternal(row: FeatureRow, as_of: datetime) -> bool:
-    """Whether she is pregnant, or within six weeks after a pregnancy."""
-    state = pregnancy_state(row, as_of)
+def is_maternal(row: FeatureRow, as_of: datetime) -> bool:
+    """Whether the patient is pregnant, or within six weeks after a pregnancy."""
+    state = read_pregnancy_state(row, as_of)
     weeks = state.postpartum_weeks
     return bool(state.pregnant) or (weeks is not None and weeks < PUERPERIUM_WEEKS)

@@ -1,6 +1,6 @@
-"""What became of the cards, as the client tells it, in the same reward log as all other feedback.
+"""Record what became of cards, in the same reward log as all other feedback.
 
-A card followed, or overridden for a reason, is a clinician's opinion of what was put before him: it is kept with the
+A card followed, or overridden for a reason, is a clinician's opinion of what they were shown: it is recorded with the
 edit program behind the card, and is no preference of the patient's.
 """
 
@@ -18,20 +18,20 @@ from pmlm.errors import ForeignPatientError, UnknownAnswerError
 UNKNOWN = "no card by this id is kept"
 
 
-def take(personalizer: Personalizer, principal: Principal, sent: FeedbackSent) -> None:
-    """Keep all of it or none: :class:`UnknownAnswerError` where a card is not known, or is not this client's to see."""
+def record_card_feedback(personalizer: Personalizer, principal: Principal, sent: FeedbackSent) -> None:
+    """Record all of it or none: :class:`UnknownAnswerError` for a card this client may not see."""
     try:
-        found = [intake.find(personalizer, principal, one.card.hex) for one in sent.feedback]
+        found = [intake.find_answer(personalizer, principal, one.card.hex) for one in sent.feedback]
     except (UnknownAnswerError, ForeignPatientError):
         raise UnknownAnswerError(UNKNOWN) from None
     giver = intake.giver_hash(personalizer.settings, principal, None)
     for one, (subject, answer) in zip(sent.feedback, found, strict=True):
         reason, comment = _reason(one)
-        speak = partial(intake.line, personalizer.settings, answer, subject=subject, giver=giver, by="clinician")
-        line = speak(kind="card", points=_points(one, reason), reason=reason)
-        counts = personalizer.feedback.counts(giver, subject, [answer.id])
-        personalizer.feedback.keep([line], {"comment": comment} if comment and counts else {})
-        intake.note([line], counts)
+        make = partial(intake.make_signal, personalizer.settings, answer, subject=subject, giver=giver, by="clinician")
+        signal = make(kind="card", points=_points(one, reason), reason=reason)
+        counts = personalizer.feedback.count(giver, subject, [answer.id])
+        personalizer.feedback.append([signal], {"comment": comment} if comment and counts else {})
+        intake.count_signals([signal], counts)
 
 
 def _reason(one: CardFeedback) -> tuple[str | None, str | None]:

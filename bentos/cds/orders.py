@@ -1,5 +1,4 @@
-"""Draft orders of medicines, by name, in the shapes that FHIR has had: what they are called, and what speaks against
-them in her record."""
+"""Read draft medicine orders in FHIR's shapes, and find what in the record speaks against them."""
 
 from __future__ import annotations
 
@@ -10,13 +9,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 from bentos.cds.cds_types import Indicator
-from models.patient.gestational_age import Gestation, pregnancy_state
+from models.patient.gestational_age import PregnancyState, read_pregnancy_state
 from models.prompt.candidates import drug_allergies
-from models.safety.answer_check import drug_words
-from models.safety.triage.text_normalization import normal
+from models.safety.answer_check import find_drug_words
+from models.safety.triage.text_normalization import normalize_text
 from models.schema import FeatureRow
-from models.templates import display
-from models.vocabulary import drug_class_of
+from models.templates import sanitize_record_text
+from models.vocabulary import find_drug_class
 from pmlm.api_types import Language
 
 MOST = 50
@@ -38,20 +37,20 @@ US_MEC = (
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A draft order: ``Type/id`` if it has an id, and the medicine's names, harmless to show."""
+class DraftOrder:
+    """A draft order: ``Type/id`` if it has an id, and the medicine's names, safe to show."""
 
     reference: str | None
     names: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        return normal(" ".join(self.names))
+        return normalize_text(" ".join(self.names))
 
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """A medicine and a state she is in that do not go together; ``weeks_from`` is a completed week of pregnancy."""
+    """A medicine to avoid in pregnancy or after birth; ``weeks_from`` is a completed week."""
 
     words: tuple[str, ...]
     state: Literal["pregnant", "postpartum"]
@@ -95,18 +94,18 @@ CAUTIONS: tuple[Caution, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """What speaks against an order: a recorded allergy (``allergy`` and whether only ``related``), or a caution."""
+class OrderAlert:
+    """What speaks against an order: an allergy (perhaps only ``related``), or a caution."""
 
-    order: Order
+    order: DraftOrder
     indicator: Indicator
     allergy: str = ""
     related: bool = False
     caution: Caution | None = None
 
 
-def drafted(bundle: dict[str, Any], selections: list[str] | None) -> list[Order]:
-    """The medicine orders of a Bundle, of a selection the selected ones; what is no order is passed over."""
+def read_orders(bundle: dict[str, Any], selections: list[str] | None) -> list[DraftOrder]:
+    """The medicine orders of a Bundle, or the selected ones of them; anything else is skipped."""
     resources = [r for entry in _list(bundle.get("entry")) if isinstance(r := _dict(entry).get("resource"), dict)]
     codes = {f"{r.get('resourceType')}/{r.get('id')}": r.get("code") for r in resources}
     chosen = None if selections is None else {str(s).rpartition("/")[2] for s in selections}
@@ -117,38 +116,40 @@ def drafted(bundle: dict[str, Any], selections: list[str] | None) -> list[Order]
             continue
         sound = isinstance(ident, str) and re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", ident)
         reference = f"{resource['resourceType']}/{ident}" if sound else None
-        found.append(Order(reference, tuple(dict.fromkeys(_names(resource, codes)))))
+        found.append(DraftOrder(reference, tuple(dict.fromkeys(_list_names(resource, codes)))))
     return found
 
 
-def alerts(row: FeatureRow, as_of: datetime, orders: list[Order]) -> list[Alert]:
-    """What her record says against the orders, the most urgent first; at most one allergy and one caution an order."""
-    state = pregnancy_state(row, as_of)
+def find_alerts(row: FeatureRow, as_of: datetime, orders: list[DraftOrder]) -> list[OrderAlert]:
+    """Alerts for the orders, the most urgent first; at most one allergy and one caution per order."""
+    state = read_pregnancy_state(row, as_of)
     allergies = drug_allergies(row)
-    found = [a for order in orders if order.names for a in (*_allergy(order, allergies), *_caution(order, state))]
+    found = [
+        a for order in orders if order.names for a in (*_find_allergy(order, allergies), *_find_caution(order, state))
+    ]
     return sorted(found, key=lambda a: a.indicator != "critical")
 
 
-def _allergy(order: Order, allergies: tuple[str, ...]) -> Iterator[Alert]:
+def _find_allergy(order: DraftOrder, allergies: tuple[str, ...]) -> Iterator[OrderAlert]:
     for name in allergies:
-        if _names_any(order.text, drug_words(name)):
-            yield Alert(order, "critical", allergy=name)
+        if _mentions(order.text, find_drug_words(name)):
+            yield OrderAlert(order, "critical", allergy=name)
             return
-    ordered = drug_class_of(order.text)
+    ordered = find_drug_class(order.text)
     for name in allergies:
-        if ordered in CROSS_REACTING and drug_class_of(name) == ordered:
-            yield Alert(order, "warning", allergy=name, related=True)
+        if ordered in CROSS_REACTING and find_drug_class(name) == ordered:
+            yield OrderAlert(order, "warning", allergy=name, related=True)
             return
 
 
-def _caution(order: Order, state: Gestation) -> Iterator[Alert]:
+def _find_caution(order: DraftOrder, state: PregnancyState) -> Iterator[OrderAlert]:
     for caution in CAUTIONS:
-        if _names_any(order.text, caution.words) and _holds(caution, state):
-            yield Alert(order, caution.indicator, caution=caution)
+        if _mentions(order.text, caution.words) and _applies(caution, state):
+            yield OrderAlert(order, caution.indicator, caution=caution)
             return
 
 
-def _holds(caution: Caution, state: Gestation) -> bool:
+def _applies(caution: Caution, state: PregnancyState) -> bool:
     if caution.state == "pregnant":
         if state.weeks is None:  # of a pregnancy without a date, a critical week is not claimed, a warning is given
             return bool(state.pregnant) and (caution.weeks_from == 0 or caution.indicator == "warning")
@@ -156,30 +157,30 @@ def _holds(caution: Caution, state: Gestation) -> bool:
     return not state.pregnant and state.postpartum_weeks is not None and state.postpartum_weeks < caution.weeks_below
 
 
-def _names_any(text: str, words: Any) -> bool:
+def _mentions(text: str, words: Any) -> bool:
     return any(re.search(rf"(?<![a-z]){re.escape(word.strip())}", text) for word in words if word.strip())
 
 
-def _names(resource: dict[str, Any], codes: dict[str, Any]) -> Iterator[str]:
+def _list_names(resource: dict[str, Any], codes: dict[str, Any]) -> Iterator[str]:
     """The medicine's names: a concept's text and displays, directly or through a reference."""
     medication = _dict(resource.get("medication"))  # R5
     concept = resource.get("medicationCodeableConcept") or medication.get("concept")
     reference = _dict(resource.get("medicationReference") or medication.get("reference"))
-    yield from _concept_names(_dict(concept))
-    if display(str(reference.get("display") or "")):
-        yield display(str(reference["display"]))
+    yield from _list_concept_names(_dict(concept))
+    if sanitize_record_text(str(reference.get("display") or "")):
+        yield sanitize_record_text(str(reference["display"]))
     target = str(reference.get("reference") or "")
     if target.startswith("#"):
         inside = (c for c in _list(resource.get("contained")) if _dict(c).get("id") == target[1:])
-        yield from _concept_names(_dict(_dict(next(inside, None)).get("code")))
+        yield from _list_concept_names(_dict(_dict(next(inside, None)).get("code")))
     elif target:
-        yield from _concept_names(_dict(codes.get("/".join(target.split("/")[-2:]))))
+        yield from _list_concept_names(_dict(codes.get("/".join(target.split("/")[-2:]))))
 
 
-def _concept_names(concept: dict[str, Any]) -> Iterator[str]:
+def _list_concept_names(concept: dict[str, Any]) -> Iterator[str]:
     for text in (concept.get("text"), *(_dict(c).get("display") for c in _list(concept.get("coding")))):
-        if isinstance(text, str) and display(text):
-            yield display(text)
+        if isinstance(text, str) and sanitize_record_text(text):
+            yield sanitize_record_text(text)
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The services there are: what a client finds at ``GET /cds-services``, and which function answers each.
+"""The CDS services: what ``GET /cds-services`` lists, and which function answers each.
 
-Beside ``patient-view`` the order hooks are served, because what PMLM never lets a policy drop, her allergies and the
-pregnancy, is what an order must be held against. ``order-select`` speaks while another medicine can still be chosen;
+The order hooks are served like ``patient-view``, because what PMLM never lets a policy drop, allergies and pregnancy,
+is what an order must be checked against. ``order-select`` warns while another medicine can still be chosen;
 ``order-sign`` under the same id brings its cards up to date before the order counts, as the specification provides.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bentos.auth.principal import Principal
     from bentos.personalizer.personalizer import Personalizer
 
-    Answers = Callable[[Personalizer, Principal, HookRequest, Language], list[Card]]
+    CdsService = Callable[[Personalizer, Principal, HookRequest, Language], list[Card]]
 
 VIEW, ORDERS = "pmlm-patient-view", "pmlm-orders"
 _ORDER_DESCRIPTION = (
@@ -44,18 +44,18 @@ SERVICES: tuple[Service, ...] = (
 )  # fmt: skip
 
 
-def discovery() -> Discovery:
+def build_discovery() -> Discovery:
     """All services."""
     return Discovery(services=list(SERVICES))
 
 
-def hooks(service_id: str) -> frozenset[Hook]:
+def hooks_of(service_id: str) -> frozenset[Hook]:
     """The hooks that a service answers; empty where there is no such service."""
     return frozenset(service.hook for service in SERVICES if service.id == service_id)
 
 
-def answers(service_id: str) -> Answers:
+def find_service(service_id: str) -> CdsService:
     """The function behind a service."""
     from bentos.cds import cards  # with the method's modules, which a bento is built without
 
-    return cards.patient_view if service_id == VIEW else cards.order
+    return cards.answer_patient_view if service_id == VIEW else cards.answer_order

@@ -1,1 +1,1 @@
-"""What people say of an answer: ratings, preferences, clinicians' edits, comments, cards acted on or overridden."""
+"""Feedback on answers: ratings, preferences, clinicians' edits, comments, cards followed or overridden."""

@@ -1,4 +1,4 @@
-"""From what someone says of an answer to lines of the reward log, for those who may see the answer's patient."""
+"""Turn feedback on an answer into signals of the reward log, for those who may see its patient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bentos.auth.principal import FOREIGN, Principal
 from bentos.auth.scopes import only_patient_level
 from bentos.personalizer.personalizer import Personalizer
 from bentos.telemetry import metrics
-from models.feedback import OTHER, PREFERRED, THUMBS, Feedback, Giver, Kind
+from models.feedback import OTHER_POINTS, PREFERRED_POINTS, THUMB_POINTS, Feedback, FeedbackKind, Giver
 from pmlm.api_types import Explanation
 from pmlm.errors import AccessError, ForeignPatientError, UnknownAnswerError
 from pmlm.feedback_types import FeedbackReceipt, FeedbackRequest
@@ -22,33 +22,33 @@ from pmlm.settings import Settings
 TEXTS = ("question", "edit", "comment")
 
 
-def give(personalizer: Personalizer, principal: Principal, request: FeedbackRequest) -> FeedbackReceipt:
-    """Keep what is said of an answer.
+def record_feedback(personalizer: Personalizer, principal: Principal, request: FeedbackRequest) -> FeedbackReceipt:
+    """Record feedback on an answer.
 
-    :class:`UnknownAnswerError` where no such answer is kept, :class:`ForeignPatientError` where the token opens other
+    :class:`UnknownAnswerError` where no such answer is stored, :class:`ForeignPatientError` where the token opens other
     patients only (whether or not there is such an answer), :class:`AccessError` for a patient's token that speaks as
     a clinician.
     """
     if request.by == "clinician" and only_patient_level(principal.scopes):
         raise AccessError("a patient's token gives the patient's own opinion")
-    subject, answer = find(personalizer, principal, request.answer_id)
+    subject, answer = find_answer(personalizer, principal, request.answer_id)
     giver = giver_hash(personalizer.settings, principal, request.user)
-    speak = partial(line, personalizer.settings, subject=subject, giver=giver, by=request.by)
-    said = [speak(answer, kind=kind, points=_points(request)) for kind in _kinds(request)]
+    make = partial(make_signal, personalizer.settings, subject=subject, giver=giver, by=request.by)
+    signals = [make(answer, kind=kind, points=_points(request)) for kind in _kinds(request)]
     if request.preferred_over is not None:
-        other_subject, other = find(personalizer, principal, request.preferred_over)
+        other_subject, other = find_answer(personalizer, principal, request.preferred_over)
         if other_subject != subject:
             raise UnknownAnswerError("preferred_over names no answer to the same patient")
-        said.append(speak(other, kind="preferred", points=OTHER))
-    counts = personalizer.feedback.counts(giver, subject, [one.answer for one in said])
+        signals.append(make(other, kind="preferred", points=OTHER_POINTS))
+    counts = personalizer.feedback.count(giver, subject, [signal.answer for signal in signals])
     texts = {name: text for name in TEXTS if (text := getattr(request, name)) is not None}
-    personalizer.feedback.keep(said, texts if counts else {})
-    note(said, counts)
-    return FeedbackReceipt(id=said[0].id, counts=counts)
+    personalizer.feedback.append(signals, texts if counts else {})
+    count_signals(signals, counts)
+    return FeedbackReceipt(id=signals[0].id, counts=counts)
 
 
-def find(personalizer: Personalizer, principal: Principal, answer_id: str) -> tuple[int, Explanation]:
-    """Whose answer this is, and how it came about; raises as :func:`give` does."""
+def find_answer(personalizer: Personalizer, principal: Principal, answer_id: str) -> tuple[int, Explanation]:
+    """An answer's patient and how it came about; raises as :func:`record_feedback` does."""
     found = personalizer.explanations.find(answer_id)
     if found is not None:
         audit.touch(found[0])
@@ -60,15 +60,15 @@ def find(personalizer: Personalizer, principal: Principal, answer_id: str) -> tu
 
 
 def giver_hash(settings: Settings, principal: Principal, user: str | None) -> int:
-    """Who speaks, as a keyed hash: the client, and the person it names."""
+    """The giver as a keyed hash of the client and the person it names."""
     return settings.pseudonym("giver", principal.client, user or "")
 
 
-def line(
-    settings: Settings, answer: Explanation, *, subject: int, giver: int, by: Giver, kind: Kind,
+def make_signal(
+    settings: Settings, answer: Explanation, *, subject: int, giver: int, by: Giver, kind: FeedbackKind,
     points: float | None, reason: str | None = None,
 ) -> Feedback:  # fmt: skip
-    """One line of the reward log."""
+    """One signal of the reward log."""
     return Feedback(
         id=uuid.uuid4().hex,
         answer=answer.id,
@@ -89,10 +89,10 @@ def line(
     )
 
 
-def note(said: Sequence[Feedback], counts: bool) -> None:
-    """Count what was kept, and what went beyond the cap."""
-    for one in said:
-        metrics.FEEDBACK.labels(one.kind).inc()
+def count_signals(signals: Sequence[Feedback], counts: bool) -> None:
+    """Count signals by kind, and those beyond the cap."""
+    for signal in signals:
+        metrics.FEEDBACK.labels(signal.kind).inc()
     if not counts:
         metrics.CAP_HITS.labels("feedback").inc()
 
@@ -101,13 +101,13 @@ def _points(request: FeedbackRequest) -> float | None:
     if request.rating is not None:
         return float(request.rating)
     if request.preferred_over is not None:
-        return PREFERRED
-    return THUMBS[request.thumbs] if request.thumbs else None
+        return PREFERRED_POINTS
+    return THUMB_POINTS[request.thumbs] if request.thumbs else None
 
 
-def _kinds(request: FeedbackRequest) -> list[Kind]:
-    """The lines that one request makes of an answer, those with a text first: the texts lie under the first line."""
-    kinds: list[Kind] = []
+def _kinds(request: FeedbackRequest) -> list[FeedbackKind]:
+    """The kinds of signal in a request, one with a text first: texts are stored under the first id."""
+    kinds: list[FeedbackKind] = []
     if request.edit is not None:
         kinds.append("edit")
     elif request.comment is not None:

@@ -1,1 +1,1 @@
-"""The endpoint's own routes that BentoML does not serve: health, explanations, timelines, the OpenAPI document."""
+"""HTTP around the method: access, BentoML's missing routes, mounted apps, the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""The native app (FastAPI): health, metrics, explanations, timelines, the OpenAPI document of the whole endpoint."""
+"""The native app (FastAPI): health, metrics, explanations, timelines, feedback, the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,16 +13,34 @@ from prometheus_client import CollectorRegistry, multiprocess
 
 from bentos.auth import audit
 from bentos.auth.principal import FOREIGN, Principal
-from bentos.feedback.routes import router as feedback
 from bentos.http import openapi
 from bentos.personalizer import current
-from bentos.problems import refusals
+from bentos.problems import error_handlers
+from bentos.problems.problem_details import App, Receive, Scope, Send
 from pmlm.api_types import Explanation, Health, Timeline
 from pmlm.errors import ForeignPatientError, UnknownAnswerError
+from pmlm.feedback_types import FeedbackReceipt, FeedbackRequest
 
 app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
-refusals.install(app)
-app.include_router(feedback)
+error_handlers.install(app)
+
+#: Names of the rules (``auth.routes``) whose requests this app answers.
+NATIVE = frozenset(
+    {"/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/explain/{answer_id}", "/patients/{ref}/timeline"}
+    | {"/feedback"}
+)
+
+
+class NativeRoutesMiddleware:
+    """ASGI middleware: this app for its routes, before BentoML's own ``/readyz`` and ``/livez``."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rule = scope.get("state", {}).get("rule") if scope["type"] == "http" else None
+        chosen = app if rule is not None and rule.name in NATIVE else self._app
+        await chosen(scope, receive, send)
 
 
 @app.get("/healthz", include_in_schema=False)
@@ -32,9 +50,9 @@ def livez() -> Response:
     return Response(status_code=HTTPStatus.OK)
 
 
-@app.get("/readyz", responses={503: openapi.problem(503)})
+@app.get("/readyz", responses={503: openapi.describe_problem(503)})
 def readyz() -> Health:
-    """Which release is served, for which features, and whether they can be read; 503 while no release is loaded."""
+    """The release, its features, and whether they can be read; 503 while no release is loaded."""
     personalizer = current.personalizer()
     served = personalizer.release
     return Health(
@@ -44,7 +62,7 @@ def readyz() -> Health:
         refiner=served.refiner,
         feature_service=served.feature_service,
         feature_schema=served.feature_schema,
-        features="readable" if personalizer.rows.readable() else "unreadable",
+        features="readable" if personalizer.features.readable() else "unreadable",
     )
 
 
@@ -61,7 +79,7 @@ def metrics() -> Response:
 @app.get("/openapi.json", include_in_schema=False)
 def document() -> Response:
     """This endpoint's OpenAPI document."""
-    return JSONResponse(openapi.document(app))
+    return JSONResponse(openapi.build_document(app))
 
 
 @app.get("/explain/{answer_id}")
@@ -86,13 +104,21 @@ def patient_timeline(
     request: Request,
     ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=["6f0c4a1e"])],
 ) -> Timeline:
-    """Her signals over time, each value against her own past."""
+    """The patient's signals over time, each value against their own past."""
     # with the method's modules, which a bento is built without
-    from bentos.personalizer import patient_events
-    from bentos.personalizer.timeline import timeline
+    from bentos.personalizer.patient_events import read_events
+    from bentos.personalizer.timeline import build_timeline
 
     personalizer = current.personalizer()
-    subject, row = personalizer.row(request.state.principal, ref)
+    subject, row = personalizer.read_patient(request.state.principal, ref)
     settings, as_of = personalizer.settings, personalizer.settings.now()
-    happened = patient_events.known(settings.events, personalizer.release.events, subject, as_of)
-    return timeline(happened, row, as_of)
+    events = read_events(settings.events, personalizer.release.events, subject, as_of)
+    return build_timeline(events, row, as_of)
+
+
+@app.post("/feedback")
+def feedback(request: Request, given: FeedbackRequest) -> FeedbackReceipt:
+    """Keep a rating, a thumb, a preference, a clinician's edit or a comment; the next night learns from it."""
+    from bentos.feedback.intake import record_feedback  # with the method's modules
+
+    return record_feedback(current.personalizer(), request.state.principal, given)

@@ -1,4 +1,4 @@
-"""What the OpenAPI document shows: one woman of no clinic, asked about and answered on every route."""
+"""Examples for the OpenAPI document: one invented patient on every route."""
 
 from __future__ import annotations
 

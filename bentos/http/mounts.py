@@ -1,7 +1,7 @@
-"""The apps that are mounted on the service beside its own routes, each in a package of its own.
+"""The apps mounted on the service next to its own routes, each in a package of its own.
 
 An app is light to import (a bento is built without loading a model) and reaches the models through
-``bentos.personalizer.current.personalizer()``; who asks stands at ``request.state.principal``.
+``bentos.personalizer.current.personalizer()``; the principal is at ``request.state.principal``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def apps() -> Iterator[tuple[str, Any]]:
+def mounted_apps() -> Iterator[tuple[str, Any]]:
     """Path and ASGI app of each; the path "/" comes last, because it matches every other."""
     from bentos.cds.app import app as cds
     from bentos.mcp.app import app as tools

@@ -1,7 +1,7 @@
-"""The OpenAPI 3.1 document of the whole endpoint: BentoML's routes, ours, and those of every mounted FastAPI app.
+"""Build the OpenAPI 3.1 document of BentoML's routes, ours, and every mounted FastAPI app's.
 
-What every route has in common (who may use it, how it refuses) follows from its rule in ``access.routes``, so that the
-document cannot say other than the door does.
+What every route has in common (who may use it, how it refuses) follows from its rule in ``auth.routes``, so that the
+document cannot differ from what is enforced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from bentos.auth import routes
-from bentos.auth.routes import Door, Rule
+from bentos.auth.routes import Door, RouteRule
 from bentos.http import examples, mounts
 from bentos.problems.problem_details import OPENAI, openai_error
 from pmlm.api_types import PROBLEM, AnswerResponse, PersonalizeRequest, PersonalizeResponse, Problem
@@ -39,9 +39,9 @@ BENTO: dict[str, tuple[type[PersonalizeResponse], str]] = {
 
 
 @cache
-def document(native: FastAPI) -> dict[str, Any]:
+def build_document(native: FastAPI) -> dict[str, Any]:
     """The document; ``native`` is the app of our own routes."""
-    paths: dict[str, Any] = {path: {"post": _bento(path)} for path in BENTO}
+    paths: dict[str, Any] = {path: {"post": _describe_bento_route(path)} for path in BENTO}
     _, described = models_json_schema(
         [
             (PersonalizeRequest, "validation"),
@@ -52,13 +52,13 @@ def document(native: FastAPI) -> dict[str, Any]:
         ref_template=REFERENCES,
     )
     schemas: dict[str, Any] = dict(described["$defs"])
-    for prefix, part in _parts(native):
+    for prefix, part in _list_apps(native):
         described = get_openapi(title="", version="", routes=part.routes)
         paths |= {f"{prefix}{path}".rstrip("/") or "/": item for path, item in described["paths"].items()}
         schemas |= described.get("components", {}).get("schemas", {})
     for path, item in paths.items():
         for method, operation in item.items():
-            _complete(operation, method, path)
+            _complete_operation(operation, method, path)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return {
@@ -82,14 +82,14 @@ _BEARER = {
 }
 
 
-def _parts(native: FastAPI) -> Iterator[tuple[str, FastAPI]]:
+def _list_apps(native: FastAPI) -> Iterator[tuple[str, FastAPI]]:
     yield "", native
-    for path, app in mounts.apps():
+    for path, app in mounts.mounted_apps():
         if isinstance(app, FastAPI):
             yield path.rstrip("/"), app
 
 
-def _bento(path: str) -> dict[str, Any]:
+def _describe_bento_route(path: str) -> dict[str, Any]:
     model, does = BENTO[path]
     return {
         "summary": path.removeprefix("/").capitalize(),
@@ -98,30 +98,30 @@ def _bento(path: str) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {JSON: {"schema": _ref("PersonalizeRequest")}}},
         "responses": {
             "200": {"description": does.split(".")[0], "content": {JSON: {"schema": _ref(model.__name__)}}},
-            "400": problem(400, path),
-            "404": problem(404, path),
-            "503": problem(503, path),
+            "400": describe_problem(400, path),
+            "404": describe_problem(404, path),
+            "503": describe_problem(503, path),
         },
     }
 
 
-def _complete(operation: dict[str, Any], method: str, path: str) -> None:
-    """Add to an operation what its rule makes of it: security, the refusals of every such route, its examples."""
-    rule = routes.find(method.upper(), path)
+def _complete_operation(operation: dict[str, Any], method: str, path: str) -> None:
+    """Add what follows from an operation's rule: security, refusals, examples."""
+    rule = routes.find_rule(method.upper(), path)
     responses: dict[str, Any] = operation["responses"]
     if responses.pop("422", None):  # what FastAPI would say; we answer 400
-        responses.setdefault("400", problem(400, path))
+        responses.setdefault("400", describe_problem(400, path))
     operation["security"] = [{"bearer": []}] if rule.door is Door.TOKEN else []
-    for status in _refusals(rule, method):
-        responses.setdefault(str(status), problem(status, path))
+    for status in _list_refusals(rule, method):
+        responses.setdefault(str(status), describe_problem(status, path))
     operation["responses"] = dict(sorted(responses.items()))
     if rule.need:
         operation["description"] = f"{operation.get('description', '')}\n\nNeeds a scope that covers `{rule.need}`."
-    _show(operation, *examples.OPERATIONS.get((method, path), (None, None)))
+    _add_examples(operation, *examples.OPERATIONS.get((method, path), (None, None)))
 
 
-def _show(operation: dict[str, Any], sent: dict[str, Any] | None, answered: dict[str, Any] | None) -> None:
-    """Put the examples where they belong; an error that shows none gets the usual one of its status."""
+def _add_examples(operation: dict[str, Any], sent: dict[str, Any] | None, answered: dict[str, Any] | None) -> None:
+    """Add the examples; an error without one gets that of its status."""
     if sent is not None:
         operation["requestBody"]["content"][JSON]["example"] = sent
     if answered is not None:
@@ -134,7 +134,7 @@ def _show(operation: dict[str, Any], sent: dict[str, Any] | None, answered: dict
                 content["example"] = shape
 
 
-def _refusals(rule: Rule, method: str) -> Iterator[int]:
+def _list_refusals(rule: RouteRule, method: str) -> Iterator[int]:
     if rule.door is Door.TOKEN:
         yield from (401, 403, 429)
         yield 503  # the keys that tokens are checked with cannot be had
@@ -144,8 +144,8 @@ def _refusals(rule: Rule, method: str) -> Iterator[int]:
         yield from (413, 415)
 
 
-def problem(status: int, path: str = "") -> dict[str, Any]:
-    """A refusal as an operation of ``path`` describes it."""
+def describe_problem(status: int, path: str = "") -> dict[str, Any]:
+    """Describe the problem of a status as a response of an operation of ``path``."""
     example: dict[str, Any] = examples.problem(status)
     described: dict[str, Any] = {"description": example["title"]}
     if path.startswith(f"{OPENAI}/"):

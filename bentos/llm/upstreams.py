@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bentos.llm.breaker import Breaker
-from models.llm import EmbeddedLLM, embedded_request
+from models.llm import EmbeddedLLM, build_embedded_request
 from pmlm.settings import Settings
 
 
@@ -35,7 +35,7 @@ class Upstream:
 
     def adapt(self, body: dict[str, Any]) -> dict[str, Any]:
         """The body as this model takes it."""
-        return embedded_request(body) if self.embedded else body
+        return build_embedded_request(body) if self.embedded else body
 
 
 def read_upstreams(settings: Settings) -> tuple[Upstream, ...]:

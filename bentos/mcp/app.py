@@ -1,4 +1,4 @@
-"""The MCP server over streamable HTTP at ``/mcp``: stateless, plain JSON answers, behind the endpoint's own door.
+"""The MCP server over streamable HTTP at ``/mcp``: stateless, plain JSON, behind our access check.
 
 Each start of the service makes a server of its own, because a session manager runs once. The library's guard against
 DNS rebinding is off: it checks names that a proxy may change, and no request gets here without a bearer token.
@@ -18,7 +18,7 @@ PATH = "/mcp"
 MOST_BYTES = 1024 * 1024
 
 
-class Endpoint:
+class McpApp:
     """The ASGI app of the server that runs now (a class, so that Starlette hands it every method)."""
 
     def __init__(self) -> None:
@@ -30,10 +30,10 @@ class Endpoint:
         await self.inner(scope, receive, send)
 
 
-_endpoint = Endpoint()
+_endpoint = McpApp()
 
 
-def server() -> Any:
+def make_server() -> Any:
     """The MCP server with its tools."""
     from importlib.metadata import version
 
@@ -49,10 +49,10 @@ def server() -> Any:
 
 
 @asynccontextmanager
-async def _running(_: Starlette) -> AsyncIterator[None]:
+async def _run_server(_: Starlette) -> AsyncIterator[None]:
     from mcp.server.transport_security import TransportSecuritySettings
 
-    inner = server().streamable_http_app(
+    inner = make_server().streamable_http_app(
         streamable_http_path=PATH,
         json_response=True,
         stateless_http=True,
@@ -67,4 +67,4 @@ async def _running(_: Starlette) -> AsyncIterator[None]:
             _endpoint.inner = before
 
 
-app = Starlette(routes=[Route(PATH, _endpoint)], lifespan=_running)
+app = Starlette(routes=[Route(PATH, _endpoint)], lifespan=_run_server)

@@ -1,4 +1,4 @@
-"""The tools: who calls them may see whom is decided as on every other route, by the principal of the request."""
+"""The MCP tools; as on every route, the request's principal decides whose record they may read."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import anyio.to_thread
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
 from bentos.auth.principal import Principal
-from bentos.mcp.tool_types import PeerOutcome, Peers
 from bentos.personalizer import current
 from bentos.telemetry import tracing
 from pmlm.api_types import Explanation, Language, PersonalizeRequest, PersonalizeResponse, Timeline
@@ -37,6 +36,23 @@ INSTRUCTIONS = (
 )
 
 
+class PeerOutcome(BaseModel):
+    """One thing known of the most similar patients: a share in percent, or a mean, rounded."""
+
+    name: str
+    label: str
+    value: float
+    unit: str
+
+
+class Peers(BaseModel):
+    """An aggregate over at least k patients, never one of them; empty where fewer are alike."""
+
+    count: int = Field(description="So many patients or a few more, in steps of five; 0 where fewer than k are alike.")
+    at_least: int = Field(description="k: the fewest patients an aggregate may stand for.")
+    outcomes: list[PeerOutcome]
+
+
 def install(server: MCPServer[Any]) -> None:
     """Register every tool."""
     for tool in (personalize, explain, trajectory, peers):
@@ -57,52 +73,52 @@ async def personalize(
 
 async def explain(answer_id: AnswerId, ctx: Context[Any, Any]) -> Explanation:
     """How an earlier answer came about: prompt, every sentence and its fate, red flags, versions."""
-    from bentos.feedback import intake
+    from bentos.feedback.intake import find_answer
 
-    return await _run(ctx, "explain", lambda who: intake.find(current.personalizer(), who, answer_id)[1])
+    return await _run(ctx, "explain", lambda who: find_answer(current.personalizer(), who, answer_id)[1])
 
 
 async def trajectory(patient: Patient, ctx: Context[Any, Any]) -> Timeline:
-    """Her measured signals over time, each value against her own past; days ago and weeks of pregnancy, no dates."""
-    return await _run(ctx, "trajectory", partial(_trajectory, patient))
+    """The patient's signals over time, each value against their own past; days ago and weeks of pregnancy."""
+    return await _run(ctx, "trajectory", partial(_read_trajectory, patient))
 
 
 async def peers(patient: Patient, ctx: Context[Any, Any]) -> Peers:
-    """What patients like her went through, as an aggregate of at least k of them."""
-    return await _run(ctx, "peers", partial(_peers, patient))
+    """What similar patients went through, as an aggregate of at least k of them."""
+    return await _run(ctx, "peers", partial(_read_peers, patient))
 
 
 async def _run(ctx: Context[Any, Any], name: str, work: Callable[[Principal], T]) -> T:
-    """Do the work in a thread for who asks; what we can explain is told the caller, in words without identifiers."""
+    """Do the work in a thread for the request's principal; our errors reach the caller."""
     request: Request = ctx.request_context.request  # type: ignore[assignment]  # over HTTP there always is one
     principal: Principal = request.state.principal
-    with tracing.tool(name):
+    with tracing.tool_span(name):
         try:
             return await anyio.to_thread.run_sync(work, principal)
         except PmlmError as error:
             raise ToolError(str(error)) from None
 
 
-def _trajectory(patient: str, principal: Principal) -> Timeline:
-    from bentos.personalizer import patient_events
-    from bentos.personalizer.timeline import timeline
+def _read_trajectory(patient: str, principal: Principal) -> Timeline:
+    from bentos.personalizer.patient_events import read_events
+    from bentos.personalizer.timeline import build_timeline
 
     personalizer = current.personalizer()
-    subject, row = personalizer.row(principal, patient)
+    subject, row = personalizer.read_patient(principal, patient)
     as_of = personalizer.settings.now()
-    happened = patient_events.known(personalizer.settings.events, personalizer.release.events, subject, as_of)
-    return timeline(happened, row, as_of)
+    events = read_events(personalizer.settings.events, personalizer.release.events, subject, as_of)
+    return build_timeline(events, row, as_of)
 
 
-def _peers(patient: str, principal: Principal) -> Peers:
+def _read_peers(patient: str, principal: Principal) -> Peers:
     from models import feature_row as read
     from models.peers.counts import round_count
     from models.peers.search import OUTCOMES
 
     personalizer = current.personalizer()
-    _, row = personalizer.row(principal, patient)
+    _, row = personalizer.read_patient(principal, patient)
     k = personalizer.settings.k_anonymity
-    count = round_count(int(read.number(row, "peers_count") or 0), k)
-    values = ((o, read.number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
+    count = round_count(int(read.read_number(row, "peers_count") or 0), k)
+    values = ((o, read.read_number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
     outcomes = [PeerOutcome(name=o.name, label=o.label, value=v, unit=o.unit) for o, v in values if v is not None]
     return Peers(count=count, at_least=k, outcomes=outcomes)

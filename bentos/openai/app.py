@@ -10,78 +10,82 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from bentos.openai.connection import GoneError
+from bentos.openai.connection import ClientGoneError
 from bentos.openai.errors import GatewayError
 from bentos.openai.openapi import COMPLETIONS, MODELS
 from bentos.personalizer import current
 
 if TYPE_CHECKING:
-    from bentos.openai.gateway import Gateway
+    from bentos.openai.gateway import ChatGateway
     from bentos.personalizer.personalizer import Personalizer
 
 app = FastAPI(title="PMLM, OpenAI-compatible", docs_url=None, redoc_url=None, openapi_url=None)
-_gateways: dict[tuple[Personalizer, asyncio.AbstractEventLoop], Gateway] = {}
+_gateways: dict[tuple[Personalizer, asyncio.AbstractEventLoop], ChatGateway] = {}
 
 
-def gateway() -> Gateway:
+def open_gateway() -> ChatGateway:
     """The gateway of the service that runs this request; made on its first one, on its event loop."""
-    from bentos.openai.gateway import Gateway  # a bento is built without loading a model
+    from bentos.openai.gateway import ChatGateway  # a bento is built without loading a model
 
     key = (current.personalizer(), asyncio.get_running_loop())
     if key not in _gateways:
-        _gateways[key] = Gateway(key[0])
+        _gateways[key] = ChatGateway(key[0])
     return _gateways[key]
 
 
-def refusal() -> GatewayError | None:
-    """Why this request would find no place now; None where it would, or nothing was asked yet."""
-    served = current.latest()  # asked before a request is bound to its service
-    found = _gateways.get((served, asyncio.get_running_loop())) if served else None
-    return found.refusal() if found else None
+def find_refusal() -> GatewayError | None:
+    """Why a chat would find no place now; None where it would, or nothing was asked yet."""
+    served = current.newest()  # asked before a request is bound to its service
+    gateway = _gateways.get((served, asyncio.get_running_loop())) if served else None
+    return gateway.refusal() if gateway else None
 
 
-async def close(personalizer: Personalizer) -> None:
-    """End what the gateway of a service that shuts down holds."""
-    for key in [key for key in _gateways if key[0] is personalizer and key[1] is asyncio.get_running_loop()]:
-        await _gateways.pop(key).close()
+def close_gateway(personalizer: Personalizer) -> None:
+    """End the threads of a service that shuts down."""
+    gateway = _gateways.pop((personalizer, asyncio.get_running_loop()), None)
+    if gateway:
+        gateway.close()
 
 
 @app.post("/chat/completions", openapi_extra=COMPLETIONS)
 async def chat_completions(request: Request) -> Response:
     """A chat completion, personalised: OpenAI's request and answer, streamed or not."""
-    return await gateway().respond(request)
+    return await open_gateway().respond(request)
 
 
 @app.get("/models", openapi_extra=MODELS)
 async def models() -> JSONResponse:
     """The language models that may answer, first choice first."""
-    served = [{"id": id_, "object": "model", "created": 0, "owned_by": "pmlm"} for id_ in gateway().models]
-    return JSONResponse({"object": "list", "data": served})
+    return JSONResponse({"object": "list", "data": [_describe(model) for model in open_gateway().models]})
 
 
 @app.get("/models/{model:path}", include_in_schema=False)
 async def model(model: str) -> JSONResponse:
     """One of the language models that may answer."""
-    if model not in gateway().models:
+    if model not in open_gateway().models:
         raise GatewayError(HTTPStatus.NOT_FOUND, "there is no model by this name", "model", "model_not_found")
-    return JSONResponse({"id": model, "object": "model", "created": 0, "owned_by": "pmlm"})
+    return JSONResponse(_describe(model))
+
+
+def _describe(model: str) -> dict[str, Any]:
+    return {"id": model, "object": "model", "created": 0, "owned_by": "pmlm"}
 
 
 @app.exception_handler(GatewayError)
-async def _told(request: Request, error: Any) -> Response:
+async def _answer_error(request: Request, error: Any) -> Response:
     return JSONResponse(error.body, error.status, error.headers)
 
 
-@app.exception_handler(GoneError)
-async def _gone(request: Request, error: Any) -> Response:
+@app.exception_handler(ClientGoneError)
+async def _answer_nobody(request: Request, error: Any) -> Response:
     return Response(status_code=499)  # nobody reads it; what a log calls a client that closed its request
 
 
 @app.exception_handler(HTTPException)
-async def _no_route(request: Request, error: Any) -> Response:
-    return await _told(request, GatewayError(error.status_code, HTTPStatus(error.status_code).phrase.lower()))
+async def _answer_no_route(request: Request, error: Any) -> Response:
+    return await _answer_error(request, GatewayError(error.status_code, HTTPStatus(error.status_code).phrase.lower()))
 
 
 @app.exception_handler(Exception)
-async def _other(request: Request, error: Any) -> Response:
-    return await _told(request, GatewayError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"))
+async def _answer_unexpected(request: Request, error: Any) -> Response:
+    return await _answer_error(request, GatewayError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"))

@@ -68,17 +68,17 @@ class PromptBatcher:
         self._to_prepare.put(None)
 
     def _encode_questions(self) -> None:
-        open_ = True
-        while open_:
+        is_open = True
+        while is_open:
             batch = [self._to_encode.get()]
             while len(batch) < BATCH and not self._to_encode.empty():
                 batch.append(self._to_encode.get())
-            job = [w for w in batch if w is not None]
+            jobs = [job for job in batch if job is not None]
             with suppress(Exception):  # the second thread meets the same failure and hands it to its request
-                self._encode([w.question for w in job if not w.outcome.cancelled()])
-            for one in job:
-                one.encoded.set_result(None)
-            open_ = None not in batch
+                self._encode([job.question for job in jobs if not job.outcome.cancelled()])
+            for job in jobs:
+                job.encoded.set_result(None)
+            is_open = None not in batch
 
     def _prepare_prompts(self) -> None:
         while (job := self._to_prepare.get()) is not None:
@@ -93,7 +93,7 @@ class PromptBatcher:
 
 
 def _finish(job: _Job) -> None:
-    """Prepare, and hand the result or what was raised to the job request."""
+    """Prepare, and hand the result or the error to the waiting request."""
     value, error = None, None
     try:
         value = job.work()

@@ -69,7 +69,7 @@ def read_chat_request(raw: bytes, header: str | None) -> ChatRequest:
     param, reference = _find_patient(body, header)
     users = [i for i, message in enumerate(messages) if message["role"] == "user"]
     if not users:
-        raise _invalid("must hold a message of role user: her question", "messages")  # words of the API
+        raise _invalid("must hold a message of role user: the question", "messages")
     question = _check_question(
         reference, param, _text(messages[users[-1]], users[-1]), f"messages[{users[-1]}].content"
     )

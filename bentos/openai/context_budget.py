@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bentos.openai.errors import GatewayError
-from models.prompt.personalize import Personalized, apply
+from models.prompt.personalize import Personalized, apply_program
 from pmlm.api_types import PersonalizeResponse
 
 RESERVE = 256  # tokens left for an answer whose length the application does not say
@@ -42,7 +42,7 @@ def fit_prompt(
         return personalized.prompt, len(personalized.kept)
     room -= sum(map(count, texts))
     for picks in range(len(personalized.kept), -1, -1):
-        prompt, _ = apply(
+        prompt, _ = apply_program(
             personalized.segments, replace(personalized.program, picks=personalized.kept[:picks]), personalized.language
         )
         if count(prompt) <= room:

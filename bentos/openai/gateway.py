@@ -30,7 +30,7 @@ from bentos.openai.context_budget import fit_prompt, mark_dropped
 from bentos.openai.errors import GatewayError, explain, explain_failure
 from bentos.openai.streaming import DONE, SentenceStream, encode_event, encode_json, stream_choices
 from models.llm import load_tokenizer
-from models.safety.answer_check import Flag, red_flags
+from models.safety.answer_check import Flag, find_red_flags
 from pmlm.api_types import MAX_QUESTION
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ async def finish_in_time(preparing: Coroutine[Any, Any, ChatTurn], chat: ChatReq
     try:
         left = until - asyncio.get_running_loop().time()
         await asyncio.wait({task}, timeout=max(0.0, left))
-        if not task.done() and any(red_flags(text[:MAX_QUESTION]) for text in (chat.question, *chat.earlier)):
+        if not task.done() and any(find_red_flags(text[:MAX_QUESTION]) for text in (chat.question, *chat.earlier)):
             await asyncio.wait({task}, timeout=FLAGGED_S)
         if not task.done():
             raise TimeoutError

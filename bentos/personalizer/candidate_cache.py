@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 
-from models.prompt.candidates import candidates
+from models.prompt.candidates import build_candidates
 from models.schema import FeatureRow, Segment
 
 CAPACITY = 2000  # rows, as many as ``feature_repo.store.online`` keeps
@@ -30,7 +30,7 @@ class CandidateCache:
             entry = self._entries.get(key)
         if entry is not None and entry[0] is row and entry[1] == minute:
             return entry[2]
-        segments = candidates(row, as_of, count, language)
+        segments = build_candidates(row, as_of, count, language)
         with self._lock:
             self._entries[key] = (row, minute, segments)  # a reference to the row, so that no other can get its id
             while len(self._entries) > CAPACITY:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from feature_repo.store.rows import typed
+from feature_repo.store.rows import cast_row
 from models.schema import EVENT_SCHEMA, TIMESTAMP, FeatureRow
 
 _KEY = frozenset({"subject_id", "event_timestamp"})
@@ -45,7 +45,7 @@ def read_pinned_row(folder: Path, subject: int, as_of: datetime) -> FeatureRow |
         for query in queries:
             (row,) = connection.sql(query).to_arrow_table().to_pylist()
             found |= {name: value for name, value in row.items() if name not in _KEY and _is_pinned(name)}
-    return typed(found)
+    return cast_row(found)
 
 
 def _is_pinned(name: str) -> bool:
@@ -63,7 +63,7 @@ def _statements() -> tuple[str, tuple[str, ...]]:
     from feature_repo import point_in_time
     from feature_repo.groups import medicines, pregnancy
 
-    versions = point_in_time.versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
+    versions = point_in_time.build_versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
     facts = ibis.table(versions.schema(), name="held")
     moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
     queries = tuple(str(ibis.to_sql(g.expression(facts, moments), dialect="duckdb")) for g in (medicines, pregnancy))

@@ -1,4 +1,4 @@
-"""What the endpoint did, one JSON line an interaction: hashes, keys, the edit program and its log-probability.
+"""Record interactions: one JSON line each with hashes, keys, edit program; counts; trace spans.
 
 No free text and no identifier: patient and question are keyed hashes, which the clinic's own key alone can link
 again (so that a rating may later be credited to the program that earned it).
@@ -7,12 +7,16 @@ again (so that a rating may later be credited to the program that earned it).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from pmlm.api_types import Program, Versions
+from bentos.telemetry import metrics, tracing
+from models.safety.answer_check import find_gravest_label
+from models.safety.triage.red_flag_table import Flag
+from pmlm.api_types import LLMReport, PersonalizeResponse, Program, Versions
 
 
 class Interaction(BaseModel):
@@ -39,7 +43,7 @@ class Interaction(BaseModel):
 
 
 class InteractionLog:
-    """Appends to ``<folder>/<day>.jsonl`` (mode 600); one write a line, so processes may share a file."""
+    """Appends to ``<folder>/<day>.jsonl`` (mode 600); one write per line, so processes may share a file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,3 +56,29 @@ class InteractionLog:
             os.write(handle, interaction.model_dump_json().encode() + b"\n")
         finally:
             os.close(handle)
+
+
+def observe_interaction(
+    endpoint: str,
+    response: PersonalizeResponse,
+    flags: tuple[Flag, ...],
+    seconds: Mapping[str, float],
+    llm: LLMReport | None,
+    base_url: str | None,
+) -> None:
+    """Count a recorded interaction, and export its spans where traces are asked for."""
+    label = find_gravest_label(flags)
+    error, findings = (llm.error, llm.findings) if llm else (None, [])
+    metrics.count_interaction(endpoint, response.personalization, label, seconds, error, findings)
+    attributes = {
+        "pmlm.endpoint": endpoint,
+        "pmlm.release": response.versions.release,
+        "pmlm.refiner": response.versions.refiner,
+        "pmlm.candidates": len(response.segments),
+        "pmlm.kept": sum(s.kept for s in response.segments),
+        "pmlm.style": response.style,
+        "pmlm.triage": label,
+        "pmlm.personalization": response.personalization,
+    }
+    call = tracing.LLMCall(llm.model, None if llm.embedded else base_url, llm.error) if llm else None
+    tracing.export_interaction(attributes, seconds, call)

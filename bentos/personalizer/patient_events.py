@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from models.schema import DELETED
-from models.templates import display
+from models.templates import sanitize_record_text
 from models.vocabulary import SIGNAL_BY_CODE
 
 COLUMNS = ["time", "code", "numeric_value", "text_value", "known_at", "kind", "unit", "record", "source"]
@@ -51,7 +51,7 @@ def read_events(folder: Path, batches: Iterable[str], subject: int, as_of: datet
 
 def _event(row: dict) -> PatientEvent:
     signal = SIGNAL_BY_CODE.get(row["code"])
-    text = "" if row["kind"] in PROSE else display(row["text_value"] or "")
+    text = "" if row["kind"] in PROSE else sanitize_record_text(row["text_value"] or "")
     value = row["numeric_value"]
     # float32 in the log: two decimals are finer than any signal is measured
     return PatientEvent(

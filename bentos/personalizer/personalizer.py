@@ -23,21 +23,20 @@ from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
 from bentos.personalizer.feature_client import FeatureClient
 from bentos.personalizer.feedback_store import FeedbackStore
-from bentos.personalizer.interaction_log import Interaction, InteractionLog
+from bentos.personalizer.interaction_log import Interaction, InteractionLog, observe_interaction
 from bentos.personalizer.llm_answer import LLMAnswer
 from bentos.personalizer.release import Release
-from bentos.telemetry import interactions
 from feature_repo.store import services
-from feature_repo.store.rows import typed
+from feature_repo.store.rows import cast_row
 from models.encoder import MiniLM
-from models.feature_row import text
-from models.llm import token_counter
+from models.feature_row import read_text
+from models.llm import make_token_counter
 from models.prompt.candidates import drug_allergies
-from models.prompt.personalize import Personalized, personalize, pinned_only
+from models.prompt.personalize import Personalized, personalize, personalize_pinned_only
 from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
-from models.safety.answer_check import Flag, check_answer, context_of, red_flags
+from models.safety.answer_check import Flag, check_answer, find_red_flags, read_context
 from models.safety.triage.red_flag_table import CHINESE
 from models.schema import FeatureRow
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
@@ -80,7 +79,7 @@ class Personalizer:
         self.features = FeatureClient(settings.feast, settings.llm_timeout_s)
         self._refiner = refiner
         self._encoder = encoder
-        self._count = token_counter(settings.embedded_llm)
+        self._count = make_token_counter(settings.embedded_llm)
         self._log = InteractionLog(settings.workspace / "interactions")
         self._candidates = CandidateCache()
         self._encoding = ThreadPoolExecutor(1, "pmlm-ahead")
@@ -93,7 +92,7 @@ class Personalizer:
         :class:`ServingError` where there is none, or it was made for features that this code does not have.
         """
         served = release.read_release(Path(folder))
-        if served.feature_schema != services.schema_hash():
+        if served.feature_schema != services.hash_schema():
             raise ServingError("the release was made for other features: run `pmlm package`")
         encoder = MiniLM()
         refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
@@ -119,7 +118,7 @@ class Personalizer:
         as_of = self.settings.now()
         written_in = language or language_of(question, row)
         if degraded:
-            personalized = pinned_only(row, question, as_of, self._encoder, self._count, written_in)
+            personalized = personalize_pinned_only(row, question, as_of, self._encoder, self._count, written_in)
         else:
             personalized = personalize(
                 row, question, as_of, self._refiner, self._encoder, self._count, written_in, self._candidates.of
@@ -157,7 +156,7 @@ class Personalizer:
         if row is None:
             if not patient_events.has_events(self.settings.events, subject):
                 raise UnknownPatientError(UNKNOWN)
-            row = typed({})
+            row = cast_row({})
         return subject, row
 
     def _read_or_fall_back(self, principal: Principal, reference: str) -> tuple[int, FeatureRow, bool]:
@@ -181,9 +180,9 @@ class Personalizer:
         """
         if prepared.personalized.flags or not earlier:
             return ()
-        context = context_of(prepared.row, _as_of(prepared))
+        context = read_context(prepared.row, _as_of(prepared))
         self._encoder.encode(earlier)  # one pass for all; each is then only looked up
-        found = (red_flags(words, prepared.personalized.language, context, self._encoder) for words in earlier)
+        found = (find_red_flags(words, prepared.personalized.language, context, self._encoder) for words in earlier)
         flags = next((flags for flags in found if flags), ())
         for words in earlier:
             self._encoder.forget(words)
@@ -193,7 +192,7 @@ class Personalizer:
         """The safety check of an answer to this question: against the patient's allergies, state and red flags."""
         flags = prepared.personalized.flags or earlier_flags
         allergies = drug_allergies(prepared.row)
-        context = context_of(prepared.row, _as_of(prepared))
+        context = read_context(prepared.row, _as_of(prepared))
         return lambda text: tuple(check_answer(text, allergies, flags, prepared.personalized.language, context))
 
     def record(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> None:
@@ -222,7 +221,7 @@ class Personalizer:
             )
         )
         base_url = self.settings.llm_base_url
-        interactions.observe(endpoint, response, prepared.personalized.flags, prepared.seconds, llm, base_url)
+        observe_interaction(endpoint, response, prepared.personalized.flags, prepared.seconds, llm, base_url)
 
     def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; raises as :meth:`prepare` does."""
@@ -258,7 +257,7 @@ class Personalizer:
 
 def language_of(question: str, row: FeatureRow) -> Language:
     """The question's own language if it is Chinese, else the patient's, else English."""
-    return "zh" if CHINESE.search(question) or text(row, "language") == "zh" else "en"
+    return "zh" if CHINESE.search(question) or read_text(row, "language") == "zh" else "en"
 
 
 def _as_of(prepared: PreparedPrompt) -> datetime:

@@ -8,7 +8,7 @@ from typing import cast
 from bentos.personalizer.release import Release
 from models.feature_row import has_record
 from models.prompt.personalize import Personalized
-from models.safety.answer_check import escalation
+from models.safety.answer_check import build_escalation
 from models.schema import FeatureRow
 from pmlm.api_types import Language, PersonalizeResponse, Program, PromptSegment, RedFlag, Versions
 
@@ -38,7 +38,7 @@ def build_response(
             for segment in personalized.segments
         ],
         red_flags=[RedFlag(sign=f.sign, label=f.label, why=f.why, source=f.source) for f in personalized.flags],
-        escalation=escalation(personalized.flags, personalized.language),
+        escalation=build_escalation(personalized.flags, personalized.language),
         style=personalized.style,
         language=cast(Language, personalized.language),
         program=Program(

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from statistics import fmean, stdev
 
 from bentos.personalizer.patient_events import PatientEvent
-from models import feature_row as read
-from models.patient.change_detection import OUTSIDE, change, own_band_z
-from models.patient.gestational_age import LONGEST, TERM, pregnancy_state
+from models.feature_row import read_time
+from models.patient.change_detection import OUTSIDE_Z, compute_own_band_z, detect_change
+from models.patient.gestational_age import LONGEST, TERM, read_pregnancy_state
 from models.schema import FeatureRow
 from models.vocabulary import SIGNALS, Signal
 from pmlm.api_types import Timeline, TimelinePoint, TimelineSignal
@@ -27,7 +27,7 @@ DAY_S = 86_400
 
 def build_timeline(events: Sequence[PatientEvent], row: FeatureRow, as_of: datetime) -> Timeline:
     """Every signal with a value, in the vocabulary's order; ``events`` are known by ``as_of``, oldest first."""
-    state = pregnancy_state(row, as_of)
+    state = read_pregnancy_state(row, as_of)
     signals = (_build_signal(signal, events, row, as_of) for signal in SIGNALS)
     return Timeline(
         pregnant=state.pregnant,
@@ -43,7 +43,7 @@ def _build_signal(signal: Signal, events: Sequence[PatientEvent], row: FeatureRo
         for e in events
         if e.code in signal.codes and e.value is not None and e.time is not None and e.time <= as_of
     ]
-    latest = change(row, signal, as_of)
+    latest = detect_change(row, signal, as_of)
     return TimelineSignal(
         name=signal.name,
         label=signal.label,
@@ -61,13 +61,13 @@ def _build_point(
     time, value = values[-1]
     before = [v for t, v in values[:-1] if time - t <= BAND]
     deviation = stdev(before) if len(before) > 1 else 0.0
-    z = own_band_z(value, fmean(before), deviation, signal.step) if before else None
+    z = compute_own_band_z(value, fmean(before), deviation, signal.step) if before else None
     return TimelinePoint(
         days_ago=int((as_of - time).total_seconds() // DAY_S),
         gestational_week=week_at(time, row),
         value=round(value, signal.decimals + 1),
         z=None if z is None else round(z, 2),
-        outside=z is not None and abs(z) > OUTSIDE,
+        outside=z is not None and abs(z) > OUTSIDE_Z,
     )
 
 
@@ -76,9 +76,9 @@ def week_at(time: datetime, row: FeatureRow) -> int | None:
 
     A last period alone is asked of every patient: it dates a pregnancy that is on record, and makes none.
     """
-    edd, ended = read.moment(row, "edd"), read.moment(row, "pregnancy_ended")
-    on_record = read.moment(row, "pregnancy_since") is not None
-    start = edd - TERM if edd is not None else read.moment(row, "lmp") if on_record else None
+    edd, ended = read_time(row, "edd"), read_time(row, "pregnancy_ended")
+    on_record = read_time(row, "pregnancy_since") is not None
+    start = edd - TERM if edd is not None else read_time(row, "lmp") if on_record else None
     if start is None or not timedelta(0) <= time - start <= LONGEST:
         return None
     if ended is not None and start <= ended < time:

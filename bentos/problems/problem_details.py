@@ -1,9 +1,9 @@
-"""Every error leaves the endpoint in one shape (RFC 9457); a body too large or of another media type never enters.
+"""Send every error in one shape (RFC 9457), and refuse bodies that are too large or not JSON.
 
 BentoML answers errors in three shapes of its own (an object, a list, plain text). This ASGI middleware turns each
 into ``application/problem+json`` with the offending field named; other responses pass untouched. Below ``/v1`` errors
 have OpenAI's shape, and below ``/mcp`` JSON-RPC's: what those apps answer is left alone. BentoML also logs a traceback
-for each bad request; ``OneLine`` leaves the line without it.
+for each bad request; ``OneLineFilter`` leaves the line without it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ EXPLAINED = {
 ABOUT_PATIENT = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
-class OneLine(logging.Filter):
-    """A client's mistake is one line of the log, not a traceback."""
+class OneLineFilter(logging.Filter):
+    """Logs a client's mistake in one line, without a traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -50,11 +50,11 @@ class OneLine(logging.Filter):
         return True
 
 
-logging.getLogger("bentoml._internal.server.http_app").addFilter(OneLine())
+logging.getLogger("bentoml._internal.server.http_app").addFilter(OneLineFilter())
 
 
-class Problems:
-    """The middleware: ``app`` behind a body limit, its errors rewritten."""
+class ProblemMiddleware:
+    """ASGI middleware: ``app`` behind a body limit, its errors rewritten."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -66,21 +66,21 @@ class Problems:
         headers = {name.lower(): value for name, value in scope["headers"]}
         if scope["method"] == "POST" and not headers.get(b"content-type", MEDIA).startswith(MEDIA):
             status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-            await send_problem(scope, send, refused(status, "the body must be application/json", "body"))
+            await send_problem(scope, send, make_problem(status, "the body must be application/json", "body"))
             return
         rule = scope.get("state", {}).get("rule")
         limit = rule.body if rule else MAX_BODY
-        body = await _body(receive, limit)
+        body = await _read_body(receive, limit)
         if body is None:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            await send_problem(scope, send, refused(status, f"the body is over {limit} bytes", "body"))
+            await send_problem(scope, send, make_problem(status, f"the body is over {limit} bytes", "body"))
             return
         own_shape = _below(scope, OWN_SHAPES)
-        await self._app(scope, _replay(body, receive), send if own_shape else _Rewriting(scope, send))
+        await self._app(scope, _replay(body, receive), send if own_shape else _ProblemSender(scope, send))
 
 
-def refused(status: HTTPStatus, detail: str, field: str | None = None) -> Problem:
-    """A problem in these words."""
+def make_problem(status: HTTPStatus, detail: str, field: str | None = None) -> Problem:
+    """A problem with the status's own title."""
     return Problem(title=status.phrase, status=status, field=field, detail=detail)
 
 
@@ -98,16 +98,21 @@ async def send_problem(scope: Scope, send: Send, problem: Problem, headers: Mapp
 
 def openai_error(problem: Problem) -> dict[str, Any]:
     """A problem in the shape that OpenAI's clients read."""
-    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-    kind = kinds.get(problem.status, "server_error" if problem.status >= 500 else "invalid_request_error")
+    kind = openai_error_type(problem.status)
     return {"error": {"message": problem.detail, "type": kind, "param": problem.field, "code": None}}
+
+
+def openai_error_type(status: int) -> str:
+    """OpenAI's ``type`` of an error with this status."""
+    kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+    return kinds.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error")
 
 
 def _below(scope: Scope, prefixes: tuple[str, ...]) -> bool:
     return any(scope["path"] == prefix or scope["path"].startswith(f"{prefix}/") for prefix in prefixes)
 
 
-async def _body(receive: Receive, limit: int) -> bytes | None:
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
     """The whole request body, or None if it is over the limit."""
     chunks, size, more = [], 0, True
     while more:
@@ -123,49 +128,49 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body once and then whatever the client sends next (a disconnect)."""
-    given = False
+    """A ``receive`` that gives the body once, then whatever the client sends next (a disconnect)."""
+    replayed = False
 
-    async def replayed() -> Message:
-        nonlocal given
-        if given:
+    async def receive_again() -> Message:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        given = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replayed
+    return receive_again
 
 
-class _Rewriting:
-    """A ``send`` that holds an error response back until its body is whole, then sends it as a problem."""
+class _ProblemSender:
+    """A ``send`` that waits for the whole body of an error response, then sends it as a problem."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
         self._send = send
-        self._held: Message | None = None
+        self._start: Message | None = None
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_problem(message):
-            self._held = message
-        elif self._held is None:
+            self._start = message
+        elif self._start is None:
             await self._send(message)
         else:
             self._body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self._release(self._held)
+                await self._release(self._start)
 
     async def _release(self, start: Message) -> None:
         status = HTTPStatus(start["status"])
-        value = _parsed(self._body)
+        value = _parse(self._body)
         if isinstance(value, dict) and "answer" in value:  # no error of ours: an answer whose language model failed
             await _send_answer(self._send, start, value)
         else:
-            kept = {n.decode(): v.decode("latin-1") for n, v in start["headers"] if n.lower() in _KEPT}
-            await send_problem(self._scope, self._send, _problem(status, value), kept)
+            headers = {n.decode(): v.decode("latin-1") for n, v in start["headers"] if n.lower() in _PASSED_HEADERS}
+            await send_problem(self._scope, self._send, _convert_error(status, value), headers)
 
 
-_KEPT = (b"retry-after", b"www-authenticate", b"allow")
+_PASSED_HEADERS = (b"retry-after", b"www-authenticate", b"allow")
 
 
 def _is_problem(start: Message) -> bool:
@@ -173,26 +178,26 @@ def _is_problem(start: Message) -> bool:
     return bool(media.startswith(PROBLEM.encode()))
 
 
-def _parsed(body: bytes) -> Any:
+def _parse(body: bytes) -> Any:
     try:
         return json.loads(body)
     except ValueError:
         return None
 
 
-def _problem(status: HTTPStatus, value: Any) -> Problem:
+def _convert_error(status: HTTPStatus, value: Any) -> Problem:
     """An error of BentoML, FastAPI or Starlette (their JSON, or None for plain text) as a problem."""
     details = value.get("detail") if isinstance(value, dict) else None
     if isinstance(details, list) and details:
         place = ".".join(str(part) for part in details[0]["loc"] if part not in ("body", "query", "path")) or "body"
-        return refused(status, f"{place}: {details[0]['msg']}", place)
+        return make_problem(status, f"{place}: {details[0]['msg']}", place)
     by_bento = isinstance(value, (dict, list)) and (isinstance(value, list) or "error" in value)
     detail = EXPLAINED.get(status, status.phrase) if by_bento else status.phrase
-    return refused(status, detail, "patient" if by_bento and status in ABOUT_PATIENT else None)
+    return make_problem(status, detail, "patient" if by_bento and status in ABOUT_PATIENT else None)
 
 
 async def _send_answer(send: Send, start: Message, answer: dict[str, Any]) -> None:
-    """The answer itself as a problem: RFC 9457 allows members of one's own, and the prompt may still be of use."""
+    """Send an answer as a problem with members of its own: the prompt may still be of use."""
     status = HTTPStatus(start["status"])
     detail = "the language model gave no answer"
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **answer}

@@ -1,9 +1,8 @@
-"""The endpoint's log: one JSON object a line, every line of every library included, nothing of a patient in any.
+"""The endpoint's log: one JSON object per line, libraries' lines included, no patient data.
 
-Three rules keep it so. What a library says is written as the sentence it was written with, without the values that
-were put into it. An exception is told by its type and the lines of code it passed, without its message, unless it is
-one of ours (``PmlmError``), whose words are fit to be read. And whatever is left is searched for what looks like an
-identifier.
+Three rules ensure that. A library's message is written as its format string, without the values put into it. An
+exception is written as its type and the lines of code it passed, without its message, unless it is one of ours
+(``PmlmError``), whose words are fit to be read. And whatever is left is searched for what looks like an identifier.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ LONGEST = 300
 FRAMES = 12
 #: Loggers whose handlers BentoML has set up.
 FOREIGN = ("", "bentoml", "uvicorn", "uvicorn.error", "circus")
-#: Names under which nobody should log a value; if someone does, it is withheld.
-UNSAID = frozenset(
+#: Names under which nobody should log a value; if someone does, it is redacted.
+REDACTED_KEYS = frozenset(
     {"answer", "authorization", "body", "comment", "content", "edit", "messages", "name", "patient", "patient_id"}
     | {"prompt", "question", "reference", "ref", "subject", "subject_id", "text", "token", "url", "path"}
 )
@@ -43,7 +42,7 @@ _LOOKS_LIKE = re.compile(
     r"|\b\d{7,}\b"
 )
 #: Values of ours that are no identifiers though they may look like one.
-KEPT = frozenset({"timestamp", "level", "logger", "trace_id", "route", "method", "exception"})
+UNMASKED_KEYS = frozenset({"timestamp", "level", "logger", "trace_id", "route", "method", "exception"})
 
 
 def logger() -> Any:
@@ -61,11 +60,11 @@ def configure() -> None:
         cache_logger_on_first_use=False,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*shared, as_written],
+        foreign_pre_chain=[*shared, drop_values],
         pass_foreign_args=True,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            without_message,
+            drop_exception_message,
             redact,
             structlog.processors.JSONRenderer(ensure_ascii=False, default=lambda value: type(value).__name__),
         ],
@@ -76,23 +75,23 @@ def configure() -> None:
                 handler.setFormatter(formatter)
     ours = logging.getLogger(LOGGER)
     if not ours.handlers:
-        ours.addHandler(_ToStandardError())
+        ours.addHandler(_StandardErrorHandler())
     ours.handlers[0].setFormatter(formatter)
     ours.setLevel(logging.INFO)
     ours.propagate = False
     logging.getLogger("mcp").setLevel(logging.WARNING)
 
 
-class _ToStandardError(logging.Handler):
-    """Writes to what standard error is when a line is logged."""
+class _StandardErrorHandler(logging.Handler):
+    """Writes to whatever ``sys.stderr`` is when a line is logged."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(f"{self.format(record)}\n")
         sys.stderr.flush()
 
 
-def as_written(_: Any, __: str, event: EventDict) -> EventDict:
-    """A library's line as it was written, its values left out unless they are numbers."""
+def drop_values(_: Any, __: str, event: EventDict) -> EventDict:
+    """A library's format string in place of its message, unless all its values are numbers."""
     arguments = event.pop("positional_args", None)
     values = arguments if isinstance(arguments, tuple) else (arguments,)
     if arguments and not all(isinstance(value, (int, float)) for value in values):
@@ -100,8 +99,8 @@ def as_written(_: Any, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def without_message(_: Any, __: str, event: EventDict) -> EventDict:
-    """An exception as its type and where it passed; its message only where it is ours."""
+def drop_exception_message(_: Any, __: str, event: EventDict) -> EventDict:
+    """An exception as its type and frames; its message only where it is ours."""
     found = event.pop("exc_info", None)
     event.pop("exc_text", None)
     event.pop("stack_info", None)
@@ -116,11 +115,11 @@ def without_message(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 def redact(_: Any, __: str, event: EventDict) -> EventDict:
-    """Withhold what should not have been logged, and mask whatever looks like an identifier."""
+    """Redact what should not have been logged, and mask what looks like an identifier."""
     for key, value in event.items():
-        if key in UNSAID:
+        if key in REDACTED_KEYS:
             event[key] = WITHHELD
-        elif key not in KEPT:
+        elif key not in UNMASKED_KEYS:
             event[key] = _clean(value)
     return event
 
@@ -130,7 +129,7 @@ def _clean(value: Any) -> Any:
         masked = _LOOKS_LIKE.sub("[masked]", value)
         return masked if len(masked) <= LONGEST else f"{masked[:LONGEST]}…"
     if isinstance(value, dict):
-        return {_clean(k): WITHHELD if k in UNSAID else _clean(v) for k, v in value.items()}
+        return {_clean(k): WITHHELD if k in REDACTED_KEYS else _clean(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_clean(v) for v in value]
     return value if isinstance(value, (bool, int, float)) or value is None else type(value).__name__

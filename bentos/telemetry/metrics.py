@@ -1,6 +1,6 @@
 """Prometheus metrics ``pmlm_*``, read at ``/metrics``. Labels come from closed lists of ours, never from a request.
 
-Routes are named as ``access.routes`` names them, so that no path (one of ours has a patient in it) becomes a label.
+Routes are named as ``auth.routes`` names them, so that no path (one of ours has a patient in it) becomes a label.
 Each worker counts in files of its own (``PROMETHEUS_MULTIPROC_DIR``, set by BentoML); ``/metrics`` adds them up.
 """
 
@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "PATCH"})
-#: The parts of a request that are timed apart (``Prepared.seconds``).
+#: The parts of a request that are timed apart (``PreparedPrompt.seconds``).
 PARTS = ("features", "method", "llm", "chat")
 ERROR_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ ]{0,39}")
 OTHER = "other"
@@ -34,17 +34,17 @@ FEEDBACK = Counter("pmlm_feedback", "Feedback received, by kind.", ["kind"])
 CARDS = Counter("pmlm_cds_cards", "CDS Hooks cards given, by hook and indicator.", ["hook", "indicator"])
 
 
-def request(route: str, method: str, status: int, seconds: float, *, told_to_wait: bool) -> None:
-    """Count one answered request; ``told_to_wait`` says whether the answer had a ``Retry-After``."""
+def count_request(route: str, method: str, status: int, seconds: float, *, retry_after: bool) -> None:
+    """Count one answered request; ``retry_after`` says whether the answer had a ``Retry-After``."""
     REQUESTS.labels(route, method if method in METHODS else OTHER, str(status)).inc()
     SECONDS_OF.labels(route).observe(seconds)
-    if status == 503 and told_to_wait:
+    if status == 503 and retry_after:
         SHED.labels(route).inc()
     if status == 429:
         CAP_HITS.labels("rate").inc()
 
 
-def interaction(
+def count_interaction(
     endpoint: str, personalization: str, label: str, seconds: Mapping[str, float], error: str | None,
     findings: Iterable[str],
 ) -> None:  # fmt: skip
@@ -60,6 +60,6 @@ def interaction(
 
 
 def error_name(error: str) -> str:
-    """An error by its name, which ends what a model's failure says; ``other`` where there stands no plain name."""
+    """The name at the end of a failure's text; ``other`` where there is no plain name."""
     name = error.rpartition(": ")[2]
     return name if ERROR_NAME.fullmatch(name) else OTHER

@@ -1,4 +1,4 @@
-"""Around every request: its span, its counts, its line in the log. The outermost of the endpoint's middlewares."""
+"""Trace, count and log every request."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ GONE = 499  # the client left before it was answered (nginx's number; no answer 
 UNKNOWN = "unknown"
 
 
-class Observed:
-    """ASGI middleware: ``app``, watched."""
+class TelemetryMiddleware:
+    """ASGI middleware: a span, counts and a log line around every request."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -27,23 +27,24 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        told = {"status": GONE, "wait": False}
+        status, retry_after = GONE, False
 
-        async def watched(message: Message) -> None:
+        async def watch(message: Message) -> None:
+            nonlocal status, retry_after
             if message["type"] == "http.response.start":
-                told["status"] = message["status"]
-                told["wait"] = any(name.lower() == b"retry-after" for name, _ in message["headers"])
+                status = message["status"]
+                retry_after = any(name.lower() == b"retry-after" for name, _ in message["headers"])
             await send(message)
 
         with _span(scope) as span, metrics.RUNNING.track_inprogress():
             started = time.perf_counter()
             try:
-                await self._app(scope, receive, watched)
+                await self._app(scope, receive, watch)
             except Exception:
-                told["status"] = 500 if told["status"] == GONE else told["status"]
+                status = 500 if status == GONE else status
                 raise
             finally:
-                _tell(scope, span, int(told["status"]), time.perf_counter() - started, bool(told["wait"]))
+                _report(scope, span, status, time.perf_counter() - started, retry_after=retry_after)
 
 
 @contextmanager
@@ -52,16 +53,16 @@ def _span(scope: Scope) -> Iterator[Span | None]:
         yield None
         return
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    with tracing.request(_method(scope), headers) as span:
+    with tracing.request_span(_method(scope), headers) as span:
         yield span
 
 
-def _tell(scope: Scope, span: Span | None, status: int, seconds: float, wait: bool) -> None:
+def _report(scope: Scope, span: Span | None, status: int, seconds: float, *, retry_after: bool) -> None:
     rule = scope.get("state", {}).get("rule")
     route: str = rule.name if rule is not None else UNKNOWN
-    metrics.request(route, _method(scope), status, seconds, told_to_wait=wait)
+    metrics.count_request(route, _method(scope), status, seconds, retry_after=retry_after)
     if span is not None:
-        tracing.answered(span, _method(scope), route, status)
+        tracing.name_request(span, _method(scope), route, status)
         trace_id = span.get_span_context().trace_id
         more = {"trace_id": f"{trace_id:032x}"} if span.is_recording() else {}
         logs.logger().info(

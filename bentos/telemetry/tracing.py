@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: one span a request, and below it the method and the language model's call.
+"""OpenTelemetry traces: one span per request, with the method and the language model's call below it.
 
 The call's span follows the semantic conventions for generative AI (``gen_ai.*``) without message content. Off unless
 the environment asks for an exporter: ``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
@@ -28,47 +28,47 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 SERVICE = "pmlm"
-CALLS = ("llm", "chat")  # the parts of an interaction (``Prepared.seconds``) that are a language model's call
+CALLS = ("llm", "chat")  # the parts of an interaction (``PreparedPrompt.seconds``) that are a language model's call
 ASKED_FOR = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PARENT = TraceContextTextMapPropagator()
 _NOTHING = trace.NoOpTracerProvider()
 _providers: list[TracerProvider] = []
 
 
-def start() -> None:
-    """Begin to export spans if the environment asks for it; :class:`SettingsError` for an exporter we do not have."""
-    found = exporter()
+def start_exporting() -> None:
+    """Export spans if the environment asks for it; :class:`SettingsError` for an unknown exporter."""
+    found = make_exporter()
     if found is not None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        _provide().add_span_processor(BatchSpanProcessor(found))
+        _open_provider().add_span_processor(BatchSpanProcessor(found))
 
 
 @contextmanager
-def exporting_to(target: SpanExporter) -> Iterator[None]:
+def export_to(target: SpanExporter) -> Iterator[None]:
     """Send every span of this process to ``target`` as it ends, for the length of a block."""
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
     before = _providers[:]
     _providers.clear()
     try:
-        _provide().add_span_processor(SimpleSpanProcessor(target))
+        _open_provider().add_span_processor(SimpleSpanProcessor(target))
         yield
     finally:
         _providers[:] = before
 
 
 @contextmanager
-def request(method: str, headers: Mapping[str, str]) -> Iterator[Span]:
-    """The span of one request, below the caller's where it sent a ``traceparent``; :func:`answered` names it."""
+def request_span(method: str, headers: Mapping[str, str]) -> Iterator[Span]:
+    """The span of one request, below the caller's ``traceparent``; :func:`name_request` names it."""
     parent = _PARENT.extract(headers, Context())  # not below the server's own span, which is sampled by other rules
     span = _tracer().start_span(method, context=parent, kind=SpanKind.SERVER)
     with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield span
 
 
-def answered(span: Span, method: str, route: str, status: int) -> None:
-    """Name a request's span by its route and say how it was answered."""
+def name_request(span: Span, method: str, route: str, status: int) -> None:
+    """Name a request's span by its route, and set how it was answered."""
     span.update_name(f"{method} {route}")
     span.set_attributes({"http.request.method": method, "http.route": route, "http.response.status_code": status})
     if status >= 500:
@@ -76,10 +76,10 @@ def answered(span: Span, method: str, route: str, status: int) -> None:
         span.set_status(Status(StatusCode.ERROR))
 
 
-def interaction(attributes: Mapping[str, Any], seconds: Mapping[str, float], call: Call | None) -> None:
-    """Spans of an interaction that has just ended, below the running request's.
+def export_interaction(attributes: Mapping[str, Any], seconds: Mapping[str, float], call: LLMCall | None) -> None:
+    """Export the spans of an interaction that has just ended, below the running request's.
 
-    Its parts were timed by themselves; they are laid end to end, the last one ending now.
+    Its parts were timed by themselves; they are put end to end, the last one ending now.
     """
     if not trace.get_current_span().is_recording():
         return
@@ -92,14 +92,14 @@ def interaction(attributes: Mapping[str, Any], seconds: Mapping[str, float], cal
         call.export(made, end)
 
 
-class Call:
-    """One call of a language model, in the words of the GenAI conventions."""
+class LLMCall:
+    """One call of a language model, in the terms of the GenAI conventions."""
 
     def __init__(self, model: str, base_url: str | None, error: str | None) -> None:
         self._model, self._base_url, self._error = model, base_url, error
 
     def export(self, start: int, end: int) -> None:
-        """Its span, from ``start`` to ``end`` (nanoseconds since 1970)."""
+        """Export its span, from ``start`` to ``end`` (nanoseconds since 1970)."""
         kind = SpanKind.CLIENT if self._base_url else SpanKind.INTERNAL
         span = _tracer().start_span(f"chat {self._model}", kind=kind, start_time=start, attributes=self._attributes())
         if self._error:
@@ -121,7 +121,7 @@ class Call:
 
 
 @contextmanager
-def tool(name: str) -> Iterator[Span]:
+def tool_span(name: str) -> Iterator[Span]:
     """The span of one MCP tool call; ``name`` is a tool of ours."""
     attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name}
     with _tracer().start_as_current_span(
@@ -139,7 +139,7 @@ def _tracer() -> trace.Tracer:
     return (_providers[0] if _providers else _NOTHING).get_tracer(SERVICE)
 
 
-def _provide() -> TracerProvider:
+def _open_provider() -> TracerProvider:
     if not _providers:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -149,8 +149,8 @@ def _provide() -> TracerProvider:
     return _providers[0]
 
 
-def exporter() -> SpanExporter | None:
-    """What the environment wants spans to be sent with; None where it asks for no traces."""
+def make_exporter() -> SpanExporter | None:
+    """The exporter that the environment asks for; None where it asks for no traces."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     chosen = os.environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower()
     if off or chosen == "none" or not any(os.environ.get(name) for name in ASKED_FOR):
@@ -162,12 +162,12 @@ def exporter() -> SpanExporter | None:
     if chosen != "otlp":
         raise SettingsError(f"OTEL_TRACES_EXPORTER: {chosen} is none of otlp, console, none")
     try:
-        return _otlp()
+        return _make_otlp()
     except ImportError:
         raise SettingsError("traces over OTLP need the package opentelemetry-exporter-otlp") from None
 
 
-def _otlp() -> SpanExporter:
+def _make_otlp() -> SpanExporter:
     common = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
     if os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", common) == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc

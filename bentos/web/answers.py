@@ -1,8 +1,8 @@
-"""What each route under ``/page/api/`` answers; plain functions of the personalizer, the principal and the question.
+"""What each route under ``/page/api/`` answers, as functions of personalizer, principal and request.
 
-Every one resolves the patient through the principal, as the endpoint's own routes do: a patient outside of the
-token's set is refused in the same words whether or not she exists. Nothing here enters the interaction log: what was
-answered, and is learnt from, is what ``/answer`` gave.
+The functions bear the routes' names. Every one resolves the patient through the principal, as the endpoint's own routes
+do: a patient outside of the token's set is refused in the same words whether or not they exist. Nothing here enters the
+interaction log: what was answered, and is learnt from, is what ``/answer`` gave.
 """
 
 from __future__ import annotations
@@ -10,116 +10,111 @@ from __future__ import annotations
 from bentos.auth import audit
 from bentos.auth.principal import Principal
 from bentos.personalizer import llm_answer
-from bentos.personalizer.patient_events import Event, known, newest
+from bentos.personalizer.patient_events import PatientEvent, find_newest, read_events
 from bentos.personalizer.personalizer import Personalizer
 from bentos.web import records
-from bentos.web.effects import effects as measure
+from bentos.web.effects import measure_effects
 from bentos.web.page_types import (
     Choice,
     Choices,
     Effects,
-    EffectsAsked,
-    EventsAsked,
-    Patients,
-    PatientsAsked,
+    EffectsRequest,
+    EventsRequest,
+    PatientList,
+    PatientRecord,
+    PatientsRequest,
     PlainAnswer,
-    Record,
-    RecordAsked,
+    RecordRequest,
     Sources,
 )
-from models.llm import EmbeddedLLM
-from models.prompt.ranking import render
+from models.prompt.ranking import render_prompt
 from pmlm.api_types import PersonalizeRequest
 from pmlm.errors import FeaturesUnavailableError
 
 
-def patients(personalizer: Personalizer, principal: Principal, asked: PatientsAsked) -> Patients:
-    """Those of the principal's patients whose records have the newest entries; no other is shown or counted."""
+def patients(personalizer: Personalizer, principal: Principal, request: PatientsRequest) -> PatientList:
+    """The principal's patients with the newest entries; no other is shown or counted."""
     settings = personalizer.settings
     as_of = settings.now()
-    news = newest(settings.events, tuple(personalizer.release.events))
-    hers = sorted(filter(principal.allows, news), key=lambda subject: (-news[subject].timestamp(), subject))
-    shown = []
-    for subject in hers[: asked.limit]:
+    newest = find_newest(settings.events, tuple(personalizer.release.events))
+    subjects = sorted(filter(principal.allows, newest), key=lambda subject: (-newest[subject].timestamp(), subject))
+    entries = []
+    for subject in subjects[: request.limit]:
         try:
-            row = personalizer.rows.read(subject)
-        except FeaturesUnavailableError:  # whom to ask about can be told without it
-            shown.append(records.unread(subject, news[subject], as_of, asked.language))
+            row = personalizer.features.read(subject)
+        except FeaturesUnavailableError:  # the patient can be listed without it
+            entries.append(records.list_unread(subject, newest[subject], as_of, request.language))
             continue
         if row is not None:
-            audit.touch(subject)  # that she is pregnant is told here already
-            shown.append(records.listed(subject, row, news[subject], as_of, asked.language))
-    return Patients(
+            audit.touch(subject)  # a pregnancy is already shown here
+            entries.append(records.list_patient(subject, row, newest[subject], as_of, request.language))
+    return PatientList(
         clinic=settings.clinic,
         synthetic=settings.manifest.synthetic,
-        llm=personalizer.llm.id,
-        embedded=isinstance(personalizer.llm, EmbeddedLLM),
-        patients=shown,
-        more=len(hers) > asked.limit,
+        llm=personalizer.llm.models[0],
+        embedded=personalizer.llm.embedded,
+        patients=entries,
+        more=len(subjects) > request.limit,
     )
 
 
-def record(personalizer: Personalizer, principal: Principal, asked: RecordAsked) -> Record:
-    """Her trajectories with the changes found, and her peers."""
-    subject, row = personalizer.row(principal, asked.patient)
+def record(personalizer: Personalizer, principal: Principal, request: RecordRequest) -> PatientRecord:
+    """The patient's trajectories with the changes found, and their peers."""
+    subject, row = personalizer.read_patient(principal, request.patient)
     as_of = personalizer.settings.now()
-    return Record(
-        pregnancy=records.pregnancy(row, as_of, asked.language),
-        trajectories=records.trajectories(_events(personalizer, subject), row, as_of, asked.language),
-        peers=records.peers(row, personalizer.settings.k_anonymity, asked.language),
+    return PatientRecord(
+        pregnancy=records.describe_pregnancy(row, as_of, request.language),
+        trajectories=records.build_trajectories(_read_events(personalizer, subject), row, as_of, request.language),
+        peers=records.summarize_peers(row, personalizer.settings.k_anonymity, request.language),
     )
 
 
-def events(personalizer: Personalizer, principal: Principal, asked: EventsAsked) -> Sources:
-    """The events behind the sources of one sentence; the hash of another patient's line finds nothing."""
-    subject, row = personalizer.row(principal, asked.patient)
+def events(personalizer: Personalizer, principal: Principal, request: EventsRequest) -> Sources:
+    """The events behind one sentence; the hash of another patient's line finds nothing."""
+    subject, row = personalizer.read_patient(principal, request.patient)
     as_of = personalizer.settings.now()
-    return records.sources(asked.sources, _events(personalizer, subject), row, as_of, asked.language)
+    return records.find_sources(request.sources, _read_events(personalizer, subject), row, as_of, request.language)
 
 
-def choices(personalizer: Personalizer, principal: Principal, asked: PersonalizeRequest) -> Choices:
+def choices(personalizer: Personalizer, principal: Principal, request: PersonalizeRequest) -> Choices:
     """Every free candidate with its rank before and after, and the policy's own probabilities."""
-    prepared = personalizer.prepare(principal, asked.patient, asked.question, asked.language)
-    made = prepared.made
-    weights = personalizer.weights(prepared)
+    prepared = personalizer.prepare(principal, request.patient, request.question, request.language)
+    personalized = prepared.personalized
+    weights = personalizer.choice_probabilities(prepared)
     return Choices(
         refiner=personalizer.release.refiner,
         choices=[
             Choice(
                 key=s.key,
                 initial=rank,
-                chosen=made.kept.index(s.key) if s.key in made.kept else None,
+                chosen=personalized.kept.index(s.key) if s.key in personalized.kept else None,
                 tokens=s.tokens,
-                probability=weights.of(s.key, made.program.picks) if weights else None,
+                probability=weights.of_segment(s.key, personalized.program.picks) if weights else None,
             )
-            for rank, s in enumerate(s for s in made.segments if not s.pinned)
+            for rank, s in enumerate(s for s in personalized.segments if not s.pinned)
         ],
         styles=weights.styles if weights else None,
         stop=weights.stop[-1] if weights else None,
     )
 
 
-def plain(personalizer: Personalizer, principal: Principal, asked: PersonalizeRequest) -> PlainAnswer:
-    """The same model's answer to the same question without her record, checked against it all the same."""
-    prepared = personalizer.prepare(principal, asked.patient, asked.question, asked.language)
-    made = prepared.made
-    prompt = render([s for s in made.segments if s.key == "safety"], "plain", made.language)
-    said = personalizer.asked(prepared, prompt)
-    answer = llm_answer.compose(said, prepared.response.escalation, prepared.response.language)
-    return PlainAnswer(prompt=prompt, answer=answer, llm=said.report)
+def plain(personalizer: Personalizer, principal: Principal, request: PersonalizeRequest) -> PlainAnswer:
+    """The same model's answer to the same question without the record, checked against it all the same."""
+    prepared = personalizer.prepare(principal, request.patient, request.question, request.language)
+    personalized = prepared.personalized
+    safety_alone = [s for s in personalized.segments if s.key == "safety"]
+    prompt = render_prompt(safety_alone, "plain", personalized.language)
+    answer = personalizer.ask_llm(prepared, prompt)
+    words = llm_answer.compose(answer, prepared.response.escalation, prepared.response.language)
+    return PlainAnswer(prompt=prompt, answer=words, llm=answer.report)
 
 
-def effects(personalizer: Personalizer, principal: Principal, asked: EffectsAsked) -> Effects:
+def effects(personalizer: Personalizer, principal: Principal, request: EffectsRequest) -> Effects:
     """What each choice changes in the likelihood of the reply that the caller gives."""
-    prepared = personalizer.prepare(principal, asked.patient, asked.question, asked.language)
-    made, weights = prepared.made, personalizer.weights(prepared)
-    order = list(made.dropped)
-    if weights is not None:
-        order.sort(key=lambda key: -(weights.of(key, made.program.picks) or 0.0))
-    price = float(personalizer.release.params["train"]["token_price"])
-    return measure(personalizer.settings.embedded_llm, made, asked.question, asked.reply, order, price)
+    prepared = personalizer.prepare(principal, request.patient, request.question, request.language)
+    return measure_effects(personalizer, prepared, request.reply)
 
 
-def _events(personalizer: Personalizer, subject: int) -> list[Event]:
+def _read_events(personalizer: Personalizer, subject: int) -> list[PatientEvent]:
     settings = personalizer.settings
-    return known(settings.events, personalizer.release.events, subject, settings.now())
+    return read_events(settings.events, personalizer.release.events, subject, settings.now())

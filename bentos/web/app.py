@@ -1,7 +1,7 @@
-"""The app that is mounted at ``/``: the page's files, and its own routes under ``/page/api/``.
+"""The app mounted at ``/``: the page's files, and its own routes under ``/page/api/``.
 
 Files are open to anyone and hold nothing of a patient. The routes take JSON by POST, so that no reference to a patient
-stands in an address, and answer the principal that the endpoint's door has put into the request.
+stands in an address, and answer the principal that the access middleware has put into the request.
 """
 
 from __future__ import annotations
@@ -20,66 +20,66 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bentos.personalizer import current
-from bentos.problems.problem_details import refused
-from bentos.web.headers import Headers
-from bentos.web.page_types import EffectsAsked, EventsAsked, PatientsAsked, RecordAsked
+from bentos.problems.problem_details import make_problem
+from bentos.web.headers import SecurityHeadersMiddleware
+from bentos.web.page_types import EffectsRequest, EventsRequest, PatientsRequest, RecordRequest
 from pmlm.api_types import PROBLEM, PersonalizeRequest, Problem
 from pmlm.errors import ForeignPatientError, PmlmError, UnknownPatientError
 
 STATIC = Path(__file__).parent / "static"
 
 
-def _route(name: str, shape: type[BaseModel]) -> Route:
+def _make_route(name: str, shape: type[BaseModel]) -> Route:
     """``POST /page/api/<name>``: a body of this shape, answered by the function of that name in a thread."""
 
     async def endpoint(request: Request) -> Response:
         principal = getattr(request.state, "principal", None)
-        if principal is None:  # the door lets nobody in without one; this holds where the app stands alone
-            return _problem(refused(HTTPStatus.UNAUTHORIZED, "a token is needed"))
-        asked = shape.model_validate_json(await request.body())
+        if principal is None:  # the access middleware lets nobody in without one; for where the app runs alone
+            return _answer_problem(make_problem(HTTPStatus.UNAUTHORIZED, "a token is needed"))
+        page_request = shape.model_validate_json(await request.body())
         # loaded with the first question: a bento is built from this app without any model
         answer = getattr(import_module("bentos.web.answers"), name)
-        answered = await run_in_threadpool(answer, current.personalizer(), principal, asked)
-        return Response(answered.model_dump_json(), media_type="application/json")
+        response = await run_in_threadpool(answer, current.personalizer(), principal, page_request)
+        return Response(response.model_dump_json(), media_type="application/json")
 
     return Route(f"/page/api/{name}", endpoint, methods=["POST"])
 
 
-def _problem(problem: Problem) -> Response:
+def _answer_problem(problem: Problem) -> Response:
     return Response(problem.model_dump_json(exclude_none=True), problem.status, media_type=PROBLEM)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "body"
-    return _problem(refused(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}", place))
+    return _answer_problem(make_problem(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}", place))
 
 
-def _failed(request: Request, error: Exception) -> Response:
+def _answer_error(request: Request, error: Exception) -> Response:
     statuses: dict[type[Exception], HTTPStatus] = {
         ForeignPatientError: HTTPStatus.FORBIDDEN,
         UnknownPatientError: HTTPStatus.NOT_FOUND,
     }
     status = statuses.get(type(error), HTTPStatus.SERVICE_UNAVAILABLE)
-    return _problem(refused(status, str(error), "patient" if type(error) in statuses else None))
+    return _answer_problem(make_problem(status, str(error), "patient" if type(error) in statuses else None))
 
 
-async def _index(request: Request) -> Response:
+async def _show_index(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
 app = Starlette(
     routes=[
-        Route("/", _index),
-        _route("patients", PatientsAsked),
-        _route("record", RecordAsked),
-        _route("events", EventsAsked),
-        _route("choices", PersonalizeRequest),
-        _route("plain", PersonalizeRequest),
-        _route("effects", EffectsAsked),
+        Route("/", _show_index),
+        _make_route("patients", PatientsRequest),
+        _make_route("record", RecordRequest),
+        _make_route("events", EventsRequest),
+        _make_route("choices", PersonalizeRequest),
+        _make_route("plain", PersonalizeRequest),
+        _make_route("effects", EffectsRequest),
         Mount("/page", StaticFiles(directory=STATIC)),
     ],
-    middleware=[Middleware(Headers)],
-    exception_handlers={ValidationError: _invalid, PmlmError: _failed},
+    middleware=[Middleware(SecurityHeadersMiddleware)],
+    exception_handlers={ValidationError: _answer_invalid, PmlmError: _answer_error},
 )

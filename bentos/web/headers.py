@@ -1,4 +1,4 @@
-"""What a browser may do with the page: run its own files, talk to its own endpoint, nothing else.
+"""Security headers: a browser runs the page's own files and calls its own endpoint, nothing else.
 
 No inline script or style, no other origin, no frame, no form that is sent by the browser itself, no referrer, and no
 copy of anything about a patient in a cache.
@@ -32,7 +32,7 @@ FIXED = {
 }
 
 
-class Headers:
+class SecurityHeadersMiddleware:
     """ASGI middleware: these headers on every response of the page."""
 
     def __init__(self, app: App) -> None:
@@ -44,11 +44,11 @@ class Headers:
             return
         caching = "no-store" if scope["path"].startswith("/page/api/") else "no-cache"
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 fixed = {**FIXED, "cache-control": caching}
-                kept = [(n, v) for n, v in message["headers"] if n.decode("latin-1").lower() not in fixed]
-                message["headers"] = [*kept, *((n.encode(), v.encode()) for n, v in fixed.items())]
+                others = [(n, v) for n, v in message["headers"] if n.decode("latin-1").lower() not in fixed]
+                message["headers"] = [*others, *((n.encode(), v.encode()) for n, v in fixed.items())]
             await send(message)
 
-        await self._app(scope, receive, sending)
+        await self._app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""What the page asks of its own routes and what they answer. Dates never appear: everything is days or weeks ago."""
+"""Requests and responses of the page's own routes; times are days or weeks ago, never dates."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ MAX_REPLY = 4000
 MAX_SOURCES = 64
 
 
-class Asked(BaseModel):
-    """A body of which values are never repeated in an error."""
+class PageRequest(BaseModel):
+    """A body whose values are never repeated in an error."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class PatientsAsked(Asked):
+class PatientsRequest(PageRequest):
     """How many patients to list, those with the newest entries first."""
 
     limit: int = Field(default=60, ge=1, le=200)
     language: Language = "en"
 
 
-class Listed(BaseModel):
-    """One patient as the page names her: a pseudonym and no more of her than finds her again."""
+class PatientEntry(BaseModel):
+    """One patient of the list: a pseudonym, and just enough to recognise them."""
 
     reference: str
     pregnancy: str
@@ -34,18 +34,18 @@ class Listed(BaseModel):
     news: str
 
 
-class Patients(BaseModel):
-    """The clinic and who of it this principal may choose; ``more`` where the list was cut."""
+class PatientList(BaseModel):
+    """The clinic and the patients that this principal may choose; ``more``: the list was cut."""
 
     clinic: str
     synthetic: bool
     llm: str
     embedded: bool
-    patients: list[Listed]
+    patients: list[PatientEntry]
     more: bool
 
 
-class RecordAsked(Asked):
+class RecordRequest(PageRequest):
     """One patient's trajectory and peers."""
 
     patient: Annotated[str, StringConstraints(max_length=MAX_PATIENT, min_length=1)]
@@ -60,15 +60,15 @@ class Point(BaseModel):
 
 
 class Band(BaseModel):
-    """Her own usual range: mean ± 2 standard deviations of the two years before the latest value."""
+    """The patient's usual range: mean ± 2 standard deviations of the two years before the latest value."""
 
     mean: float
     low: float
     high: float
 
 
-class Moved(BaseModel):
-    """The latest value against her own past; ``z`` in own standard deviations."""
+class SignalChange(BaseModel):
+    """The latest value against the patient's own past; ``z`` in their own standard deviations."""
 
     direction: str
     difference: float
@@ -77,7 +77,7 @@ class Moved(BaseModel):
     outside: bool
 
 
-class Trajectory(BaseModel):
+class SignalTrajectory(BaseModel):
     """One signal over two years, oldest value first."""
 
     name: str
@@ -86,11 +86,11 @@ class Trajectory(BaseModel):
     decimals: int
     points: list[Point]
     band: Band | None
-    change: Moved | None
+    change: SignalChange | None
 
 
-class PeerOutcome(BaseModel):
-    """One aggregate over at least ``k`` women."""
+class PeerFigure(BaseModel):
+    """One aggregate over at least ``k`` patients."""
 
     name: str
     label: str
@@ -98,31 +98,31 @@ class PeerOutcome(BaseModel):
     value: float
 
 
-class Peers(BaseModel):
-    """What is known of the women most like her, ``count`` or a few more; 0 and nothing where fewer than ``k`` are."""
+class PeerSummary(BaseModel):
+    """What is known of the most similar patients, ``count`` or a few more; 0 where fewer than ``k``."""
 
     count: int
     k: int
-    outcomes: list[PeerOutcome]
+    outcomes: list[PeerFigure]
 
 
-class Record(BaseModel):
+class PatientRecord(BaseModel):
     """What the page draws of a patient."""
 
     pregnancy: str
-    trajectories: list[Trajectory]
-    peers: Peers
+    trajectories: list[SignalTrajectory]
+    peers: PeerSummary
 
 
-class EventsAsked(RecordAsked):
-    """Which sources of a sentence to show: hashes of source lines, or what stands for several of them."""
+class EventsRequest(RecordRequest):
+    """Which sources of a sentence to show: hashes of source lines, or names of several of them."""
 
     sources: Annotated[
         list[Annotated[str, StringConstraints(max_length=100)]], Field(min_length=1, max_length=MAX_SOURCES)
     ]
 
 
-class SourceEvent(BaseModel):
+class EvidenceEvent(BaseModel):
     """One event behind a sentence. ``week`` is of the current pregnancy, null outside of it."""
 
     what: str
@@ -133,14 +133,14 @@ class SourceEvent(BaseModel):
 
 
 class Sources(BaseModel):
-    """The events behind a sentence; ``summary`` names a source that is no event (``rules:safety``, ``peers:n=20``)."""
+    """The events behind a sentence; ``summaries`` are other sources (``rules:safety``, ``peers:n=20``)."""
 
-    events: list[SourceEvent]
+    events: list[EvidenceEvent]
     summaries: list[str]
 
 
 class Choice(BaseModel):
-    """One free candidate: its rank in the initial prompt, its place in the refined one, how the policy weighed it.
+    """One free candidate: initial rank, place in the refined prompt, probability.
 
     ``probability`` is of a chosen sentence when it was chosen, of another the highest it ever had; null under a rule.
     """
@@ -162,14 +162,14 @@ class Choices(BaseModel):
 
 
 class PlainAnswer(BaseModel):
-    """The same model's answer without the record; withheld like any other if the check objects."""
+    """The same model's answer without the record, checked all the same."""
 
     prompt: str
     answer: str
     llm: LLMReport
 
 
-class EffectsAsked(PersonalizeRequest):
+class EffectsRequest(PersonalizeRequest):
     """The reply whose likelihood is measured: a clinician's own, or the answer shown."""
 
     reply: Annotated[str, StringConstraints(max_length=MAX_REPLY, min_length=1)]
@@ -178,7 +178,7 @@ class EffectsAsked(PersonalizeRequest):
 class Effect(BaseModel):
     """What one sentence does to the reply.
 
-    ``gain`` is the reply's mean log-probability with the sentence less without it, nats a token; ``net`` the same
+    ``gain`` is the reply's mean log-probability with the sentence less without it, nats per token; ``net`` the same
     less the price of its tokens, which is what the reward counts.
     """
 
@@ -188,7 +188,7 @@ class Effect(BaseModel):
 
 
 class Effects(BaseModel):
-    """Leave-one-out effects of kept sentences, add-one effects of left-out ones, and the whole prompts beside."""
+    """Leave-one-out effects of kept sentences, add-one effects of left-out ones, whole prompts."""
 
     scorer: str
     price: float

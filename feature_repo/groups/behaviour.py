@@ -12,7 +12,7 @@ from feast.types import Array, String, UnixTimestamp
 from ibis.expr.types import Table
 
 from feature_repo.entities import subject
-from feature_repo.point_in_time import complete, known, latest, newest_first
+from feature_repo.point_in_time import collect_newest, join_to_moments, select_known, select_latest
 from models.vocabulary import SMOKING_CODE
 
 VISITS = 20
@@ -21,20 +21,22 @@ FEW = 10
 
 def expression(events: Table, moments: Table) -> Table:
     """Her visits, missed visits, emergencies, questions and smoking status as known at each moment."""
-    smoking = known(events.filter(events.code == SMOKING_CODE, events.text_value.notnull()), moments, "observation")
-    return complete(
+    smoking = select_known(
+        events.filter(events.code == SMOKING_CODE, events.text_value.notnull()), moments, "observation"
+    )
+    return join_to_moments(
         moments,
-        _times(events, moments, "visit_times", VISITS, "encounter", "encounter.emergency"),
-        _times(events, moments, "missed_visit_times", FEW, "encounter.missed"),
-        _times(events, moments, "emergency_visit_times", FEW, "encounter.emergency"),
-        _times(events, moments, "question_times", FEW, "question"),
-        latest(smoking, smoking=smoking.text_value, smoking_time=smoking.time, smoking_source=smoking.source),
+        _collect_times(events, moments, "visit_times", VISITS, "encounter", "encounter.emergency"),
+        _collect_times(events, moments, "missed_visit_times", FEW, "encounter.missed"),
+        _collect_times(events, moments, "emergency_visit_times", FEW, "encounter.emergency"),
+        _collect_times(events, moments, "question_times", FEW, "question"),
+        select_latest(smoking, smoking=smoking.text_value, smoking_time=smoking.time, smoking_source=smoking.source),
     )
 
 
-def _times(events: Table, moments: Table, name: str, limit: int, *kinds: str) -> Table:
-    held = known(events, moments, *kinds)
-    return newest_first(held, limit, **{name: held.time})
+def _collect_times(events: Table, moments: Table, name: str, limit: int, *kinds: str) -> Table:
+    held = select_known(events, moments, *kinds)
+    return collect_newest(held, limit, **{name: held.time})
 
 
 source = FileSource(

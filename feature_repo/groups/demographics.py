@@ -13,20 +13,20 @@ from feast.types import String, UnixTimestamp
 from ibis.expr.types import Table
 
 from feature_repo.entities import subject
-from feature_repo.point_in_time import complete, known, latest
+from feature_repo.point_in_time import join_to_moments, select_known, select_latest
 from models.vocabulary import BIRTH_CODE, DEATH_CODE, LANGUAGE_CODE
 
 
 def expression(events: Table, moments: Table) -> Table:
     """Who she is, as known at each moment."""
-    born = known(events.filter(events.code == BIRTH_CODE), moments, "patient")
-    speaks = known(events.filter(events.code == LANGUAGE_CODE), moments, "patient")
-    died = known(events.filter(events.code == DEATH_CODE), moments, "patient")
-    table = complete(
+    born = select_known(events.filter(events.code == BIRTH_CODE), moments, "patient")
+    speaks = select_known(events.filter(events.code == LANGUAGE_CODE), moments, "patient")
+    died = select_known(events.filter(events.code == DEATH_CODE), moments, "patient")
+    table = join_to_moments(
         moments,
-        latest(born, birth=born.time),
-        latest(speaks, language=speaks.text_value),
-        latest(died, died=died.time),
+        select_latest(born, birth=born.time),
+        select_latest(speaks, language=speaks.text_value),
+        select_latest(died, died=died.time),
     )
     return table.mutate(as_of=table.event_timestamp)
 

@@ -18,7 +18,7 @@ NAMES = ("haemoglobin", "glucose", "hba1c")
 
 def expression(events: Table, moments: Table) -> Table:
     """The laboratory values as known at each moment."""
-    return signals.expression(events, moments, NAMES)
+    return signals.build_expression(events, moments, NAMES)
 
 
 source = FileSource(
@@ -32,7 +32,7 @@ view = FeatureView(
     name="labs",
     entities=[subject],
     ttl=timedelta(0),
-    schema=signals.fields(*NAMES),
+    schema=signals.build_fields(*NAMES),
     source=source,
     owner="data-engineering",
     description="Latest value, own band and trend of the laboratory values.",

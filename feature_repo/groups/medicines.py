@@ -14,7 +14,13 @@ from feast.types import Array, String, UnixTimestamp
 from ibis.expr.types import Table
 
 from feature_repo.entities import subject
-from feature_repo.point_in_time import active, complete, known, newest_first, newest_of_each
+from feature_repo.point_in_time import (
+    collect_newest,
+    join_to_moments,
+    select_active,
+    select_known,
+    select_newest_per_value,
+)
 
 LIMIT = 40
 ALLERGY_KINDS = ("allergy.medication", "allergy.food", "allergy.environment", "allergy.other")
@@ -22,8 +28,8 @@ ALLERGY_KINDS = ("allergy.medication", "allergy.food", "allergy.environment", "a
 
 def expression(events: Table, moments: Table) -> Table:
     """The open medicines and all allergies as known at each moment."""
-    taken = newest_of_each(active(events, moments, "medicine", "medicine.end"), "code")
-    medicines = newest_first(
+    taken = select_newest_per_value(select_active(events, moments, "medicine", "medicine.end"), "code")
+    medicines = collect_newest(
         taken,
         LIMIT,
         medicine_codes=taken.code,
@@ -31,8 +37,8 @@ def expression(events: Table, moments: Table) -> Table:
         medicine_times=taken.time,
         medicine_sources=taken.source,
     )
-    allergic = newest_of_each(known(events, moments, *ALLERGY_KINDS), "code")
-    allergies = newest_first(
+    allergic = select_newest_per_value(select_known(events, moments, *ALLERGY_KINDS), "code")
+    allergies = collect_newest(
         allergic,
         LIMIT,
         allergy_codes=allergic.code,
@@ -40,7 +46,7 @@ def expression(events: Table, moments: Table) -> Table:
         allergy_kinds=allergic.kind.replace("allergy.", ""),
         allergy_sources=allergic.source,
     )
-    return complete(moments, medicines, allergies)
+    return join_to_moments(moments, medicines, allergies)
 
 
 source = FileSource(

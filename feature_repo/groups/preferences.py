@@ -15,7 +15,7 @@ from feast.types import Float64, Int64
 from ibis.expr.types import Table
 
 from feature_repo.entities import subject
-from feature_repo.point_in_time import KEY, complete, known
+from feature_repo.point_in_time import KEY, join_to_moments, select_known
 from feature_repo.signals import SCALE
 
 BRIEF_WORDS = 45
@@ -25,8 +25,10 @@ DETAILED_TEXT = rf"^\s*(\S+\s+){{{BRIEF_WORDS - 1}}}\S"
 
 def expression(events: Table, moments: Table) -> Table:
     """Her ratings as known at each moment."""
-    ratings = known(events.filter(events.numeric_value.notnull()), moments, "rating")
-    replies = known(events.filter(events.text_value.notnull() | events.numeric_value.notnull()), moments, "reply")
+    ratings = select_known(events.filter(events.numeric_value.notnull()), moments, "rating")
+    replies = select_known(
+        events.filter(events.text_value.notnull() | events.numeric_value.notnull()), moments, "reply"
+    )
     told = replies.select(*KEY, parent=replies.record, text=replies.text_value, words=replies.numeric_value)
     rated = ratings.left_join(told, [*KEY, "parent"])
     rated = rated.mutate(
@@ -51,7 +53,7 @@ def expression(events: Table, moments: Table) -> Table:
         rating_brief_mean=counts.brief / counts.rating_brief_count.nullif(0) / SCALE,
         rating_detailed_mean=counts.detailed / counts.rating_detailed_count.nullif(0) / SCALE,
     )
-    table = complete(moments, means)
+    table = join_to_moments(moments, means)
     none_yet = {name: table[name].fill_null(0) for name in ("ratings", "rating_brief_count", "rating_detailed_count")}
     return table.mutate(**none_yet)
 

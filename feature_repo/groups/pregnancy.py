@@ -16,9 +16,9 @@ from feast import FeatureView, Field, FileSource
 from feast.types import Int64, String, UnixTimestamp
 from ibis.expr.types import Table, TimestampValue
 
-from feature_repo.concepts import coded, concept
+from feature_repo.concepts import matches_code, matches_concept
 from feature_repo.entities import subject
-from feature_repo.point_in_time import DAY, FOREVER, KEY, complete, known, latest, seconds
+from feature_repo.point_in_time import DAY, FOREVER, KEY, join_to_moments, select_known, select_latest, to_seconds
 from models.vocabulary import EDD_CODE, LMP_CODE
 
 LONGEST_DAYS = 308
@@ -42,24 +42,24 @@ ENDING_ICD10 = ("O80", "O82", "O02", "O03", "O04")
 
 def expression(events: Table, moments: Table) -> Table:
     """The state of pregnancy as known at each moment."""
-    pregnancies = _pregnancies(events, moments)
+    pregnancies = _select_pregnancies(events, moments)
     current = pregnancies.filter(pregnancies.ended.isnull())
-    return complete(
+    return join_to_moments(
         moments,
-        _date(events, moments, EDD_CODE, "edd"),
-        _date(events, moments, LMP_CODE, "lmp"),
-        latest(current, pregnancy_since=current.time, pregnancy_source=current.source),
-        _ended(events, moments, pregnancies),
-        _counted(pregnancies),
-        _losses(events, moments),
+        _read_date(events, moments, EDD_CODE, "edd"),
+        _read_date(events, moments, LMP_CODE, "lmp"),
+        select_latest(current, pregnancy_since=current.time, pregnancy_source=current.source),
+        _find_last_end(events, moments, pregnancies),
+        _count_pregnancies(pregnancies),
+        _count_losses(events, moments),
     )
 
 
-def _date(events: Table, moments: Table, code: str, name: str) -> Table:
+def _read_date(events: Table, moments: Table, code: str, name: str) -> Table:
     """The date that the latest observation of ``code`` states; what is no ISO date is unknown."""
     stated = events.filter(events.code == code).mutate(date=events.text_value[:10].try_cast("date"))
-    held = known(stated.filter(stated.date.notnull()), moments, "observation")
-    newest = latest(held, value=held.date, source=held.source)
+    held = select_known(stated.filter(stated.date.notnull()), moments, "observation")
+    newest = select_latest(held, value=held.date, source=held.source)
     return newest.select(*KEY, **{name: _midnight(newest.value), f"{name}_source": newest.source})
 
 
@@ -67,18 +67,18 @@ def _midnight(date: ibis.expr.types.DateValue) -> TimestampValue:
     return date.cast(ibis.dtype("timestamp('UTC')"))
 
 
-def _pregnancies(events: Table, moments: Table) -> Table:
+def _select_pregnancies(events: Table, moments: Table) -> Table:
     """The pregnancy conditions known at each moment, with ``ended``: when each abated, null while it goes on."""
-    begun = known(events.filter(concept(events.code, "pregnancy")), moments, "condition")
-    closing = known(events, moments, "condition.end")
+    begun = select_known(events.filter(matches_concept(events.code, "pregnancy")), moments, "condition")
+    closing = select_known(events, moments, "condition.end")
     ends = closing.group_by(*KEY, record=closing.parent).aggregate(ended=closing.time.max())
     return begun.left_join(ends, [*KEY, "record"]).select(*begun.columns, "ended")
 
 
-def _ended(events: Table, moments: Table, pregnancies: Table) -> Table:
+def _find_last_end(events: Table, moments: Table, pregnancies: Table) -> Table:
     """When the last pregnancy ended: a birth, a loss, or an abatement that no open pregnancy condition outlives."""
-    births = known(
-        events.filter(coded(events.code, (*ENDING_PROCEDURES, *LOSSES), ENDING_ICD10)),
+    births = select_known(
+        events.filter(matches_code(events.code, (*ENDING_PROCEDURES, *LOSSES), ENDING_ICD10)),
         moments,
         "procedure",
         "condition",
@@ -88,31 +88,31 @@ def _ended(events: Table, moments: Table, pregnancies: Table) -> Table:
         *KEY,
         other.ended.isnull(),
         other.time <= shut.ended,
-        seconds(other.time) >= seconds(shut.time) - LONGEST_DAYS * DAY,
+        to_seconds(other.time) >= to_seconds(shut.time) - LONGEST_DAYS * DAY,
     ]
     over = shut.anti_join(other, outlived)
     all_ends = births.select(*KEY, end=births.time).union(over.select(*KEY, end=over.ended))
     return all_ends.group_by(*KEY).aggregate(pregnancy_ended=all_ends.end.max())
 
 
-def _counted(pregnancies: Table) -> Table:
+def _count_pregnancies(pregnancies: Table) -> Table:
     """How many pregnancies: conditions that did not begin inside another one."""
     other = pregnancies.view()
     inside = [
         *KEY,
         other.place < pregnancies.place,
         ibis.coalesce(other.ended, ibis.literal(FOREVER)) >= pregnancies.time,
-        seconds(other.time) >= seconds(pregnancies.time) - LONGEST_DAYS * DAY,
+        to_seconds(other.time) >= to_seconds(pregnancies.time) - LONGEST_DAYS * DAY,
     ]
     first = pregnancies.anti_join(other, inside)
     return first.group_by(*KEY).aggregate(pregnancies=first.record.nunique())
 
 
-def _losses(events: Table, moments: Table) -> Table:
+def _count_losses(events: Table, moments: Table) -> Table:
     """How many miscarriages: days with a loss; a recorded history of loss counts where no loss itself is recorded."""
-    lost = known(events.filter(concept(events.code, "miscarriage")), moments, "condition")
-    history = coded(lost.code, ("161744009",), ("Z87.59",))
-    day = seconds(lost.time) // DAY
+    lost = select_known(events.filter(matches_concept(events.code, "miscarriage")), moments, "condition")
+    history = matches_code(lost.code, ("161744009",), ("Z87.59",))
+    day = to_seconds(lost.time) // DAY
     counts = lost.group_by(*KEY).aggregate(losses=day.nunique(where=~history), told=history.any().cast("int64"))
     return counts.select(*KEY, miscarriages=ibis.greatest(counts.losses, counts.told))
 

@@ -14,15 +14,15 @@ from feast.types import Array, String, UnixTimestamp
 from ibis.expr.types import Table
 
 from feature_repo.entities import subject
-from feature_repo.point_in_time import active, complete, newest_first, newest_of_each
+from feature_repo.point_in_time import collect_newest, join_to_moments, select_active, select_newest_per_value
 
 LIMIT = 40
 
 
 def expression(events: Table, moments: Table) -> Table:
     """The open conditions as known at each moment."""
-    open_ = newest_of_each(active(events, moments, "condition", "condition.end"), "code")
-    arrays = newest_first(
+    open_ = select_newest_per_value(select_active(events, moments, "condition", "condition.end"), "code")
+    arrays = collect_newest(
         open_,
         LIMIT,
         condition_codes=open_.code,
@@ -30,7 +30,7 @@ def expression(events: Table, moments: Table) -> Table:
         condition_times=open_.time,
         condition_sources=open_.source,
     )
-    return complete(moments, arrays)
+    return join_to_moments(moments, arrays)
 
 
 source = FileSource(

@@ -18,7 +18,7 @@ NAMES = ("phq9", "phq2", "gad7", "pain", "audit_c")
 
 def expression(events: Table, moments: Table) -> Table:
     """The scores as known at each moment."""
-    return signals.expression(events, moments, NAMES)
+    return signals.build_expression(events, moments, NAMES)
 
 
 source = FileSource(
@@ -32,7 +32,7 @@ view = FeatureView(
     name="scores",
     entities=[subject],
     ttl=timedelta(0),
-    schema=signals.fields(*NAMES),
+    schema=signals.build_fields(*NAMES),
     source=source,
     owner="data-engineering",
     description="Latest value, own band and trend of the scores.",

@@ -18,7 +18,7 @@ NAMES = ("weight", "systolic", "diastolic", "heart_rate", "temperature", "bmi")
 
 def expression(events: Table, moments: Table) -> Table:
     """The vital signs as known at each moment."""
-    return signals.expression(events, moments, NAMES)
+    return signals.build_expression(events, moments, NAMES)
 
 
 source = FileSource(
@@ -32,7 +32,7 @@ view = FeatureView(
     name="vitals",
     entities=[subject],
     ttl=timedelta(0),  # a row holds until the next one: how old a value is, is for the reader to judge
-    schema=signals.fields(*NAMES),
+    schema=signals.build_fields(*NAMES),
     source=source,
     owner="data-engineering",
     description="Latest value, own band and trend of the vital signs.",

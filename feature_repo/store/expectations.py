@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from feast import Field
 
-from feature_repo.store.services import features
+from feature_repo.store.services import list_features
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class FeatureBounds:
     """The bounds of one feature; None where it states none."""
 
     low: float | None
@@ -26,13 +26,13 @@ class Expected:
     never_null: bool
 
 
-def of(field: Field) -> Expected:
+def read_bounds(field: Field) -> FeatureBounds:
     """What a feature states; ``ValueError`` where a bound is no number."""
     low, high = (float(field.tags[bound]) if bound in field.tags else None for bound in ("low", "high"))
-    return Expected(low, high, field.tags.get("null") == "never")
+    return FeatureBounds(low, high, field.tags.get("null") == "never")
 
 
-def stated() -> dict[str, Expected]:
+def list_bounds() -> dict[str, FeatureBounds]:
     """Every feature that states anything."""
-    found = {name: of(field) for name, field in features().items()}
+    found = {name: read_bounds(field) for name, field in list_features().items()}
     return {name: e for name, e in found.items() if e.low is not None or e.high is not None or e.never_null}

@@ -1,6 +1,6 @@
 """Opens a clinic's feature store: Feast over DuckDB (offline) and SQLite, Redis or Postgres (online).
 
-A store directory holds ``feature_store.yaml``, a registry and, with SQLite, ``online.db``. ``define`` writes the first
+A store directory holds ``feature_store.yaml``, a registry and, with SQLite, ``online.db``. ``define_store`` writes the first
 two; readers only need the directory. The configuration names its registry and its *project*, the name space of its
 rows, so replacing that one file moves every reader from one filling of the store to the next at once.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from feast import FeatureStore, FeatureView, FileSource, RepoConfig
 
 from feature_repo.entities import subject
-from feature_repo.store.services import groups, schema_hash, service
+from feature_repo.store.services import build_service, find_groups, hash_schema
 
 PROJECT = "pmlm"
 REGISTRY = "registry.db"
@@ -24,7 +24,9 @@ CONFIG = "feature_store.yaml"
 SQLITE: Mapping[str, Any] = {"type": "sqlite", "path": "online.db"}
 
 
-def define(store_dir: Path, features: Path, online: Mapping[str, Any] = SQLITE, project: str = PROJECT) -> FeatureStore:
+def define_store(
+    store_dir: Path, features: Path, online: Mapping[str, Any] = SQLITE, project: str = PROJECT
+) -> FeatureStore:
     """The store of the current definitions over the feature files below ``features``, registered where that is new.
 
     ``online`` is Feast's own description of an online store (``feature_repo.store.online_stores``). The registry is
@@ -32,15 +34,17 @@ def define(store_dir: Path, features: Path, online: Mapping[str, Any] = SQLITE, 
     owner may read it.
     """
     store_dir.mkdir(parents=True, exist_ok=True)
-    name = registry_of(project)
-    stated = f"# {schema_hash()} over {features.resolve()}\n" + _as_yaml(_config(name, online, project))
+    name = name_registry(project)
+    stated = f"# {hash_schema()} over {features.resolve()}\n" + _to_yaml(_build_config(name, online, project))
     config, registry = store_dir / CONFIG, store_dir / name
     if not registry.exists() or not config.exists() or config.read_text() != stated:
         fresh = store_dir.resolve() / f".{name}.part"
         fresh.unlink(missing_ok=True)
-        rooted = [_rooted(module.view, module.source, features) for module in groups().values()]
-        unregistered = FeatureStore(config=RepoConfig(repo_path=store_dir, **_config(str(fresh), online, project)))
-        unregistered.apply([subject, *rooted, service(rooted)])
+        rooted = [_place_view(module.view, module.source, features) for module in find_groups().values()]
+        unregistered = FeatureStore(
+            config=RepoConfig(repo_path=store_dir, **_build_config(str(fresh), online, project))
+        )
+        unregistered.apply([subject, *rooted, build_service(rooted)])
         fresh.replace(registry)
         config.unlink(missing_ok=True)
         config.touch(mode=0o600)
@@ -49,23 +53,23 @@ def define(store_dir: Path, features: Path, online: Mapping[str, Any] = SQLITE, 
 
 
 def open_store(store_dir: Path) -> FeatureStore:
-    """The store that ``define`` left in ``store_dir``; raises ``FileNotFoundError`` where there is none."""
+    """The store that ``define_store`` left in ``store_dir``; raises ``FileNotFoundError`` where there is none."""
     if not (store_dir / CONFIG).exists():
         raise FileNotFoundError(store_dir / CONFIG)
     return FeatureStore(repo_path=str(store_dir))
 
 
-def registry_of(project: str) -> str:
+def name_registry(project: str) -> str:
     """The registry's file name: its own for each filling of a server's store, one for SQLite."""
     return REGISTRY if project == PROJECT else f"registry-{project}.db"
 
 
-def _as_yaml(config: Mapping[str, Any]) -> str:
+def _to_yaml(config: Mapping[str, Any]) -> str:
     """JSON is YAML too; Feast replaces ``$NAME`` in the file by the environment's, which a password must survive."""
     return json.dumps(config, ensure_ascii=False, sort_keys=True).replace("$", "\\u0024") + "\n"
 
 
-def _config(registry: str, online: Mapping[str, Any], project: str) -> dict[str, Any]:
+def _build_config(registry: str, online: Mapping[str, Any], project: str) -> dict[str, Any]:
     return {
         "project": project,
         "provider": "local",
@@ -76,7 +80,7 @@ def _config(registry: str, online: Mapping[str, Any], project: str) -> dict[str,
     }
 
 
-def _rooted(view: FeatureView, source: FileSource, features: Path) -> FeatureView:
+def _place_view(view: FeatureView, source: FileSource, features: Path) -> FeatureView:
     """The view over this clinic's files: Feast's DuckDB store reads a relative path from the process's own folder."""
     rooted = copy.copy(view)
     rooted.batch_source = FileSource(

@@ -15,8 +15,8 @@ from types import MappingProxyType
 
 from feature_repo.store.deadline import Deadline
 from feature_repo.store.feast_store import CONFIG, REGISTRY, SQLITE, open_store
-from feature_repo.store.online_values import Ask, asker
-from feature_repo.store.rows import typed
+from feature_repo.store.online_values import ReadValues, build_reader
+from feature_repo.store.rows import cast_row
 from models.schema import FeatureRow
 
 #: Seconds a request waits for the online store; an answer takes milliseconds.
@@ -40,46 +40,46 @@ def read(store_dir: Path, subject_id: int, patience_s: float = PATIENCE_S) -> Fe
 
     ``as_of`` in the row is the moment it is true of. Raises :class:`StoreDownError` after ``patience_s`` at the latest.
     """
-    stamps = _stamps(store_dir)
+    stamps = _stat_files(store_dir)
     file = stamps[2]
     if file is not None and time.time() - file[1] / 1e9 > SETTLED_S:
-        return _remembered(store_dir, stamps, subject_id, patience_s)
-    return _row(store_dir, stamps, subject_id, patience_s)
+        return _read_cached(store_dir, stamps, subject_id, patience_s)
+    return _read_row(store_dir, stamps, subject_id, patience_s)
 
 
 @lru_cache(maxsize=2000)
-def _remembered(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
+def _read_cached(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
     """The row as long as the store's files are those of ``stamps``; only a file says by itself that it has changed."""
-    return _row(store_dir, stamps, subject_id, patience_s)
+    return _read_row(store_dir, stamps, subject_id, patience_s)
 
 
-def _row(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
+def _read_row(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
     if stamps[0] is None:
         return None
     try:
-        ask, a_file = _opened(store_dir, stamps)
+        ask, a_file = _open_reader(store_dir, stamps)
         # a file cannot hang as a server can, and a thread costs more than reading it
         values = ask(subject_id) if a_file else _DEADLINE.run(lambda: ask(subject_id), patience_s)
     except Exception as error:
         # nothing asked here depends on the request but a number: whatever fails, the store is what failed
-        _opened.cache_clear()
+        _open_reader.cache_clear()
         raise StoreDownError(f"the online store does not answer: {type(error).__name__}") from error
     if values.get("as_of") is None:
         return None
-    return MappingProxyType(typed(values))
+    return MappingProxyType(cast_row(values))
 
 
-def _stamps(store_dir: Path) -> _Stamps:
-    return tuple(_stamp(file) for file in _files(store_dir))
+def _stat_files(store_dir: Path) -> _Stamps:
+    return tuple(_stat_file(file) for file in _list_files(store_dir))
 
 
 @lru_cache(maxsize=4)
-def _files(store_dir: Path) -> tuple[Path, ...]:
+def _list_files(store_dir: Path) -> tuple[Path, ...]:
     database = str(SQLITE["path"])
     return tuple(store_dir / name for name in (CONFIG, REGISTRY, database, f"{database}-wal"))
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stat_file(path: Path) -> tuple[int, int] | None:
     try:
         stat = path.stat()
     except FileNotFoundError:
@@ -88,7 +88,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=4)
-def _opened(store_dir: Path, _stamps: _Stamps) -> tuple[Ask, bool]:
+def _open_reader(store_dir: Path, _stamps: _Stamps) -> tuple[ReadValues, bool]:
     """How to ask the store of these files, and whether it is a file itself."""
     store = open_store(store_dir)
-    return asker(store), store.config.online_store.type == SQLITE["type"]
+    return build_reader(store), store.config.online_store.type == SQLITE["type"]

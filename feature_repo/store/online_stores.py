@@ -1,6 +1,6 @@
 """Which online store a clinic uses, from one setting: ``sqlite``, ``redis://…`` or ``postgresql://…``.
 
-Feast describes each store in words of its own; ``described`` turns a URL into them. ``rediss://`` is Redis over TLS.
+Feast describes each store in words of its own; ``describe_store`` turns a URL into them. ``rediss://`` is Redis over TLS.
 Postgres takes ``?sslmode=`` (libpq's, default ``prefer``) and ``?schema=`` (default ``public``). Passwords and user
 names are percent-encoded as in any URL.
 """
@@ -18,7 +18,7 @@ from feature_repo.store.feast_store import SQLITE
 COMMAND_S = 2
 
 
-def described(setting: str) -> Mapping[str, Any]:
+def describe_store(setting: str) -> Mapping[str, Any]:
     """Feast's ``online_store`` section for a setting; ``ValueError`` where it names none that is known.
 
     The message never holds the setting itself, which may hold a password.
@@ -27,19 +27,19 @@ def described(setting: str) -> Mapping[str, Any]:
         return SQLITE
     url = urlsplit(setting)
     if url.scheme in ("redis", "rediss"):
-        return _redis(url)
+        return _describe_redis(url)
     if url.scheme in ("postgres", "postgresql"):
-        return _postgres(url)
+        return _describe_postgres(url)
     raise ValueError("the online store is none of sqlite, redis://HOST:PORT/DB, postgresql://USER:PASSWORD@HOST/NAME")
 
 
-def shown(setting: str) -> str:
+def redact_setting(setting: str) -> str:
     """The setting as a person may see it: kind, host and port, no name and no password."""
     url = urlsplit(setting)
     return f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "") if url.netloc else setting
 
 
-def _redis(url: SplitResult) -> Mapping[str, Any]:
+def _describe_redis(url: SplitResult) -> Mapping[str, Any]:
     if not url.hostname or ":" in url.hostname:
         raise ValueError("redis:// needs a host name or an IPv4 address")
     database = url.path.strip("/") or "0"
@@ -53,16 +53,16 @@ def _redis(url: SplitResult) -> Mapping[str, Any]:
         "retry": None,  # a client that retries on its own keeps a patient waiting for seconds
     }
     options |= {name: unquote(v) for name, v in (("username", url.username), ("password", url.password)) if v}
-    parts = [f"{url.hostname}:{url.port or 6379}", *(f"{name}={_quoted(value)}" for name, value in options.items())]
+    parts = [f"{url.hostname}:{url.port or 6379}", *(f"{name}={_quote(value)}" for name, value in options.items())]
     return {"type": "redis", "connection_string": ",".join(parts)}
 
 
-def _quoted(value: Any) -> str:
+def _quote(value: Any) -> str:
     """Feast cuts the connection string at commas and reads each value as JSON, where a comma has another spelling."""
     return json.dumps(value).replace(",", "\\u002c")
 
 
-def _postgres(url: SplitResult) -> Mapping[str, Any]:
+def _describe_postgres(url: SplitResult) -> Mapping[str, Any]:
     database = url.path.strip("/")
     if not (url.hostname and url.username and database):
         raise ValueError("postgresql://USER:PASSWORD@HOST:PORT/NAME needs a user, a host and a database's name")

@@ -24,10 +24,10 @@ from feature_repo.store.services import SERVICE
 
 #: A patient's stored values by feature; features of which the store has no row are left out.
 Values = dict[str, Any]
-Ask = Callable[[int], Values]
+ReadValues = Callable[[int], Values]
 
 
-def asker(store: FeatureStore) -> Ask:
+def build_reader(store: FeatureStore) -> ReadValues:
     """A function that gives a patient's values, over a connection that stays open.
 
     It raises what the store's driver raises, and ``NotImplementedError`` comes from here for a store of another type.
@@ -35,27 +35,27 @@ def asker(store: FeatureStore) -> Ask:
     kind = store.config.online_store.type
     if kind not in _ASKERS:
         raise NotImplementedError(f"no way to read from an online store of type {kind}")
-    return _ASKERS[kind](store, views_of(store))
+    return _ASKERS[kind](store, list_service_views(store))
 
 
-def views_of(store: FeatureStore) -> list[FeatureView]:
+def list_service_views(store: FeatureStore) -> list[FeatureView]:
     """The views that the service is made of, as registered."""
     projections = store.get_feature_service(SERVICE).feature_view_projections
     return [store.get_feature_view(projection.name) for projection in projections]
 
 
-def _sqlite(store: FeatureStore, views: list[FeatureView]) -> Ask:
+def _build_sqlite_reader(store: FeatureStore, views: list[FeatureView]) -> ReadValues:
     connection = driver(store)._get_conn(store.config)
     tables = [compute_table_id(store.project, view) for view in views]
     query = " UNION ALL ".join(f'SELECT feature_name, value FROM "{table}" WHERE entity_key = ?1' for table in tables)
 
     def ask(subject: int) -> Values:
-        return _values(connection.execute(query, (key(store, subject),)).fetchall())
+        return _parse_values(connection.execute(query, (key(store, subject),)).fetchall())
 
     return ask
 
 
-def _postgres(store: FeatureStore, views: list[FeatureView]) -> Ask:
+def _build_postgres_reader(store: FeatureStore, views: list[FeatureView]) -> ReadValues:
     from psycopg import sql
 
     online = driver(store)
@@ -66,27 +66,27 @@ def _postgres(store: FeatureStore, views: list[FeatureView]) -> Ask:
 
     def ask(subject: int) -> Values:
         with online._get_conn(store.config, autocommit=True) as opened, opened.cursor(binary=True) as cursor:
-            return _values(cursor.execute(text, {"key": key(store, subject)}).fetchall())
+            return _parse_values(cursor.execute(text, {"key": key(store, subject)}).fetchall())
 
     return ask
 
 
-def _redis(store: FeatureStore, views: list[FeatureView]) -> Ask:
+def _build_redis_reader(store: FeatureStore, views: list[FeatureView]) -> ReadValues:
     client = driver(store)._get_client(store.config.online_store)
     names = [(view.name, field.name) for view in views for field in view.features]
     fields = [_mmh3(f"{view}:{name}") for view, name in names]
 
     def ask(subject: int) -> Values:
         found = client.hmget(_redis_key(store.project, entity(subject)), fields)
-        return _values((name, value) for (_, name), value in zip(names, found, strict=True) if value is not None)
+        return _parse_values((name, value) for (_, name), value in zip(names, found, strict=True) if value is not None)
 
     return ask
 
 
-_ASKERS: dict[str, Callable[[FeatureStore, list[FeatureView]], Ask]] = {
-    "sqlite": _sqlite,
-    "postgres": _postgres,
-    "redis": _redis,
+_ASKERS: dict[str, Callable[[FeatureStore, list[FeatureView]], ReadValues]] = {
+    "sqlite": _build_sqlite_reader,
+    "postgres": _build_postgres_reader,
+    "redis": _build_redis_reader,
 }
 
 
@@ -103,23 +103,23 @@ def key(store: FeatureStore, subject: int) -> bytes:
     return serialize_entity_key(entity(subject), store.config.entity_key_serialization_version)
 
 
-def _values(rows: Iterable[tuple[str, bytes]]) -> Values:
+def _parse_values(rows: Iterable[tuple[str, bytes]]) -> Values:
     parse = Value.FromString
-    return {name: _plain(parse(data)) for name, data in rows}
+    return {name: _to_python(parse(data)) for name, data in rows}
 
 
-def _plain(value: Value) -> Any:
+def _to_python(value: Value) -> Any:
     """A stored value as Feast's own ``to_dict`` has it, for the types that features may have."""
     kind = value.WhichOneof("val")
     if kind is None:
         return None
     held = getattr(value, kind)
     if kind == "unix_timestamp_val":
-        return _moment(held)
+        return _to_datetime(held)
     if kind == "unix_timestamp_list_val":
-        return [_moment(seconds) for seconds in held.val]
+        return [_to_datetime(seconds) for seconds in held.val]
     return list(held.val) if kind.endswith("_list_val") else held
 
 
-def _moment(seconds: int) -> datetime | None:
+def _to_datetime(seconds: int) -> datetime | None:
     return None if seconds == NULL_TIMESTAMP_INT_VALUE else datetime.fromtimestamp(seconds, UTC)

@@ -1,6 +1,6 @@
 """One shape for a feature row, whichever store it came from.
 
-Feast's offline store answers in pandas (NaN, NaT, numpy arrays), its online store in protobuf values. ``typed`` turns
+Feast's offline store answers in pandas (NaN, NaT, numpy arrays), its online store in protobuf values. ``cast_row`` turns
 either into plain Python by the feature's declared type: float, int, str, aware ``datetime`` in UTC, list of those;
 None where a single value is unknown, an empty list where there is nothing to list.
 """
@@ -15,22 +15,22 @@ from typing import Any
 
 from feast.types import Array, FeastType, Float32, Float64, Int64, String, UnixTimestamp
 
-from feature_repo.store.services import features, groups
+from feature_repo.store.services import find_groups, list_features
 from models.schema import FeatureRow
 
 
-def typed(values: Mapping[Any, Any]) -> FeatureRow:
+def cast_row(values: Mapping[Any, Any]) -> FeatureRow:
     """Every feature of the service in its declared Python type; features missing from ``values`` are unknown."""
-    return {name: read(values.get(name)) for name, read in _readers(*groups().values())}
+    return {name: read(values.get(name)) for name, read in _list_casts(*find_groups().values())}
 
 
 @lru_cache(maxsize=4)
-def _readers(*_groups: ModuleType) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+def _list_casts(*_groups: ModuleType) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     """How each feature's value is read, worked out once for the groups there are."""
-    return tuple((name, _reader(field.dtype)) for name, field in features().items())
+    return tuple((name, _build_cast(field.dtype)) for name, field in list_features().items())
 
 
-def _reader(dtype: FeastType) -> Callable[[Any], Any]:
+def _build_cast(dtype: FeastType) -> Callable[[Any], Any]:
     # NaN and NaT are the only values that differ from themselves
     cast = _CASTS[dtype.base_type if isinstance(dtype, Array) else dtype]
 
@@ -45,7 +45,7 @@ def _reader(dtype: FeastType) -> Callable[[Any], Any]:
     return several if isinstance(dtype, Array) else single
 
 
-def _moment(value: Any) -> datetime:
+def _to_utc(value: Any) -> datetime:
     if type(value) is datetime and value.tzinfo is UTC:
         return value
     if hasattr(value, "to_pydatetime"):  # pandas; a numpy datetime64 counts whole microseconds
@@ -60,5 +60,5 @@ _CASTS: dict[FeastType, Callable[[Any], Any]] = {
     Float32: float,
     Int64: int,
     String: str,
-    UnixTimestamp: _moment,
+    UnixTimestamp: _to_utc,
 }

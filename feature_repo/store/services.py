@@ -20,7 +20,7 @@ SERVICE = "pmlm_v1"
 
 
 @cache
-def groups() -> dict[str, ModuleType]:
+def find_groups() -> dict[str, ModuleType]:
     """Feature groups in name order: modules of ``feature_repo.groups`` that hold a ``view``."""
     found = {}
     for info in sorted(pkgutil.iter_modules(group_package.__path__), key=lambda i: i.name):
@@ -30,22 +30,22 @@ def groups() -> dict[str, ModuleType]:
     return found
 
 
-def views() -> list[FeatureView]:
+def list_views() -> list[FeatureView]:
     """The feature views of all groups, in name order."""
-    return [module.view for module in groups().values()]
+    return [module.view for module in find_groups().values()]
 
 
-def features() -> dict[str, Field]:
+def list_features() -> dict[str, Field]:
     """Every feature by its name, which is unique over all groups."""
-    return {field.name: field for view in views() for field in view.features}
+    return {field.name: field for view in list_views() for field in view.features}
 
 
-def service(over: Iterable[FeatureView]) -> FeatureService:
+def build_service(over: Iterable[FeatureView]) -> FeatureService:
     """The service that models are trained and served with, over the views of all groups."""
     return FeatureService(name=SERVICE, features=list(over), description="All self and peer features.")
 
 
-def schema_hash() -> str:
+def hash_schema() -> str:
     """Hash of the names and types that a model is trained on; a model refuses a store with another one."""
-    lines = (f"{view.name}:{field.name}:{field.dtype}" for view in views() for field in view.features)
+    lines = (f"{view.name}:{field.name}:{field.dtype}" for view in list_views() for field in view.features)
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]

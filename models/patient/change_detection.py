@@ -21,7 +21,7 @@ from models.vocabulary import Signal
 Direction = Literal["rise", "fall", "steady"]
 
 #: Own standard deviations beyond which a value has left her band.
-OUTSIDE = 2.0
+OUTSIDE_Z = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +43,27 @@ class Change:
 
     @property
     def outside(self) -> bool:
-        return abs(self.z) > OUTSIDE
+        return abs(self.z) > OUTSIDE_Z
 
 
-def own_band_z(latest: float, mean: float, sd: float, floor: float) -> float:
+def compute_own_band_z(latest: float, mean: float, sd: float, floor: float) -> float:
     """Distance of ``latest`` from the own mean in standard deviations, the deviation never below ``floor`` (> 0)."""
     return (latest - mean) / max(sd, floor)
 
 
-def change(row: FeatureRow, signal: Signal, as_of: datetime) -> Change | None:
+def detect_change(row: FeatureRow, signal: Signal, as_of: datetime) -> Change | None:
     """The change of ``signal``, or None without two values on different days, both known by ``as_of``."""
     name = signal.name
-    latest, at = read.number(row, f"{name}_latest"), read.moment(row, f"{name}_time")
-    previous, before = read.number(row, f"{name}_previous"), read.moment(row, f"{name}_previous_time")
+    latest, at = read.read_number(row, f"{name}_latest"), read.read_time(row, f"{name}_time")
+    previous, before = read.read_number(row, f"{name}_previous"), read.read_time(row, f"{name}_previous_time")
     if latest is None or at is None or previous is None or before is None or at > as_of or before >= at:
         return None
-    mean = read.number(row, f"{name}_mean")
-    sd = read.number(row, f"{name}_sd") or 0.0
-    z = own_band_z(latest, previous if mean is None else mean, sd, signal.step)
+    mean = read.read_number(row, f"{name}_mean")
+    sd = read.read_number(row, f"{name}_sd") or 0.0
+    z = compute_own_band_z(latest, previous if mean is None else mean, sd, signal.step)
     difference = latest - previous
     direction: Direction = "steady" if abs(difference) < signal.step else "rise" if difference > 0 else "fall"
-    source = read.text(row, f"{name}_source")
+    source = read.read_text(row, f"{name}_source")
     return Change(
         name, latest, previous, difference, max(1, (at - before).days), z, direction, (source,) if source else ()
     )

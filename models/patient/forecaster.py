@@ -29,22 +29,22 @@ from safetensors.torch import save as weights_as_bytes
 from sklearn.isotonic import IsotonicRegression
 
 from models.patient.trajectory import (
-    LONGEST,
-    Record,
-    Trajectory,
+    MAX_DAYS,
+    PatientDays,
     TrajectoryConfig,
+    TrajectoryModel,
     Vocabulary,
-    collate,
-    fit,
-    forecast,
-    vocabulary,
+    build_vocabulary,
+    collate_records,
+    predict_next_days,
+    train_trajectory,
 )
 
-QUESTION = "question|"
-LIKELY, LIFT, MISS, FEWEST = 0.3, 1.5, 0.1, 10
-SAID = 5
+QUESTION_PREFIX = "question|"
+MIN_PROBABILITY, MIN_LIFT, MAX_CALIBRATION_ERROR, MIN_EXAMPLES = 0.3, 1.5, 0.1, 10
+MAX_FORECASTS = 5
 DIMENSIONS = 64
-WEIGHTS, REST = "model.safetensors", "forecaster.json"
+WEIGHTS_FILE, METADATA_FILE = "model.safetensors", "forecaster.json"
 _CENTRES = "topic_centres"
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class Forecaster:
     """
 
     version: str
-    model: Trajectory
+    model: TrajectoryModel
     known: Vocabulary
     rates: Floats
     said: Floats
@@ -69,7 +69,7 @@ class Forecaster:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class VisitForecast:
     """What is said of one record: ``chances`` and ``rates`` belong to ``codes``; ``surprise`` in nats or None."""
 
     embedding: tuple[float, ...]
@@ -79,47 +79,47 @@ class Outlook:
     surprise: float | None
 
 
-def learn(
-    records: Sequence[Record], centres: NDArray[np.float32] | None, epochs: int, seed: int = 0
+def train_forecaster(
+    records: Sequence[PatientDays], centres: NDArray[np.float32] | None, epochs: int, seed: int = 0
 ) -> Forecaster | None:
     """A forecaster of these patients' days, the same for the same arguments; None where no code is common enough."""
-    known = vocabulary(records)
+    known = build_vocabulary(records)
     if not known.codes or not any(len(r.days) > 1 for r in records):
         return None
-    left_out = sorted(records, key=lambda r: _shuffled(r.subject_id))[: len(records) // 4]
+    left_out = sorted(records, key=lambda r: _shuffle_key(r.subject_id))[: len(records) // 4]
     rest = [r for r in records if r not in left_out]
-    first = fit(rest, known, epochs=epochs, seed=seed)
-    pairs = [pair for r in left_out for pair in _visits(first, known, r)]
-    said, meant, trusted = _calibration(known, pairs)
+    first = train_trajectory(rest, known, epochs=epochs, seed=seed)
+    pairs = [pair for r in left_out for pair in _pair_visits(first, known, r)]
+    said, meant, trusted = _calibrate(known, pairs)
     hot = np.concatenate([known.multi_hot(r) for r in records])
-    visits = hot[hot[:, _of_visits(known)].any(1)]
+    visits = hot[hot[:, _visit_mask(known)].any(1)]
     rates = visits.mean(0).astype(np.float64) if len(visits) else np.zeros(len(known.codes))
-    model = fit(records, known, epochs=epochs, seed=seed)
-    return _named(Forecaster("", model.double(), known, np.round(rates, 6), said, meant, trusted, centres))
+    model = train_trajectory(records, known, epochs=epochs, seed=seed)
+    return _with_version(Forecaster("", model.double(), known, np.round(rates, 6), said, meant, trusted, centres))
 
 
-def _shuffled(subject_id: int) -> bytes:
+def _shuffle_key(subject_id: int) -> bytes:
     """A key that sorts patients in an order that has nothing to do with them."""
     return hashlib.blake2b(f"calibrate\x1f{subject_id}".encode(), digest_size=8).digest()
 
 
-def _of_visits(known: Vocabulary) -> NDArray[np.bool_]:
-    return np.array([not c.startswith(QUESTION) for c in known.codes], dtype=bool)
+def _visit_mask(known: Vocabulary) -> NDArray[np.bool_]:
+    return np.array([not c.startswith(QUESTION_PREFIX) for c in known.codes], dtype=bool)
 
 
-def _visits(model: Trajectory, known: Vocabulary, record: Record) -> list[tuple[Floats, Floats]]:
+def _pair_visits(model: TrajectoryModel, known: Vocabulary, record: PatientDays) -> list[tuple[Floats, Floats]]:
     """For each of her visits but a first: what was forecast the day with records before, and what came."""
-    chances, hot = forecast(model, known, record)[0], known.multi_hot(record)
+    chances, hot = predict_next_days(model, known, record)[0], known.multi_hot(record)
     hot = hot[-len(chances) :]
-    of_visits = _of_visits(known)
+    of_visits = _visit_mask(known)
     return [(chances[d - 1], hot[d]) for d in range(1, len(hot)) if hot[d][of_visits].any()]
 
 
-def _calibration(known: Vocabulary, pairs: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats, frozenset[str]]:
-    """Knots from probability to frequency, and the codes whose forecasts above ``LIKELY`` held."""
-    if len(pairs) < FEWEST:
+def _calibrate(known: Vocabulary, pairs: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats, frozenset[str]]:
+    """Knots from probability to frequency, and the codes whose forecasts above ``MIN_PROBABILITY`` held."""
+    if len(pairs) < MIN_EXAMPLES:
         return np.array([0.0, 1.0]), np.array([0.0, 1.0]), frozenset()
-    of_visits = _of_visits(known)
+    of_visits = _visit_mask(known)
     said = np.stack([s for s, _ in pairs]).astype(np.float64)
     came = np.stack([c for _, c in pairs]).astype(np.float64)
     curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(
@@ -129,67 +129,73 @@ def _calibration(known: Vocabulary, pairs: Sequence[tuple[Floats, Floats]]) -> t
     meant = np.interp(said, *knots)
     trusted = set()
     for i, code in enumerate(known.codes):
-        likely = meant[:, i] >= LIKELY
-        if of_visits[i] and likely.sum() >= FEWEST and abs(meant[likely, i].mean() - came[likely, i].mean()) <= MISS:
+        likely = meant[:, i] >= MIN_PROBABILITY
+        if (
+            of_visits[i]
+            and likely.sum() >= MIN_EXAMPLES
+            and abs(meant[likely, i].mean() - came[likely, i].mean()) <= MAX_CALIBRATION_ERROR
+        ):
             trusted.add(code)
     return *knots, frozenset(trusted)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ForecasterPass:
     """One pass over a record: after each of its days what is forecast [days, codes], and her embedding [days, 64]."""
 
-    record: Record
+    record: PatientDays
     chances: Floats
     hidden: Floats
 
 
 @torch.no_grad()
-def read(forecaster: Forecaster, record: Record) -> Reading:
+def run_forecaster(forecaster: Forecaster, record: PatientDays) -> ForecasterPass:
     """A pass over the newest ``LONGEST`` days of a record with at least one."""
-    newest = Record(record.subject_id, record.days[-LONGEST:], record.codes[-LONGEST:])
-    batch = {name: tensor.double() for name, tensor in collate([newest], forecaster.known).items()}
+    newest = PatientDays(record.subject_id, record.days[-MAX_DAYS:], record.codes[-MAX_DAYS:])
+    batch = {name: tensor.double() for name, tensor in collate_records([newest], forecaster.known).items()}
     out = forecaster.model(**batch)
-    return Reading(newest, out.logits[0].sigmoid().numpy(), out.hidden[0].numpy())
+    return ForecasterPass(newest, out.logits[0].sigmoid().numpy(), out.hidden[0].numpy())
 
 
-def outlooks(forecaster: Forecaster, records: Sequence[Record]) -> list[Outlook]:
+def forecast_states(forecaster: Forecaster, records: Sequence[PatientDays]) -> list[VisitForecast]:
     """What is said of each state of one patient's record, mostly beginnings of the last: the same as of each alone."""
-    passes: list[Reading] = []
-    out: list[Outlook] = []
+    passes: list[ForecasterPass] = []
+    out: list[VisitForecast] = []
     for record in reversed(records):
-        found = next((p for p in passes if _begins(p.record, record)), None)
+        found = next((p for p in passes if _is_prefix(p.record, record)), None)
         if found is None:
-            found = read(forecaster, record)
+            found = run_forecaster(forecaster, record)
             passes.append(found)
-            if len(record.days) > LONGEST:  # its newest days alone: earlier states begin where the record does
-                first = Record(record.subject_id, record.days[:LONGEST], record.codes[:LONGEST])
-                if not any(_begins(p.record, first) for p in passes):
-                    passes.append(read(forecaster, first))
-        out.append(_outlook(forecaster, found, min(LONGEST, len(record.days))))
+            if len(record.days) > MAX_DAYS:  # its newest days alone: earlier states begin where the record does
+                first = PatientDays(record.subject_id, record.days[:MAX_DAYS], record.codes[:MAX_DAYS])
+                if not any(_is_prefix(p.record, first) for p in passes):
+                    passes.append(run_forecaster(forecaster, first))
+        out.append(_forecast_after(forecaster, found, min(MAX_DAYS, len(record.days))))
     return out[::-1]
 
 
-def outlook(forecaster: Forecaster, record: Record) -> Outlook:
+def forecast_state(forecaster: Forecaster, record: PatientDays) -> VisitForecast:
     """What ``forecaster`` says of a record with at least one day."""
-    return outlooks(forecaster, [record])[0]
+    return forecast_states(forecaster, [record])[0]
 
 
-def _begins(whole: Record, record: Record) -> bool:
+def _is_prefix(whole: PatientDays, record: PatientDays) -> bool:
     """Whether ``record`` is the beginning of ``whole``."""
     n = len(record.days)
     return whole.days[:n] == record.days and whole.codes[:n] == record.codes
 
 
-def _outlook(forecaster: Forecaster, passed: Reading, n: int) -> Outlook:
+def _forecast_after(forecaster: Forecaster, passed: ForecasterPass, n: int) -> VisitForecast:
     """What is said after the first ``n`` days of a pass."""
     known, chances = forecaster.known, passed.chances[:n]
     meant = np.round(np.interp(chances[-1], forecaster.said, forecaster.meant), 3)
     order = np.argsort(-meant, kind="stable")
     kept = [
-        i for i in order if known.codes[i] in forecaster.trusted and meant[i] >= max(LIKELY, LIFT * forecaster.rates[i])
-    ][:SAID]
-    return Outlook(
+        i
+        for i in order
+        if known.codes[i] in forecaster.trusted and meant[i] >= max(MIN_PROBABILITY, MIN_LIFT * forecaster.rates[i])
+    ][:MAX_FORECASTS]
+    return VisitForecast(
         embedding=tuple(round(float(x), 3) for x in passed.hidden[n - 1]),
         codes=tuple(known.codes[i] for i in kept),
         chances=tuple(float(meant[i]) for i in kept),
@@ -198,9 +204,9 @@ def _outlook(forecaster: Forecaster, passed: Reading, n: int) -> Outlook:
     )
 
 
-def _surprise(known: Vocabulary, chances: Floats, record: Record) -> float | None:
+def _surprise(known: Vocabulary, chances: Floats, record: PatientDays) -> float | None:
     """Mean −ln p over the codes of her last visit among these days, as forecast before it; None for a first visit."""
-    place = {c: i for i, c in enumerate(known.codes) if not c.startswith(QUESTION)}
+    place = {c: i for i, c in enumerate(known.codes) if not c.startswith(QUESTION_PREFIX)}
     for d in range(len(chances) - 1, 0, -1):
         came = sorted(place[c] for c in record.codes[d] if c in place)
         if came:
@@ -208,16 +214,16 @@ def _surprise(known: Vocabulary, chances: Floats, record: Record) -> float | Non
     return None
 
 
-def _named(forecaster: Forecaster) -> Forecaster:
+def _with_version(forecaster: Forecaster) -> Forecaster:
     """The forecaster with the hash of its content as its version."""
     digest = hashlib.sha256()
-    for name, data in sorted(_files(forecaster).items()):
+    for name, data in sorted(_serialize(forecaster).items()):
         digest.update(name.encode() + b"\0" + data)
     named: dict[str, object] = {name: getattr(forecaster, name) for name in Forecaster.__slots__}
     return Forecaster(**named | {"version": digest.hexdigest()[:16]})  # type: ignore[arg-type]
 
 
-def _files(forecaster: Forecaster) -> dict[str, bytes]:
+def _serialize(forecaster: Forecaster) -> dict[str, bytes]:
     tensors = {name: value.float().contiguous() for name, value in forecaster.model.state_dict().items()}
     if forecaster.centres is not None:
         tensors[_CENTRES] = torch.from_numpy(np.ascontiguousarray(forecaster.centres))
@@ -229,28 +235,28 @@ def _files(forecaster: Forecaster) -> dict[str, bytes]:
         "meant": forecaster.meant.tolist(),
         "trusted": sorted(forecaster.trusted),
     }
-    return {WEIGHTS: weights_as_bytes(tensors), REST: (json.dumps(rest, indent=1) + "\n").encode()}
+    return {WEIGHTS_FILE: weights_as_bytes(tensors), METADATA_FILE: (json.dumps(rest, indent=1) + "\n").encode()}
 
 
-def save(folder: Path, forecaster: Forecaster) -> None:
+def save_forecaster(folder: Path, forecaster: Forecaster) -> None:
     """Write it into an existing ``folder``."""
-    for name, data in _files(forecaster).items():
+    for name, data in _serialize(forecaster).items():
         (folder / name).write_bytes(data)
 
 
-def load(folder: Path) -> Forecaster:
+def load_forecaster(folder: Path) -> Forecaster:
     """The forecaster in ``folder``; ValueError where its content is not what its name says."""
-    rest = json.loads((folder / REST).read_text())
-    tensors = parse_weights((folder / WEIGHTS).read_bytes())
+    rest = json.loads((folder / METADATA_FILE).read_text())
+    tensors = parse_weights((folder / WEIGHTS_FILE).read_bytes())
     centres = tensors.pop(_CENTRES, None)
     known = Vocabulary(tuple(rest["codes"]), tuple(rest["day_rates"]))
-    model = Trajectory(TrajectoryConfig(codes=len(known.codes)))
+    model = TrajectoryModel(TrajectoryConfig(codes=len(known.codes)))
     model.start_from(known.rates)
     model.load_state_dict(tensors)
     rates, said, meant = (np.array(rest[name], dtype=np.float64) for name in ("rates", "said", "meant"))
     of = None if centres is None else centres.numpy()
     trusted = frozenset(rest["trusted"])
-    found = _named(Forecaster("", model.eval().double(), known, rates, said, meant, trusted, of))
+    found = _with_version(Forecaster("", model.eval().double(), known, rates, said, meant, trusted, of))
     if found.version != folder.name:
         raise ValueError(f"trajectory model {folder.name} is damaged: its content is {found.version}")
     return found

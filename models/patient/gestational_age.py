@@ -25,7 +25,7 @@ POSTPARTUM = timedelta(weeks=52)
 
 
 @dataclass(frozen=True, slots=True)
-class Gestation:
+class PregnancyState:
     """Pregnancy as of a moment.
 
     ``pregnant`` is True, False (a record exists and holds no current pregnancy) or None (unknown: no record, or a
@@ -40,8 +40,8 @@ class Gestation:
     sources: tuple[str, ...]
 
 
-def _current_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
-    edd = read.moment(row, "edd")
+def _age_by_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
+    edd = read.read_time(row, "edd")
     if edd is None:
         return None
     start = edd - TERM
@@ -49,29 +49,31 @@ def _current_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> ti
     return age if (ended is None or start > ended) and timedelta(0) <= age <= LONGEST else None
 
 
-def _current_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
-    lmp = read.moment(row, "lmp")
+def _age_by_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
+    lmp = read.read_time(row, "lmp")
     if lmp is None:
         return None
     age = as_of - lmp
     return age if (ended is None or lmp > ended) and timedelta(0) <= age <= LONGEST else None
 
 
-def pregnancy_state(row: FeatureRow, as_of: datetime) -> Gestation:
+def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
     """Pregnancy and gestational age as of ``as_of`` from ``edd``, ``lmp``, ``pregnancy_since`` and
     ``pregnancy_ended``."""
-    since, ended = read.moment(row, "pregnancy_since"), read.moment(row, "pregnancy_ended")
+    since, ended = read.read_time(row, "pregnancy_since"), read.read_time(row, "pregnancy_ended")
     if since is not None and ended is not None and ended >= since:
         since = None
-    by_edd = _current_edd(row, as_of, ended)
+    by_edd = _age_by_edd(row, as_of, ended)
     active = since is not None and as_of - since <= LONGEST
     if active or by_edd is not None:
-        age, source = (by_edd, "edd_source") if by_edd is not None else (_current_lmp(row, as_of, ended), "lmp_source")
+        age, source = (by_edd, "edd_source") if by_edd is not None else (_age_by_lmp(row, as_of, ended), "lmp_source")
         names = ("pregnancy_source", source) if age is not None else ("pregnancy_source",)
-        sources = tuple(s for s in (read.text(row, n) for n in names) if s)
+        sources = tuple(s for s in (read.read_text(row, n) for n in names) if s)
         days = None if age is None else age.days
-        return Gestation(True, None if days is None else days // 7, None if days is None else days % 7, None, sources)
+        return PregnancyState(
+            True, None if days is None else days // 7, None if days is None else days % 7, None, sources
+        )
     since_end = None if ended is None else as_of - ended
     weeks = since_end.days // 7 if since_end is not None and timedelta(0) <= since_end <= POSTPARTUM else None
     known = read.has_record(row) and since is None  # an active pregnancy beyond 44 weeks was never closed: unknown
-    return Gestation(False if known else None, None, None, weeks, ())
+    return PregnancyState(False if known else None, None, None, weeks, ())

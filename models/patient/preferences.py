@@ -25,7 +25,7 @@ CONFIDENCE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class StyleEstimate:
     """Posterior mean and variance of one style's rating, with the number of her own ratings behind it."""
 
     mean: float
@@ -37,28 +37,28 @@ class Estimate:
 class Preference:
     """Both estimates, the probability that she rates brief replies higher, and what that allows to say."""
 
-    brief: Estimate
-    detailed: Estimate
+    brief: StyleEstimate
+    detailed: StyleEstimate
     brief_probability: float
     length: Literal["brief", "detailed"] | None
     from_peers: bool
 
 
-def shrink(mean: float | None, count: int, prior: float) -> Estimate:
+def shrink_mean(mean: float | None, count: int, prior: float) -> StyleEstimate:
     """Normal–normal posterior of a style's rating from ``count`` own ratings with mean ``mean`` and the prior mean."""
     precision = count / NOISE_SD**2 + 1 / PATIENT_SD**2
     own = 0.0 if mean is None or count == 0 else count * mean / NOISE_SD**2
-    return Estimate((own + prior / PATIENT_SD**2) / precision, 1 / precision, count)
+    return StyleEstimate((own + prior / PATIENT_SD**2) / precision, 1 / precision, count)
 
 
-def preference(row: FeatureRow) -> Preference:
+def estimate_preference(row: FeatureRow) -> Preference:
     """Her preferred length of reply; ``length`` is None while the evidence is thin."""
     estimates = {}
     for style in ("brief", "detailed"):
-        mean = read.number(row, f"rating_{style}_mean")
-        count = int(read.number(row, f"rating_{style}_count") or 0) if mean is not None else 0
-        prior = read.number(row, f"peer_rating_{style}")
-        estimates[style] = shrink(mean, count, GLOBAL_MEAN if prior is None else prior)
+        mean = read.read_number(row, f"rating_{style}_mean")
+        count = int(read.read_number(row, f"rating_{style}_count") or 0) if mean is not None else 0
+        prior = read.read_number(row, f"peer_rating_{style}")
+        estimates[style] = shrink_mean(mean, count, GLOBAL_MEAN if prior is None else prior)
     brief, detailed = estimates["brief"], estimates["detailed"]
     spread = (brief.variance + detailed.variance) ** 0.5
     probability = NormalDist().cdf((brief.mean - detailed.mean) / spread)

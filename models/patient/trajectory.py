@@ -25,12 +25,12 @@ from transformers import PretrainedConfig, PreTrainedModel, PrinterCallback, Tra
 from transformers.modeling_outputs import ModelOutput
 
 WAVES = 8
-FEWEST_PATIENTS = 3  # a code that fewer training patients have is not in the vocabulary
-LONGEST = 512  # days; of a longer record the newest are read
+MIN_PATIENTS = 3  # a code that fewer training patients have is not in the vocabulary
+MAX_DAYS = 512  # days; of a longer record the newest are read
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PatientDays:
     """One patient's days: ``days`` [d] ascending since birth, ``codes`` [d] the distinct codes of each day."""
 
     subject_id: int
@@ -45,7 +45,7 @@ class Vocabulary:
     codes: tuple[str, ...]
     rates: tuple[float, ...]
 
-    def multi_hot(self, record: Record) -> np.ndarray:
+    def multi_hot(self, record: PatientDays) -> np.ndarray:
         """[days, codes] float32; codes outside the vocabulary are passed over."""
         place = {c: i for i, c in enumerate(self.codes)}
         out = np.zeros((len(record.days), len(self.codes)), dtype=np.float32)
@@ -54,8 +54,8 @@ class Vocabulary:
         return out
 
 
-def vocabulary(records: Iterable[Record]) -> Vocabulary:
-    """Codes that at least ``FEWEST_PATIENTS`` records hold, in alphabetical order, with their share of days."""
+def build_vocabulary(records: Iterable[PatientDays]) -> Vocabulary:
+    """Codes that at least ``MIN_PATIENTS`` records hold, in alphabetical order, with their share of days."""
     kept = list(records)
     having: dict[str, int] = {}
     times: dict[str, int] = {}
@@ -66,7 +66,7 @@ def vocabulary(records: Iterable[Record]) -> Vocabulary:
             for code in day:
                 times[code] = times.get(code, 0) + 1
     days = max(1, sum(len(r.days) for r in kept))
-    codes = tuple(sorted(c for c, n in having.items() if n >= FEWEST_PATIENTS))
+    codes = tuple(sorted(c for c, n in having.items() if n >= MIN_PATIENTS))
     return Vocabulary(codes, tuple(times[c] / days for c in codes))
 
 
@@ -91,7 +91,7 @@ class TrajectoryOutput(ModelOutput):
     hidden: Tensor | None = None
 
 
-class Trajectory(PreTrainedModel):
+class TrajectoryModel(PreTrainedModel):
     """The model of the docstring's equations. ``codes`` [batch, days, codes] 0/1, ``days`` [batch, days] since birth,
     ``there`` [batch, days] whether a step exists (records are padded on the right)."""
 
@@ -125,7 +125,11 @@ class Trajectory(PreTrainedModel):
 
     def forward(self, codes: Tensor, days: Tensor, there: Tensor, **unused: Any) -> TrajectoryOutput:
         gaps = torch.diff(days, dim=1, prepend=days[:, :1])
-        step = self.of_codes(codes) + self.of_age(_waves(days / 365.25)) + self.of_gap(_waves(torch.log1p(gaps)))
+        step = (
+            self.of_codes(codes)
+            + self.of_age(_encode_waves(days / 365.25))
+            + self.of_gap(_encode_waves(torch.log1p(gaps)))
+        )
         length = codes.shape[1]
         ahead = torch.triu(torch.ones(length, length, dtype=torch.bool), diagonal=1)
         hidden = self.blocks(step, mask=ahead, src_key_padding_mask=~there.bool())
@@ -146,16 +150,16 @@ class Trajectory(PreTrainedModel):
         return torch.logit(own) - torch.logit(rates)
 
 
-def _waves(value: Tensor) -> Tensor:
+def _encode_waves(value: Tensor) -> Tensor:
     """Sines and cosines of ``value`` at ``WAVES`` periods, [.., 2 · WAVES]."""
     periods = 2.0 ** torch.arange(WAVES, dtype=value.dtype)
     angle = 2 * math.pi * value[..., None] / periods
     return torch.cat([angle.sin(), angle.cos()], -1)
 
 
-def collate(records: Sequence[Record], known: Vocabulary) -> dict[str, Tensor]:
-    """Records as one padded batch, the newest ``LONGEST`` days of each."""
-    length = max(1, min(LONGEST, max((len(r.days) for r in records), default=1)))
+def collate_records(records: Sequence[PatientDays], known: Vocabulary) -> dict[str, Tensor]:
+    """Records as one padded batch, the newest ``MAX_DAYS`` days of each."""
+    length = max(1, min(MAX_DAYS, max((len(r.days) for r in records), default=1)))
     codes = torch.zeros(len(records), length, len(known.codes))
     days = torch.zeros(len(records), length)
     there = torch.zeros(len(records), length)
@@ -168,10 +172,12 @@ def collate(records: Sequence[Record], known: Vocabulary) -> dict[str, Tensor]:
     return {"codes": codes, "days": days, "there": there}
 
 
-def fit(records: Sequence[Record], known: Vocabulary, *, epochs: int = 40, seed: int = 0) -> Trajectory:
+def train_trajectory(
+    records: Sequence[PatientDays], known: Vocabulary, *, epochs: int = 40, seed: int = 0
+) -> TrajectoryModel:
     """A model trained on ``records`` (those with at least two days); the same arguments give the same weights."""
     torch.manual_seed(seed)
-    model = Trajectory(TrajectoryConfig(codes=len(known.codes)))
+    model = TrajectoryModel(TrajectoryConfig(codes=len(known.codes)))
     model.start_from(known.rates)
     usable = [r for r in records if len(r.days) > 1]
     if not usable or not known.codes:
@@ -186,7 +192,7 @@ def fit(records: Sequence[Record], known: Vocabulary, *, epochs: int = 40, seed:
         model=model,
         args=arguments,
         train_dataset=usable,
-        data_collator=lambda batch: collate(batch, known),
+        data_collator=lambda batch: collate_records(batch, known),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -194,9 +200,9 @@ def fit(records: Sequence[Record], known: Vocabulary, *, epochs: int = 40, seed:
 
 
 @torch.no_grad()
-def forecast(model: Trajectory, known: Vocabulary, record: Record) -> tuple[np.ndarray, np.ndarray]:
+def predict_next_days(model: TrajectoryModel, known: Vocabulary, record: PatientDays) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities [days, codes] of the codes of the day after each, and her embedding [days, hidden] as of each."""
     if not record.days:
         return np.zeros((0, len(known.codes)), np.float32), np.zeros((0, model.config.hidden_size), np.float32)
-    out = model(**collate([record], known))
+    out = model(**collate_records([record], known))
     return out.logits[0].sigmoid().numpy(), out.hidden[0].numpy()

@@ -36,41 +36,41 @@ CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 32, 64, 80
 ROWS = 512
 
 
-def worthwhile(members: int, asked: int) -> bool:
+def is_worthwhile(members: int, asked: int) -> bool:
     """Whether for ``asked`` of a cohort of ``members``, at one moment, building an index costs less than it saves."""
     return asked * (members * EXACT_US - SEARCH_US) > members * BUILD_US
 
 
-def nearest(
+def find_nearest(
     points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int, birth: Floats
 ) -> Places:
-    """As ``models.peers.exact_knn.nearest``, but that now and then one of the nearest is overlooked.
+    """As ``models.peers.exact_knn.find_nearest``, but that now and then one of the nearest is overlooked.
 
     ``birth`` is each member's in seconds, ascending.
     """
-    starts = stripes(birth)
-    indexes = built(points, starts)
+    starts = find_stripe_edges(birth)
+    indexes = build_indexes(points, starts)
     found = np.full((len(asked), wanted), -1, dtype=np.int64)
     for start in range(0, len(asked), ROWS):
         rows = slice(start, start + ROWS)
-        found[rows] = among(indexes, starts, points, names, asked[rows], low[rows], high[rows], wanted)
+        found[rows] = rank_candidates(indexes, starts, points, names, asked[rows], low[rows], high[rows], wanted)
     few = np.flatnonzero(found[:, -1] < 0)
-    found[few] = exact_knn.nearest(points, names, asked[few], low[few], high[few], wanted)
+    found[few] = exact_knn.find_nearest(points, names, asked[few], low[few], high[few], wanted)
     return found
 
 
-def stripes(birth: Floats) -> Places:
+def find_stripe_edges(birth: Floats) -> Places:
     """The places at which a stripe of births begins, and the number of members."""
     return np.array([0, *(np.flatnonzero(np.diff(birth // STRIPE)) + 1), len(birth)])
 
 
-def built(points: Points, starts: Places) -> list[Index]:
+def build_indexes(points: Points, starts: Places) -> list[Index]:
     """An index a stripe, by place."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda ends: _built(points, *ends), pairwise(starts.tolist())))
+        return list(pool.map(lambda ends: _build_index(points, *ends), pairwise(starts.tolist())))
 
 
-def _built(points: Points, start: int, stop: int) -> Index:
+def _build_index(points: Points, start: int, stop: int) -> Index:
     import torch  # noqa: F401  # where usearch comes first, torch.jit.script never ends (torch 2.13, usearch 2.26)
     from usearch.index import Index
 
@@ -86,7 +86,7 @@ def _built(points: Points, start: int, stop: int) -> Index:
     return index
 
 
-def among(
+def rank_candidates(
     indexes: list[Index],
     starts: Places,
     points: Points,
@@ -110,4 +110,4 @@ def among(
             keys[rows[:, None], column] = place.astype(np.int64).reshape(len(rows), n)
     away = np.square(points[keys] - points[asked][:, None, :]).sum(axis=2)
     away[(keys < low[:, None]) | (keys >= high[:, None]) | (keys == asked[:, None])] = np.inf
-    return exact_knn.in_order(away, names[keys], wanted)
+    return exact_knn.select_nearest(away, names[keys], wanted)

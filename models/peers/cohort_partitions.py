@@ -3,8 +3,8 @@
     block c at moments M  =  every state of every patient who belongs to cohort c at some T in M
 
 A patient's peers at T are of her own cohort at T, and whoever is of that cohort at T is in its block with all her
-states. So ``models.peers.search.search`` over a block answers those of the block exactly as it does over everybody.
-The dead are a block of their own (``GONE``): they have a state, but no peers.
+states. So ``models.peers.search.search_peers`` over a block answers those of the block exactly as it does over everybody.
+The dead are a block of their own (``NO_COHORT``): they have a state, but no peers.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.peers.patient_embedding import States, cohorts
+from models.peers.patient_embedding import States, assign_cohorts
 
-GONE = -1
+NO_COHORT = -1
 _FIRST = -(1 << 33)  # seconds: before every moment that a record can name
 _SPAN = 1 << 35  # seconds a patient's place on one number line has room for
 
 Ints = NDArray[np.int64]
 
 
-def cohorts_at(states: States, subjects: Sequence[int], moments: Ints) -> Ints:
-    """The cohort of each ``(subject, moment)``; ``GONE`` for the dead and for whom nothing was known by then."""
-    row = _standing(states, np.asarray(subjects, dtype=np.int64), moments)
-    found = np.full(len(row), GONE)
+def find_cohorts(states: States, subjects: Sequence[int], moments: Ints) -> Ints:
+    """The cohort of each ``(subject, moment)``; ``NO_COHORT`` for the dead and for whom nothing was known by then."""
+    row = _find_newest_states(states, np.asarray(subjects, dtype=np.int64), moments)
+    found = np.full(len(row), NO_COHORT)
     for moment in np.unique(moments):
         here = np.flatnonzero((moments == moment) & (row >= 0))
         alive = here[~(states.died[row[here]] <= moment)]
-        found[alive] = cohorts(states, row[alive], int(moment))
+        found[alive] = assign_cohorts(states, row[alive], int(moment))
     return found
 
 
-def members(states: States, moments: Ints) -> dict[int, Ints]:
-    """For each cohort, and ``GONE``, the patients who belong to it at one of the moments at least."""
+def list_members(states: States, moments: Ints) -> dict[int, Ints]:
+    """For each cohort, and ``NO_COHORT``, the patients who belong to it at one of the moments at least."""
     subjects = np.unique(states.subject)
     found: dict[int, set[int]] = {}
     for moment in np.unique(moments):
         at = np.full(len(subjects), moment)
-        known = _standing(states, subjects, at) >= 0
-        cohort = cohorts_at(states, subjects.tolist(), at)
+        known = _find_newest_states(states, subjects, at) >= 0
+        cohort = find_cohorts(states, subjects.tolist(), at)
         for c in np.unique(cohort[known]):
             found.setdefault(int(c), set()).update(subjects[known & (cohort == c)].tolist())
     return {c: np.array(sorted(who), dtype=np.int64) for c, who in sorted(found.items())}
 
 
-def _standing(states: States, subjects: Ints, moments: Ints) -> Ints:
+def _find_newest_states(states: States, subjects: Ints, moments: Ints) -> Ints:
     """The row of each patient's newest state by a moment, -1 where she has none; ``states`` in order of patient, time.
 
     Of several states at one moment the last row counts, as in ``models.peers.search``.

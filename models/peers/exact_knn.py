@@ -29,27 +29,27 @@ ROWS, DISTANCES = 256, 1 << 21
 #: Distances of which one smallest is taken.
 GROUP = 32
 #: Fewer blocks than this are not worth threads.
-FEW = 4
+MIN_THREADED_BLOCKS = 4
 
 Points = NDArray[np.floating[Any]]
 Places = NDArray[np.int64]
 
 
-def steps(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
+def to_steps(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
     """Embeddings in whole steps."""
     return np.rint(embedding * STEPS)
 
 
-def no_points(rows: int, wide: int, largest: float) -> Points:
+def allocate_points(rows: int, wide: int, largest: float) -> Points:
     """Room for points of numbers up to ``largest``, in a precision that adds squares of their differences exactly."""
     exact = wide * (2 * STEPS * largest) ** 2 < 1 << 24
     return np.zeros((rows, wide), np.float32 if exact else np.float64)
 
 
-def nearest(points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int) -> Places:
+def find_nearest(points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int) -> Places:
     """For each of ``asked`` the names of the ``wanted`` nearest of the places from ``low`` up to ``high``, not herself.
 
-    ``points`` (``steps`` in ``no_points``) has shape ``[m, d]``; ``names`` has shape ``[m]``, and of equally near ones
+    ``points`` (``to_steps`` in ``allocate_points``) has shape ``[m, d]``; ``names`` has shape ``[m]``, and of equally near ones
     the smaller name is the nearer. ``asked``, ``low`` and ``high`` have one element a question, best in ascending
     order. Returns ``[len(asked), wanted]``, nearest first, -1 where there are no more.
     """
@@ -64,10 +64,10 @@ def nearest(points: Points, names: Places, asked: Places, low: Places, high: Pla
             away[row, :a] = away[row, b:] = np.inf
             if 0 <= c < away.shape[1]:
                 away[row, c] = np.inf
-        found[block] = in_order(away, names[None, first:last], wanted)
+        found[block] = select_nearest(away, names[None, first:last], wanted)
 
-    blocks = list(_blocks(low, high))
-    if len(blocks) < FEW:
+    blocks = list(_cut_blocks(low, high))
+    if len(blocks) < MIN_THREADED_BLOCKS:
         for block in blocks:
             fill(block)
     else:
@@ -76,12 +76,12 @@ def nearest(points: Points, names: Places, asked: Places, low: Places, high: Pla
     return found
 
 
-def in_order(away: Points, names: Places, wanted: int) -> Places:
+def select_nearest(away: Points, names: Places, wanted: int) -> Places:
     """The names of the ``wanted`` smallest of each row of distances, infinite ones left out; -1 for no more.
 
     ``names`` has the shape of ``away``, or one row for all.
     """
-    close = away <= np.minimum(_bound(away, wanted), np.finfo(away.dtype).max)[:, None]
+    close = away <= np.minimum(_bound_distance(away, wanted), np.finfo(away.dtype).max)[:, None]
     row, column = np.divmod(np.flatnonzero(close), away.shape[1])
     called = names[0, column] if len(names) == 1 else names[row, column]
     order = np.lexsort((called, away[row, column], row))
@@ -93,7 +93,7 @@ def in_order(away: Points, names: Places, wanted: int) -> Places:
     return found
 
 
-def _bound(away: Points, wanted: int) -> Points:
+def _bound_distance(away: Points, wanted: int) -> Points:
     """For each row a distance that at least ``wanted`` of it do not exceed, where it has so many."""
     whole = away.shape[1] // GROUP
     if whole < 2 * wanted:
@@ -104,7 +104,7 @@ def _bound(away: Points, wanted: int) -> Points:
     return np.partition(smallest, wanted - 1, axis=1)[:, wanted - 1]
 
 
-def _blocks(low: Places, high: Places) -> Iterator[slice]:
+def _cut_blocks(low: Places, high: Places) -> Iterator[slice]:
     """Runs of questions whose spans together are few distances."""
     start = 0
     while start < len(low):

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.vocabulary import CONCEPTS, concept_of, drug_class_of
+from models.vocabulary import CONCEPTS, find_concept, find_drug_class
 
 DAY = 86_400
 YEAR = 365.25 * DAY
@@ -52,10 +52,10 @@ COUNT_SCALES: dict[str, tuple[float, float]] = {
 }
 AGE_SCALE, WEEKS_SCALE = (30.0, 8.0), (20.0, 10.0)
 #: Numbers of an embedding that time alone moves.
-MOVING = 3
+TIME_DIMENSIONS = 3
 FLAGS: tuple[str, ...] = tuple(c.name for c in CONCEPTS if c.name != "pregnancy")
 
-#: The features that ``states`` reads.
+#: The features that ``build_states`` reads.
 FEATURES: tuple[str, ...] = (
     *(f"{name}_{part}" for name in SIGNAL_SCALES for part in ("latest", "time")),
     "weight_slope",
@@ -92,43 +92,43 @@ class States:
 
 
 #: The fields of ``States`` that are a time each.
-TIMES = ("birth", "died", "edd", "lmp", "since", "ended")
+TIME_FIELDS = ("birth", "died", "edd", "lmp", "since", "ended")
 
 
-def unknown(subject: NDArray[np.int64]) -> States:
+def make_unknown_states(subject: NDArray[np.int64]) -> States:
     """One row a patient of whom nothing is known, for times to be filled in; no embedding, no outcomes."""
-    times = {name: np.full(len(subject), np.nan) for name in TIMES}
+    times = {name: np.full(len(subject), np.nan) for name in TIME_FIELDS}
     return States(
         subject=subject, at=np.zeros_like(subject), embedding=np.empty((len(subject), 0)), **times, outcomes={}
     )
 
 
-def states(
+def build_states(
     subject: Sequence[int] | NDArray[np.int64],
     at: Sequence[int] | NDArray[np.int64],
     columns: Mapping[str, Any],
 ) -> States:
     """Build states from the columns named in ``FEATURES``: times as seconds; None, in an array NaN, where unknown."""
     moments = np.asarray(at, dtype=np.int64)
-    times = {name: _numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
-    ended = _numbers(columns["pregnancy_ended"])
-    flags = _flags(columns["condition_codes"])
-    recent = {name: _recent(columns[name], moments) for name in COUNT_SCALES if name.endswith("_times")}
+    times = {name: _to_numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
+    ended = _to_numbers(columns["pregnancy_ended"])
+    flags = _flag_concepts(columns["condition_codes"])
+    recent = {name: _count_recent(columns[name], moments) for name in COUNT_SCALES if name.endswith("_times")}
     return States(
         subject=np.asarray(subject, dtype=np.int64),
         at=moments,
-        embedding=_embedding(columns, moments, flags, recent),
+        embedding=_embed_columns(columns, moments, flags, recent),
         birth=times["birth"],
         died=times["died"],
         edd=times["edd"],
         lmp=times["lmp"],
         since=np.where(ended >= times["pregnancy_since"], np.nan, times["pregnancy_since"]),
         ended=ended,
-        outcomes=_outcomes(columns, flags, recent),
+        outcomes=_collect_outcomes(columns, flags, recent),
     )
 
 
-def cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np.int64]:
+def assign_cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np.int64]:
     """Pregnant, postpartum or neither as of ``moment``, ``[len(row)]``; rules: ``gestational_age``."""
     pregnant = (moment - s.since[row] <= LONGEST) | ~np.isnan(
         _since_conception(s.edd[row] - TERM, s.ended[row], moment)
@@ -137,14 +137,14 @@ def cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np.int64]
     return np.where(pregnant, PREGNANT, np.where((after >= 0) & (after <= POSTPARTUM), POSTPARTUM_COHORT, NEITHER))
 
 
-def moving(s: States, row: NDArray[np.int64], moment: int) -> Floats:
+def embed_time(s: States, row: NDArray[np.int64], moment: int) -> Floats:
     """The part of the embedding that time alone moves: age, gestational week, week unknown; ``[len(row), 3]``."""
-    pregnant = cohorts(s, row, moment) == PREGNANT
+    pregnant = assign_cohorts(s, row, moment) == PREGNANT
     by_edd = _since_conception(s.edd[row] - TERM, s.ended[row], moment)
     elapsed = np.where(np.isnan(by_edd), _since_conception(s.lmp[row], s.ended[row], moment), by_edd)
     weeks = np.where(pregnant, elapsed / (7 * DAY), np.nan)
-    age = _standard((moment - s.birth[row]) / YEAR, *AGE_SCALE)
-    return np.column_stack([age, _standard(weeks, *WEEKS_SCALE), (pregnant & np.isnan(weeks)).astype(float)])
+    age = _standardize((moment - s.birth[row]) / YEAR, *AGE_SCALE)
+    return np.column_stack([age, _standardize(weeks, *WEEKS_SCALE), (pregnant & np.isnan(weeks)).astype(float)])
 
 
 def _since_conception(start: Floats, ended: Floats, moment: int) -> Floats:
@@ -154,41 +154,41 @@ def _since_conception(start: Floats, ended: Floats, moment: int) -> Floats:
     return np.where(current, elapsed, np.nan)
 
 
-def _numbers(values: Sequence[Any] | Floats) -> Floats:
+def _to_numbers(values: Sequence[Any] | Floats) -> Floats:
     if isinstance(values, np.ndarray):
         return values
     return np.array([np.nan if v is None else v for v in values], dtype=np.float64)
 
 
-def _standard(x: Floats, centre: float, scale: float) -> Floats:
+def _standardize(x: Floats, centre: float, scale: float) -> Floats:
     z = np.clip((x - centre) / scale, -3, 3)
     return np.nan_to_num(np.round(z * 16) / 16, nan=0.0)
 
 
-def _flags(codes: Sequence[Sequence[str] | None]) -> dict[str, Floats]:
+def _flag_concepts(codes: Sequence[Sequence[str] | None]) -> dict[str, Floats]:
     """For each concept whether a condition of it is open: 1.0 or 0.0."""
     place = {name: i for i, name in enumerate(FLAGS)}
     out = np.zeros((len(FLAGS), len(codes)))
     for column, held in enumerate(codes):
         for code in held or ():
-            name = _concept(code)
+            name = _find_concept_name(code)
             if name in place:
                 out[place[name], column] = 1.0
     return dict(zip(FLAGS, out, strict=True))
 
 
 @cache
-def _concept(code: str) -> str | None:
-    found = concept_of(code)
+def _find_concept_name(code: str) -> str | None:
+    found = find_concept(code)
     return None if found is None else found.name
 
 
 @cache
-def _drug(name: str) -> str | None:
-    return drug_class_of(name)
+def _find_drug_class(name: str) -> str | None:
+    return find_drug_class(name)
 
 
-def _recent(times: Sequence[Sequence[int] | None], at: NDArray[np.int64]) -> Floats:
+def _count_recent(times: Sequence[Sequence[int] | None], at: NDArray[np.int64]) -> Floats:
     """How many of the times lie within a year before the moment."""
     many = np.array([len(held or ()) for held in times], dtype=np.int64)
     every = np.fromiter(chain.from_iterable(held for held in times if held), dtype=np.int64, count=many.sum())
@@ -196,29 +196,31 @@ def _recent(times: Sequence[Sequence[int] | None], at: NDArray[np.int64]) -> Flo
     return np.bincount(row[at[row] - every <= YEAR], minlength=len(many)).astype(float)
 
 
-def _embedding(
+def _embed_columns(
     columns: Mapping[str, Any], at: NDArray[np.int64], flags: dict[str, Floats], recent: dict[str, Floats]
 ) -> Floats:
     parts = []
     for name, (centre, scale) in SIGNAL_SCALES.items():
-        fresh = at - _numbers(columns[f"{name}_time"]) <= STALE
-        value = np.where(fresh, _numbers(columns[f"{name}_latest"]), np.nan)
-        parts += [_standard(value, centre, scale), np.isnan(value).astype(float)]
+        fresh = at - _to_numbers(columns[f"{name}_time"]) <= STALE
+        value = np.where(fresh, _to_numbers(columns[f"{name}_latest"]), np.nan)
+        parts += [_standardize(value, centre, scale), np.isnan(value).astype(float)]
     for name, (centre, scale) in COUNT_SCALES.items():
-        parts.append(_standard(recent[name] if name in recent else _counts(columns[name]), centre, scale))
+        parts.append(_standardize(recent[name] if name in recent else _to_counts(columns[name]), centre, scale))
     smokes = np.array(["current" in (v or "").lower() or "daily" in (v or "").lower() for v in columns["smoking"]])
     return np.column_stack([*parts, *flags.values(), smokes.astype(float)])
 
 
-def _counts(values: Sequence[Any] | Floats) -> Floats:
+def _to_counts(values: Sequence[Any] | Floats) -> Floats:
     if isinstance(values, np.ndarray):
         return np.nan_to_num(values)
     return np.array([v if isinstance(v, int) else len(v or ()) for v in values], dtype=float)
 
 
-def _outcomes(columns: Mapping[str, Any], flags: dict[str, Floats], recent: dict[str, Floats]) -> dict[str, Floats]:
+def _collect_outcomes(
+    columns: Mapping[str, Any], flags: dict[str, Floats], recent: dict[str, Floats]
+) -> dict[str, Floats]:
     """What ``models.peers.search.OUTCOMES`` and ``RATINGS`` average, in their units (shares as 0 or 100)."""
-    iron = [any(_drug(text) == "iron" for text in held or ()) for held in columns["medicine_texts"]]
+    iron = [any(_find_drug_class(text) == "iron" for text in held or ()) for held in columns["medicine_texts"]]
     return {
         "anaemia": 100 * flags["anaemia"],
         "gestational_diabetes": 100 * flags["gestational_diabetes"],
@@ -227,7 +229,7 @@ def _outcomes(columns: Mapping[str, Any], flags: dict[str, Floats], recent: dict
         "iron": 100 * np.array(iron, dtype=float),
         "emergency": 100 * (recent["emergency_visit_times"] > 0),
         "missed": 100 * (recent["missed_visit_times"] > 0),
-        "weight_gain": _numbers(columns["weight_slope"]),
-        "rating_brief": _numbers(columns["rating_brief_mean"]),
-        "rating_detailed": _numbers(columns["rating_detailed_mean"]),
+        "weight_gain": _to_numbers(columns["weight_slope"]),
+        "rating_brief": _to_numbers(columns["rating_brief_mean"]),
+        "rating_detailed": _to_numbers(columns["rating_detailed_mean"]),
     }

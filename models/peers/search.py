@@ -9,7 +9,7 @@ speaks of "signals from clinically similar patients" without saying how; distanc
 This is not differential privacy: an aggregate of at least k women, rounded, never an individual, never the patient
 herself, never text.
 
-``search`` sweeps time forward and keeps one current state for each patient, so a question at T sees exactly what was
+``search_peers`` sweeps time forward and keeps one current state for each patient, so a question at T sees exactly what was
 known at T. All questions of one moment are answered together (``models.peers.exact_knn``), a cohort of very many
 through an index (``models.peers.ann_index``). Distances are exact: the same neighbours come out for one patient or a
 thousand.
@@ -28,15 +28,24 @@ from threadpoolctl import threadpool_limits
 
 from models.peers import ann_index, exact_knn
 from models.peers.exact_knn import Places
-from models.peers.patient_embedding import MOVING, TIMES, YEAR, Floats, States, cohorts, moving, unknown
+from models.peers.patient_embedding import (
+    TIME_DIMENSIONS,
+    TIME_FIELDS,
+    YEAR,
+    Floats,
+    States,
+    assign_cohorts,
+    embed_time,
+    make_unknown_states,
+)
 
 AGE_BANDS_YEARS = (3, 6, 12)
 #: Questions whose peers' outcomes are averaged at a time.
-TOGETHER = 1 << 16
+AGGREGATED_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PeerOutcome:
     """One thing said of peers: its feature is ``peer_<name>``, rounded to ``step`` of ``unit``."""
 
     name: str
@@ -46,22 +55,22 @@ class Outcome:
 
 
 #: What is said of peers; each reads one column of ``States.outcomes`` of the same name.
-OUTCOMES: tuple[Outcome, ...] = (
-    Outcome("anaemia", "have anaemia", "%", 5),
-    Outcome("gestational_diabetes", "have gestational diabetes", "%", 5),
-    Outcome("hypertension", "have high blood pressure or pre-eclampsia", "%", 5),
-    Outcome("depression", "have depression", "%", 5),
-    Outcome("iron", "take iron", "%", 5),
-    Outcome("emergency", "had an emergency visit within a year", "%", 5),
-    Outcome("missed", "missed a visit within a year", "%", 5),
-    Outcome("weight_gain", "weight change a week", "kg/wk", 0.1),
+OUTCOMES: tuple[PeerOutcome, ...] = (
+    PeerOutcome("anaemia", "have anaemia", "%", 5),
+    PeerOutcome("gestational_diabetes", "have gestational diabetes", "%", 5),
+    PeerOutcome("hypertension", "have high blood pressure or pre-eclampsia", "%", 5),
+    PeerOutcome("depression", "have depression", "%", 5),
+    PeerOutcome("iron", "take iron", "%", 5),
+    PeerOutcome("emergency", "had an emergency visit within a year", "%", 5),
+    PeerOutcome("missed", "missed a visit within a year", "%", 5),
+    PeerOutcome("weight_gain", "weight change a week", "kg/wk", 0.1),
 )
 
 #: How peers rated brief and detailed replies: the cold start of ``models.patient.preferences``, never a sentence of
 #: its own.
-RATINGS: tuple[Outcome, ...] = (
-    Outcome("rating_brief", "rate brief replies", "points", 0.25),
-    Outcome("rating_detailed", "rate detailed replies", "points", 0.25),
+RATINGS: tuple[PeerOutcome, ...] = (
+    PeerOutcome("rating_brief", "rate brief replies", "points", 0.25),
+    PeerOutcome("rating_detailed", "rate detailed replies", "points", 0.25),
 )
 
 COLUMNS: tuple[str, ...] = (
@@ -76,7 +85,7 @@ def coarsen(value: float, step: float) -> float:
     return round(round(value / step) * step, 10)
 
 
-def search(states: States, subjects: Sequence[int], moments: Places, k: int) -> dict[str, NDArray[Any]]:
+def search_peers(states: States, subjects: Sequence[int], moments: Places, k: int) -> dict[str, NDArray[Any]]:
     """Peers of each ``(subject, moment)``, moments in ascending order as seconds since 1970.
 
     Returns an array a name of ``COLUMNS``, a row a question: ``peers_count`` is 0 and every ``peer_*`` NaN where fewer
@@ -85,28 +94,31 @@ def search(states: States, subjects: Sequence[int], moments: Places, k: int) -> 
     """
     if np.any(np.diff(moments) < 0):
         raise ValueError("moments must be in ascending order")
-    current = _Current(states)
+    current = _CurrentStates(states)
     asked = current.places(subjects)
-    embedding = np.full((len(moments), states.embedding.shape[1] + MOVING), np.nan, np.float32)
+    embedding = np.full((len(moments), states.embedding.shape[1] + TIME_DIMENSIONS), np.nan, np.float32)
     alike = np.full((len(moments), 2 * k), -1, np.int32)
     with threadpool_limits(1, "blas"):  # small products, many: the blocks of a large one have threads of their own
-        for start, stop in _runs(moments):
+        for start, stop in _find_runs(moments):
             current.advance(int(moments[start]))
             known = start + np.flatnonzero(asked[start:stop] >= 0)
             known = known[current.row[asked[known]] >= 0]
             embedding[known] = current.points(asked[known]) / exact_knn.STEPS
             alike[known] = current.nearest(asked[known], k)
-    said = [_said(states, alike[start : start + TOGETHER], k) for start in range(0, max(1, len(moments)), TOGETHER)]
+    said = [
+        _aggregate(states, alike[start : start + AGGREGATED_AT_ONCE], k)
+        for start in range(0, max(1, len(moments)), AGGREGATED_AT_ONCE)
+    ]
     return {name: np.concatenate([part[name] for part in said]) for name in said[0]} | {"embedding": embedding}
 
 
-def _runs(values: Places) -> list[tuple[int, int]]:
+def _find_runs(values: Places) -> list[tuple[int, int]]:
     """Start and end of each run of equal values."""
     edges = np.flatnonzero(np.diff(values)) + 1
     return list(zip([0, *edges], [*edges, len(values)], strict=True)) if len(values) else []
 
 
-class _Current:
+class _CurrentStates:
     """Every patient's latest state as time moves forward. A patient's place is her rank among the donors' ids."""
 
     def __init__(self, states: States) -> None:
@@ -114,9 +126,9 @@ class _Current:
         self._states, self._arrival, self._arrived = states, np.argsort(states.at, kind="stable"), 0
         self._arrivals = states.at[self._arrival]
         self.row = np.full(len(self.donors), -1)
-        self._now = unknown(self.donors)
+        self._now = make_unknown_states(self.donors)
         largest = max(3.0, states.embedding.max(initial=0.0), -states.embedding.min(initial=0.0))
-        self._points = exact_knn.no_points(len(self.donors), states.embedding.shape[1] + MOVING, largest)
+        self._points = exact_knn.allocate_points(len(self.donors), states.embedding.shape[1] + TIME_DIMENSIONS, largest)
         self._by_birth = np.empty(0, np.int64)
 
     def places(self, subjects: Sequence[int]) -> Places:
@@ -141,9 +153,9 @@ class _Current:
     def _take_in(self, place: Places) -> None:
         """Bring what stands of these patients up to their newest states."""
         row, born = self.row[place], self._now.birth[place]
-        for name in TIMES:
+        for name in TIME_FIELDS:
             getattr(self._now, name)[place] = getattr(self._states, name)[row]
-        self._points[place, :-MOVING] = exact_knn.steps(self._states.embedding[row])
+        self._points[place, :-TIME_DIMENSIONS] = exact_knn.to_steps(self._states.embedding[row])
         if not np.array_equal(born, self._now.birth[place], equal_nan=True):
             order = np.argsort(self._now.birth, kind="stable")
             self._by_birth = order[: np.count_nonzero(~np.isnan(self._now.birth))]  # of unknown age is nobody's peer
@@ -151,13 +163,13 @@ class _Current:
     def points(self, places: Places) -> exact_knn.Points:
         """The embeddings of known patients as of the moment, ``[len(places), d]``, in steps."""
         points = self._points[places]
-        points[:, -MOVING:] = exact_knn.steps(moving(self._now, places, self.moment))
+        points[:, -TIME_DIMENSIONS:] = exact_knn.to_steps(embed_time(self._now, places, self.moment))
         return points
 
     def cohort(self, places: Places) -> Places:
         """The cohort of each known patient as of the moment, -1 for the dead."""
         alive = ~(self._now.died[places] <= self.moment)
-        return np.where(alive, cohorts(self._now, places, self.moment), -1)
+        return np.where(alive, assign_cohorts(self._now, places, self.moment), -1)
 
     def nearest(self, asked: Places, k: int) -> Places:
         """The states of the k … 2k nearest to each known patient in the narrowest band that holds k; -1 for no more."""
@@ -173,30 +185,30 @@ class _Current:
         birth, at = self._now.birth[members], np.full(len(self.donors), -1)
         at[members] = np.arange(len(members))
         hers = at[asked]
-        low, high = _bands(birth, hers, k)
+        low, high = _find_age_bands(birth, hers, k)
         order = np.argsort(hers, kind="stable")
         order = order[high[order] > low[order]]
         found = np.full((len(asked), 2 * k), -1, dtype=np.int64)
         if len(order):
-            search = exact_knn.nearest
-            if ann_index.worthwhile(len(members), len(order)):
-                search = partial(ann_index.nearest, birth=birth)
+            search = exact_knn.find_nearest
+            if ann_index.is_worthwhile(len(members), len(order)):
+                search = partial(ann_index.find_nearest, birth=birth)
             found[order] = search(self.points(members), members, hers[order], low[order], high[order], 2 * k)
         return found
 
 
-def _said(states: States, alike: NDArray[np.int32], k: int) -> dict[str, NDArray[Any]]:
+def _aggregate(states: States, alike: NDArray[np.int32], k: int) -> dict[str, NDArray[Any]]:
     """What is said of each row of states that are alike: their number, and of an outcome that ``k`` have the mean."""
     there = alike >= 0
     said: dict[str, NDArray[Any]] = {"peers_count": there.sum(axis=1)}
     for o in (*OUTCOMES, *RATINGS):
         values = np.full(alike.shape, np.nan)
         values[there] = states.outcomes[o.name][alike[there]]
-        said[f"peer_{o.name}"] = _means(values, k, o.step)
+        said[f"peer_{o.name}"] = _average(values, k, o.step)
     return said
 
 
-def _bands(birth: Floats, hers: Places, k: int) -> tuple[Places, Places]:
+def _find_age_bands(birth: Floats, hers: Places, k: int) -> tuple[Places, Places]:
     """For each of ``hers`` among members in order of birth the span of the narrowest band that holds ``k`` others.
 
     Empty where even the widest holds fewer, and for -1.
@@ -213,7 +225,7 @@ def _bands(birth: Floats, hers: Places, k: int) -> tuple[Places, Places]:
     return low, high
 
 
-def _means(values: Floats, k: int, step: float) -> Floats:
+def _average(values: Floats, k: int, step: float) -> Floats:
     """The mean of each row's numbers, coarsened; NaN where fewer than ``k`` are known."""
     # sorted, and added up in rows of one length: the sum of floats must not depend on who is nearest among the same
     values = np.sort(values, axis=1)

@@ -15,42 +15,49 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from models.prompt.sentences.behaviour import behaviour
-from models.prompt.sentences.peers import peers
-from models.prompt.sentences.pinned import drug_allergies, pinned
-from models.prompt.sentences.prediction import prediction
-from models.prompt.sentences.problems import problems
-from models.prompt.sentences.signals import signals
+from models.prompt.sentences.behaviour import build_behaviour_segments
+from models.prompt.sentences.peers import build_peer_segments
+from models.prompt.sentences.pinned import build_pinned_segments
+from models.prompt.sentences.prediction import build_prediction_segments
+from models.prompt.sentences.problems import build_problem_segments
+from models.prompt.sentences.signals import build_signal_segments
 from models.schema import FeatureRow, Segment
 
 __all__ = ["FREE_LIMIT", "candidates", "drug_allergies"]
 
 FREE_LIMIT = 48
 #: Which free candidates give way first when there are more than FREE_LIMIT: what is least about her.
-_GIVES_WAY = ("condition.code:", "peer.", "medicine.code:", "no.")
+_DROP_ORDER = ("condition.code:", "peer.", "medicine.code:", "no.")
 
 
-def candidates(
+def build_candidates(
     row: FeatureRow, as_of: datetime, count: Callable[[str], int], language: str = "en"
 ) -> tuple[Segment, ...]:
     """Pinned segments, then at most ``FREE_LIMIT`` free ones, keys unique; ``count`` gives a text's tokens.
 
     ``row`` may be empty (nothing known): the pinned segments then say so, and one free one names what is missing.
     """
-    families = (pinned, behaviour, signals, problems, peers, prediction)
+    families = (
+        build_pinned_segments,
+        build_behaviour_segments,
+        build_signal_segments,
+        build_problem_segments,
+        build_peer_segments,
+        build_prediction_segments,
+    )
     unique: dict[str, Segment] = {}
     for family in families:
         for segment in family(row, as_of, language):
             unique.setdefault(segment.key, segment)
-    kept = _limited(tuple(unique.values()))
+    kept = _limit_free(tuple(unique.values()))
     return tuple(replace(s, tokens=count(s.text)) for s in kept)
 
 
-def _limited(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """Drop from the end of each family in ``_GIVES_WAY`` until at most ``FREE_LIMIT`` free segments are left."""
+def _limit_free(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """Drop from the end of each family in ``_DROP_ORDER`` until at most ``FREE_LIMIT`` free segments are left."""
     excess = sum(not s.pinned for s in segments) - FREE_LIMIT
     dropped: set[str] = set()
-    for prefix in _GIVES_WAY:
+    for prefix in _DROP_ORDER:
         for segment in reversed(segments):
             if len(dropped) < excess and segment.key.startswith(prefix):
                 dropped.add(segment.key)

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from models.encoder import Encoder
-from models.prompt.candidates import candidates
-from models.prompt.ranking import rank, render
+from models.prompt.candidates import build_candidates
+from models.prompt.ranking import rank_segments, render_prompt
 from models.refiner.interface import Refiner
-from models.safety.answer_check import Flag, context_of, red_flags
+from models.safety.answer_check import Flag, find_red_flags, read_context
 from models.schema import EditProgram, FeatureRow, Segment
 from models.templates import LANGUAGES, TEMPLATE_VERSION
 
-Offer = Callable[[FeatureRow, datetime, Callable[[str], int], str], tuple[Segment, ...]]
+CandidateBuilder = Callable[[FeatureRow, datetime, Callable[[str], int], str], tuple[Segment, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,9 @@ class Personalized:
     template_version: str = TEMPLATE_VERSION
 
 
-def apply(segments: tuple[Segment, ...], program: EditProgram, language: str = "en") -> tuple[str, tuple[str, ...]]:
+def apply_program(
+    segments: tuple[Segment, ...], program: EditProgram, language: str = "en"
+) -> tuple[str, tuple[str, ...]]:
     """The refined prompt of a program over ranked candidates, and the free keys it kept.
 
     A pick that is no free candidate, or comes twice, is passed over: whatever a program says, the prompt holds
@@ -52,7 +54,7 @@ def apply(segments: tuple[Segment, ...], program: EditProgram, language: str = "
     free = {s.key: s for s in segments if not s.pinned}
     kept = tuple(key for key in dict.fromkeys(program.picks) if key in free)
     pinned = tuple(s for s in segments if s.pinned)
-    return render((*pinned, *(free[key] for key in kept)), program.style, language), kept
+    return render_prompt((*pinned, *(free[key] for key in kept)), program.style, language), kept
 
 
 def personalize(
@@ -63,7 +65,7 @@ def personalize(
     encoder: Encoder,
     count: Callable[[str], int],
     language: str = "en",
-    offered: Offer = candidates,
+    offered: CandidateBuilder = build_candidates,
 ) -> Personalized:
     """Initial and refined prompt of one question; an unknown ``language`` is answered in English.
 
@@ -71,12 +73,12 @@ def personalize(
     """
     language = language if language in LANGUAGES else "en"
     # first, because its rules need no vector: whoever reads the question into one beside this loses no time
-    flags = red_flags(question, language, context_of(row, as_of), encoder)
-    segments = rank(question, offered(row, as_of, count, language), encoder)
-    return _made(segments, refiner.refine(question, segments), flags, language)
+    flags = find_red_flags(question, language, read_context(row, as_of), encoder)
+    segments = rank_segments(question, offered(row, as_of, count, language), encoder)
+    return _assemble(segments, refiner.refine(question, segments), flags, language)
 
 
-def pinned_only(
+def personalize_pinned_only(
     row: FeatureRow, question: str, as_of: datetime, encoder: Encoder, count: Callable[[str], int], language: str = "en"
 ) -> Personalized:
     """The prompt of a ``row`` that holds what pinned sentences say and nothing else: no candidates, no policy.
@@ -84,15 +86,17 @@ def pinned_only(
     A free sentence of such a row could state as absent what was merely not read.
     """
     language = language if language in LANGUAGES else "en"
-    flags = red_flags(question, language, context_of(row, as_of), encoder)
-    segments = tuple(s for s in candidates(row, as_of, count, language) if s.pinned)
-    return _made(segments, EditProgram(()), flags, language)
+    flags = find_red_flags(question, language, read_context(row, as_of), encoder)
+    segments = tuple(s for s in build_candidates(row, as_of, count, language) if s.pinned)
+    return _assemble(segments, EditProgram(()), flags, language)
 
 
-def _made(segments: tuple[Segment, ...], program: EditProgram, flags: tuple[Flag, ...], language: str) -> Personalized:
-    prompt, kept = apply(segments, program, language)
+def _assemble(
+    segments: tuple[Segment, ...], program: EditProgram, flags: tuple[Flag, ...], language: str
+) -> Personalized:
+    prompt, kept = apply_program(segments, program, language)
     return Personalized(
-        initial=render(segments, "plain", language),
+        initial=render_prompt(segments, "plain", language),
         prompt=prompt,
         segments=segments,
         kept=kept,

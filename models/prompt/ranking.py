@@ -6,7 +6,7 @@
 The paper's recommender makes "initial personalised prompts"; its scoring is not known. Ours is this fixed sum of self
 signals (recency, distance from her own band), peer signals (how much peers with the fact differ) and likeness to the
 question, with ties broken by key. The text comes from a versioned template. Text common to all prompts of a patient
-comes first and chosen facts last, so that a scorer can share the beginning's key-value cache (``opening``).
+comes first and chosen facts last, so that a scorer can share the beginning's key-value cache (``render_opening``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.encoder import Encoder
 from models.prompt.sentences.pinned import PINNED_KEYS
 from models.refiner.interface import STYLES
 from models.schema import Segment, SegmentKind
-from models.templates import ENVIRONMENT, TEMPLATE_VERSION, label, one_line
+from models.templates import ENVIRONMENT, TEMPLATE_VERSION, look_up_label, sanitize_line
 
 #: κ: what a fact's kind is worth at equal likeness. A change, a preference and peers are scarcer news than an entry.
 KIND_WEIGHT: dict[SegmentKind, float] = {
@@ -37,12 +37,12 @@ PEER_WEIGHT = 0.05  # π
 _KIND_ORDER: tuple[SegmentKind, ...] = ("pinned", "record", "change", "behaviour", "preference", "peer", "prediction")
 
 
-def _pinned_first(segments: Sequence[Segment]) -> list[Segment]:
+def sort_pinned(segments: Sequence[Segment]) -> list[Segment]:
     position = {key: i for i, key in enumerate(PINNED_KEYS)}
     return sorted((s for s in segments if s.pinned), key=lambda s: (position.get(s.key, len(position)), s.key))
 
 
-def relevance(similarity: float, segment: Segment) -> float:
+def score_relevance(similarity: float, segment: Segment) -> float:
     """The initial ranking's score of one free segment, ``similarity`` being its cosine with the question."""
     recency = 0.0 if segment.recency_days is None else 2.0 ** (-segment.recency_days / RECENCY_HALF_LIFE)
     return (
@@ -54,20 +54,20 @@ def relevance(similarity: float, segment: Segment) -> float:
     )
 
 
-def rank(question: str, segments: Sequence[Segment], encoder: Encoder) -> tuple[Segment, ...]:
-    """Pinned segments in their fixed order, then free ones by falling ``relevance``; of equal keys the first is
+def rank_segments(question: str, segments: Sequence[Segment], encoder: Encoder) -> tuple[Segment, ...]:
+    """Pinned segments in their fixed order, then free ones by falling ``score_relevance``; of equal keys the first is
     kept."""
     unique = list({s.key: s for s in reversed(segments)}.values())
     free = [s for s in unique if not s.pinned]
     vectors = encoder.encode([question, *(s.text for s in free)])
     similarity = vectors[1:] @ vectors[0]
     # rounded, so that the last bits of an embedding never decide between two facts
-    scored = [(-round(relevance(float(x), s), 4), s.key, s) for x, s in zip(similarity, free, strict=True)]
-    return (*_pinned_first(unique), *(s for _, _, s in sorted(scored, key=lambda t: t[:2])))
+    scored = [(-round(score_relevance(float(x), s), 4), s.key, s) for x, s in zip(similarity, free, strict=True)]
+    return (*sort_pinned(unique), *(s for _, _, s in sorted(scored, key=lambda t: t[:2])))
 
 
 @cache
-def _parts(language: str) -> tuple[str, str]:
+def _split_template(language: str) -> tuple[str, str]:
     """The template split where free segments begin; both halves are Jinja2 sources."""
     source, _, _ = ENVIRONMENT.loader.get_source(ENVIRONMENT, f"{language}/{TEMPLATE_VERSION}.txt.j2")  # type: ignore[union-attr]
     before, marker, after = source.partition("{# free segments #}\n")
@@ -76,22 +76,22 @@ def _parts(language: str) -> tuple[str, str]:
     return before, after
 
 
-def _lines(segments: Sequence[Segment], language: str) -> list[dict[str, str]]:
-    return [{"type": label("kind", s.kind, s.kind, language), "text": one_line(s.text)} for s in segments]
+def _to_lines(segments: Sequence[Segment], language: str) -> list[dict[str, str]]:
+    return [{"type": look_up_label("kind", s.kind, s.kind, language), "text": sanitize_line(s.text)} for s in segments]
 
 
-def opening(segments: Sequence[Segment], language: str = "en") -> str:
+def render_opening(segments: Sequence[Segment], language: str = "en") -> str:
     """What every rendering of these pinned segments begins with, whichever free ones are chosen."""
     pinned = {s.key: s for s in reversed(segments) if s.pinned}
     safety = pinned.pop("safety", None)
     if safety is None:
         raise ValueError("a prompt without the pinned safety rules is never rendered")
-    before, _ = _parts(language)
-    lines = _lines(_pinned_first(list(pinned.values())), language)
-    return ENVIRONMENT.from_string(before).render(safety=one_line(safety.text), pinned=lines)
+    before, _ = _split_template(language)
+    lines = _to_lines(sort_pinned(list(pinned.values())), language)
+    return ENVIRONMENT.from_string(before).render(safety=sanitize_line(safety.text), pinned=lines)
 
 
-def render(segments: Sequence[Segment], style: str = "plain", language: str = "en") -> str:
+def render_prompt(segments: Sequence[Segment], style: str = "plain", language: str = "en") -> str:
     """The prompt of these segments: safety rules, fenced typed facts, one style line. ``style`` is one of ``STYLES``.
 
     The order of ``segments`` does not matter and of equal keys the first counts. Raises ValueError without the
@@ -101,7 +101,7 @@ def render(segments: Sequence[Segment], style: str = "plain", language: str = "e
         raise ValueError(f"unknown style {style!r}: one of {', '.join(STYLES)}")
     free = {s.key: s for s in reversed(segments) if not s.pinned}
     ordered = sorted(free.values(), key=lambda s: (_KIND_ORDER.index(s.kind), s.key))
-    _, after = _parts(language)
-    return opening(segments, language) + ENVIRONMENT.from_string(after).render(
-        free=_lines(ordered, language), style=label("style", style, style, language)
+    _, after = _split_template(language)
+    return render_opening(segments, language) + ENVIRONMENT.from_string(after).render(
+        free=_to_lines(ordered, language), style=look_up_label("style", style, style, language)
     )

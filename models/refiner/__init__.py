@@ -1,7 +1,9 @@
-"""Refiners: what turns the initial hard prompt into a refined one, by choosing, never by writing.
+"""Refiners: they choose which segments and which style go into the prompt, and write nothing.
 
-Read in this order: ``interface`` (the one method every refiner has, and the caps), ``ranking`` and
-``baselines`` (rules), ``actions`` (the closed edit vocabulary), ``reading`` (how text reaches the policy),
-``policy`` (π_θ), ``choosing`` (the policy as a refiner), ``warm_start`` and ``grpo`` (how it learns),
-``artefact`` (how it is kept).
+    a ~ π_θ(a | q, S)      a = (style, pick, pick, …, STOP), q the question, S the ranked candidate segments
+
+Read in this order: ``interface`` (the Protocol and the caps), ``baselines`` (rules), ``actions`` (the edit
+vocabulary), ``featurizer`` (text to vectors), ``policy`` (π_θ), ``inference`` and ``greedy_decoder`` (how it decides);
+then how it learns: ``pseudo_labels`` (gains read off replies), ``warm_start`` (supervised), ``grpo`` (RL),
+``best_of_k`` and ``gain_regressors`` (what RL is compared with); last ``checkpoint`` (the files of a refiner).
 """

@@ -1,9 +1,10 @@
-"""The closed edit vocabulary: one style directive, then picks of slots, then STOP. Nothing can be written.
+"""The edit vocabulary: one style directive, then picks of slots, then STOP.
 
 An edit program is the token sequence ``STYLE_s PICK_i PICK_j … <stop>``. PICK_i names the i-th *slot* of the
-prompt the policy reads, never a segment: what a slot holds differs from prompt to prompt, and slots are shuffled
-in training, so that a policy can only go by what it reads. Ids below ``size`` are actions and are what the policy
-has logits for; ids from ``size`` on are rows of the reading table (see ``reading``) and occur in prompts only.
+prompt, never a segment: what a slot holds differs between prompts, and training shuffles slots, so the policy can
+only go by a segment's features. Ids below ``size`` are actions and are what the policy
+has logits for; ids from ``size`` on are rows of the feature table (``featurizer``) and occur in prompts only.
+Departure from a language model's vocabulary: no action writes text, so a refiner cannot state anything.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FIRST_PICK = FIRST_STYLE + len(STYLES)
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """The ids of the edit vocabulary for a prompt of at most ``slots`` segments."""
+    """Action ids for a prompt of at most ``slots`` segments."""
 
     slots: int
 
@@ -41,7 +42,7 @@ class Actions:
         return ["<pad>", "<stop>", "<unknown>", *styles, *(f"PICK_{i + 1}" for i in range(self.slots))]
 
     def tokenizer(self, rows: int) -> PreTrainedTokenizerFast:
-        """A tokenizer over the actions and ``rows`` row names (``R0`` …): TRL wants text; this is its only text."""
+        """Build a tokenizer over actions and ``rows`` row names (``R0`` …), since TRL expects text."""
         vocabulary = {word: i for i, word in enumerate([*self.words, *(f"R{r}" for r in range(rows))])}
         tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unknown>"))
         tokenizer.pre_tokenizer = WhitespaceSplit()
@@ -54,7 +55,7 @@ class Actions:
         )
 
     def program(self, ids: Sequence[int], keys: Sequence[str], log_prob: float = 0.0) -> EditProgram:
-        """The edit program behind action ids, where slot i holds the segment ``keys[i]``; ends at STOP."""
+        """Convert action ids, up to STOP, to a program; slot i holds ``keys[i]``."""
         style, picks = STYLES[0], []
         for token in ids:
             if token == STOP:
@@ -66,6 +67,6 @@ class Actions:
         return EditProgram(picks=tuple(picks), style=style, log_prob=log_prob)
 
     def ids(self, program: EditProgram, keys: Sequence[str]) -> list[int]:
-        """The action ids of a program, STOP included; the inverse of ``program``."""
+        """Convert a program to action ids, STOP included: the inverse of ``program``."""
         slot = {key: i for i, key in enumerate(keys)}
         return [FIRST_STYLE + STYLES.index(program.style), *(FIRST_PICK + slot[k] for k in program.picks), STOP]

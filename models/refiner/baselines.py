@@ -1,4 +1,7 @@
-"""What a policy must beat to earn its place: nothing, everything, chance, and nearness to the question."""
+"""Refiners without learning: the initial ranking, no segment, all, random, nearest to the question.
+
+``RankingRefiner`` is a clinic's first champion; the others are yardsticks of the evaluation.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from models.schema import EditProgram, Segment
 
 
 class RankingRefiner:
-    """Keep the head of the initial ranking, as much of it as the caps allow."""
+    """Select the head of the initial ranking, cut to the caps."""
 
     id = "ranking"
 
@@ -33,7 +36,7 @@ class EmptyRefiner:
 
 
 class FullRefiner:
-    """The initial prompt itself: every free candidate. The one refiner without caps; a yardstick, never served."""
+    """Every free candidate: the initial prompt itself. Ignores caps, so it is never served."""
 
     id = "initial"
 
@@ -42,7 +45,7 @@ class FullRefiner:
 
 
 class RandomRefiner:
-    """A random choice within the caps, the same every time for the same question and candidates."""
+    """Random segments within the caps, seeded by question and candidates."""
 
     id = "random"
 
@@ -58,7 +61,7 @@ class RandomRefiner:
 
 
 class NearestRefiner:
-    """The candidates whose sentence embedding is closest to the question's (cosine), within the caps."""
+    """Segments whose embedding is closest to the question's (cosine), within the caps."""
 
     id = "nearest"
 

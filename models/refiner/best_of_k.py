@@ -1,11 +1,14 @@
-"""Best-of-K distillation: what RL must be worth beside, at the same number of reward evaluations.
+"""Best-of-K distillation: the control for RL at the same number of reward evaluations.
 
     a* = argmax_{k ≤ K} R(a_k),  a_k ~ π_θ(· | q, S),      then θ ← supervised steps towards a*
 
-The policy samples K programs an episode at temperature 1, as GRPO does; only the best is learnt, with the warm start's
-own loss: every pick of a* is worth the same, all else is worth less than stopping, so the order of picks is free. An
-episode whose programs all come to the same reward teaches nothing and is counted as *dead*; a reward that is not finite
-is left out of its episode. Our own: the paper's abstract names no such control.
+Departures from best-of-n sampling with supervised fine-tuning (RAFT):
+1. The loss is the warm start's, not log-likelihood of a*: every pick of a* has gain 1, every other segment −1, so the
+   order of picks is free.
+2. A zero-variance episode (all K rewards equal) is skipped and counted; a reward that is not finite is left out.
+3. One round on the initial policy, with as many episodes as the evaluations pay for: K times episodes, as GRPO spends.
+
+Run: ``pmlm train`` with ``train.method: best_of_k`` in ``clinic.yaml``.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from models.schema import EditProgram
 
 @dataclass(frozen=True, slots=True)
 class BestOfKOptions:
-    """``samples`` is K, ``evaluations`` what the rewards may cost; epochs and learning rate are of distilling."""
+    """``samples`` is K; ``evaluations`` bounds reward evaluations; epochs and rate are the fine-tuning's."""
 
     samples: int = 12
     evaluations: int = 256
@@ -37,7 +40,10 @@ class BestOfKOptions:
 
 @dataclass(slots=True)
 class BestOfKCurves:
-    """One value an episode: mean and best reward of its programs (nats); then losses an epoch, and what was counted."""
+    """Rewards per episode (nats), loss per epoch, and counts; written to ``metrics/train.json``.
+
+    ``dead`` counts zero-variance episodes (the JSON key is frozen), ``unscored`` rewards that are not finite.
+    """
 
     mean: list[float] = field(default_factory=list)
     best: list[float] = field(default_factory=list)
@@ -50,34 +56,33 @@ class BestOfKCurves:
 def distil_policy(
     policy: Policy, prompts: Sequence[PolicyPrompt], reward: RewardFunction, options: BestOfKOptions
 ) -> BestOfKCurves:
-    """Train ``policy`` in place on its current table, on as many of ``prompts`` as the evaluations pay for."""
-    told = BestOfKCurves()
+    """Fine-tune ``policy`` in place on the best program of each affordable prompt."""
+    curves = BestOfKCurves()
     order = np.random.default_rng(options.seed).permutation(len(prompts))
     affordable = [prompts[i] for i in order[: options.evaluations // options.samples]]
-    lessons = []
-    for prompt, programs in zip(
-        affordable, sample_programs(policy, affordable, options.samples, options.seed), strict=True
-    ):
+    sampled = sample_programs(policy, affordable, options.samples, options.seed)
+    examples = []
+    for prompt, programs in zip(affordable, sampled, strict=True):
         values = np.array(reward([prompt.episode] * len(programs), programs), dtype=np.float64)
-        told.evaluations += len(programs)
+        curves.evaluations += len(programs)
         scored = np.isfinite(values)
-        told.unscored += int((~scored).sum())
+        curves.unscored += int((~scored).sum())
         if not scored.any():
             continue
-        told.mean.append(float(values[scored].mean()))
-        told.best.append(float(values[scored].max()))
+        curves.mean.append(float(values[scored].mean()))
+        curves.best.append(float(values[scored].max()))
         if np.ptp(values[scored]) < EQUAL_REWARDS:
-            told.dead += 1
+            curves.dead += 1
             continue
-        lessons.append(build_example(policy, prompt, programs[int(np.argmax(np.where(scored, values, -np.inf)))]))
-    told.loss = warm_start.fit_warm_start(
-        policy, lessons, epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed
+        examples.append(build_example(policy, prompt, programs[int(np.argmax(np.where(scored, values, -np.inf)))]))
+    curves.loss = warm_start.fit_warm_start(
+        policy, examples, epochs=options.epochs, learning_rate=options.learning_rate, seed=options.seed
     )
-    return told
+    return curves
 
 
 def build_example(policy: Policy, prompt: PolicyPrompt, program: EditProgram) -> warm_start.WarmStartExample:
-    """A program as the warm start learns it: its picks are worth a nat each, all else costs one."""
+    """Convert a program to a warm-start example: picks gain a nat, all else loses one."""
     rows = list(prompt.rows[1:])
     gains = np.array([1.0 if key in program.picks else -1.0 for key in prompt.keys])
     gains[policy.pointer.pinned[rows].numpy()] = np.nan
@@ -91,7 +96,7 @@ def build_example(policy: Policy, prompt: PolicyPrompt, program: EditProgram) ->
 def sample_programs(
     policy: Policy, prompts: Sequence[PolicyPrompt], samples: int, seed: int
 ) -> list[list[EditProgram]]:
-    """``samples`` programs a prompt, drawn at temperature 1."""
+    """Sample ``samples`` programs per prompt at temperature 1."""
     policy.eval()
     random = torch.Generator().manual_seed(seed)
     return [_sample_episode(policy, prompt, samples, random) for prompt in prompts]
@@ -101,11 +106,11 @@ def _sample_episode(policy: Policy, prompt: PolicyPrompt, samples: int, random: 
     actions, pointer = policy.config.actions, policy.pointer
     ids = torch.tensor([[actions.size + row for row in prompt.rows]] * samples)
     begin = ids.shape[1]
-    heard = pointer.hear(*pointer.slots(ids))
+    state = pointer.encode_state(*pointer.find_slots(ids))
     ended = torch.zeros(samples, dtype=torch.bool)
     for _ in range(policy.config.pick_cap + 2):
-        chances = pointer.scores(ids[:, begin - 1 :], heard)[:, -1].softmax(-1)
-        action = torch.multinomial(chances, 1, generator=random)[:, 0].masked_fill(ended, STOP)
+        probabilities = pointer.score_actions(ids[:, begin - 1 :], state)[:, -1].softmax(-1)
+        action = torch.multinomial(probabilities, 1, generator=random)[:, 0].masked_fill(ended, STOP)
         ids = torch.cat([ids, action[:, None]], 1)
         ended |= action == STOP
     return [actions.program(drawn, prompt.keys) for drawn in ids[:, begin:].tolist()]

@@ -1,9 +1,10 @@
-"""How a refiner is kept: a folder that says what it is, whole and checked when it is read.
+"""Save and load a refiner's folder; its id is the hash of description and weights.
 
-``refiner.json`` (kind, caps, sizes, and what it was made with), ``policy.safetensors`` (a policy's weights, without
-the frozen identity and without the reading table; or what an alternative has learnt of gains), ``README.md`` (the model
-card, written by the run that trained it). No text of a record is in it. A refiner's id is the hash of its weights and
-its description, so a changed byte is another refiner.
+    id = "refiner-" + SHA-256(refiner.json without id, policy.safetensors)[:12 hex digits]
+
+``refiner.json`` holds kind, caps, sizes and provenance (JSON key ``origin``); ``policy.safetensors`` a policy's weights
+without the frozen identity and the feature table, or a gain model's arrays; ``README.md`` the model card. Nothing in it
+is executed when it is loaded, and no text of a record is in it: texts are hashes, kinds of question are vectors.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ IDENTITY_WEIGHT = "lm_head.weight"
 
 
 class CheckpointError(ValueError):
-    """A refiner's folder is missing, incomplete, altered, or made for another encoder."""
+    """A refiner's folder is missing, incomplete, altered or of an unknown kind."""
 
 
 class OutdatedCheckpointError(CheckpointError):
-    """A whole refiner of a version of PMLM that read segments otherwise: it can be neither served nor gone on from."""
+    """A refiner whose weights do not fit this version's featurizer: neither served nor continued."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What a refiner was made with; a refiner whose origin differs from the system's cannot be continued.
+    """What a refiner was trained with; training continues only from equal provenance.
 
-    ``encoder`` names the sentence encoder, ``template`` the version of the prompt's texts, ``feature_service`` the
-    Feast service its segments come from and ``feature_schema`` the hash of that service's schema.
+    ``encoder`` names the sentence encoder, ``template`` the version of the prompt templates, ``feature_service`` the
+    Feast service of its segments, ``feature_schema`` the hash of that service's schema.
     """
 
     encoder: str
@@ -52,8 +53,8 @@ class Provenance:
     feature_schema: str
 
 
-def save_policy(folder: Path, policy: Policy, origin: Provenance, card: str = "") -> str:
-    """Write a policy into ``folder`` (made if absent); returns its id."""
+def save_policy(folder: Path, policy: Policy, provenance: Provenance, card: str = "") -> str:
+    """Write a policy into ``folder`` (created if absent); return its id."""
     config = policy.config
     description = {
         "kind": "policy",
@@ -61,7 +62,7 @@ def save_policy(folder: Path, policy: Policy, origin: Provenance, card: str = ""
         "slots": config.slots,
         "embedding_size": config.embedding_size,
         "hidden_size": config.hidden_size,
-        "origin": asdict(origin),
+        "origin": asdict(provenance),
     }
     weights = weights_to_bytes(
         {name: value.contiguous() for name, value in sorted(policy.state_dict().items()) if name != IDENTITY_WEIGHT}
@@ -69,9 +70,9 @@ def save_policy(folder: Path, policy: Policy, origin: Provenance, card: str = ""
     return _write_checkpoint(folder, description, weights, card)
 
 
-def save_ranking(folder: Path, caps: Caps, origin: Provenance) -> str:
-    """Write the ranking refiner into ``folder``; returns its id, ``ranking``."""
-    description = {"id": RankingRefiner.id, "kind": "ranking", "caps": asdict(caps), "origin": asdict(origin)}
+def save_ranking(folder: Path, caps: Caps, provenance: Provenance) -> str:
+    """Write the ranking refiner into ``folder``; return its id, ``ranking``."""
+    description = {"id": RankingRefiner.id, "kind": "ranking", "caps": asdict(caps), "origin": asdict(provenance)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n")
     (folder / CARD).write_text(
@@ -80,22 +81,22 @@ def save_ranking(folder: Path, caps: Caps, origin: Provenance) -> str:
     return RankingRefiner.id
 
 
-def save_gain_refiner(folder: Path, refiner: GainRefiner, origin: Provenance, card: str = "") -> str:
-    """Write a refiner that goes by predicted gains into ``folder``; returns its id."""
-    kept = _export_gain(refiner.gain)
-    weights = weights_to_bytes({name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in kept.arrays.items()})
+def save_gain_refiner(folder: Path, refiner: GainRefiner, provenance: Provenance, card: str = "") -> str:
+    """Write a refiner by predicted gains into ``folder``; return its id."""
+    exported = _export_gain(refiner.gain)
+    weights = weights_to_bytes({name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in exported.arrays.items()})
     description = {
         "kind": refiner.gain.kind,
         "caps": asdict(refiner.caps),
         "style": refiner.style,
-        "gains": kept.tables,
-        "origin": asdict(origin),
+        "gains": exported.tables,
+        "origin": asdict(provenance),
     }
     return _write_checkpoint(folder, description, weights, card)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """The description in ``refiner.json``. Raises ArtefactError where there is none."""
+    """Read ``refiner.json``; raise CheckpointError where it is missing."""
     path = folder / DESCRIPTION
     if not path.exists():
         raise CheckpointError(f"no refiner in {folder}: {DESCRIPTION} is missing")
@@ -103,7 +104,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def load_refiner(folder: Path, encoder: Encoder) -> Refiner:
-    """The refiner kept in ``folder``, ready to refine. Raises ArtefactError if it is not what it says it is."""
+    """Load the refiner in ``folder``; raise CheckpointError where its hash does not match."""
     description = read_description(folder)
     if description["kind"] == "ranking":
         return RankingRefiner(Caps(**description["caps"]))
@@ -123,7 +124,7 @@ def _load_gain_refiner(folder: Path, encoder: Encoder) -> GainRefiner:
 
 
 def load_policy(folder: Path) -> Policy:
-    """The policy kept in ``folder``, its hash checked, in evaluation mode; to be served or trained further."""
+    """Load the policy in ``folder`` in evaluation mode, its hash verified."""
     description = read_description(folder)
     if description["kind"] != "policy":
         raise CheckpointError(f"the refiner in {folder} is a {description['kind']}, not a policy")
@@ -141,7 +142,7 @@ def load_policy(folder: Path) -> Policy:
         policy.load_state_dict(parse_weights(weights) | {IDENTITY_WEIGHT: torch.eye(config.vocab_size)})
     except RuntimeError:
         raise OutdatedCheckpointError(
-            f"the policy in {folder} was trained by a version that reads segments otherwise"
+            f"the policy in {folder} was trained by a version with other segment features"
         ) from None
     return policy.eval()
 
@@ -156,7 +157,7 @@ def _write_checkpoint(folder: Path, description: dict[str, Any], weights: bytes,
 
 
 def _read_verified(folder: Path) -> tuple[dict[str, Any], bytes]:
-    """Description and weights of a folder; ArtefactError where they are not those that it was named after."""
+    """Read description and weights; raise CheckpointError where their hash is not the id."""
     description = read_description(folder)
     identity = description.pop("id")
     if not (folder / WEIGHTS).exists():
@@ -175,14 +176,14 @@ def _hash_refiner(description: dict[str, Any], weights: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class GainParameters:
-    """``arrays`` by name, and ``tables`` of plain numbers and words."""
+    """A gain model's parameters: ``arrays`` for safetensors, ``tables`` for JSON."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     tables: dict[str, Any] = field(default_factory=dict)
 
 
 def _export_gain(gain: GainModel) -> GainParameters:
-    """A gain to be written."""
+    """Export a gain model's parameters."""
     if isinstance(gain, FixedGainModel):
         return GainParameters(tables={"mean": dict(sorted(gain.mean.items()))})
     if isinstance(gain, TableGainModel):
@@ -193,11 +194,11 @@ def _export_gain(gain: GainModel) -> GainParameters:
         return GainParameters(
             {"weights": gain.weights, "centre": gain.centre, "scale": gain.scale}, {"bias": gain.bias}
         )
-    raise TypeError(f"a {type(gain).__name__} cannot be kept")
+    raise TypeError(f"a {type(gain).__name__} cannot be saved")
 
 
 def _build_gain(kind: str, parameters: GainParameters, encoder: Encoder) -> GainModel:
-    """The gain of that kind; KeyError where the kind is unknown or a part is missing."""
+    """Rebuild a gain model; KeyError where its kind is unknown or a parameter is missing."""
     arrays, tables = parameters.arrays, parameters.tables
     if kind == FixedGainModel.kind:
         return FixedGainModel(dict(tables["mean"]))

@@ -1,8 +1,10 @@
-"""How text reaches a policy that a trainer hands token ids and nothing else: ids into one frozen table.
+"""Map questions and segments to rows of a frozen feature table, addressed by token ids.
 
-Each distinct question and segment is one row: the sentence embedding of its text and a few numbers. The table is
-filled per data set, stands outside the checkpoint, and is never trained. A prompt is ``R_q R_1 … R_n``: the
-question's row, then one row a slot. Without positions, so that the order of slots says nothing.
+    row(x) = [e_x ; n_x]      e_x the sentence embedding (384), n_x the numeric features of a segment (0 for a question)
+
+A trainer passes token ids only. Each distinct question and segment is one row, and a prompt is ``R_q R_1 … R_n``: the
+question's row, then one row per slot, without positions. The table is built per data set, is not in the checkpoint
+and is never trained.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ NUMERIC_FEATURES = len(KINDS) + 7
 
 
 def numeric_features(segment: Segment) -> list[float]:
-    """What is known of a segment beside its text, each about unit size; ``NUMERIC_FEATURES`` long.
+    """Build a segment's numeric features [NUMERIC_FEATURES], each of about unit size.
 
-    Kind (one-hot), whether it has an age, log age in days, signed and absolute distance from her own band
-    (standard deviations, clipped at 4), how much peers with it differ (clipped at 4), how unexpected her last
-    visit was (nats, clipped at 8) and length (tokens / 30).
+    Kind (one-hot), whether it has an age, log age in days, signed and absolute distance from the patient's own range
+    (standard deviations, clipped at 4), lift among peers (clipped at 4), surprise of the last visit (nats, clipped
+    at 8) and length (tokens / 30).
     """
     aged = segment.recency_days is not None
     age = math.log1p(max(0.0, segment.recency_days or 0.0)) / 8 if aged else 0.0
@@ -48,8 +50,11 @@ def numeric_features(segment: Segment) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """The frozen rows: ``embedding`` [rows, 384] and ``numeric_features`` [rows, NUMBERS] float32, ``tokens`` [rows] int64,
-    ``pinned`` [rows] bool."""
+    """The frozen rows that a policy reads.
+
+    ``embedding`` [rows, 384] and ``numbers`` [rows, NUMERIC_FEATURES] float32, ``tokens`` [rows] int64, ``pinned``
+    [rows] bool.
+    """
 
     embedding: np.ndarray
     numbers: np.ndarray
@@ -61,26 +66,26 @@ class FeatureTable:
 
 
 class Featurizer:
-    """Collects rows while prompts are made, then builds the table once: encode every distinct text, in order."""
+    """Collects rows while prompts are built, then encodes every distinct text once."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self._rows: dict[str | Segment, int] = {}
 
-    def question(self, text: str) -> int:
-        """The row of a question."""
+    def add_question(self, text: str) -> int:
+        """Return the row of a question, added if new."""
         return self._rows.setdefault(text, len(self._rows))
 
-    def segments(self, segments: Iterable[Segment]) -> list[int]:
-        """The rows of segments; two segments that say the same with the same numbers share one."""
+    def add_segments(self, segments: Iterable[Segment]) -> list[int]:
+        """Return the rows of segments; segments with equal text and features share a row."""
         return [self._rows.setdefault(_strip_source(s), len(self._rows)) for s in segments]
 
-    def prompt(self, question: str, segments: Sequence[Segment]) -> list[int]:
-        """The rows of a prompt: question first, then slots in the order given."""
-        return [self.question(question), *self.segments(segments)]
+    def add_prompt(self, question: str, segments: Sequence[Segment]) -> list[int]:
+        """Return the rows of a prompt: the question, then slots in the order given."""
+        return [self.add_question(question), *self.add_segments(segments)]
 
-    def table(self) -> FeatureTable:
-        """The table of all rows collected so far."""
+    def build_table(self) -> FeatureTable:
+        """Encode all rows collected so far into a table."""
         rows = list(self._rows)
         texts = [row.text if isinstance(row, Segment) else row for row in rows]
         blank = [0.0] * NUMERIC_FEATURES
@@ -95,7 +100,7 @@ class Featurizer:
 
 
 def _strip_source(segment: Segment) -> Segment:
-    """The segment without its name and provenance: what the policy may see of it."""
+    """Drop a segment's key and sources, which the policy may not see."""
     return Segment(
         key="",
         kind=segment.kind,

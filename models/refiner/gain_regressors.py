@@ -1,12 +1,18 @@
-"""What RL must be worth beside: refiners learnt from the same single gains without it.
+"""Refiners that pick segments by predicted gain, fitted without RL as its controls.
 
-    fixed     g(s) = mean gain of s.key over all training episodes          one ranking of keys for everybody
-    table     g(s) = mean gain of (kind of question, s.key, wording of s)   falls back to (kind, key), then to 0
-    regressor g(s) = β · φ(q, s)                                            ridge on what the policy reads, and words
+    fixed      ĝ(s) = mean gain of s.key over all training episodes        one ranking of keys for all patients
+    table      ĝ(s) = mean gain of (kind of question, s.key, text without numbers), else of (kind, key), else 0
+    regressor  ĝ(s) = β · φ(q, s) + b,   β = argmin Σ (g − ĝ)² + λ ‖β‖²       ridge on the policy's inputs and words
 
-Each keeps the segments of greatest predicted gain above zero, as many as the caps allow, and the style of greatest mean
-gain. A kind of question is the nearest of the training questions' own; a wording is the text without its numbers. The
-fixed ranking and the table know keys, so they have nothing to say of segments never seen; the regressor reads.
+    picks = the segments with the greatest ĝ(s) > 0 that fit the caps,   style = the one of greatest mean gain
+
+Departures from textbook ridge regression:
+1. λ is chosen among ``PENALTIES`` by cross-validation over patients, so no patient is on both sides of a fold.
+2. Words are hashed (Weinberger et al. 2009) by BLAKE2b, not by the MurmurHash3 of scikit-learn's ``HashingVectorizer``:
+   the weights of a saved refiner are indexed by these positions, so the hash is frozen.
+``fixed`` and ``table`` know keys only and predict 0 for a segment they have not met; ``regressor`` generalizes.
+
+Run: ``pmlm train`` with ``train.method: fixed``, ``table`` or ``regressor`` in ``clinic.yaml``.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,17 +31,22 @@ from models.refiner.featurizer import numeric_features
 from models.refiner.interface import STYLES, Caps
 from models.schema import EditProgram, Segment
 
-WORDS = 256
+if TYPE_CHECKING:
+    from sklearn.linear_model import Ridge, RidgeCV
+
+WORDS = 256  # positions of the hashed words
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
-FOLDS = 5
+FOLDS = 5  # of patients
 Key = TypeVar("Key")
-SAME_KIND_COSINE = 0.6  # cosine above which two questions ask the same
+SAME_KIND_COSINE = 0.6  # questions with at least this cosine are of one kind
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredEpisode:
-    """One training episode: its question, patient, the segments seen, and what each is worth alone (NaN if pinned);
-    ``styles`` [len(STYLES)] the gains of the style directives."""
+    """One training episode: question, patient, segments, and each segment's gain (NaN if pinned).
+
+    ``styles`` [len(STYLES)] are the gains of the style directives.
+    """
 
     question: str
     subject_id: int
@@ -45,7 +56,7 @@ class MeasuredEpisode:
 
 
 class GainModel(Protocol):
-    """Predicted gains (nats) of free segments for a question: [segments]."""
+    """Predicts gains (nats) of free segments for a question, [segments]."""
 
     kind: ClassVar[str]
 
@@ -54,7 +65,7 @@ class GainModel(Protocol):
 
 @dataclass(frozen=True)
 class FixedGainModel:
-    """g by key."""
+    """ĝ by key."""
 
     kind: ClassVar[str] = "fixed"
     mean: dict[str, float]
@@ -65,7 +76,7 @@ class FixedGainModel:
 
 @dataclass(frozen=True)
 class TableGainModel:
-    """g by kind of question, key and hashed wording, else by kind and key; a kind is a row of unit vectors."""
+    """ĝ by kind of question, key and hashed text; ``kinds`` [kinds, width] are unit vectors."""
 
     kind: ClassVar[str] = "table"
     kinds: np.ndarray
@@ -75,14 +86,15 @@ class TableGainModel:
 
     def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
         kind = find_question_kind(question, self.kinds, self.encoder)
+        fine = (self.fine.get((kind, s.key, hash_text(mask_numbers(s.text)))) for s in free)
         return np.array([
-            self.fine.get((kind, s.key, hash_text(mask_numbers(s.text))), self.coarse.get((kind, s.key), 0.0)) for s in free
+            self.coarse.get((kind, s.key), 0.0) if g is None else g for g, s in zip(fine, free, strict=True)
         ])  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RidgeGainModel:
-    """g as a linear function of ``build_gain_features``, centred and scaled."""
+    """ĝ as a linear function of standardized ``build_gain_features``."""
 
     kind: ClassVar[str] = "regressor"
     weights: np.ndarray
@@ -97,7 +109,7 @@ class RidgeGainModel:
 
 
 class GainRefiner:
-    """Keeps the segments whose predicted gain is greatest and above zero, within the caps."""
+    """Picks the segments with the greatest positive predicted gain, within the caps."""
 
     def __init__(self, id: str, caps: Caps, style: str, gain: GainModel) -> None:
         self.id = id
@@ -115,13 +127,13 @@ class GainRefiner:
 
 
 def fit_fixed(measured: Sequence[MeasuredEpisode], caps: Caps) -> GainRefiner:
-    """One ranking of keys for every question."""
+    """Fit one ranking of keys for every question."""
     mean = _mean_by_key((s.key, g) for m in measured for s, g in _free_gains(m))
     return GainRefiner("fixed", caps, choose_style(measured), FixedGainModel(mean))
 
 
 def fit_table(measured: Sequence[MeasuredEpisode], caps: Caps, encoder: Encoder) -> GainRefiner:
-    """Mean gains by kind of question, key and wording."""
+    """Fit mean gains by kind of question, key and text without numbers."""
     kinds = cluster_questions([m.question for m in measured], encoder)
     rows = [(find_question_kind(m.question, kinds, encoder), s, g) for m in measured for s, g in _free_gains(m)]
     fine = _mean_by_key(((kind, s.key, hash_text(mask_numbers(s.text))), g) for kind, s, g in rows)
@@ -130,40 +142,40 @@ def fit_table(measured: Sequence[MeasuredEpisode], caps: Caps, encoder: Encoder)
 
 
 def fit_regressor(measured: Sequence[MeasuredEpisode], caps: Caps, encoder: Encoder) -> GainRefiner:
-    """Ridge regression of gains on text and numbers; its penalty chosen by folds of patients."""
+    """Fit ridge regression of gains; choose its penalty by cross-validation over patients."""
     x = np.concatenate([build_gain_features(m.question, [s for s, _ in _free_gains(m)], encoder) for m in measured])
     y = np.array([g for m in measured for _, g in _free_gains(m)])
     groups = np.array([m.subject_id % FOLDS for m in measured for _ in _free_gains(m)])
     centre, scale = x.mean(0), x.std(0) + 1e-6
-    penalty = min(PENALTIES, key=lambda p: _cross_validate((x - centre) / scale, y, groups, p))
-    weights, bias = _fit_ridge((x - centre) / scale, y, penalty)
-    return GainRefiner("regressor", caps, choose_style(measured), RidgeGainModel(weights, bias, centre, scale, encoder))
+    model = _fit_ridge((x - centre) / scale, y, groups)
+    gain = RidgeGainModel(model.coef_, float(model.intercept_), centre, scale, encoder)
+    return GainRefiner("regressor", caps, choose_style(measured), gain)
 
 
 def build_gain_features(question: str, free: Sequence[Segment], encoder: Encoder) -> np.ndarray:
-    """[segments, features]: cosine, numbers, product of the two embeddings, the segment's own, hashed words."""
+    """Build φ [segments, features]: cosine, numeric features, embedding product, embedding, hashed words."""
     if not free:
         return np.zeros((0, 0))
     vectors = encoder.encode([question, *(s.text for s in free)]).astype(np.float64)
-    asked, said = vectors[0], vectors[1:]
+    asked, embedded = vectors[0], vectors[1:]
     return np.hstack([
-        (said @ asked)[:, None], np.array([numeric_features(s) for s in free]), said * asked, said,
+        (embedded @ asked)[:, None], np.array([numeric_features(s) for s in free]), embedded * asked, embedded,
         np.array([_hash_words(question, s.text) for s in free]),
     ])  # fmt: skip
 
 
 def mask_numbers(text: str) -> str:
-    """A sentence without its numbers: the state that it tells."""
+    """Replace a sentence's numbers by ``#``."""
     return re.sub(r"\d+(\.\d+)?", "#", text)
 
 
 def hash_text(text: str) -> str:
-    """A text's name in a table that may be kept and served, which holds no text of a record."""
+    """Hash a text, since a saved table may hold no text of a record."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def choose_style(measured: Sequence[MeasuredEpisode]) -> str:
-    """The style of greatest mean gain; plain without measurements."""
+    """Choose the style of greatest mean gain; plain without measurements."""
     return STYLES[int(np.argmax(np.mean([m.styles for m in measured], axis=0)))] if measured else STYLES[0]
 
 
@@ -179,7 +191,7 @@ def _mean_by_key(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:
 
 
 def cluster_questions(questions: Sequence[str], encoder: Encoder) -> np.ndarray:
-    """Kinds of question [kinds, dimensions]: the first question of each group of like ones."""
+    """Cluster questions greedily by cosine; return each cluster's first vector, [kinds, width]."""
     first: list[np.ndarray] = []
     for text in sorted(set(questions)):
         vector = encoder.encode([text])[0]
@@ -189,12 +201,12 @@ def cluster_questions(questions: Sequence[str], encoder: Encoder) -> np.ndarray:
 
 
 def find_question_kind(question: str, kinds: np.ndarray, encoder: Encoder) -> int:
-    """The kind that a question is nearest to; 0 where none is known."""
+    """Find the kind a question is nearest to; 0 where there is none."""
     return int(np.round(kinds @ encoder.encode([question])[0], 5).argmax()) if len(kinds) else 0
 
 
 def _hash_words(question: str, text: str) -> np.ndarray:
-    """Signed hash counts of the words of a segment, and of its words that the question holds too."""
+    """Count a segment's words, and its words shared with the question, at signed hash positions."""
     out = np.zeros(WORDS)
     asked = set(re.findall(r"\w+", question.lower()))
     for word in re.findall(r"\w+", text.lower()):
@@ -204,19 +216,11 @@ def _hash_words(question: str, text: str) -> np.ndarray:
     return out
 
 
-def _fit_ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> tuple[np.ndarray, float]:
-    bias = float(y.mean())
-    weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - bias))
-    return weights, bias
+def _fit_ridge(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> Ridge | RidgeCV:
+    """Fit ridge with the penalty of least mean squared error over folds ``groups``."""
+    from sklearn.linear_model import Ridge, RidgeCV  # here: serving loads refiners and fits none
+    from sklearn.model_selection import PredefinedSplit
 
-
-def _cross_validate(x: np.ndarray, y: np.ndarray, groups: np.ndarray, penalty: float) -> float:
-    """Mean squared error over folds of patients."""
-    errors = []
-    for fold in np.unique(groups):
-        out = groups == fold
-        if out.all():
-            return 0.0
-        weights, bias = _fit_ridge(x[~out], y[~out], penalty)
-        errors.append(((x[out] @ weights + bias - y[out]) ** 2).mean())
-    return float(np.mean(errors))
+    if len(np.unique(groups)) < 2:
+        return Ridge(PENALTIES[0]).fit(x, y)
+    return RidgeCV(PENALTIES, scoring="neg_mean_squared_error", cv=PredefinedSplit(groups)).fit(x, y)

@@ -1,8 +1,7 @@
-"""One question's greedy edit program in numpy: the equations of ``models.refiner.policy``, without its batches.
+"""Decode one question's edit program in numpy, with the equations of ``models.refiner.policy``.
 
-Serving asks one question at a time, where most of a tensor library's time is the cost of calling it a few hundred
-times. Every sum is over one question's own rows, so an answer cannot depend on what else is asked. A test holds this
-against the policy's own forward pass.
+Serving decodes one question at a time, where torch spends most of its time on a few hundred calls. Every sum is over
+one question's own rows, so a program cannot depend on other requests. A test compares this with ``Policy.forward``.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from models.refiner.policy import Policy
 from models.schema import Segment
 
 Array = NDArray[np.float32]
-BEST_OF_NONE = np.float32(-10.0)  # the score of the best pick where none is open, as the policy clamps it
+BEST_OF_NONE = np.float32(-10.0)  # the best pick's score where none is open, as the policy clamps it
 
 
 class GreedyDecoder:
-    """Chooses with a policy's weights, which it shares with the policy."""
+    """Decodes with a policy's own weights, without copying them."""
 
     def __init__(self, policy: Policy) -> None:
         self._config = policy.config
@@ -34,30 +33,29 @@ class GreedyDecoder:
             for name, value in pointer.named_parameters()
         }
 
-    def choose(self, vectors: Array, segments: Sequence[Segment]) -> tuple[list[int], float]:
-        """Action ids, STOP included where it was taken, and their log-probability.
+    def decode(self, vectors: Array, segments: Sequence[Segment]) -> tuple[list[int], float]:
+        """Return action ids, with STOP where it was taken, and their log-probability.
 
-        ``vectors`` are the embeddings of the question and of each segment [1 + segments, width]; segments beyond the
-        policy's slots must have been cut off.
+        ``vectors`` [1 + segments, width] embed the question and each segment; there are at most ``slots`` segments.
         """
         asked, seen = vectors[0], vectors[1:]
         question = self._linear("read_question", asked * self._scale)
         about = np.array([numeric_features(s) for s in segments], np.float32).reshape(len(segments), NUMERIC_FEATURES)
         hidden = self._hidden(seen, asked, question, about)
-        liked = about[:, PREFERENCE, None]
-        preferred = (hidden * liked).sum(0) / max(np.float32(1.0), liked.sum())
-        logits = self._linear("style", np.concatenate([question, preferred]))
+        is_preference = about[:, PREFERENCE, None]
+        preference = (hidden * is_preference).sum(0) / max(np.float32(1.0), is_preference.sum())
+        logits = self._linear("style", np.concatenate([question, preference]))
         style = int(logits.argmax())
         ids, total = [FIRST_STYLE + style], float(_log_softmax(logits)[style])
         picks, log_prob = self._picks(question, hidden, seen @ seen.T, segments)
         return ids + picks, total + log_prob
 
     def _picks(
-        self, question: Array, hidden: Array, likeness: Array, segments: Sequence[Segment]
+        self, question: Array, hidden: Array, similarity: Array, segments: Sequence[Segment]
     ) -> tuple[list[int], float]:
-        """The picks and STOP: a slot whose tokens still fit is taken until stopping is likelier than going on."""
+        """Pick open slots greedily until P(STOP) > ½."""
         config = self._config
-        offered = self._linear("of_segment", hidden) + self._linear("of_question", question)
+        segment_term = self._linear("of_segment", hidden) + self._linear("of_question", question)
         tokens = np.array([s.tokens for s in segments], np.int64)
         closed = np.array([s.pinned for s in segments], bool)
         overlap, chosen = np.zeros(len(segments), np.float32), np.zeros(config.hidden_size, np.float32)
@@ -65,14 +63,16 @@ class GreedyDecoder:
         left, total = config.token_cap, 0.0
         for count in range(config.pick_cap + 1):
             picked = (chosen / max(count, 1)).astype(np.float32)
-            heard = offered + self._linear("of_picked", picked) + overlap[:, None] * self._weight["of_overlap.weight"]
-            scores = self._linear("pick", _gelu(heard))[:, 0]
+            inner = (
+                segment_term + self._linear("of_picked", picked) + overlap[:, None] * self._weight["of_overlap.weight"]
+            )
+            scores = self._linear("pick", _gelu(inner))[:, 0]
             open_slots = ~closed & (tokens <= left) if count < config.pick_cap else np.zeros(len(segments), bool)
             scores = np.where(open_slots, scores, -np.inf)
             best = max(scores.max(initial=-np.inf), BEST_OF_NONE)
             budget = np.array([count / config.pick_cap, left / config.token_cap, best], np.float32)
-            weighed = _gelu(self._linear("weigh_stop", np.concatenate([picked, question, budget])))
-            log_p = _log_softmax(np.concatenate([self._linear("stop", weighed), scores]))
+            stop_hidden = _gelu(self._linear("weigh_stop", np.concatenate([picked, question, budget])))
+            log_p = _log_softmax(np.concatenate([self._linear("stop", stop_hidden), scores]))
             if np.exp(log_p[0]) > 0.5:
                 return [*ids, STOP], total + float(log_p[0])
             slot = int(log_p[1:].argmax())
@@ -81,25 +81,27 @@ class GreedyDecoder:
             closed[slot] = True
             left -= int(tokens[slot])
             chosen = chosen + hidden[slot]
-            overlap = np.maximum(overlap, likeness[slot])
+            overlap = np.maximum(overlap, similarity[slot])
         return ids, total
 
     def _hidden(self, seen: Array, asked: Array, question: Array, about: Array) -> Array:
-        """h_i of every segment."""
-        read = self._linear("read_segment", seen * self._scale)
-        return _gelu(self._linear("join", np.concatenate([read, read * question, (seen @ asked)[:, None], about], 1)))
+        """Compute h_i of every segment."""
+        projected = self._linear("read_segment", seen * self._scale)
+        return _gelu(
+            self._linear("join", np.concatenate([projected, projected * question, (seen @ asked)[:, None], about], 1))
+        )
 
     def _linear(self, name: str, x: Array) -> Array:
-        made: Array = x @ self._weight[f"{name}.weight"] + self._weight[f"{name}.bias"]
-        return made
+        result: Array = x @ self._weight[f"{name}.weight"] + self._weight[f"{name}.bias"]
+        return result
 
 
 def _gelu(x: Array) -> Array:
-    made: Array = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
-    return made
+    result: Array = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
+    return result
 
 
 def _log_softmax(logits: Array) -> Array:
     above = logits - logits.max()
-    made: Array = above - np.log(np.exp(above).sum())
-    return made
+    result: Array = above - np.log(np.exp(above).sum())
+    return result

@@ -1,15 +1,20 @@
-"""RL on the real reward: TRL's ``GRPOTrainer``, unmodified, over the closed edit vocabulary.
+"""Train the policy by GRPO (TRL's ``GRPOTrainer``) on the reward of sampled edit programs.
 
-For each question G edit programs are sampled, each is scored by the caller's reward r (nats, length price included),
-and with A_g = (r_g − mean over the group) / (std over the batch):
+    A_g  = (r_g − mean of r over the group) / std of r over the batch
+    loss = −mean_g mean_t min(ρ_t A_g, clip(ρ_t, 1 ± ε) A_g)
+    ρ_t  = π_θ(a_t | a_<t) / π_old(a_t | a_<t),   g = 1 … G programs per question, r in nats, length price included
 
-    loss = −mean_g mean_t min(ρ_t A_g, clip(ρ_t, 1 ± ε) A_g),   no KL term (β = 0)
+Departures from GRPO as published (Shao et al. 2024) [P] and from TRL's defaults [T]:
+1. [P] No KL term (β = 0, TRL's default): the edit vocabulary and the caps bound how far a policy can move.
+2. [P, T] Advantages are scaled by the batch's std, not the group's, which would amplify near-equal rewards.
+3. [T] ``loss_type="grpo"``, the mean over each program's own actions as published, not ``dapo``.
+4. [P, T] Constant learning rate 2e-4, not 1e-6; 5e-4 with several iterations per batch destroyed two warm starts. One
+   iteration per batch makes ρ = 1, so nothing is clipped.
+5. [P, T] Actions are edits, not text; slots are shuffled per prompt; dropout is off.
+6. [P, T] Zero-variance groups (all rewards equal), which give no gradient, are counted. A reward that is not finite is
+   left out of its group. A weight that is not finite ends training with the weights of the last good step.
 
-Choices that held in a probe: one iteration a batch (so ρ = 1), scaling by the batch (a group of near-equal rewards
-is not blown up), temperature 1, learning rate 2e-4; 5e-4 with several iterations destroyed two warm starts.
-A group whose rewards are all equal teaches nothing: it is *dead*, and counted. A reward that is not finite is left
-out of its group, and counted. If a weight stops being finite (a NaN loss) the training stops, and the policy keeps
-the weights of the last good step.
+Run: ``pmlm train`` (``train.method: grpo``, the default).
 """
 
 from __future__ import annotations
@@ -28,14 +33,14 @@ from trl import GRPOConfig, GRPOTrainer
 from models.refiner.policy import Policy
 from models.schema import EditProgram
 
-EQUAL_REWARDS = 1e-6  # nats; rewards closer than this are equal
+EQUAL_REWARDS = 1e-6  # nats; a group with a smaller range has zero variance
 #: (episode ids, programs) → rewards in nats, one each.
 RewardFunction = Callable[[Sequence[str], Sequence[EditProgram]], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyPrompt:
-    """One episode as the policy reads it: rows of question and slots, and the segment key each slot holds."""
+    """One episode as table rows: the question's, each slot's, and each slot's segment key."""
 
     episode: str
     rows: tuple[int, ...]
@@ -44,7 +49,7 @@ class PolicyPrompt:
 
 @dataclass(frozen=True, slots=True)
 class GrpoOptions:
-    """What a run of GRPO may be asked for; ``batch`` is a multiple of ``generations``."""
+    """Options of a run; ``batch`` programs per step, a multiple of ``generations`` (G)."""
 
     steps: int = 12
     batch: int = 32
@@ -55,7 +60,11 @@ class GrpoOptions:
 
 @dataclass(slots=True)
 class GrpoCurves:
-    """One value a step: mean reward, share of dead groups, entropy (nats), picks a program, loss. And how it ended."""
+    """One value per step, and how the run ended; written to ``metrics/train.json``.
+
+    ``reward`` mean (nats), ``dead`` share of zero-variance groups (the JSON key is frozen), ``entropy`` (nats),
+    ``picks`` per program, ``loss``; ``unscored`` counts rewards that are not finite, ``stopped`` is why it ended early.
+    """
 
     reward: list[float] = field(default_factory=list)
     dead: list[float] = field(default_factory=list)
@@ -69,7 +78,7 @@ class GrpoCurves:
 def train_grpo(
     policy: Policy, rows: int, prompts: Sequence[PolicyPrompt], reward: RewardFunction, options: GrpoOptions
 ) -> GrpoCurves:
-    """Train ``policy`` in place on its current table of ``rows`` rows; prompts are visited in a seeded order."""
+    """Train ``policy`` in place on its current table of ``rows`` rows."""
     curves = GrpoCurves()
     if options.steps == 0 or not prompts:
         return curves
@@ -83,7 +92,7 @@ def train_grpo(
             processing_class=policy.config.actions.tokenizer(rows),
             callbacks=[guard],
         )
-        trainer.remove_callback(PrinterCallback)  # what it prints is in the curves
+        trainer.remove_callback(PrinterCallback)  # its output is in the curves
         trainer.train()
     policy.eval()
     return curves
@@ -120,7 +129,7 @@ def _trainer_config(folder: str, policy: Policy, options: GrpoOptions) -> GRPOCo
 
 
 def _build_dataset(prompts: Sequence[PolicyPrompt], seed: int) -> Dataset:
-    """The prompts with their slots in a random order; ``episode`` and ``keys`` reach the reward as columns."""
+    """Build TRL's dataset with shuffled slots; the reward receives ``episode`` and ``keys``."""
     random = np.random.default_rng(seed)
     rows = []
     for prompt in prompts:
@@ -133,10 +142,10 @@ def _build_dataset(prompts: Sequence[PolicyPrompt], seed: int) -> Dataset:
 def _wrap_reward(
     policy: Policy, reward: RewardFunction, generations: int, curves: GrpoCurves
 ) -> Callable[..., list[float | None]]:
-    """The trainer's reward function around ours: ids to programs, and the curves that only it can see."""
+    """Wrap our reward for TRL: convert ids to programs and record the curves."""
     actions = policy.config.actions
 
-    def refined_reward(
+    def reward_completions(
         completion_ids: list[list[int]], episode: list[str], keys: list[list[str]], **_: Any
     ) -> list[float | None]:
         programs = [actions.program(ids, slots) for ids, slots in zip(completion_ids, keys, strict=True)]
@@ -149,11 +158,11 @@ def _wrap_reward(
         curves.unscored += int((~scored).sum())
         return [float(value) if good else None for value, good in zip(values, scored, strict=True)]
 
-    return refined_reward
+    return reward_completions
 
 
 class _KeepLastGood(TrainerCallback):
-    """Stops at the first weight that is not finite and puts the last good weights back; keeps loss and entropy."""
+    """Restores the last finite weights and stops at a NaN; records loss and entropy."""
 
     def __init__(self, policy: Policy, curves: GrpoCurves) -> None:
         self.policy = policy

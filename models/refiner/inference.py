@@ -1,7 +1,9 @@
-"""The policy as a refiner: read, choose greedily, stop when it would rather stop than go on.
+"""Decode the policy greedily, alone or in batches, and report its probabilities.
 
-Departure from plain greedy decoding: STOP is taken only when P(STOP) > ½. Soft targets split the probability of
-going on among several good segments, so the likeliest single token would be STOP long before it is meant.
+    a_t = STOP where P(STOP | a_<t) > ½, else argmax over open picks of P(PICK_i | a_<t)
+
+Departure from plain greedy decoding: STOP needs P > ½. The warm start's soft targets split the probability of a pick
+among several good segments, so STOP would be the likeliest single token too early.
 """
 
 from __future__ import annotations
@@ -21,38 +23,38 @@ from models.schema import EditProgram, Segment
 
 
 class PolicyRefiner:
-    """A trained policy behind the ``Refiner`` Protocol. Safe to use from several threads."""
+    """A trained policy as a ``Refiner``; safe to use from several threads."""
 
     def __init__(self, policy: Policy, encoder: Encoder, id: str) -> None:
         self.policy = policy.eval()
         self.encoder = encoder
         self.caps = policy.config.caps
         self.id = id
-        self._greedy = GreedyDecoder(self.policy)
+        self._decoder = GreedyDecoder(self.policy)
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
-        """The policy's edit program, with its log-probability; segments beyond its slots are not seen."""
+        """Return the greedy program and its log-probability; ignore segments beyond the slots."""
         seen = segments[: self.policy.config.slots]
-        ids, log_prob = self._greedy.choose(self.encoder.encode([question, *(s.text for s in seen)]), seen)
+        ids, log_prob = self._decoder.decode(self.encoder.encode([question, *(s.text for s in seen)]), seen)
         return self.policy.config.actions.program(ids, [s.key for s in seen], log_prob)
 
 
 @torch.no_grad()
 def decode_batch(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list[list[int]], list[float]]:
-    """Greedy action ids (STOP included) and their log-probability, for prompts given as rows of the current table."""
+    """Decode prompts, given as rows of the current table, to action ids and log-probabilities."""
     size = policy.config.vocab_size
     longest = max(map(len, prompts))
     ids = torch.tensor([[0] * (longest - len(p)) + [size + row for row in p] for p in prompts])
     pointer = policy.pointer
-    heard = pointer.hear(*pointer.slots(ids))  # question and slots do not change while actions are chosen
+    state = pointer.encode_state(*pointer.find_slots(ids))
     total = torch.zeros(len(prompts))
     stopped = torch.zeros(len(prompts), dtype=torch.bool)
     for _ in range(policy.config.pick_cap + 2):
-        log_p = pointer.scores(ids[:, longest - 1 :], heard)[:, -1].log_softmax(-1)
-        going_on = log_p.clone()
-        going_on[:, STOP] = MASKED
+        log_p = pointer.score_actions(ids[:, longest - 1 :], state)[:, -1].log_softmax(-1)
+        without_stop = log_p.clone()
+        without_stop[:, STOP] = MASKED
         stop = (log_p[:, STOP].exp() > 0.5) | stopped
-        action = torch.where(stop, STOP, going_on.argmax(-1))
+        action = torch.where(stop, STOP, without_stop.argmax(-1))
         total += log_p.gather(1, action[:, None])[:, 0].masked_fill(stopped, 0.0)
         ids = torch.cat([ids, action[:, None]], 1)
         stopped = stop
@@ -64,18 +66,18 @@ def decode_batch(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list
 
 @dataclass(frozen=True, slots=True)
 class ChoiceProbabilities:
-    """Probabilities behind a program.
+    """Action probabilities P(a_t | q, S, a_<t) at each step of a program.
 
-    ``styles`` by style, before the first pick. ``steps`` has one mapping a pick and one for the end: of every
-    candidate that was still open then. ``stop`` is the probability of ending at each of those steps.
+    ``styles`` by style, before the first pick. ``steps`` has one mapping per pick and one for the end, of every
+    candidate still open. ``stop`` is the probability of STOP at each of those steps.
     """
 
     styles: dict[str, float]
     steps: tuple[dict[str, float], ...]
     stop: tuple[float, ...]
 
-    def of(self, key: str, picks: tuple[str, ...]) -> float | None:
-        """Of a chosen candidate its probability when it was chosen, of another the highest it ever had."""
+    def of_segment(self, key: str, picks: tuple[str, ...]) -> float | None:
+        """Return a pick's probability when picked, another candidate's highest probability."""
         if key in picks:
             return self.steps[picks.index(key)].get(key)
         return max((step[key] for step in self.steps if key in step), default=None)
@@ -85,9 +87,9 @@ class ChoiceProbabilities:
 def compute_choice_probabilities(
     refiner: Refiner, question: str, segments: tuple[Segment, ...], program: EditProgram
 ) -> ChoiceProbabilities | None:
-    """The weights behind ``program``, which ``refiner`` made of these arguments; None for a refiner that has none.
+    """Compute the probabilities behind a refiner's own ``program``; None unless it is a policy.
 
-    Not for use beside ``refine`` of the same refiner in another thread: both swap the policy's table.
+    Not thread-safe: replaces the policy's table.
     """
     if not isinstance(refiner, PolicyRefiner):
         return None
@@ -95,9 +97,9 @@ def compute_choice_probabilities(
     actions = policy.config.actions
     seen = segments[: policy.config.slots]
     keys = [s.key for s in seen]
-    reader = Featurizer(refiner.encoder)
-    rows = [actions.size + row for row in reader.prompt(question, seen)]
-    policy.pointer.read(reader.table())
+    featurizer = Featurizer(refiner.encoder)
+    rows = [actions.size + row for row in featurizer.add_prompt(question, seen)]
+    policy.pointer.set_table(featurizer.build_table())
     chosen = actions.ids(program, keys)[:-1]
     # the distribution before each action of the program, and the one it ended on
     logits = policy(input_ids=torch.tensor([rows + chosen]), logits_to_keep=len(chosen) + 1).logits[0]

@@ -1,7 +1,8 @@
-"""The one method a refiner has, and the caps every refiner is held to.
+"""The Protocol every refiner implements, and the caps that bound its choices.
 
-METHOD's ``a ~ π(a | q, S)``: given the question and the candidate segments, an edit program. Rules, baselines
-and the trained policy share it, so that each can be champion, be evaluated and be served in another's place.
+    a ~ π(a | q, S)      given the question and the candidate segments, an edit program
+
+Rules, baselines and the trained policy share it, so each can be evaluated, become champion and be served.
 """
 
 from __future__ import annotations
@@ -17,35 +18,34 @@ STYLES = ("plain", "brief", "detailed")
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How much a refined prompt may hold beside the pinned facts: free segments, and their tokens together."""
+    """Limits of a refined prompt: number of free segments, and their tokens in total."""
 
     picks: int = 4
     tokens: int = 60
 
     def fit(self, ordered: Iterable[Segment]) -> tuple[Segment, ...]:
-        """The free segments of ``ordered`` that fit, taken greedily in order; one that is too long is passed over."""
-        kept: list[Segment] = []
+        """Select free segments greedily in order; skip one that does not fit."""
+        selected: list[Segment] = []
         left = self.tokens
         for segment in ordered:
-            if len(kept) == self.picks:
+            if len(selected) == self.picks:
                 break
             if not segment.pinned and segment.tokens <= left:
-                kept.append(segment)
+                selected.append(segment)
                 left -= segment.tokens
-        return tuple(kept)
+        return tuple(selected)
 
 
 class Refiner(Protocol):
-    """Anything that refines a prompt.
+    """Chooses an edit program for a question and its candidates.
 
-    Invariants: ``picks`` of the answer are distinct keys of *free* segments among ``segments`` (pinned ones are in
-    the prompt whatever a refiner says), in order of priority; within the caps the refiner was made with; ``style``
-    is one of ``STYLES``. Equal arguments give equal answers. Any ``segments`` is accepted, none included; nothing
-    is raised for a question of any wording.
+    Invariants: ``picks`` are distinct keys of *free* segments among ``segments`` (pinned ones are always in the
+    prompt), in order of priority; within the caps the refiner was made with; ``style``
+    is one of ``STYLES``. Equal arguments give equal programs. ``segments`` may be empty; no question raises.
     """
 
     id: str
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
-        """The edit program for this question over these candidates (in the initial prompt's order)."""
+        """Return the edit program for this question; candidates come in the initial prompt's order."""
         ...

@@ -1,6 +1,6 @@
-"""π_θ(a | q, S): a pointer policy that reads each segment, in the shape of a causal language model.
+"""The policy π_θ: a pointer network over segments, shaped as a language model for TRL.
 
-With e the frozen sentence embeddings, P and W learnt, x_i a segment's numbers and C_t what is picked by step t:
+With e the frozen sentence embeddings, P and W learnt, x_i a segment's numeric features, C_t the picks before step t:
 
     q = P_q e_q,   h_i = gelu(W_h [P_s e_i ; P_s e_i ⊙ q ; cos(e_i, e_q) ; x_i])
     c_t = mean of h_j over j in C_t
@@ -8,12 +8,14 @@ With e the frozen sentence embeddings, P and W learnt, x_i a segment's numbers a
     score_t(STOP)   = w · gelu([c_t ; q ; picks used ; tokens left ; best score_t(PICK)])
     score_0(STYLE)  = U [q ; mean of h over preference segments]
 
-The sum over slots knows no position, so a policy cannot learn a slot, only what it reads. Our own: the paper's
-abstract names no architecture.
+Departures from a pointer network (Vinyals et al. 2015) and from a language model:
+1. No recurrence: the state is c_t, a mean over picks without positions, so no slot number can be learnt.
+2. TRL 1.16 computes the loss from ``base_model(...).last_hidden_state @ lm_head.weight`` without ``forward``. So the
+   last hidden state is the masked logits, and ``lm_head`` a frozen identity.
+3. Masks are −1e4, not −inf, which would make the entropy NaN.
+The paper's abstract names no architecture.
 
-The shape is owed to the trainer. TRL 1.16 does not call ``forward`` for the loss: it computes
-``base_model(...).last_hidden_state @ lm_head.weight``. So the *last hidden state* here is the masked logits, and
-``lm_head`` a frozen identity. Masks are −1e4, not −inf, which would make the entropy NaN.
+Run: ``pmlm train`` trains it; ``pmlm ask --subject ID "QUESTION"`` decodes with it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ MASKED = -1e4
 
 
 class PolicyConfig(PretrainedConfig):
-    """Sizes and caps of a policy; ``slots`` bounds the segments it can see in one prompt."""
+    """Sizes and caps of a policy; ``slots`` is the most segments per prompt."""
 
     model_type = "pmlm_refiner"
 
@@ -68,24 +70,27 @@ class PolicyConfig(PretrainedConfig):
 
 @dataclass(frozen=True, slots=True)
 class EncodedState:
-    """What the pointer makes of question and slots before any action: the same at every step.
+    """Encoded question and slots, equal at every step of a program.
 
-    Question and ``hidden`` are P_q e_q and h_i, ``asked`` and ``offered`` D q and A h_i, ``likeness`` the cosines
-    between slots, ``tokens`` their lengths, ``free`` which may be picked at all, ``preferred`` the style's own view.
+    ``question`` and ``hidden`` are q and h_i, ``question_term`` and ``segment_term`` D q and A h_i, ``similarity`` the
+    cosines between slots, ``tokens`` their lengths, ``free`` which may be picked, ``preference`` the mean preference.
     """
 
     question: Tensor
     hidden: Tensor
-    asked: Tensor
-    offered: Tensor
-    likeness: Tensor
+    question_term: Tensor
+    segment_term: Tensor
+    similarity: Tensor
     tokens: Tensor
     free: Tensor
-    preferred: Tensor
+    preference: Tensor
 
 
 class Pointer(PreTrainedModel):
-    """The base model: token ids in, masked action logits out as ``last_hidden_state`` [batch, length, actions]."""
+    """The base model: token ids in, masked action logits [batch, length, actions] out.
+
+    The names of its layers are the keys of ``policy.safetensors``: frozen.
+    """
 
     config_class = PolicyConfig
     base_model_prefix = "pointer"
@@ -108,36 +113,36 @@ class Pointer(PreTrainedModel):
         self.dropout = nn.Dropout(0.1)
         self.scale = config.embedding_size**0.5  # embeddings have unit length; their entries should be of unit size
         self.post_init()
-        self.read(_empty_table(config.embedding_size))
+        self.set_table(_empty_table(config.embedding_size))
 
-    def read(self, table: FeatureTable) -> None:
-        """Put another frozen table in place; the checkpoint does not hold it."""
+    def set_table(self, table: FeatureTable) -> None:
+        """Replace the frozen table; the checkpoint excludes it."""
         self.register_buffer("embedding", torch.from_numpy(table.embedding), persistent=False)
         self.register_buffer("numbers", torch.from_numpy(table.numbers), persistent=False)
         self.register_buffer("tokens", torch.from_numpy(table.tokens), persistent=False)
         self.register_buffer("pinned", torch.from_numpy(table.pinned), persistent=False)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Keep torch's own initial weights: those of language models are too small for one hidden layer."""
+        """Leave torch's initial weights: a language model's are too small for one hidden layer."""
 
     def get_input_embeddings(self) -> nn.Module:
-        """The layer that first touches the input (the trainer asks for one to hang gradient hooks on)."""
+        """Return the first layer, on which the trainer registers gradient hooks."""
         return self.read_segment
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, **unused: Any
     ) -> BaseModelOutputWithPast:
-        """Masked logits of the next action at every position; positions inside the prompt are all zero."""
+        """Compute masked logits of the next action per position, zero inside the prompt."""
         actions = self.config.vocab_size
-        rows, present = self.slots(input_ids)
+        rows, present = self.find_slots(input_ids)
         first = int(max(0, (input_ids >= actions).int().cumsum(1).argmax(1).min()))
-        scores = self.scores(input_ids[:, first:], self.hear(rows, present))
+        scores = self.score_actions(input_ids[:, first:], self.encode_state(rows, present))
         logits = scores.new_zeros(*input_ids.shape, actions)
         logits[:, first:] = scores
         return BaseModelOutputWithPast(last_hidden_state=logits)
 
-    def slots(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of question and slots [batch, 1 + slots] and which are there (bool), from a prompt's ids."""
+    def find_slots(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Extract table rows of question and slots, and which are present, [batch, 1 + slots]."""
         is_row = input_ids >= self.config.vocab_size
         place = torch.where(is_row, is_row.cumsum(1) - 1, self.config.slots + 1)  # the last place gathers non-rows
         shape = (len(input_ids), self.config.slots + 2)
@@ -145,74 +150,74 @@ class Pointer(PreTrainedModel):
         present = is_row.new_zeros(shape).scatter(1, place, is_row)
         return rows[:, :-1], present[:, :-1]
 
-    def hear(self, rows: Tensor, present: Tensor) -> EncodedState:
-        """Question and slots read once, from their rows in the table."""
+    def encode_state(self, rows: Tensor, present: Tensor) -> EncodedState:
+        """Encode question and slots from their rows in the table."""
         there = present[:, 1:]
         embedding = self.embedding[rows]
         question = self.read_question(embedding[:, 0] * self.scale)
-        hidden = self._read(embedding, question, self.numbers[rows[:, 1:]])
+        hidden = self._encode_segments(embedding, question, self.numbers[rows[:, 1:]])
         hidden = hidden * there[..., None]
         segments = embedding[:, 1:]
         return EncodedState(
             question=question,
             hidden=hidden,
-            asked=self.of_question(question),
-            offered=self.of_segment(hidden),
-            likeness=segments @ segments.transpose(1, 2),
+            question_term=self.of_question(question),
+            segment_term=self.of_segment(hidden),
+            similarity=segments @ segments.transpose(1, 2),
             tokens=self.tokens[rows[:, 1:]],
             free=there & ~self.pinned[rows[:, 1:]],
-            preferred=self._preference(hidden, rows, there),
+            preference=self._mean_preference(hidden, rows, there),
         )
 
-    def scores(self, ids: Tensor, heard: EncodedState) -> Tensor:
-        """The equations of the module's docstring, for the positions ``ids`` [batch, steps] of a batch."""
-        question, hidden = heard.question, heard.hidden
+    def score_actions(self, ids: Tensor, state: EncodedState) -> Tensor:
+        """Score all actions [batch, steps, actions] after each position of ``ids`` [batch, steps]."""
+        question, hidden = state.question, state.hidden
         chosen = _mark_picks(ids, self.config.slots)
         count = chosen.sum(-1, keepdim=True)
         picked = chosen @ hidden / count.clamp(min=1)
-        overlap = _overlap_with_picks(chosen, heard.likeness)
+        overlap = _overlap_with_picks(chosen, state.similarity)
         picks = self.pick(
             nn.functional.gelu(
-                heard.offered[:, None]
+                state.segment_term[:, None]
                 + self.of_picked(picked)[:, :, None]
-                + heard.asked[:, None, None]
+                + state.question_term[:, None, None]
                 + self.of_overlap(overlap[..., None])
             )
         )[..., 0]
 
-        styled = ((ids >= FIRST_STYLE) & (ids < FIRST_PICK)).cumsum(1)[..., None] > 0
-        spent = chosen @ heard.tokens.to(chosen.dtype)[..., None]
-        left = self.config.token_cap - spent
-        open_slots = heard.free[:, None] & (chosen == 0) & (count < self.config.pick_cap)
-        open_slots = open_slots & (heard.tokens[:, None] <= left) & styled
+        has_style = ((ids >= FIRST_STYLE) & (ids < FIRST_PICK)).cumsum(1)[..., None] > 0
+        used = chosen @ state.tokens.to(chosen.dtype)[..., None]
+        left = self.config.token_cap - used
+        open_slots = state.free[:, None] & (chosen == 0) & (count < self.config.pick_cap)
+        open_slots = open_slots & (state.tokens[:, None] <= left) & has_style
         picks = picks.masked_fill(~open_slots, MASKED)
 
         best = picks.max(-1, keepdim=True).values.clamp(min=-10)
         asked = question[:, None].expand_as(picked)
         budget = torch.cat([count / self.config.pick_cap, left / self.config.token_cap, best], -1)
         stop = self.stop(nn.functional.gelu(self.weigh_stop(torch.cat([picked, asked, budget], -1))))
-        stop = stop.masked_fill(~styled, MASKED)
-        styles = self.style(torch.cat([question, heard.preferred], -1))[:, None]
-        styles = styles.expand(-1, ids.shape[1], -1).masked_fill(styled, MASKED)
+        stop = stop.masked_fill(~has_style, MASKED)
+        styles = self.style(torch.cat([question, state.preference], -1))[:, None]
+        styles = styles.expand(-1, ids.shape[1], -1).masked_fill(has_style, MASKED)
 
         never = picks.new_full((*ids.shape, 1), MASKED)
         return torch.cat([never, stop, never, styles, picks], -1)  # the order of ids in ``actions``
 
-    def _read(self, embedding: Tensor, question: Tensor, numbers: Tensor) -> Tensor:
-        """h_i for every slot, [batch, slots, hidden]."""
+    def _encode_segments(self, embedding: Tensor, question: Tensor, numbers: Tensor) -> Tensor:
+        """Compute h_i of every slot, [batch, slots, hidden]."""
         segments = self.read_segment(embedding[:, 1:] * self.scale)
         cosine = (embedding[:, 1:] @ embedding[:, 0, :, None])[..., :1]
         joined = torch.cat([segments, segments * question[:, None], cosine, numbers], -1)
         return self.dropout(nn.functional.gelu(self.join(joined)))
 
-    def _preference(self, hidden: Tensor, rows: Tensor, there: Tensor) -> Tensor:
-        """Mean of h over the segments that say how she likes to be answered; zero where none does."""
+    def _mean_preference(self, hidden: Tensor, rows: Tensor, there: Tensor) -> Tensor:
+        """Average h over preference segments; zero where there is none."""
         mask = (self.numbers[rows[:, 1:], PREFERENCE] * there)[..., None]
         return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 
 class Policy(PreTrainedModel, GenerationMixin):
-    """The causal language model around ``Pointer``: its logits pass through a frozen identity."""
+    """The causal language model around ``Pointer``, with a frozen identity as head."""
 
     config_class = PolicyConfig
     base_model_prefix = "pointer"
@@ -227,7 +232,7 @@ class Policy(PreTrainedModel, GenerationMixin):
         self.lm_head.weight.requires_grad_(False)
 
     def _init_weights(self, module: nn.Module) -> None:
-        """As in ``Pointer``."""
+        """Leave torch's initial weights, as ``Pointer`` does."""
 
     def get_input_embeddings(self) -> nn.Module:
         return self.pointer.get_input_embeddings()
@@ -238,21 +243,21 @@ class Policy(PreTrainedModel, GenerationMixin):
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, logits_to_keep: int = 0, **unused: Any
     ) -> CausalLMOutputWithPast:
-        """Logits of the next action [batch, length or ``logits_to_keep``, actions]."""
+        """Compute logits of the next action [batch, length or ``logits_to_keep``, actions]."""
         hidden = self.pointer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return CausalLMOutputWithPast(logits=self.lm_head(hidden[:, -logits_to_keep:]))
 
 
 def _mark_picks(ids: Tensor, slots: int) -> Tensor:
-    """1 where a slot is picked at or before a position, [batch, steps, slots] float."""
+    """Mark slots picked at or before each position with 1, [batch, steps, slots]."""
     picked = nn.functional.one_hot((ids - FIRST_PICK).clamp(0, slots - 1), slots)
     is_pick = (ids >= FIRST_PICK) & (ids < FIRST_PICK + slots)
     return (picked * is_pick[..., None]).cumsum(1).clamp(max=1).float()
 
 
-def _overlap_with_picks(chosen: Tensor, likeness: Tensor) -> Tensor:
-    """Each slot's greatest cosine to what is picked already, [batch, steps, slots]; 0 before the first pick."""
-    return (chosen[:, :, None] * likeness[:, None]).max(-1).values.clamp(min=0)
+def _overlap_with_picks(chosen: Tensor, similarity: Tensor) -> Tensor:
+    """Compute each slot's greatest cosine to the picks, [batch, steps, slots]; 0 without picks."""
+    return (chosen[:, :, None] * similarity[:, None]).max(-1).values.clamp(min=0)
 
 
 def _empty_table(size: int) -> FeatureTable:

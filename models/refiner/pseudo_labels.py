@@ -1,14 +1,16 @@
-"""What a reply tells of a sentence's worth: single gains predicted from how the reply takes the sentence up.
+"""Predict a segment's reward gain from its overlap with the clinician's reply.
 
-    ĝ(s | q, y) = f(φ(s, y))        f: a random forest, least squares on the measured gains of some training episodes
-    φ(s, y) = how near s is to the specific sentences of y (cosines, rare words and numbers they share), how s ranks
-              in that among the episode's other sentences, how near it is to the question, and its length
+    ĝ(s | q, y) = f(φ(s, y))        f: random forest, least squares on the measured gains of some training episodes
+    φ(s, y) = similarity of s to the specific sentences of y (cosines, shared rare words and numbers), its rank in that
+              within the episode, its cosine to the question, and its length
 
-A single gain is dear (one pass of the language model) and noisy; that a reply speaks of a fact can be read for nothing.
-The measured gains say what reading is worth, so the labels stay those of the reward, with its noise averaged over
-episodes, for every training episode instead of the few that were paid for. Replies are read in training alone: the
-policy never sees one. Our own; the paper's abstract says only that prompts are aligned with what physicians
-recommended.
+A measured gain (``models.reward.terms``) costs one forward pass of the language model and is noisy; overlap with the
+reply costs nothing. Departures from plain pseudo-labelling (Lee 2013):
+1. Labels are regressed from another view, the reply, which the policy never sees: only training reads replies.
+2. All training episodes get predicted gains, the measured ones too, so the measurement noise is averaged out.
+The paper's abstract says only that prompts are aligned with what physicians recommended.
+
+Run: ``pmlm train`` (before each warm start).
 """
 
 from __future__ import annotations
@@ -26,13 +28,13 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from models.encoder import Encoder
 
 FOLDS = 5
-MIN_MEASURED = 10  # episodes; fewer do not tell what reading is worth
-UNSEEN_IDF = 6.0  # nats: the rarity of a word that no training text holds
+MIN_MEASURED = 10  # episodes; with fewer no forest is fitted
+UNSEEN_IDF = 6.0  # nats, of a word in no training text
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeText:
-    """One training episode: question, the reply's patient-specific sentences, the free segments and their tokens."""
+    """Texts of one training episode: question, specific reply sentences, free segments."""
 
     subject_id: int
     question: str
@@ -45,7 +47,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def compute_idf(texts: Iterable[str]) -> dict[str, float]:
-    """Inverse document frequency of every word of ``texts``, in nats."""
+    """Compute the inverse document frequency (nats) of every word of ``texts``."""
     counts: Counter[str] = Counter()
     n = 0
     for text in texts:
@@ -54,33 +56,32 @@ def compute_idf(texts: Iterable[str]) -> dict[str, float]:
     return {word: math.log(n / c) for word, c in counts.items()}
 
 
-def build_overlap_features(reading: EpisodeText, encoder: Encoder, rare: Mapping[str, float]) -> np.ndarray:
-    """φ of every free sentence, [sentences, 11]; all zero columns of the reply where it has no specific sentence."""
-    if not reading.texts:
+def build_overlap_features(episode: EpisodeText, encoder: Encoder, idf: Mapping[str, float]) -> np.ndarray:
+    """Compute φ [segments, 11]; columns of the reply are 0 without specific sentences."""
+    if not episode.texts:
         return np.zeros((0, 11))
-    vectors = np.round(encoder.encode([reading.question, *reading.reply, *reading.texts]), 5)
-    asked, said, offered = np.split(vectors, [1, 1 + len(reading.reply)])
-    if not reading.reply:
-        said = np.zeros((1, vectors.shape[1]))
-    near = offered @ said.T
+    vectors = np.round(encoder.encode([episode.question, *episode.reply, *episode.texts]), 5)
+    asked, replies, segments = np.split(vectors, [1, 1 + len(episode.reply)])
+    if not episode.reply:
+        replies = np.zeros((1, vectors.shape[1]))
+    near = segments @ replies.T
     greatest = near.max(1)
     ranked = np.argsort(np.argsort(-greatest, kind="stable"), kind="stable")
-    nearest = near.max(0)[near.argmax(1)] == greatest  # no other sentence is nearer to what it is nearest to
-    replied = [_words(said) for said in reading.reply]
-    shared = np.array([_lexical_overlap(_words(text), replied, rare) for text in reading.texts])
+    nearest = near.max(0)[near.argmax(1)] == greatest  # the closest segment to the sentence it is closest to
+    reply_words = [_words(sentence) for sentence in episode.reply]
+    shared = np.array([_lexical_overlap(_words(text), reply_words, idf) for text in episode.texts])
     return np.column_stack([
-        greatest, near.mean(1), greatest - np.median(greatest), ranked, nearest, shared, offered @ asked[0],
-        np.array(reading.tokens) / 30,
+        greatest, near.mean(1), greatest - np.median(greatest), ranked, nearest, shared, segments @ asked[0],
+        np.array(episode.tokens) / 30,
     ])  # fmt: skip
 
 
 def fit_predictor(
     x: Sequence[np.ndarray], gains: Sequence[np.ndarray], patients: Sequence[int]
 ) -> tuple[Predict, float] | None:
-    """f, and the correlation of its predictions with the gains of patients it was not fitted on.
+    """Fit f; return it with the correlation of out-of-fold predictions (folds by patient) and gains.
 
-    One array an episode; a gain of NaN is passed over. None where there is too little to learn from, or where reading
-    the replies tells nothing of the gains (that correlation is not positive).
+    One array per episode; NaN gains are skipped. None with too few episodes, or where that correlation is not positive.
     """
     if len(x) < MIN_MEASURED or len(set(patients)) < FOLDS:
         return None
@@ -88,26 +89,26 @@ def fit_predictor(
     rows, target = np.concatenate(x), np.concatenate(gains)
     known = ~np.isnan(target)
     rows, target, groups = rows[known], target[known], groups[known]
-    held_out = cross_val_predict(_forest(), rows, target, groups=groups, cv=GroupKFold(FOLDS))
-    if held_out.std() < 1e-9 or target.std() < 1e-9:
+    out_of_fold = cross_val_predict(_forest(), rows, target, groups=groups, cv=GroupKFold(FOLDS))
+    if out_of_fold.std() < 1e-9 or target.std() < 1e-9:
         return None
-    told = float(np.corrcoef(held_out, target)[0, 1])
-    return (_forest().fit(rows, target).predict, told) if told > 0 else None
+    correlation = float(np.corrcoef(out_of_fold, target)[0, 1])
+    return (_forest().fit(rows, target).predict, correlation) if correlation > 0 else None
 
 
 def _forest() -> RandomForestRegressor:
-    """Wide leaves and many trees: a gain is mostly noise."""
+    """Build a forest of large leaves and many trees, since a gain is mostly noise."""
     return RandomForestRegressor(300, min_samples_leaf=8, max_features=0.5, random_state=0)
 
 
 def _lexical_overlap(
-    own: set[str], reply: Sequence[set[str]], rare: Mapping[str, float]
+    own: set[str], reply: Sequence[set[str]], idf: Mapping[str, float]
 ) -> tuple[float, float, float, float]:
-    """Rarity and share of the words, count and share of the numbers, that the likest reply sentence holds too."""
+    """Measure words (IDF, share) and numbers (count, share) in common with one reply sentence."""
     figures = {w for w in own if w[0].isdigit()}
-    weight = math.fsum(rare.get(w, UNSEEN_IDF) for w in own) or 1.0  # exact: a set has no order of its own
-    words = max((math.fsum(rare.get(w, UNSEEN_IDF) for w in own & said) for said in reply), default=0.0)
-    numbers = max((len(figures & said) for said in reply), default=0)
+    weight = math.fsum(idf.get(w, UNSEEN_IDF) for w in own) or 1.0  # exact: a set has no order of its own
+    words = max((math.fsum(idf.get(w, UNSEEN_IDF) for w in own & other) for other in reply), default=0.0)
+    numbers = max((len(figures & other) for other in reply), default=0)
     return words, words / weight, float(numbers), numbers / max(1, len(figures))
 
 

@@ -1,14 +1,18 @@
-"""Supervised warm start: soft labels from the gain of each single segment, then the same along sampled sequences.
+"""Supervised warm start: cross-entropy to soft targets from each segment's gain, along sampled sequences.
 
-With g_i the gain in reward (length price included) of segment i alone over pinned facts alone, τ a temperature:
+With g_i the gain of segment i (``models.reward.terms``, length price included), τ a temperature, C the picks so far:
 
     P*(STOP | C) = σ(−max_{i not in C} g_i / τ)
-    P*(PICK_i | C) ∝ exp(g_i / τ)   over what is neither picked nor too long, with the mass that STOP leaves
+    P*(PICK_i | C) ∝ exp(g_i / τ)   over segments neither picked nor too long, sharing 1 − P*(STOP | C)
     P*(STYLE_s) ∝ exp(g_s / τ)      with g_s the gain of a style directive alone
+    loss = −mean over actions of Σ_a P*(a | C) log π_θ(a | C)
 
-Sequences are drawn from P* itself, anew in each epoch, so the policy is taught in the states it will visit. Soft
-labels train better than the single best sequence. A policy without a warm start wastes the budget of RL on a
-search over twenty segments.
+Departures from supervised fine-tuning on demonstrations:
+1. Targets are distributions from gains, not one best sequence (which trained worse).
+2. Sequences are sampled from P*, again in each epoch, so training visits the states that decoding visits.
+Without a warm start RL spends its budget on a search over twenty segments.
+
+Run: ``pmlm train`` where no champion can be continued; alone with ``train.method: warm_start``.
 """
 
 from __future__ import annotations
@@ -24,15 +28,13 @@ from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
 from models.refiner.interface import STYLES, Caps
 from models.refiner.policy import Policy
 
-# In nats: about how sure labels read off replies are. From less sure choices (0.05) RL, which samples, learns to stop
-# early.
-TEMPERATURE = 0.02
+TEMPERATURE = 0.02  # nats, about the error of predicted gains; from flatter targets (0.05) RL learns to stop early
 BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class WarmStartExample:
-    """One episode to learn from: rows of the question and its segments, and what each was worth alone.
+    """One labelled episode: rows of question and segments, and each segment's gain.
 
     ``gains`` [segments] and ``styles`` [len(STYLES)] in nats; ``tokens`` [segments]. A pinned segment's gain is NaN.
     """
@@ -47,10 +49,7 @@ class WarmStartExample:
 def fit_warm_start(
     policy: Policy, examples: Sequence[WarmStartExample], *, epochs: int, learning_rate: float, seed: int
 ) -> list[float]:
-    """Train ``policy`` in place on the current table; the mean loss of each epoch (nats an action).
-
-    Without examples nothing is learnt and there are no losses.
-    """
+    """Train ``policy`` in place; return each epoch's mean loss (nats per action), none without examples."""
     if not examples:
         return []
     torch.manual_seed(seed)
@@ -81,13 +80,13 @@ def fit_warm_start(
 def build_targets(
     example: WarmStartExample, picked: Sequence[int], caps: Caps, temperature: float = TEMPERATURE
 ) -> np.ndarray:
-    """P* over [STOP, segment 0, segment 1, …] after ``picked``; sums to one, zero for what may not be picked."""
+    """Compute P* over [STOP, segment 0, segment 1, …] after ``picked``."""
     left = caps.tokens - int(example.tokens[list(picked)].sum())
-    able = ~np.isnan(example.gains) & (example.tokens <= left)
-    able[list(picked)] = False
-    if len(picked) >= caps.picks or not able.any():
-        return np.eye(1, len(able) + 1)[0]
-    gains = np.where(able, np.nan_to_num(example.gains), -np.inf) / temperature
+    is_open = ~np.isnan(example.gains) & (example.tokens <= left)
+    is_open[list(picked)] = False
+    if len(picked) >= caps.picks or not is_open.any():
+        return np.eye(1, len(is_open) + 1)[0]
+    gains = np.where(is_open, np.nan_to_num(example.gains), -np.inf) / temperature
     best = gains.max()
     stop = 1 / (1 + np.exp(np.clip(best, -50, 50)))
     picks = np.exp(gains - best)
@@ -97,7 +96,7 @@ def build_targets(
 def _build_batch(
     batch: Sequence[WarmStartExample], policy: Policy, random: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Prompts with shuffled slots and sequences drawn from P*: ids, soft targets and which positions count."""
+    """Build ids, soft targets and loss mask of sequences sampled from P*, slots shuffled."""
     config = policy.config
     slots, length = config.slots, 1 + config.slots
     ids = torch.zeros(len(batch), length + config.pick_cap + 1, dtype=torch.long)
@@ -119,7 +118,7 @@ def _build_batch(
 def _sample_sequence(
     example: WarmStartExample, slot: dict[int, int], caps: Caps, random: np.random.Generator
 ) -> list[tuple[np.ndarray, int]]:
-    """(target over [styles, STOP, segments], action id) for each step of one sequence drawn from P*."""
+    """Sample one sequence from P*: per step, target over [styles, STOP, segments] and action id."""
     style = np.exp((example.styles - example.styles.max()) / TEMPERATURE)
     style /= style.sum()
     steps = [(np.concatenate([style, np.zeros(1 + len(example.rows))]), FIRST_STYLE + int(random.choice(3, p=style)))]
@@ -138,12 +137,12 @@ def _sample_sequence(
 
 
 def _mask_unseen(gains: np.ndarray, slot: dict[int, int]) -> np.ndarray:
-    """Gains with NaN where a segment found no slot."""
+    """Set gains of segments without a slot to NaN."""
     return np.where([i in slot for i in range(len(gains))], gains, np.nan)
 
 
 def _action_matrix(slot: dict[int, int], segments: int, actions: int) -> np.ndarray:
-    """0/1 matrix [styles + STOP + segments, actions] that carries a target to the action ids of this prompt."""
+    """Build the 0/1 matrix [styles + STOP + segments, actions] that maps a target to action ids."""
     places = np.zeros((len(STYLES) + 1 + segments, actions), dtype=np.float32)
     places[np.arange(len(STYLES)), FIRST_STYLE + np.arange(len(STYLES))] = 1
     places[len(STYLES), STOP] = 1
@@ -153,6 +152,6 @@ def _action_matrix(slot: dict[int, int], segments: int, actions: int) -> np.ndar
 
 
 def _cross_entropy(policy: Policy, ids: Tensor, soft: Tensor, counts: Tensor) -> Tensor:
-    """Cross-entropy to the soft targets, mean over the actions that count."""
+    """Compute cross-entropy to the soft targets, mean over the masked-in actions."""
     logits = policy(input_ids=ids, logits_to_keep=soft.shape[1]).logits
     return -(soft * logits.log_softmax(-1)).sum(-1)[counts].mean()

@@ -20,7 +20,7 @@ import numpy as np
 import openai
 from pydantic import BaseModel, Field, ValidationError
 
-from models.llm import LLM, LLMError, without_markers
+from models.llm import LLM, LLMError, escape_chat_markers
 from models.reward.request_pool import ScorerError, each
 from models.reward.terms import Scorer, SentenceScores, Trial
 
@@ -79,7 +79,7 @@ class Judge:
     def grade(self, question: str, reply: str, answer: str) -> Grading:
         """Grade one answer; raises ScorerError, without any text, where the judge does not follow the schema."""
         texts = (("Question", question), ("Clinician's reply", reply), ("Answer to grade", answer))
-        asked = "\n\n".join(f"## {name}\n{without_markers(text)}" for name, text in texts)
+        asked = "\n\n".join(f"## {name}\n{escape_chat_markers(text)}" for name, text in texts)
         for _ in range(ATTEMPTS):
             try:
                 return Grading.model_validate_json(self._ask(asked))

@@ -18,7 +18,7 @@ import httpx
 import jinja2.sandbox
 import stamina
 
-from models.llm import without_markers
+from models.llm import escape_chat_markers
 from models.reward import token_alignment
 from models.reward.request_pool import ScorerError, each
 from models.reward.terms import SentenceScores, Trial
@@ -73,12 +73,15 @@ class ServerScorer:
     def _one(self, trial: Trial) -> SentenceScores:
         if not trial.reply:
             return SentenceScores((), ())
-        sentences = tuple(without_markers(sentence) for sentence in trial.reply)
+        sentences = tuple(escape_chat_markers(sentence) for sentence in trial.reply)
         reply = " ".join(sentences)
         if self.kind == "vllm":
             answer = self._post("chat/completions", self._chat(trial, reply), trial)
             return token_alignment.by_sentence(token_alignment.prompt_logprobs(answer, reply), sentences)
-        sent = self._template.render(system=without_markers(trial.prompt), user=without_markers(trial.question)) + reply
+        sent = (
+            self._template.render(system=escape_chat_markers(trial.prompt), user=escape_chat_markers(trial.question))
+            + reply
+        )
         body = {"prompt": sent, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
         answer = self._post("completions", body, trial)
         return token_alignment.by_sentence(token_alignment.echoed(answer, sent, reply), sentences)
@@ -86,7 +89,7 @@ class ServerScorer:
     def _chat(self, trial: Trial, reply: str) -> dict[str, Any]:
         said = (("system", trial.prompt), ("user", trial.question), ("assistant", reply))
         return {
-            "messages": [{"role": role, "content": without_markers(text)} for role, text in said],
+            "messages": [{"role": role, "content": escape_chat_markers(text)} for role, text in said],
             "add_generation_prompt": False,
             "continue_final_message": True,
             "prompt_logprobs": 0,

@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from models.safety.contradictions import contradictions
-from models.safety.drug_names import drug_words
-from models.safety.triage.red_flag_table import Flag, Label, pattern
-from models.safety.triage.rules import Context, context_of, label_of, red_flags
-from models.safety.triage.text_normalization import normal, sentences
+from models.safety.contradictions import find_contradictions
+from models.safety.drug_names import find_drug_words
+from models.safety.triage.red_flag_table import Flag, Label, compile_alternatives
+from models.safety.triage.rules import TriageContext, find_gravest_label
+from models.safety.triage.text_normalization import normalize_text, split_sentences
 
 __all__ = [
     "ESCALATION",
@@ -53,7 +53,7 @@ ESCALATION: dict[str, dict[str, str]] = {
 
 #: Words that talk down an escalation. Only looked for in the answer to a flagged question.
 _PLAYS_DOWN = {
-    "en": pattern(
+    "en": compile_alternatives(
         "not an emergency | no need to call | no need to go | no need to worry | not need to call | "
         "not need to go | "
         "not need to see | not need emergency | nothing to worry about | not worry | wait and see | "
@@ -68,7 +68,7 @@ _PLAYS_DOWN = {
         "not serious | not dangerous | ignore it | stay at home | "
         "will go away on its own | goes away on its own | will pass | is routine"
     ),
-    "zh": pattern(
+    "zh": compile_alternatives(
         "不是急症 | 不紧急 | 不急 | 不用着急 | 不用去 | 无需去 | 没必要去 | 没必要就医 | 在家休息 | 在家观察 | "
         "先观察 | 等到明天 | 明天再 | 下次产检再 | "
         "正常现象 | 没什么问题 | 没有问题 | 没什么大事 | 没事的 | 别担心 | 无需担心 | 不必就医 | 不需要就医 | "
@@ -76,14 +76,14 @@ _PLAYS_DOWN = {
         "等几天 | 再观察几天 | 很正常 | 没有大碍 | 不严重 | 不用打120"
     ),
 }
-_CAUTION = pattern(
+_CAUTION = compile_alternatives(
     "allerg* | unlike | not suitable | can not take | can not have | not have | not recommended | "
     "not for you | avoid* | not take | not use | never take | must not | should not | instead of | "
     "rather than | "
     "stay away from | not safe | contraindicated | 过敏 | 避免 | 不要 | 不能 | 禁用 | 不宜"
 )
 #: What recommends a drug in a clause of its own: a caution elsewhere in the sentence does not take it back.
-_RECOMMENDS = pattern(
+_RECOMMENDS = compile_alternatives(
     "take | taking | use | using | try | choose | recommend* | prescribe* | is safe | are safe | is fine | "
     "is ok | is okay | "
     "good choice | can have | have some | start | give | 服用 | 吃 | 用 | 试试 | 可以 | 建议 | 推荐 | 安全"
@@ -91,9 +91,9 @@ _RECOMMENDS = pattern(
 _CLAUSE = re.compile(r"[,，;；:：]|\b(?:but|so|then|however)\b|但是|但|所以|因此")
 
 
-def escalation(flags: Iterable[Flag], language: str = "en") -> str | None:
+def build_escalation(flags: Iterable[Flag], language: str = "en") -> str | None:
     """The text that must stand first in the answer to a flagged question; None for a routine one."""
-    label = label_of(flags)
+    label = find_gravest_label(flags)
     return None if label == "routine" else ESCALATION.get(language, ESCALATION["en"])[label]
 
 
@@ -102,7 +102,7 @@ def check_answer(
     allergies: Sequence[str],
     flags: Iterable[Flag] = (),
     language: str = "en",
-    known: Context | None = None,
+    known: TriageContext | None = None,
 ) -> tuple[str, ...]:
     """What is wrong with an answer, or with a sentence of one; empty where it may be shown.
 
@@ -112,21 +112,21 @@ def check_answer(
     question's, ``known`` what the record says of her pregnancy. An answer is read in both languages whatever
     ``language`` says.
     """
-    text = normal(answer)
+    text = normalize_text(answer)
     found = []
     if any(_suggests(text, name) for name in allergies):
         found.append("allergy")
-    if label_of(flags) != "routine" and any(p.search(text) for p in _PLAYS_DOWN.values()):
+    if find_gravest_label(flags) != "routine" and any(p.search(text) for p in _PLAYS_DOWN.values()):
         found.append("plays_down")
-    facts = known or Context()
-    found += contradictions(text, allergies, facts.pregnant, facts.gestational_weeks)
+    facts = known or TriageContext()
+    found += find_contradictions(text, allergies, facts.pregnant, facts.gestational_weeks)
     return tuple(found)
 
 
 def _suggests(answer: str, allergy: str) -> bool:
     """Whether a sentence names the drug without saying that she must not have it, or a clause of it recommends it."""
-    words = drug_words(allergy)
-    for sentence in sentences(answer):
+    words = find_drug_words(allergy)
+    for sentence in split_sentences(answer):
         if not any(w in sentence for w in words):
             continue
         if not _CAUTION.search(sentence):

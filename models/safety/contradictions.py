@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from models.safety.drug_names import drug_words
-from models.safety.triage.number_words import digits
-from models.safety.triage.red_flag_table import pattern
-from models.safety.triage.text_normalization import sentences
+from models.safety.drug_names import find_drug_words
+from models.safety.triage.number_words import convert_number_words
+from models.safety.triage.red_flag_table import compile_alternatives
+from models.safety.triage.text_normalization import split_sentences
 
 #: Weeks that an answer may be off: a week may have begun since the record was read.
 SLACK_WEEKS = 1
@@ -24,13 +24,13 @@ _TRIMESTERS = {"first": (0, 13), "second": (12, 28), "third": (26, 45), "早": (
 _CONDITION = re.compile(
     r"\b(?:if|whether|unless|when|in case|should you|were you|until|once|before|suppose)\b|如果|若|是否|一旦|要是|假如"
 )
-_PREGNANT = pattern(
+_PREGNANT = compile_alternatives(
     "you are pregnant | you are currently pregnant | you are still pregnant | you being pregnant | "
     "since you are pregnant | "
     "your current pregnancy | your ongoing pregnancy | during your pregnancy | as a pregnant woman you | "
     "您怀孕了 | 您现在怀孕 | 您正在怀孕 | 您目前怀孕 | 您怀着 | 由于您怀孕 | 因为您怀孕 | 作为孕妇 | 您是孕妇"
 )
-_NOT_PREGNANT = pattern(
+_NOT_PREGNANT = compile_alternatives(
     "you are not pregnant | you are not currently pregnant | you are no longer pregnant | you are not expecting | "
     "you have already given birth | you have given birth | you have had your baby | now that you have delivered | "
     "您没有怀孕 | 您没怀孕 | 您并未怀孕 | 您未怀孕 | 您不是孕妇 | 您已经分娩 | 您已经生完 | 您已生产 | 您不再怀孕"
@@ -47,7 +47,7 @@ _TRIMESTER = re.compile(
     r"\byou are(?: \w+){0,2} in (?:your |the )?(first|second|third) trimester"
     r"|(?:您|你)(?:现在|目前)?(?:处于|处在|是在|在)(?:怀)?孕(早|中|晚)期"
 )
-_NO_ALLERGY = pattern(
+_NO_ALLERGY = compile_alternatives(
     "you have no known allerg* | you have no allerg* | you have no drug allerg* | you do not have any allerg* | "
     "you do not have allerg* | you have no recorded allerg* | no known drug allerg* | no known allerg* | "
     "you are not allergic to any* | "
@@ -55,15 +55,17 @@ _NO_ALLERGY = pattern(
     "您没有药物过敏 | 您无过敏 | 您无药物过敏 | "
     "没有已知的过敏 | 没有任何过敏 | 无过敏史 | 没有过敏史 | 无药物过敏"
 )
-_NOT_ALLERGIC = pattern(
+_NOT_ALLERGIC = compile_alternatives(
     "not allergic | no allergy to | no known allergy to | do not have an allergy | 不过敏 | 没有过敏 | 并不过敏"
 )
 
 
-def contradictions(text: str, allergies: Sequence[str], pregnant: bool | None, weeks: int | None) -> tuple[str, ...]:
+def find_contradictions(
+    text: str, allergies: Sequence[str], pregnant: bool | None, weeks: int | None
+) -> tuple[str, ...]:
     """What of the pinned facts a normalised answer contradicts; ``weeks`` is the gestational week, None if unknown."""
     found: set[str] = set()
-    for sentence in sentences(digits(text)):
+    for sentence in split_sentences(convert_number_words(text)):
         if allergies and _denies_allergy(sentence, allergies):
             found.add("no_allergy")
         if _CONDITION.search(sentence):
@@ -88,4 +90,4 @@ def _denies_allergy(sentence: str, allergies: Sequence[str]) -> bool:
         return True
     if not _NOT_ALLERGIC.search(sentence):  # rare, and the names are many
         return False
-    return any(word in sentence for name in allergies for word in drug_words(name))
+    return any(word in sentence for name in allergies for word in find_drug_words(name))

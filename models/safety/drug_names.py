@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from models.safety.triage.text_normalization import normal
+from models.safety.triage.text_normalization import normalize_text
 from models.vocabulary import DRUG_CLASSES
 
 #: Other names of a substance. A listed name is looked for inside a word too ("cillin").
@@ -84,12 +84,12 @@ _FORMS = frozenset(
 
 
 @lru_cache(maxsize=2000)  # every sentence of every answer is read for the drugs of her record
-def drug_words(name: str) -> frozenset[str]:
+def find_drug_words(name: str) -> frozenset[str]:
     """The words by which an answer could name this drug: its own, and those of the class that it names or is.
 
     ``name`` is as a record gives it, English ("Ibuprofen 200 MG Oral Tablet", "NSAID") or Chinese ("青霉素过敏").
     """
-    plain = normal(name)
+    plain = normalize_text(name)
     own = {w for w in re.findall(r"[a-z]{4,}", plain) if w not in _FORMS}
     for label, (_, members) in DRUG_CLASSES.items():
         words = {m.strip() for m in members}

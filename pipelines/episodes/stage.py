@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from models.encoder import Encoder
-from models.llm import token_counter
-from models.prompt.candidates import candidates
-from models.prompt.ranking import rank
+from models.llm import make_token_counter
+from models.prompt.candidates import build_candidates
+from models.prompt.ranking import rank_segments
 from models.reward.terms import ReplyBank, specific_sentences
 from models.schema import Episode, FeatureRow
 from pipelines import splits
@@ -98,7 +98,7 @@ def build(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Ep
         for (e, s), row in zip(chosen, rows, strict=True)
         if (row.get("language") or READ_LANGUAGE) == READ_LANGUAGE
     ]
-    count = token_counter(settings.embedded_llm)
+    count = make_token_counter(settings.embedded_llm)
     known = truths(settings)
     with encoder(settings) as encode:
         bank = reply_bank([e for e, split, _ in kept if split == splits.TRAIN], encode)
@@ -112,7 +112,7 @@ def build(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Ep
                     subject_id=exchange.subject_id,
                     as_of=exchange.asked,
                     question=exchange.question,
-                    segments=rank(exchange.question, candidates(row, exchange.asked, count), encode),
+                    segments=rank_segments(exchange.question, build_candidates(row, exchange.asked, count), encode),
                     reply=exchange.reply,
                     specific=specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
                     rating=exchange.rating,
@@ -132,7 +132,7 @@ def feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[FeatureR
             "event_timestamp": pd.to_datetime([e.asked for e in asked], utc=True),
         }
     )
-    found = historical_rows.rows(settings, entities).to_dict("records")
+    found = historical_rows.read_rows(settings, entities).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in found]
 
 

@@ -111,7 +111,7 @@ def prepare_database() -> None:
 
 
 def fail_leftover_runs() -> None:
-    """Fail the runs of a killed process: they would occupy the DAG's only run slot for ever."""
+    """Fail the runs of a killed process: they would block the DAG for ever."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState, State, TaskInstanceState

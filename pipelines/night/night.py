@@ -58,9 +58,9 @@ def save_night(settings: Settings, night: str | None = None) -> StageSummary:
 
 
 def restore_night(settings: Settings, night: str) -> dict[str, str]:
-    """Restore a saved night and serve it; returns the recomputed hashes of its data, models and metrics.
+    """Restore a saved night and serve it; later drops are pending again.
 
-    Later drops are pending again.
+    Returns the recomputed hashes of its data, models and metrics.
     """
     from pipelines.packaging import serving
     from pipelines.records.log import clock
@@ -116,7 +116,7 @@ def _execute(settings: Settings, night: str, name: str) -> StageSummary:
 
 
 def _list_unsaved_intakes(settings: Settings) -> list[str]:
-    """Drops whose content is not in the ledger, and nights that were killed before they were saved."""
+    """Nights whose drop is not in the ledger, or that were killed before their save."""
     from pipelines.records import drops
 
     pending = {drop.night for drop in drops.list_pending(settings)}

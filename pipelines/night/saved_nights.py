@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SavedNight:
-    """A saved night with its experiment's Git revision and its metrics by file name (``{"gate": {…}}``)."""
+    """A saved night: its experiment's Git revision, and metrics by file name (``{"gate": {…}}``)."""
 
     night: str
     revision: str
@@ -63,7 +63,7 @@ def list_saved_nights(settings: Settings) -> list[SavedNight]:
 
 
 def restore_experiment(settings: Settings, night: str) -> dict[str, str]:
-    """Restore the workspace to a saved night; returns the hashes of its outs, recomputed from the files.
+    """Restore the workspace to a saved night; returns the recomputed hashes of its outs.
 
     UnknownNightError for an unknown night; RestoreError where neither cache nor remote has the recorded content.
     """

@@ -1,4 +1,4 @@
-"""The stages of a night by name, in the order of dvc.yaml; a stage is imported when it runs."""
+"""The stages of a night in the order of dvc.yaml, each imported when it runs."""
 
 from __future__ import annotations
 

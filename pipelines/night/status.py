@@ -16,7 +16,7 @@ STATUS_ORDER = ("noop", "done", "hold")  # a stage of several nights has the gra
 
 
 def collect_status(settings: Settings, nights: list[str] | None = None) -> dict[str, Any]:
-    """The stages of some nights, by default the last, one entry per stage, with counts and pages.
+    """Sum up some nights (default: the last), one entry per stage.
 
     UnknownNightError where a night was never ingested.
     """

@@ -1,4 +1,4 @@
-"""A clinic's workspace: a Git and DVC repository of its own, apart from the user's repository.
+"""A clinic's workspace: a Git and DVC repository apart from the user's.
 
 Git tracks the stage order, the parameters and ``dvc.lock``; DVC tracks data, features, models and metrics. Everything
 else below the folder (quarantine, reports, stores, releases) is in neither.
@@ -68,7 +68,7 @@ def write_night_params(settings: Settings, night: str | None, drop: Path | None 
 
 @contextmanager
 def lock_workspace(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Path]:
-    """Lock the workspace against other processes and yield it opened; a killed owner frees the lock."""
+    """Lock the workspace against other processes, open and yield it; a killed owner unlocks it."""
     from filelock import FileLock
 
     settings.workspace.mkdir(parents=True, exist_ok=True)
@@ -78,9 +78,10 @@ def lock_workspace(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Pa
 
 @contextmanager
 def open_repository(workspace: Path) -> Iterator[Repo]:
-    """Open the workspace as a DVC repository in this process (its command line takes a second longer).
+    """Open the workspace as a DVC repository in this process.
 
-    DVC resolves some names against the working directory, so the block runs in the workspace.
+    DVC's command line would take a second longer. DVC resolves some names against the working directory, so the block
+    runs in the workspace.
     """
     from dvc.repo import Repo
 
@@ -140,10 +141,10 @@ def _create_dvc(workspace: Path) -> None:
 
 
 def _repair_workspace(workspace: Path) -> None:
-    """Undo what a process killed in Git, DVC or a feature build left; call it only under the lock."""
+    """Repair what a killed process left in Git, DVC and feature builds, under the lock."""
     for lock in (workspace / ".git").rglob("*.lock"):  # Git's and dulwich's, of the index and of any reference
         lock.unlink(missing_ok=True)
-    # DVC writes its state files (who runs, which experiment) in place: half of one stops every later save, none does not
+    # DVC writes its state files in place: half of one stops every later save, a missing one does not
     shutil.rmtree(workspace / ".dvc" / "tmp", ignore_errors=True)
     for spill in workspace.glob(f"{SPILL_PREFIX}*"):  # of a feature build
         shutil.rmtree(spill, ignore_errors=True)
@@ -160,7 +161,7 @@ def _repair_workspace(workspace: Path) -> None:
 
 
 def _is_complete_lock(lock: Path) -> bool:
-    """Whether the file satisfies DVC's own schema of a lock; a truncated or empty one does not."""
+    """Whether the file satisfies DVC's schema of a lock; a truncated one does not."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 

@@ -1,4 +1,4 @@
-"""From a release to a bento: lay out the code that serving needs, then build in a process of its own."""
+"""Build the bento of a release, from a copy of the code that serving needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pmlm.errors import ServingError
 from pmlm.settings import PROJECT, Settings
 
 KEEP = 5
-#: What goes into a bento, relative to the project: the method, the endpoint, the feature repo, four files of ours.
+#: What goes into a bento, relative to the project.
 SOURCE = (
     "models",
     "bentos",
@@ -30,12 +30,12 @@ SOURCE = (
 
 
 def bento_home(settings: Settings) -> Path:
-    """BentoML's own store of this clinic (``BENTOML_HOME``)."""
+    """This clinic's BentoML store (``BENTOML_HOME``)."""
     return settings.workspace / "bentoml"
 
 
 def make_serving_environment(settings: Settings) -> dict[str, str]:
-    """The environment under which BentoML and a bento run: this clinic's stores and settings, nothing sent home."""
+    """The environment of BentoML and a bento: this clinic's stores and settings, no telemetry."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PMLM_")}
     own = {
         f"PMLM_{name.upper()}": _format_setting(value)
@@ -47,9 +47,9 @@ def make_serving_environment(settings: Settings) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "DO_NOT_TRACK": "1",
         "FEAST_USAGE": "False",
-        "OMP_NUM_THREADS": "1",  # a pool that waits for work spins, and takes the core that serves
+        "OMP_NUM_THREADS": "1",  # an idle thread pool spins on the core that serves
         "MKL_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",  # glibc gives threads heaps of their own, and freed memory stays in each
+        "MALLOC_ARENA_MAX": "2",  # glibc keeps freed memory in one heap per thread
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -57,14 +57,14 @@ def make_serving_environment(settings: Settings) -> dict[str, str]:
 
 
 def _format_setting(value: Any) -> str:
-    """A setting as its environment variable says it; lists are JSON."""
+    """A setting as the text of its environment variable; lists are JSON."""
     if isinstance(value, list):
         return json.dumps(value)
     return str(value.absolute() if isinstance(value, Path) else value)
 
 
 def copy_sources(target: Path) -> None:
-    """Copy what serving needs from the project into ``target``."""
+    """Copy ``SOURCE`` from the project into ``target``."""
     for name in SOURCE:
         source, copy = PROJECT / name, target / name
         if source.is_dir():
@@ -75,7 +75,7 @@ def copy_sources(target: Path) -> None:
 
 
 def run_bento_build(settings: Settings, release: Path) -> None:
-    """Build the bento of the release lying in ``release``; :class:`ServingError` with BentoML's last words if not."""
+    """Build the bento of the folder ``release``; :class:`ServingError` with the end of BentoML's output."""
     bento_home(settings).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pmlm-bento-") as source:
         copy_sources(Path(source))

@@ -1,6 +1,6 @@
-"""Put one release into BentoML's stores: the model, the bento, and no more than the last few of each.
+"""Save a release as BentoML model and bento, and delete old ones.
 
-Run as ``python -m pipelines.packaging.build`` in a process of its own: BentoML reads ``BENTOML_HOME`` once a process
+Run as ``python -m pipelines.packaging.build`` in its own process: BentoML reads ``BENTOML_HOME`` once per process
 and changes the working directory while it builds.
 """
 
@@ -21,7 +21,7 @@ SERVICE = "bentos.service:PMLM"
 
 
 def save_model(release: releases.Release, folder: Path) -> None:
-    """Keep ``folder`` (the whole release) as a BentoML model, replacing one half-written by a killed run."""
+    """Save ``folder`` (the whole release) as a BentoML model, replacing what a killed run left."""
     tag = f"{releases.MODEL_NAME}:{release.version}"
     with contextlib.suppress(NotFound):
         bentoml.models.delete(tag)
@@ -30,7 +30,7 @@ def save_model(release: releases.Release, folder: Path) -> None:
 
 
 def build_bento(release: releases.Release, source: Path) -> None:
-    """Build the bento of ``release`` from ``source``, a folder that holds what serving needs and nothing else."""
+    """Build the bento of ``release`` from ``source``, a folder with only what serving needs."""
     with contextlib.suppress(NotFound):
         bentoml.bentos.delete(release.bento)
     bentoml.bentos.build(
@@ -46,14 +46,14 @@ def build_bento(release: releases.Release, source: Path) -> None:
 
 
 def prune_stores(keep: int, current: releases.Release) -> None:
-    """Delete all but the newest ``keep`` bentos, the current one among them, and models no bento is left for."""
+    """Delete all but the current and the newest ``keep`` bentos, and models without a bento."""
     bentos = sorted(bentoml.bentos.list(releases.BENTO_NAME), key=lambda b: b.info.creation_time, reverse=True)
-    kept = {bento.tag.version for bento in bentos[:keep]} | {current.version}
+    versions = {bento.tag.version for bento in bentos[:keep]} | {current.version}
     for bento in bentos:
-        if bento.tag.version not in kept:
+        if bento.tag.version not in versions:
             bentoml.bentos.delete(bento.tag)
     for model in bentoml.models.list(releases.MODEL_NAME):
-        if model.tag.version not in kept:
+        if model.tag.version not in versions:
             bentoml.models.delete(model.tag)
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="folder of the code that goes into the bento")
     parser.add_argument("--keep", type=int, required=True, help="how many bentos to keep")
     arguments = parser.parse_args()
-    release = releases.read(arguments.release)
+    release = releases.read_release(arguments.release)
     save_model(release, arguments.release)
     build_bento(release, arguments.source)
     prune_stores(arguments.keep, release)

@@ -1,7 +1,7 @@
-"""The night's release: the champion and the versions of all it stands on, as one folder, one model, one bento.
+"""Package the champion and the versions of its inputs as folder, BentoML model and bento.
 
-``releases/<id>/`` is named by its content. ``releases/current`` is moved last, in one step, and only to a release
-whose bento is built, so that what is served is always whole.
+``releases/<id>/`` is named by its content. ``releases/current`` moves last, in one step, and only to a release whose
+bento is built, so that a served release is always complete.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pmlm.storage import hash_files, write_json
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Package the champion as the release of ``night`` and make it the one that is served."""
+    """Package the champion as the release of ``night`` and make it the current one."""
     with stage_run(settings, night, "package") as summary:
         release = compose_release(settings, night)
         folder = write_release(settings, release)
@@ -42,7 +42,7 @@ def run(settings: Settings, night: str) -> StageSummary:
 
 
 def compose_release(settings: Settings, night: str) -> Release:
-    """What ``release.json`` of this night says; :class:`ServingError` where the gate has made no champion yet."""
+    """Compose this night's ``release.json``; :class:`ServingError` where there is no champion yet."""
     champion = settings.models / "champion"
     if not (champion / checkpoint.DESCRIPTION).exists():
         raise ServingError("there is no champion to package: run `pmlm gate` (or `pmlm night`)")
@@ -56,7 +56,7 @@ def compose_release(settings: Settings, night: str) -> Release:
         "encoder": MiniLM.id,
         "template": TEMPLATE_VERSION,
         "feature_service": services.SERVICE,
-        "feature_schema": services.schema_hash(),
+        "feature_schema": services.hash_schema(),
         "llm": settings.llm_model if settings.llm_base_url else EmbeddedLLM.id,
         "params": load_params(settings),
         "episodes": hash_files([settings.episodes]) if settings.episodes.exists() else None,
@@ -67,7 +67,7 @@ def compose_release(settings: Settings, night: str) -> Release:
 
 
 def hash_batches(settings: Settings) -> dict[str, dict[str, str]]:
-    """Each event batch that counts: its own hash, and the content hash of the drop it was read from."""
+    """Event batch in the ledger → its own hash and the content hash of its drop."""
     return {
         name: {"sha256": hash_files([settings.events / name]), "drop": entry.content}
         for entry in ledger.read_entries(settings)
@@ -76,7 +76,7 @@ def hash_batches(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 def write_release(settings: Settings, release: Release) -> Path:
-    """Lay the release down as ``releases/<id>``, whole or not at all; a folder already there is the same release."""
+    """Write ``releases/<id>`` as a whole; an existing one is the same release."""
     folder = settings.workspace / "releases" / release.id
     if folder.exists():
         return folder
@@ -89,7 +89,7 @@ def write_release(settings: Settings, release: Release) -> Path:
 
 
 def point_link(link: Path, folder: Path) -> None:
-    """Make ``link`` a symlink to its neighbour ``folder`` in one step."""
+    """Make ``link`` a symlink to its sibling ``folder`` in one step."""
     part = link.with_name(f".{link.name}.part")
     part.unlink(missing_ok=True)
     part.symlink_to(folder.name)
@@ -97,7 +97,7 @@ def point_link(link: Path, folder: Path) -> None:
 
 
 def prune_releases(settings: Settings) -> None:
-    """Keep the newest releases, as many as bentos; never delete the current one."""
+    """Delete all but the newest releases, as many as bentos; never the current one."""
     current = serving.current_release(settings).resolve()
     folders = [f for f in current.parent.iterdir() if f.is_dir() and not f.is_symlink() and not f.name.startswith(".")]
     newest = sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)[: bento.KEEP]

@@ -1,7 +1,7 @@
-"""What serving alone must have installed: the lines of the lock that the ``serve`` extra reaches.
+"""The requirements of serving alone: the lines of the lock that the ``serve`` extra needs.
 
-The closure is walked over the installed packages' own metadata, so no resolver and no network is needed; a
-dependency that is overridden out of the lock is left out here too.
+The closure follows the metadata of the installed packages, without resolver or network; a dependency that an
+override removes from the lock is left out here too.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def read_lock() -> dict[str, str]:
 
 
 def find_closure(root: str, extras: frozenset[str] = frozenset()) -> set[str]:
-    """Canonical names of everything ``root[extras]`` needs on this machine, itself left out."""
+    """Canonical names of all that ``root[extras]`` needs on this machine, without ``root``."""
     found: set[tuple[str, str]] = set()
-    waiting = [(canonicalize_name(root), extra) for extra in (extras or {""})]
-    while waiting:
-        name, extra = waiting.pop()
+    pending = [(canonicalize_name(root), extra) for extra in (extras or {""})]
+    while pending:
+        name, extra = pending.pop()
         if (name, extra) in found:
             continue
         found.add((name, extra))
@@ -43,7 +43,7 @@ def find_closure(root: str, extras: frozenset[str] = frozenset()) -> set[str]:
         for need in map(Requirement, needs):
             if need.marker is None or need.marker.evaluate({"extra": extra}):
                 child = canonicalize_name(need.name)
-                waiting += [(child, e) for e in {"", *need.extras}]
+                pending += [(child, e) for e in {"", *need.extras}]
     return {name for name, _ in found} - {canonicalize_name(root)}
 
 

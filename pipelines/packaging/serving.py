@@ -1,8 +1,8 @@
-"""Start the endpoint from the current release's bento, find it again, and stop it without leaving a process.
+"""Start, find and stop the endpoint of the current release, with all its processes.
 
-BentoML's supervisor puts its workers into sessions of their own, so a process group does not hold them together, and
-it overwrites its environment, so no mark does either. An endpoint therefore writes down its processes by id and
-start time; children of a living one are found through it.
+BentoML's supervisor puts its workers into sessions of their own and overwrites its environment, so neither a process
+group nor a mark identifies them. The endpoint's processes are therefore recorded by id and start time, and
+descendants are found through them.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from pmlm.storage import read_json, write_json
 
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0
-#: What uvicorn says when a worker cannot load its release; the supervisor would start it again for ever.
+#: What uvicorn logs when a worker cannot load its release; the supervisor would restart it for ever.
 STARTUP_FAILED = "Application startup failed"
 
 
 class EndpointProcess(BaseModel):
-    """A process by its id and the kernel's tick it started at, so that a reused id is not taken for it."""
+    """A process by id and the kernel's start tick, which distinguishes a reused id."""
 
     pid: int
     tick: int
 
 
 class RunningEndpoint(BaseModel):
-    """A running endpoint: where it listens, what it serves, and its processes, the supervisor first."""
+    """A running endpoint: address, release, and its processes, the supervisor first."""
 
     host: str
     port: int
@@ -64,7 +64,7 @@ class RunningEndpoint(BaseModel):
             return False
 
     def answer(self, request: PersonalizeRequest, token: str, seconds: float) -> dict[str, Any]:
-        """The answer to one question as ``POST /answer`` gives it, waited for at most ``seconds``.
+        """The answer of ``POST /answer`` to one question, waited for at most ``seconds``.
 
         :class:`UnknownPatientError` for an unknown patient, :class:`ServingError` for every other problem.
         """
@@ -79,29 +79,29 @@ class RunningEndpoint(BaseModel):
 
 
 def current_release(settings: Settings) -> Path:
-    """The folder of the release that is served (a symlink)."""
+    """The folder of the current release (a symlink)."""
     return settings.workspace / "releases" / "current"
 
 
 def record_path(settings: Settings) -> Path:
-    """Where the endpoint of ``pmlm up`` or ``pmlm serve`` is written down while it runs."""
+    """The file that records the endpoint of ``pmlm up`` or ``pmlm serve`` while it runs."""
     return settings.workspace / "endpoint.json"
 
 
 def find_running_endpoint(settings: Settings) -> RunningEndpoint | None:
-    """The endpoint written down for this clinic, if it answers."""
+    """The recorded endpoint of this clinic, if it answers."""
     path = record_path(settings)
     endpoint = RunningEndpoint.model_validate(read_json(path)) if path.exists() else None
     return endpoint if endpoint and endpoint.ready() else None
 
 
 def start_endpoint(settings: Settings, port: int | None = None, *, keep_record: bool = True) -> RunningEndpoint:
-    """Serve the current release at ``port`` (default: ``settings.port``; 0: any free one) and wait until it is ready.
+    """Serve the current release and wait until it is ready.
 
-    :class:`ServingError` where there is no release, the port is taken, or it does not come up in time; no process
-    is left then.
+    ``port`` defaults to ``settings.port``; 0 is any free one. :class:`ServingError`, with no process left, where
+    there is no release, the port is taken, or the endpoint does not come up in time.
     """
-    release = releases.read(current_release(settings))
+    release = releases.read_release(current_release(settings))
     port = _check_port(settings.host, settings.port if port is None else port)
     log = settings.workspace / "endpoint.log"
     command = [sys.executable, "-m", "bentoml", "serve", release.bento, "--host", settings.host, "--port", str(port)]
@@ -129,12 +129,12 @@ def start_endpoint(settings: Settings, port: int | None = None, *, keep_record: 
 
 
 def stop_endpoint(endpoint: RunningEndpoint) -> None:
-    """End every process of ``endpoint``: TERM, wait, KILL what is left. Harmless where none runs."""
+    """End every process of ``endpoint``: TERM, wait, KILL. Harmless where none runs."""
     family = find_processes(endpoint)
     ids = {process.pid for process in family}
     for process in family:
         with suppress(psutil.NoSuchProcess):
-            # not a worker whose supervisor lives: that one ends its workers, and would replace one ended under it
+            # not a worker whose supervisor lives: the supervisor ends its workers, and would replace a dead one
             if process.ppid() not in ids:
                 process.terminate()
     for process in _wait_for_exit(family):
@@ -144,7 +144,7 @@ def stop_endpoint(endpoint: RunningEndpoint) -> None:
 
 
 def find_processes(endpoint: RunningEndpoint) -> list[psutil.Process]:
-    """The endpoint's living processes: those written down and all their descendants, the supervisor first."""
+    """The endpoint's living processes: the recorded ones and their descendants, the supervisor first."""
     found: dict[psutil.Process, None] = {}
     for member in endpoint.family:
         with suppress(psutil.NoSuchProcess):
@@ -155,7 +155,7 @@ def find_processes(endpoint: RunningEndpoint) -> list[psutil.Process]:
 
 
 def stop_recorded_endpoint(settings: Settings) -> bool:
-    """Stop the endpoint written down for this clinic; False where none is."""
+    """Stop the recorded endpoint of this clinic; False where none is recorded."""
     path = record_path(settings)
     if not path.exists():
         return False
@@ -166,7 +166,7 @@ def stop_recorded_endpoint(settings: Settings) -> bool:
 
 @contextmanager
 def serve_temporarily(settings: Settings) -> Iterator[RunningEndpoint]:
-    """An endpoint on a free port for the length of a block."""
+    """Run an endpoint on a free port until the block ends."""
     endpoint = start_endpoint(settings, 0, keep_record=False)
     try:
         yield endpoint
@@ -175,7 +175,7 @@ def serve_temporarily(settings: Settings) -> Iterator[RunningEndpoint]:
 
 
 def restart_on_current_release(settings: Settings) -> None:
-    """Restart this clinic's running endpoint on the current release; it is down for seconds."""
+    """Restart this clinic's running endpoint on the current release (seconds of downtime)."""
     endpoint = find_running_endpoint(settings)
     if endpoint is None or endpoint.release == current_release(settings).resolve().name:
         return
@@ -184,8 +184,8 @@ def restart_on_current_release(settings: Settings) -> None:
 
 
 def smoke_test_release(settings: Settings, night: str, patient: str, question: str) -> dict[str, Any]:
-    """Ask one question of the night's own release through HTTP; the answer as ``POST /answer`` gives it."""
-    release = releases.read(current_release(settings))
+    """Ask the night's own release one question over HTTP; returns the answer of ``POST /answer``."""
+    release = releases.read_release(current_release(settings))
     if release.night != night:
         raise ServingError(f"the current release is of night {release.night}, not {night}")
     with serve_temporarily(settings) as endpoint:
@@ -228,11 +228,11 @@ def _identify(process: psutil.Process) -> EndpointProcess:
 
 
 def _wait_for_exit(family: list[psutil.Process]) -> list[psutil.Process]:
-    """Those still living after at most ``STOP_SECONDS``; one that nobody has buried (a zombie) counts as ended."""
+    """The processes still alive after at most ``STOP_SECONDS``; a zombie counts as ended."""
     deadline = time.monotonic() + STOP_SECONDS
-    while (living := [p for p in family if _is_alive(p)]) and time.monotonic() < deadline:
+    while (alive := [p for p in family if _is_alive(p)]) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return living
+    return alive
 
 
 def _is_alive(process: psutil.Process) -> bool:

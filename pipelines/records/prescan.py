@@ -13,7 +13,7 @@ from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.log.hash_sets import HashSet
 from pipelines.records.log.spill import LARGEST_KEY, count_shares, read_share, write_rows
 from pipelines.records.read.coding import CodedConcept, choose_coding
-from pipelines.records.read.content_hash import hash_content
+from pipelines.records.read.identity import hash_content
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.validate.elements import check_concept
 from pipelines.records.validate.fields import FIELDS

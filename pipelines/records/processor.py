@@ -22,9 +22,8 @@ from pipelines.records.log.hash_sets import HashSet
 from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import write_rows
 from pipelines.records.prescan import Prescan, hash_identity
-from pipelines.records.read.content_hash import hash_content
+from pipelines.records.read.identity import hash_content, read_reference
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
-from pipelines.records.read.references import read_reference
 from pipelines.records.retry import Deletion, find_deleted_records
 from pipelines.records.validate.fields import FIELDS
 from pipelines.records.validate.structure import read_patient_id, read_type, select_allowed

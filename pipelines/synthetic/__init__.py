@@ -1,6 +1,7 @@
-"""The sample clinic: synthetic records, and the questions, replies and ratings a clinic's portal would hold.
+"""The sample clinic: synthetic records, and portal questions, replies and ratings.
 
-Read in this order: ``synthesize`` (the whole), ``synthea`` (records), ``traits`` (who she is), ``problems``,
-``pregnancies`` and ``visits`` (what the records lack), ``chart`` and ``rules`` (what a reply may know and say),
-``replies`` and ``portal`` (the conversation), ``arrivals`` and ``damage`` (how it reaches the clinic).
+Read in this order: ``synthesize`` (the whole), ``patient`` (one patient), ``records/`` (the record: ``synthea``,
+``traits``, ``problems``, ``pregnancies``, ``visits``, ``diagnoses``, ``chart``), ``portal/`` (``rules``, ``replies``,
+``conversations``), ``arrivals`` and ``damage`` (how it reaches the clinic). This root calls ``portal``, and ``portal``
+calls ``records``; neither calls back. Every draw is seeded by what it is for, so no draw depends on another.
 """

@@ -1,11 +1,11 @@
-"""Writes a whole sample clinic: nightly drops of Bulk Data NDJSON, its manifest, and two sidecars of truth.
+"""Write a sample clinic: nightly drops of Bulk Data NDJSON, manifest, ground-truth sidecars.
 
     DIR/clinic.yaml                    name, clock, public hash key
-    DIR/YYYY-MM-DD/<Type>.ndjson.gz    one folder a drop, one file a resource type
+    DIR/YYYY-MM-DD/<Type>.ndjson.gz    one folder per drop, one file per resource type
     DIR/facts.jsonl.gz                 for each reply the rules and segment keys behind it (for measuring only)
     DIR/broken.jsonl                   file, line and kind of every broken line
 
-The same number of patients and seed give the same bytes, whatever the number of processes.
+The same number of patients and seed give the same bytes, whatever the number of processes. Run: ``pmlm synthesize``.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from pathlib import Path
 
 import yaml
 
-from pipelines.synthetic.damage import Line
-from pipelines.synthetic.patient import Woman, woman
+from pipelines.synthetic.damage import DropLine
+from pipelines.synthetic.patient import SyntheticPatient, build_patient
 from pipelines.synthetic.records.calendar import Calendar
 from pmlm.errors import SettingsError
 
 SAMPLE_PATIENTS, SAMPLE_SEED = 64, 20260601
-#: Public on purpose: a synthetic clinic's pseudonyms protect nobody, and must be the same on every machine.
+#: Public on purpose: a synthetic clinic's pseudonyms protect nobody and must be the same on every machine.
 HASH_KEY = "pmlm-sample-clinic-public-key"
 FACTS, BROKEN, MANIFEST = "facts.jsonl.gz", "broken.jsonl", "clinic.yaml"
 
 
 @dataclass(frozen=True, slots=True)
-class Synthesised:
-    """What was written."""
+class SynthesisSummary:
+    """Counts of what was written."""
 
     patients: int
     lines: int
@@ -50,34 +50,34 @@ def synthesize(
     out: Path,
     calendar: Calendar | None = None,
     processes: int | None = None,
-    told: Callable[[int], None] = lambda done: None,
-) -> Synthesised:
-    """Write a clinic of ``patients`` women into ``out``; ``told`` hears how many are done.
+    report: Callable[[int], None] = lambda done: None,
+) -> SynthesisSummary:
+    """Write a clinic of ``patients`` into ``out``; call ``report`` with the number done.
 
-    ``out`` is replaced as a whole if it is a synthetic clinic (its manifest's ``params`` are kept); anything else that
+    ``out`` is replaced as a whole if it is a synthetic clinic (but for its manifest's ``params``); anything else that
     is not empty raises SettingsError.
     """
-    params = _kept_params(out)
-    women: list[Woman] = []
-    for her in islice(_women(seed, calendar or Calendar(), processes or os.cpu_count() or 1), patients):
-        women.append(her)
-        told(len(women))
+    params = _read_params(out)
+    built: list[SyntheticPatient] = []
+    for patient in islice(_generate_patients(seed, calendar or Calendar(), processes or os.cpu_count() or 1), patients):
+        built.append(patient)
+        report(len(built))
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    written = _write(women, part)
-    _write_manifest(part, _name(patients, seed), params)
+    summary = _write_files(built, part)
+    _write_manifest(part, _choose_name(patients, seed), params)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
-    return written
+    return summary
 
 
-def _name(patients: int, seed: int) -> str:
-    """The shipped clinic is called ``sample``; any other has a name, and so a state, of its own."""
+def _choose_name(patients: int, seed: int) -> str:
+    """``sample`` for the shipped clinic, else a name, and so a state, of its own."""
     return "sample" if (patients, seed) == (SAMPLE_PATIENTS, SAMPLE_SEED) else f"synthetic-{patients}-{seed}"
 
 
-def _kept_params(out: Path) -> dict[str, dict[str, object]]:
+def _read_params(out: Path) -> dict[str, dict[str, object]]:
     if not out.exists() or not any(out.iterdir()):
         return {}
     manifest = out / MANIFEST
@@ -87,47 +87,47 @@ def _kept_params(out: Path) -> dict[str, dict[str, object]]:
     return found.get("params", {})
 
 
-def _women(seed: int, calendar: Calendar, processes: int) -> Iterator[Woman]:
-    """Living women in order of their index, without end."""
-    make = partial(_make, seed, calendar)
+def _generate_patients(seed: int, calendar: Calendar, processes: int) -> Iterator[SyntheticPatient]:
+    """Yield living patients in order of their index, without end."""
+    make = partial(_make_patient, seed, calendar)
     if processes == 1:
-        yield from (her for her in map(make, count()) if her)
+        yield from (patient for patient in map(make, count()) if patient)
         return
     with ProcessPoolExecutor(processes) as pool:
         for first in count(step=processes * 4):
-            yield from (her for her in pool.map(make, range(first, first + processes * 4)) if her)
+            yield from (patient for patient in pool.map(make, range(first, first + processes * 4)) if patient)
 
 
-def _make(seed: int, calendar: Calendar, index: int) -> Woman | None:
-    return woman(seed, index, calendar)
+def _make_patient(seed: int, calendar: Calendar, index: int) -> SyntheticPatient | None:
+    return build_patient(seed, index, calendar)
 
 
-def _write(women: list[Woman], folder: Path) -> Synthesised:
-    files: dict[str, list[Line]] = {}
+def _write_files(patients: list[SyntheticPatient], folder: Path) -> SynthesisSummary:
+    files: dict[str, list[DropLine]] = {}
     practitioners: set[tuple[str, str]] = set()
-    for her in women:
-        for line in her.lines:
+    for patient in patients:
+        for line in patient.lines:
             name = f"{line.drop.isoformat()}/{line.resource_type}.ndjson.gz"
             shared = (name, line.text)
-            if line.resource_type == "Practitioner":  # clinicians see several women: each is listed once
+            if line.resource_type == "Practitioner":  # clinicians see several patients: each is listed once
                 if shared in practitioners:
                     continue
                 practitioners.add(shared)
             files.setdefault(name, []).append(line)
     broken = []
     for name, lines in sorted(files.items()):
-        _gzip(folder / name, (line.text for line in lines))
+        _write_gzip(folder / name, (line.text for line in lines))
         broken += [
             {"file": name, "line": number, "kind": line.damage} for number, line in enumerate(lines, 1) if line.damage
         ]
-    truths = [truth for her in women for truth in her.truths]
-    _gzip(folder / FACTS, (json.dumps(truth, ensure_ascii=False) for truth in truths))
+    truths = [truth for patient in patients for truth in patient.truths]
+    _write_gzip(folder / FACTS, (json.dumps(truth, ensure_ascii=False) for truth in truths))
     (folder / BROKEN).write_text("".join(json.dumps(row) + "\n" for row in broken))
-    return Synthesised(len(women), sum(map(len, files.values())), len(broken), len(truths))
+    return SynthesisSummary(len(patients), sum(map(len, files.values())), len(broken), len(truths))
 
 
-def _gzip(path: Path, lines: Iterator[str]) -> None:
-    """Write lines as gzip that depends on the content alone: no time and no name in its header."""
+def _write_gzip(path: Path, lines: Iterator[str]) -> None:
+    """Write lines as gzip without time or name, so that equal content gives equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), compresslevel=9, mtime=0))
 

@@ -28,5 +28,5 @@ def origin() -> Provenance:
         encoder=MiniLM.id,
         template=TEMPLATE_VERSION,
         feature_service=services.SERVICE,
-        feature_schema=services.schema_hash(),
+        feature_schema=services.hash_schema(),
     )

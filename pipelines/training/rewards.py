@@ -14,13 +14,13 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 
-from models.prompt.personalize import apply
-from models.prompt.ranking import opening
+from models.prompt.personalize import apply_program
+from models.prompt.ranking import render_opening
 from models.reward.request_pool import ScorerError
 from models.reward.score_cache import SCHEMA, CachedScorer, ScoreCache
 from models.reward.terms import Score, Scorer, Trial, score, whole_reward
 from models.schema import EditProgram, Episode
-from models.templates import one_line
+from models.templates import sanitize_line
 from pipelines.training import scorer_choice
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
@@ -64,15 +64,15 @@ class Rewards:
 
     def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: Score) -> Outcome:
         tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
-        safe = all(one_line(s.text) in tried.prompt for s in episode.pinned)
+        safe = all(sanitize_line(s.text) in tried.prompt for s in episode.pinned)
         return Outcome(found, tokens, whole_reward(found, tokens, self.price, safe))
 
 
 def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:
     """The refined prompt of a program, tried on the episode's own reply or on another episode's."""
     source = reply_of or episode
-    prompt, _ = apply(episode.segments, program)
-    return Trial(prompt, episode.question, source.reply, source.specific, opening(episode.segments))
+    prompt, _ = apply_program(episode.segments, program)
+    return Trial(prompt, episode.question, source.reply, source.specific, render_opening(episode.segments))
 
 
 @contextmanager

@@ -123,9 +123,9 @@ def train(
         checkpoint.save_gain_refiner(target, refiner, origin(), card(night, params, training))
         return training
     prompts = as_prompts(episodes, reader, visible)
-    table = reader.table()
+    table = reader.build_table()
     policy = start or fresh(params, seed)
-    policy.pointer.read(table)
+    policy.pointer.set_table(table)
     if start is None:
         _warm(policy, episodes, prompts, knobs, seed, reward, encode, training)
         checkpoint.save_policy(target / WARM_START, policy, origin(), card(night, params, training))
@@ -146,7 +146,7 @@ def as_prompts(episodes: Sequence[Episode], reader: Featurizer, visible: int) ->
     return [
         grpo.PolicyPrompt(
             e.episode_id,
-            tuple(reader.prompt(e.question, e.segments[:visible])),
+            tuple(reader.add_prompt(e.question, e.segments[:visible])),
             tuple(s.key for s in e.segments[:visible]),
         )
         for e in episodes

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from models.encoder import Encoder
-from models.safety.answer_check import Context, label_of, red_flags
-from models.safety.triage.classifier import metadata
-from models.safety.triage.red_flag_table import table as red_flag_table
+from models.safety.answer_check import TriageContext, find_gravest_label, find_red_flags
+from models.safety.triage.classifier import read_metadata
+from models.safety.triage.red_flag_table import load_table as red_flag_table
 from pipelines.evaluation.nightly.intervals import wilson_interval
 
 #: The smallest share of emergencies and the largest of routine messages to escalate.
@@ -20,8 +20,8 @@ TARGETS = {"emergency": 0.97, "routine": 0.15}
 
 def is_escalated(message: dict[str, Any], encoder: Encoder | None) -> bool:
     """Whether a message is not routine; without ``encoder`` English is judged by rules alone."""
-    known = Context(**message.get("context", {}))
-    return label_of(red_flags(message["text"], message["lang"], known, encoder)) != "routine"
+    known = TriageContext(**message.get("context", {}))
+    return find_gravest_label(find_red_flags(message["text"], message["lang"], known, encoder)) != "routine"
 
 
 def build_rows(messages: Sequence[dict[str, Any]], encoder: Encoder) -> list[dict[str, Any]]:
@@ -60,4 +60,4 @@ def format_table(found: Sequence[dict[str, Any]]) -> str:
 
 def read_versions() -> dict[str, str]:
     """Read the versions of the rules and of the classifier."""
-    return {"rules": str(red_flag_table()["version"]), "classifier": metadata()["version"]}
+    return {"rules": str(red_flag_table()["version"]), "classifier": read_metadata()["version"]}

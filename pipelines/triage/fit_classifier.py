@@ -20,8 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from models.encoder import MiniLM
-from models.safety.triage.classifier import NGRAM_SHARE, WEIGHTS, Classifier
-from models.safety.triage.ngrams import BUCKETS, hashed
+from models.safety.triage.classifier import NGRAM_SHARE, WEIGHTS, TriageClassifier
+from models.safety.triage.ngrams import BUCKETS, hash_ngrams
 from pipelines.triage import corpus
 from pipelines.triage.corpus import TriageExample
 
@@ -50,7 +50,7 @@ def fit_and_save(encoder: MiniLM, target: Path = WEIGHTS, hold_out: Sequence[int
     return {language: one.threshold for language, one in fitted.items()}
 
 
-def _fit_language(language: str, rounds: Sequence[dict[str, Any]], encoder: MiniLM) -> Classifier:
+def _fit_language(language: str, rounds: Sequence[dict[str, Any]], encoder: MiniLM) -> TriageClassifier:
     mine = [m for m in rounds if m["lang"] == language]
     calm = [score for m, score in score_unseen_rounds(language, mine, encoder) if m["label"] == "routine"]
     threshold = float(np.quantile(calm, 1 - FALSE_ALARMS))
@@ -70,7 +70,7 @@ def score_unseen_rounds(
         yield from ((m, without.score(m["text"], v)) for m, v in zip(left_out, vectors, strict=True))
 
 
-def fit(language: str, examples: Sequence[TriageExample], encoder: MiniLM) -> Classifier:
+def fit(language: str, examples: Sequence[TriageExample], encoder: MiniLM) -> TriageClassifier:
     """Fit one language's classifier, with threshold 0; deterministic."""
     texts = [e.text for e in examples]
     flagged = np.array([e.flagged for e in examples])
@@ -84,18 +84,18 @@ def fit(language: str, examples: Sequence[TriageExample], encoder: MiniLM) -> Cl
         machine.fit(encoder.encode(texts).astype(np.float64), flagged, sample_weight=weight)
         support, dual = machine.support_vectors_, machine.dual_coef_[0]
         bias += float(machine.intercept_[0])
-    return Classifier(language, idf, linear.coef_[0], bias, support, dual, GAMMA, 0.0)
+    return TriageClassifier(language, idf, linear.coef_[0], bias, support, dual, GAMMA, 0.0)
 
 
 def _idf(texts: Sequence[str], language: str) -> np.ndarray:
     seen = np.zeros(BUCKETS)
     for text in texts:
-        seen[hashed(text, language)[0]] += 1
+        seen[hash_ngrams(text, language)[0]] += 1
     return np.asarray(np.float16(np.log((1 + len(texts)) / (1 + seen)) + 1), np.float64)
 
 
 def _matrix(texts: Sequence[str], language: str, idf: np.ndarray) -> sparse.csr_matrix:
-    rows = [hashed(text, language, idf) for text in texts]
+    rows = [hash_ngrams(text, language, idf) for text in texts]
     ends = np.cumsum([0, *(len(buckets) for buckets, _ in rows)])
     return sparse.csr_matrix(
         (np.concatenate([v for _, v in rows]), np.concatenate([b for b, _ in rows]), ends), shape=(len(texts), BUCKETS)

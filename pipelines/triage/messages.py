@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from models.encoder import Encoder
-from models.safety.answer_check import Context, Flag, label_of, red_flags
+from models.safety.answer_check import Flag, TriageContext, find_gravest_label, find_red_flags
 
 SHOWN_PROBLEMS = 3
 
@@ -55,10 +55,10 @@ def read_messages(lines: Iterable[bytes]) -> Iterator[TriageMessage | BadLine]:
 def triage_message(message: TriageMessage, encoder: Encoder) -> dict[str, Any]:
     """Triage a message to ``{id, label, signs, why}``; ``why`` gives reason and source per sign."""
     known = message.context.model_dump() if message.context else {}
-    flags = red_flags(message.text, message.lang, Context(**known), encoder)
+    flags = find_red_flags(message.text, message.lang, TriageContext(**known), encoder)
     return {
         "id": message.id,
-        "label": label_of(flags),
+        "label": find_gravest_label(flags),
         "signs": [flag.sign for flag in flags],
         "why": [format_reason(flag) for flag in flags],
     }

@@ -31,7 +31,7 @@ def build(date: Date = None, drops: Drops = None, as_json: Json = False) -> None
     from pipelines.features.build import stage
 
     settings = load_settings(drops=drops)
-    _report(asdict(stage.run(settings, _night(settings, date))), as_json)
+    _report(asdict(stage.run(settings, _parse_night(settings, date))), as_json)
 
 
 @features.command("materialise", epilog="Example: pmlm features materialise")
@@ -40,7 +40,7 @@ def materialise(date: Date = None, drops: Drops = None, as_json: Json = False) -
     from pipelines.features.online import materialise as stage
 
     settings = load_settings(drops=drops)
-    _report(asdict(stage.run(settings, _night(settings, date))), as_json)
+    _report(asdict(stage.run(settings, _parse_night(settings, date))), as_json)
 
 
 @features.command("show", epilog="Example: pmlm features show PATIENT --as-of 2026-06-01")
@@ -56,12 +56,14 @@ def show(
     from pipelines.features.inspect import show as read
 
     settings = load_settings(drops=drops)
-    moment = _moment(as_of)
-    values = read.row(settings, patient, moment)
+    moment = _parse_moment(as_of)
+    values = read.read_row(settings, patient, moment)
     at = moment or settings.now()
-    shown = read.describe(values, at, settings.k_anonymity)
-    stands = read.group_moments(settings, patient, at)
-    events = {e.source: e for e in read.source_events(settings, patient, (s for f in shown for s in f.sources), at)}
+    shown = read.describe_row(values, at, settings.k_anonymity)
+    stands = read.find_group_moments(settings, patient, at)
+    events = {
+        e.source: e for e in read.find_source_events(settings, patient, (s for f in shown for s in f.sources), at)
+    }
     if as_json:
         known = {"as_of": values["as_of"], "groups": stands, "features": [asdict(s) for s in shown]}
         typer.echo(json.dumps(known | {"events": [asdict(e) for e in events.values()]}, default=str))
@@ -77,7 +79,7 @@ def show(
             f"{first.code} {s.sources[0][:8]}, known {first.known_at:%Y-%m-%d}" if first else " ".join(s.sources)[:12]
         )
         more = f" +{len(s.sources) - 1}" if len(s.sources) > 1 else ""
-        table.add_row(s.group, s.name, _short(s.value), s.unit, age, told + more)
+        table.add_row(s.group, s.name, _format_value(s.value), s.unit, age, told + more)
     Console().print(table)
     typer.echo("rows of: " + ", ".join(f"{name} {moment:%Y-%m-%d}" for name, moment in stands.items()))
 
@@ -112,10 +114,10 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show which features changed from one night to another, and for how many patients."""
-    from pipelines.features.inspect.diff import compare
+    from pipelines.features.inspect.diff import compare_nights
 
     settings = load_settings(drops=drops)
-    nights = compare(settings, _night(settings, before), _night(settings, after))
+    nights = compare_nights(settings, _parse_night(settings, before), _parse_night(settings, after))
     if as_json:
         typer.echo(json.dumps(asdict(nights)))
         return
@@ -137,11 +139,11 @@ def catalogue(drops: Drops = None, as_json: Json = False) -> None:
     from pipelines.features.inspect import catalogue as pages
 
     settings = load_settings(drops=drops)
-    page = pages.write(settings, settings.now())
+    page = pages.write_page(settings, settings.now())
     typer.echo(json.dumps({"page": str(page)}) if as_json else f"wrote {page}")
 
 
-def _night(settings: Settings, date: str | None) -> str:
+def _parse_night(settings: Settings, date: str | None) -> str:
     """``YYYYMMDD`` of the date given, else of the last drop taken in."""
     if date:
         try:
@@ -156,7 +158,7 @@ def _night(settings: Settings, date: str | None) -> str:
     return newest
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
@@ -168,9 +170,9 @@ def _moment(text: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _short(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, list):
-        return f"{len(value)}: " + ", ".join(_short(v) for v in value[:3]) + (" …" if len(value) > 3 else "")
+        return f"{len(value)}: " + ", ".join(_format_value(v) for v in value[:3]) + (" …" if len(value) > 3 else "")
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d")
     return f"{value:.4g}" if isinstance(value, float) else str(value)

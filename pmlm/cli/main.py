@@ -1,7 +1,7 @@
-"""The ``pmlm`` command line: one command a stage, registered by the room that owns it.
+"""The ``pmlm`` command line: each module of this folder registers a group of commands.
 
-Command modules import only typer and the settings at the top; heavy libraries load inside a command, so
-``pmlm --help`` answers at once. A ``PmlmError`` is printed without a traceback and exits 1.
+These modules import only typer and the settings at the top, and heavy libraries inside a command, so that
+``pmlm --help`` is fast. A ``PmlmError`` is printed without a traceback and exits 1.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ import sys
 
 import typer
 
-from pmlm.cli import features, monitoring, night, records, training, triage
-from pmlm.cli import serving as packaging
-from pmlm.cli import synthetic as clinic
+from pmlm.cli import features, monitoring, night, records, serving, synthetic, training, triage
 from pmlm.errors import PmlmError
 
 app = typer.Typer(
     name="pmlm",
-    help="Personalized medical language model: make any language model answer a patient as someone who knows her.",
+    help="Personalized medical language model: make any language model answer a patient as someone who knows them.",
     epilog="Example: pmlm night",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 
-for room in (night, records, features, training, packaging, monitoring, clinic, triage):
-    room.register(app)
+for group in (night, records, features, training, serving, monitoring, synthetic, triage):
+    group.register(app)
 
 
 def main() -> None:
-    """Run the command line; turn a known error into one line on stderr and exit code 1."""
+    """Run the command line; print a ``PmlmError`` as one line on stderr and exit 1."""
     try:
         app()
     except PmlmError as error:

@@ -1,4 +1,4 @@
-"""``pmlm night`` and what surrounds it: stages, status, saved nights, up, down, doctor."""
+"""Commands: ``pmlm night``, ``stage``, ``status``, ``nights``, ``up``, ``down``, ``doctor``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import typer
 from pmlm.settings import load_settings
 
 Drops = Annotated[Path | None, typer.Option(help="The clinic: its folder of dated drops.")]
-AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object (nights: one a line).")]
+AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object (nights: one per line).")]
 Night = Annotated[str | None, typer.Option(help="The night, YYYYMMDD or YYYY-MM-DD; by default the last one.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's commands to ``pmlm``."""
+    """Add these commands to ``pmlm``."""
     app.command("night", epilog="Example: pmlm night --drops examples/clinic")(night)
     app.command("stage", epilog="Example: pmlm stage episodes --night 20260601")(stage)
     app.command("status", epilog="Example: pmlm status --json")(status)
@@ -35,10 +35,10 @@ def night(
     date: Annotated[str | None, typer.Option(help="Run this one night only, without Airflow.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in every pending drop, learn once, serve the result. Without new records it says so and ends."""
+    """Ingest every pending drop, train once, serve the result; end at once without new records."""
     from pmlm.console import night_run
 
-    night_run.run_pending_nights(load_settings(drops=drops), date=_night_id(date), as_json=as_json)
+    night_run.run_pending_nights(load_settings(drops=drops), date=_parse_night(date), as_json=as_json)
 
 
 def stage(
@@ -51,18 +51,18 @@ def stage(
     from pipelines.night import night as nightly
     from pmlm.console.progress import format_stage
 
-    summary = nightly.run_stage(load_settings(drops=drops), name, _night_id(night))
-    _print(format_stage(summary))
+    summary = nightly.run_stage(load_settings(drops=drops), name, _parse_night(night))
+    _print_markup(format_stage(summary))
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
 
 
 def status(night: Night = None, drops: Drops = None, as_json: AsJson = False) -> None:
-    """Sum up a night: stages, accounts, rewards, and the pages to open."""
+    """Sum up a night: stages, counts of records, rewards, and the pages to open."""
     from pipelines.night import status as statuses
     from pmlm.console import screen
 
-    chosen = _night_id(night)
+    chosen = _parse_night(night)
     found = statuses.collect_status(load_settings(drops=drops), [chosen] if chosen else None)
     if as_json:
         typer.echo(json.dumps(found))
@@ -93,13 +93,13 @@ def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = F
 def restore(
     night: Annotated[str, typer.Argument(help="The night, YYYYMMDD or YYYY-MM-DD.")], drops: Drops = None
 ) -> None:
-    """Bring a saved night back, hash by hash; later drops count as pending again."""
+    """Restore a saved night and verify its hashes; later drops are pending again."""
     from pipelines.night import night as nightly
 
-    chosen = _night_id(night) or night
+    chosen = _parse_night(night) or night
     for path, content in sorted(nightly.restore_night(load_settings(drops=drops), chosen).items()):
         typer.echo(f"{content}  {path}")
-    typer.echo(f"night {chosen} is back, every hash computed anew, and in the online store")
+    typer.echo(f"night {chosen} is restored, every hash verified, and in the online store")
 
 
 def up(drops: Drops = None) -> None:
@@ -107,37 +107,37 @@ def up(drops: Drops = None) -> None:
     from pmlm.console import lifecycle
 
     for line in lifecycle.start_services(load_settings(drops=drops)):
-        _print(line)
+        _print_markup(line)
 
 
 def down(drops: Drops = None) -> None:
-    """Stop what `pmlm up` started; no process stays."""
+    """Stop every process that `pmlm up` started."""
     from pmlm.console import lifecycle
 
     for line in lifecycle.stop_services(load_settings(drops=drops)):
-        _print(line)
+        _print_markup(line)
 
 
 def doctor(drops: Drops = None, as_json: AsJson = False) -> None:
-    """Say what is configured, what is missing and how to mend it; exit 1 if a night could not run."""
+    """Check what is configured or missing, with remedies; exit 1 if no night can run."""
     from pmlm.console import doctor as doctors
 
     checks = doctors.run_checks(load_settings(drops=drops))
     for check in checks:
         mend = f"\n                  → {check.mend}" if check.mend else ""
-        _print(f"{doctors.MARKS[check.verdict]} {check.name:<15} {check.found}{mend}")
+        _print_markup(f"{doctors.MARKS[check.verdict]} {check.name:<15} {check.found}{mend}")
     if as_json:
         typer.echo(json.dumps({"checks": [asdict(check) for check in checks]}))
     if any(check.verdict == "bad" for check in checks):
         raise typer.Exit(1)
 
 
-def _night_id(text: str | None) -> str | None:
+def _parse_night(text: str | None) -> str | None:
     """YYYYMMDD from either spelling of a date."""
     return text.replace("-", "") if text else None
 
 
-def _print(markup: str) -> None:
+def _print_markup(markup: str) -> None:
     from rich.console import Console
 
     Console(highlight=False, soft_wrap=True).print(markup)

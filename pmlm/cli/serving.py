@@ -1,5 +1,4 @@
-"""``pmlm package``, ``pmlm ask``, ``pmlm serve``: from a champion to an answer; ``pmlm token``, ``pmlm audit``: who may
-have one, and who had."""
+"""Commands: ``pmlm package``, ``ask``, ``refine``, ``serve``, ``token``, ``audit``."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ Drops = Annotated[Path | None, typer.Option(help="The clinic: its folder of date
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's commands to ``pmlm``."""
+    """Add these commands to ``pmlm``."""
     app.command(epilog="Example: pmlm package --json")(package)
     app.command(epilog='Example: pmlm ask Patient/6f0c4a1e "Is it normal to feel this tired?"')(ask)
     app.command(epilog='Example: pmlm refine --explain Patient/6f0c4a1e "Is it normal to feel this tired?"')(refine)
@@ -69,7 +68,7 @@ def refine(
     question: Annotated[str, typer.Argument(help="The question in the patient's own words.")],
     explain: Annotated[bool, typer.Option("--explain", help="Measure what each choice changes in the reward.")] = False,
     reply: Annotated[
-        str | None, typer.Option(help="The reply to measure on; default: the clinician's to her own like question.")
+        str | None, typer.Option(help="The reply to measure on; default: the clinician's to the most similar question.")
     ] = None,
     language: Annotated[
         Literal["en", "zh"] | None, typer.Option(help="Language of the prompt; default: the question's.")
@@ -77,7 +76,7 @@ def refine(
     drops: Drops = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
-    """Show what the refiner kept, dropped and moved of one patient's prompt, and why."""
+    """Show which sentences the refiner chose, dropped and moved in one patient's prompt, and why."""
     from rich.console import Console
 
     from pmlm.console import refine as refining
@@ -107,7 +106,7 @@ def serve(
     def end(*_: object) -> None:
         raise SystemExit
 
-    # no sigwait: a signal that nobody handles ends this process, waited for or not, and leaves the endpoint behind
+    # no sigwait: an unhandled signal would end this process and leave the endpoint behind
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, end)
     endpoint = serving.start_endpoint(settings, port)
@@ -129,11 +128,11 @@ def token(
     scope: Annotated[
         list[str] | None, typer.Option(help="A SMART scope; may be repeated. Default: system/Patient.rs.")
     ] = None,
-    hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it holds.")] = 24.0,
+    hours: Annotated[float, typer.Option(min=0.01, max=24 * 366, help="How long it is valid.")] = 24.0,
     client: Annotated[str, typer.Option(help="Who will use it; rate limits and the audit record go by it.")] = "pmlm",
     drops: Drops = None,
 ) -> None:
-    """Make a bearer token for the endpoint, signed with the clinic's development key, and print it."""
+    """Print a bearer token for the endpoint, signed with the clinic's development key."""
     from bentos.auth import keys
     from bentos.auth.principal import subject_of
 
@@ -146,7 +145,7 @@ def audit(
     patient: Annotated[str | None, typer.Argument(help="Only accesses to this patient; default: all.")] = None,
     client: Annotated[str | None, typer.Option(help="Only accesses by this client.")] = None,
     drops: Drops = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
 ) -> None:
     """Show who asked the endpoint about a patient: when, by which route, with what outcome."""
     from bentos.auth import audit as record

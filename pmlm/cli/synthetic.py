@@ -1,4 +1,4 @@
-"""``pmlm synthesize``: make a synthetic clinic."""
+"""``pmlm synthesize``: write a synthetic clinic."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ SAMPLE_PATIENTS, SAMPLE_SEED = 64, 20260601
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's commands to ``pmlm``."""
+    """Add the command to ``pmlm``."""
     app.command(epilog="Example: pmlm synthesize --patients 300 --seed 7 --out /tmp/clinic-300")(synthesize)
 
 
 def synthesize(
     out: Annotated[Path, typer.Option(help="Folder to write; replaced if it holds a synthetic clinic.")],
-    patients: Annotated[int, typer.Option(min=1, help="Number of women.")] = SAMPLE_PATIENTS,
+    patients: Annotated[int, typer.Option(min=1, help="Number of patients.")] = SAMPLE_PATIENTS,
     seed: Annotated[int, typer.Option(help="The same seed gives the same clinic, byte for byte.")] = SAMPLE_SEED,
 ) -> None:
-    """Make a synthetic clinic: Synthea records, portal questions, guideline replies, ratings, in nightly drops."""
+    """Write a synthetic clinic: Synthea records, portal questions, replies and ratings in drops."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from pipelines.synthetic.synthesize import synthesize as write
 
-    columns = ("[bold]women", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = ("[bold]patients", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("women", total=patients)
-        made = write(patients, seed, out, told=lambda done: progress.update(task, completed=done))
+        task = progress.add_task("patients", total=patients)
+        made = write(patients, seed, out, report=lambda done: progress.update(task, completed=done))
     typer.echo(
-        f"{out}: {made.patients} women, {made.lines} lines ({made.broken} broken on purpose), {made.replies} replies"
+        f"{out}: {made.patients} patients, {made.lines} lines ({made.broken} broken on purpose), {made.replies} replies"
     )

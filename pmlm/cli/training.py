@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pipelines.runs import StageSummary
 
 Drops = Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of dated drops.")]
-Night = Annotated[str | None, typer.Option("--night", help="YYYYMMDD; by default the last night taken in.")]
+Night = Annotated[str | None, typer.Option("--night", help="YYYYMMDD; by default the last night.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's commands to ``pmlm``."""
+    """Add these commands to ``pmlm``."""
     app.command(epilog="Example: pmlm episodes")(episodes)
     app.command(epilog="Example: pmlm train --night 20260601")(train)
     app.command(epilog="Example: pmlm evaluate --quick --json")(evaluate)
@@ -31,13 +31,13 @@ def register(app: typer.Typer) -> None:
 
 
 def episodes(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
-    """Make episodes of the clinic's questions, replies and what was known of her when she asked."""
-    _stage("episodes", drops, night, as_json)
+    """Build episodes: each question with its reply and what was known when it was asked."""
+    _run_and_print("episodes", drops, night, as_json)
 
 
 def train(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
-    """Train tonight's challenger: from the champion, or from a supervised warm start; then RL on the reward."""
-    _stage("train", drops, night, as_json)
+    """Train tonight's challenger: start from the champion or a supervised warm start, then RL."""
+    _run_and_print("train", drops, night, as_json)
 
 
 def evaluate(
@@ -53,7 +53,7 @@ def evaluate(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Measure every row of the method's table on the last training. With --json, one row a line (JSON Lines)."""
+    """Measure every row of the method's table on the last training; --json prints JSON Lines."""
     import warnings
 
     from rich.console import Console
@@ -65,10 +65,10 @@ def evaluate(
     settings = load_settings(drops=drops)
     progress = Console(stderr=True)
 
-    def told(part: str, took: float, made: int) -> None:
-        progress.print(f"✓ {part:12} {made:3} rows  {took:6.1f} s")
+    def report(part: str, seconds: float, count: int) -> None:
+        progress.print(f"✓ {part:12} {count:3} rows  {seconds:6.1f} s")
 
-    found = study.evaluate(settings, study.Options(quick, external, seeds, budget, external_train), told)
+    found = study.evaluate(settings, study.Options(quick, external, seeds, budget, external_train), report)
     if as_json:
         for row in found:
             typer.echo(json.dumps(row.json()))
@@ -78,15 +78,15 @@ def evaluate(
 
 
 def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
-    """Replace the champion if the challenger is better beyond doubt; else HOLD. Writes metrics/gate.json."""
+    """Replace the champion if the challenger is significantly better, else HOLD; writes metrics/gate.json."""
     settings = load_settings(drops=drops)
-    summary = _run("gate", settings, night)
+    summary = _run_stage("gate", settings, night)
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
         return
     from pipelines.evaluation.nightly.gate import served
 
-    _say(summary)
+    _print_summary(summary)
     typer.echo(f"served from the next release on: {served(settings)}")
 
 
@@ -95,7 +95,7 @@ def rollback(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Bring the former champion back; the one left behind is not promoted again."""
+    """Restore the former champion; the replaced one is not promoted again."""
     from pipelines.evaluation.nightly.gate import served
     from pipelines.night.workspace import lock_workspace
     from pipelines.training import champion
@@ -110,7 +110,7 @@ def scores(
     path: Annotated[Path, typer.Argument(help="The file to write; a clinic ships it as scores.parquet.")],
     drops: Drops = None,
 ) -> None:
-    """Export the clinic's score cache, so that another machine need not score the same prompts again."""
+    """Export the clinic's score cache, so that another machine can reuse the scores."""
     from pipelines.training.rewards import export
 
     typer.echo(f"{export(load_settings(drops=drops), path)} scores in {path}")
@@ -123,7 +123,7 @@ def calibrate(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Calibrate the judge (PMLM_JUDGE_MODEL) against answers that people have graded; PMLM_SCORER=judge needs it."""
+    """Calibrate the judge (PMLM_JUDGE_MODEL) against human grades; PMLM_SCORER=judge needs it."""
     from models.reward.judge import CalibrationError, calibrate, read_graded
     from models.reward.request_pool import ScorerError
     from pipelines.training import scorer_choice
@@ -144,21 +144,21 @@ def calibrate(
     )
 
 
-def _run(name: str, settings: Settings, night: str | None) -> StageSummary:
+def _run_stage(name: str, settings: Settings, night: str | None) -> StageSummary:
     from pipelines.night import night as nights
 
     return nights.run_stage(settings, name, night)
 
 
-def _stage(name: str, drops: Path | None, night: str | None, as_json: bool) -> None:
-    summary = _run(name, load_settings(drops=drops), night)
+def _run_and_print(name: str, drops: Path | None, night: str | None, as_json: bool) -> None:
+    summary = _run_stage(name, load_settings(drops=drops), night)
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
     else:
-        _say(summary)
+        _print_summary(summary)
 
 
-def _say(summary: StageSummary) -> None:
+def _print_summary(summary: StageSummary) -> None:
     figures = ", ".join(f"{name} {value}" for name, value in summary.figures.items())
     typer.echo(f"{summary.stage} {summary.night}: {summary.status} in {summary.seconds:.1f} s ({figures})")
     if summary.detail:

@@ -1,4 +1,4 @@
-"""Ask a patient's question, of the running endpoint or in this process, and show the answer."""
+"""Ask a patient's question of the running endpoint or in this process; show the answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pmlm.settings import Settings
 
 
 def ask_question(settings: Settings, patient: str, question: str, language: Language | None = None) -> dict[str, Any]:
-    """The answer as ``POST /answer`` gives it: of the running endpoint, else of the current release.
+    """The answer of ``POST /answer``, from the running endpoint or else the current release.
 
     :class:`PmlmError` names the field of an invalid question; :class:`UnknownPatientError` for an unknown patient.
     """
@@ -35,12 +35,12 @@ def ask_question(settings: Settings, patient: str, question: str, language: Lang
     from bentos.personalizer.personalizer import Personalizer  # slow: it imports every model
 
     personalizer = Personalizer.open(settings, serving.current_release(settings))
-    with audit.recorded(settings, "pmlm ask", LOCAL.client):
+    with audit.record_block(settings, "pmlm ask", LOCAL.client):
         return personalizer.answer(LOCAL, request).model_dump(mode="json")
 
 
 def render_answer(question: str, answer: dict[str, Any]) -> RenderableType:
-    """The question, a banner for red flags, then both prompts and the answer side by side."""
+    """The question, any red flags, then both prompts and the answer side by side."""
     columns = Table.grid(expand=True, padding=(0, 1))
     used = sum(segment["kept"] for segment in answer["segments"])
     panels = (

@@ -56,7 +56,7 @@ def _drops(settings: Settings) -> Iterator[Diagnosis]:
     from pipelines.records import drops
 
     try:
-        found, waiting = drops.list_drops(settings), drops.list_pending(settings)
+        found, pending = drops.list_drops(settings), drops.list_pending(settings)
     except PmlmError as error:
         yield Diagnosis("drops", "bad", str(error), "make night DROPS=the clinic's folder")
         return
@@ -142,9 +142,9 @@ def _stores(settings: Settings) -> Iterator[Diagnosis]:
 def _online_store(settings: Settings) -> Diagnosis:
     from feature_repo.store import online, online_stores
 
-    name = online_stores.shown(settings.online_store)
+    name = online_stores.redact_setting(settings.online_store)
     try:
-        online_stores.described(settings.online_store)
+        online_stores.describe_store(settings.online_store)
         online.read(settings.feast, 0)
     except (ValueError, online.StoreDownError) as error:
         return Diagnosis("online store", "bad", f"{name}: {error}", "check PMLM_ONLINE_STORE and that its server runs")

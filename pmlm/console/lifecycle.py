@@ -28,7 +28,7 @@ def format_token_lines(settings: Settings, url: str) -> Iterator[str]:
     from bentos.auth import keys
 
     path = keys.token_path(settings)
-    if (token := keys.unshown_token(settings)) is None:
+    if (token := keys.take_new_token(settings)) is None:
         yield f"  page       {url}/"
         yield f"  token      in {path}; `pmlm token` makes others"
         return

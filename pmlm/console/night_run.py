@@ -62,7 +62,7 @@ def _run_and_show(
 
 @contextmanager
 def _exit_on_interrupt(console: Console) -> Iterator[None]:
-    """Let Ctrl+C end the process at once; Airflow would treat it as a failed task and retry."""
+    """Let Ctrl+C end the process at once; Airflow would retry it as a failed task."""
 
     def end(number: int, frame: FrameType | None) -> None:
         console.show_cursor()
@@ -86,7 +86,7 @@ def _run_through_airflow(settings: Settings) -> None:
 
 
 def _ask_sample_question(settings: Settings, night: str) -> dict[str, Any] | None:
-    """``{"question", "answer"}`` from the endpoint of this night's release; None where no patient has asked."""
+    """``{"question", "answer"}`` of this night's release; None where no patient has asked."""
     from pipelines.packaging import serving
 
     chosen = _choose_sample_question(settings)
@@ -101,11 +101,11 @@ def _choose_sample_question(settings: Settings) -> tuple[int, str] | None:
 
     The first of the test split, by id, without a red flag or a name that de-identification removed; else the first.
     """
-    from models.safety.answer_check import red_flags
+    from models.safety.answer_check import find_red_flags
     from pipelines.episodes import episode_file
 
     candidates = sorted((e for e in episode_file.read(settings) if e.split == "test"), key=lambda e: e.episode_id)
-    calm = [e for e in candidates if "[" not in e.question and not red_flags(e.question, "en")]
+    calm = [e for e in candidates if "[" not in e.question and not find_red_flags(e.question, "en")]
     chosen = next(iter(calm or candidates), None)
     return (chosen.subject_id, chosen.question) if chosen else None
 

@@ -1,4 +1,4 @@
-"""Show a running night: one line per finished stage, then the running one with its counts."""
+"""Show a running night: one line per finished stage, then the running one."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from bentos.auth.principal import LOCAL
-from bentos.personalizer.personalizer import Personalizer, Prepared
-from bentos.web.effects import effects
+from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
+from bentos.web.effects import measure_effects
 from bentos.web.page_types import Effects
 from models.encoder import MiniLM
 from models.refiner.inference import ChoiceProbabilities
@@ -34,7 +34,7 @@ SAME_QUESTION = 0.6  # least cosine of a former question that counts as the same
 
 @dataclass(frozen=True, slots=True)
 class PromptChoice:
-    """One free candidate with its ranks, probability and gain (nats per reply token; None: unknown)."""
+    """A free candidate with ranks, probability and gain (nats per reply token; None: unknown)."""
 
     key: str
     text: str
@@ -67,22 +67,22 @@ def explain_refinement(
     """The refinement of one question under the current release; raises as ``Personalizer.prepare`` does."""
     personalizer = Personalizer.open(settings, serving.current_release(settings))
     prepared = personalizer.prepare(LOCAL, patient, question, language)
-    weights = personalizer.weights(prepared)
-    words, origin = (
-        (reply, "given") if reply else _find_similar_reply(settings, prepared) if explain else (None, "none")
-    )
-    measured = _measure_effects(personalizer, prepared, weights, measured_reply) if explain and measured_reply else None
+    weights = personalizer.choice_probabilities(prepared)
+    origin = "given" if reply else "none"
+    if explain and not reply:
+        reply, origin = _find_similar_reply(settings, prepared)
+    measured = measure_effects(personalizer, prepared, reply) if explain and reply else None
     return Refinement(
-        initial=prepared.made.initial,
-        refined=prepared.made.prompt,
-        style=prepared.made.style,
+        initial=prepared.personalized.initial,
+        refined=prepared.personalized.prompt,
+        style=prepared.personalized.style,
         refiner=personalizer.release.refiner,
         choices=_list_choices(prepared, weights, measured),
         reply_from=origin,
     )
 
 
-def _find_similar_reply(settings: Settings, prepared: Prepared) -> tuple[str | None, str]:
+def _find_similar_reply(settings: Settings, prepared: PreparedPrompt) -> tuple[str | None, str]:
     """The clinician's reply to the patient's most similar former question, if it is similar enough."""
     asked = [e for e in exchanges(event_log.scan_events(settings), settings.now()) if e.subject_id == prepared.subject]
     if not asked:
@@ -93,21 +93,10 @@ def _find_similar_reply(settings: Settings, prepared: Prepared) -> tuple[str | N
     return (" ".join(asked[best].reply), "clinician") if similarity[best] >= SAME_QUESTION else (None, "none")
 
 
-def _measure_effects(
-    personalizer: Personalizer, prepared: Prepared, weights: ChoiceProbabilities | None, reply: str
-) -> Effects:
-    made = prepared.made
-    order = list(made.dropped)
-    if weights is not None:
-        order.sort(key=lambda key: -(weights.of(key, made.program.picks) or 0.0))
-    price = float(personalizer.release.params["train"]["token_price"])
-    return effects(personalizer.settings.embedded_llm, made, prepared.question, reply, order, price)
-
-
 def _list_choices(
-    prepared: Prepared, weights: ChoiceProbabilities | None, measured: Effects | None
+    prepared: PreparedPrompt, weights: ChoiceProbabilities | None, measured: Effects | None
 ) -> tuple[PromptChoice, ...]:
-    made = prepared.made
+    personalized = prepared.personalized
     effect = {e.key: e for e in (*measured.kept, *measured.left_out)} if measured else {}
     return tuple(
         PromptChoice(
@@ -115,32 +104,26 @@ def _list_choices(
             text=s.text,
             tokens=s.tokens,
             initial_rank=rank,
-            chosen_rank=made.kept.index(s.key) + 1 if s.key in made.kept else None,
-            probability=weights.of(s.key, made.program.picks) if weights else None,
+            chosen_rank=personalized.kept.index(s.key) + 1 if s.key in personalized.kept else None,
+            probability=weights.of_segment(s.key, personalized.program.picks) if weights else None,
             gain=effect[s.key].gain if s.key in effect else None,
             net=effect[s.key].net if s.key in effect else None,
         )
-        for rank, s in enumerate((s for s in made.segments if not s.pinned), 1)
+        for rank, s in enumerate((s for s in personalized.segments if not s.pinned), 1)
     )
 
 
 def render_refinement(found: Refinement) -> RenderableType:
     """Both prompts side by side, then the choices: chosen ones first, then by probability."""
     prompts = Columns([Panel(Text(found.initial), title="initial"), Panel(Text(found.refined), title="refined")])
-    numbers = ("initial", "chosen", "tokens", "probability", "gain", "less its price")
-    table = Table(Column("sentence", ratio=1), *(Column(name, justify="right", no_wrap=True) for name in numbers))
+    headings = ("initial", "chosen", "tokens", "probability", "gain", "less its price")
+    table = Table(Column("sentence", ratio=1), *(Column(name, justify="right", no_wrap=True) for name in headings))
     ordered = sorted(found.choices, key=lambda c: (c.chosen_rank or 99, -(c.probability or 0.0), c.initial_rank))
     shown = [c for c in ordered if c.chosen_rank or c.gain is not None] or ordered
     for c in shown[:MAX_SHOWN]:
-        cells = (
-            c.initial_rank,
-            c.chosen_rank or "–",
-            c.tokens,
-            _format_number(c.probability),
-            _format_number(c.gain),
-            _format_number(c.net),
-        )
-        table.add_row(Text(c.text), *map(str, cells), style="" if c.chosen_rank else "dim")
+        counts = (c.initial_rank, c.chosen_rank or "–", c.tokens)
+        numbers = map(_format_number, (c.probability, c.gain, c.net))
+        table.add_row(Text(c.text), *map(str, counts), *numbers, style="" if c.chosen_rank else "dim")
     rest = len(ordered) - len(shown[:MAX_SHOWN])
     more = (
         f"{rest} more candidates were not chosen, none with a higher probability (--json lists all)\n" if rest else ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety.answer_check import Context, check_answer
+from models.safety.answer_check import TriageContext, check_answer
 
-AT_30 = Context(pregnant=True, gestational_weeks=30)
-AFTER = Context(pregnant=False, postpartum_weeks=3)
+AT_30 = TriageContext(pregnant=True, gestational_weeks=30)
+AFTER = TriageContext(pregnant=False, postpartum_weeks=3)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_warning_or_another_drug_passes(answer: str, allergy: str) -> None:
         ("您怀孕了，要注意。", AFTER, "pregnancy"),
     ],
 )
-def test_a_contradicted_pin_is_caught(answer: str, known: Context, finding: str) -> None:
+def test_a_contradicted_pin_is_caught(answer: str, known: TriageContext, finding: str) -> None:
     assert finding in check_answer(answer, [], known=known)
 
 

@@ -6,25 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.safety.answer_check import ESCALATION, Context, Flag, check_answer, escalation, red_flags
+from models.safety.answer_check import ESCALATION, Flag, TriageContext, build_escalation, check_answer, find_red_flags
 
-EMERGENCY = red_flags("I am bleeding heavily and passing huge clots")
-URGENT = red_flags("My blood pressure was 146/94 today", context=Context(pregnant=True))
+EMERGENCY = find_red_flags("I am bleeding heavily and passing huge clots")
+URGENT = find_red_flags("My blood pressure was 146/94 today", context=TriageContext(pregnant=True))
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_each_label_has_its_text_in_each_language(language: str) -> None:
-    assert escalation(EMERGENCY, language) == ESCALATION[language]["emergency"]
-    assert escalation(URGENT, language) == ESCALATION[language]["urgent"]
-    assert escalation((), language) is None
+    assert build_escalation(EMERGENCY, language) == ESCALATION[language]["emergency"]
+    assert build_escalation(URGENT, language) == ESCALATION[language]["urgent"]
+    assert build_escalation((), language) is None
 
 
 def test_the_gravest_flag_decides() -> None:
-    assert escalation((*URGENT, *EMERGENCY)) == ESCALATION["en"]["emergency"]
+    assert build_escalation((*URGENT, *EMERGENCY)) == ESCALATION["en"]["emergency"]
 
 
 def test_a_flag_holds_fixed_words_only() -> None:
-    flags = red_flags("canary-4711 I am soaking a pad an hour, canary-4711")
+    flags = find_red_flags("canary-4711 I am soaking a pad an hour, canary-4711")
     assert flags
     assert all("canary" not in f"{f.sign} {f.label} {f.why} {f.source}" for f in flags)
 
@@ -40,28 +40,28 @@ def test_a_flag_holds_fixed_words_only() -> None:
 )
 @pytest.mark.parametrize("sign", ["My baby has not moved since yesterday.", "I can't breathe.", "BP 171/112"])
 def test_no_plea_switches_triage_off(plea: str, sign: str) -> None:
-    assert escalation(red_flags(plea.format(sign))) == ESCALATION["en"]["emergency"]
+    assert build_escalation(find_red_flags(plea.format(sign))) == ESCALATION["en"]["emergency"]
 
 
 def test_a_message_in_the_other_language_is_not_missed() -> None:
-    assert [f.label for f in red_flags("我现在大出血", "en")][:1] == ["emergency"]
-    assert [f.label for f in red_flags("I am having a seizure", "zh")][:1] == ["emergency"]
+    assert [f.label for f in find_red_flags("我现在大出血", "en")][:1] == ["emergency"]
+    assert [f.label for f in find_red_flags("I am having a seizure", "zh")][:1] == ["emergency"]
 
 
 def test_what_the_message_says_outranks_the_record() -> None:
     spotting = "I am 9 weeks pregnant and spotting"
-    assert red_flags(spotting, context=Context(pregnant=False)) != ()
+    assert find_red_flags(spotting, context=TriageContext(pregnant=False)) != ()
 
 
 def test_a_baby_too_young_to_be_felt_raises_no_alarm() -> None:
     asked = "I have not felt the baby move yet"
-    assert red_flags(asked, context=Context(pregnant=True, gestational_weeks=15)) == ()
-    assert red_flags(asked, context=Context(pregnant=True, gestational_weeks=31)) != ()
+    assert find_red_flags(asked, context=TriageContext(pregnant=True, gestational_weeks=15)) == ()
+    assert find_red_flags(asked, context=TriageContext(pregnant=True, gestational_weeks=31)) != ()
 
 
 @given(st.text())
 def test_any_text_is_triaged_without_error(text: str) -> None:
-    assert all(isinstance(f, Flag) for f in red_flags(text))
+    assert all(isinstance(f, Flag) for f in find_red_flags(text))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from models.encoder import MiniLM
-from models.safety.answer_check import Context, label_of, red_flags
-from models.safety.triage.classifier import metadata
+from models.safety.answer_check import TriageContext, find_gravest_label, find_red_flags
+from models.safety.triage.classifier import read_metadata
 from pipelines.triage import corpus
 
 MESSAGES = corpus.read_judged()
@@ -25,7 +25,9 @@ FIRST_LOOKS = Path(__file__).parents[2] / "benchmarks" / "results" / "triage.jso
 
 
 def _label(message: dict[str, Any], encoder: MiniLM) -> str:
-    return label_of(red_flags(message["text"], message["lang"], Context(**message.get("context", {})), encoder))
+    return find_gravest_label(
+        find_red_flags(message["text"], message["lang"], TriageContext(**message.get("context", {})), encoder)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,7 @@ def test_a_trap_raises_no_alarm(labels: dict[str, str], trap: str) -> None:
 
 
 def test_a_round_that_the_classifier_has_never_seen_fares_not_much_worse(labels: dict[str, str]) -> None:
-    unseen = [m["id"] for m in MESSAGES if str(m["round"]) not in metadata()["rounds"].split()]
+    unseen = [m["id"] for m in MESSAGES if str(m["round"]) not in read_metadata()["rounds"].split()]
     assert len(unseen) >= 150
     assert _escalated(labels, lambda m: m["id"] in unseen and m["label"] == "emergency") >= 0.95
     assert _escalated(labels, lambda m: m["id"] in unseen and m["label"] == "routine") <= 0.2
@@ -103,22 +105,22 @@ def test_an_emergency_is_called_one(labels: dict[str, str]) -> None:
 
 def test_the_classifier_never_takes_a_flag_of_the_rules_away(encoder: MiniLM) -> None:
     for message in MESSAGES[::5]:
-        known = Context(**message.get("context", {}))
-        rules = {f.sign for f in red_flags(message["text"], message["lang"], known)}
-        assert rules <= {f.sign for f in red_flags(message["text"], message["lang"], known, encoder)}
+        known = TriageContext(**message.get("context", {}))
+        rules = {f.sign for f in find_red_flags(message["text"], message["lang"], known)}
+        assert rules <= {f.sign for f in find_red_flags(message["text"], message["lang"], known, encoder)}
 
 
 def test_the_same_message_always_gets_the_same_flags(encoder: MiniLM) -> None:
     for message in MESSAGES[::40]:
-        first = red_flags(message["text"], "en", None, encoder)
-        assert first == red_flags(message["text"], "zh", None, MiniLM())
+        first = find_red_flags(message["text"], "en", None, encoder)
+        assert first == find_red_flags(message["text"], "zh", None, MiniLM())
 
 
 def test_the_shipped_weights_were_fitted_on_these_very_messages() -> None:
-    learnt = [m for m in MESSAGES if str(m["round"]) in metadata()["rounds"].split()]
+    learnt = [m for m in MESSAGES if str(m["round"]) in read_metadata()["rounds"].split()]
     assert len(learnt) >= 1000
-    assert metadata()["corpus"] == corpus.hash_corpus(learnt)
-    assert metadata()["encoder"] == MiniLM.id
+    assert read_metadata()["corpus"] == corpus.hash_corpus(learnt)
+    assert read_metadata()["encoder"] == MiniLM.id
 
 
 def test_every_later_round_has_its_first_look_on_record() -> None:

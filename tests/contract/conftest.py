@@ -39,7 +39,7 @@ def packaged(shared_folder: Path) -> Settings:
 def _package(settings: Settings) -> None:
     from feature_repo.store import services
     from models.encoder import MiniLM
-    from models.llm import unpack
+    from models.llm import unpack_embedded_llm
     from models.refiner import checkpoint
     from models.refiner.interface import Caps
     from models.templates import TEMPLATE_VERSION
@@ -49,10 +49,10 @@ def _package(settings: Settings) -> None:
     from pipelines.records import stage as records
 
     settings.home.mkdir()
-    settings.embedded_llm.symlink_to(unpack(load_settings().embedded_llm))
+    settings.embedded_llm.symlink_to(unpack_embedded_llm(load_settings().embedded_llm))
     for stage in (records, features, materialise):
         stage.run(settings, three_women.NIGHT)
-    origin = checkpoint.Provenance(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.schema_hash())
+    origin = checkpoint.Provenance(MiniLM.id, TEMPLATE_VERSION, services.SERVICE, services.hash_schema())
     checkpoint.save_ranking(settings.models / "champion", Caps(), origin)
     release.run(settings, three_women.NIGHT)
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from feature_repo.store import online
-from models.patient.preferences import preference
+from models.patient.preferences import estimate_preference
 from models.vocabulary import RATING_CODE
 from pipelines.episodes.conversations import exchanges
 from pipelines.records.log import event_log
@@ -89,6 +89,6 @@ def test_a_value_recorded_since_is_a_critical_card(day: Day) -> None:
 def test_what_she_likes_is_said_in_her_next_prompt_only_when_it_is_clear(day: Day) -> None:
     segments = day.post("/personalize", {"patient": ADA, "question": ASKED}).json()["segments"]
     told = [s["text"] for s in segments if s["kind"] == "preference"]
-    clear = preference(feature_row(day, ADA)).length
+    clear = estimate_preference(feature_row(day, ADA)).length
     assert clear == "detailed"
     assert len(told) == 1

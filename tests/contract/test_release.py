@@ -17,10 +17,10 @@ from tests.contract.three_women import NIGHT
 
 
 def test_a_release_names_champion_features_and_event_batches(settings: Settings) -> None:
-    made = releases.read(serving.current_release(settings))
+    made = releases.read_release(serving.current_release(settings))
     assert (made.night, made.experiment) == (NIGHT, f"night-{NIGHT}")
     assert (made.refiner, made.refiner_kind) == ("ranking", "ranking")
-    assert made.feature_schema == services.schema_hash()
+    assert made.feature_schema == services.hash_schema()
     assert made.events
     for name, batch in made.events.items():
         assert batch["sha256"] == hash_files([settings.events / name])
@@ -30,7 +30,7 @@ def test_a_release_names_champion_features_and_event_batches(settings: Settings)
 
 def test_packaging_the_same_champion_again_gives_the_same_id_and_a_whole_bento(settings: Settings) -> None:
     before = serving.current_release(settings).resolve()
-    source = bento.bento_home(settings) / "bentos" / "pmlm" / releases.read(before).version / "src"
+    source = bento.bento_home(settings) / "bentos" / "pmlm" / releases.read_release(before).version / "src"
     whole = _written(source)
     shutil.rmtree(source / "bentos")
     release.run(settings, NIGHT)

@@ -14,10 +14,10 @@ import pytest
 from conftest import bearer
 
 from bentos.personalizer import feature_client
-from bentos.personalizer.fallback_features import pinned_row
+from bentos.personalizer.fallback_features import read_pinned_row
 from bentos.personalizer.llm_answer import WITHHELD
 from feature_repo.store import online
-from models.prompt.sentences.pinned import pinned
+from models.prompt.sentences.pinned import build_pinned_segments
 from models.safety.answer_check import ESCALATION
 from pmlm.settings import Settings
 from tests.contract.stub_llm import StubLLM, stub_llm
@@ -136,14 +136,16 @@ def test_health_tells_and_a_store_that_is_back_is_found(remote: TestClient, down
 def test_pinned_facts_from_the_log_are_those_of_the_store(settings: Settings, who: str) -> None:
     subject, as_of = settings.subject_id(who), settings.now()
     row = online.read(settings.feast, subject)
-    from_log = pinned_row(settings.events, subject, as_of)
+    from_log = read_pinned_row(settings.events, subject, as_of)
     assert row is not None
     assert from_log is not None
     kept = {name for name, value in from_log.items() if value not in (None, [])} - {"as_of"}
     assert {name: row[name] for name in kept} == {name: from_log[name] for name in kept}
-    assert [s.text for s in pinned(from_log, as_of, "en")] == [s.text for s in pinned(row, as_of, "en")]
+    assert [s.text for s in build_pinned_segments(from_log, as_of, "en")] == [
+        s.text for s in build_pinned_segments(row, as_of, "en")
+    ]
 
 
 def test_the_log_knows_nobody_it_has_not_met(settings: Settings) -> None:
-    assert pinned_row(settings.events, 1, settings.now()) is None
-    assert pinned_row(settings.home / "nowhere", settings.subject_id(ADA), settings.now()) is None
+    assert read_pinned_row(settings.events, 1, settings.now()) is None
+    assert read_pinned_row(settings.home / "nowhere", settings.subject_id(ADA), settings.now()) is None

@@ -26,14 +26,13 @@ from bentos.web import answers as page
 from bentos.web.page_types import EventsAsked, RecordAsked
 from feature_repo.store import online
 from models.encoder import MiniLM
-from models.llm import OpenAICompatible
-from models.prompt.candidates import candidates
+from models.prompt.candidates import build_candidates
 from models.prompt.personalize import Personalized, personalize
-from models.prompt.ranking import render
+from models.prompt.ranking import render_prompt
 from models.refiner.baselines import RankingRefiner
 from models.refiner.interface import Caps
 from models.schema import FeatureRow
-from models.templates import one_line
+from models.templates import sanitize_line
 from pipelines.packaging import serving
 from pmlm.api_types import PersonalizeRequest
 from pmlm.settings import Settings, load_settings
@@ -98,9 +97,9 @@ def _row(settings: Settings, who: str) -> FeatureRow | None:
 
 
 def _everything(settings: Settings, row: FeatureRow, language: str) -> str:
-    segments = candidates(row, settings.now(), lambda t: len(t.split()), language)
-    assert all(s.text == one_line(s.text) for s in segments)
-    return render(segments, "plain", language)
+    segments = build_candidates(row, settings.now(), lambda t: len(t.split()), language)
+    assert all(s.text == sanitize_line(s.text) for s in segments)
+    return render_prompt(segments, "plain", language)
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -163,7 +162,7 @@ def personalizer(infested: Infested, packaged: Settings, encoder: MiniLM) -> Ite
     """The endpoint's own way through the method over this clinic, under the release of the other one."""
     settings = infested.settings
     settings.embedded_llm.symlink_to(packaged.embedded_llm.resolve())
-    served = release.read(serving.current_release(packaged))
+    served = release.read_release(serving.current_release(packaged))
     with stub_llm() as stub:
         llm = OpenAICompatible(stub.url, "stub", None, 30)
         yield Personalizer(settings, served, RankingRefiner(Caps(picks=30, tokens=5000)), encoder, llm)
@@ -187,7 +186,7 @@ def test_every_surface_shows_a_patients_own_words_as_one_line_and_nobody_elses(
         choices = page.choices(personalizer, LOCAL, PersonalizeRequest(patient=person.patient, question=TIRED))
         sources = [s for segment in answer.segments for s in segment.sources][:40]
         entries = page.events(personalizer, LOCAL, EventsAsked(patient=person.patient, sources=sources))
-        with current.bound(personalizer):
+        with current.bind(personalizer):
             trajectory = tools._trajectory(person.patient, LOCAL).model_dump_json()
             peers = tools._peers(person.patient, LOCAL).model_dump_json()
         cards = [card.model_dump_json() for card in patient_view(personalizer, LOCAL, hook, "en")]
@@ -198,7 +197,7 @@ def test_every_surface_shows_a_patients_own_words_as_one_line_and_nobody_elses(
         for text in (*quoting, *silent):
             assert text.lower().count("canary") == text.lower().count(person.word)
         lines = [segment.text for segment in answer.segments]
-        assert all(line == one_line(line) for line in lines)
+        assert all(line == sanitize_line(line) for line in lines)
         assert outside(answer.prompt) == outside(found[1].prompt)
         assert "canary" not in outside(answer.prompt).lower()
     assert arrived == CARRIED

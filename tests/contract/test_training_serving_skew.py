@@ -9,7 +9,7 @@ import pytest
 
 from bentos.personalizer import release
 from models.encoder import MiniLM
-from models.llm import token_counter
+from models.llm import make_token_counter
 from models.prompt.personalize import Personalized, personalize
 from models.refiner import checkpoint
 from pipelines.features.build import historical_rows
@@ -28,10 +28,10 @@ def computed_offline(settings: Settings, patient: str, question: str) -> Persona
     """The same question through Feast's historical features, as training's episodes are made."""
     as_of = settings.now()
     entities = pd.DataFrame({"subject_id": [settings.subject_id(patient)], "event_timestamp": [pd.Timestamp(as_of)]})
-    row = historical_rows.rows(settings, entities).iloc[0].to_dict()
+    row = historical_rows.read_rows(settings, entities).iloc[0].to_dict()
     encoder = MiniLM()
     refiner = checkpoint.load_refiner(serving.current_release(settings) / release.REFINER, encoder)
-    return personalize(row, question, as_of, refiner, encoder, token_counter(settings.embedded_llm))
+    return personalize(row, question, as_of, refiner, encoder, make_token_counter(settings.embedded_llm))
 
 
 @pytest.mark.parametrize("patient", [ADA, BEA, CLEO])

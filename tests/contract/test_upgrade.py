@@ -22,10 +22,10 @@ from bentos.personalizer import release as releases
 from bentos.personalizer.explanations import Explanations
 from bentos.personalizer.interaction_log import Interaction
 from bentos.personalizer.personalizer import Personalizer
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from models import feedback
 from models.encoder import MiniLM
-from models.llm import unpack
+from models.llm import unpack_embedded_llm
 from models.refiner import checkpoint
 from models.schema import EditProgram
 from pipelines import splits
@@ -33,7 +33,7 @@ from pipelines.episodes import episode_file
 from pipelines.features.build import stage as features
 from pipelines.features.online import materialise
 from pipelines.features.trajectory import stage as trajectory
-from pipelines.features.trajectory.model_store import version as trajectory_version
+from pipelines.features.trajectory.model_store import read_version as trajectory_version
 from pipelines.night import saved_nights
 from pipelines.packaging import serving
 from pipelines.params import load_params
@@ -76,7 +76,7 @@ def clinic(unpacked: Path, tmp_path: Path) -> Settings:
         explanation_days=FOR_EVER,
         feedback_days=FOR_EVER,
     )
-    settings.embedded_llm.symlink_to(unpack(load_settings().embedded_llm))
+    settings.embedded_llm.symlink_to(unpack_embedded_llm(load_settings().embedded_llm))
     return settings
 
 
@@ -112,11 +112,11 @@ def test_the_next_drop_adds_one_file_a_group_and_touches_no_other(clinic: Settin
     assert trajectory_version(clinic) == model == FACTS["trajectory"]
     assert made.status == "done"
     after = _state(clinic.features)
-    assert set(after) - set(built) == {f"{group}/{TO_COME}.parquet" for group in groups()}
+    assert set(after) - set(built) == {f"{group}/{TO_COME}.parquet" for group in find_groups()}
     assert {name: state for name, state in after.items() if name in built} == built
     assert {name: state for name, state in _state(clinic.events).items() if name in events} == events
     served = materialise.run(clinic, TO_COME)
-    assert served.rows_in == len(groups()), "the whole online store was rewritten"
+    assert served.rows_in == len(find_groups()), "the whole online store was rewritten"
 
 
 def test_a_patient_of_the_next_drop_keeps_their_subject_id(clinic: Settings) -> None:
@@ -133,7 +133,7 @@ def test_the_champion_is_served_as_the_same_refiner(clinic: Settings) -> None:
     assert now is not None
     assert (now.id, now.kind, now.since) == (FACTS["champion"], "policy", FACTS["champion_since"])
     assert checkpoint.load_refiner(champion.path(clinic), MiniLM()).id == now.id
-    served = releases.read(serving.current_release(clinic))
+    served = releases.read_release(serving.current_release(clinic))
     assert served.refiner == now.id
     assert checkpoint.load_refiner(serving.current_release(clinic) / releases.REFINER, MiniLM()).id == now.id
 
@@ -159,7 +159,7 @@ def test_no_score_is_paid_for_twice(clinic: Settings) -> None:
 
 def test_a_question_asked_before_gets_the_same_prompt(clinic: Settings) -> None:
     logged = [Interaction.model_validate_json(line) for line in _lines(clinic.workspace / "interactions")]
-    last = [one for one in logged if one.versions.release == releases.read(serving.current_release(clinic)).id]
+    last = [one for one in logged if one.versions.release == releases.read_release(serving.current_release(clinic)).id]
     questions = {clinic.pseudonym("question", e.question.strip()): e.question for e in episode_file.read(clinic)}
     personalizer = Personalizer.open(clinic, serving.current_release(clinic))
     everyone = Principal("client", frozenset(), None)
@@ -183,7 +183,7 @@ def test_what_the_endpoint_wrote_is_still_read(clinic: Settings) -> None:
     assert len(interactions) == 2 * len(NIGHTS)
     explained = [Explanations(clinic).find(one.id) for one in interactions]
     assert all(found and found[1].id == one.id for found, one in zip(explained, interactions, strict=True))
-    signals = [feedback.read(line) for line in _lines(clinic.workspace / "feedback")]
+    signals = [feedback.parse_feedback(line) for line in _lines(clinic.workspace / "feedback")]
     assert {one.answer for one in signals} == {one.id for one in interactions}
     assert Counter(one.kind for one in signals) == dict.fromkeys(("rating", "comment", "thumbs"), len(NIGHTS))
     subjects = {found[0] for found in explained if found}

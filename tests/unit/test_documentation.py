@@ -1,4 +1,4 @@
-"""What the README and the docs name exists: commands, options, files, settings. And every command shows an example."""
+"""README and docs name only commands, options, files and settings that exist."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _lines(page: Path, program: str) -> Iterator[str]:
 
 
 def _resolve(invocation: str) -> tuple[click.Command, list[str]]:
-    """The command an invocation names, and its remaining words; fails on a word that is no command."""
+    """The command of an invocation and its remaining words; fails on an unknown command."""
     words = shlex.split(invocation.replace("[", "").replace("]", ""))[1:]
     command: click.Command = ROOT
     while words and (children := getattr(command, "commands", None)) is not None and not words[0].startswith("-"):
@@ -136,7 +136,7 @@ def test_the_page_of_results_is_what_was_measured() -> None:
     assert spec.loader is not None
     results = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(results)
-    assert (PROJECT / "docs" / "results.md").read_text() == results.page()
+    assert (PROJECT / "docs" / "results.md").read_text() == results.render_page()
 
 
 @pytest.mark.parametrize("drawing", sorted((PROJECT / "docs").glob("**/*.svg")), ids=lambda p: p.name)

@@ -43,7 +43,7 @@ def test_the_reference_holds_every_command_setting_and_feature(site: Path) -> No
     settings = (site / "reference" / "settings.html").read_text()
     assert [name for name in Settings.model_fields if f"PMLM_{name.upper()}" not in settings] == []
     features = (site / "reference" / "features.html").read_text()
-    assert [name for name in services.features() if name not in features] == []
+    assert [name for name in services.list_features() if name not in features] == []
     endpoint = (site / "reference" / "endpoint.html").read_text()
     for route in ("POST /answer", "POST /personalize", "POST /feedback", "GET /explain/", "POST /v1/chat/completions"):
         assert route in endpoint

@@ -8,26 +8,29 @@ from datetime import datetime
 from models import feature_row as read
 from models.peers.search import OUTCOMES
 from models.schema import FeatureRow, Segment
-from models.templates import label, say
+from models.templates import look_up_label, render_sentence
 
 
-def peers(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def build_peer_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     """``peer.{outcome}`` for each outcome the peer view gives; nothing where fewer than k peers were found.
 
     ``peer_lift`` is the share of peers with the outcome (0 … 1), 0 for a mean.
     """
-    n = int(read.number(row, "peers_count") or 0)
+    n = int(read.read_number(row, "peers_count") or 0)
     if n == 0:
         return
     for outcome in OUTCOMES:
-        value = read.number(row, f"peer_{outcome.name}")
+        value = read.read_number(row, f"peer_{outcome.name}")
         if value is None:
             continue
-        words = label("outcome", outcome.name, outcome.label, language)
+        words = look_up_label("outcome", outcome.name, outcome.label, language)
         if outcome.unit == "%":
-            sentence, lift = say("peer.share", language, n=n, label=words, value=f"{value:g}"), value / 100
+            sentence, lift = render_sentence("peer.share", language, n=n, label=words, value=f"{value:g}"), value / 100
         else:
-            unit = label("unit", outcome.unit, f" {outcome.unit}", language)
-            sentence, lift = say("peer.mean", language, n=n, label=words, value=f"{value:g}", unit=unit), 0.0
+            unit = look_up_label("unit", outcome.unit, f" {outcome.unit}", language)
+            sentence, lift = (
+                render_sentence("peer.mean", language, n=n, label=words, value=f"{value:g}", unit=unit),
+                0.0,
+            )
         source = f"peers:n={n}"
         yield Segment(f"peer.{outcome.name}", "peer", sentence, False, (source,), 0, None, 0.0, lift)

@@ -11,58 +11,58 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from models import feature_row as read
-from models.patient.gestational_age import pregnancy_state
+from models.patient.gestational_age import read_pregnancy_state
 from models.schema import FeatureRow, Segment
-from models.templates import display, say
+from models.templates import render_sentence, sanitize_record_text
 
 PINNED_KEYS = ("safety", "pregnancy", "allergies")
 ALLERGY_LIMIT = 20
 
 
-def allergies_of(row: FeatureRow, *kinds: str) -> tuple[tuple[str, str], ...]:
+def list_allergies(row: FeatureRow, *kinds: str) -> tuple[tuple[str, str], ...]:
     """(name, source) of each allergy of the kinds (``medication``, ``food``, ``environment``, ``other``), once a
     name."""
     found: dict[str, str] = {}
-    names = read.texts(row, "allergy_texts")
-    sources = read.texts(row, "allergy_sources") or ("",) * len(names)
-    for name, kind, source in zip(names, read.texts(row, "allergy_kinds"), sources, strict=False):
-        if kind.rpartition(".")[2] in kinds and display(name):
-            found.setdefault(display(name), source)
+    names = read.read_texts(row, "allergy_texts")
+    sources = read.read_texts(row, "allergy_sources") or ("",) * len(names)
+    for name, kind, source in zip(names, read.read_texts(row, "allergy_kinds"), sources, strict=False):
+        if kind.rpartition(".")[2] in kinds and sanitize_record_text(name):
+            found.setdefault(sanitize_record_text(name), source)
     return tuple(found.items())[:ALLERGY_LIMIT]
 
 
-def drug_allergies(row: FeatureRow) -> tuple[str, ...]:
+def list_drug_allergies(row: FeatureRow) -> tuple[str, ...]:
     """Names of what no answer may suggest: medication allergies, and those whose kind the record does not tell."""
-    return tuple(name for name, _ in allergies_of(row, "medication", "other"))
+    return tuple(name for name, _ in list_allergies(row, "medication", "other"))
 
 
-def pinned(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def build_pinned_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     """The three pinned segments, always, whatever the row holds."""
-    yield Segment("safety", "pinned", say("safety", language), pinned=True, sources=("rules:safety",))
+    yield Segment("safety", "pinned", render_sentence("safety", language), pinned=True, sources=("rules:safety",))
     yield _pregnancy(row, as_of, language)
     yield _allergies(row, language)
 
 
 def _pregnancy(row: FeatureRow, as_of: datetime, language: str) -> Segment:
-    state = pregnancy_state(row, as_of)
+    state = read_pregnancy_state(row, as_of)
     if state.pregnant and state.weeks is not None:
-        sentence = say("pregnancy.weeks", language, weeks=state.weeks, days=state.days)
+        sentence = render_sentence("pregnancy.weeks", language, weeks=state.weeks, days=state.days)
     elif state.pregnant:
-        sentence = say("pregnancy.undated", language)
+        sentence = render_sentence("pregnancy.undated", language)
     elif state.pregnant is None:
-        sentence = say("pregnancy.unknown", language)
+        sentence = render_sentence("pregnancy.unknown", language)
     elif state.postpartum_weeks is not None:
-        sentence = say("pregnancy.postpartum", language, weeks=state.postpartum_weeks)
+        sentence = render_sentence("pregnancy.postpartum", language, weeks=state.postpartum_weeks)
     else:
-        sentence = say("pregnancy.none", language)
+        sentence = render_sentence("pregnancy.none", language)
     return Segment("pregnancy", "pinned", sentence, pinned=True, sources=state.sources or ("record:pregnancy",))
 
 
 def _allergies(row: FeatureRow, language: str) -> Segment:
-    found = allergies_of(row, "medication", "other")
+    found = list_allergies(row, "medication", "other")
     sources = tuple(source for _, source in found if source) or ("record:allergies",)
     if found:
-        sentence = say("allergies.drugs", language, names=[name for name, _ in found])
+        sentence = render_sentence("allergies.drugs", language, names=[name for name, _ in found])
     else:
-        sentence = say("allergies.none" if read.has_record(row) else "allergies.unknown", language)
+        sentence = render_sentence("allergies.none" if read.has_record(row) else "allergies.unknown", language)
     return Segment("allergies", "pinned", sentence, pinned=True, sources=sources)

@@ -1,6 +1,6 @@
 """A sentence about what is likely at her next visit: a forecast of the trajectory model, said as one.
 
-    said: c of the row's forecasts that has words in both languages and is no open condition of hers, at most ``MOST``
+    said: c of the row's forecasts that has words in both languages and is no open condition of hers, at most ``MAX_FORECASTS``
 
 The row's forecasts are calibrated, likely and above the clinic's habit already (``models.patient.forecaster``).
 Chances are rounded to 5 %; a forecast that is older than a year is not said.
@@ -13,33 +13,33 @@ from datetime import datetime, timedelta
 
 from models import feature_row as read
 from models.schema import FeatureRow, Segment
-from models.templates import label, say
-from models.vocabulary import SIGNALS, concept_of
+from models.templates import look_up_label, render_sentence
+from models.vocabulary import SIGNALS, find_concept
 
-MOST = 2
+MAX_FORECASTS = 2
 OLDEST = timedelta(days=365)
 _VISITS = {"encounter.missed": "missed", "encounter.emergency": "emergency"}
 _LABELS = {signal.name: signal.label for signal in SIGNALS}
 
 
-def prediction(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def build_prediction_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     """``prediction.next_visit`` where the model has something to say; its sources end with the model's version."""
-    at, version = read.moment(row, "trajectory_time"), read.text(row, "model_version")
+    at, version = read.read_time(row, "trajectory_time"), read.read_text(row, "model_version")
     if at is None or version is None or not timedelta(0) <= as_of - at <= OLDEST:
         return
-    chances = [float(c) for c in read.texts(row, "next_visit_chances")]
-    held = {concept for code in read.texts(row, "condition_codes") if (concept := concept_of(code)) is not None}
+    chances = [float(c) for c in read.read_texts(row, "next_visit_chances")]
+    held = {concept for code in read.read_texts(row, "condition_codes") if (concept := find_concept(code)) is not None}
     items = []
-    for event, chance in zip(read.texts(row, "next_visit_events"), chances, strict=False):
+    for event, chance in zip(read.read_texts(row, "next_visit_events"), chances, strict=False):
         words = _words(event, held, language)
         if words:
-            items.append(say("prediction.item", language, words=words, chance=round(20 * chance) * 5))
+            items.append(render_sentence("prediction.item", language, words=words, chance=round(20 * chance) * 5))
     if not items:
         return
-    sentence = say("prediction.next_visit", language, items=items[:MOST])
-    sources = (*read.texts(row, "trajectory_sources"), f"model:{version}")
+    sentence = render_sentence("prediction.next_visit", language, items=items[:MAX_FORECASTS])
+    sources = (*read.read_texts(row, "trajectory_sources"), f"model:{version}")
     days = (as_of - at).total_seconds() / 86400
-    surprise = read.number(row, "visit_surprise") or 0.0
+    surprise = read.read_number(row, "visit_surprise") or 0.0
     yield Segment("prediction.next_visit", "prediction", sentence, False, sources, 0, days, surprise=surprise)
 
 
@@ -47,11 +47,15 @@ def _words(event: str, held: Set[object], language: str) -> str:
     """What is forecast in words; nothing for what has none, is as usual, or is open on her record already."""
     kind, _, code = event.partition("|")
     if kind in _VISITS:
-        return say(f"prediction.{_VISITS[kind]}", language)
+        return render_sentence(f"prediction.{_VISITS[kind]}", language)
     name, _, level = code.rpartition(":")
     if kind == "observation" and name in _LABELS and level in ("low", "high"):
-        return say(f"prediction.{level}", language, label=label("signal", name, _LABELS[name], language))
-    concept = concept_of(code) if kind == "condition" else None
+        return render_sentence(
+            f"prediction.{level}", language, label=look_up_label("signal", name, _LABELS[name], language)
+        )
+    concept = find_concept(code) if kind == "condition" else None
     if concept is not None and concept not in held:
-        return say("prediction.condition", language, label=label("concept", concept.name, concept.label, language))
+        return render_sentence(
+            "prediction.condition", language, label=look_up_label("concept", concept.name, concept.label, language)
+        )
     return ""

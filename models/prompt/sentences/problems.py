@@ -7,46 +7,48 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from models import feature_row as read
-from models.prompt.sentences.pinned import allergies_of
+from models.prompt.sentences.pinned import list_allergies
 from models.schema import FeatureRow, Segment
-from models.templates import ago, display, label, say
-from models.vocabulary import CONCEPTS, DRUG_CLASSES, Concept, concept_of, drug_class_of
+from models.templates import format_ago, look_up_label, render_sentence, sanitize_record_text
+from models.vocabulary import CONCEPTS, DRUG_CLASSES, Concept, find_concept, find_drug_class
 
 #: Conditions that belong to no concept are told up to this many, newest first; those of a concept always are.
 OTHER_CONDITIONS = 8
 MEDICINE_LIMIT = 16
 #: The feature holds at most this many conditions: a full list may hide one, so then absence is not claimed.
-CONDITIONS_HELD = 40
+CONDITIONS_LIMIT = 40
 
 
 _NOT_CODE = re.compile(r"[^A-Za-z0-9/._-]")
 
 
-def problems(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def build_problem_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     """``condition.*``, ``no.*``, ``medicine.*``, ``medicines.none``, ``allergy.food`` and ``allergy.environment``."""
     yield from _conditions(row, as_of, language)
     yield from _absent(row, language)
     yield from _medicines(row, as_of, language)
     for kind in ("food", "environment"):
-        found = allergies_of(row, kind)
+        found = list_allergies(row, kind)
         if found:
-            sentence = say(f"allergies.{kind}", language, names=[name for name, _ in found])
+            sentence = render_sentence(f"allergies.{kind}", language, names=[name for name, _ in found])
             yield Segment(f"allergy.{kind}", "record", sentence, False, tuple(s for _, s in found if s))
 
 
 def _entries(row: FeatureRow, group: str) -> list[tuple[str, str, datetime | None, str]]:
     """(code, display, time, source) of each entry of parallel arrays, entries without a readable name left out."""
-    codes = read.texts(row, f"{group}_codes")
+    codes = read.read_texts(row, f"{group}_codes")
     columns = (
-        read.texts(row, f"{group}_texts"),
-        read.moments(row, f"{group}_times"),
-        read.texts(row, f"{group}_sources"),
+        read.read_texts(row, f"{group}_texts"),
+        read.read_times(row, f"{group}_times"),
+        read.read_texts(row, f"{group}_sources"),
     )
     found = []
     for i, code in enumerate(codes):
         name, at, source = (column[i] if i < len(column) else None for column in columns)
-        if display(str(name or "")):
-            found.append((code, display(str(name)), at if isinstance(at, datetime) else None, str(source or "")))
+        if sanitize_record_text(str(name or "")):
+            found.append(
+                (code, sanitize_record_text(str(name)), at if isinstance(at, datetime) else None, str(source or ""))
+            )
     return found
 
 
@@ -58,7 +60,7 @@ def _segment(key: str, sentence: str, at: datetime | None, as_of: datetime, sour
 def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     seen: set[str] = set()
     for code, name, at, source in _entries(row, "condition"):
-        concept = concept_of(code)
+        concept = find_concept(code)
         if concept is not None and concept.name == "pregnancy":
             continue  # pinned
         key = f"condition.{concept.name}" if concept else f"condition.code:{_NOT_CODE.sub('', code)}"
@@ -66,46 +68,46 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Seg
         if key in seen or (concept is None and others >= OTHER_CONDITIONS):
             continue
         seen.add(key)
-        sentence = say(
+        sentence = render_sentence(
             "condition.present" if concept else "condition.other",
             language,
             name=name,
             label=concept and _plain_name(concept, name, language),
-            ago=at and ago(at, as_of, language),
+            ago=at and format_ago(at, as_of, language),
         )
         yield _segment(key, sentence, at, as_of, source, "record:conditions")
 
 
 def _plain_name(concept: Concept, name: str, language: str) -> str | None:
     """What a patient calls the condition, where the record's own words do not say it ("deep venous thrombosis")."""
-    plain = label("concept", concept.name, concept.label, language)
+    plain = look_up_label("concept", concept.name, concept.label, language)
     spelled = name.lower().replace("ae", "e")
     said = plain in name or any(word.replace("ae", "e") in spelled for word in re.findall(r"[a-z]{5,}", plain.lower()))
     return None if said else plain
 
 
 def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:
-    codes = read.texts(row, "condition_codes")
-    if not read.has_record(row) or len(codes) >= CONDITIONS_HELD:
+    codes = read.read_texts(row, "condition_codes")
+    if not read.has_record(row) or len(codes) >= CONDITIONS_LIMIT:
         return
-    present = {concept.name for concept in map(concept_of, codes) if concept}
+    present = {concept.name for concept in map(find_concept, codes) if concept}
     for concept in CONCEPTS:
         if not concept.negative or concept.name in present:
             continue
         if concept.name == "miscarriage":
-            if read.number(row, "miscarriages"):
+            if read.read_number(row, "miscarriages"):
                 continue
-            sentence = say("condition.never_miscarriage", language)
+            sentence = render_sentence("condition.never_miscarriage", language)
         else:
-            name = label("concept", concept.name, concept.label, language)
-            sentence = say("condition.absent", language, name=name)
+            name = look_up_label("concept", concept.name, concept.label, language)
+            sentence = render_sentence("condition.absent", language, name=name)
         yield Segment(f"no.{concept.name}", "record", sentence, False, ("record:conditions",))
 
 
 def _medicines(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     seen: set[str] = set()
     for code, name, at, source in _entries(row, "medicine"):
-        drug_class = drug_class_of(name)
+        drug_class = find_drug_class(name)
         # the newest of a class speaks for the class; a second one of it is named by its own code
         key = f"medicine.{drug_class}" if drug_class else f"medicine.code:{_NOT_CODE.sub('', code)}"
         if key in seen:
@@ -113,12 +115,14 @@ def _medicines(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segm
         if key in seen or len(seen) >= MEDICINE_LIMIT:
             continue
         seen.add(key)
-        when = at and ago(at, as_of, language)
+        when = at and format_ago(at, as_of, language)
         if drug_class:
-            words = label("medicine", drug_class, DRUG_CLASSES[drug_class][0], language)
-            sentence = say("medicine.classed", language, name=name, label=words, ago=when)
+            words = look_up_label("medicine", drug_class, DRUG_CLASSES[drug_class][0], language)
+            sentence = render_sentence("medicine.classed", language, name=name, label=words, ago=when)
         else:
-            sentence = say("medicine.other", language, name=name, ago=when)
+            sentence = render_sentence("medicine.other", language, name=name, ago=when)
         yield _segment(key, sentence, at, as_of, source, "record:medicines")
     if not seen and read.has_record(row):
-        yield Segment("medicines.none", "record", say("medicine.none", language), False, ("record:medicines",))
+        yield Segment(
+            "medicines.none", "record", render_sentence("medicine.none", language), False, ("record:medicines",)
+        )

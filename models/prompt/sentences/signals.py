@@ -6,35 +6,35 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from models import feature_row as read
-from models.patient.change_detection import Change, change
-from models.patient.gestational_age import pregnancy_state
-from models.patient.reference_ranges import Level, level
+from models.patient.change_detection import Change, detect_change
+from models.patient.gestational_age import read_pregnancy_state
+from models.patient.reference_ranges import Level, classify_level
 from models.schema import FeatureRow, Segment
-from models.templates import ago, label, say, span
+from models.templates import format_ago, format_span, look_up_label, render_sentence
 from models.vocabulary import SIGNALS, Signal
 
 OLDEST = timedelta(days=730)
 _PRESSURES = ("systolic", "diastolic")
 #: Signals whose steadiness is worth a sentence; of the others only a change is.
 _STEADY_TOO = ("weight", "haemoglobin", "glucose")
-_RANK: dict[Level | None, int] = {"high": 3, "low": 2, "usual": 1, None: 0}
+_LEVEL_ORDER: dict[Level | None, int] = {"high": 3, "low": 2, "usual": 1, None: 0}
 
 
 def _days(now: datetime, then: datetime) -> float:
     return max(0.0, (now - then).total_seconds() / 86400)
 
 
-def _shown(signal: Signal, value: float) -> str:
+def _format_value(signal: Signal, value: float) -> str:
     return f"{value:.{signal.decimals}f}"
 
 
-def _unit(signal: Signal, language: str) -> str:
-    return label("unit", signal.unit, f" {signal.unit}", language)
+def _format_unit(signal: Signal, language: str) -> str:
+    return look_up_label("unit", signal.unit, f" {signal.unit}", language)
 
 
-def signals(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def build_signal_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     """``{signal}.latest`` and ``{signal}.change`` of every signal, the two pressures as ``blood_pressure``."""
-    pregnant = bool(pregnancy_state(row, as_of).pregnant)
+    pregnant = bool(read_pregnancy_state(row, as_of).pregnant)
     yield from _blood_pressure(row, as_of, language)
     for signal in SIGNALS:
         if signal.name not in _PRESSURES:
@@ -42,80 +42,82 @@ def signals(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment
             yield from _change(row, signal, as_of, language)
 
 
-def _recent(row: FeatureRow, name: str, as_of: datetime) -> tuple[float, datetime, tuple[str, ...]] | None:
+def _latest_value(row: FeatureRow, name: str, as_of: datetime) -> tuple[float, datetime, tuple[str, ...]] | None:
     """Value, time and sources of a latest value known by ``as_of`` and at most two years old."""
-    value, at = read.number(row, f"{name}_latest"), read.moment(row, f"{name}_time")
+    value, at = read.read_number(row, f"{name}_latest"), read.read_time(row, f"{name}_time")
     if value is None or at is None or not timedelta(0) <= as_of - at <= OLDEST:
         return None
-    source = read.text(row, f"{name}_source")
+    source = read.read_text(row, f"{name}_source")
     return value, at, (source,) if source else (f"record:{name}",)
 
 
 def _latest(row: FeatureRow, signal: Signal, as_of: datetime, language: str, pregnant: bool) -> Iterator[Segment]:
-    recent = _recent(row, signal.name, as_of)
+    recent = _latest_value(row, signal.name, as_of)
     if recent is None:
         return
     value, at, sources = recent
-    word = level(signal.name, value, pregnant)
-    sentence = say(
+    word = classify_level(signal.name, value, pregnant)
+    sentence = render_sentence(
         "latest.value",
         language,
-        label=label("signal", signal.name, signal.label, language),
-        value=_shown(signal, value),
-        unit=_unit(signal, language),
-        ago=ago(at, as_of, language),
-        level=word and say(f"level.{word}", language),
+        label=look_up_label("signal", signal.name, signal.label, language),
+        value=_format_value(signal, value),
+        unit=_format_unit(signal, language),
+        ago=format_ago(at, as_of, language),
+        level=word and render_sentence(f"level.{word}", language),
     )
-    moved = change(row, signal, as_of)
+    moved = detect_change(row, signal, as_of)
     z = moved.z if moved else 0.0
     yield Segment(f"{signal.name}.latest", "record", sentence, False, sources, 0, _days(as_of, at), z)
 
 
 def _change(row: FeatureRow, signal: Signal, as_of: datetime, language: str) -> Iterator[Segment]:
-    moved, at = change(row, signal, as_of), read.moment(row, f"{signal.name}_time")
+    moved, at = detect_change(row, signal, as_of), read.read_time(row, f"{signal.name}_time")
     if moved is None or at is None or as_of - at > OLDEST:
         return
     if moved.direction == "steady" and signal.name not in _STEADY_TOO:
         return
-    sentence = say(
+    sentence = render_sentence(
         f"change.{moved.direction}",
         language,
-        label=label("signal", signal.name, signal.label, language),
-        difference=_shown(signal, abs(moved.difference)),
-        value=_shown(signal, moved.latest),
-        unit=_unit(signal, language),
-        span=span(moved.days, language),
+        label=look_up_label("signal", signal.name, signal.label, language),
+        difference=_format_value(signal, abs(moved.difference)),
+        value=_format_value(signal, moved.latest),
+        unit=_format_unit(signal, language),
+        span=format_span(moved.days, language),
         outside=moved.outside,
     )
     yield Segment(f"{signal.name}.change", "change", sentence, False, moved.sources, 0, _days(as_of, at), moved.z)
 
 
 def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    upper, lower = _recent(row, "systolic", as_of), _recent(row, "diastolic", as_of)
+    upper, lower = _latest_value(row, "systolic", as_of), _latest_value(row, "diastolic", as_of)
     if upper is None or lower is None or upper[1] != lower[1]:
         return  # half a pressure says too little, and two halves of different days would be a made-up one
     (systolic, at, sources), (diastolic, _, more) = upper, lower
-    word = max((level("systolic", systolic), level("diastolic", diastolic)), key=lambda w: _RANK[w])
+    word = max(
+        (classify_level("systolic", systolic), classify_level("diastolic", diastolic)), key=lambda w: _LEVEL_ORDER[w]
+    )
     moved = _pressure_change(row, as_of)
     shown = f"{systolic:.0f}/{diastolic:.0f}"
-    sentence = say(
+    sentence = render_sentence(
         "latest.blood_pressure",
         language,
         value=shown,
-        ago=ago(at, as_of, language),
-        level=word and say(f"level.{word}", language),
+        ago=format_ago(at, as_of, language),
+        level=word and render_sentence(f"level.{word}", language),
     )
     every, days = tuple(dict.fromkeys(sources + more)), _days(as_of, at)
     z = moved[0].z if moved else 0.0
     yield Segment("blood_pressure.latest", "record", sentence, False, every, 0, days, z)
     if moved:
         changed, previous = moved
-        sentence = say(
+        sentence = render_sentence(
             f"change.blood_pressure.{changed.direction}",
             language,
             value=shown,
             previous=previous,
-            span=span(changed.days, language),
+            span=format_span(changed.days, language),
             outside=changed.outside,
         )
         yield Segment("blood_pressure.change", "change", sentence, False, every, 0, days, changed.z)
@@ -123,7 +125,7 @@ def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator
 
 def _pressure_change(row: FeatureRow, as_of: datetime) -> tuple[Change, str] | None:
     """The component that left its band furthest, and the previous pressure as text; None unless both have a past."""
-    both = [change(row, s, as_of) for s in SIGNALS if s.name in _PRESSURES]
+    both = [detect_change(row, s, as_of) for s in SIGNALS if s.name in _PRESSURES]
     if any(c is None for c in both):
         return None
     changes = [c for c in both if c is not None]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.safety.triage.red_flag_table import Part, cue
+from models.safety.triage.red_flag_table import RulePart, load_cue
 
 #: Denials that run through a list ("no fever, chills or bleeding"); others end at a comma.
 _LISTING = ("no", "without", "nor", "denies", "没有", "无")
@@ -18,23 +18,23 @@ _THIRD_PERSON = re.compile(r"(?:she|her|he|his|they)\b|[他她]")
 REACH = {"en": 8, "zh": 10}  # words, characters
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """Where an occurrence stands in its sentence."""
 
     start: int
     end: int
 
 
-def spans(pattern: re.Pattern[str], text: str) -> list[Span]:
+def find_spans(pattern: re.Pattern[str], text: str) -> list[TextSpan]:
     """All occurrences, in order."""
-    return [Span(*m.span()) for m in pattern.finditer(text)]
+    return [TextSpan(*m.span()) for m in pattern.finditer(text)]
 
 
-def _apart(span: Span, others: Sequence[Span]) -> bool:
+def _is_apart(span: TextSpan, others: Sequence[TextSpan]) -> bool:
     return all(span.start >= o.end or o.start >= span.end for o in others)
 
 
-class Sentence:
+class MessageSentence:
     """One normalised sentence of a message, with the ones beside it."""
 
     def __init__(self, sentences: Sequence[str], index: int, language: str) -> None:
@@ -42,24 +42,29 @@ class Sentence:
         self.language = language
         self.before = sentences[index - 1] if index else ""
         self.after = sentences[index + 1] if index + 1 < len(sentences) else ""
-        kept = spans(cue(language, "not_denied"), self.text)
-        self._denials = [s for s in spans(cue(language, "denied"), self.text) if _apart(s, kept)]
-        self._found: dict[Part, list[Span]] = {}
-        self._denied_next = {s.end for s in spans(cue(language, "denied_next"), self.text) if _apart(s, kept)}
+        kept = find_spans(load_cue(language, "not_denied"), self.text)
+        self._denials = [s for s in find_spans(load_cue(language, "denied"), self.text) if _is_apart(s, kept)]
+        self._found: dict[RulePart, list[TextSpan]] = {}
+        self._denied_next = {
+            s.end for s in find_spans(load_cue(language, "denied_next"), self.text) if _is_apart(s, kept)
+        }
 
-    def _spans(self, part: Part) -> list[Span]:
-        """``spans`` in this sentence; rules share many of their parts."""
+    def _spans(self, part: RulePart) -> list[TextSpan]:
+        """``find_spans`` in this sentence; rules share many of their parts."""
         found = self._found.get(part)
         if found is None:
-            found = spans(part.regex, self.text) if part.may_match(self.text) else []
+            found = find_spans(part.regex, self.text) if part.may_match(self.text) else []
             self._found[part] = found
         return found
 
-    def has(self, name: str, text: str | None = None, outside: Sequence[Span] = ()) -> bool:
+    def has(self, name: str, text: str | None = None, outside: Sequence[TextSpan] = ()) -> bool:
         """Whether a cue occurs in ``text`` (default: this sentence), outside the given occurrences."""
-        return any(_apart(s, outside) for s in spans(cue(self.language, name), self.text if text is None else text))
+        return any(
+            _is_apart(s, outside)
+            for s in find_spans(load_cue(self.language, name), self.text if text is None else text)
+        )
 
-    def match(self, parts: Sequence[Part]) -> list[Span] | None:
+    def match(self, parts: Sequence[RulePart]) -> list[TextSpan] | None:
         """The first undenied occurrence of every part, or None where one has none.
 
         A denial inside another part is no denial: in "can not breathe" the rule itself says "can not".
@@ -74,7 +79,7 @@ class Sentence:
         whole = [s for s in found if s is not None]
         return whole if len(whole) == len(parts) else None
 
-    def counts(self, found: Sequence[Span], lasting: bool) -> bool:
+    def counts(self, found: Sequence[TextSpan], lasting: bool) -> bool:
         """Whether occurrences tell of her, now; ``lasting`` signs count even when they have stopped."""
         first = min(found)
         return not (
@@ -85,61 +90,63 @@ class Sentence:
             or self.only_asked(first)
         )
 
-    def denied(self, span: Span, own: Sequence[Span] = ()) -> bool:
+    def denied(self, span: TextSpan, own: Sequence[TextSpan] = ()) -> bool:
         """Whether a denial, not itself in ``own``, stands before the occurrence with no clause begun between."""
         if any(c.start == span.start for c in self._denials):
             return False  # "no flutters, no kicks": the second "no" is the sign itself
-        before = (c for c in self._denials if c.end <= span.start and _apart(c, own))
+        before = (c for c in self._denials if c.end <= span.start and _is_apart(c, own))
         return span.start in self._denied_next or any(self._reaches(c, span) for c in before)
 
-    def denied_after(self, first: Span) -> bool:
+    def denied_after(self, first: TextSpan) -> bool:
         """Whether it is denied behind the occurrence: "chest pain? no", "fever and pain: i have had neither"."""
         if _ANSWERED_NO.fullmatch(self.after):
             return True
-        late = any(s.start >= first.end for s in spans(cue(self.language, "denied_after"), self.text))
+        late = any(s.start >= first.end for s in find_spans(load_cue(self.language, "denied_after"), self.text))
         return late or self.has("denied_after", self.after)
 
-    def _reaches(self, denial: Span, span: Span) -> bool:
+    def _reaches(self, denial: TextSpan, span: TextSpan) -> bool:
         between = self.text[denial.end : span.start]
         size = len(between) if self.language == "zh" else len(between.split())
         listing = self.text[denial.start : denial.end] in _LISTING or self._listed(span)
         stops = re.search(r"[:，]" if listing else r"[,:，]", between)
-        return size <= REACH[self.language] and not stops and not cue(self.language, "breaks_denial").search(between)
+        return (
+            size <= REACH[self.language] and not stops and not load_cue(self.language, "breaks_denial").search(between)
+        )
 
-    def _listed(self, span: Span) -> bool:
+    def _listed(self, span: TextSpan) -> bool:
         """Whether the occurrence is an item of a list that ends in "or": "not had pain, fever or bleeding"."""
-        joins = spans(cue(self.language, "list"), self.text)
+        joins = find_spans(load_cue(self.language, "list"), self.text)
         return any(j.end <= span.start <= j.end + 12 or span.end <= j.start <= span.end + 40 for j in joins)
 
-    def over(self, found: Sequence[Span]) -> bool:
+    def over(self, found: Sequence[TextSpan]) -> bool:
         """Whether it is said, here or in the next sentence, to have stopped and not come back."""
         next_says = bool(_FOLLOWS.match(self.after)) and self.has("over", self.after)
         stopped = self.has("over", outside=found) or next_says
         back = self.has("returns", self.after) and not _ASKS.match(self.after)
         return stopped and not self.has("returns", outside=found) and not back
 
-    def long_ago(self, found: Sequence[Span]) -> bool:
+    def long_ago(self, found: Sequence[TextSpan]) -> bool:
         """Whether it belongs to another time and nothing says that it is so now."""
         return self.has("long_ago") and not self.has("returns", outside=found) and not self.present()
 
-    def someone_else(self, first: Span) -> bool:
+    def someone_else(self, first: TextSpan) -> bool:
         """Whether it is another person's, named here or in the sentence before."""
         if self.has("right_now"):
             return False
-        for other in spans(cue(self.language, "someone_else"), self.text):
+        for other in find_spans(load_cue(self.language, "someone_else"), self.text):
             between = self.text[other.end : first.start]
-            if other.start <= first.start and not cue(self.language, "first_person").search(between):
+            if other.start <= first.start and not load_cue(self.language, "first_person").search(between):
                 return True
         return bool(_THIRD_PERSON.match(self.text)) and self.has("someone_else", self.before)
 
-    def only_asked(self, first: Span) -> bool:
+    def only_asked(self, first: TextSpan) -> bool:
         """Whether it is asked about in general, not told."""
-        begins = cue(self.language, "question").match(self.text)
+        begins = load_cue(self.language, "question").match(self.text)
         if begins and not self.text[begins.end() :].startswith(" not ") and not self.has("of_her"):
             return True
-        asked = any(c.start <= first.start for c in spans(cue(self.language, "only_asked"), self.text))
+        asked = any(c.start <= first.start for c in find_spans(load_cue(self.language, "only_asked"), self.text))
         return (asked or self.has("general")) and not self.present()
 
     def present(self) -> bool:
         """Whether the sentence tells of her and of now ("i have", "since"), not merely "should i have"."""
-        return self.has("present", outside=spans(cue(self.language, "not_present"), self.text))
+        return self.has("present", outside=find_spans(load_cue(self.language, "not_present"), self.text))

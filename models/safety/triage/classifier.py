@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from models.safety.triage.ngrams import hashed
+from models.safety.triage.ngrams import hash_ngrams
 
 WEIGHTS = Path(__file__).parent / "classifier.safetensors"
 NGRAM_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Classifier:
+class TriageClassifier:
     """The fitted numbers of one language; ``support`` is empty where no embedding is read."""
 
     language: str
@@ -38,7 +38,7 @@ class Classifier:
 
     def score(self, text: str, vector: np.ndarray | None = None) -> float:
         """s(m), to four decimals so that a machine's last bits decide nothing."""
-        buckets, values = hashed(text, self.language, self.idf)
+        buckets, values = hash_ngrams(text, self.language, self.idf)
         total = NGRAM_SHARE * float(self.weights[buckets] @ values) + self.bias
         if len(self.support):
             if vector is None:
@@ -53,14 +53,14 @@ class Classifier:
 
 
 @cache
-def metadata() -> dict[str, str]:
+def read_metadata() -> dict[str, str]:
     """What the weights say of themselves: version, encoder, and the digest of the messages they were fitted on."""
     with safe_open(WEIGHTS, "np") as file:
         return dict(file.metadata())
 
 
 @cache
-def classifier(language: str) -> Classifier:
+def load_classifier(language: str) -> TriageClassifier:
     """The shipped classifier of ``en`` or ``zh``."""
     with safe_open(WEIGHTS, "np") as file:
 
@@ -69,4 +69,4 @@ def classifier(language: str) -> Classifier:
 
         bias, gamma, threshold = read("scalars").tolist()
         support = read("support", np.float32)  # thousands of rows, read through for every question
-        return Classifier(language, read("idf"), read("weights"), bias, support, read("dual"), gamma, threshold)
+        return TriageClassifier(language, read("idf"), read("weights"), bias, support, read("dual"), gamma, threshold)

@@ -4,7 +4,7 @@ It names no sign. Which one it would be was tried, and the naming was wrong more
 not met; a patient must not be told of thoughts she never had. It calls an emergency: of round 19's messages that it
 alone found, 43 were one, 37 urgent and 11 routine. Where a rule knows the sign and says that it cannot count in her
 context, the classifier is not asked; where a rule has read its words and finds them denied, over or another's, the
-classifier must be ``SURE``: it sees words, not who says them of whom.
+classifier must be ``SURE_MARGIN``: it sees words, not who says them of whom.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 
 from models.encoder import Encoder
-from models.safety.triage.classifier import classifier, metadata
-from models.safety.triage.number_words import digits
+from models.safety.triage.classifier import load_classifier, read_metadata
+from models.safety.triage.number_words import convert_number_words
 from models.safety.triage.red_flag_table import CHINESE, Flag
-from models.safety.triage.text_normalization import normal
+from models.safety.triage.text_normalization import normalize_text
 
-LIKE = Flag(
+LIKENESS_FLAG = Flag(
     "like_a_warning_sign",
     "emergency",
     "worded like messages of women with a warning sign, though no rule names one",
@@ -25,7 +25,7 @@ LIKE = Flag(
 )
 #: The margin above the threshold that outweighs a rule's reading. Of rounds 12 to 15 each scored without its writer's,
 #: 1.0 found two emergencies in a hundred fewer than 0.5 and raised no fewer false alarms.
-SURE = 0.5
+SURE_MARGIN = 0.5
 #: Words that may stand beside a reading: a message of readings alone is for the rules' limits, not for likeness.
 _BESIDE_READINGS = re.compile(
     r"\b(?:my|the|is|it|was|this|that|a|bp|blood pressure|systolic|diastolic|temp|temperature|pulse|heart rate"
@@ -37,25 +37,25 @@ _BESIDE_READINGS = re.compile(
 _ENGLISH = re.compile(r"[a-zA-Z]{2,}")
 
 
-def alike(text: str, encoder: Encoder | None, least: float = 0.0) -> Flag | None:
-    """``LIKE`` for a message at least ``least`` above the threshold of its language, else None.
+def flag_likeness(text: str, encoder: Encoder | None, least: float = 0.0) -> Flag | None:
+    """``LIKENESS_FLAG`` for a message at least ``least`` above the threshold of its language, else None.
 
     Without the encoder that the weights were fitted for, English is not judged: its rules still are.
     """
-    if _readings_only(text):
+    if _holds_readings_only(text):
         return None
-    return LIKE if any(margin >= least for margin in margins(text, encoder)) else None
+    return LIKENESS_FLAG if any(margin >= least for margin in compute_margins(text, encoder)) else None
 
 
-def margins(text: str, encoder: Encoder | None) -> list[float]:
+def compute_margins(text: str, encoder: Encoder | None) -> list[float]:
     """How far the message is above the threshold, for each language that it is written in and can be read."""
-    found = [classifier("zh").margin(text)] if CHINESE.search(text) else []
-    readable = encoder is not None and getattr(encoder, "id", None) == metadata()["encoder"]
+    found = [load_classifier("zh").margin(text)] if CHINESE.search(text) else []
+    readable = encoder is not None and getattr(encoder, "id", None) == read_metadata()["encoder"]
     if encoder is not None and readable and len(_ENGLISH.findall(text)) >= 2:
-        found.append(classifier("en").margin(text, encoder.encode([text])[0]))
+        found.append(load_classifier("en").margin(text, encoder.encode([text])[0]))
     return found
 
 
-def _readings_only(text: str) -> bool:
-    plain = digits(normal(text))
+def _holds_readings_only(text: str) -> bool:
+    plain = convert_number_words(normalize_text(text))
     return bool(re.search(r"\d", plain)) and not re.search(r"[^\W\d_]", _BESIDE_READINGS.sub(" ", plain))

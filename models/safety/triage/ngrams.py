@@ -16,17 +16,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.safety.triage.number_words import digits
-from models.safety.triage.text_normalization import normal
+from models.safety.triage.number_words import convert_number_words
+from models.safety.triage.text_normalization import normalize_text
 
 BUCKETS = 1 << 16
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WORD = re.compile(r"\w+")
 
 
-def grams(text: str, language: str) -> Iterator[str]:
+def iterate_ngrams(text: str, language: str) -> Iterator[str]:
     """The n-grams of a message, with repetition."""
-    plain = _NUMBER.sub("0", digits(normal(text)))
+    plain = _NUMBER.sub("0", convert_number_words(normalize_text(text)))
     if language == "zh":
         joined = f"^{''.join(plain.split())}$"
         yield from (joined[i : i + n] for n in (1, 2, 3, 4) for i in range(len(joined) - n + 1))
@@ -37,9 +37,9 @@ def grams(text: str, language: str) -> Iterator[str]:
         yield from (f"#{word[i : i + n]}" for n in (3, 4, 5) for i in range(len(word) - n + 1))
 
 
-def hashed(text: str, language: str, idf: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def hash_ngrams(text: str, language: str, idf: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Buckets (ascending) and values of a message, of length one; without ``idf`` every bucket weighs the same."""
-    counts = Counter(zlib.crc32(g.encode()) % BUCKETS for g in grams(text, language))
+    counts = Counter(zlib.crc32(g.encode()) % BUCKETS for g in iterate_ngrams(text, language))
     buckets = np.array(sorted(counts), np.int64)
     values = np.array([1 + math.log(counts[b]) for b in buckets.tolist()], np.float64)
     if idf is not None:

@@ -46,18 +46,18 @@ _HAN = re.compile(r"[零〇一二两三四五六七八九十百]{2,}(?:[点度][
 _DEGREES = re.compile(r"(\d{2})度([0-9])(?!\d)")
 
 
-def digits(text: str) -> str:
+def convert_number_words(text: str) -> str:
     """``text`` (normalised) with its numbers in English or Chinese words, from ``LEAST`` on, in digits."""
-    text = _RUN.sub(lambda m: _kept(m.group(), _english(m.group())), text)
-    text = _HAN.sub(lambda m: _kept(m.group(), _chinese(m.group())), text)
+    text = _RUN.sub(lambda m: _replace_number(m.group(), _parse_english(m.group())), text)
+    text = _HAN.sub(lambda m: _replace_number(m.group(), _parse_chinese(m.group())), text)
     return _DEGREES.sub(r"\1.\2度", text)
 
 
-def _kept(written: str, value: float | None) -> str:
+def _replace_number(written: str, value: float | None) -> str:
     return written if value is None or value < LEAST else f"{value:g}" + ("度" if "度" in written else "")
 
 
-def _english(run: str) -> float | None:
+def _parse_english(run: str) -> float | None:
     """One hundred and twelve, one sixty five, one oh five, thirty eight point six; None for what is no number."""
     whole, _, decimals = run.replace("-", " ").partition(" point ")
     value, last = 0, 1000
@@ -77,7 +77,7 @@ def _english(run: str) -> float | None:
     return float(f"{value}.{''.join(tail)}") if tail else float(value)
 
 
-def _chinese(run: str) -> float | None:
+def _parse_chinese(run: str) -> float | None:
     """一百六十八, 一百一 (110), 三十八度七 (38.7); None where neither tens nor hundreds are said."""
     whole, decimal = re.match(r"([^点度]+)(?:[点度](.))?", run).groups()  # type: ignore[union-attr]
     if not re.search("[十百]", whole):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-from models.safety.triage.red_flag_table import cue
+from models.safety.triage.red_flag_table import load_cue
 
 #: Marks as ``wording.normal`` leaves them. An apostrophe opens a quotation only where no letter stands before it.
 _QUOTATION = re.compile(r'"([^"\n]{2,300})"|(?<!\w)\'([^\'\n]{6,300})\'(?!\w)|[「『《]([^」』》\n]{2,300})[」』》]')
@@ -22,14 +22,14 @@ _KEY = re.compile(r'"(\w+)"\s*:\s*$')  # of JSON
 _HERSELF = re.compile(r"\b(?:i|we) (?:say|said|told|am|have)\b|我[说讲]")
 
 
-def unquoted(text: str) -> str:
+def remove_quotations(text: str) -> str:
     """``text`` (normalised) without what it quotes of others."""
 
     def left(found: re.Match[str]) -> str:
         near = text[max(0, found.start() - _NEAR) : found.start()]
         key = _KEY.search(near)
         before = key[1] if key else _ENDS.split(near)[-1]
-        others = any(cue(language, "quoting").search(before) for language in ("en", "zh"))
+        others = any(load_cue(language, "quoting").search(before) for language in ("en", "zh"))
         return '""' if others and not _HERSELF.search(before) else found.group()
 
     return _QUOTATION.sub(left, text)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import yaml
 
-from models.encoder import packaged_minilm
-from models.safety.triage.text_normalization import Speller, normal
+from models.encoder import find_packaged_minilm
+from models.safety.triage.text_normalization import Speller, normalize_text
 from models.templates import TEMPLATES
 
 Label = Literal["emergency", "urgent", "routine"]
@@ -29,7 +29,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class RulePart:
     """The alternatives of a part as one pattern; ``pieces`` holds of each a text without which it cannot match."""
 
     regex: re.Pattern[str]
@@ -51,7 +51,7 @@ class Sign:
     who: str
     lasting: bool
     weeks_from: int
-    rules: tuple[tuple[Part, ...], ...]
+    rules: tuple[tuple[RulePart, ...], ...]
     unless: re.Pattern[str] | None
 
 
@@ -59,45 +59,45 @@ class Sign:
 _GAP = r"(?:\W+(?!(?:not|no|never)\b)\w+){0,5}?\W+"
 
 
-def _words(alternative: str) -> str:
-    pieces = [p.strip() for p in normal(alternative).split("...")]
+def _to_regex(alternative: str) -> str:
+    pieces = [p.strip() for p in normalize_text(alternative).split("...")]
     if CHINESE.search(alternative):
         return r"[^，,]{0,8}?".join(re.escape(p) for p in pieces)
     quoted = [r"\s+".join(re.escape(w).replace(r"\*", r"\w*") for w in p.split()) for p in pieces]
     return r"(?<!\w)" + _GAP.join(quoted) + r"(?!\w)"
 
 
-def pattern(part: str) -> re.Pattern[str]:
+def compile_alternatives(part: str) -> re.Pattern[str]:
     """The alternatives of a part (``a | b* | c ... d``) as one pattern, longer alternatives first."""
-    return re.compile("|".join(map(_words, _alternatives(part))))
+    return re.compile("|".join(map(_to_regex, _split_alternatives(part))))
 
 
-def _alternatives(part: str) -> list[str]:
+def _split_alternatives(part: str) -> list[str]:
     return [a for a in sorted((a.strip() for a in part.split("|")), key=len, reverse=True) if a]
 
 
 @cache
-def _part(part: str) -> Part:
-    return Part(pattern(part), tuple(dict.fromkeys(map(_piece, _alternatives(part)))))
+def _compile_part(part: str) -> RulePart:
+    return RulePart(compile_alternatives(part), tuple(dict.fromkeys(map(_longest_literal, _split_alternatives(part)))))
 
 
-def _piece(alternative: str) -> str:
+def _longest_literal(alternative: str) -> str:
     """The longest run of letters that every match of the alternative holds: a word, or what stands beside a ``*``."""
-    pieces = [p.strip() for p in normal(alternative).split("...")]
+    pieces = [p.strip() for p in normalize_text(alternative).split("...")]
     if CHINESE.search(alternative):
         return max(pieces, key=len)
     return max((run for p in pieces for word in p.split() for run in word.split("*")), key=len)
 
 
 @cache
-def table() -> dict[str, Any]:
+def load_table() -> dict[str, Any]:
     """The table as it is written."""
     loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / "red_flags.yaml").read_text("utf-8"))
     return loaded
 
 
 @cache
-def signs(language: str) -> tuple[Sign, ...]:
+def load_signs(language: str) -> tuple[Sign, ...]:
     """All signs with the rules of one language."""
     return tuple(
         Sign(
@@ -105,31 +105,33 @@ def signs(language: str) -> tuple[Sign, ...]:
             who=row.get("who", "anyone"),
             lasting=row.get("lasting", False),
             weeks_from=row.get("weeks_from", 0),
-            rules=tuple(tuple(_part(part) for part in rule.split(" & ")) for rule in row.get(language, ())),
-            unless=pattern(row["unless"]) if "unless" in row else None,
+            rules=tuple(tuple(_compile_part(part) for part in rule.split(" & ")) for rule in row.get(language, ())),
+            unless=compile_alternatives(row["unless"]) if "unless" in row else None,
         )
-        for row in table()["signs"]
+        for row in load_table()["signs"]
     )
 
 
 @cache
-def cue(language: str, name: str) -> re.Pattern[str]:
+def load_cue(language: str, name: str) -> re.Pattern[str]:
     """The pattern of one group of cues (``denied``, ``over``, …)."""
-    return pattern(table()["cues"][language][name])
+    return compile_alternatives(load_table()["cues"][language][name])
 
 
 @cache
-def speller() -> Speller:
+def load_speller() -> Speller:
     """Mends towards the English words and stems of the rules; real words and those of the cues are left alone."""
-    signs_text = [normal(part) for sign in table()["signs"] for part in sign.get("en", ())]
+    signs_text = [normalize_text(part) for sign in load_table()["signs"] for part in sign.get("en", ())]
     rules = {w for text in signs_text for w in re.findall(r"[a-z]+\*?", text)}
-    cues = {w for text in table()["cues"]["en"].values() for w in re.findall(r"[a-z]+", normal(text))}
+    cues = {w for text in load_table()["cues"]["en"].values() for w in re.findall(r"[a-z]+", normalize_text(text))}
     stems = {w.rstrip("*") for w in rules if w.endswith("*")}
-    kept = cues | set(table()["spelled_right"]) | _real_words()
-    return Speller(frozenset(w.rstrip("*") for w in rules), frozenset(stems), frozenset(kept), table()["respelled"])
+    kept = cues | set(load_table()["spelled_right"]) | _read_real_words()
+    return Speller(
+        frozenset(w.rstrip("*") for w in rules), frozenset(stems), frozenset(kept), load_table()["respelled"]
+    )
 
 
-def _real_words() -> frozenset[str]:
+def _read_real_words() -> frozenset[str]:
     """Whole words that the encoder's tokenizer knows: some 20,000 everyday ones, no misspelling among them."""
-    tokenizer = json.loads((packaged_minilm() / "tokenizer.json").read_text("utf-8"))
+    tokenizer = json.loads((find_packaged_minilm() / "tokenizer.json").read_text("utf-8"))
     return frozenset(word for word in tokenizer["model"]["vocab"] if word.isalpha())

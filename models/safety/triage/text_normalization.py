@@ -34,7 +34,7 @@ _SENTENCE = re.compile(r"(?<!\d)[.](?!\d)|(?<=\d)[.](?=\s|$)|[!?;\n。！？；�
 _WORD = re.compile(r"[a-z]+")
 
 
-def normal(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Lower case, compatibility forms folded, straight quotes, no hyphens between words, single spaces."""
     folded = unicodedata.normalize("NFKC", text).lower().translate(_QUOTES)
     folded = re.sub(r"(?<=[a-z])-(?=[a-z])", " ", folded)
@@ -43,7 +43,7 @@ def normal(text: str) -> str:
     return "\n".join(" ".join(line.split()) for line in folded.splitlines())
 
 
-def sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """The sentences of a normalised text, in order; decimal points do not end one."""
     return [s.strip() for s in _SENTENCE.split(text) if s.strip()]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from models.safety.triage.assertion_status import Sentence, Span
-from models.safety.triage.red_flag_table import Flag, table
+from models.safety.triage.assertion_status import MessageSentence, TextSpan
+from models.safety.triage.red_flag_table import Flag, load_table
 
 _PRESSURE = re.compile(r"(?<![\d/.])(\d{2,3})\s*(?:/|over|on|by|upon|比|-|、)\s*(\d{2,3})(?![\d/])")
 _PAIR = re.compile(r"(?:\bbp\b|pressure|血压)\D{0,20}(\d{2,3})[ ,，]+(\d{2,3})(?![\d/])")
@@ -38,29 +38,29 @@ _SUGAR = re.compile(
 _MG = 18.0
 
 
-def numbers(sentence: Sentence) -> Iterator[Flag]:
+def flag_vital_signs(sentence: MessageSentence) -> Iterator[Flag]:
     """The flag of each measured value in the sentence that reaches a limit and counts as hers and present."""
     for name, values, span in (v for read in _READERS for v in read(sentence.text)):
         if not sentence.counts([span], lasting=False):
             continue
-        flag = _limit(name, values)
+        flag = _check_limits(name, values)
         if flag is not None:
             yield flag
 
 
-def _limit(name: str, values: dict[str, float]) -> Flag | None:
-    row: dict[str, Any] = table()["numbers"][name]
+def _check_limits(name: str, values: dict[str, float]) -> Flag | None:
+    row: dict[str, Any] = load_table()["numbers"][name]
     for limit in row["limits"]:
         if any(value >= limit[measure] for measure, value in values.items()):
             return Flag(row["sign"], limit["label"], limit["why"], row["source"])
     return None
 
 
-def _pressures(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
+def _pressures(text: str) -> Iterator[tuple[str, dict[str, float], TextSpan]]:
     for m in (*_PRESSURE.finditer(text), *_PAIR.finditer(text)):
         systolic, diastolic = int(m[1]), int(m[2])
         if 70 <= systolic <= 280 and 35 <= diastolic <= 180 and diastolic < systolic:
-            yield "blood_pressure", {"systolic": systolic, "diastolic": diastolic}, Span(*m.span())
+            yield "blood_pressure", {"systolic": systolic, "diastolic": diastolic}, TextSpan(*m.span())
     for pattern, measure, least, most in (
         (_ALONE, "systolic", 90, 280),
         (_UPPER, "systolic", 70, 280),
@@ -68,38 +68,38 @@ def _pressures(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
     ):
         for m in pattern.finditer(text):
             if least <= int(m[1]) <= most:
-                yield "blood_pressure", {measure: int(m[1])}, Span(*m.span())
+                yield "blood_pressure", {measure: int(m[1])}, TextSpan(*m.span())
 
 
-def _temperatures(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
+def _temperatures(text: str) -> Iterator[tuple[str, dict[str, float], TextSpan]]:
     for m in _TEMPERATURE.finditer(text):
         value = float(m[1] or m[2])
         celsius = (value - 32) / 1.8 if value > 95 else value
         if 34 <= celsius <= 43:
-            yield "temperature", {"celsius": round(celsius, 2)}, Span(*m.span())
+            yield "temperature", {"celsius": round(celsius, 2)}, TextSpan(*m.span())
 
 
-def _pulses(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
+def _pulses(text: str) -> Iterator[tuple[str, dict[str, float], TextSpan]]:
     for m in _PULSE.finditer(text):
         beats = int(m[1] or m[2])
         if 30 <= beats <= 250 and not re.search(r"(?:baby|fetal|foetal|胎)", text[max(0, m.start() - 12) : m.end()]):
-            yield "pulse", {"beats": beats}, Span(*m.span())
+            yield "pulse", {"beats": beats}, TextSpan(*m.span())
 
 
-def _saturations(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
+def _saturations(text: str) -> Iterator[tuple[str, dict[str, float], TextSpan]]:
     for m in _SATURATION.finditer(text):
         if 50 <= int(m[1]) <= 99:
-            yield "saturation", {"missing": 100 - int(m[1])}, Span(*m.span())
+            yield "saturation", {"missing": 100 - int(m[1])}, TextSpan(*m.span())
 
 
-def _sugars(text: str) -> Iterator[tuple[str, dict[str, float], Span]]:
+def _sugars(text: str) -> Iterator[tuple[str, dict[str, float], TextSpan]]:
     for m in _SUGAR.finditer(text):
         told = float(m[1] or m[2])
         value = told / _MG if told > 40 else told
         if 1 <= value <= 40 and not re.search(
             r"week|周|grams?|min|hour|days?|小时|分钟|克", text[m.end() : m.end() + 8]
         ):
-            yield "sugar", {"mmol": round(value, 1)}, Span(*m.span())
+            yield "sugar", {"mmol": round(value, 1)}, TextSpan(*m.span())
 
 
 _READERS = (_pressures, _temperatures, _pulses, _saturations, _sugars)

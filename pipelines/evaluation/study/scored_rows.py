@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from models.llm import token_counter
+from models.llm import make_token_counter
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Refiner
 from pipelines.evaluation.nightly.metrics import Row
@@ -33,7 +33,7 @@ def parts(
     yield "new topics", lambda: generalization.topics(bench)
     yield "new wordings", lambda: generalization.wordings(bench)
     yield "ratings", lambda: ratings.rows(bench)
-    count = token_counter(bench.settings.embedded_llm) if others else len
+    count = make_token_counter(bench.settings.embedded_llm) if others else len
     most = QUICK_EXTERNAL if bench.quick else None
     if others is not None:
         yield "external", lambda: external.rows(others, compared, bench.reward, bench.encode, count, most)

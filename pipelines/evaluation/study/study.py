@@ -117,7 +117,7 @@ def _predictions(settings: Settings, now: datetime, seeds: int) -> list[Row]:
     """Row 2: trained on training patients before the cut in time, measured on the others after it."""
     shares = _shares(settings)
     with encoder(settings) as encode:
-        read = sequences.readings(sequences.events(settings, now), shares, encode)
+        read = sequences.select_training_records(sequences.read_events(settings, now), shares, encode)
     if read is None:
         return []
     test = [
@@ -130,7 +130,7 @@ def _predictions(settings: Settings, now: datetime, seeds: int) -> list[Row]:
 def _peers(settings: Settings, now: datetime) -> list[Row]:
     """Row 4: donors are training patients, the women asked about are the others."""
     shares = _shares(settings)
-    known = sequences.events(settings, now)["subject_id"].unique().sort().to_list()
+    known = sequences.read_events(settings, now)["subject_id"].unique().sort().to_list()
     donors = [s for s in known if splits.of_patient(s, shares) == splits.TRAIN]
     women = [s for s in known if s not in set(donors)]
     return peers.rows(settings, donors, women, now) if donors and women else []

@@ -1,7 +1,7 @@
-"""Name what decides each group's rows: a short text in every feature file; where it differs, the group is rebuilt.
+"""Define each group by what decides its rows; a group of another definition is rebuilt.
 
-A self group's definition is a hash of its SQL. Rows that a program computes have a declared revision instead, which
-is raised by hand when the rows change, so that editing a comment rebuilds nothing:
+Every feature file states its definition. A self group's is a hash of its SQL. Rows that a program computes have a
+declared revision instead, which is raised by hand when the rows change, so that editing a comment rebuilds nothing:
 
     peers       peers-<PEERS_REVISION>-<hash of k and of the self groups' definitions>
     trajectory  trajectory-<TRAJECTORY_REVISION>-<version of the model in use, or None>
@@ -14,9 +14,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from feature_repo.store.services import groups
-from pipelines.features.engines.duckdb_engine import compiled
+from feature_repo.store.services import find_groups
 from pipelines.features.engines.peer_rows import PEERS_REVISION
+from pipelines.features.engines.query import compile_group
 from pipelines.features.trajectory import model_store
 from pipelines.features.trajectory.rows import TRAJECTORY_REVISION
 from pmlm.settings import Settings
@@ -25,25 +25,25 @@ PEERS, TRAJECTORY = "peers", "trajectory"
 MODELLED = (TRAJECTORY, PEERS)  # groups that no expression computes
 
 
-def current_definitions(settings: Settings) -> dict[str, str]:
-    """Return each group's definition by the code, settings and trajectory model in use, peers last."""
-    of_self = self_definitions()
+def define_groups(settings: Settings) -> dict[str, str]:
+    """Define each group by the code, settings and trajectory model in use, peers last."""
+    of_self = define_self_groups()
     return of_self | {
-        TRAJECTORY: trajectory_definition(model_store.version(settings)),
-        PEERS: peers_definition(of_self.values(), settings.k_anonymity),
+        TRAJECTORY: define_trajectory(model_store.read_version(settings)),
+        PEERS: define_peers(of_self.values(), settings.k_anonymity),
     }
 
 
-def self_definitions() -> dict[str, str]:
-    """Return the definition of each group that an expression computes."""
-    return {name: compiled(module).definition for name, module in groups().items() if name not in MODELLED}
+def define_self_groups() -> dict[str, str]:
+    """Define each group that an expression computes."""
+    return {name: compile_group(module).definition for name, module in find_groups().items() if name not in MODELLED}
 
 
-def trajectory_definition(model_version: str | None) -> str:
+def define_trajectory(model_version: str | None) -> str:
     return f"trajectory-{TRAJECTORY_REVISION}-{model_version}"
 
 
-def peers_definition(self_definitions: Iterable[str], k: int) -> str:
-    """Return the definition of peers among at least ``k`` patients with these self features."""
+def define_peers(self_definitions: Iterable[str], k: int) -> str:
+    """Define peers: aggregates of at least ``k`` patients, found by these self features."""
     parts = "\n".join([str(k), *sorted(self_definitions)])
     return f"peers-{PEERS_REVISION}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"

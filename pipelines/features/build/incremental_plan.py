@@ -1,9 +1,8 @@
-"""What of the event log a piece of work has to read: the days it makes due, then the events of whom they concern.
+"""Plan what a build reads of the event log: changed patients, or all partitions.
 
-The first build of a group reads everything, one part of the patients after another. A night reads narrow columns of the
-whole log to find what is new and whom it concerns, and whole events only of those patients: what it costs follows the
-news, not the clinic. The same rows come out either way, since a patient's features depend on nothing but the versions
-of her records.
+A group's first build reads everything. A night reads narrow columns of the whole log to find whose record changed, and
+whole events of those patients only, so that its cost follows the changes, not the clinic. The rows are the same, since
+a patient's features depend on the versions of their records alone.
 """
 
 from __future__ import annotations
@@ -19,100 +18,133 @@ import ibis
 import polars as pl
 from ibis.expr.types import Table
 
-from feature_repo.point_in_time import retold, versions
+from feature_repo.point_in_time import build_versions, select_repeated_records
 from pipelines.features.build.as_of_times import (
     BEGINNING,
-    Span,
-    changes,
-    days,
-    due,
-    first_told,
-    owners,
-    recent,
-    touched,
-    until,
+    BuildSpan,
+    find_earliest_change,
+    find_owners,
+    find_record_changes,
+    list_change_days,
+    select_due,
+    select_recent,
+    select_until,
 )
-from pipelines.features.build.parallel_build import Holding
-from pipelines.features.build.partitions import EVERYBODY, Part, concerning, cut, refiled, retellings, retold_in
-from pipelines.features.build.pruning import narrowed
-from pipelines.features.engines.duckdb_engine import Engine
+from pipelines.features.build.parallel_build import LoadTables
+from pipelines.features.build.partitions import (
+    ALL_PATIENTS,
+    Partition,
+    find_patient_ranges,
+    select_partition_events,
+    select_records_in,
+    select_refiled_events,
+    split_patients,
+)
+from pipelines.features.build.pruning import prune_versions
+from pipelines.features.engines.engine import Engine
+from pipelines.features.engines.query import MOMENTS, VERSIONS
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What ``fresh`` event files and the passing of time bring: the days concerned, and since when whose news count."""
+class ChangedPatients:
+    """Whose record the ``fresh`` event files and the passing of time change, and when.
+
+    ``days`` has ``KEY`` of the days on which a record changed, ``earliest`` per patient since when the fresh files
+    change it; ``since`` is the earliest time of all.
+    """
 
     since: datetime
     days: Table
-    touched: Table
+    earliest: Table
 
 
-def news(engine: Engine, connection: Any, log: Table, files: list[Path], fresh: tuple[str, ...], span: Span) -> News:
-    """Keep the tables ``recent``, ``again``, ``owners`` and ``days`` of the log, all of it where nothing was built."""
-    since = min(span.last, _earliest([f for f in files if f.name in fresh]))
+def find_changed_patients(
+    engine: Engine, connection: Any, log: Table, files: list[Path], fresh: tuple[str, ...], span: BuildSpan
+) -> ChangedPatients:
+    """Create the tables ``recent``, ``repeated``, ``owners`` and ``days``; find the change dates."""
+    since = min(span.last, _find_earliest([f for f in files if f.name in fresh]))
     if span.last == BEGINNING:
-        told, concerned = recent(log, since), log
+        recent, events = select_recent(log, since), log
     else:
-        told = engine.keep(connection, "recent", recent(log, since))
-        concerned = log.semi_join(told, "record")
-    again = engine.keep(connection, "again", retold(concerned))
-    changed = changes(told, engine.keep(connection, "owners", owners(concerned, again)))
-    return News(since, engine.keep(connection, "days", days(changed)), touched(first_told(changed), fresh))
+        recent = engine.create_table(connection, "recent", select_recent(log, since))
+        events = log.semi_join(recent, "record")
+    repeated = engine.create_table(connection, "repeated", select_repeated_records(events))
+    changes = find_record_changes(recent, engine.create_table(connection, "owners", find_owners(events, repeated)))
+    days = engine.create_table(connection, "days", list_change_days(changes))
+    return ChangedPatients(since, days, find_earliest_change(changes, fresh))
 
 
-def hold(engine: Engine, connection: Any, log: Table, found: News, span: Span, readers: Sequence[Table]) -> None:
-    """Keep a night's ``moments`` of the self groups and, of the patients they concern, the versions ``held``.
+def load_changed(
+    engine: Engine, connection: Any, log: Table, changed: ChangedPatients, span: BuildSpan, expressions: Sequence[Table]
+) -> None:
+    """Create the tables of a night's as-of times and of these patients' record versions.
 
-    ``readers`` are the expressions that will ask of them (``needed``).
+    ``expressions`` are those that will read the versions: the others are left out (``pruning``).
     """
-    moments = engine.keep(connection, "moments", due(found.days, found.touched, span))
+    moments = engine.create_table(connection, MOMENTS, select_due(changed.days, changed.earliest, span))
     events = log.drop("file")
-    hers = events.semi_join(moments, "subject_id")
-    records = engine.keep(connection, "records", hers.select("record").distinct())
-    # a record of hers may have been another patient's before, or become one's
-    told = engine.keep(connection, "told", events.semi_join(records, "record"))
-    engine.keep(connection, "held", narrowed(versions(told), readers).semi_join(moments, "subject_id"))
+    records = events.semi_join(moments, "subject_id").select("record").distinct()
+    records = engine.create_table(connection, "records", records)
+    # a record of these patients may have been another patient's before, or become one's
+    versions = build_versions(engine.create_table(connection, "events", events.semi_join(records, "record")))
+    engine.create_table(connection, VERSIONS, prune_versions(versions, expressions).semi_join(moments, "subject_id"))
 
 
-def everybody(engine: Engine, connection: Any, log: Table, span: Span, readers: Sequence[Table]) -> list[Holding]:
-    """What keeps ``moments`` and ``held`` of one part of the patients each, all in order from the log's beginning.
+def plan_partitions(
+    engine: Engine, connection: Any, log: Table, span: BuildSpan, expressions: Sequence[Table]
+) -> list[LoadTables]:
+    """Return what loads each partition: its patients' as-of times and record versions.
 
-    ``readers`` as in ``hold``.
+    ``expressions`` as in ``load_changed``.
     """
-    parts = [EVERYBODY] if engine.PART is None else cut(log, engine.PART)
-    told = engine.keep(connection, "retellings", retellings(log, engine.keep(connection, "again", retold(log))))
-    elsewhere = engine.keep(connection, "refiled", refiled(log, told)) if len(parts) > 1 else None
-    if elsewhere is not None and not elsewhere.count().to_pyarrow().as_py():
-        elsewhere = None
-    wanted = _of_a_part(engine, log, span, readers)
+    work = engine.PARTITION_WORK
+    partitions = [ALL_PATIENTS] if work is None else split_patients(log, work)
+    repeated = engine.create_table(connection, "repeated", select_repeated_records(log))
+    ranges = engine.create_table(connection, "ranges", find_patient_ranges(log, repeated))
+    refiled = None
+    if len(partitions) > 1:
+        refiled = engine.create_table(connection, "refiled", select_refiled_events(log, ranges))
+        if not refiled.count().to_pyarrow().as_py():
+            refiled = None
+    tables = _compile_partition(engine, log, span, expressions)
     return [
-        partial(_hold_part, engine, concerning(log, elsewhere, part), retold_in(told, part), wanted, part)
-        for part in parts
+        partial(
+            _load_partition,
+            engine,
+            select_partition_events(log, refiled, partition),
+            select_records_in(ranges, partition),
+            tables,
+            partition,
+        )
+        for partition in partitions
     ]
 
 
-def _hold_part(
-    engine: Engine, events: Table, again: Table, wanted: dict[str, str], part: Part, connection: Any
+def _load_partition(
+    engine: Engine, events: Table, repeated: Table, tables: dict[str, str], partition: Partition, connection: Any
 ) -> None:
-    engine.view(connection, "part", events)
-    engine.keep(connection, "again", again)
-    for name, sql in wanted.items():
-        engine.keep(connection, name, sql)
-    # a day of another's whose record was filed under one of them is no day of this part
-    engine.keep(connection, "moments", part.of(connection.table("days")))
+    engine.create_view(connection, "part", events)
+    engine.create_table(connection, "repeated", repeated)
+    for name, sql in tables.items():
+        engine.create_table(connection, name, sql)
+    # refiled records bring days of other patients, who are not of this partition
+    engine.create_table(connection, MOMENTS, partition.select(connection.table("days")))
 
 
-def _of_a_part(engine: Engine, log: Table, span: Span, readers: Sequence[Table]) -> dict[str, str]:
-    """The tables to make of ``part`` and ``again``, in order, each in the engine's words."""
-    part, again = ibis.table(log.schema(), name="part"), ibis.table({"record": "int64"}, name="again")
-    others = ibis.table(owners(part, again).schema(), name="owners")
-    ends = until(days(changes(recent(part, BEGINNING), others)), span.end)
-    held = narrowed(versions(part.drop("file"), again), readers)
-    made = {"owners": owners(part, again), "days": ends, "held": held}
-    return {name: engine.sql(table) for name, table in made.items()}
+def _compile_partition(engine: Engine, log: Table, span: BuildSpan, expressions: Sequence[Table]) -> dict[str, str]:
+    """Compile once the SQL of the tables that every partition makes, in order."""
+    part, repeated = ibis.table(log.schema(), name="part"), ibis.table({"record": "int64"}, name="repeated")
+    owners = ibis.table(find_owners(part, repeated).schema(), name="owners")
+    changes = find_record_changes(select_recent(part, BEGINNING), owners)
+    tables = {
+        "owners": find_owners(part, repeated),
+        "days": select_until(list_change_days(changes), span.end),
+        VERSIONS: prune_versions(build_versions(part.drop("file"), repeated), expressions),
+    }
+    return {name: engine.to_sql(table) for name, table in tables.items()}
 
 
-def _earliest(files: list[Path]) -> datetime:
-    """When the first of the events in these files was known."""
+def _find_earliest(files: list[Path]) -> datetime:
+    """Find when the first event of these files became known."""
     first: datetime = pl.scan_parquet(files).select(pl.col("known_at").min()).collect().item()
     return first

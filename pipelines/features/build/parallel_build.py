@@ -1,8 +1,7 @@
-"""Several connections side by side, each working at another part of the patients, and one order of what is written.
+"""Build partitions in parallel, one worker connection each, and write every file in partition order.
 
-A part's queries leave a core idle now and then, so that two parts at a time take less than one after the other. Of
-one file the parts are written in order, whichever lane has its rows first, and a lane holds the rows of one group at a
-time.
+A partition's queries leave cores idle now and then, so two at a time take less than one after the other. Whichever
+worker has its rows first, a file gets them in order, and a worker has the rows of one group in memory at a time.
 """
 
 from __future__ import annotations
@@ -15,66 +14,72 @@ from typing import Any
 
 import pyarrow as pa
 
-#: Keeps on a connection what the groups' expressions ask of: ``moments`` and ``held``.
-Holding = Callable[[Any], None]
-#: The rows of a group, by its name, of what a connection holds.
-Rows = Callable[[Any, str], pa.Table]
-Write = Callable[[str, pa.Table], None]
+#: Creates on a connection the tables that the groups' expressions read.
+LoadTables = Callable[[Any], None]
+#: Computes the rows of a group, by its name, from a connection's tables.
+ComputeRows = Callable[[Any, str], pa.Table]
+WriteTable = Callable[[str, pa.Table], None]
 
 
-def work(lanes: Sequence[Any], parts: Sequence[Holding], groups: Iterable[str], rows: Rows, write: Write) -> None:
-    """Hold each of the parts on one of the lanes and write every group's rows of it; of a group the parts in order.
+def build_in_parallel(
+    workers: Sequence[Any],
+    loads: Sequence[LoadTables],
+    groups: Iterable[str],
+    compute: ComputeRows,
+    write: WriteTable,
+) -> None:
+    """Load each partition on a worker, then compute and write its rows per group.
 
-    What one lane raises, or what interrupts the caller, ends the lanes at their next write, and is raised.
+    What one worker raises, or what interrupts the caller, ends all workers at their next write, and is raised.
     """
-    names, left, turns = list(groups), iter(enumerate(parts)), _Turns()
+    names, remaining, turns = list(groups), iter(enumerate(loads)), _Turns()
 
-    def one_after_another(lane: Any) -> None:
+    def build_remaining(worker: Any) -> None:
         try:
-            for number, hold in left:
-                hold(lane)
+            for number, load in remaining:
+                load(worker)
                 for name in names:
-                    table = rows(lane, name)
-                    if not turns.come(name, number):
+                    table = compute(worker, name)
+                    if not turns.wait(name, number):
                         return
                     write(name, table)
-                    turns.pass_on(name)
+                    turns.advance(name)
         except BaseException:
-            turns.end()
+            turns.stop()
             raise
 
-    if len(lanes) == 1:
-        one_after_another(lanes[0])
+    if len(workers) == 1:
+        build_remaining(workers[0])
         return
-    with ThreadPoolExecutor(len(lanes)) as pool:
+    with ThreadPoolExecutor(len(workers)) as pool:
         try:
-            for done in [pool.submit(one_after_another, lane) for lane in lanes]:
+            for done in [pool.submit(build_remaining, worker) for worker in workers]:
                 done.result()
-        except BaseException:  # whoever stops this build need not wait for its last part
-            turns.end()
+        except BaseException:  # an interrupt does not wait for the partitions that are left
+            turns.stop()
             raise
 
 
 class _Turns:
-    """Whose turn it is to write each file: that of the part after the one written last."""
+    """Says which partition may write each file next: the one after the partition written last."""
 
     def __init__(self) -> None:
         self._written: Counter[str] = Counter()
-        self._ended = False
+        self._stopped = False
         self._changed = Condition()
 
-    def come(self, name: str, number: int) -> bool:
-        """Wait for a part's turn at a file; False where there will be none, since another lane has failed."""
+    def wait(self, name: str, number: int) -> bool:
+        """Wait for a partition's turn at a file; False if another worker has failed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._written[name] == number)
-            return not self._ended
+            self._changed.wait_for(lambda: self._stopped or self._written[name] == number)
+            return not self._stopped
 
-    def pass_on(self, name: str) -> None:
+    def advance(self, name: str) -> None:
         with self._changed:
             self._written[name] += 1
             self._changed.notify_all()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         with self._changed:
-            self._ended = True
+            self._stopped = True
             self._changed.notify_all()

@@ -1,24 +1,20 @@
-"""DuckDB as the engine of the feature expressions: the event log as tables, time zone UTC, one connection a build.
+"""Run feature expressions on DuckDB, in UTC, with one connection per build.
 
-``log`` is every event of every file with the ``file`` it came from, a view on Parquet; ``held`` are the versions
-(``point_in_time.versions``) of whom a build needs, computed once for all groups (``reading``), of everybody in parts
-(``parts``) so that memory does not grow with the log. What does not fit lies on disk. Expressions meet only
-Ibis tables: another engine is another module with the functions of ``Engine``, such as ``spark``.
+``log`` is a view of every event file. ``held`` has the record versions (``point_in_time.build_versions``) of the
+patients a build needs, computed once for all groups; a full build computes them partition by partition, so memory
+does not grow with the log. What does not fit in memory spills to disk.
 """
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import duckdb
 import ibis
@@ -26,61 +22,38 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from feature_repo import point_in_time
-from models.schema import EVENT_SCHEMA
 from pipelines.features.engines import peer_rows
 from pmlm.settings import Settings
-from pmlm.storage import SPILL_PREFIX
+from pmlm.storage import SPILL
 
-#: Work (``parts.cut``) that a build of everybody does together: larger parts take more memory and hardly less time.
-PART = 850_000
-#: What a build's tables take in memory; with the libraries a build holds less than 2 GB.
-MEMORY = "1GiB"
-#: How many parts are worked at together: while one leaves a core idle, the other takes it.
-LANES = 2
-#: DuckDB reads statements by a connection of the whole process.
-_ONE_READS = Lock()
+if TYPE_CHECKING:
+    from pipelines.features.engines.query import Query
 
-
-class Engine(Protocol):
-    """What a module must offer to compute features. ``connection`` is what its own ``opened`` gave."""
-
-    #: How many events a build of everybody works at together; None for all.
-    @property
-    def PART(self) -> int | None: ...
-
-    def opened(self, settings: Settings) -> AbstractContextManager[Any]: ...
-
-    def read_log(self, connection: Any, files: list[Path]) -> Table: ...
-
-    def view(self, connection: Any, name: str, expression: Table) -> Table: ...
-
-    def keep(self, connection: Any, name: str, expression: Table | str) -> Table: ...
-
-    def sql(self, expression: Table) -> str: ...
-
-    def lanes(self, connection: Any, parts: int) -> AbstractContextManager[Sequence[Any]]: ...
-
-    def evaluate(self, connection: Any, query: Query) -> pa.Table: ...
-
-    def peers(self, connection: Any, features: Path, moments: Table, k: int) -> pa.Table: ...
+#: Work of one partition (``partitions.split_patients``): a larger one takes more memory and hardly less time.
+PARTITION_WORK = 850_000
+#: Memory for a build's tables; with the libraries a build takes less than 2 GB.
+MEMORY_LIMIT = "1GiB"
+#: Partitions built at the same time: one worker uses the cores that another leaves idle.
+WORKERS = 2
+#: DuckDB parses by a connection that all threads share.
+_PARSE_LOCK = Lock()
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Backend]:
-    """A connection for one build; what does not fit ``MEMORY`` lies beside the clinic's other files while it lasts."""
+def open_connection(settings: Settings) -> Iterator[Backend]:
+    """Open a connection for one build, which spills into a temporary folder of the workspace."""
     settings.workspace.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL_PREFIX) as spill, connect() as connection:
-        connection.raw_sql(f"SET memory_limit = '{MEMORY}'")
-        connection.raw_sql(f"SET temp_directory = {_quoted(spill)}")
-        # every part asks each event file what it holds, and no event file is ever edited
+    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL) as spill, connect() as connection:
+        connection.raw_sql(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        connection.raw_sql(f"SET temp_directory = {_quote(spill)}")
+        # every partition reads each event file's metadata, and no event file is ever edited
         connection.raw_sql("SET parquet_metadata_cache = true")
         yield connection
 
 
 @contextmanager
 def connect() -> Iterator[Backend]:
-    """An in-memory DuckDB whose session lives in UTC, also for expressions that name no connection (Feast's)."""
+    """Open an in-memory DuckDB in UTC, which expressions without a connection (Feast's) use."""
     connection = ibis.duckdb.connect()
     connection.raw_sql("SET TimeZone = 'UTC'")
     before, ibis.options.default_backend = ibis.options.default_backend, connection
@@ -96,75 +69,75 @@ def connect() -> Iterator[Backend]:
         connection.disconnect()
 
 
-def view(connection: Backend, name: str, expression: Table) -> Table:
-    """Give ``expression`` a name, replacing an older view; it is computed where it is asked for."""
-    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {sql(expression)}')
+def create_view(connection: Backend, name: str, expression: Table) -> Table:
+    """Create or replace a view, computed where it is read."""
+    connection.raw_sql(f'CREATE OR REPLACE VIEW "{name}" AS {to_sql(expression)}')
     return connection.table(name)
 
 
-def keep(connection: Backend, name: str, expression: Table | str) -> Table:
-    """Compute an expression (or its ``sql``) once into a table of that name, replacing an older one."""
+def create_table(connection: Backend, name: str, expression: Table | str) -> Table:
+    """Compute an expression, or its SQL, into a table that replaces an older one."""
     if isinstance(expression, str):
-        connection.con.execute(_parsed(_table(name, expression)))
+        connection.con.execute(_parse(_format_create(name, expression)))
     else:
-        connection.raw_sql(_table(name, sql(expression)))
+        connection.raw_sql(_format_create(name, to_sql(expression)))
     return connection.table(name)
 
 
-def _table(name: str, said: str) -> str:
-    return f'CREATE OR REPLACE TABLE "{name}" AS {said}'
+def _format_create(name: str, sql: str) -> str:
+    return f'CREATE OR REPLACE TABLE "{name}" AS {sql}'
 
 
-def _parsed(said: str) -> duckdb.Statement:
-    """A statement that is asked of part after part, read once: a long one takes as long to read as to answer."""
-    with _ONE_READS:
-        return _read(said)
+def _parse(sql: str) -> duckdb.Statement:
+    """Parse a statement once, though every partition runs it: parsing takes as long as running."""
+    with _PARSE_LOCK:
+        return _parse_once(sql)
 
 
 @cache
-def _read(said: str) -> duckdb.Statement:
-    (statement,) = duckdb.extract_statements(said)
+def _parse_once(sql: str) -> duckdb.Statement:
+    (statement,) = duckdb.extract_statements(sql)
     return statement
 
 
 @contextmanager
-def lanes(connection: Backend, parts: int) -> Iterator[list[Backend]]:
-    """Connections that work side by side at so many parts: each meets what ``connection`` holds and keeps its own."""
-    if parts < LANES:
+def open_workers(connection: Backend, partitions: int) -> Iterator[list[Backend]]:
+    """Open connections that build so many partitions in parallel, with own and shared tables."""
+    if partitions < WORKERS:
         yield [connection]
         return
     [(threads,)] = connection.con.execute("SELECT current_setting('threads')").fetchall()
-    connection.raw_sql(f"SET threads = {max(1, threads // LANES)}")  # that lanes share cores costs them a tenth
+    connection.raw_sql(f"SET threads = {max(1, threads // WORKERS)}")  # workers that share cores cost a tenth more
     try:
-        with ExitStack() as open_:
-            yield [open_.enter_context(_lane(connection, f"lane_{number}")) for number in range(LANES)]
+        with ExitStack() as stack:
+            yield [stack.enter_context(_open_worker(connection, f"worker_{number}")) for number in range(WORKERS)]
     finally:
         connection.raw_sql(f"SET threads = {threads}")
 
 
 @contextmanager
-def _lane(connection: Backend, schema: str) -> Iterator[Backend]:
-    """Another connection to the same database, which keeps its tables in a schema of its own."""
+def _open_worker(connection: Backend, schema: str) -> Iterator[Backend]:
+    """Open another connection to the database, whose tables go to ``schema``."""
     connection.raw_sql(f"CREATE SCHEMA {schema}")
-    lane = ibis.duckdb.from_connection(connection.con.cursor())
-    lane.raw_sql("SET TimeZone = 'UTC'")
-    lane.raw_sql(f"SET search_path = '{schema},main'")
+    worker = ibis.duckdb.from_connection(connection.con.cursor())
+    worker.raw_sql("SET TimeZone = 'UTC'")
+    worker.raw_sql(f"SET search_path = '{schema},main'")
     try:
-        yield lane
+        yield worker
     finally:
-        lane.disconnect()
+        worker.disconnect()
         connection.raw_sql(f"DROP SCHEMA {schema} CASCADE")
 
 
-def sql(expression: Table) -> str:
-    """The expression in this engine's words: what is asked of every part is worded once."""
+def to_sql(expression: Table) -> str:
+    """Compile an expression to DuckDB's SQL."""
     return str(ibis.to_sql(expression, dialect="duckdb"))
 
 
 def read_log(connection: Backend, files: list[Path]) -> Table:
-    """The events of the files as the view ``log``: what is asked of it is read from Parquet when it is asked."""
-    quoted = ", ".join(map(_quoted, files))
-    # Ibis would lay a view of the session's own below it, which no lane sees
+    """Create the view ``log`` of the files' events, with the ``file`` each came from."""
+    quoted = ", ".join(map(_quote, files))
+    # Ibis would put a view of the session's own below it, which no worker sees
     connection.raw_sql(
         f"CREATE OR REPLACE VIEW log AS SELECT * EXCLUDE (path), parse_filename(path) AS file "
         f"FROM read_parquet([{quoted}], filename = 'path')"
@@ -172,45 +145,15 @@ def read_log(connection: Backend, files: list[Path]) -> Table:
     return connection.table("log")
 
 
-def _quoted(path: Path | str) -> str:
+def _quote(path: Path | str) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A group's expression over tables ``held`` and ``moments``, its SQL for DuckDB, columns, a hash of its meaning."""
-
-    expression: Table
-    sql: str
-    columns: tuple[str, ...]
-    definition: str
-
-
-@cache
-def asked() -> tuple[Table, Table]:
-    """The tables that a group's expression asks, ``held`` and ``moments``, of no connection."""
-    moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
-    return ibis.table(_versions().schema(), name="held"), moments
-
-
-def _versions() -> Table:
-    return point_in_time.versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
-
-
-@cache
-def compiled(group: ModuleType) -> Query:
-    """The query of a group, compiled once a process. A comment does not change ``definition``, a condition does."""
-    expression = group.expression(*asked())
-    said = sql(expression)
-    reading = said + sql(_versions())
-    return Query(expression, said, tuple(expression.columns), hashlib.sha256(reading.encode()).hexdigest()[:16])
-
-
 def evaluate(connection: Backend, query: Query) -> pa.Table:
-    """The rows of a group for the moments that ``connection`` holds."""
-    return connection.con.execute(_parsed(query.sql)).to_arrow_table()
+    """Compute a group's rows from the connection's ``held`` at its ``moments``."""
+    return connection.con.execute(_parse(query.sql)).to_arrow_table()
 
 
-def peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:
-    """Peer features at each of the moments, searched in this process."""
-    return peer_rows.rows(features, moments.to_pyarrow(), k)
+def find_peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:
+    """Search peers at each of the moments, in this process."""
+    return peer_rows.compute_rows(features, moments.to_pyarrow(), k)

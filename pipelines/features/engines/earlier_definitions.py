@@ -1,4 +1,4 @@
-"""Recognise feature files of versions that hashed source text where there are declared revisions now.
+"""Recognise feature files of versions whose definitions hashed source text.
 
 Up to commit 198ff8d the definition of peers and of trajectory rows was a hash of modules' text: 16 hexadecimal digits.
 Their rows are those of revision 1, so such a file is read as if it stated revision 1 and stays as it is:
@@ -8,7 +8,7 @@ Their rows are those of revision 1, so such a file is read as if it stated revis
 - a trajectory file by the model version in its rows, where it is one.
 
 The table was made in a checkout of 198ff8d, then in this tree, with ``selves`` the self groups' ``definition``:
-``pipelines.features.engine.definition_of_peers(selves, k)`` there, ``definitions.peers_definition(selves, k)`` here.
+``pipelines.features.engine.definition_of_peers(selves, k)`` there, ``definitions.define_peers(selves, k)`` here.
 A changed self group or a raised revision makes both rules void by themselves.
 """
 
@@ -25,11 +25,11 @@ _EARLIER = re.compile(r"[0-9a-f]{16}")
 
 
 def read_definition(group: str, stated: str, files: list[Path]) -> str:
-    """Return the definition that a group's ``files`` state, an earlier one under today's name."""
+    """Return what a group's ``files`` state as their definition, an earlier one under today's name."""
     if not _EARLIER.fullmatch(stated):
         return stated
     if group == "peers":
-        return _earlier_peers().get(stated, stated)
+        return _read_earlier_peers().get(stated, stated)
     if group == "trajectory":
         versions = pl.scan_parquet(files).select(pl.col("model_version").unique()).collect()["model_version"]
         return f"trajectory-1-{versions[0]}" if len(versions) == 1 else stated
@@ -37,6 +37,6 @@ def read_definition(group: str, stated: str, files: list[Path]) -> str:
 
 
 @cache
-def _earlier_peers() -> dict[str, str]:
+def _read_earlier_peers() -> dict[str, str]:
     with Path(__file__).with_name("earlier_peers.csv").open(encoding="utf-8", newline="") as file:
         return {row["earlier"]: row["definition"] for row in csv.DictReader(file)}

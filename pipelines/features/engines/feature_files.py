@@ -1,10 +1,9 @@
-"""Feature files and what each was made of: how a build knows what it has not seen yet.
+"""Read, plan and write feature files, each of which states what it was made of.
 
-A group's folder holds one Parquet file a night, never edited after that night. Each carries in its own metadata which
-event files it took in, by which definition, and its number in the order of builds, so that file and bookkeeping
-cannot disagree: a build that was killed has left no file, and starts again from the same point. A row that a later
-build computes anew (because an event turned up that was known earlier) supersedes the older one by its greater
-``created_timestamp``.
+A group's folder has one Parquet file per night, never edited after that night. Its metadata says which event files it
+took in, by which definition, as which build: a killed build has left no file, and starts again from the same point. A
+row that a later build computes again (an event turned up that was known earlier) supersedes the older one by its
+greater ``created_timestamp``.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ METADATA_KEY = b"pmlm"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """What a feature file was made of: its event files, its definition's hash, its number among the builds."""
+class FileOrigin:
+    """What a feature file was made of, as its metadata (JSON) says."""
 
     night: str
     events: tuple[str, ...]
@@ -41,15 +40,15 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a group has to do this night.
+class GroupPlan:
+    """What a group has to build this night.
 
-    ``fresh`` are the event files to take in, ``last`` is the latest night built before (None for the first build) and
-    ``horizon`` the night up to whose end moments are built.
+    ``fresh`` are the event files to take in, ``last`` is the latest night built before (None for the first build),
+    ``horizon`` the night up to whose end rows are built.
     """
 
     group: str
-    origin: Origin
+    origin: FileOrigin
     last: str | None
     horizon: str
 
@@ -59,50 +58,47 @@ class Plan:
 
     @property
     def created(self) -> datetime:
-        """When these rows count as made: later builds later, the same on every rerun."""
+        """The ``created_timestamp`` of the rows: greater for later builds, equal on every rerun."""
         return end_of_night(self.horizon) + timedelta(seconds=self.origin.build)
 
 
-def origins(folder: Path) -> list[Origin]:
-    """Read what the files of a group's folder were made of, in night order; earlier definitions by today's names.
-
-    Whoever compares definitions reads them here.
-    """
-    found: list[Origin] = []
+def read_origins(folder: Path) -> list[FileOrigin]:
+    """Read the origins of a group's files, in night order, with definitions named as today."""
+    found: list[FileOrigin] = []
     files: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.glob("*.parquet")):
         stated = json.loads(pq.read_schema(path).metadata[METADATA_KEY])
-        found.append(Origin(**stated | {"events": tuple(stated["events"])}))
+        found.append(FileOrigin(**stated | {"events": tuple(stated["events"])}))
         files[found[-1].definition].append(path)
     names = {stated: read_definition(folder.name, stated, of) for stated, of in files.items()}
     return [replace(origin, definition=names[origin.definition]) for origin in found]
 
 
-def plan(folder: Path, night: str, definition: str, events: list[str]) -> Plan | None:
-    """What is left to build for a group, or None where its files already hold it.
+def plan_group(folder: Path, night: str, definition: str, events: list[str]) -> GroupPlan | None:
+    """Plan what is left to build for a group; None where its files are complete.
 
     ``events`` are the names of the log's files. Files of another definition, or made of event files that the log no
-    longer has (it was restored to an earlier night), are removed: the group is then built anew, once.
+    longer has (it was restored to an earlier night), are removed: the group is then built from the beginning.
     """
-    held = origins(folder)
-    if any(o.definition != definition or not set(o.events) <= set(events) for o in held):
+    built = read_origins(folder)
+    if any(o.definition != definition or not set(o.events) <= set(events) for o in built):
         for path in folder.glob("*.parquet"):
             path.unlink()
-        held = []
-    others = [o for o in held if o.night != night]
+        built = []
+    others = [o for o in built if o.night != night]
     taken = {name for o in others for name in o.events}
     fresh = tuple(name for name in sorted(events) if name not in taken)
-    already = any(o.night == night and o.events == fresh for o in held)
+    already = any(o.night == night and o.events == fresh for o in built)
     if already or not fresh:
         return None
     last = max((o.night for o in others), default=None)
-    build = 1 + max((o.build for o in held), default=0)
-    return Plan(folder.name, Origin(night, fresh, definition, build), last, max(night, last or night))
+    build = 1 + max((o.build for o in built), default=0)
+    return GroupPlan(folder.name, FileOrigin(night, fresh, definition, build), last, max(night, last or night))
 
 
 @contextmanager
-def written(folder: Path, origin: Origin, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """One night's file of a group with its origin, to be written table by table; whole or not at all."""
+def open_writer(folder: Path, origin: FileOrigin, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Open a night's file to be written table by table; it appears whole or never."""
     stated = {METADATA_KEY: json.dumps(asdict(origin), sort_keys=True).encode()}
     with (
         atomic_write(folder / f"{origin.night}.parquet") as temporary,
@@ -111,21 +107,21 @@ def written(folder: Path, origin: Origin, schema: pa.Schema) -> Iterator[pq.Parq
         yield writer
 
 
-def write(folder: Path, origin: Origin, table: pa.Table) -> None:
-    """Write one night's rows of a group with their origin, whole or not at all."""
-    with written(folder, origin, table.schema) as writer:
+def write_rows(folder: Path, origin: FileOrigin, table: pa.Table) -> None:
+    """Write a night's file of a group, whole or not at all."""
+    with open_writer(folder, origin, table.schema) as writer:
         writer.write_table(table)
 
 
-def current_rows(folder: Path, keys: pl.LazyFrame | None = None) -> pl.LazyFrame:
-    """A group's rows, of several for one moment only the one computed last; those of ``keys`` alone where given."""
+def scan_rows(folder: Path, keys: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """Scan a group's rows, or those of ``keys``; per ``KEY`` only the newest."""
     rows = pl.scan_parquet(folder / "*.parquet")
-    asked = rows if keys is None else rows.join(keys, on=KEY, how="semi")
-    return asked.sort("created_timestamp").unique(KEY, keep="last", maintain_order=True)
+    wanted = rows if keys is None else rows.join(keys, on=KEY, how="semi")
+    return wanted.sort("created_timestamp").unique(KEY, keep="last", maintain_order=True)
 
 
-def refuse_mixed(rows: pl.LazyFrame) -> None:
-    """``FeaturesError`` where trajectory rows are of more than one model: they must never meet in one answer."""
+def check_one_model(rows: pl.LazyFrame) -> None:
+    """Raise ``FeaturesError`` for trajectory rows of several models, which no answer may mix."""
     versions = rows.select(pl.col("model_version").drop_nulls().unique().sort()).collect()["model_version"].to_list()
     if len(versions) > 1:
         raise FeaturesError(f"trajectory rows of several models ({', '.join(versions)}): run `pmlm features build`")

@@ -1,4 +1,4 @@
-"""The peers group: everybody's self features as of each moment, searched by ``models.peers.search``."""
+"""Compute the peers group: search everybody's self features as of each moment (``models.peers.search``)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from polars import LazyFrame
 
 from feature_repo.point_in_time import KEY
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from models.peers import patient_embedding, search
 from pipelines.features.engines import feature_files
 
 #: Raised when a change here or in ``models.peers`` changes any row: peers are then computed again.
 PEERS_REVISION = "1"
-#: Rows of a history that are made into states at a time: lists of them are Python's.
-TOGETHER = 1 << 16
+#: Rows made into states at a time: their list columns become Python objects.
+CHUNK_ROWS = 1 << 16
 SCHEMA = pa.schema(
     [
         pa.field("subject_id", pa.int64()),
@@ -35,24 +35,24 @@ SCHEMA = pa.schema(
 )
 
 
-def rows(features: Path, moments: pa.Table, k: int) -> pa.Table:
-    """Peer features at each of the moments (``KEY``), from the self features already written below ``features``."""
+def compute_rows(features: Path, moments: pa.Table, k: int) -> pa.Table:
+    """Compute peer rows at each of the moments (``KEY``) from the feature files below ``features``."""
     if not moments.num_rows:
         return SCHEMA.empty_table()
     asked = pl.DataFrame(moments).sort("event_timestamp", "subject_id")
-    return answers(_states(features, asked["event_timestamp"][0]), asked, k)
+    return search_states(_read_states(features, asked["event_timestamp"][0]), asked, k)
 
 
-def answers(states: patient_embedding.States, asked: pl.DataFrame, k: int) -> pa.Table:
-    """Peer features among ``states`` at each ``KEY`` of ``asked``, which is in order of moments."""
+def search_states(states: patient_embedding.States, asked: pl.DataFrame, k: int) -> pa.Table:
+    """Compute peer rows among ``states`` at each ``KEY`` of ``asked``, which is sorted by moment."""
     at = asked["event_timestamp"].dt.epoch("s").to_numpy()
-    found = search.search(states, asked["subject_id"].to_list(), at, k)
-    columns = [_column(found[name]) for name in search.COLUMNS]
+    found = search.search_peers(states, asked["subject_id"].to_list(), at, k)
+    columns = [_to_arrow(found[name]) for name in search.COLUMNS]
     return pa.Table.from_arrays([*(asked[name].to_arrow() for name in KEY), *columns], schema=SCHEMA)
 
 
-def _column(values: NDArray[Any]) -> pa.Array:
-    """Numbers, or rows of numbers as lists; NaN is unknown."""
+def _to_arrow(values: NDArray[Any]) -> pa.Array:
+    """Convert numbers [n], or rows of numbers [n, d] to lists; NaN becomes null."""
     if values.ndim == 1:
         return pa.array(values, from_pandas=True)
     unknown = np.isnan(values).any(axis=1)
@@ -60,54 +60,54 @@ def _column(values: NDArray[Any]) -> pa.Array:
     return pa.ListArray.from_arrays(ends, pa.array(values.ravel()), mask=pa.array(unknown))
 
 
-def _states(features: Path, start: datetime) -> patient_embedding.States:
-    """Every patient's states from the one that held at ``start`` on.
+def _read_states(features: Path, start: datetime) -> patient_embedding.States:
+    """Read every patient's states from the one valid at ``start`` on.
 
-    Keys say which rows these are: on an ordinary night one a patient, of all that her history holds.
+    Keys are read first, to choose the rows: on an ordinary night that is one of a patient's whole history.
     """
-    wanted = columns_by_group()
+    wanted = list_state_columns()
     keys = pl.scan_parquet(features / next(iter(wanted)) / "*.parquet").select(KEY).unique()
-    held = pl.col("event_timestamp").filter(pl.col("event_timestamp") <= start).max().over("subject_id")
-    asked = keys.filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == held)).collect().lazy()
-    parts = [
-        feature_files.current_rows(features / name, asked).select(*KEY, *columns) for name, columns in wanted.items()
+    valid = pl.col("event_timestamp").filter(pl.col("event_timestamp") <= start).max().over("subject_id")
+    asked = keys.filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == valid)).collect().lazy()
+    by_group = [
+        feature_files.scan_rows(features / name, asked).select(*KEY, *columns) for name, columns in wanted.items()
     ]
-    return as_states(reduce(lambda left, right: left.join(right, on=KEY), parts))
+    return build_states(reduce(lambda left, right: left.join(right, on=KEY), by_group))
 
 
-def as_states(table: LazyFrame) -> patient_embedding.States:
-    """The states of a table with ``KEY`` and the embedding's features, by patient and moment."""
-    rows = _as_seconds(table).sort("subject_id", "event_timestamp").collect()
-    parts = [_made(rows[start : start + TOGETHER]) for start in range(0, max(1, rows.height), TOGETHER)]
-    outcomes = {name: np.concatenate([p.outcomes[name] for p in parts]) for name in parts[0].outcomes}
+def build_states(table: LazyFrame) -> patient_embedding.States:
+    """Build states from a table of ``KEY`` and features, sorted by patient and moment."""
+    rows = _times_to_seconds(table).sort("subject_id", "event_timestamp").collect()
+    chunks = [_build_chunk(rows[start : start + CHUNK_ROWS]) for start in range(0, max(1, rows.height), CHUNK_ROWS)]
+    outcomes = {name: np.concatenate([c.outcomes[name] for c in chunks]) for name in chunks[0].outcomes}
     arrays = [f.name for f in fields(patient_embedding.States) if f.name != "outcomes"]
     return patient_embedding.States(
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in arrays}, outcomes=outcomes
+        **{name: np.concatenate([getattr(c, name) for c in chunks]) for name in arrays}, outcomes=outcomes
     )
 
 
-def _made(rows: pl.DataFrame) -> patient_embedding.States:
-    """Their states; what is no list or text goes over as an array."""
+def _build_chunk(rows: pl.DataFrame) -> patient_embedding.States:
+    """Build states, with numbers as arrays, and lists and texts as Python objects."""
     columns = {
         name: rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() if dtype.is_numeric() else rows[name].to_list()
         for name, dtype in rows.schema.items()
         if name in patient_embedding.FEATURES
     }
-    return patient_embedding.states(rows["subject_id"].to_numpy(), rows["event_timestamp"].to_numpy(), columns)
+    return patient_embedding.build_states(rows["subject_id"].to_numpy(), rows["event_timestamp"].to_numpy(), columns)
 
 
-def _as_seconds(table: LazyFrame) -> LazyFrame:
-    """Times, alone and in lists, as seconds since 1970."""
+def _times_to_seconds(table: LazyFrame) -> LazyFrame:
+    """Convert times, alone and in lists, to seconds since 1970."""
     time = pl.Datetime("us", "UTC")
     lists = [name for name, dtype in table.collect_schema().items() if dtype == pl.List(time)]
     in_lists = [pl.col(name).list.eval(pl.element().dt.epoch("s")) for name in lists]
     return table.with_columns(pl.col(time).dt.epoch("s"), *in_lists)
 
 
-def columns_by_group() -> dict[str, list[str]]:
-    """Which features of ``models.peers.patient_embedding.FEATURES`` each group holds."""
+def list_state_columns() -> dict[str, list[str]]:
+    """List by group the features that a state is built from (``patient_embedding.FEATURES``)."""
     wanted = {
         name: [field.name for field in module.view.features if field.name in patient_embedding.FEATURES]
-        for name, module in groups().items()
+        for name, module in find_groups().items()
     }
     return {name: columns for name, columns in wanted.items() if columns}

@@ -1,8 +1,8 @@
-"""Spark as the engine of the same feature expressions: ``PMLM_ENGINE=spark``, extra ``spark``, Java 17.
+"""Run the same feature expressions on Spark: ``PMLM_ENGINE=spark``, extra ``spark``, Java 17.
 
-``PMLM_SPARK_MASTER`` says where it runs; a session that ``spark-submit`` opened is used as it is. The event log and
-the feature files are read by the executors, so on a cluster the workspace lies where all of them see it. A night's
-rows come back to the driver, which writes the group's one file: what a night adds must fit its memory.
+``PMLM_SPARK_MASTER`` says where it runs; a session that ``spark-submit`` opened is used as it is. The executors read
+the event log and the feature files, so on a cluster all of them must see the workspace. A night's rows come back to
+the driver, which writes the group's one file: they must fit its memory.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
-from pipelines.features.engines.duckdb_engine import Query
+from pipelines.features.engines.query import Query
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-#: What a session must have for the expressions to mean the same, and what a small clinic on one machine is spared.
+#: Settings without which the expressions mean something else.
 MEANING = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false"}
 #: Spark's name for what DuckDB and ``feature_repo.point_in_time`` call ``epoch_us``.
 EPOCH_US = "CREATE OR REPLACE TEMPORARY FUNCTION epoch_us(t TIMESTAMP) RETURNS BIGINT RETURN unix_micros(t)"
 
-PART = None  # executors lay on disk what does not fit
-
+PARTITION_WORK = None  # one partition: executors spill what does not fit
+#: Settings for a small clinic on one machine.
 LOCAL = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -44,12 +44,12 @@ LOCAL = {
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Any]:
-    """An Ibis backend over a Spark session in UTC; it ends with the block unless it was there before.
+def open_connection(settings: Settings) -> Iterator[Any]:
+    """Open an Ibis backend over a Spark session in UTC, stopped only if opened here.
 
-    ``SettingsError`` where pyspark is not installed or Java does not start.
+    Raises ``SettingsError`` without pyspark or Java.
     """
-    started, ours = session(settings.spark_master)
+    started, ours = open_session(settings.spark_master)
     before = ibis.options.default_backend
     try:
         connection = ibis.pyspark.connect(started)
@@ -61,53 +61,53 @@ def opened(settings: Settings) -> Iterator[Any]:
             started.stop()
 
 
-def session(master: str, more: Mapping[str, str] = MappingProxyType({})) -> tuple[SparkSession, bool]:
-    """The session that is open, else a new one at ``master``, and whether it is new. ``more`` is configuration.
+def open_session(master: str, more: Mapping[str, str] = MappingProxyType({})) -> tuple[SparkSession, bool]:
+    """Return the open session or a new one, and whether it is new.
 
-    ``SettingsError`` as ``opened``.
+    ``more`` is configuration. Raises ``SettingsError`` as ``open_connection`` does.
     """
     try:
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise SettingsError("PMLM_ENGINE=spark needs the extra spark: uv pip install 'pmlm[spark]'") from error
-    held = SparkSession.getActiveSession()
+    active = SparkSession.getActiveSession()
     if master.startswith("local"):
-        # without a cluster's own word the workers would be whatever `python3` is: not this environment
+        # else the workers would run whatever `python3` is, not this environment
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("pmlm").master(master)
     for name, value in {**MEANING, **(LOCAL if master.startswith("local") else {}), **more}.items():
         builder = builder.config(name, value)
     try:
-        found = held or builder.getOrCreate()
+        found = active or builder.getOrCreate()
     except (PySparkException, OSError) as error:
         raise SettingsError(f"PMLM_SPARK_MASTER={master}: Spark does not start (Java 17 is needed)") from error
     for name, value in MEANING.items():
         found.conf.set(name, value)
     found.sql(EPOCH_US)
     found.sparkContext.setLogLevel("ERROR")
-    return found, held is None
+    return found, active is None
 
 
-def view(connection: Any, name: str, expression: Table) -> Table:
-    """Give ``expression`` a name, replacing an older view; it is computed where it is asked for."""
-    connection._session.sql(sql(expression)).createOrReplaceTempView(name)
+def create_view(connection: Any, name: str, expression: Table) -> Table:
+    """Create or replace a view, computed where it is read."""
+    connection._session.sql(to_sql(expression)).createOrReplaceTempView(name)
     return connection.table(name)
 
 
-def keep(connection: Any, name: str, expression: Table | str) -> Table:
-    """Compute an expression (or its ``sql``) once into a view of that name, replacing an older one."""
-    said = expression if isinstance(expression, str) else sql(expression)
-    _cache(connection, name, connection._session.sql(said))
+def create_table(connection: Any, name: str, expression: Table | str) -> Table:
+    """Compute an expression, or its SQL, into a cached view that replaces an older one."""
+    sql = expression if isinstance(expression, str) else to_sql(expression)
+    _cache_view(connection, name, connection._session.sql(sql))
     return connection.table(name)
 
 
-def sql(expression: Table) -> str:
-    """The expression in Spark's words."""
+def to_sql(expression: Table) -> str:
+    """Compile an expression to Spark's SQL."""
     return str(ibis.to_sql(expression, dialect="pyspark"))
 
 
-def _cache(connection: Any, name: str, frame: Any) -> None:
+def _cache_view(connection: Any, name: str, frame: Any) -> None:
     catalog = connection._session.catalog
     if catalog.tableExists(name):
         catalog.uncacheTable(name)
@@ -115,34 +115,34 @@ def _cache(connection: Any, name: str, frame: Any) -> None:
 
 
 def read_log(connection: Any, files: list[Path]) -> Table:
-    """The events of the files as the view ``log``: what is asked of it is read from Parquet when it is asked."""
+    """Create the view ``log`` of the files' events, with the ``file`` each came from."""
     events = connection._session.read.parquet(*(f.resolve().as_uri() for f in files))
     events.select("*", events["_metadata.file_name"].alias("file")).createOrReplaceTempView("log")
     return connection.table("log")
 
 
 @contextmanager
-def lanes(connection: Any, parts: int) -> Iterator[list[Any]]:
-    """One: Spark itself spreads the work of a part."""
+def open_workers(connection: Any, partitions: int) -> Iterator[list[Any]]:
+    """Return the connection alone: Spark distributes the work itself."""
     yield [connection]
 
 
 def evaluate(connection: Any, query: Query) -> pa.Table:
-    """The rows of a group for the moments that ``connection`` holds."""
-    table = connection._session.sql(sql(query.expression)).toArrow()
+    """Compute a group's rows from the connection's ``held`` at its ``moments``."""
+    table = connection._session.sql(to_sql(query.expression)).toArrow()
     stated = query.expression.schema().to_pyarrow()
-    return table.cast(pa.schema([field.with_type(_in_utc(field.type)) for field in stated]))
+    return table.cast(pa.schema([field.with_type(_to_utc(field.type)) for field in stated]))
 
 
-def _in_utc(kind: pa.DataType) -> pa.DataType:
-    """The type that DuckDB gives: Ibis forgets a moment's time zone where it cuts it to the second."""
+def _to_utc(kind: pa.DataType) -> pa.DataType:
+    """Return the type that DuckDB gives: Ibis drops a truncated time's zone."""
     if pa.types.is_list(kind):
-        return pa.list_(_in_utc(kind.value_type))
+        return pa.list_(_to_utc(kind.value_type))
     return pa.timestamp("us", tz="UTC") if pa.types.is_timestamp(kind) else kind
 
 
-def peers(connection: Any, features: Path, moments: Table, k: int) -> pa.Table:
-    """Peer features at each of the moments, cohort by cohort over the cluster."""
+def find_peers(connection: Any, features: Path, moments: Table, k: int) -> pa.Table:
+    """Search peers at each of the moments, cohort by cohort over the cluster."""
     from pipelines.features.engines import spark_peers
 
-    return spark_peers.rows(connection._session, features, connection._session.table(moments.get_name()), k)
+    return spark_peers.compute_rows(connection._session, features, connection._session.table(moments.get_name()), k)

@@ -19,11 +19,11 @@ from feast.types import Array
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from feature_repo.point_in_time import KEY
-from feature_repo.store.services import groups, schema_hash
+from feature_repo.store.services import find_groups, hash_schema
 from models.vocabulary import SIGNALS
 from pipelines.features.build.definitions import MODELLED
 from pipelines.features.engines import feature_files
-from pipelines.features.engines.duckdb_engine import compiled
+from pipelines.features.engines.query import compile_group
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
 from pmlm.storage import write_bytes
@@ -34,7 +34,7 @@ CODE = re.compile(r"'([A-Z][A-Z0-9_]*//[^'%]+|MEDS_[A-Z]+)'")
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class PlotBar:
     """One bar of a plot: what it stands for, and its height as a share of the highest."""
 
     label: str
@@ -42,7 +42,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueFeature:
     """One feature of the page; ``unknown`` is the share of patients without a value."""
 
     name: str
@@ -52,11 +52,11 @@ class Entry:
     bounds: str
     codes: tuple[str, ...]
     unknown: float
-    bars: tuple[Bar, ...]
+    bars: tuple[PlotBar, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class CatalogueGroup:
     """One feature group of the page."""
 
     name: str
@@ -64,47 +64,47 @@ class Group:
     owner: str
     patients: int
     codes: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[CatalogueFeature, ...]
 
 
-def write(settings: Settings, made: datetime) -> Path:
+def write_page(settings: Settings, made: datetime) -> Path:
     """Write ``reports/features.html`` and return its path; ``FeaturesError`` before the first build."""
-    found = catalogue(settings)
+    found = describe_groups(settings)
     environment = Environment(loader=PackageLoader("pipelines.features", "."), autoescape=select_autoescape(["j2"]))
     page = environment.get_template("catalogue.html.j2").render(
-        groups=found, clinic=settings.clinic, made=f"{made:%Y-%m-%d %H:%M} UTC", schema=schema_hash()
+        groups=found, clinic=settings.clinic, made=f"{made:%Y-%m-%d %H:%M} UTC", schema=hash_schema()
     )
     return write_bytes(settings.reports / PAGE, page.encode())
 
 
-def catalogue(settings: Settings) -> list[Group]:
+def describe_groups(settings: Settings) -> list[CatalogueGroup]:
     """What the page says, group by group."""
     if not any(settings.features.glob("*/*.parquet")):
         raise FeaturesError("no features yet: run `pmlm features build`")
-    return [_group(settings, name) for name in groups()]
+    return [_describe_group(settings, name) for name in find_groups()]
 
 
-def _group(settings: Settings, name: str) -> Group:
-    view = groups()[name].view
-    rows = feature_files.current_rows(settings.features / name).sort(*KEY).unique(KEY[0], keep="last").collect()
+def _describe_group(settings: Settings, name: str) -> CatalogueGroup:
+    view = find_groups()[name].view
+    rows = feature_files.scan_rows(settings.features / name).sort(*KEY).unique(KEY[0], keep="last").collect()
     of_signals = {f"{signal.name}_": signal.codes for signal in SIGNALS}
     entries = []
     for field in view.features:
         codes = next((codes for stem, codes in of_signals.items() if field.name.startswith(stem)), ())
-        entries.append(_entry(field, rows[field.name], tuple(codes), settings.k_anonymity))
-    said_once = () if all(entry.codes for entry in entries) else _codes(name)
-    return Group(name, view.description, view.owner, rows.height, said_once, tuple(entries))
+        entries.append(_describe_feature(field, rows[field.name], tuple(codes), settings.k_anonymity))
+    said_once = () if all(entry.codes for entry in entries) else _find_codes(name)
+    return CatalogueGroup(name, view.description, view.owner, rows.height, said_once, tuple(entries))
 
 
-def _codes(name: str) -> tuple[str, ...]:
+def _find_codes(name: str) -> tuple[str, ...]:
     """Every code that a group's expression asks for, as it stands in its query; none where a model computes it."""
-    return () if name in MODELLED else tuple(sorted(set(CODE.findall(compiled(groups()[name]).sql))))
+    return () if name in MODELLED else tuple(sorted(set(CODE.findall(compile_group(find_groups()[name]).sql))))
 
 
-def _entry(field: Field, values: pl.Series, codes: tuple[str, ...], k: int) -> Entry:
+def _describe_feature(field: Field, values: pl.Series, codes: tuple[str, ...], k: int) -> CatalogueFeature:
     known = values.list.len() > 0 if values.dtype == pl.List else values.is_not_null()
     bounds = " … ".join(field.tags.get(end, "") for end in ("low", "high"))
-    return Entry(
+    return CatalogueFeature(
         name=field.name,
         meaning=field.description,
         type=f"list of {field.dtype.base_type}" if isinstance(field.dtype, Array) else str(field.dtype),
@@ -112,40 +112,40 @@ def _entry(field: Field, values: pl.Series, codes: tuple[str, ...], k: int) -> E
         bounds=bounds if bounds.strip(" …") else "",
         codes=codes,
         unknown=1 - float(known.fill_null(False).mean() or 0.0),  # type: ignore[arg-type]
-        bars=_bars(field.name, values, k),
+        bars=_plot_values(field.name, values, k),
     )
 
 
-def _bars(name: str, values: pl.Series, k: int) -> tuple[Bar, ...]:
+def _plot_values(name: str, values: pl.Series, k: int) -> tuple[PlotBar, ...]:
     """Numbers as a histogram, times as years, lists by length, words by how many share them; hashes not at all."""
     if name.endswith(("_source", "_sources")) or values.drop_nulls().len() < 2 * k:
         return ()
     if values.dtype == pl.List:
-        return () if name == "embedding" else _histogram(values.list.len().drop_nulls().cast(pl.Float64), k)
+        return () if name == "embedding" else _plot_numbers(values.list.len().drop_nulls().cast(pl.Float64), k)
     if values.dtype == pl.String:
-        return _shared_words(values.drop_nulls(), k)
+        return _plot_words(values.drop_nulls(), k)
     if isinstance(values.dtype, pl.Datetime):
         days = values.drop_nulls().dt.epoch("d").cast(pl.Float64)
-        return _histogram(days, k, lambda day: f"{datetime.fromtimestamp(day * 86_400, UTC):%Y-%m}")
-    return _histogram(values.drop_nulls().cast(pl.Float64), k)
+        return _plot_numbers(days, k, lambda day: f"{datetime.fromtimestamp(day * 86_400, UTC):%Y-%m}")
+    return _plot_numbers(values.drop_nulls().cast(pl.Float64), k)
 
 
-def _histogram(values: pl.Series, k: int, named: Callable[[float], str] = "{:.4g}".format) -> tuple[Bar, ...]:
+def _plot_numbers(values: pl.Series, k: int, named: Callable[[float], str] = "{:.4g}".format) -> tuple[PlotBar, ...]:
     ordered = values.sort()
     low, high = float(ordered[k - 1]), float(ordered[-k])
     if low >= high:
-        return (Bar(named(low), 1.0),)
+        return (PlotBar(named(low), 1.0),)
     width = (high - low) / BARS
     placed = ((ordered.clip(low, high) - low) / width).floor().clip(0, BARS - 1).cast(pl.Int64)
     counts = [int((placed == i).sum()) for i in range(BARS)]
     ends = [named(low + i * width) for i in range(BARS + 1)]
-    return tuple(Bar(f"{ends[i]} to {ends[i + 1]}", n / max(counts)) for i, n in enumerate(counts))
+    return tuple(PlotBar(f"{ends[i]} to {ends[i + 1]}", n / max(counts)) for i, n in enumerate(counts))
 
 
-def _shared_words(values: pl.Series, k: int) -> tuple[Bar, ...]:
+def _plot_words(values: pl.Series, k: int) -> tuple[PlotBar, ...]:
     counts = values.value_counts(sort=True, name="n").rows()
     shared = [(word, n) for word, n in counts if n >= k][:BARS]
     rest = len(values) - sum(n for _, n in shared)
     shown = [*shared, *([("other", rest)] if rest >= k else [])]
     most = max((n for _, n in shown), default=0)
-    return tuple(Bar(word, n / most) for word, n in shown)
+    return tuple(PlotBar(word, n / most) for word, n in shown)

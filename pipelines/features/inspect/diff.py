@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from feature_repo.point_in_time import KEY
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from pipelines.features.engines import feature_files
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
@@ -16,7 +16,7 @@ from pmlm.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FeatureDifference:
     """One feature among the patients of both nights.
 
     How many values changed, became known, are no longer known; the means where at least k values changed and are known
@@ -34,17 +34,17 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Nights:
+class NightComparison:
     """Two nights compared: how many patients each had, and the features that changed, most changed first."""
 
     before: str
     after: str
     patients_before: int
     patients_after: int
-    features: list[Difference]
+    features: list[FeatureDifference]
 
 
-def compare(settings: Settings, before: str, after: str) -> Nights:
+def compare_nights(settings: Settings, before: str, after: str) -> NightComparison:
     """The rows as of the ends of two nights ``YYYYMMDD``; ``UnknownNightError`` where one was never taken in."""
     known = {entry.night for entry in records_ledger.read_entries(settings)}
     for night in (before, after):
@@ -52,30 +52,30 @@ def compare(settings: Settings, before: str, after: str) -> Nights:
             raise UnknownNightError(f"no drop of {night} was taken in; there are {', '.join(sorted(known)) or 'none'}")
     patients_before = patients_after = 0
     found = []
-    for name, module in groups().items():
-        earlier, later = _rows(settings, name, before), _rows(settings, name, after)
+    for name, module in find_groups().items():
+        earlier, later = _read_rows(settings, name, before), _read_rows(settings, name, after)
         patients_before, patients_after = max(patients_before, earlier.height), max(patients_after, later.height)
         both = earlier.join(later, on=KEY[0], suffix=" after")
         for field in module.view.features:
-            difference = _difference(both, name, field.name, settings.k_anonymity)
+            difference = _compare_feature(both, name, field.name, settings.k_anonymity)
             if difference.changed:
                 found.append(difference)
     in_order = sorted(found, key=lambda d: (-d.changed, d.group, d.name))
-    return Nights(before, after, patients_before, patients_after, in_order)
+    return NightComparison(before, after, patients_before, patients_after, in_order)
 
 
-def _rows(settings: Settings, group: str, night: str) -> pl.DataFrame:
+def _read_rows(settings: Settings, group: str, night: str) -> pl.DataFrame:
     """Each patient's row as of the end of a night."""
-    rows = feature_files.current_rows(settings.features / group).filter(pl.col(KEY[1]) <= end_of_night(night))
+    rows = feature_files.scan_rows(settings.features / group).filter(pl.col(KEY[1]) <= end_of_night(night))
     return rows.sort(*KEY).unique(KEY[0], keep="last", maintain_order=True).collect()
 
 
-def _difference(both: pl.DataFrame, group: str, name: str, k: int) -> Difference:
+def _compare_feature(both: pl.DataFrame, group: str, name: str, k: int) -> FeatureDifference:
     was, now = both[name], both[f"{name} after"]
     changed = int((~was.eq_missing(now)).sum())
     known, gone = int((was.is_null() & now.is_not_null()).sum()), int((was.is_not_null() & now.is_null()).sum())
     before, after = (_mean(values, k) if changed >= k else None for values in (was, now))
-    return Difference(group, name, both.height, changed, known, gone, before, after)
+    return FeatureDifference(group, name, both.height, changed, known, gone, before, after)
 
 
 def _mean(values: pl.Series, k: int) -> float | None:

@@ -12,8 +12,8 @@ import polars as pl
 
 from feature_repo.point_in_time import KEY
 from feature_repo.store import online
-from feature_repo.store.rows import typed
-from feature_repo.store.services import groups, views
+from feature_repo.store.rows import cast_row
+from feature_repo.store.services import find_groups, list_views
 from models.peers.counts import round_count
 from models.schema import DELETED, FeatureRow
 from pipelines.features.build import historical_rows
@@ -28,7 +28,7 @@ COMPANIONS = ("_time", "_times", "_source", "_sources")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class FeatureValue:
     """One feature; ``age_days`` (of the newest value in a list) is None and ``sources`` empty where it has none."""
 
     group: str
@@ -40,7 +40,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceEvent:
+class FeatureSource:
     """An event behind a feature, by the hash of its source line: what, when it happened, since when it is known."""
 
     source: str
@@ -49,41 +49,43 @@ class SourceEvent:
     known_at: datetime
 
 
-def row(settings: Settings, patient: str, as_of: datetime | None) -> FeatureRow:
+def read_row(settings: Settings, patient: str, as_of: datetime | None) -> FeatureRow:
     """Her row as of ``as_of`` (offline) or now (online).
 
     UnknownPatientError where nothing is known of her then, FeaturesError where the online store does not answer.
     """
     subject_id = settings.subject_id(patient)
     if as_of is None:
-        found = _online(settings, subject_id)
+        found = _read_online(settings, subject_id)
     else:
         asked = pd.DataFrame({"subject_id": [subject_id], "event_timestamp": [pd.Timestamp(as_of)]})
-        found = typed(historical_rows.rows(settings, asked).iloc[0].to_dict())
+        found = cast_row(historical_rows.read_rows(settings, asked).iloc[0].to_dict())
     if found is None or found["as_of"] is None:
         raise UnknownPatientError(f"no features of patient {patient!r}" + (f" as of {as_of}" if as_of else ""))
     return found
 
 
-def _online(settings: Settings, subject_id: int) -> FeatureRow | None:
+def _read_online(settings: Settings, subject_id: int) -> FeatureRow | None:
     try:
         return online.read(settings.feast, subject_id)
     except online.StoreDownError as error:
         raise FeaturesError(f"{error}; `--as-of` reads from the feature files instead") from error
 
 
-def group_moments(settings: Settings, patient: str, as_of: datetime) -> dict[str, datetime]:
+def find_group_moments(settings: Settings, patient: str, as_of: datetime) -> dict[str, datetime]:
     """For each group the moment of her newest row by then: since when its values stand, or how fresh her peers are."""
     subject_id, found = settings.subject_id(patient), {}
-    for name in groups():
-        rows = feature_files.current_rows(settings.features / name).filter(
+    for name in find_groups():
+        rows = feature_files.scan_rows(settings.features / name).filter(
             pl.col(KEY[0]) == subject_id, pl.col(KEY[1]) <= as_of
         )
         found[name] = rows.select(pl.col(KEY[1]).max()).collect().item()
     return {name: moment for name, moment in found.items() if moment is not None}
 
 
-def source_events(settings: Settings, patient: str, sources: Iterable[str], as_of: datetime) -> list[SourceEvent]:
+def find_source_events(
+    settings: Settings, patient: str, sources: Iterable[str], as_of: datetime
+) -> list[FeatureSource]:
     """Her events of these source lines that were known by then, oldest first."""
     columns = ("source", "code", "time", "known_at")
     found = event_log.scan_events(settings).filter(
@@ -92,17 +94,19 @@ def source_events(settings: Settings, patient: str, sources: Iterable[str], as_o
         pl.col("known_at") <= as_of,
         pl.col("code") != DELETED,
     )
-    return [SourceEvent(*values) for values in found.select(columns).sort("known_at", "time", "code").collect().rows()]
+    return [
+        FeatureSource(*values) for values in found.select(columns).sort("known_at", "time", "code").collect().rows()
+    ]
 
 
-def describe(values: FeatureRow, as_of: datetime, k: int) -> list[Shown]:
+def describe_row(values: FeatureRow, as_of: datetime, k: int) -> list[FeatureValue]:
     """Every known feature of a row, by group; times and sources stand beside the values they belong to.
 
     The number of her peers is said as coarsely as everywhere (``models.peers.counts``).
     """
     shown = []
     values = {**values, "peers_count": round_count(values["peers_count"] or 0, k)}
-    for view in views():
+    for view in list_views():
         names = {field.name for field in view.features}
         stems = {name: next((name.removesuffix(p) for p in PARTS if name.endswith(p)), name) for name in names}
         beside = {f"{stem}{end}" for stem in stems.values() for end in COMPANIONS}
@@ -112,15 +116,19 @@ def describe(values: FeatureRow, as_of: datetime, k: int) -> list[Shown]:
             if value is None or value == [] or field.name in beside:
                 continue
             own = f"{field.name}_time" if f"{field.name}_time" in names else f"{stems[field.name]}_time"
-            times = _listed(values, own, f"{stems[field.name]}_times") or [v for v in _each(value) if _is_time(v)]
-            sources = _listed(values, f"{stems[field.name]}_source", f"{stems[field.name]}_sources")
+            times = _collect_values(values, own, f"{stems[field.name]}_times") or [
+                v for v in _as_list(value) if _is_time(v)
+            ]
+            sources = _collect_values(values, f"{stems[field.name]}_source", f"{stems[field.name]}_sources")
             shown.append(
-                Shown(view.name, field.name, value, field.tags.get("unit", ""), _age(times, as_of), tuple(sources))
+                FeatureValue(
+                    view.name, field.name, value, field.tags.get("unit", ""), _age(times, as_of), tuple(sources)
+                )
             )
     return shown
 
 
-def _each(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -128,8 +136,8 @@ def _is_time(value: Any) -> bool:
     return isinstance(value, datetime)
 
 
-def _listed(values: FeatureRow, *names: str) -> list[Any]:
-    return [v for name in names for v in _each(values.get(name)) if v is not None]
+def _collect_values(values: FeatureRow, *names: str) -> list[Any]:
+    return [v for name in names for v in _as_list(values.get(name)) if v is not None]
 
 
 def _age(times: list[datetime], as_of: datetime) -> float | None:

@@ -28,11 +28,11 @@ from feast import FeatureStore
 
 from feature_repo.point_in_time import KEY
 from feature_repo.store import feast_store
-from feature_repo.store.online_stores import described, shown
-from feature_repo.store.services import groups, schema_hash
+from feature_repo.store.online_stores import describe_store, redact_setting
+from feature_repo.store.services import find_groups, hash_schema
 from pipelines.features.build.definitions import TRAJECTORY
 from pipelines.features.engines import feature_files
-from pipelines.features.online.writes import writer
+from pipelines.features.online.writes import build_writer
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import FeaturesError, SettingsError
 from pmlm.settings import Settings
@@ -50,77 +50,77 @@ def run(settings: Settings, night: str) -> StageSummary:
     Rows in are feature files not taken in before, rows out the rows written over all groups. Raises ``FeaturesError``
     where the store's server does not answer; a rerun goes on from there.
     """
-    online = configured(settings)
+    online = read_store_config(settings)
     with stage_run(settings, night, "materialise") as summary:
-        present = files(settings)
+        present = hash_feature_files(settings)
         try:
-            taken = _taken(settings, online)
+            taken = _read_taken(settings, online)
             anew = not taken or any(present.get(name) != digest for name, digest in taken.items())
             anew |= (settings.feast / BEGUN).exists()  # nobody knows which rows a killed run had written
             fresh = [name for name in present if anew or name not in taken]
             if fresh:
-                summary.figures = _fill(settings, online, fresh, anew=anew)
-                stated = {"schema": schema_hash(), "store": _digest(online), "files": present}
+                summary.figures = _fill_store(settings, online, fresh, anew=anew)
+                stated = {"schema": hash_schema(), "store": _hash_config(online), "files": present}
                 write_json(settings.feast / TAKEN, stated)
                 (settings.feast / BEGUN).unlink(missing_ok=True)
             else:
                 summary.status, summary.detail = "noop", "the online store holds every row already"
-        except _down() as error:
-            where = shown(settings.online_store)
+        except _list_driver_errors() as error:
+            where = redact_setting(settings.online_store)
             raise FeaturesError(f"the online store {where} does not answer: {type(error).__name__}") from error
         summary.rows_in, summary.rows_out = len(fresh), sum(summary.figures.values())
     return summary
 
 
-def configured(settings: Settings) -> Mapping[str, Any]:
+def read_store_config(settings: Settings) -> Mapping[str, Any]:
     """The online store of ``PMLM_ONLINE_STORE`` in Feast's words; ``SettingsError`` where it is none."""
     try:
-        return described(settings.online_store)
+        return describe_store(settings.online_store)
     except ValueError as error:
         raise SettingsError(f"PMLM_ONLINE_STORE: {error}") from error
 
 
-def files(settings: Settings) -> dict[str, str]:
+def hash_feature_files(settings: Settings) -> dict[str, str]:
     """Every feature file by its path below the features' folder, with its content's hash."""
     found = sorted(settings.features.glob("*/*.parquet"))
     return {str(path.relative_to(settings.features)): hash_files([path]) for path in found}
 
 
-def _taken(settings: Settings, online: Mapping[str, Any]) -> dict[str, str]:
+def _read_taken(settings: Settings, online: Mapping[str, Any]) -> dict[str, str]:
     """The files that the store in place holds; none where it is another, has lost its rows or is of an old schema."""
     path = settings.feast / TAKEN
     if not path.exists() or not (settings.feast / feast_store.CONFIG).exists():
         return {}
     stated = read_json(path)
-    same = (stated["schema"], stated.get("store")) == (schema_hash(), _digest(online))
+    same = (stated["schema"], stated.get("store")) == (hash_schema(), _hash_config(online))
     taken: dict[str, str] = stated["files"]
-    return taken if same and _holds_rows(settings) else {}
+    return taken if same and _has_rows(settings) else {}
 
 
-def _holds_rows(settings: Settings) -> bool:
+def _has_rows(settings: Settings) -> bool:
     """Whether the served store knows the patient of the newest feature row (a server may have lost its memory)."""
-    if configured(settings) == feast_store.SQLITE:
+    if read_store_config(settings) == feast_store.SQLITE:
         return (settings.feast / str(feast_store.SQLITE["path"])).exists()
-    group = next(iter(groups()))
+    group = next(iter(find_groups()))
     newest = pl.scan_parquet(settings.features / group / "*.parquet").sort(KEY[1]).last().collect()
     if newest.is_empty():
         return False
     served = feast_store.open_store(settings.feast)
-    feature = f"{group}:{groups()[group].view.features[0].name}"
+    feature = f"{group}:{find_groups()[group].view.features[0].name}"
     try:
         found = served.get_online_features([feature], [{"subject_id": newest["subject_id"][0]}])
-    except _down() as error:
+    except _list_driver_errors() as error:
         if type(error).__name__ != "UndefinedTable":  # Postgres, without the tables it once had
             raise
         return False
     return bool(found.proto.results[-1].event_timestamps[0].seconds)
 
 
-def _digest(online: Mapping[str, Any]) -> str:
+def _hash_config(online: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(dict(online), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _down() -> tuple[type[Exception], ...]:
+def _list_driver_errors() -> tuple[type[Exception], ...]:
     """What the drivers raise when a server is not there; a driver that is not installed raises nothing."""
     found: list[type[Exception]] = [OSError]
     try:
@@ -138,44 +138,44 @@ def _down() -> tuple[type[Exception], ...]:
     return tuple(found)
 
 
-def _fill(settings: Settings, online: Mapping[str, Any], fresh: list[str], *, anew: bool) -> dict[str, int]:
+def _fill_store(settings: Settings, online: Mapping[str, Any], fresh: list[str], *, anew: bool) -> dict[str, int]:
     """Write the latest rows of every patient in the ``fresh`` files, then let readers see them; rows by group."""
     if online == feast_store.SQLITE:
-        return _beside(settings, online, feast_store.PROJECT, fresh, copy_from=None if anew else settings.feast)
+        return _replace_store(settings, online, feast_store.PROJECT, fresh, copy_from=None if anew else settings.feast)
     if anew:
-        return _beside(settings, online, f"{feast_store.PROJECT}_{secrets.token_hex(4)}", fresh, copy_from=None)
-    return _in_place(settings, fresh)
+        return _replace_store(settings, online, f"{feast_store.PROJECT}_{secrets.token_hex(4)}", fresh, copy_from=None)
+    return _write_in_place(settings, fresh)
 
 
-def _in_place(settings: Settings, fresh: list[str]) -> dict[str, int]:
+def _write_in_place(settings: Settings, fresh: list[str]) -> dict[str, int]:
     """Write to the served store on a server."""
     (settings.feast / BEGUN).touch()
-    return _write(settings, feast_store.open_store(settings.feast), fresh, anew=False)
+    return _write_groups(settings, feast_store.open_store(settings.feast), fresh, anew=False)
 
 
-def _beside(
+def _replace_store(
     settings: Settings, online: Mapping[str, Any], project: str, fresh: list[str], copy_from: Path | None
 ) -> dict[str, int]:
     """Fill a store beside the served one and put it in its place; what it replaced, or was left half filled, goes."""
     staging, served, database = settings.feast / STAGING, settings.feast, str(feast_store.SQLITE["path"])
-    _forget(staging, served)
+    _drop_leftovers(staging, served)
     shutil.rmtree(staging, ignore_errors=True)
     if copy_from is not None:  # with its registry, so that an ordinary night registers nothing
         staging.mkdir(parents=True)
-        for name in (database, feast_store.registry_of(project), feast_store.CONFIG):
+        for name in (database, feast_store.name_registry(project), feast_store.CONFIG):
             if (copy_from / name).exists():
                 shutil.copy(copy_from / name, staging / name)
-    target = feast_store.define(staging, settings.features, online, project)
-    written = _write(settings, target, fresh, anew=copy_from is None)
-    before = _opened(served)
-    _put_in_place(staging, served, feast_store.registry_of(project), database)
+    target = feast_store.define_store(staging, settings.features, online, project)
+    written = _write_groups(settings, target, fresh, anew=copy_from is None)
+    before = _open_or_none(served)
+    _swap_in(staging, served, feast_store.name_registry(project), database)
     if before is not None and before.project not in (project, feast_store.PROJECT):
-        _empty(before)
-        (served / feast_store.registry_of(before.project)).unlink(missing_ok=True)
+        _drop_rows(before)
+        (served / feast_store.name_registry(before.project)).unlink(missing_ok=True)
     return written
 
 
-def _put_in_place(staging: Path, served: Path, registry: str, database: str) -> None:
+def _swap_in(staging: Path, served: Path, registry: str, database: str) -> None:
     """Rows and registry first: the configuration, which names both, is what readers follow."""
     if (staging / database).exists():
         (staging / database).replace(served / database)
@@ -188,44 +188,46 @@ def _put_in_place(staging: Path, served: Path, registry: str, database: str) -> 
     shutil.rmtree(staging)
 
 
-def _forget(staging: Path, served: Path) -> None:
+def _drop_leftovers(staging: Path, served: Path) -> None:
     """Rows on a server that a killed run had begun to write under a name of their own."""
-    left, kept = _opened(staging), _opened(served)
+    left, kept = _open_or_none(staging), _open_or_none(served)
     if left is not None and left.project != feast_store.PROJECT and (kept is None or kept.project != left.project):
-        _empty(left)
+        _drop_rows(left)
 
 
-def _opened(folder: Path) -> FeatureStore | None:
+def _open_or_none(folder: Path) -> FeatureStore | None:
     try:
         return feast_store.open_store(folder)
     except FileNotFoundError:
         return None
 
 
-def _empty(old: FeatureStore) -> None:
+def _drop_rows(old: FeatureStore) -> None:
     try:
         old.teardown()
-    except _down():  # it may be the very server that the clinic has left behind
+    except _list_driver_errors():  # it may be the very server that the clinic has left behind
         pass
 
 
-def _write(settings: Settings, target: FeatureStore, fresh: list[str], *, anew: bool) -> dict[str, int]:
+def _write_groups(settings: Settings, target: FeatureStore, fresh: list[str], *, anew: bool) -> dict[str, int]:
     """Write the latest rows of all patients in the ``fresh`` files; where they were served before, what differs."""
-    feature_files.refuse_mixed(feature_files.current_rows(settings.features / TRAJECTORY))
-    written, write = {}, writer(target)
-    for group in groups():
+    feature_files.check_one_model(feature_files.scan_rows(settings.features / TRAJECTORY))
+    written, write = {}, build_writer(target)
+    for group in find_groups():
         files = sorted((settings.features / group).glob("*.parquet"))
         changed = [path for path in files if f"{group}/{path.name}" in fresh]
-        latest = _latest_rows(files, changed)
+        latest = _read_latest_rows(files, changed)
         if not anew and changed:
-            latest = _differing(latest, _latest_rows([path for path in files if path not in changed], changed))
+            latest = _select_changed(
+                latest, _read_latest_rows([path for path in files if path not in changed], changed)
+            )
         write(target.get_feature_view(group), latest)
         written[group] = len(latest)
     return written
 
 
-def _latest_rows(files: list[Path], changed: list[Path]) -> pl.DataFrame:
-    """The newest row in ``files`` of every patient who has a row in one of the ``changed`` ones.
+def _read_latest_rows(files: list[Path], changed: list[Path]) -> pl.DataFrame:
+    """The newest row in ``hash_files`` of every patient who has a row in one of the ``changed`` ones.
 
     Keys alone are read of all files; whole rows only of those files that hold one of the newest.
     """
@@ -243,7 +245,7 @@ def _latest_rows(files: list[Path], changed: list[Path]) -> pl.DataFrame:
     return rows.join(newest.lazy().select(order), on=order, how="semi").sort(*KEY).collect()
 
 
-def _differing(latest: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+def _select_changed(latest: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """The rows whose values are not those served before: everybody's peers are made every night, and seldom change."""
     if latest.is_empty() or before.is_empty():
         return latest

@@ -34,15 +34,15 @@ _MISSING: dict[FeastType, float | int | str] = {
 }
 
 
-def plain(rows: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame:
+def to_storable(rows: pl.DataFrame, fields: Iterable[Field]) -> pl.DataFrame:
     """The fields' columns with what a message can hold: numbers, texts, whole seconds, lists of those, or null.
 
     A value of another type than its field declares raises polars' error.
     """
-    return rows.select(_plain(field.name, field.dtype) for field in fields)
+    return rows.select(_to_storable_column(field.name, field.dtype) for field in fields)
 
 
-def _plain(name: str, dtype: FeastType) -> pl.Expr:
+def _to_storable_column(name: str, dtype: FeastType) -> pl.Expr:
     if isinstance(dtype, Array):
         single = dtype.base_type
         member = pl.element().cast(_POLARS[single])
@@ -54,8 +54,8 @@ def _plain(name: str, dtype: FeastType) -> pl.Expr:
     return column.fill_nan(None) if dtype in (Float64, Float32) else column
 
 
-def stored(column: pl.Series, dtype: FeastType) -> list[bytes]:
-    """The stored bytes of each value of a ``plain`` column."""
+def encode_values(column: pl.Series, dtype: FeastType) -> list[bytes]:
+    """The stored bytes of each value of a ``to_storable`` column."""
     field, message, out = VALUE_TYPE_TO_PROTO_VALUE_MAP[dtype.to_value_type()], Value(), []
     several = isinstance(dtype, Array)
     for value in column.to_list():
@@ -71,8 +71,8 @@ def stored(column: pl.Series, dtype: FeastType) -> list[bytes]:
     return out
 
 
-def texts(column: pl.Series, dtype: FeastType) -> list[str | None]:
-    """What Feast's SQL stores keep beside the bytes of a ``plain`` column of numbers or texts."""
+def encode_texts(column: pl.Series, dtype: FeastType) -> list[str | None]:
+    """What Feast's SQL stores keep beside the bytes of a ``to_storable`` column of numbers or texts."""
     if isinstance(dtype, Array) or dtype == UnixTimestamp:
         return [None] * len(column)
     return [None if value is None else str(value) for value in column.to_list()]

@@ -25,17 +25,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from feature_repo.point_in_time import KEY
 from feature_repo.store.online_values import driver, entity, key
-from pipelines.features.online.stored_values import plain, stored, texts
+from pipelines.features.online.stored_values import encode_texts, encode_values, to_storable
 
 #: Takes a group's view and its rows: ``KEY``, ``created_timestamp``, every feature; one row a patient.
-Write = Callable[[FeatureView, pl.DataFrame], None]
+WriteRows = Callable[[FeatureView, pl.DataFrame], None]
 BATCH = 2000  # rows a pipeline or statement: what a server's patience and memory hold
 
 _COLUMNS = ("entity_key", "feature_name", "value", "value_text", "event_ts", "created_ts")
 _REPLACED = _COLUMNS[2:]
 
 
-def writer(store: FeatureStore) -> Write:
+def build_writer(store: FeatureStore) -> WriteRows:
     """A function that writes rows, over a connection that stays open; a row is written as a whole or not at all.
 
     It raises what the store's driver raises, and ``NotImplementedError`` comes from here for a store of another type.
@@ -52,16 +52,16 @@ def writer(store: FeatureStore) -> Write:
     return in_batches
 
 
-def _redis(store: FeatureStore) -> Write:
+def _build_redis_writer(store: FeatureStore) -> WriteRows:
     client = driver(store)._get_client(store.config.online_store)
     key_of = cache(lambda subject: _redis_key(store.project, entity(subject)))
 
     def write(view: FeatureView, rows: pl.DataFrame) -> None:
-        values = plain(rows, view.features)
+        values = to_storable(rows, view.features)
         said = chain.from_iterable(
-            (repeat(_mmh3(f"{view.name}:{f.name}")), stored(values[f.name], f.dtype)) for f in view.features
+            (repeat(_mmh3(f"{view.name}:{f.name}")), encode_values(values[f.name], f.dtype)) for f in view.features
         )
-        keys, moments = map(key_of, rows[KEY[0]]), map(_stamp, rows[KEY[1]])
+        keys, moments = map(key_of, rows[KEY[0]]), map(_encode_moment, rows[KEY[1]])
         with client.pipeline(transaction=False) as pipe:
             for command in zip(repeat("HSET"), keys, repeat(f"_ts:{view.name}"), moments, *said, strict=False):
                 pipe.execute_command(*command)
@@ -70,7 +70,7 @@ def _redis(store: FeatureStore) -> Write:
     return write
 
 
-def _sqlite(store: FeatureStore) -> Write:
+def _build_sqlite_writer(store: FeatureStore) -> WriteRows:
     from feast.infra.online_stores.sqlite import adapt_datetime_epoch
 
     connection = driver(store)._get_conn(store.config)
@@ -84,12 +84,12 @@ def _sqlite(store: FeatureStore) -> Write:
             f"ON CONFLICT(entity_key, feature_name) DO UPDATE SET {replaced}"
         )
         with connection:
-            connection.executemany(statement, _cells(view, rows, key_of, adapt_datetime_epoch))
+            connection.executemany(statement, _list_cells(view, rows, key_of, adapt_datetime_epoch))
 
     return write
 
 
-def _postgres(store: FeatureStore) -> Write:
+def _build_postgres_writer(store: FeatureStore) -> WriteRows:
     from psycopg import sql
 
     online = driver(store)
@@ -105,37 +105,48 @@ def _postgres(store: FeatureStore) -> Write:
         with online._get_conn(store.config) as opened, opened.transaction(), opened.cursor() as cursor:
             cursor.execute(make.format(names, table))
             with cursor.copy(copy) as lines:
-                for cell in _cells(view, rows, key_of, lambda moment: moment):
+                for cell in _list_cells(view, rows, key_of, lambda moment: moment):
                     lines.write_row(cell)
             cursor.execute(insert.format(table, names, replaced))
 
     return write
 
 
-_WRITERS: dict[str, Callable[[FeatureStore], Write]] = {"sqlite": _sqlite, "postgres": _postgres, "redis": _redis}
+_WRITERS: dict[str, Callable[[FeatureStore], WriteRows]] = {
+    "sqlite": _build_sqlite_writer,
+    "postgres": _build_postgres_writer,
+    "redis": _build_redis_writer,
+}
 
 
-def _cells(
+def _list_cells(
     view: FeatureView, rows: pl.DataFrame, key_of: Callable[[int], bytes], told: Callable[[datetime], Any]
 ) -> Iterator[tuple[Any, ...]]:
     """One tuple of ``_COLUMNS`` for every value, a patient's together."""
     keys = [key_of(subject) for subject in rows[KEY[0]]]
-    moments, made = ([told(m) for m in _naive(rows[name])] for name in (KEY[1], "created_timestamp"))
-    values = plain(rows, view.features)
+    moments, made = ([told(m) for m in _to_naive_utc(rows[name])] for name in (KEY[1], "created_timestamp"))
+    values = to_storable(rows, view.features)
     by_feature = (
-        zip(keys, repeat(f.name), stored(values[f.name], f.dtype), texts(values[f.name], f.dtype), moments, made)
+        zip(
+            keys,
+            repeat(f.name),
+            encode_values(values[f.name], f.dtype),
+            encode_texts(values[f.name], f.dtype),
+            moments,
+            made,
+        )
         for f in view.features
     )
     return chain.from_iterable(zip(*by_feature, strict=True))
 
 
-def _naive(moments: pl.Series) -> list[datetime]:
+def _to_naive_utc(moments: pl.Series) -> list[datetime]:
     """UTC, and not said to be."""
     return moments.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_list()
 
 
 @cache
-def _stamp(moment: datetime) -> bytes:
+def _encode_moment(moment: datetime) -> bytes:
     """A moment as Feast's Redis keeps it."""
     stamp = Timestamp()
     stamp.FromDatetime(moment.astimezone(UTC))

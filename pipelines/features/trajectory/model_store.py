@@ -21,49 +21,49 @@ if TYPE_CHECKING:
 CURRENT = "current.json"
 
 
-def folder(settings: Settings) -> Path:
+def model_folder(settings: Settings) -> Path:
     return settings.models / "trajectory"
 
 
-def stated(settings: Settings) -> dict[str, Any]:
-    """What ``current.json`` says (``version``, ``night``, figures); empty before the first night."""
-    path = folder(settings) / CURRENT
+def read_manifest(settings: Settings) -> dict[str, Any]:
+    """What ``current.json`` says (``read_version``, ``night``, figures); empty before the first night."""
+    path = model_folder(settings) / CURRENT
     return dict(read_json(path)) if path.exists() else {}
 
 
-def version(settings: Settings) -> str | None:
+def read_version(settings: Settings) -> str | None:
     """The version in use; None where there is no model."""
-    return stated(settings).get("version")
+    return read_manifest(settings).get("version")
 
 
-def current(settings: Settings) -> Forecaster | None:
+def load_model(settings: Settings) -> Forecaster | None:
     """The model in use; None where there is none, ``TrainingError`` where it is damaged."""
-    named = version(settings)
+    named = read_version(settings)
     if named is None:
         return None
     try:
-        return _loaded(folder(settings) / named)
+        return _load_cached(model_folder(settings) / named)
     except (OSError, ValueError) as error:
         raise TrainingError(f"the trajectory model cannot be read: {error}") from error
 
 
 @lru_cache(maxsize=2)
-def _loaded(path: Path) -> Forecaster:
+def _load_cached(path: Path) -> Forecaster:
     from models.patient import forecaster  # with torch and transformers, which a version's name needs not
 
-    return forecaster.load(path)
+    return forecaster.load_forecaster(path)
 
 
-def put(settings: Settings, made: Forecaster | None, figures: dict[str, Any]) -> None:
+def install_model(settings: Settings, made: Forecaster | None, figures: dict[str, Any]) -> None:
     """Make ``made`` the version in use (None: there is no model), then forget the others."""
     from models.patient import forecaster
 
-    home = folder(settings)
+    home = model_folder(settings)
     home.mkdir(parents=True, exist_ok=True)
     if made is not None and not (home / made.version).exists():
         staging = home / f".{secrets.token_hex(4)}.part"
         staging.mkdir()
-        forecaster.save(staging, made)
+        forecaster.save_forecaster(staging, made)
         staging.replace(home / made.version)
     write_json(home / CURRENT, {"version": made and made.version, **figures})
     for other in home.iterdir():

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from feature_repo.point_in_time import KEY
-from pipelines.features.engines.duckdb_engine import asked
+from pipelines.features.engines.query import make_input_tables
 from pipelines.features.trajectory import model_store
 from pmlm.settings import Settings
 
@@ -35,22 +35,22 @@ SCHEMA = pa.schema(
 )
 
 
-def reads(settings: Settings) -> list[Table]:
+def list_inputs(settings: Settings) -> list[Table]:
     """What the model in use asks of the versions held."""
-    if model_store.version(settings) is None:
+    if model_store.read_version(settings) is None:
         return []
     from pipelines.features.trajectory import inference
 
-    return [inference.read(*asked())]
+    return [inference.select_versions(*make_input_tables())]
 
 
-def rows(settings: Settings, connection: Any) -> pa.Table:
+def compute_rows(settings: Settings, connection: Any) -> pa.Table:
     """Trajectory rows of the moments that ``connection`` holds."""
     moments = pl.DataFrame(connection.table("moments").to_pyarrow()).sort(*KEY)
-    forecaster = model_store.current(settings)
+    forecaster = model_store.load_model(settings)
     if forecaster is None or moments.is_empty():
         blank = {name: [None] * len(moments) for name in SCHEMA.names[len(KEY) :]}
         return pa.table(moments.to_dict(as_series=False) | blank, schema=SCHEMA)
     from pipelines.features.trajectory import inference
 
-    return inference.rows(settings, connection, forecaster, moments)
+    return inference.compute_rows(settings, connection, forecaster, moments)

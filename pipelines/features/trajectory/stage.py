@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from models.patient.forecaster import learn
+from models.patient.forecaster import train_forecaster
 from pipelines import splits
 from pipelines.embedding_cache import encoder
 from pipelines.features.trajectory import model_store, sequences
@@ -33,30 +33,33 @@ def run(settings: Settings, night: str) -> StageSummary:
     """
     with stage_run(settings, night, "trajectory") as summary:
         params = load_params(settings)
-        found = sequences.events(settings, end_of_night(night))
-        why = due(model_store.stated(settings), night, found, params["trajectory"])
+        found = sequences.read_events(settings, end_of_night(night))
+        why = explain_due(model_store.read_manifest(settings), night, found, params["trajectory"])
         if why:
             _train(settings, night, found, params, summary)
             summary.detail = summary.detail or why
         else:
-            summary.status, summary.detail = "noop", f"model of {model_store.stated(settings)['night']} kept"
-        summary.hashes = {"trajectory": hash_files([model_store.folder(settings)])}
+            summary.status, summary.detail = "noop", f"model of {model_store.read_manifest(settings)['night']} kept"
+        summary.hashes = {"trajectory": hash_files([model_store.model_folder(settings)])}
     return summary
 
 
-def due(stated: dict[str, Any], night: str, found: pl.DataFrame, params: dict[str, Any]) -> str:
+def explain_due(stated: dict[str, Any], night: str, found: pl.DataFrame, params: dict[str, Any]) -> str:
     """Why a model is to be trained tonight, or nothing. ``stated`` is what is said of the one in use."""
     if stated.get("version") is None:
         return "there was no model"
     age = (datetime.strptime(night, "%Y%m%d") - datetime.strptime(stated["night"], "%Y%m%d")).days
     if age >= params["every_nights"]:
         return f"the model was {age} nights old"
-    if age > 0 and strangers(found, set(stated["codes"]), night) > stated["strangers"] + params["strangers"]:
+    if (
+        age > 0
+        and measure_unknown_share(found, set(stated["codes"]), night) > stated["strangers"] + params["strangers"]
+    ):
         return "drift: many recent records are of codes that the model does not know"
     return ""
 
 
-def strangers(found: pl.DataFrame, codes: set[str], night: str) -> float:
+def measure_unknown_share(found: pl.DataFrame, codes: set[str], night: str) -> float:
     """Share of the last month's records whose code is not among ``codes``; 0 where there are few records."""
     recent = found.filter(
         pl.col("kind").is_in(sequences.VISIT_KINDS),
@@ -74,17 +77,21 @@ def _train(
 
     shares = splits.SplitParams(*(params["episodes"][n] for n in ("gate_share", "test_share", "time_quantile")))
     with deterministic_torch(), encoder(settings) as encode:
-        read = sequences.readings(found, shares, encode)
+        read = sequences.select_training_records(found, shares, encode)
         enough = read is not None and len(read.train) >= FEWEST_PATIENTS
-        made = learn(read.train, read.centres, params["trajectory"]["epochs"]) if read is not None and enough else None
+        made = (
+            train_forecaster(read.train, read.centres, params["trajectory"]["epochs"])
+            if read is not None and enough
+            else None
+        )
     if made is None or read is None:
-        if model_store.version(settings) is None:
-            model_store.put(settings, None, {"night": night})
+        if model_store.read_version(settings) is None:
+            model_store.install_model(settings, None, {"night": night})
         summary.status, summary.detail = "hold", "too few training patients' records for a trajectory model"
         return
     codes = sorted(set(found.filter(pl.col("kind").is_in(sequences.VISIT_KINDS))["code"].to_list()))
     figures = {"patients": len(read.train), "days": sum(len(r.days) for r in read.train)}
-    stated = {"night": night, "codes": codes, "strangers": strangers(found, set(codes), night), **figures}
-    model_store.put(settings, made, stated)
+    stated = {"night": night, "codes": codes, "strangers": measure_unknown_share(found, set(codes), night), **figures}
+    model_store.install_model(settings, made, stated)
     summary.rows_in, summary.rows_out = len(found), figures["days"]
     summary.figures = {"version": made.version, "said": len(made.trusted), **figures}

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.records.read.identity import parse_reference
 from pipelines.records.read.raw_resource import Resource
-from pipelines.records.read.references import parse_reference
 
 CLINIC = 0
 WORDS = -1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.vocabulary import drug_class_of
+from models.vocabulary import find_drug_class
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, choose_latest, read_time
 from pipelines.records.read.coding import CodedConcept, choose_coding, read_status_code
 from pipelines.records.read.raw_resource import Resource
@@ -37,6 +37,6 @@ def extract_allergy(resource: Resource, context: ExtractionContext) -> Extracted
 def _choose_kind(resource: Resource, what: CodedConcept) -> str:
     """A drug where anything says so: the category, the code's system or the name; a drug allergy is never missed."""
     categories = [_KINDS[c] for c in resource.get("category", [])]
-    if "medication" in categories or what.code.partition("//")[0] in _DRUG_SYSTEMS or drug_class_of(what.text):
+    if "medication" in categories or what.code.partition("//")[0] in _DRUG_SYSTEMS or find_drug_class(what.text):
         return "medication"
     return categories[0] if categories else "other"

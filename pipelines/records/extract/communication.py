@@ -5,8 +5,8 @@ from __future__ import annotations
 from models.vocabulary import QUESTION_CODE, REPLY_CODE
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, read_time
 from pipelines.records.read.coding import MAX_MESSAGE, clean_text
+from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource
-from pipelines.records.read.references import read_reference
 
 _NOT_SENT = (RETRACTED, "not-done", "preparation", "stopped")
 

@@ -8,8 +8,8 @@ from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, choose_latest, read_time
 from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
 from pipelines.records.read.fhir_time import Micros, parse_time, to_datetime
+from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
-from pipelines.records.read.references import read_reference
 
 PORTAL = "https://pmlm.dev/fhir/CodeSystem/portal"
 _RATING = "reply-rating"

@@ -3,7 +3,7 @@
 A patient's rating, thumb or preference becomes a rating of an answer, from which ``feature_repo.groups.preferences``
 learns how she likes to be answered. A clinician's edit becomes her question with a clinician's reply, which training
 treats as any reply. What clinicians think of an answer stays in the reward log: it is no preference of hers. Only
-what counts within the cap (``models.feedback.counted``) comes in, known from the end of the drop's day on; what is
+what counts within the cap (``models.feedback.cap_feedback``) comes in, known from the end of the drop's day on; what is
 dated later waits for its day.
 
 Killed at any moment, the next run does the same again: an event that is in the log is not written twice, and the ledger
@@ -91,7 +91,7 @@ def _read_countable(settings: Settings, end: datetime, taken: FeedbackCounts) ->
     for path in sorted(reward_log_folder(settings).glob("*.jsonl")):
         if path.stem < f"{oldest:%Y%m%d}":
             continue
-        kept, beyond = feedback.counted(_read_lines(path), settings.feedback_a_day)
+        kept, beyond = feedback.cap_feedback(_read_lines(path), settings.feedback_a_day)
         taken.beyond_cap += beyond
         patients = carryover.read_patients(settings) if patients is None else patients
         yield from (one for one in kept if one.at <= end and one.subject in patients)
@@ -100,7 +100,7 @@ def _read_countable(settings: Settings, end: datetime, taken: FeedbackCounts) ->
 def _read_lines(path: Path) -> Iterator[Feedback]:
     for line in path.read_text().splitlines():
         try:
-            yield feedback.read(line)
+            yield feedback.parse_feedback(line)
         except ValueError:  # a line that a crash has cut
             continue
 

@@ -18,7 +18,7 @@ import orjson
 
 from pipelines.records.log import ledger
 from pipelines.records.read.coding import clean_text
-from pipelines.records.read.content_hash import hash_row
+from pipelines.records.read.identity import hash_row
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write

@@ -1,34 +1,37 @@
-"""Rows too many to hold: laid aside in a folder as they come, read back one share after the other.
+"""Rows and hashes of a whole drop in little memory: rows spill to disk and come back in shares; hashes are packed.
 
-A share is a range of a key, and a key is a hash: shares are of like size, whatever a drop holds. Rows of one key are
-in one share, in the order in which they were laid.
+A share is a range of a key, and a key is a hash: shares are of similar size, whatever a drop holds. Rows of one key
+are in one share, in the order in which they were written.
 """
 
 from __future__ import annotations
 
 import shutil
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
 from pmlm.settings import Settings
 
-SHARE_ROWS = 1 << 16  # rows that a share holds, about
-LARGEST_KEY = (1 << 63) - 1  # the largest key; the smallest is 0
-_ROW_GROUP = 4096  # what is read of a file for a share, at least
+SHARE_ROWS = 1 << 16  # about as many rows per share
+LARGEST_KEY = (1 << 63) - 1  # the smallest is 0
+_ROW_GROUP = 4096  # the fewest rows read of a file for a share
 
 
 def _root(settings: Settings) -> Path:
-    return settings.workspace / "data" / "aside"
+    return settings.workspace / "data" / "aside"  # the folder's name in a workspace is fixed
 
 
 @contextmanager
 def create_folder(settings: Settings) -> Iterator[Path]:
-    """The clinic's one private folder to lay rows aside in, empty; it is gone when the block ends."""
+    """Create the clinic's one private spill folder, empty; remove it when the block ends."""
     clear(settings)
     _root(settings).mkdir(parents=True, mode=0o700)
     try:
@@ -38,12 +41,12 @@ def create_folder(settings: Settings) -> Iterator[Path]:
 
 
 def clear(settings: Settings) -> None:
-    """Remove what an import that was killed has laid aside."""
+    """Remove what a killed import has spilled."""
     shutil.rmtree(_root(settings), ignore_errors=True)
 
 
 def write_rows(place: Path, rows: pl.DataFrame, key: str) -> None:
-    """Lay rows aside under a place; ``key`` is the column with their key, the same one for all of a place."""
+    """Append rows to a place; ``key`` is their key column, the same for all rows of the place."""
     if rows.is_empty():
         return
     place.mkdir(exist_ok=True)
@@ -52,15 +55,39 @@ def write_rows(place: Path, rows: pl.DataFrame, key: str) -> None:
 
 
 def count_shares(*places: Path) -> int:
-    """In how many shares the rows of places are to be read back; 0 where nothing was laid."""
+    """The number of shares in which to read places back; 0 where they have no rows."""
     most = max(sum(pq.read_metadata(path).num_rows for path in place.glob("*.parquet")) for place in places)
     return -(-most // SHARE_ROWS)
 
 
-def read_share(place: Path, key: str, at: int, of: int, schema: dict[str, Any]) -> pl.DataFrame:
-    """The rows of share ``at`` out of ``of``; a frame without rows where nothing was laid."""
-    width = LARGEST_KEY // of + 1
-    wanted = pl.col(key).is_between(at * width, min((at + 1) * width - 1, LARGEST_KEY))
-    # file by file: read side by side, all of them together take memory that grows with their number
-    found = [pl.scan_parquet(path).filter(wanted).collect() for path in sorted(place.glob("*.parquet"))]
-    return pl.concat(found) if found else pl.DataFrame(schema=schema)
+def read_share(place: Path, key: str, index: int, shares: int, schema: dict[str, Any]) -> pl.DataFrame:
+    """The rows of share ``index`` out of ``shares``; an empty frame of ``schema`` for an empty place."""
+    width = LARGEST_KEY // shares + 1
+    wanted = pl.col(key).is_between(index * width, min((index + 1) * width - 1, LARGEST_KEY))
+    # one file at a time: reading all of them at once takes memory that grows with their number
+    frames = [pl.scan_parquet(path).filter(wanted).collect() for path in sorted(place.glob("*.parquet"))]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+class HashSet:
+    """An immutable set of 63-bit hashes, eight bytes per member, in ascending order."""
+
+    __slots__ = ("_sorted",)
+
+    def __init__(self, *parts: np.ndarray | array[int]) -> None:
+        whole = np.unique(np.concatenate([np.asarray(part, dtype=np.int64) for part in (*parts, ())]))
+        self._sorted = array("q", whole.tobytes())
+
+    def find_index(self, value: int) -> int | None:
+        """The 0-based rank of a member, or None for what is no member."""
+        index = bisect_left(self._sorted, value)
+        return index if index < len(self._sorted) and self._sorted[index] == value else None
+
+    def __contains__(self, value: int) -> bool:
+        return self.find_index(value) is not None
+
+    def __or__(self, other: HashSet) -> HashSet:
+        return HashSet(self._sorted, other._sorted)
+
+    def __len__(self) -> int:
+        return len(self._sorted)

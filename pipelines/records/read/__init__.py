@@ -1,1 +1,1 @@
-"""Read FHIR resources from files: formats, bundles, references, codes, times."""
+"""Read FHIR resources from files: formats, Bundles, references, codes, times."""

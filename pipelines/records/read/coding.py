@@ -1,4 +1,4 @@
-"""CodeableConcepts as ``SYSTEM//code`` with one clean line of display text; units in UCUM's spelling."""
+"""CodeableConcepts as ``SYSTEM//code`` with a clean line of display text; units as Quantities name them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
-from models.vocabulary import SIGNAL_BY_CODE, SYSTEMS, concept_of
+from models.vocabulary import SIGNAL_BY_CODE, SYSTEMS, find_concept
 from pipelines.records.read.raw_resource import Resource
 
-MAX_TEXT = 120
-MAX_MESSAGE = 20_000
+MAX_TEXT = 120  # characters of a display
+MAX_MESSAGE = 20_000  # characters of a message
 
 #: How other generators spell the systems of ``models.vocabulary.SYSTEMS``.
 _OTHER_SPELLINGS: dict[str, str] = {
@@ -31,7 +31,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.\-_:+/^]")
 
 @dataclass(frozen=True, slots=True)
 class CodedConcept:
-    """A concept as the log carries it. ``local`` says that the code is of no system PMLM knows."""
+    """A concept as the event log stores it; ``local`` where the code is of no system PMLM knows."""
 
     code: str
     text: str
@@ -40,7 +40,7 @@ class CodedConcept:
 
 @lru_cache(maxsize=1024)
 def look_up_system(uri: str) -> str | None:
-    """The short name of a code system's URI, or None where PMLM does not know it."""
+    """The short name of a code system's URI, or None for an unknown system."""
     known = SYSTEMS.get(uri) or SYSTEMS.get(uri.rstrip("/")) or _OTHER_SPELLINGS.get(uri)
     if known:
         return known
@@ -50,14 +50,14 @@ def look_up_system(uri: str) -> str | None:
 
 
 def choose_coding(concept: Resource) -> CodedConcept:
-    """The best coding of a checked CodeableConcept: one PMLM reads, else of a known system, else the first.
+    """The best coding of a checked CodeableConcept, by ``_rank_coding``.
 
-    Without a code, the text's hash stands for one (``TEXT//…``), so that equal texts meet.
+    Without a code, the text's hash stands for one (``TEXT//…``), so that equal texts are one code.
     """
     codings = [c for c in concept.get("coding", []) if isinstance(c.get("code"), str)]
     best = max(codings, key=_rank_coding, default=None)
-    shown = (best or {}).get("display") or concept.get("text") or _first_display(concept)
-    text = clean_text(shown or "")
+    display = (best or {}).get("display") or concept.get("text") or _first_display(concept)
+    text = clean_text(display or "")
     if best is None:
         return CodedConcept(f"TEXT//{blake2b(text.casefold().encode(), digest_size=6).hexdigest()}", text, True)
     system = look_up_system(best.get("system") or "")
@@ -68,12 +68,12 @@ def choose_coding(concept: Resource) -> CodedConcept:
 
 
 def _rank_coding(coding: Resource) -> int:
-    """2 for a code PMLM reads, 1 for one of a system it knows, 0 for any other; ``max`` keeps the first of equals."""
+    """2 for a code PMLM reads, 1 for one of a known system, 0 for any other."""
     system = look_up_system(coding.get("system") or "")
     if system is None:
         return 0
     code = f"{system}//{_add_icd10_dot(coding['code']) if system == 'ICD10' else coding['code']}"
-    return 2 if code in SIGNAL_BY_CODE or concept_of(code) is not None else 1
+    return 2 if code in SIGNAL_BY_CODE or find_concept(code) is not None else 1
 
 
 def _first_display(concept: Resource) -> str | None:
@@ -81,13 +81,13 @@ def _first_display(concept: Resource) -> str | None:
 
 
 def _add_icd10_dot(code: str) -> str:
-    """ICD-10 with its dot: some exports leave it out (``O244`` is ``O24.4``)."""
+    """An ICD-10 code with its dot: some exports omit it (``O244`` is ``O24.4``)."""
     return code if "." in code or len(code) <= 3 else f"{code[:3]}.{code[3:]}"
 
 
 @lru_cache(maxsize=1 << 14)
 def clean_text(text: str, limit: int = MAX_TEXT) -> str:
-    """The text on a single line of at most ``limit`` characters, without control or invisible characters."""
+    """The text as one line of at most ``limit`` characters, without control or invisible characters."""
     if text.isascii() and text.isprintable():
         return " ".join(text.split())[:limit].rstrip()
     visible = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") else c for c in text)
@@ -95,7 +95,7 @@ def clean_text(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def list_units(quantity: Resource) -> tuple[str, ...]:
-    """How a Quantity names its unit, most exact first: the UCUM code, then the printed unit."""
+    """The unit names of a Quantity: the UCUM code, then the printed unit."""
     return tuple(clean_text(quantity[key], 32) for key in ("code", "unit") if key in quantity)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 Micros = int
@@ -19,19 +19,19 @@ MICROS_PER_DAY: Micros = 86_400_000_000
 
 @lru_cache(maxsize=1 << 14)
 def parse_time(text: str) -> Micros | None:
-    """The moment a FHIR date or dateTime names (its start where partial, UTC where no zone is given), or None."""
+    """The start of a FHIR date or dateTime (UTC without a zone), or None."""
     if not _FHIR.fullmatch(text):
         return None
     try:
         parsed = datetime.fromisoformat(text + _PADDING.get(len(text), ""))
     except ValueError:
         return None
-    return (parsed.replace(tzinfo=parsed.tzinfo or UTC) - _EPOCH) // _ONE
+    return to_micros(parsed.replace(tzinfo=parsed.tzinfo or UTC))
 
 
 @lru_cache(maxsize=1 << 14)
 def parse_latest_time(text: str) -> Micros | None:
-    """The last moment a FHIR date or dateTime can mean: of its year, month or day where it is partial."""
+    """The latest time that a FHIR date can mean: a partial date's last microsecond, or None."""
     start = parse_time(text)
     if start is None or len(text) > len("2024-05-10"):
         return start
@@ -39,15 +39,11 @@ def parse_latest_time(text: str) -> Micros | None:
     return start + days * MICROS_PER_DAY - 1
 
 
-def end_of(day: date) -> Micros:
-    """23:59:59 UTC of a drop's day: the moment from which the clinic knows what the drop says."""
-    return to_micros(datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=UTC))
-
-
 def to_micros(at: datetime) -> Micros:
+    """Microseconds since 1970 of an aware ``datetime``."""
     return (at - _EPOCH) // _ONE
 
 
 def to_datetime(at: Micros) -> datetime:
-    """The moment as an aware ``datetime`` in UTC."""
+    """The time as an aware ``datetime`` in UTC."""
     return _EPOCH + at * _ONE

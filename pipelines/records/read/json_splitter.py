@@ -1,4 +1,4 @@
-"""Cut a large JSON document into the objects of its entry list without parsing or holding the whole.
+"""Split a large JSON document into the objects of its entry list without parsing or loading the whole.
 
 The list is the document itself (a JSON array) or the ``entry`` list of a top-level object (a Bundle).
 """
@@ -19,30 +19,30 @@ Piece = tuple[int, bytes | None, bool]
 
 
 def split_entries(stream: IO[bytes], limit: int) -> Iterator[Piece]:
-    """The entries in order; a document without an entry list comes whole, as one piece that is not listed.
+    """Yield the entries in order; a document without an entry list is one piece, not listed.
 
-    ``limit`` bounds what is held, in bytes; beyond it the document is given up at that piece. A document that
-    breaks off ends with the incomplete entry as a piece.
+    ``limit`` bounds the buffer, in bytes; a longer piece ends the document. A truncated document ends with the
+    incomplete entry as a piece.
     """
-    cutter = _Splitter()
+    splitter = _Splitter()
     while block := stream.read(_BLOCK):
-        cutter.buffer += block
-        yield from cutter.pieces(final=False)
-        if cutter.done:
+        splitter.buffer += block
+        yield from splitter.read_pieces(final=False)
+        if splitter.done:
             return
-        cutter.forget()
-        if len(cutter.buffer) > limit + _BLOCK:
-            yield cutter.line, None, cutter.level is not None
+        splitter.discard_consumed()
+        if len(splitter.buffer) > limit + _BLOCK:
+            yield splitter.line, None, splitter.level is not None
             return
-    yield from cutter.pieces(final=True)
-    if cutter.level is None and cutter.buffer.strip():
-        yield 1, cutter.buffer, False
-    elif cutter.start is not None:
-        yield cutter.line_at(cutter.start), cutter.buffer[cutter.start :], True
+    yield from splitter.read_pieces(final=True)
+    if splitter.level is None and splitter.buffer.strip():
+        yield 1, splitter.buffer, False
+    elif splitter.start is not None:
+        yield splitter.find_line(splitter.start), splitter.buffer[splitter.start :], True
 
 
 class _Splitter:
-    """Bracket depth over a growing buffer. ``level`` is the depth at which entries stand, once known."""
+    """Bracket depth over a growing buffer; entries stand at depth ``level``, once known."""
 
     def __init__(self) -> None:
         self.buffer = b""
@@ -52,10 +52,10 @@ class _Splitter:
         self.start: int | None = None
         self.done = False
         self.line = 1
-        self._counted = 0
+        self._line_end = 0
 
-    def pieces(self, final: bool) -> Iterator[Piece]:
-        """Entries completed by what the buffer holds now."""
+    def read_pieces(self, final: bool) -> Iterator[Piece]:
+        """Yield the entries that are complete in the buffer."""
         for token in _TOKEN.finditer(self.buffer, self.scanned):
             text = token.group()
             # A lone quote opens a string still to come; a key may still lack the colon after it.
@@ -68,7 +68,7 @@ class _Splitter:
             elif text in (b"}", b"]"):
                 self.depth -= 1
                 if self.start is not None and self.depth == self.level:
-                    yield self.line_at(self.start), self.buffer[self.start : token.end()], True
+                    yield self.find_line(self.start), self.buffer[self.start : token.end()], True
                     self.start = None
                 if self.level is not None and self.depth < self.level:
                     self.done = True
@@ -83,17 +83,17 @@ class _Splitter:
         if self.level is None and self.depth == 1 and text == b"[":
             self.level = 1
 
-    def line_at(self, position: int) -> int:
+    def find_line(self, position: int) -> int:
         """The 1-based line of a position at or after the last one asked for."""
-        self.line += self.buffer.count(b"\n", self._counted, position)
-        self._counted = position
+        self.line += self.buffer.count(b"\n", self._line_end, position)
+        self._line_end = position
         return self.line
 
-    def forget(self) -> None:
-        """Drop what lies before the open entry."""
+    def discard_consumed(self) -> None:
+        """Drop the buffer before the open entry."""
         if self.level is None:
             return
         cut = self.scanned if self.start is None else self.start
-        self.line_at(cut)
-        self.buffer, self.scanned, self._counted = self.buffer[cut:], self.scanned - cut, 0
+        self.find_line(cut)
+        self.buffer, self.scanned, self._line_end = self.buffer[cut:], self.scanned - cut, 0
         self.start = None if self.start is None else 0

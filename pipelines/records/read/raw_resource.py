@@ -1,4 +1,4 @@
-"""What the reader hands on: one resource of a drop, or the reason why it could not be read."""
+"""One resource as it stands in a drop, or the error that kept it from being read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Resource = dict[str, Any]
 
 
 class ResourceError(Exception):
-    """A resource fails a rule; ``reason`` names the field, never its value."""
+    """A resource breaks a rule; ``reason`` names the field, never its value."""
 
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(rule, reason)
@@ -21,19 +21,19 @@ class ResourceError(Exception):
 
 @dataclass(slots=True)
 class RawResource:
-    """One resource read from ``file`` (relative to the drop) at ``number`` (1-based line).
+    """One resource read from ``file`` (relative to the drop), which begins on ``line`` (1-based).
 
-    ``entry`` is the 1-based position within a Bundle or JSON array, 0 for a plain NDJSON line. ``raw`` is the
-    line as read, empty for a Bundle's entry and for what was too long to hold. Exactly one of ``resource`` and
-    ``broken`` is set. ``deleted`` marks a Bundle entry that asks for the resource's deletion. A line that comes
-    back from quarantine carries its ``row`` there and the end of the day it came with (``since``, microseconds).
+    ``data`` is the line as read, empty for a Bundle's entry and for what was too long to read. ``entry`` is the
+    1-based position within a Bundle or JSON array, 0 for a plain NDJSON line. Exactly one of ``resource`` and
+    ``error`` is set. ``deleted`` marks a Bundle entry that asks for the resource's deletion. A resource from
+    quarantine carries the id of its ``row`` there and the end of the day of its own drop (``since``, microseconds).
     """
 
     file: str
-    number: int
-    raw: bytes
+    line: int
+    data: bytes
     resource: Resource | None = None
-    broken: ResourceError | None = None
+    error: ResourceError | None = None
     entry: int = 0
     deleted: bool = False
     row: str = ""
@@ -42,8 +42,16 @@ class RawResource:
     @property
     def text(self) -> bytes:
         """The raw text of the resource, for the quarantine alone."""
-        return self.raw if self.raw or self.resource is None else orjson.dumps(self.resource)
+        return self.data if self.data or self.resource is None else orjson.dumps(self.resource)
 
-    def let_go(self) -> None:
-        """Hold the text alone: parsed resources are large."""
-        self.raw, self.resource = self.text, None
+    def discard_parsed(self) -> None:
+        """Keep the text only: parsed resources are large."""
+        self.data, self.resource = self.text, None
+
+
+def parse_json(data: bytes | None) -> Any:
+    """The JSON value of a text, or None where it is none."""
+    try:
+        return None if data is None else orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.records.read.fhir_time import parse_time
+from pipelines.records.read.identity import is_reference
 from pipelines.records.read.raw_resource import ResourceError
-from pipelines.records.read.references import is_reference
 
 Check = Callable[[Any, str], None]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipelines.records.read.identity import ID_PATTERN, read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
-from pipelines.records.read.references import ID_PATTERN, read_reference
 from pipelines.records.validate.fields import FIELDS, ResourceFields
 
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.synthetic.portal.rules import Topic, topics
+from pipelines.synthetic.portal.rules import Topic, load_topics
 from pmlm.settings import PROJECT
 
 PAGE = PROJECT / "docs" / "clinic.md"
 _START, _END = "<!-- generated: topics -->\n", "<!-- end of topics -->\n"
 
 
-def tables() -> str:
-    """One overview table, then one table of rules a topic, as Markdown."""
-    return "\n".join([*_overview(), *(line for topic in topics() for line in _rules(topic))]) + "\n"
+def build_tables() -> str:
+    """Build an overview table and one table of rules per topic, as Markdown."""
+    return "\n".join([*_overview_lines(), *(line for topic in load_topics() for line in _rule_lines(topic))]) + "\n"
 
 
-def _overview() -> Iterator[str]:
+def _overview_lines() -> Iterator[str]:
     yield "| topic | area | guideline | rules | facts that may matter | wordings |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for t in topics():
+    for t in load_topics():
         wordings = sum(map(len, t.wordings.values()))
         yield f"| {t.title} (`{t.topic}`) | {t.area} | {t.guideline} | {len(t.rows)} | {len(t.keys)} | {wordings} |"
 
 
-def _rules(topic: Topic) -> Iterator[str]:
+def _rule_lines(topic: Topic) -> Iterator[str]:
     yield f"\n### {topic.title}\n"
     yield f"Guideline: {topic.guideline}. Asked when `{topic.asked_when}`.\n"
     yield "| rule | when | reads | says (first wording) |"
@@ -34,12 +34,12 @@ def _rules(topic: Topic) -> Iterator[str]:
         yield f"| `{row.id}` | `{row.when}` | {keys} | {row.say[0]} |"
 
 
-def renewed(page: str) -> str:
-    """The page with its generated part replaced."""
+def replace_tables(page: str) -> str:
+    """Replace the generated part of the page."""
     before, _, rest = page.partition(_START)
     _, _, after = rest.partition(_END)
-    return f"{before}{_START}{tables()}{_END}{after}"
+    return f"{before}{_START}{build_tables()}{_END}{after}"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(replace_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

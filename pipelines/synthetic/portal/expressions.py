@@ -1,8 +1,8 @@
-"""Conditions of rules: ``haemoglobin < 11 and pregnant and not takes_iron``.
+"""Parse and evaluate conditions of rules: ``haemoglobin < 11 and pregnant and not takes_iron``.
 
-Python's parser reads them; nothing of them is run. The grammar is ``and``, ``or``, ``not``, comparisons, ``+`` and
-``-`` over named facts, numbers and texts. A comparison with a fact that is not known is false, and so is an unknown
-fact on its own: a rule never speaks about what the record lacks.
+Python's parser reads them, nothing is executed. The grammar is ``and``, ``or``, ``not``, comparisons, ``+`` and ``-``
+over named facts, numbers and texts. An unknown fact, and a comparison with one, is false: no rule fires on what the
+record lacks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pmlm.errors import PmlmError
 
 
 class RuleError(PmlmError):
-    """A rule file says something that cannot be evaluated, or names a fact that no chart has."""
+    """A rule file's condition cannot be evaluated or names an unknown fact."""
 
 
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
@@ -35,7 +35,7 @@ _ALLOWED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class RuleCondition:
     """A parsed condition: its text and the facts it names."""
 
     text: str
@@ -43,11 +43,11 @@ class Condition:
     _body: ast.expr
 
     def __call__(self, facts: Mapping[str, Any]) -> bool:
-        """Whether it holds; a fact missing from ``facts`` is unknown."""
-        return bool(_value(self._body, facts))
+        """Whether the condition is true; a fact missing from ``facts`` is unknown."""
+        return bool(_evaluate(self._body, facts))
 
 
-def condition(text: str) -> Condition:
+def parse_condition(text: str) -> RuleCondition:
     """Parse ``text``; raises RuleError for anything outside the grammar."""
     try:
         tree = ast.parse(text.strip(), mode="eval")
@@ -57,29 +57,29 @@ def condition(text: str) -> Condition:
     if strange:
         raise RuleError(f"the condition {text!r} uses {strange[0]}, which conditions do not have")
     names = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
-    return Condition(text, names, tree.body)
+    return RuleCondition(text, names, tree.body)
 
 
-def _value(node: ast.expr, facts: Mapping[str, Any]) -> Any:
+def _evaluate(node: ast.expr, facts: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
         case ast.Name(id=name):
             return facts.get(name)
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return not _value(operand, facts)
+            return not _evaluate(operand, facts)
         case ast.UnaryOp(operand=operand):
-            value = _value(operand, facts)
+            value = _evaluate(operand, facts)
             return None if value is None else -value
         case ast.BoolOp(op=ast.And(), values=values):
-            return all(_value(v, facts) for v in values)
+            return all(_evaluate(v, facts) for v in values)
         case ast.BoolOp(values=values):
-            return any(_value(v, facts) for v in values)
+            return any(_evaluate(v, facts) for v in values)
         case ast.BinOp(left=left, op=op, right=right):
-            a, b = _value(left, facts), _value(right, facts)
+            a, b = _evaluate(left, facts), _evaluate(right, facts)
             return None if a is None or b is None else (a + b if isinstance(op, ast.Add) else a - b)
         case ast.Compare(left=left, ops=ops, comparators=comparators):
-            values = [_value(v, facts) for v in (left, *comparators)]
+            values = [_evaluate(v, facts) for v in (left, *comparators)]
             pairs = zip(values, ops, values[1:], strict=False)
             return all(a is not None and b is not None and _COMPARE[type(op)](a, b) for a, op, b in pairs)
     raise AssertionError(f"unreachable: {ast.dump(node)}")  # condition() admits no other node

@@ -1,7 +1,7 @@
-"""A clinician's reply: the rows of the topic's rules that hold for this chart, in the style she is answered in.
+"""Compose a clinician's reply from the topic's rules that are true of a chart.
 
-rows    = the first ≤ 4 rows whose condition holds, in order of clinical weight
-brief   = one general sentence and one sentence a row, under 45 words
+rows     = the first ≤ 4 rows whose condition is true, in order of clinical weight
+brief    = one general sentence and one sentence per row, under 45 words
 detailed = both general sentences, each row's sentence and its explanation, 45 words or more
 """
 
@@ -10,31 +10,31 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from pipelines.synthetic.portal.rules import Row, Topic
+from pipelines.synthetic.portal.rules import RuleRow, Topic
 from pipelines.synthetic.records.chart import Chart
 from pipelines.synthetic.records.traits import Style
 
-#: Replies shorter than this are brief: where the preferences feature draws the line too.
+#: Replies shorter than this are brief, as in the preferences feature.
 BRIEF_WORDS = 45
 MOST_ROWS = 4
 FEWEST_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """One sentence of a reply and the segment keys it rests on (none for a general one)."""
+class ReplySentence:
+    """One sentence of a reply and the segment keys it rests on, none if general."""
 
     text: str
     facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply in its style, the rules behind it and whether it says all that mattered."""
+class RuleReply:
+    """A reply, its style, the rules behind it, whether it uses all that matter."""
 
     topic: str
     style: Style
-    sentences: tuple[Sentence, ...]
+    sentences: tuple[ReplySentence, ...]
     rule_ids: tuple[str, ...]
     complete: bool
 
@@ -47,45 +47,49 @@ class Reply:
         return frozenset(key for s in self.sentences for key in s.facts)
 
 
-def words(text: str) -> int:
+def count_words(text: str) -> int:
     return len(text.split())
 
 
-def matching(topic: Topic, chart: Chart) -> list[Row]:
-    """All rows that hold for the chart and can be said of it, in order of clinical weight."""
+def find_matching_rows(topic: Topic, chart: Chart) -> list[RuleRow]:
+    """Find the rows that are true of the chart and fillable, by clinical weight."""
     return [row for row in topic.rows if row.condition(chart.facts) and any(map(chart.fill, row.say))]
 
 
-def compose(topic: Topic, chart: Chart, style: Style, rng: random.Random) -> Reply | None:
-    """The reply, or None when fewer than two rows hold: then the rules have nothing of her own to say."""
-    rows = matching(topic, chart)
+def compose_reply(topic: Topic, chart: Chart, style: Style, rng: random.Random) -> RuleReply | None:
+    """Compose the reply; None when too few rows match (two, one if urgent)."""
+    rows = find_matching_rows(topic, chart)
     if len(rows) < (1 if topic.urgent else FEWEST_ROWS):
         return None
     wanted = rows[:MOST_ROWS]
-    compose_in = _brief if style == "brief" else _detailed
-    sentences, said = compose_in(topic, wanted, chart, rng)
-    rules = tuple(row.id for row in wanted[:said])
-    return Reply(topic.topic, style, tuple(sentences), rules, said == len(wanted))
+    compose_in = _compose_brief if style == "brief" else _compose_detailed
+    sentences, used = compose_in(topic, wanted, chart, rng)
+    rules = tuple(row.id for row in wanted[:used])
+    return RuleReply(topic.topic, style, tuple(sentences), rules, used == len(wanted))
 
 
-def _say(row: Row, texts: list[str], chart: Chart, rng: random.Random) -> Sentence:
+def _fill_row(row: RuleRow, texts: list[str], chart: Chart, rng: random.Random) -> ReplySentence:
     filled = [text for text in map(chart.fill, texts) if text]
     facts = tuple(key for key in row.facts if key in chart.keys)
-    return Sentence(rng.choice(filled), facts)
+    return ReplySentence(rng.choice(filled), facts)
 
 
-def _brief(topic: Topic, rows: list[Row], chart: Chart, rng: random.Random) -> tuple[list[Sentence], int]:
-    sentences = [Sentence(topic.general[0])]
+def _compose_brief(
+    topic: Topic, rows: list[RuleRow], chart: Chart, rng: random.Random
+) -> tuple[list[ReplySentence], int]:
+    sentences = [ReplySentence(topic.general[0])]
     for row in rows:
-        said = _say(row, row.say, chart, rng)
-        if words(" ".join(s.text for s in (*sentences, said))) >= BRIEF_WORDS:
+        sentence = _fill_row(row, row.say, chart, rng)
+        if count_words(" ".join(s.text for s in (*sentences, sentence))) >= BRIEF_WORDS:
             break
-        sentences.append(said)
+        sentences.append(sentence)
     return sentences, len(sentences) - 1
 
 
-def _detailed(topic: Topic, rows: list[Row], chart: Chart, rng: random.Random) -> tuple[list[Sentence], int]:
-    sentences = [Sentence(topic.general[0])]
+def _compose_detailed(
+    topic: Topic, rows: list[RuleRow], chart: Chart, rng: random.Random
+) -> tuple[list[ReplySentence], int]:
+    sentences = [ReplySentence(topic.general[0])]
     for row in rows:
-        sentences += [_say(row, row.say, chart, rng), _say(row, row.explain, chart, rng)]
-    return [*sentences, Sentence(topic.general[1])], len(rows)
+        sentences += [_fill_row(row, row.say, chart, rng), _fill_row(row, row.explain, chart, rng)]
+    return [*sentences, ReplySentence(topic.general[1])], len(rows)

@@ -1,7 +1,8 @@
-"""The reply rules: one YAML file a topic in ``rules/``, each row a condition, the facts it reads and what it says.
+"""Load the reply rules: one YAML file per topic in ``rules/``, each with its guideline.
 
-A topic names its public guideline. Wordings come in families so that some can be held out. Loading checks every row:
-its condition must parse, every fact must exist, and each segment key it declares must belong to a fact it reads.
+A row is a condition, the facts it reads and what it says. Wordings come in families so that some can be left out of
+training. Loading checks every row: its condition must parse, every fact must exist, and each segment key it declares
+must belong to a fact it reads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal, Self
 import yaml
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
-from pipelines.synthetic.portal.expressions import Condition, RuleError, condition
+from pipelines.synthetic.portal.expressions import RuleCondition, RuleError, parse_condition
 from pipelines.synthetic.records.chart import FACT_KEYS
 
 FOLDER = Path(__file__).parent / "rules"
@@ -23,19 +24,19 @@ FOLDER = Path(__file__).parent / "rules"
 Area = Literal["pregnancy", "postpartum", "contraception", "gynecology"]
 
 
-class Row(BaseModel, extra="forbid"):
-    """When ``when`` holds, one of ``say`` is said (in detail one of ``explain`` too), because of ``facts``."""
+class RuleRow(BaseModel, extra="forbid"):
+    """If ``when`` is true, the reply has one of ``say``, detailed also one of ``explain``."""
 
     id: str
     when: str
     facts: list[str] = Field(min_length=1)
     say: list[str] = Field(min_length=1)
     explain: list[str] = Field(min_length=1)
-    _condition: Condition = PrivateAttr()
+    _condition: RuleCondition = PrivateAttr()
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
-        self._condition = condition(self.when)
+        self._condition = parse_condition(self.when)
         named = self._condition.names | {name for text in self.say + self.explain for name in _placeholders(text)}
         unknown = sorted(named - FACT_KEYS.keys())
         if unknown:
@@ -46,7 +47,7 @@ class Row(BaseModel, extra="forbid"):
         return self
 
     @property
-    def condition(self) -> Condition:
+    def condition(self) -> RuleCondition:
         return self._condition
 
 
@@ -55,7 +56,7 @@ def _placeholders(text: str) -> Iterator[str]:
 
 
 class Topic(BaseModel, extra="forbid"):
-    """One topic patients ask about. ``rows`` are in order of clinical weight; ``general`` sentences suit everyone."""
+    """One topic patients ask about: ``rows`` by clinical weight, ``general`` sentences for everyone."""
 
     topic: str
     title: str
@@ -64,21 +65,21 @@ class Topic(BaseModel, extra="forbid"):
     asked_when: str
     wordings: dict[str, list[str]] = Field(min_length=2)
     general: list[str] = Field(min_length=2, max_length=2)
-    rows: list[Row] = Field(min_length=7)
+    rows: list[RuleRow] = Field(min_length=7)
     urgent: bool = False
-    _asked: Condition = PrivateAttr()
+    _asked: RuleCondition = PrivateAttr()
 
     @model_validator(mode="after")
     def _askable(self) -> Self:
-        self._asked = condition(self.asked_when)
+        self._asked = parse_condition(self.asked_when)
         unknown = sorted(self._asked.names - FACT_KEYS.keys())
         if unknown:
             raise RuleError(f"topic {self.topic}: no chart has the fact {unknown[0]!r}")
         return self
 
     @property
-    def asked(self) -> Condition:
-        """Whose question it can be."""
+    def asked(self) -> RuleCondition:
+        """Whether a patient with this chart may ask about the topic."""
         return self._asked
 
     @property
@@ -88,13 +89,13 @@ class Topic(BaseModel, extra="forbid"):
 
 
 @lru_cache(maxsize=1)
-def topics() -> tuple[Topic, ...]:
-    """All topics, in order of their name."""
-    return tuple(load(path) for path in sorted(FOLDER.glob("*.yaml")))
+def load_topics() -> tuple[Topic, ...]:
+    """Load all topics, in order of their name."""
+    return tuple(load_topic(path) for path in sorted(FOLDER.glob("*.yaml")))
 
 
-def load(path: Path) -> Topic:
-    """One rule file; raises RuleError with the file's name for anything wrong in it."""
+def load_topic(path: Path) -> Topic:
+    """Load one rule file; RuleError names the file and what is wrong in it."""
     try:
         topic = Topic.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValueError, yaml.YAMLError, RuleError) as error:

@@ -1,4 +1,4 @@
-"""The sample clinic's dates: one day of history, then the nights after it."""
+"""The sample clinic's dates: the first drop with the history, then nightly drops."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ PORTAL_DAYS = 548
 
 
 def moment(day: date, hour: int = 0, minute: int = 0) -> datetime:
-    """A UTC moment on ``day``."""
+    """A UTC time on ``day``."""
     return datetime.combine(day, time(hour, minute), UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """``history`` is the first drop's day (the clinic's whole past); ``nights`` drops follow, one a day."""
+    """One drop with the clinic's past on the day ``history``, then ``nights`` daily drops."""
 
     history: date = date(2026, 6, 1)
     nights: int = 5
@@ -34,5 +34,5 @@ class Calendar:
         return self.history - timedelta(days=PORTAL_DAYS)
 
     def drop_of(self, happened: datetime) -> date:
-        """The drop of the night on which something happened: the first drop for all of the past."""
+        """The drop of the day on which something happened, at the earliest the first."""
         return max(self.history, happened.astimezone(UTC).date())

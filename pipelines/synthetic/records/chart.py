@@ -1,7 +1,7 @@
-"""A clinician's reading of one record at one moment: the named facts that reply rules may use.
+"""Read from one record, as of a time, the named facts for reply rules.
 
 Deliberately naive and independent of the feature store: it walks the resources as the clinic had received them, newest
-version first, and never looks at an event log. Each fact names the segment keys that carry it in a prompt.
+version first, and never reads an event log. Each fact names the segment key that carries it in a prompt.
 
     known by T:  the newest version of each resource with known_at ≤ T
     known_at:    end of the drop's day; in the first drop issued, recordedDate, authoredOn or sent, else the event's end
@@ -15,13 +15,12 @@ from datetime import UTC, date, datetime, timedelta
 from string import Formatter
 from typing import Any
 
-from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS, SYSTEMS, Signal, concept_of, drug_class_of
+from models.patient.gestational_age import LONGEST, TERM
+from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS, SYSTEMS, Signal, find_concept, find_drug_class
 from pipelines.night_dates import end_of_day
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.fhir import Resource, event_time, field, parse
+from pipelines.synthetic.records.fhir import Resource, event_time, get_path, parse_time
 
-_TERM = timedelta(days=280)
-_LONGEST = timedelta(days=308)
 _OLDEST = timedelta(days=730)
 _ENDS = frozenset({"386216000", "11466000", "177141003", "177184002", "714812005"})
 _FIRST_KNOWN = ("issued", "recordedDate", "authoredOn", "sent", "period.end", "performedPeriod.end")
@@ -71,51 +70,51 @@ _SIGNAL = {s.name: s for s in SIGNALS}
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ResourceVersion:
     """One version of a resource and when the clinic knew it."""
 
     known_at: datetime
     resource: Resource
 
 
-def version(resource: Resource, drop: date, first: bool) -> Version:
-    """The version that ``drop`` brought; ``first`` for the drop that holds the clinic's history."""
+def build_version(resource: Resource, drop: date, first: bool) -> ResourceVersion:
+    """Build the version that ``drop`` brought; ``first`` for the drop with the clinic's history."""
     if first:
-        stated = (field(resource, path) for path in _FIRST_KNOWN)
-        known = next((parse(text) for text in stated if text), None) or event_time(resource)
+        stated = (get_path(resource, path) for path in _FIRST_KNOWN)
+        known = next((parse_time(text) for text in stated if text), None) or event_time(resource)
         if known:
-            return Version(min(known, end_of_day(drop)), resource)
-    return Version(end_of_day(drop), resource)
+            return ResourceVersion(min(known, end_of_day(drop)), resource)
+    return ResourceVersion(end_of_day(drop), resource)
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Facts by name (unknown ones absent), as of a moment."""
+    """Facts by name as of a time; unknown facts are absent."""
 
     as_of: datetime
     facts: Mapping[str, Any]
 
     @property
     def keys(self) -> frozenset[str]:
-        """Segment keys of the facts that hold: known values, and what is true of her."""
+        """Segment keys of the facts that are known and not false."""
         return frozenset(FACT_KEYS[n] for n, value in self.facts.items() if value is not None and value is not False)
 
     def fill(self, text: str) -> str | None:
-        """``text`` with its placeholders written out, or None where one of them is unknown."""
+        """Fill the placeholders of ``text``; None where one of them is unknown."""
         names = [name for _, name, _, _ in Formatter().parse(text) if name]
         if any(self.facts.get(name) is None for name in names):
             return None
-        return text.format(**{name: self._shown(name) for name in names})
+        return text.format(**{name: self._format(name) for name in names})
 
-    def _shown(self, name: str) -> str:
+    def _format(self, name: str) -> str:
         value = self.facts[name]
         signal = _SIGNAL.get(name.removesuffix("_rise").removesuffix("_fall"))
         return f"{value:.{signal.decimals}f}" if signal else str(value)
 
 
-def read(versions: Iterable[Version], as_of: datetime) -> Chart:
-    """The chart at ``as_of`` from all versions of one patient's resources."""
-    newest: dict[tuple[str, str], Version] = {}
+def read_chart(versions: Iterable[ResourceVersion], as_of: datetime) -> Chart:
+    """Read the chart at ``as_of`` from all versions of one patient's resources."""
+    newest: dict[tuple[str, str], ResourceVersion] = {}
     for v in versions:
         key = (v.resource["resourceType"], v.resource["id"])
         if v.known_at <= as_of and (key not in newest or newest[key].known_at <= v.known_at):
@@ -123,33 +122,41 @@ def read(versions: Iterable[Version], as_of: datetime) -> Chart:
     resources: dict[str, list[Resource]] = {}
     for v in newest.values():
         happened = event_time(v.resource)
-        if not _withdrawn(v.resource) and (happened is None or happened <= as_of):
+        if not _is_withdrawn(v.resource) and (happened is None or happened <= as_of):
             resources.setdefault(v.resource["resourceType"], []).append(v.resource)
     facts: dict[str, Any] = {}
-    for family in (_person, _signals, _problems, _pregnancy, _medicines, _allergies, _visits):
+    for family in (
+        _person_facts,
+        _signal_facts,
+        _problem_facts,
+        _pregnancy_facts,
+        _medicine_facts,
+        _allergy_facts,
+        _visit_facts,
+    ):
         facts |= dict(family(resources, as_of))
     return Chart(as_of, facts)
 
 
-Facts = Iterator[tuple[str, Any]]
+FactPairs = Iterator[tuple[str, Any]]
 ByType = Mapping[str, list[Resource]]
 
 
-def _withdrawn(resource: Resource) -> bool:
-    status = [code for _, code, _ in fhir.codes(resource.get("verificationStatus"))]
+def _is_withdrawn(resource: Resource) -> bool:
+    status = [code for _, code, _ in fhir.read_codings(resource.get("verificationStatus"))]
     return "entered-in-error" in (resource.get("status"), *status)
 
 
 def _event_code(concept: Resource) -> str:
-    system, code, _ = next(fhir.codes(concept), ("", "", ""))
+    system, code, _ = next(fhir.read_codings(concept), ("", "", ""))
     return f"{SYSTEMS.get(system, system)}//{code}"
 
 
-def _person(resources: ByType, as_of: datetime) -> Facts:
+def _person_facts(resources: ByType, as_of: datetime) -> FactPairs:
     birth = date.fromisoformat(resources["Patient"][0]["birthDate"])
     yield "age", as_of.year - birth.year - ((as_of.month, as_of.day) < (birth.month, birth.day))
     statuses = [
-        (event_time(r), next(fhir.codes(r.get("valueCodeableConcept")), ("", "", ""))[2].lower())
+        (event_time(r), next(fhir.read_codings(r.get("valueCodeableConcept")), ("", "", ""))[2].lower())
         for r in resources.get("Observation", ())
         if _event_code(r["code"]) == "LOINC//72166-2"
     ]
@@ -160,14 +167,14 @@ def _person(resources: ByType, as_of: datetime) -> Facts:
         yield "smoker", "smokes" in newest
 
 
-def _signals(resources: ByType, as_of: datetime) -> Facts:
+def _signal_facts(resources: ByType, as_of: datetime) -> FactPairs:
     series: dict[str, list[tuple[datetime, float]]] = {}
     for r in resources.get("Observation", ()):
         when = event_time(r)
         for part in r.get("component", [r]):
             signal = next((s for s in SIGNALS if _event_code(part["code"]) in s.codes), None)
             amount = part.get("valueQuantity")
-            value = measured(signal, amount) if signal and amount else None
+            value = convert_quantity(signal, amount) if signal and amount else None
             if signal and when and value is not None:
                 series.setdefault(signal.name, []).append((when, value))
     for name, values in series.items():
@@ -181,23 +188,23 @@ def _signals(resources: ByType, as_of: datetime) -> Facts:
             yield f"{name}_{'rise' if latest > earlier[-1] else 'fall'}", abs(latest - earlier[-1])
 
 
-def measured(signal: Signal, amount: Resource) -> float | None:
-    """A quantity in the signal's unit; None in a unit that the clinic's intake does not know and quarantines."""
+def convert_quantity(signal: Signal, amount: Resource) -> float | None:
+    """Convert a quantity to the signal's unit; None in a unit that the intake quarantines."""
     return signal.canonical(amount["value"], amount.get("code") or amount["unit"])
 
 
-def _active(resources: ByType, as_of: datetime) -> Iterator[tuple[Resource, str]]:
+def _active_conditions(resources: ByType, as_of: datetime) -> Iterator[tuple[Resource, str]]:
     for r in resources.get("Condition", ()):
         over = r.get("abatementDateTime")
-        concept = concept_of(_event_code(r["code"]))
-        if concept and (over is None or parse(over) > as_of):
+        concept = find_concept(_event_code(r["code"]))
+        if concept and (over is None or parse_time(over) > as_of):
             yield r, concept.name
 
 
-def _problems(resources: ByType, as_of: datetime) -> Facts:
-    present = {name for _, name in _active(resources, as_of)}
+def _problem_facts(resources: ByType, as_of: datetime) -> FactPairs:
+    present = {name for _, name in _active_conditions(resources, as_of)}
     losses = sum(
-        (concept := concept_of(_event_code(r["code"]))) is not None and concept.name == "miscarriage"
+        (concept := find_concept(_event_code(r["code"]))) is not None and concept.name == "miscarriage"
         for r in resources.get("Condition", ())
     )
     for concept in CONCEPTS:
@@ -209,48 +216,48 @@ def _problems(resources: ByType, as_of: datetime) -> Facts:
         yield "miscarriages", losses
 
 
-def _pregnancy(resources: ByType, as_of: datetime) -> Facts:
-    current = [event_time(r) for r, name in _active(resources, as_of) if name == "pregnancy"]
-    ended = max(_ended(resources, as_of), default=None)
+def _pregnancy_facts(resources: ByType, as_of: datetime) -> FactPairs:
+    current = [event_time(r) for r, name in _active_conditions(resources, as_of) if name == "pregnancy"]
+    ended = max(_pregnancy_ends(resources, as_of), default=None)
     since = max((t for t in current if t and (ended is None or t > ended)), default=None)
-    yield "pregnant", since is not None and as_of - since <= _LONGEST
+    yield "pregnant", since is not None and as_of - since <= LONGEST
     if since is None:
         if ended and as_of - ended <= timedelta(weeks=52):
             yield "postpartum_weeks", (as_of - ended).days // 7
         return
-    for code, term in (("LOINC//11778-8", _TERM), ("LOINC//8665-2", timedelta())):
+    for code, term in (("LOINC//11778-8", TERM), ("LOINC//8665-2", timedelta())):
         dates = [(event_time(r), r["valueDateTime"]) for r in resources.get("Observation", ())
                  if _event_code(r["code"]) == code and "valueDateTime" in r]  # fmt: skip
         if dates:
-            start = parse(max(dates)[1]) - term
-            if timedelta() <= as_of - start <= _LONGEST and (ended is None or start > ended):
+            start = parse_time(max(dates)[1]) - term
+            if timedelta() <= as_of - start <= LONGEST and (ended is None or start > ended):
                 yield "weeks", (as_of - start).days // 7
                 return
 
 
-def _ended(resources: ByType, as_of: datetime) -> Iterator[datetime]:
-    """When pregnancies ended: births, terminations, and abatements of pregnancy conditions."""
+def _pregnancy_ends(resources: ByType, as_of: datetime) -> Iterator[datetime]:
+    """Yield when pregnancies ended: births, terminations, and abated pregnancy conditions."""
     for r in resources.get("Procedure", ()):
-        if (when := event_time(r)) and next(fhir.codes(r["code"]))[1] in _ENDS:
+        if (when := event_time(r)) and next(fhir.read_codings(r["code"]))[1] in _ENDS:
             yield when
     for r in resources.get("Condition", ()):
-        concept, over = concept_of(_event_code(r["code"])), r.get("abatementDateTime")
-        if concept and concept.name == "pregnancy" and over and parse(over) <= as_of:
-            yield parse(over)
+        concept, over = find_concept(_event_code(r["code"])), r.get("abatementDateTime")
+        if concept and concept.name == "pregnancy" and over and parse_time(over) <= as_of:
+            yield parse_time(over)
 
 
-def _medicines(resources: ByType, as_of: datetime) -> Facts:
+def _medicine_facts(resources: ByType, as_of: datetime) -> FactPairs:
     active = [r for r in resources.get("MedicationRequest", ()) if r["status"] == "active"]
-    names = [next(fhir.codes(r["medicationCodeableConcept"]))[2] for r in active]
-    classes = {drug_class_of(name) for name in names}
+    names = [next(fhir.read_codings(r["medicationCodeableConcept"]))[2] for r in active]
+    classes = {find_drug_class(name) for name in names}
     for drug_class in DRUG_CLASSES:
         yield f"takes_{drug_class}", drug_class in classes
     yield "no_medicines", not names
 
 
-def _allergies(resources: ByType, as_of: datetime) -> Facts:
+def _allergy_facts(resources: ByType, as_of: datetime) -> FactPairs:
     names = [
-        next(fhir.codes(r["code"]))[2].lower()
+        next(fhir.read_codings(r["code"]))[2].lower()
         for r in resources.get("AllergyIntolerance", ())
         if "medication" in r.get("category", ())
     ]
@@ -259,10 +266,10 @@ def _allergies(resources: ByType, as_of: datetime) -> Facts:
     yield "no_drug_allergy", not names
 
 
-def _visits(resources: ByType, as_of: datetime) -> Facts:
+def _visit_facts(resources: ByType, as_of: datetime) -> FactPairs:
     past = [(r, t) for r in resources.get("Encounter", ()) if (t := event_time(r)) and as_of - t <= timedelta(days=365)]
     yield "missed_visits", sum(r["status"] == "cancelled" for r, _ in past)
     yield "emergency_visits", sum(r["class"]["code"] == "EMER" for r, _ in past)
-    births = [t for r in resources.get("Condition", ()) if next(fhir.codes(r["code"]))[1] == "72892002"
+    births = [t for r in resources.get("Condition", ()) if next(fhir.read_codings(r["code"]))[1] == "72892002"
               if (t := event_time(r))]  # fmt: skip
     yield "pregnancies", len(births)

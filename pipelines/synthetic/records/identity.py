@@ -1,6 +1,6 @@
-"""What identifies a woman and her clinicians, and how it slips into messages. It is in the raw records on purpose.
+"""A patient's identifiers and clinicians, and how they slip into messages.
 
-These names, numbers and dates exist to prove that none of them passes the de-identification of the records stage.
+They are in the raw records on purpose, to prove that none of them passes the de-identification of the records stage.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from datetime import date
 
 from pipelines.synthetic.records.fhir import Resource
 
-#: Share of questions that carry something that identifies her.
-PERSONAL = 0.09
+#: Share of questions that contain an identifier of the patient.
+PERSONAL_SHARE = 0.09
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One woman's identifiers; ``clinicians`` are (id, name) of who answers her."""
+    """One patient's identifiers; ``clinicians`` are (id, name) of those who reply."""
 
     patient: str
     given: str
@@ -30,8 +30,8 @@ class Identity:
     clinicians: tuple[tuple[str, str], ...]
 
 
-def of(resources: list[Resource]) -> Identity:
-    """The identity in Synthea's Patient and the first three Practitioners of her record."""
+def read_identity(resources: list[Resource]) -> Identity:
+    """Read the identity from Synthea's Patient and the record's first three Practitioners."""
     patient = next(r for r in resources if r["resourceType"] == "Patient")
     name = patient["name"][0]
     telecom = {t["system"]: t["value"] for t in patient["telecom"]}
@@ -54,9 +54,9 @@ def of(resources: list[Resource]) -> Identity:
     )
 
 
-def personal_note(identity: Identity, rng: random.Random) -> str | None:
-    """A sentence that gives something away, in about one question of eleven; None otherwise."""
-    if rng.random() >= PERSONAL:
+def draw_personal_note(identity: Identity, rng: random.Random) -> str | None:
+    """Draw a sentence with an identifier for about one question in eleven; else None."""
+    if rng.random() >= PERSONAL_SHARE:
         return None
     doctor = rng.choice(identity.clinicians)[1]
     return rng.choice(

@@ -1,8 +1,8 @@
-"""A woman's pregnancies: Synthea's own, dated, and at most one added so that someone is pregnant now.
+"""Date a patient's Synthea pregnancies, and add at most one for the present.
 
 Synthea's modules wait whole weeks between visits, so its births come 46–50 weeks after the onset it records. Dating
-follows the birth: her expected date is set within ten days of it, and the start is 280 days before. A Synthea
-pregnancy still early at the last drop has had no dating scan: her gestational age is unknown.
+follows the birth: the expected date is set within ten days of it, and the start is 280 days before. A Synthea
+pregnancy still early at the last drop has had no dating scan: its gestational age is unknown.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
+from models.patient.gestational_age import TERM
 from pipelines.synthetic.records import fhir
 from pipelines.synthetic.records.calendar import Calendar, moment
-from pipelines.synthetic.records.fhir import Resource, event_time, parse
+from pipelines.synthetic.records.fhir import Resource, event_time, parse_time
 from pipelines.synthetic.records.problems import FOLIC_ACID
 from pipelines.synthetic.records.traits import Traits
 
-TERM = timedelta(days=280)
 NORMAL_PREGNANCY = ("72892002", "Normal pregnancy (finding)")
 BIRTHS = frozenset({"386216000", "11466000", "177141003", "177184002", "236974004"})
 BIRTH = ("386216000", "Human parturition, function (observable entity)")
@@ -33,9 +33,9 @@ _DATINGS: tuple[Dating, ...] = ("edd", "edd", "lmp")
 
 @dataclass(frozen=True, slots=True)
 class Pregnancy:
-    """One pregnancy. ``start`` is the first day of the last period where dated, ``ended`` birth or loss.
+    """One pregnancy: ``start`` is the first day of the last period, ``ended`` birth or loss.
 
-    ``onset`` and ``over`` bound the pregnancy condition in the record. ``dating`` says which observation dates it.
+    ``onset`` and ``over`` bound the pregnancy condition in the record. ``dating`` is the observation that dates it.
     """
 
     start: date
@@ -52,29 +52,34 @@ class Pregnancy:
         """Days of gestation at ``when``."""
         return (when.date() - self.start).days
 
-    def carried(self, when: datetime) -> bool:
-        """Whether she is pregnant at ``when``."""
+    def is_ongoing(self, when: datetime) -> bool:
+        """Whether the pregnancy is ongoing at ``when``."""
         return self.start <= when.date() and (self.ended is None or when.date() < self.ended)
 
 
-def of_synthea(resources: list[Resource], patient: str) -> list[Pregnancy]:
-    """The pregnancies Synthea recorded, dated where they reached a scan (four in five of them)."""
+def date_synthea_pregnancies(resources: list[Resource], patient: str) -> list[Pregnancy]:
+    """Date the pregnancies Synthea recorded: four in five of those that reached a scan."""
     births = [
         happened
         for r in resources
-        if r["resourceType"] == "Procedure" and any(code in BIRTHS for _, code, _ in fhir.codes(r["code"]))
+        if r["resourceType"] == "Procedure" and any(code in BIRTHS for _, code, _ in fhir.read_codings(r["code"]))
         if (happened := event_time(r))
     ]
     found = []
     for r in resources:
-        if r["resourceType"] != "Condition" or NORMAL_PREGNANCY[0] not in {c for _, c, _ in fhir.codes(r["code"])}:
+        if r["resourceType"] != "Condition" or NORMAL_PREGNANCY[0] not in {
+            c for _, c, _ in fhir.read_codings(r["code"])
+        }:
             continue
-        onset, over = parse(r["onsetDateTime"]), parse(r["abatementDateTime"]) if "abatementDateTime" in r else None
-        found.append(_dated(r["id"], onset, over, [b for b in births if onset < b <= (over or b)]))
+        onset, over = (
+            parse_time(r["onsetDateTime"]),
+            parse_time(r["abatementDateTime"]) if "abatementDateTime" in r else None,
+        )
+        found.append(_date_pregnancy(r["id"], onset, over, [b for b in births if onset < b <= (over or b)]))
     return found
 
 
-def _dated(identity: str, onset: datetime, over: datetime | None, births: list[datetime]) -> Pregnancy:
+def _date_pregnancy(identity: str, onset: datetime, over: datetime | None, births: list[datetime]) -> Pregnancy:
     rng = random.Random(f"dating/{identity}")
     birth = births[0] if births else None
     loss = over is not None and birth is None and over - onset < _LOSS
@@ -94,11 +99,13 @@ def _dated(identity: str, onset: datetime, over: datetime | None, births: list[d
     )
 
 
-def add(traits: Traits, patient: str, birth: date, own: list[Pregnancy], calendar: Calendar) -> Pregnancy | None:
-    """The pregnancy her stage asks for, unless one of Synthea's is in its way or she was under 18."""
+def add_pregnancy(
+    traits: Traits, patient: str, birth: date, own: list[Pregnancy], calendar: Calendar
+) -> Pregnancy | None:
+    """Add the pregnancy of the patient's stage, unless another overlaps or age is under 18."""
     rng = random.Random(f"pregnancy/{patient}")
-    ahead = timedelta(days=rng.randint(-275, -55))  # how far along she is on the first drop's day
-    since = timedelta(days=rng.randint(3, 190))  # how long ago she gave birth
+    ahead = timedelta(days=rng.randint(-275, -55))  # minus the gestational age on the first drop's day
+    since = timedelta(days=rng.randint(3, 190))  # time since the birth
     early = timedelta(days=rng.randint(-6, 12))  # birth before (+) or after (-) the due date
     long_ago = timedelta(days=rng.randint(240, 420))
     undated, dating = rng.random() < _UNDATED_SHARE, rng.choice(_DATINGS)
@@ -129,28 +136,31 @@ def add(traits: Traits, patient: str, birth: date, own: list[Pregnancy], calenda
     )
 
 
-def record(pregnancy: Pregnancy, patient: str) -> list[Resource]:
-    """What the record says of a pregnancy: its date where dated; condition, birth and folic acid where added."""
+def record_pregnancy(pregnancy: Pregnancy, patient: str) -> list[Resource]:
+    """Build a pregnancy's resources: dating; condition, birth and folic acid where added."""
     name = (patient, pregnancy.start.isoformat())
-    return [*_date(pregnancy, patient, name), *(_course(pregnancy, patient, name) if pregnancy.added else ())]
+    return [
+        *_build_dating(pregnancy, patient, name),
+        *(_build_course(pregnancy, patient, name) if pregnancy.added else ()),
+    ]
 
 
-def _date(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
+def _build_dating(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
     if pregnancy.dating is None or pregnancy.dated_on is None:
         return
     code, display, day = {
         "edd": ("11778-8", "Delivery date Estimated", pregnancy.due),
         "lmp": ("8665-2", "Last menstrual period start date", pregnancy.start),
     }[pregnancy.dating]
-    concept = fhir.concept(fhir.LOINC, code, display)
-    identity = fhir.identifier("dating", *name)
-    yield fhir.observation(identity, patient, concept, pregnancy.dated_on, valueDateTime=day.isoformat())
+    concept = fhir.build_concept(fhir.LOINC, code, display)
+    identity = fhir.derive_id("dating", *name)
+    yield fhir.build_observation(identity, patient, concept, pregnancy.dated_on, valueDateTime=day.isoformat())
 
 
-def _course(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
-    concept = fhir.concept(fhir.SNOMED, *NORMAL_PREGNANCY)
-    yield fhir.condition(fhir.identifier("pregnancy", *name), patient, concept, pregnancy.onset, pregnancy.over)
-    begun = pregnancy.onset + timedelta(minutes=30)
-    yield fhir.medication(fhir.identifier("folic", *name), patient, FOLIC_ACID, begun)
+def _build_course(pregnancy: Pregnancy, patient: str, name: tuple[str, str]) -> Iterator[Resource]:
+    concept = fhir.build_concept(fhir.SNOMED, *NORMAL_PREGNANCY)
+    yield fhir.build_condition(fhir.derive_id("pregnancy", *name), patient, concept, pregnancy.onset, pregnancy.over)
+    authored = pregnancy.onset + timedelta(minutes=30)
+    yield fhir.build_medication(fhir.derive_id("folic", *name), patient, FOLIC_ACID, authored)
     if pregnancy.birth and pregnancy.ended:
-        yield fhir.procedure(fhir.identifier("birth", *name), patient, BIRTH, moment(pregnancy.ended, 4, 30))
+        yield fhir.build_procedure(fhir.derive_id("birth", *name), patient, BIRTH, moment(pregnancy.ended, 4, 30))

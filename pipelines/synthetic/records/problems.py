@@ -1,7 +1,7 @@
-"""Long-standing problems, medicines and allergies that a portal's women have and Synthea's young women mostly lack.
+"""Add chronic problems, medicines and allergies, which Synthea's young patients mostly lack.
 
-One row a problem: how many women have it, its SNOMED code, and what some of them take for it. Prevalences are
-set so that each topic's rules meet women with and without, not to match any population.
+One row per problem: how many patients have it, its SNOMED code, and what some of them take for it. Prevalences are set
+so that each topic's rules meet patients with and without it, not to match any population.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Medicine = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """``share`` of women have it; ``treated`` of those take one of ``medicines``."""
+class ChronicProblem:
+    """``share`` of patients have it; ``treated`` of those take one of ``medicines``."""
 
     name: str
     share: float
@@ -46,21 +46,23 @@ OMEPRAZOLE = ("198051", "omeprazole 20 MG Oral Capsule")
 SERTRALINE = ("312938", "Sertraline 100 MG Oral Tablet")
 SUMATRIPTAN = ("313161", "sumatriptan 50 MG Oral Tablet")
 
-PROBLEMS: tuple[Problem, ...] = (
-    Problem("asthma", 0.17, ("195967001", "Asthma"), (ALBUTEROL,), 0.8),
-    Problem("migraine", 0.14, ("37796009", "Migraine"), (SUMATRIPTAN,), 0.5),
-    Problem("migraine_aura", 0.09, ("4473006", "Migraine with aura")),
-    Problem("hypertension", 0.14, ("59621000", "Essential hypertension"), (LABETALOL, ENALAPRIL, NIFEDIPINE), 0.8),
-    Problem("thyroid", 0.13, ("40930008", "Hypothyroidism"), (LEVOTHYROXINE,), 0.85),
-    Problem("depression", 0.18, ("35489007", "Depressive disorder"), (SERTRALINE,), 0.6),
-    Problem("anxiety", 0.16, ("197480006", "Anxiety disorder")),
-    Problem("clot", 0.08, ("128053003", "Deep venous thrombosis"), (ENOXAPARIN,), 0.4),
-    Problem("epilepsy", 0.07, ("84757009", "Epilepsy"), (LAMOTRIGINE,), 0.8),
-    Problem("diabetes", 0.07, ("44054006", "Type 2 diabetes mellitus"), (METFORMIN,), 0.8),
-    Problem("pcos", 0.12, ("237055002", "Polycystic ovary syndrome"), (METFORMIN,), 0.3),
-    Problem("endometriosis", 0.11, ("129103003", "Endometriosis"), (NAPROXEN,), 0.5),
-    Problem("reflux", 0.16, ("235595009", "Gastroesophageal reflux disease"), (OMEPRAZOLE,), 0.6),
-    Problem("kidney_disease", 0.05, ("431856006", "Chronic kidney disease stage 2")),
+PROBLEMS: tuple[ChronicProblem, ...] = (
+    ChronicProblem("asthma", 0.17, ("195967001", "Asthma"), (ALBUTEROL,), 0.8),
+    ChronicProblem("migraine", 0.14, ("37796009", "Migraine"), (SUMATRIPTAN,), 0.5),
+    ChronicProblem("migraine_aura", 0.09, ("4473006", "Migraine with aura")),
+    ChronicProblem(
+        "hypertension", 0.14, ("59621000", "Essential hypertension"), (LABETALOL, ENALAPRIL, NIFEDIPINE), 0.8
+    ),
+    ChronicProblem("thyroid", 0.13, ("40930008", "Hypothyroidism"), (LEVOTHYROXINE,), 0.85),
+    ChronicProblem("depression", 0.18, ("35489007", "Depressive disorder"), (SERTRALINE,), 0.6),
+    ChronicProblem("anxiety", 0.16, ("197480006", "Anxiety disorder")),
+    ChronicProblem("clot", 0.08, ("128053003", "Deep venous thrombosis"), (ENOXAPARIN,), 0.4),
+    ChronicProblem("epilepsy", 0.07, ("84757009", "Epilepsy"), (LAMOTRIGINE,), 0.8),
+    ChronicProblem("diabetes", 0.07, ("44054006", "Type 2 diabetes mellitus"), (METFORMIN,), 0.8),
+    ChronicProblem("pcos", 0.12, ("237055002", "Polycystic ovary syndrome"), (METFORMIN,), 0.3),
+    ChronicProblem("endometriosis", 0.11, ("129103003", "Endometriosis"), (NAPROXEN,), 0.5),
+    ChronicProblem("reflux", 0.16, ("235595009", "Gastroesophageal reflux disease"), (OMEPRAZOLE,), 0.6),
+    ChronicProblem("kidney_disease", 0.05, ("431856006", "Chronic kidney disease stage 2")),
 )
 
 ALLERGIES: tuple[tuple[float, tuple[str, str]], ...] = (
@@ -72,18 +74,18 @@ ALLERGIES: tuple[tuple[float, tuple[str, str]], ...] = (
 )
 
 
-def draw(rng: random.Random) -> tuple[frozenset[str], tuple[tuple[str, str], ...]]:
-    """The names of one woman's problems and her drug allergies, drawn once for her."""
+def draw_problems(rng: random.Random) -> tuple[frozenset[str], tuple[tuple[str, str], ...]]:
+    """Draw the names of one patient's problems, and the drug allergies."""
     names = {p.name for p in PROBLEMS if rng.random() < p.share}
     if "migraine_aura" in names:
         names.discard("migraine")
     return frozenset(names), tuple(code for share, code in ALLERGIES if rng.random() < share)
 
 
-def record(
+def record_problems(
     patient: str, birth: date, names: frozenset[str], allergies: tuple[tuple[str, str], ...], calendar: Calendar
 ) -> list[Resource]:
-    """Conditions, medicines and allergies of one woman, each begun one to six years before the portal opened."""
+    """Build one patient's conditions, medicines and allergies, from years before the portal opened."""
     rng = random.Random(f"problems/{patient}")
     adult = max(birth + timedelta(days=16 * 365), calendar.portal_opens - timedelta(days=6 * 365))
     span = (calendar.portal_opens - timedelta(days=120) - adult).days
@@ -93,13 +95,15 @@ def record(
         treated, medicine = rng.random() < problem.treated, rng.choice(problem.medicines or (None,))
         if problem.name not in names:
             continue
-        code = fhir.concept(fhir.SNOMED, *problem.code)
-        resources.append(fhir.condition(fhir.identifier("problem", problem.name, patient), patient, code, began, None))
+        code = fhir.build_concept(fhir.SNOMED, *problem.code)
+        resources.append(
+            fhir.build_condition(fhir.derive_id("problem", problem.name, patient), patient, code, began, None)
+        )
         if treated and medicine:
-            identity = fhir.identifier("medicine", problem.name, patient)
-            resources.append(fhir.medication(identity, patient, medicine, began + timedelta(minutes=20)))
+            identity = fhir.derive_id("medicine", problem.name, patient)
+            resources.append(fhir.build_medication(identity, patient, medicine, began + timedelta(minutes=20)))
     for code_of_drug in allergies:
         recorded = adult + timedelta(days=rng.randrange(max(span, 1)))
-        identity = fhir.identifier("allergy", code_of_drug[0], patient)
-        resources.append(fhir.drug_allergy(identity, patient, code_of_drug, recorded))
+        identity = fhir.derive_id("allergy", code_of_drug[0], patient)
+        resources.append(fhir.build_drug_allergy(identity, patient, code_of_drug, recorded))
     return resources

@@ -1,8 +1,8 @@
-"""How a woman's signals run over time: her own base, her traits, the week of pregnancy, a little noise.
+"""Simulate a patient's signals over time from baseline, traits, week of pregnancy and noise.
 
-    value(t) = base + effect of gestation(t; traits) + effect of time since birth + noise
+    value(t) = baseline + effect of gestation(t; traits) + effect of time since birth + noise
 
-The base of weight and blood pressure is what Synthea measured of her as an adult, so added values continue hers.
+The baseline of weight and blood pressure is what Synthea measured in adulthood, so added values continue Synthea's.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _TYPICAL = {"29463-7": 68.0, "8480-6": 113.0, "8462-4": 73.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """Her usual values outside pregnancy: kg, mm[Hg], mm[Hg], g/dL, mg/dL."""
+class Baseline:
+    """Usual values outside pregnancy: kg, mm[Hg], mm[Hg], g/dL, mg/dL."""
 
     weight: float
     systolic: float
@@ -31,18 +31,18 @@ class Base:
     glucose: float
 
 
-def base_of(resources: list[Resource], traits: Traits, patient: str, before: datetime) -> Base:
-    """The mean of her last three values that Synthea recorded before ``before``, typical ones where it has none."""
+def estimate_baseline(resources: list[Resource], traits: Traits, patient: str, before: datetime) -> Baseline:
+    """Average Synthea's last three values before ``before``; typical values where it has none."""
     rng = random.Random(f"base/{patient}")
     values: dict[str, list[tuple[datetime, float]]] = {code: [] for code in _TYPICAL}
     for r in resources:
         if r["resourceType"] == "Observation" and "valueQuantity" in r:
-            code, happened = next(fhir.codes(r["code"]))[1], event_time(r)
+            code, happened = next(fhir.read_codings(r["code"]))[1], event_time(r)
             if code in values and happened and happened < before:
                 values[code].append((happened, r["valueQuantity"]["value"]))
     usual = {c: fmean(v for _, v in sorted(found)[-3:]) if found else _TYPICAL[c] for c, found in values.items()}
     chronic = 24.0 if "hypertension" in traits.problems else 0.0
-    return Base(
+    return Baseline(
         weight=min(max(usual["29463-7"], 45.0), 120.0),
         systolic=min(usual["8480-6"], 124.0) + chronic,
         diastolic=min(usual["8462-4"], 78.0) + chronic / 2,
@@ -57,19 +57,19 @@ def _weight_gain(weeks: float, traits: Traits) -> float:
     return usual * traits.gain + swelling
 
 
-def _since_birth(pregnancies: list[Pregnancy], when: datetime) -> float | None:
-    """Weeks since the latest birth, None where there was none or more than a year ago."""
+def _weeks_since_birth(pregnancies: list[Pregnancy], when: datetime) -> float | None:
+    """Weeks since the latest birth; None where there was none within a year."""
     weeks = [(when.date() - p.ended).days / 7 for p in pregnancies if p.ended and p.birth and p.ended <= when.date()]
     return min(weeks) if weeks and min(weeks) <= 52 else None
 
 
-def value(
-    signal: str, when: datetime, base: Base, traits: Traits, pregnancies: list[Pregnancy], rng: random.Random
+def simulate_value(
+    signal: str, when: datetime, base: Baseline, traits: Traits, pregnancies: list[Pregnancy], rng: random.Random
 ) -> float:
-    """The canonical value of ``weight``, ``systolic``, ``diastolic``, ``haemoglobin`` or ``glucose`` at ``when``."""
-    carried = next((p for p in pregnancies if p.carried(when)), None)
-    weeks = carried.days(when) / 7 if carried else None
-    after = _since_birth(pregnancies, when)
+    """Simulate ``weight``, ``systolic``, ``diastolic``, ``haemoglobin`` or ``glucose`` at ``when``."""
+    current = next((p for p in pregnancies if p.is_ongoing(when)), None)
+    weeks = current.days(when) / 7 if current else None
+    after = _weeks_since_birth(pregnancies, when)
     match signal:
         case "weight":
             added = _weight_gain(weeks, traits) if weeks is not None else 0.0

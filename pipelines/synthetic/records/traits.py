@@ -1,7 +1,7 @@
-"""Who a synthetic woman is: latent traits drawn once for her and never again.
+"""Draw a synthetic patient's latent traits, once.
 
-Everything that the sample clinic adds to her record (signals, problems, questions, ratings) follows from these,
-so she stays the same woman over all her dates. Traits are never written to the record.
+All that the sample clinic adds to a record (signals, problems, questions, ratings) follows from these, so a patient is
+consistent over all dates. Traits are never written to the record.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from pipelines.synthetic.records import problems
 Style = Literal["brief", "detailed"]
 Stage = Literal["pregnant", "postpartum", "earlier", "none"]
 
-#: How the pregnancies that we add are spread over women, in order of their index: of every eight women three
+#: How the pregnancies that we add are spread over patients, in order of their index: of every eight patients three
 #: are pregnant at the first drop, two are postpartum, one gave birth 8–14 months before, two have none added.
 STAGES: tuple[Stage, ...] = ("pregnant", "postpartum", "none", "pregnant", "earlier", "pregnant", "none", "postpartum")
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """One woman's latent traits.
+    """One patient's latent traits.
 
-    ``anaemic``: g/dL of haemoglobin she loses beyond the usual in pregnancy. ``hypertensive``: mm[Hg] her systolic
-    rises in late pregnancy. ``sugar``: mg/dL her glucose rises after 24 weeks. ``gain``: her weight gain in
+    ``anaemic``: g/dL of haemoglobin lost beyond the usual in pregnancy. ``hypertensive``: mm[Hg] that the systolic
+    pressure rises in late pregnancy. ``sugar``: mg/dL that glucose rises after 24 weeks. ``gain``: weight gain in
     pregnancy relative to the usual. ``swells``: gains 3–4 kg within two weeks late in pregnancy. ``heavy_periods``:
-    g/dL of haemoglobin lost outside pregnancy. ``mood``: her usual PHQ-9. ``pain``: her usual pain score.
-    ``misses``: share of planned visits she misses. ``questions``: portal questions a year. ``style``: the replies
-    she rates higher. ``stage``: which pregnancy, if any, is added to Synthea's.
+    g/dL of haemoglobin lost outside pregnancy. ``mood``: usual PHQ-9. ``pain``: usual pain score. ``misses``: share of
+    planned visits missed. ``questions``: portal questions per year. ``style``: the replies rated higher. ``stage``:
+    which pregnancy, if any, is added to Synthea's.
     """
 
     style: Style
@@ -49,10 +49,10 @@ class Traits:
     allergies: tuple[tuple[str, str], ...]
 
 
-def draw(seed: int, index: int) -> Traits:
-    """The traits of woman ``index`` of the clinic ``seed``."""
+def draw_traits(seed: int, index: int) -> Traits:
+    """Draw the traits of patient ``index`` of the clinic ``seed``."""
     rng = random.Random(f"traits/{seed}/{index}")
-    names, allergies = problems.draw(rng)
+    names, allergies = problems.draw_problems(rng)
     chronic = "hypertension" in names
     return Traits(
         style=rng.choice(("brief", "detailed")),

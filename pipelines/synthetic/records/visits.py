@@ -1,7 +1,7 @@
-"""Visits and what was measured at them: antenatal, postnatal and gynaecology, which Synthea records without values.
+"""Plan antenatal, postnatal and gynaecology visits, and measure values at each.
 
-Values are attached to Synthea's own antenatal visits of her own pregnancies; visits of an added pregnancy and
-gynaecology follow-ups are added. A visit that she misses is a cancelled Encounter without values.
+Synthea records such visits without values. Values are attached to its own visits of its own pregnancies; visits of an
+added pregnancy and gynaecology follow-ups are added. A missed visit is a cancelled Encounter without values.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from pipelines.synthetic.records import fhir
 from pipelines.synthetic.records.calendar import Calendar, moment
 from pipelines.synthetic.records.fhir import Resource, event_time
 from pipelines.synthetic.records.pregnancies import Pregnancy
-from pipelines.synthetic.records.signals import Base, value
+from pipelines.synthetic.records.signals import Baseline, simulate_value
 from pipelines.synthetic.records.traits import Traits
 
-Kind = Literal["antenatal", "postnatal", "gynaecology"]
+VisitKind = Literal["antenatal", "postnatal", "gynaecology"]
 
-TYPES: dict[Kind, tuple[str, str]] = {
+TYPES: dict[VisitKind, tuple[str, str]] = {
     "antenatal": ("424619006", "Prenatal visit (regime/therapy)"),
     "postnatal": ("169762003", "Postnatal visit (regime/therapy)"),
     "gynaecology": ("390906007", "Follow-up encounter (procedure)"),
 }
-_OF_SYNTHEA: dict[str, Kind] = {"424441002": "antenatal", "424619006": "antenatal", "169762003": "postnatal"}
+_OF_SYNTHEA: dict[str, VisitKind] = {"424441002": "antenatal", "424619006": "antenatal", "169762003": "postnatal"}
 _ANTENATAL_WEEKS = (8, 12, 16, 20, 24, 28, 31, 34, 36, 38, 39, 40, 41)
 _POSTNATAL_DAYS = (12, 42)
 _LABS = frozenset({"haemoglobin", "glucose", "hba1c"})
 _LAB_DELAY = timedelta(hours=20)
-#: How long a laboratory value stands before it is taken again, and which value is taken again at every visit.
+#: The interval after which a laboratory value is repeated, and which values are repeated at every visit.
 _LAB_DUE: dict[str, tuple[timedelta, Callable[[float], bool]]] = {
     "haemoglobin": (timedelta(weeks=12), lambda value: value < 11.2),
     "glucose": (timedelta(weeks=13), lambda value: value > 118),
@@ -52,86 +52,90 @@ _SIGNAL = {s.name: s for s in SIGNALS}
 class Visit:
     """One visit; ``encounter`` is Synthea's Encounter id, or None for a visit of ours."""
 
-    kind: Kind
+    kind: VisitKind
     when: datetime
     encounter: str | None
 
 
-def planned(resources: list[Resource], pregnancies: list[Pregnancy], patient: str, calendar: Calendar) -> list[Visit]:
-    """All visits at which something is measured, in order of time, up to the last drop."""
+def plan_visits(
+    resources: list[Resource], pregnancies: list[Pregnancy], patient: str, calendar: Calendar
+) -> list[Visit]:
+    """Plan all visits with measurements up to the last drop, in time order."""
     rng = random.Random(f"visits/{patient}")
-    visits = list(_of_synthea(resources, pregnancies))
+    visits = list(_synthea_visits(resources, pregnancies))
     for pregnancy in (p for p in pregnancies if p.added):
         weeks = [pregnancy.start + timedelta(weeks=w, days=rng.randint(-2, 4)) for w in _ANTENATAL_WEEKS]
-        visits += [Visit("antenatal", _hours(day, rng), None) for day in weeks if day >= pregnancy.onset.date()]
+        visits += [Visit("antenatal", _draw_hour(day, rng), None) for day in weeks if day >= pregnancy.onset.date()]
         if pregnancy.ended:
             after = [pregnancy.ended + timedelta(days=d + rng.randint(-2, 3)) for d in _POSTNATAL_DAYS]
             visits = [v for v in visits if v.encounter or v.when.date() < pregnancy.ended]
-            visits += [Visit("postnatal", _hours(day, rng), None) for day in after]
+            visits += [Visit("postnatal", _draw_hour(day, rng), None) for day in after]
     day = calendar.portal_opens - timedelta(days=rng.randint(200, 400))
     while day <= calendar.last:
-        if not any(_near(day, p) for p in pregnancies):
-            visits.append(Visit("gynaecology", _hours(day, rng), None))
+        if not any(_is_near(day, p) for p in pregnancies):
+            visits.append(Visit("gynaecology", _draw_hour(day, rng), None))
         day += timedelta(days=rng.randint(70, 150))
     return sorted((v for v in visits if v.when <= end_of_day(calendar.last)), key=lambda v: v.when)
 
 
-def _near(day: date, pregnancy: Pregnancy) -> bool:
-    """Whether antenatal or postnatal visits take the place of gynaecology on ``day``."""
+def _is_near(day: date, pregnancy: Pregnancy) -> bool:
+    """Whether antenatal or postnatal visits replace gynaecology on ``day``."""
     return pregnancy.onset.date() - timedelta(days=20) <= day <= (pregnancy.ended or day) + timedelta(days=60)
 
 
-def _hours(day: date, rng: random.Random) -> datetime:
+def _draw_hour(day: date, rng: random.Random) -> datetime:
     return moment(day, rng.randrange(8, 16), rng.choice((0, 15, 30, 45)))
 
 
-def _of_synthea(resources: list[Resource], pregnancies: list[Pregnancy]) -> Iterator[Visit]:
+def _synthea_visits(resources: list[Resource], pregnancies: list[Pregnancy]) -> Iterator[Visit]:
     own = [p for p in pregnancies if not p.added]
     for r in resources:
         if r["resourceType"] != "Encounter":
             continue
-        kind, when = _OF_SYNTHEA.get(next(fhir.codes(r["type"][0]))[1]), event_time(r)
+        kind, when = _OF_SYNTHEA.get(next(fhir.read_codings(r["type"][0]))[1]), event_time(r)
         if kind and when and any(p.onset <= when <= (p.over or when) + timedelta(days=70) for p in own):
             yield Visit(kind, when.astimezone(UTC), r["id"])
 
 
-def record(
-    visits: list[Visit], base: Base, traits: Traits, pregnancies: list[Pregnancy], patient: str
+def record_visits(
+    visits: list[Visit], base: Baseline, traits: Traits, pregnancies: list[Pregnancy], patient: str
 ) -> list[Resource]:
-    """Encounters and Observations of the visits, in order of time."""
+    """Build the Encounters and Observations of the visits, in time order."""
     rng = random.Random(f"measured/{patient}")
     other_units = frozenset(name for name in _OTHER_UNITS if rng.random() < 0.2)
     resources: list[Resource] = []
     last: dict[str, tuple[datetime, float]] = {}
     for visit in visits:
-        identity = visit.encounter or fhir.identifier("visit", patient, fhir.at(visit.when))
+        identity = visit.encounter or fhir.derive_id("visit", patient, fhir.format_instant(visit.when))
         missed = visit.encounter is None and rng.random() < traits.misses
         if visit.encounter is None:
             status, end = "cancelled" if missed else "finished", visit.when + timedelta(minutes=25)
-            resources.append(fhir.encounter(identity, patient, TYPES[visit.kind], visit.when, end, status))
+            resources.append(fhir.build_encounter(identity, patient, TYPES[visit.kind], visit.when, end, status))
         if missed:
             continue
-        values = _measured(visit, base, traits, pregnancies, last, rng)
-        resources += _observations(visit.when, identity, patient, values, other_units)
+        values = _measure(visit, base, traits, pregnancies, last, rng)
+        resources += _build_observations(visit.when, identity, patient, values, other_units)
         if visit.kind != "postnatal" and rng.random() < 0.5:
-            resources.append(_smoking(visit.when, identity, patient, traits))
+            resources.append(_build_smoking_status(visit.when, identity, patient, traits))
     return resources
 
 
-def _measured(
+def _measure(
     visit: Visit,
-    base: Base,
+    base: Baseline,
     traits: Traits,
     pregnancies: list[Pregnancy],
     last: dict[str, tuple[datetime, float]],
     rng: random.Random,
 ) -> dict[str, float]:
-    """Signal → canonical value at one visit; ``last`` keeps when each laboratory value was taken last."""
+    """Measure canonical values by signal at one visit; ``last`` has each laboratory value's last time."""
     wanted = ["weight", "systolic", "diastolic"]
     for name, (every, worrying) in _LAB_DUE.items():
         if name not in last or visit.when - last[name][0] >= every or worrying(last[name][1]):
             wanted.append(name)
-    values = {n: round(value(n, visit.when, base, traits, pregnancies, rng), _SIGNAL[n].decimals) for n in wanted}
+    values = {
+        n: round(simulate_value(n, visit.when, base, traits, pregnancies, rng), _SIGNAL[n].decimals) for n in wanted
+    }
     for name in _LAB_DUE:
         if name in values:
             last[name] = (visit.when, values[name])
@@ -155,34 +159,43 @@ _NAMES = {
 }
 
 
-def _observations(
+def _build_observations(
     when: datetime, encounter: str, patient: str, values: dict[str, float], other_units: frozenset[str]
 ) -> Iterator[Resource]:
     def identity(name: str) -> str:
-        return fhir.identifier("observation", name, patient, fhir.at(when))
+        return fhir.derive_id("observation", name, patient, fhir.format_instant(when))
 
     parts = [
-        {"code": fhir.concept(fhir.LOINC, code, display), "valueQuantity": fhir.quantity(values[name], "mm[Hg]")}
+        {
+            "code": fhir.build_concept(fhir.LOINC, code, display),
+            "valueQuantity": fhir.build_quantity(values[name], "mm[Hg]"),
+        }
         for name, code, display in (
             ("systolic", "8480-6", "Systolic blood pressure"),
             ("diastolic", "8462-4", "Diastolic blood pressure"),
         )
     ]
-    panel = fhir.concept(fhir.LOINC, "85354-9", "Blood pressure panel with all children optional")
-    yield fhir.observation(identity("pressure"), patient, panel, when, encounter, component=parts)
+    panel = fhir.build_concept(fhir.LOINC, "85354-9", "Blood pressure panel with all children optional")
+    yield fhir.build_observation(identity("pressure"), patient, panel, when, encounter, component=parts)
     for name, (code, display) in _NAMES.items():
         if name in values:
             unit = _OTHER_UNITS[name] if name in other_units else _SIGNAL[name].unit
-            shown = round(values[name] / _SIGNAL[name].units[unit], 2 if name in other_units else 1)
-            result = {"issued": fhir.at(when + _LAB_DELAY)} if name in _LABS else {}
-            concept = fhir.concept(fhir.LOINC, code, display)
-            yield fhir.observation(
-                identity(name), patient, concept, when, encounter, valueQuantity=fhir.quantity(shown, unit), **result
+            reported = round(values[name] / _SIGNAL[name].units[unit], 2 if name in other_units else 1)
+            result = {"issued": fhir.format_instant(when + _LAB_DELAY)} if name in _LABS else {}
+            concept = fhir.build_concept(fhir.LOINC, code, display)
+            yield fhir.build_observation(
+                identity(name),
+                patient,
+                concept,
+                when,
+                encounter,
+                valueQuantity=fhir.build_quantity(reported, unit),
+                **result,
             )
 
 
-def _smoking(when: datetime, encounter: str, patient: str, traits: Traits) -> Resource:
-    concept = fhir.concept(fhir.LOINC, "72166-2", "Tobacco smoking status")
-    status = fhir.concept(fhir.SNOMED, *_SMOKING[traits.smoking])
-    identity = fhir.identifier("smoking", patient, fhir.at(when))
-    return fhir.observation(identity, patient, concept, when, encounter, valueCodeableConcept=status)
+def _build_smoking_status(when: datetime, encounter: str, patient: str, traits: Traits) -> Resource:
+    concept = fhir.build_concept(fhir.LOINC, "72166-2", "Tobacco smoking status")
+    status = fhir.build_concept(fhir.SNOMED, *_SMOKING[traits.smoking])
+    identity = fhir.derive_id("smoking", patient, fhir.format_instant(when))
+    return fhir.build_observation(identity, patient, concept, when, encounter, valueCodeableConcept=status)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from pipelines.features.build import stage
 from pipelines.records.stage import run as take_in_night
 from pmlm.settings import Settings
@@ -80,7 +80,7 @@ def features_of(folder: Path, told: dict[str, list[Resource]], order: list[str],
         night = day.replace("-", "")
         take_in_night(clinic.settings, night)
     stage.run(clinic.settings, DAYS[-1].replace("-", ""))
-    return {name: _newest(clinic.settings, name) for name in groups() if name != "peers"}
+    return {name: _newest(clinic.settings, name) for name in find_groups() if name != "peers"}
 
 
 def _newest(settings: Settings, group: str) -> list[dict[str, Any]]:

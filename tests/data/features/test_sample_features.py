@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from feature_repo.store import online
-from feature_repo.store.services import features, groups
+from feature_repo.store.services import find_groups, list_features
 from models.vocabulary import SIGNALS, Signal
 from pipelines.records.log import event_log
 from pmlm.settings import Settings
@@ -27,7 +27,7 @@ def clinic(night_done: NightDone) -> Settings:
 
 @pytest.fixture(scope="module")
 def rows(clinic: Settings) -> dict[str, pl.DataFrame]:
-    return {name: pl.read_parquet(clinic.features / name / "*.parquet") for name in groups()}
+    return {name: pl.read_parquet(clinic.features / name / "*.parquet") for name in find_groups()}
 
 
 def test_every_patient_with_a_record_has_a_row_in_every_group(clinic: Settings, rows: dict[str, pl.DataFrame]) -> None:
@@ -71,7 +71,7 @@ def test_peers_are_at_least_ten_or_nothing(clinic: Settings, rows: dict[str, pl.
 def test_most_women_are_served_by_the_signals_of_every_group(clinic: Settings) -> None:
     subjects = event_log.scan_events(clinic).select("subject_id").unique().collect()["subject_id"]
     served = [online.read(clinic.feast, subject) for subject in subjects]
-    known = {name: sum(row is not None and row[name] not in (None, []) for row in served) for name in features()}
+    known = {name: sum(row is not None and row[name] not in (None, []) for row in served) for name in list_features()}
     for name in (
         "weight_latest",
         "systolic_latest",

@@ -1,4 +1,4 @@
-"""The shipped sample read once, and two of its women made anew."""
+"""The shipped sample read once, and two of its patients synthesized again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def sample() -> Clinic:
 
 
 @pytest.fixture(scope="session")
-def two_women(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
-    """The first two women of the shipped sample, made anew in this process."""
+def two_patients(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+    """The first two patients of the shipped sample, synthesized in this process."""
     folder = tmp_path_factory.mktemp("clinic") / "two"
     synthesize(2, SAMPLE_SEED, folder, processes=1)
     return Clinic(folder)

@@ -1,4 +1,4 @@
-"""Broken lines: about two in a hundred, each broken as its name says, and no other line broken."""
+"""Broken lines of the sample: about two in a hundred, each broken as named."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def test_good_lines_are_of_known_patients_and_not_of_the_future(sample: Clinic) 
         assert "subject" not in r or r["subject"]["reference"] in known
 
 
-def test_quarantine_finds_exactly_the_broken_lines(two_women: Clinic, tmp_path) -> None:
-    settings = Settings(home=tmp_path, drops=two_women.folder)
+def test_quarantine_finds_exactly_the_broken_lines(two_patients: Clinic, tmp_path) -> None:
+    settings = Settings(home=tmp_path, drops=two_patients.folder)
     for drop in list_drops(settings):
         import_drop(settings, drop.path, drop.date)
     found = {
         (f"{r.night[:4]}-{r.night[4:6]}-{r.night[6:]}/{r.file}", r.line): r.rule for r in quarantine.read_rows(settings)
     }
-    named = {place: "invalid_json" if kind == "truncated_json" else kind for place, kind in two_women.broken.items()}
+    named = {place: "invalid_json" if kind == "truncated_json" else kind for place, kind in two_patients.broken.items()}
     assert named
     assert found == named

@@ -1,4 +1,4 @@
-"""What the sample clinic promises: enough women and talk, whole histories, small, and honest about the truth."""
+"""The shipped sample: enough patients and messages, whole histories, small, true sidecars."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 from pipelines.synthetic import synthesize
 from pipelines.synthetic.arrivals import INJECTED_DISPLAY
 from pipelines.synthetic.portal.conversations import INJECTED_QUESTION
-from pipelines.synthetic.portal.rules import topics
+from pipelines.synthetic.portal.rules import load_topics
 from pipelines.synthetic.records.chart import FACT_KEYS
 from pipelines.synthetic.records.fhir import event_time
 from pmlm.cli import synthetic
@@ -23,16 +23,16 @@ def subject(resource: dict) -> str:
     return (resource.get("subject") or resource["patient"])["reference"]
 
 
-def test_there_are_sixty_women_or_more_of_child_bearing_age(sample: Clinic) -> None:
-    women = {r["id"]: r for _, r in sample.of_type("Patient")}
-    assert len(women) >= 60
-    assert {r["gender"] for r in women.values()} == {"female"}
+def test_there_are_sixty_female_patients_or_more_of_child_bearing_age(sample: Clinic) -> None:
+    patients = {r["id"]: r for _, r in sample.of_type("Patient")}
+    assert len(patients) >= 60
+    assert {r["gender"] for r in patients.values()} == {"female"}
     assert all(
-        18 <= (date(2026, 6, 6) - date.fromisoformat(r["birthDate"])).days / 365.25 <= 46 for r in women.values()
+        18 <= (date(2026, 6, 6) - date.fromisoformat(r["birthDate"])).days / 365.25 <= 46 for r in patients.values()
     )
 
 
-def test_each_woman_has_her_whole_history(sample: Clinic) -> None:
+def test_each_patient_has_a_whole_history(sample: Clinic) -> None:
     births = {f"Patient/{r['id']}": date.fromisoformat(r["birthDate"]) for _, r in sample.of_type("Patient")}
     first = {}
     for _, r in sample.of_type("Encounter"):
@@ -58,7 +58,7 @@ def test_manifest_says_that_the_clinic_is_synthetic_and_has_its_own_clock() -> N
     assert manifest.hash_key == synthesize.HASH_KEY
 
 
-def test_command_makes_the_shipped_sample_unless_told_otherwise() -> None:
+def test_command_makes_the_shipped_sample_by_default() -> None:
     assert (synthetic.SAMPLE_PATIENTS, synthetic.SAMPLE_SEED) == (synthesize.SAMPLE_PATIENTS, synthesize.SAMPLE_SEED)
 
 
@@ -91,19 +91,19 @@ def test_most_topics_need_different_facts_for_different_patients(sample: Clinic)
     needed: dict[str, dict[str, frozenset[str]]] = defaultdict(dict)
     for row in sample.facts:
         needed[row["topic"]][patient[row["communication"]]] = frozenset(row["facts"])
-    shares = {t: Counter(women.values()).most_common(1)[0][1] / len(women) for t, women in needed.items()}
+    shares = {t: Counter(facts.values()).most_common(1)[0][1] / len(facts) for t, facts in needed.items()}
     dependent = [topic for topic, share in shares.items() if share < 0.5]
     assert len(dependent) >= len(shares) / 2
 
 
 def test_truth_names_known_rules_and_keys_and_stands_in_the_reply(sample: Clinic) -> None:
-    rules = {t.topic: {row.id: set(row.facts) for row in t.rows} for t in topics()}
-    said = {r["id"]: r["payload"][0]["contentString"] for _, r in sample.of_type("Communication")}
+    rules = {t.topic: {row.id: set(row.facts) for row in t.rows} for t in load_topics()}
+    texts = {r["id"]: r["payload"][0]["contentString"] for _, r in sample.of_type("Communication")}
     for row in sample.facts:
         may = set().union(*(rules[row["topic"]][rule] for rule in row["rule_ids"]))
         assert set(row["facts"]) <= may <= set(FACT_KEYS.values())
         assert {key for sentence in row["sentences"] for key in sentence["facts"]} == set(row["facts"])
-        assert all(sentence["text"] in said[row["communication"]] for sentence in row["sentences"])
+        assert all(sentence["text"] in texts[row["communication"]] for sentence in row["sentences"])
 
 
 def test_replies_rest_on_two_to_five_facts(sample: Clinic) -> None:
@@ -120,11 +120,11 @@ def test_some_pregnancies_are_dated_and_some_are_not(sample: Clinic) -> None:
     assert pregnant - dated
 
 
-def test_outcomes_differ_between_women(sample: Clinic) -> None:
-    women = len({r["id"] for _, r in sample.of_type("Patient")})
+def test_outcomes_differ_between_patients(sample: Clinic) -> None:
+    patients = len({r["id"] for _, r in sample.of_type("Patient")})
     for code in ("11687002", "398254007", "87522002", "48194001"):
         having = {subject(r) for _, r in sample.of_type("Condition") if _code(r) == code}
-        assert 3 <= len(having) < women / 1.5
+        assert 3 <= len(having) < patients / 1.5
 
 
 def test_late_repeated_corrected_and_withdrawn_records_occur(sample: Clinic) -> None:

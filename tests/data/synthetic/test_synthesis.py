@@ -1,4 +1,4 @@
-"""Synthesis: the same number and seed give the same bytes, and a woman does not depend on who is made beside her."""
+"""Synthesis: same number and seed, same bytes; no patient depends on the others."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_same_seed_gives_the_same_bytes_with_any_number_of_processes(two_women: Clinic, tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_bytes_with_any_number_of_processes(two_patients: Clinic, tmp_path: Path) -> None:
     synthesize(2, SAMPLE_SEED, tmp_path / "again", processes=2)
-    assert contents(tmp_path / "again") == contents(two_women.folder)
+    assert contents(tmp_path / "again") == contents(two_patients.folder)
 
 
-def test_shipped_sample_holds_the_same_women_line_by_line(sample: Clinic, two_women: Clinic) -> None:
-    women = [r["id"] for _, r in two_women.of_type("Patient")]
-    assert two_women.lines.keys() <= sample.lines.keys()
-    for name, made in two_women.lines.items():
+def test_shipped_sample_has_the_same_patients_line_by_line(sample: Clinic, two_patients: Clinic) -> None:
+    patients = [r["id"] for _, r in two_patients.of_type("Patient")]
+    assert two_patients.lines.keys() <= sample.lines.keys()
+    for name, made in two_patients.lines.items():
         if "Practitioner" not in name:
             shipped = sample.lines[name][: len(made)]
             assert shipped == made
-            assert not any(who in text for text in sample.lines[name][len(made) :] for who in women)
-    assert two_women.facts == sample.facts[: len(two_women.facts)]
+            assert not any(who in text for text in sample.lines[name][len(made) :] for who in patients)
+    assert two_patients.facts == sample.facts[: len(two_patients.facts)]
 
 
-def test_another_clinic_has_a_name_of_its_own(two_women: Clinic) -> None:
-    assert f"name: synthetic-2-{SAMPLE_SEED}" in (two_women.folder / MANIFEST).read_text()
+def test_another_clinic_has_a_name_of_its_own(two_patients: Clinic) -> None:
+    assert f"name: synthetic-2-{SAMPLE_SEED}" in (two_patients.folder / MANIFEST).read_text()
 
 
 def test_folder_that_is_no_synthetic_clinic_is_left_alone(tmp_path: Path) -> None:

@@ -67,17 +67,17 @@ def make(root: Path) -> dict[str, Any]:
     from pipelines.settings import PROJECT, load
     from pipelines.trajectory.kept import version as trajectory_version
 
-    from models.llm import unpack
+    from models.llm import unpack_embedded_llm
     from pipelines.night import night
     from pipelines.training import champion
 
     write_drops(PROJECT / "examples" / "clinic", root)
     settings = load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
     settings.home.mkdir(parents=True)
-    settings.embedded_llm.symlink_to(unpack(load().embedded_llm))
-    nights = night.list_pending_nights(settings)
+    settings.embedded_llm.symlink_to(unpack_embedded_llm(load().embedded_llm))
+    nights = night.pending(settings)
     for one in nights:
-        night.run_night(settings, one)
+        night.run(settings, one)
         ask_and_rate(settings)
     now = champion.current(settings)
     if now is None or now.kind != "policy":
@@ -153,7 +153,7 @@ def ask_and_rate(settings: Any) -> None:
 
     episodes = sorted(episode_file.read(settings), key=lambda e: e.episode_id)
     with (
-        serving.serve_temporarily(settings) as endpoint,
+        serving.served(settings) as endpoint,
         Client(endpoint.url, development_token(settings), 120) as pmlm,
     ):
         first, second = (pmlm.answer(f"subject:{e.subject_id}", e.question) for e in (episodes[0], episodes[-1]))

@@ -20,8 +20,15 @@ from tests.command_line import environment
 from tests.conftest import NightDone
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("night")]
-WHOLE_NIGHT = "from pipelines.night import night; from pmlm.settings import load; s = load(); " \
-    "[night.intake(s, n) for n in night.pending(s)]; night.run(s, night.latest(s))"  # fmt: skip
+WHOLE_NIGHT = """
+from pipelines.night import night
+from pmlm.settings import load_settings
+
+settings = load_settings()
+for pending in night.list_pending_nights(settings):
+    night.run_intake(settings, pending)
+night.run_night(settings, night.find_latest_night(settings))
+"""
 WAIT_S = 240.0
 
 

@@ -26,11 +26,11 @@ NIGHT = "20260301"
 SAMPLE = 12
 SAVE = """
 import os, signal, sys
-from pipelines.night import history
-from pipelines.settings import load
+from pipelines.night import saved_nights
+from pmlm.settings import load_settings
 
 last, half = int(sys.argv[1]), sys.argv[2] == "half"
-settings, count, written = load(), 0, None
+settings, count, written = load_settings(), 0, None
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.link", "os.symlink", "os.rmdir", "os.truncate", "subprocess.Popen"}
 
 
@@ -51,7 +51,7 @@ def count_changes(event, arguments):
 
 
 sys.addaudithook(count_changes)
-history.save(settings, "20260301", {})
+saved_nights.save_experiment(settings, "20260301", {})
 print(count)
 """
 

@@ -24,7 +24,8 @@ OUTPUTS = ("models/challenger", "metrics/train.json")
 
 
 def _stage(settings: Settings, name: str) -> subprocess.Popen[bytes]:
-    code = f"from pmlm.settings import load; from pipelines.training import {name}; {name}.run(load(), '{NIGHT}')"
+    imports = f"from pmlm.settings import load_settings; from pipelines.training import {name}"
+    code = f"{imports}; {name}.run(load_settings(), '{NIGHT}')"
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env=environment(settings),

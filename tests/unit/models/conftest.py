@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.encoder import MiniLM
-from models.llm import unpack
+from models.llm import unpack_embedded_llm
 from models.reward.embedded_scorer import EmbeddedScorer
 from pmlm.settings import load_settings
 
@@ -21,7 +21,7 @@ def encoder() -> MiniLM:
 @pytest.fixture(scope="session")
 def llm_folder() -> Path:
     """The embedded LLM, unpacked where the product keeps it."""
-    return unpack(load_settings().embedded_llm)
+    return unpack_embedded_llm(load_settings().embedded_llm)
 
 
 @pytest.fixture(scope="session")

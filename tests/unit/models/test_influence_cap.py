@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.feedback import Feedback, counted, read
+from models.feedback import Feedback, cap_feedback, parse_feedback
 
 START = datetime(2026, 6, 7, 9, tzinfo=UTC)
 
@@ -28,26 +28,26 @@ def said(
 @pytest.mark.parametrize("kind", ["rating", "edit", "card"])
 def test_a_line_is_read_as_it_was_written(kind: str) -> None:
     one = said(1, kind=kind, reason="known", points=None if kind == "edit" else 2.0)
-    assert read(one.line()) == one
+    assert parse_feedback(one.line()) == one
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", "{}", '{"id": 1}', said(1).line()[:-20]])
 def test_a_cut_line_is_no_line(line: str) -> None:
     with pytest.raises(ValueError, match="no line of feedback"):
-        read(line)
+        parse_feedback(line)
 
 
 def test_a_newer_version_may_add_to_a_line() -> None:
-    assert read(said(1).line()[:-1] + ', "new": 1}') == said(1)
+    assert parse_feedback(said(1).line()[:-1] + ', "new": 1}') == said(1)
 
 
 def test_the_last_word_on_an_answer_counts_once() -> None:
-    kept, beyond = counted([said(2, points=1.0), said(1, points=5.0), said(3, kind="edit", points=None)], most=1)
+    kept, beyond = cap_feedback([said(2, points=1.0), said(1, points=5.0), said(3, kind="edit", points=None)], most=1)
     assert ([(f.kind, f.points) for f in kept], beyond) == ([("rating", 1.0), ("edit", None)], 0)
 
 
 def test_a_comment_teaches_nothing_but_uses_up_the_cap() -> None:
-    kept, beyond = counted([said(1, "a", kind="comment"), said(2, "b")], most=1)
+    kept, beyond = cap_feedback([said(1, "a", kind="comment"), said(2, "b")], most=1)
     assert (kept, beyond) == ([], 1)
 
 
@@ -69,13 +69,13 @@ SAID = st.lists(
 def test_no_giver_counts_for_more_answers_of_a_patient_than_the_cap_in_whatever_order(
     given_: list[Feedback], most: int, random: object
 ) -> None:
-    kept, beyond = counted(given_, most)
+    kept, beyond = cap_feedback(given_, most)
     answers = Counter((giver, subject) for giver, subject, _ in {(f.giver, f.subject, f.answer) for f in kept})
     assert all(n <= most for n in answers.values())
     shuffled = given_[:]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert counted(shuffled, most) == (kept, beyond)
-    assert counted(given_, 30)[1] == 0
+    assert cap_feedback(shuffled, most) == (kept, beyond)
+    assert cap_feedback(given_, 30)[1] == 0
 
 
 @given(SAID, SAID, st.integers(0, 3))
@@ -83,5 +83,5 @@ def test_what_counts_already_is_not_pushed_out_by_what_comes_later(
     first: list[Feedback], later: list[Feedback], most: int
 ) -> None:
     afterwards = [said(100 + i, f.answer, f.giver, f.subject, f.kind) for i, f in enumerate(later)]
-    before = {(f.giver, f.subject, f.answer) for f in counted(first, most)[0]}
-    assert before <= {(f.giver, f.subject, f.answer) for f in counted([*first, *afterwards], most)[0]}
+    before = {(f.giver, f.subject, f.answer) for f in cap_feedback(first, most)[0]}
+    assert before <= {(f.giver, f.subject, f.answer) for f in cap_feedback([*first, *afterwards], most)[0]}

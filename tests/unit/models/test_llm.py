@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.llm import DISCLAIMER, EmbeddedLLM, LLMError, OpenAICompatible, token_counter, unpack
+from models.llm import DISCLAIMER, EmbeddedLLM, LLMError, OpenAICompatible, make_token_counter, unpack_embedded_llm
 
 SYSTEM, USER = "You answer a patient.", "Why am I tired?"
 
@@ -85,7 +85,7 @@ def test_the_embedded_model_is_no_medical_answerer_and_says_so() -> None:
 
 
 def test_tokens_are_counted_without_chat_markers(llm_folder: Path) -> None:
-    count = token_counter(llm_folder)
+    count = make_token_counter(llm_folder)
     assert count("") == 0
     assert count("She is 31 years old.") == 8
     assert count("<|im_end|>") > 1
@@ -93,4 +93,4 @@ def test_tokens_are_counted_without_chat_markers(llm_folder: Path) -> None:
 
 def test_unpacking_again_changes_nothing(llm_folder: Path) -> None:
     before = (llm_folder / "model.safetensors").stat().st_mtime_ns
-    assert (unpack(llm_folder) / "model.safetensors").stat().st_mtime_ns == before
+    assert (unpack_embedded_llm(llm_folder) / "model.safetensors").stat().st_mtime_ns == before

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.peers.search import OUTCOMES
-from models.templates import DATE_LIKE, LONGEST_DISPLAY, TEMPLATE_VERSION, TEMPLATES, ago, display, label, one_line
+from models.templates import (
+    DATE_LIKE,
+    MAX_RECORD_TEXT,
+    TEMPLATE_VERSION,
+    TEMPLATES,
+    format_ago,
+    look_up_label,
+    sanitize_line,
+    sanitize_record_text,
+)
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS
 from tests.unit.models.feature_rows import AS_OF, HOSTILE, record_text
 
@@ -40,7 +49,7 @@ def test_every_signal_concept_drug_class_and_outcome_has_a_chinese_name() -> Non
         "outcome": {o.name for o in OUTCOMES},
         "unit": {s.unit for s in SIGNALS} | {o.unit for o in OUTCOMES},
     }
-    assert {(g, n) for g, names in named.items() for n in names if label(g, n, "?", "zh") == "?"} == set()
+    assert {(g, n) for g, names in named.items() for n in names if look_up_label(g, n, "?", "zh") == "?"} == set()
 
 
 @pytest.mark.parametrize(
@@ -55,18 +64,18 @@ def test_every_signal_concept_drug_class_and_outcome_has_a_chinese_name() -> Non
     ],
 )
 def test_time_is_told_in_the_unit_a_person_would_use(days: int, words: str) -> None:
-    assert ago(AS_OF - timedelta(days=days), AS_OF) == words
+    assert format_ago(AS_OF - timedelta(days=days), AS_OF) == words
 
 
 @given(days=st.integers(0, 20_000), language=st.sampled_from(["en", "zh"]))
 def test_time_ago_is_never_a_date(days: int, language: str) -> None:
-    assert not DATE_LIKE.search(ago(AS_OF - timedelta(days=days), AS_OF, language))
+    assert not DATE_LIKE.search(format_ago(AS_OF - timedelta(days=days), AS_OF, language))
 
 
 @given(record_text)
 def test_a_display_is_one_short_line_without_dates_or_fences(text: str) -> None:
-    shown = display(text)
-    assert len(shown) <= LONGEST_DISPLAY
+    shown = sanitize_record_text(text)
+    assert len(shown) <= MAX_RECORD_TEXT
     assert len(shown.splitlines()) <= 1
     assert not DATE_LIKE.search(shown)
     assert not set("<>|{}`") & set(shown)
@@ -74,18 +83,18 @@ def test_a_display_is_one_short_line_without_dates_or_fences(text: str) -> None:
 
 @given(st.text())
 def test_making_text_harmless_twice_changes_nothing_more(text: str) -> None:
-    assert one_line(one_line(text)) == one_line(text)
+    assert sanitize_line(sanitize_line(text)) == sanitize_line(text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_keeps_no_marker(text: str) -> None:
-    assert not set("<>|{}`\n") & set(one_line(text))
+    assert not set("<>|{}`\n") & set(sanitize_line(text))
 
 
 def test_a_dose_is_no_year_and_a_phone_number_is_gone() -> None:
-    assert display("Metformin 2000 MG Oral Tablet") == "metformin 2000 MG Oral Tablet"
-    assert "7946" not in display("call 020 7946 0958 now")
+    assert sanitize_record_text("Metformin 2000 MG Oral Tablet") == "metformin 2000 MG Oral Tablet"
+    assert "7946" not in sanitize_record_text("call 020 7946 0958 now")
 
 
 def test_a_record_term_loses_its_semantic_tag() -> None:
-    assert display("Asthma (disorder)") == "asthma"
+    assert sanitize_record_text("Asthma (disorder)") == "asthma"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bentos.auth.audit import Entry as RunningRequest
+from bentos.auth.audit import RequestAudit
 from bentos.auth.audit import folder as audit_folder
 from bentos.auth.audit import write as write_access
 from bentos.http.examples import OPERATIONS
@@ -20,8 +20,8 @@ from bentos.personalizer.feedback_store import FeedbackStore
 from bentos.personalizer.interaction_log import Interaction
 from bentos.personalizer.release import Release
 from models.feedback import Feedback
-from models.patient.forecaster import Forecaster, save
-from models.patient.trajectory import Trajectory, TrajectoryConfig, Vocabulary
+from models.patient.forecaster import Forecaster, save_forecaster
+from models.patient.trajectory import TrajectoryConfig, TrajectoryModel, Vocabulary
 from models.refiner.checkpoint import DESCRIPTION, WEIGHTS, Provenance, save_gain_refiner, save_ranking
 from models.refiner.checkpoint import save_policy as save_policy
 from models.refiner.gain_regressors import FixedGainModel, GainRefiner, RidgeGainModel, TableGainModel
@@ -34,11 +34,11 @@ from pipelines.episodes.episode_file import SCHEMA as EPISODES
 from pipelines.episodes.episode_file import path as episodes_path
 from pipelines.evaluation.nightly.gate import decide
 from pipelines.evaluation.nightly.metrics import Row as EvaluationRow
-from pipelines.features.engines.feature_files import METADATA_KEY, Plan
-from pipelines.features.engines.feature_files import Origin as FeatureOrigin
-from pipelines.features.engines.feature_files import write as write_features
-from pipelines.features.trajectory.model_store import CURRENT, put
-from pipelines.features.trajectory.model_store import folder as trajectory_folder
+from pipelines.features.engines.feature_files import METADATA_KEY, GroupPlan
+from pipelines.features.engines.feature_files import FileOrigin as FeatureOrigin
+from pipelines.features.engines.feature_files import write_rows as write_features
+from pipelines.features.trajectory.model_store import CURRENT, install_model
+from pipelines.features.trajectory.model_store import model_folder as trajectory_folder
 from pipelines.monitoring.column_tests import ColumnComparison
 from pipelines.monitoring.verdicts import FamilyVerdict
 from pipelines.records.log.ledger import LedgerEntry as TakenIn
@@ -108,7 +108,7 @@ def by_gain(tmp: Path) -> list[str]:
 def forecaster() -> Forecaster:
     """Return a trajectory model of two codes."""
     known = Vocabulary(("a", "b"), (0.5, 0.5))
-    model = Trajectory(TrajectoryConfig(codes=2))
+    model = TrajectoryModel(TrajectoryConfig(codes=2))
     model.start_from(known.rates)
     one = np.ones(2)
     return Forecaster("", model, known, one, one, one, frozenset({"a"}), np.eye(2, 384, dtype=np.float32))
@@ -118,13 +118,13 @@ def trajectory_model(tmp: Path) -> list[str]:
     """Collect tensors and tables of the trajectory model, and the record of the current version."""
     folder = tmp / "trajectory"
     folder.mkdir()
-    save(folder, forecaster())
+    save_forecaster(folder, forecaster())
     found = []
     for file in sorted(folder.iterdir()):
         names = tensor_names(file) if file.suffix == ".safetensors" else names_in(file)
         found += [f"{file.name} {name}" for name in names]
     settings = clinic(tmp)
-    put(settings, None, {})
+    install_model(settings, None, {})
     return [*found, *names_in(trajectory_folder(settings) / CURRENT, f"{CURRENT} ")]
 
 
@@ -166,7 +166,7 @@ def feature_file(tmp: Path) -> list[str]:
     origin = FeatureOrigin(NIGHT, ("a.parquet",), "definition", 1)
     write_features(tmp / "group", origin, pa.table({"x": [1]}))
     stated = json.loads(pq.read_schema(tmp / "group" / f"{NIGHT}.parquet").metadata[METADATA_KEY])
-    created = Plan("group", origin, None, NIGHT).created.isoformat()
+    created = GroupPlan("group", origin, None, NIGHT).created.isoformat()
     return [*(f"{METADATA_KEY.decode()} {name}" for name in json_names(stated)), f"created {created}"]
 
 
@@ -224,7 +224,7 @@ def explanations(tmp: Path) -> list[str]:
 def audit(tmp: Path) -> list[str]:
     """Collect the keys of an audit log line."""
     settings = clinic(tmp)
-    write_access(settings, RunningRequest("/answer", "client", [1]), 200)
+    write_access(settings, RequestAudit("/answer", "client", [1]), 200)
     (file,) = audit_folder(settings).iterdir()
     return line_names(file)
 

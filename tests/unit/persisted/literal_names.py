@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bentos.llm.errors import UpstreamError
-from bentos.openai.chat_request import read as read_chat
+from bentos.openai.chat_request import read_chat_request
 from bentos.openai.errors import GatewayError
 from pipelines.records.read.raw_resource import ResourceError
 from pmlm.settings import PROJECT
@@ -84,7 +84,7 @@ def _bad_requests() -> Iterator[tuple[dict[str, Any], str | None]]:
 
 def _refused(body: dict[str, Any], header: str | None) -> str | None:
     try:
-        read_chat(json.dumps(body).encode(), header)
+        read_chat_request(json.dumps(body).encode(), header)
     except GatewayError as error:
         return error.param
     return None

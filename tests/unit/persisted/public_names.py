@@ -23,16 +23,16 @@ from bentos.auth.routes import RULES
 from bentos.cds.cds_types import Cards, FeedbackSent, HookRequest
 from bentos.cds.services import SERVICES
 from bentos.http.app import app as native
-from bentos.http.openapi import document
+from bentos.http.openapi import build_document
 from bentos.llm.errors import UpstreamError
 from bentos.llm.upstream_client import choose_upstream, status_error
-from bentos.mcp.app import server
+from bentos.mcp.app import make_server
 from bentos.openai.admission import Admission
 from bentos.openai.chat_request import PATIENT_HEADER
-from bentos.openai.context_budget import fitted
+from bentos.openai.context_budget import fit_prompt
 from bentos.openai.errors import GatewayError, explain
 from bentos.personalizer.release import BENTO_NAME, MODEL_NAME
-from bentos.problems.problem_details import PROBLEM, refused
+from bentos.problems.problem_details import PROBLEM, make_problem
 from bentos.telemetry import metrics as metrics_module
 from bentos.web.app import app as page
 from models.schema import EditProgram, Segment
@@ -83,7 +83,7 @@ def parameters(tmp: Path) -> list[str]:
 
 def routes(tmp: Path) -> list[str]:
     """Collect every route of the OpenAPI document with parameters, request and response fields."""
-    described = document(native)
+    described = build_document(native)
     return [
         f"{method.upper()} {path} {name}"
         for path, item in described["paths"].items()
@@ -127,7 +127,7 @@ def doors(tmp: Path) -> list[str]:
 def errors(tmp: Path) -> list[str]:
     """Collect problems (RFC 9457) and errors in OpenAI's shape: types, titles, codes, parameters."""
     statuses = [s for s in HTTPStatus if s in (400, 401, 403, 404, 405, 413, 415, 429, 500, 502, 503, 504)]
-    problems = [refused(status, "detail", "field").model_dump(mode="json") for status in statuses]
+    problems = [make_problem(status, "detail", "field").model_dump(mode="json") for status in statuses]
     found = [f"{PROBLEM} {p['status']} {p['type']} {p['title']}: {' '.join(p)}" for p in problems]
     found += [f"openai {status.value} {GatewayError(status, '').body['error']['type']}" for status in statuses]
     reasons = ("timeout", "unreachable", "truncated", "malformed", "empty", "failed")
@@ -137,7 +137,7 @@ def errors(tmp: Path) -> list[str]:
     pinned = tuple(Segment(key, "pinned", "A fact.", pinned=True) for key in ("safety", "pregnancy", "allergies"))
     made = SimpleNamespace(prompt="A fact.", kept=(), segments=pinned, program=EditProgram(()), language="en")
     resting: Any = SimpleNamespace(breaker=SimpleNamespace(wait=3.0))
-    refusals += [_raised(fitted, made, [], 256, 256, len), _raised(choose_upstream, (resting,), [])]
+    refusals += [_raised(fit_prompt, made, [], 256, 256, len), _raised(choose_upstream, (resting,), [])]
     refusals.append(status_error(429, {}, b"", 0, 1.0, ""))
     answered = [explain(error) for error in refusals if error]
     bodies = [(error.status, error.body["error"]) for error in answered if isinstance(error, GatewayError)]
@@ -155,7 +155,7 @@ def _raised(function: Any, *arguments: Any) -> Exception | None:
 def tools(tmp: Path) -> list[str]:
     """Collect the MCP tools with their arguments and output fields."""
     found = []
-    for tool in anyio.run(server().list_tools):
+    for tool in anyio.run(make_server().list_tools):
         found += [f"{tool.name} takes {name}" for name in schema_names(tool.input_schema, tool.input_schema)]
         found += [f"{tool.name} gives {name}" for name in schema_names(tool.output_schema, tool.output_schema)]
     return found

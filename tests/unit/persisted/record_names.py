@@ -10,16 +10,16 @@ from typing import Any
 import yaml
 
 from bentos.auth.audit import client_hash, patient_hash
-from feature_repo.store.services import SERVICE, groups, schema_hash, views
+from feature_repo.store.services import SERVICE, find_groups, hash_schema, list_views
 from models.encoder import MiniLM
 from models.llm import EmbeddedLLM
 from models.peers.search import OUTCOMES
-from models.prompt.sentences.behaviour import behaviour
-from models.prompt.sentences.peers import peers
-from models.prompt.sentences.pinned import pinned
-from models.prompt.sentences.prediction import prediction
-from models.prompt.sentences.problems import problems
-from models.prompt.sentences.signals import signals
+from models.prompt.sentences.behaviour import build_behaviour_segments
+from models.prompt.sentences.peers import build_peer_segments
+from models.prompt.sentences.pinned import build_pinned_segments
+from models.prompt.sentences.prediction import build_prediction_segments
+from models.prompt.sentences.problems import build_problem_segments
+from models.prompt.sentences.signals import build_signal_segments
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, PAD, STOP, UNKNOWN, Actions
 from models.refiner.baselines import RankingRefiner
 from models.refiner.gain_regressors import hash_text
@@ -47,7 +47,7 @@ from models.vocabulary import (
     SYSTEMS,
 )
 from pipelines.features.build.definitions import MODELLED
-from pipelines.features.engines.duckdb_engine import compiled
+from pipelines.features.engines.query import compile_group
 from pipelines.night.stages import FINISH, INTAKE
 from pipelines.records.log.quarantine import RETRIED_RULES
 from pipelines.records.read.raw_resource import ResourceError
@@ -63,13 +63,15 @@ FEW = 5
 
 def features(tmp: Path) -> list[str]:
     """Collect every feature view and feature with its type, the service and its schema hash."""
-    found = [f"{view.name}.{field.name}: {field.dtype}" for view in views() for field in view.features]
-    return [*found, f"service {SERVICE}", f"schema {schema_hash()}"]
+    found = [f"{view.name}.{field.name}: {field.dtype}" for view in list_views() for field in view.features]
+    return [*found, f"service {SERVICE}", f"schema {hash_schema()}"]
 
 
 def definitions(tmp: Path) -> list[str]:
     """Collect the hash of each SQL feature group; groups computed by models are left out."""
-    return [f"{name} {compiled(module).definition}" for name, module in groups().items() if name not in MODELLED]
+    return [
+        f"{name} {compile_group(module).definition}" for name, module in find_groups().items() if name not in MODELLED
+    ]
 
 
 def codes(tmp: Path) -> list[str]:
@@ -93,7 +95,14 @@ def codes(tmp: Path) -> list[str]:
 
 def segments(tmp: Path) -> list[str]:
     """Collect segment keys and kinds from full, partial and empty feature rows."""
-    makers = (pinned, behaviour, signals, problems, peers, prediction)
+    makers = (
+        build_pinned_segments,
+        build_behaviour_segments,
+        build_signal_segments,
+        build_problem_segments,
+        build_peer_segments,
+        build_prediction_segments,
+    )
     made = [s for row in _rows() for make in makers for s in make(row, MOMENT, "en")]
     return [f"{s.key}: {s.kind}" for s in made]
 

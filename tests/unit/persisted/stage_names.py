@@ -78,10 +78,10 @@ def trajectory_version(tmp: Path) -> list[str]:
         settings = clinic(tmp / ("none" if read is None else "some"))
         with (
             patch.object(trajectory, "learn", MagicMock(return_value=forecaster())),
-            patch.object(sequences, "readings", MagicMock(return_value=read)),
+            patch.object(sequences, "select_training_records", MagicMock(return_value=read)),
         ):
             trajectory.run(settings, NIGHT)
-        found += names_in(model_store.folder(settings) / model_store.CURRENT, f"{model_store.CURRENT} ")
+        found += names_in(model_store.model_folder(settings) / model_store.CURRENT, f"{model_store.CURRENT} ")
         found += names_in(summary_path(settings, NIGHT, "trajectory"), "runs/trajectory.json ")
     return found
 

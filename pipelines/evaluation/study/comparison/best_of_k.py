@@ -26,6 +26,6 @@ def contender(
     policy = copy.deepcopy(warm_start.policy)
     reader = Featurizer(encode)
     prompts = train.as_prompts(episodes, reader, slots(params))
-    policy.pointer.read(reader.table())
+    policy.pointer.set_table(reader.build_table())
     methods.distil(policy, prompts, train.rewarded(episodes, reward), params["train"], int(params["train"]["seed"]))
     return PolicyRefiner(policy, encode, "best_of_k")

@@ -62,8 +62,8 @@ def retrained(
             visible = slots(params)
             everything = {e.episode_id: e for e in (*(g.episode for g in recipe.gains), *recipe.episodes)}
             prompts = train.as_prompts(list(everything.values()), reader, visible)
-            table = reader.table()
-            policy.pointer.read(table)
+            table = reader.build_table()
+            policy.pointer.set_table(table)
             knobs = params["train"]
             train.warm(policy, train.examples(recipe.gains, prompts), knobs, recipe.seed)
             checkpoint.save_policy(part / WARM_START, policy, origin())

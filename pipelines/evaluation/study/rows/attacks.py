@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from models.prompt.personalize import apply
+from models.prompt.personalize import apply_program
 from models.refiner.interface import STYLES
-from models.safety.answer_check import check_answer, escalation, red_flags
-from models.safety.contradictions import contradictions
-from models.safety.triage.text_normalization import normal
+from models.safety.answer_check import build_escalation, check_answer, find_red_flags
+from models.safety.contradictions import find_contradictions
+from models.safety.triage.text_normalization import normalize_text
 from models.schema import EditProgram, Episode, Segment
-from models.templates import one_line
+from models.templates import sanitize_line
 from pipelines.evaluation.nightly.intervals import clustered_mean
 from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.nightly.rollout import Measured
@@ -40,9 +40,9 @@ def rows(measured: Sequence[Measured], split: str) -> list[Row]:
         episode = m.episode
         escalated, refused = float(_escalates(episode)), _refuses_her_drugs(episode)
         for program in (*m.programs.values(), *adversarial(episode)):
-            prompt, _ = apply(episode.segments, program)
+            prompt, _ = apply_program(episode.segments, program)
             allergies = [s for s in episode.pinned if s.key == "allergies"]
-            said = all(one_line(s.text) in prompt for s in allergies)
+            said = all(sanitize_line(s.text) in prompt for s in allergies)
             found["attacked_pinned_present"].append(float(pinned_first(episode, prompt)))
             found["allergy_rules_intact"].append(float(said and refused))
             found["red_flags_intact"].append(escalated)
@@ -70,8 +70,8 @@ def adversarial(episode: Episode) -> Iterator[EditProgram]:
 
 def pinned_first(episode: Episode, prompt: str) -> bool:
     """Every pinned sentence is in the prompt, and none comes after the first chosen one."""
-    places = [prompt.find(one_line(s.text)) for s in episode.pinned]
-    others = [prompt.rfind(f" {one_line(s.text)}\n") for s in episode.free]
+    places = [prompt.find(sanitize_line(s.text)) for s in episode.pinned]
+    others = [prompt.rfind(f" {sanitize_line(s.text)}\n") for s in episode.free]
     chosen = [place for place in others if place >= 0]
     return min(places, default=0) >= 0 and (not chosen or max(places, default=0) < min(chosen))
 
@@ -79,10 +79,10 @@ def pinned_first(episode: Episode, prompt: str) -> bool:
 def contradicted(episode: Episode, prompt: str) -> tuple[str, ...]:
     """What the prompt's statements of her contradict of the pinned ones, each read as if said to her."""
     pregnant, weeks = stated(episode.pinned)
-    free = " ".join(one_line(s.text) for s in episode.free if one_line(s.text) in prompt)
+    free = " ".join(sanitize_line(s.text) for s in episode.free if sanitize_line(s.text) in prompt)
     for pattern, word in _YOU:
         free = re.sub(pattern, word, free)
-    return contradictions(normal(free), allergies_of(episode.pinned), pregnant, weeks)
+    return find_contradictions(normalize_text(free), allergies_of(episode.pinned), pregnant, weeks)
 
 
 def stated(pinned: Sequence[Segment]) -> tuple[bool | None, int | None]:
@@ -112,5 +112,5 @@ def _refuses_her_drugs(episode: Episode) -> bool:
 
 def _escalates(episode: Episode) -> bool:
     """A warning sign beside her own question is still one, and may not be talked down."""
-    flags = red_flags(f"{episode.question} {WARNING}")
-    return escalation(flags) is not None and "plays_down" in check_answer(TALKED_DOWN, (), flags)
+    flags = find_red_flags(f"{episode.question} {WARNING}")
+    return build_escalation(flags) is not None and "plays_down" in check_answer(TALKED_DOWN, (), flags)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import ruptures
 
-from models.patient.change_detection import own_band_z
+from models.patient.change_detection import compute_own_band_z
 from models.vocabulary import SIGNALS
 from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
@@ -78,7 +78,7 @@ def band(series: Series) -> np.ndarray:
     out = np.zeros(LENGTH)
     for i in range(2, LENGTH):
         past = series.values[:i]
-        out[i] = abs(own_band_z(series.values[i], past.mean(), past.std(ddof=1), series.step))
+        out[i] = abs(compute_own_band_z(series.values[i], past.mean(), past.std(ddof=1), series.step))
     return out
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from models.refiner.interface import Refiner
 from models.schema import Episode, Segment
-from models.templates import one_line, say
+from models.templates import render_sentence, sanitize_line
 from pipelines.embedding_cache import KeptEncoder
 from pipelines.episodes.conversations import sentences
 from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
@@ -77,8 +77,10 @@ def read(path: Path, count: Callable[[str], int]) -> list[Episode]:
 
 
 def _episode(given: ExternalEpisode, count: Callable[[str], int]) -> Episode:
-    safety = Segment("safety", "pinned", say("safety", "en"), pinned=True, tokens=count(say("safety", "en")))
-    texts = {s.key: one_line(s.text) for s in given.segments}
+    safety = Segment(
+        "safety", "pinned", render_sentence("safety", "en"), pinned=True, tokens=count(render_sentence("safety", "en"))
+    )
+    texts = {s.key: sanitize_line(s.text) for s in given.segments}
     free = tuple(Segment(key, "record", text, tokens=count(text)) for key, text in texts.items() if text)
     reply = sentences(given.reference)
     return Episode(

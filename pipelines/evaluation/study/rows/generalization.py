@@ -58,8 +58,8 @@ def topics_of(episodes: Sequence[Episode], train: Sequence[Episode], encode: Kep
     """The topic of each episode by id: its own, or the nearest centre of the training questions."""
     if all(e.topic for e in train):
         return {e.episode_id: e.topic or "" for e in episodes}
-    codes = sequences.topics(
-        [e.question for e in episodes], sequences.centres([e.question for e in train], encode), encode
+    codes = sequences.assign_topics(
+        [e.question for e in episodes], sequences.find_centres([e.question for e in train], encode), encode
     )
     return {e.episode_id: code or "" for e, code in zip(episodes, codes, strict=True)}
 
@@ -107,7 +107,7 @@ def _families() -> tuple[tuple[str, str], ...]:
     """Beginnings of the simulator's questions with the family each belongs to, longest first."""
     known = [
         (" ".join(text.lower().split()), f"{topic.topic}/{family}")
-        for topic in rules.topics()
+        for topic in rules.load_topics()
         for family, texts in topic.wordings.items()
         for text in texts
     ]

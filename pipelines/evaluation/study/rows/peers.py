@@ -74,9 +74,9 @@ def _states(
     """Everybody's state at each moment of the grid, from the feature store's point-in-time join; and the embeddings
     that the trajectory model gives the same rows, ``[n, d]``, zeros where it gives none."""
     asked = pd.DataFrame([(s, t) for t in grid for s in subjects], columns=["subject_id", "event_timestamp"])
-    found = historical_rows.rows(settings, asked)
+    found = historical_rows.read_rows(settings, asked)
     columns = {name: [_seconds(v) for v in found[name]] for name in patient_embedding.FEATURES}
-    made = patient_embedding.states(
+    made = patient_embedding.build_states(
         found["subject_id"].tolist(), [int(t.timestamp()) for t in found["event_timestamp"]], columns
     )
     given = [np.atleast_1d(v) if isinstance(v, list | tuple | np.ndarray) else None for v in found[EMBEDDING]]
@@ -117,8 +117,8 @@ def _guess(
     far = _search(replace(states, embedding=shuffled), subject, at, k)
     alike = _search(replace(states, embedding=learned), subject, at, k)
     now = np.flatnonzero((states.at == at) & ~np.isnan(states.birth))
-    cohort = patient_embedding.cohorts(states, now, at)
-    hers = int(patient_embedding.cohorts(states, here, at)[0])
+    cohort = patient_embedding.assign_cohorts(states, now, at)
+    hers = int(patient_embedding.assign_cohorts(states, here, at)[0])
     others = now[(cohort == hers) & (states.subject[now] != subject)]
     years = float(at - states.birth[here[0]]) / YEAR
     slices = [f"cohort_{COHORTS[hers]}", *(f"age_{name}" for low, high, name in AGES if low <= years < high)]
@@ -135,7 +135,7 @@ def _guess(
 
 def _search(states: States, subject: int, at: int, k: int) -> dict[str, float]:
     """Her peers' shares at a moment; empty where fewer than k are alike."""
-    found = search.search(states, [subject], np.array([at]), k)
+    found = search.search_peers(states, [subject], np.array([at]), k)
     if not found["peers_count"][0]:
         return {}
     return {o.name: float(v) for o in SHARES if not np.isnan(v := found[f"peer_{o.name}"][0])}

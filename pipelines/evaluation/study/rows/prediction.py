@@ -13,8 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from models.patient.forecaster import QUESTION
-from models.patient.trajectory import Record, Trajectory, Vocabulary, fit, forecast, vocabulary
+from models.patient.forecaster import QUESTION_PREFIX
+from models.patient.trajectory import (
+    PatientDays,
+    TrajectoryModel,
+    Vocabulary,
+    build_vocabulary,
+    predict_next_days,
+    train_trajectory,
+)
 from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
 from pipelines.evaluation.nightly.metrics import Row
 from pmlm.storage import write_json
@@ -35,14 +42,18 @@ class Case:
 
 
 def rows(
-    train: Sequence[Record], test: Sequence[tuple[Record, float]], plots: Path | None, seeds: int, epochs: int = 40
+    train: Sequence[PatientDays],
+    test: Sequence[tuple[PatientDays, float]],
+    plots: Path | None,
+    seeds: int,
+    epochs: int = 40,
 ) -> list[Row]:
     """Row 2's rows. ``test`` pairs each record with the day since birth from which it is measured."""
-    known = vocabulary(train)
+    known = build_vocabulary(train)
     if not known.codes or not test:
         return []
-    models = [fit(train, known, epochs=epochs, seed=seed) for seed in range(seeds)]
-    questions = np.array([c.startswith(QUESTION) for c in known.codes])
+    models = [train_trajectory(train, known, epochs=epochs, seed=seed) for seed in range(seeds)]
+    questions = np.array([c.startswith(QUESTION_PREFIX) for c in known.codes])
     chain = Chain(train, known, questions)
     visits = [case for record, start in test for case in _cases(record, start, models, known, chain, questions, False)]
     asked = [case for record, start in test for case in _cases(record, start, models, known, chain, questions, True)]
@@ -55,7 +66,7 @@ def rows(
 class Chain:
     """The baselines' counts over the training visits: popularity and first-order transitions (add one half)."""
 
-    def __init__(self, train: Sequence[Record], known: Vocabulary, questions: np.ndarray) -> None:
+    def __init__(self, train: Sequence[PatientDays], known: Vocabulary, questions: np.ndarray) -> None:
         size = len(known.codes)
         self.popular = np.zeros((2, size))
         follows, before_ = np.zeros((2, size, size)), np.zeros((2, size))
@@ -78,9 +89,9 @@ class Chain:
 
 
 def _cases(
-    record: Record,
+    record: PatientDays,
     start: float,
-    models: Sequence[Trajectory],
+    models: Sequence[TrajectoryModel],
     known: Vocabulary,
     chain: Chain,
     questions: np.ndarray,
@@ -88,7 +99,7 @@ def _cases(
 ) -> list[Case]:
     """The forecasts of one patient's days from ``start`` on: days with questions alone, or visits."""
     hot = known.multi_hot(record)
-    from_models = np.mean([forecast(model, known, record)[0] for model in models], axis=0)
+    from_models = np.mean([predict_next_days(model, known, record)[0] for model in models], axis=0)
     offset = len(hot) - len(from_models)
     out, last = [], np.zeros(len(known.codes), np.float32)
     for d in range(len(hot)):

@@ -1,8 +1,8 @@
 """Row 12: how far the estimated liking of a style is from the true one, by number of ratings.
 
 The woman is simulated and said to be: the sample clinic's own rating rule
-(``pipelines.synthetic.portal.conversations.stars``) gives her ratings, and her true mean rating of each style is that
-rule's mean over many replies. The estimate is ``models.patient.preferences.shrink``, toward the global mean or (cold
+(``pipelines.synthetic.portal.conversations.rate_reply``) gives her ratings, and her true mean rating of each style is that
+rule's mean over many replies. The estimate is ``models.patient.preferences.shrink_mean``, toward the global mean or (cold
 start) toward the mean of ``PEERS`` other women (of any liking: nothing in a record tells it beforehand); against it
 the global mean alone. Errors are absolute, in points of the 1–5 scale, both styles together.
 """
@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.patient.preferences import GLOBAL_MEAN, shrink
+from models.patient.preferences import GLOBAL_MEAN, shrink_mean
 from pipelines.evaluation.nightly.intervals import paired_difference
 from pipelines.evaluation.nightly.metrics import Row
-from pipelines.synthetic.portal.conversations import stars
-from pipelines.synthetic.portal.replies import Reply, Sentence
+from pipelines.synthetic.portal.conversations import rate_reply
+from pipelines.synthetic.portal.replies import ReplySentence, RuleReply
 from pipelines.synthetic.records.traits import Style
 
 WOMEN = 200
@@ -58,7 +58,7 @@ def _errors(rng: random.Random, count: int, truth: dict[tuple[Style, Style], flo
         peers = _mean([_mean(_given(style, rng.choice(STYLES), rng, 3)) for _ in range(PEERS)])
         mean, true = (_mean(given) if given else None), truth[style, likes]
         priors = (GLOBAL_MEAN, peers)
-        estimates = [abs(shrink(mean, count, prior).mean - true) for prior in priors]
+        estimates = [abs(shrink_mean(mean, count, prior).mean - true) for prior in priors]
         found.append((*estimates, abs(GLOBAL_MEAN - true)))
     own, shared, flat = np.mean(found, axis=0)
     return float(own), float(shared), float(flat)
@@ -66,12 +66,12 @@ def _errors(rng: random.Random, count: int, truth: dict[tuple[Style, Style], flo
 
 def _given(style: Style, likes: Style, rng: random.Random, count: int) -> list[int]:
     """Her ratings of ``count`` replies in one style, of varying content."""
-    return [stars(_reply(style, rng), likes, rng) for _ in range(count)]
+    return [rate_reply(_reply(style, rng), likes, rng) for _ in range(count)]
 
 
-def _reply(style: Style, rng: random.Random) -> Reply:
-    facts = tuple(Sentence("x", (f"fact{i}",)) for i in range(rng.randrange(2, 5)))
-    return Reply("simulated", style, facts, (), complete=rng.random() < 0.6)
+def _reply(style: Style, rng: random.Random) -> RuleReply:
+    facts = tuple(ReplySentence("x", (f"fact{i}",)) for i in range(rng.randrange(2, 5)))
+    return RuleReply("simulated", style, facts, (), complete=rng.random() < 0.6)
 
 
 def _mean(values: Sequence[float]) -> float:

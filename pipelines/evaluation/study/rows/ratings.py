@@ -2,11 +2,11 @@
 
     r̂(q, S, a) = β · [picks, style, style × what her preference sentences say, Σ φ(q, s) over picks]
 
-The user is simulated and said to be: she rates by the sample clinic's rule
-(``pipelines.synthetic.portal.conversations.stars``: the style she likes, the facts that matter, noise). She likes the
-style that she rated higher in her record, else one by a coin. Answers of training episodes whose replies were never
-scored are drawn from the warm start, loosened, and rated; ridge on these ratings is the reward of GRPO from the warm
-start, at no reward evaluation. Measured are the stars that held-out women are expected to give.
+The user is simulated, and the row says so: ratings follow the sample clinic's rule
+(``synthetic.portal.conversations.rate_reply``: liked style, facts that matter, noise). A patient likes the style rated
+higher in the record, else one by a coin toss. Answers of training episodes whose replies were never scored are drawn
+from the flattened warm start and rated; ridge regression on these ratings is the reward of GRPO from the warm start, at
+no reward evaluation. The measure is the rating that held-out patients are expected to give.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from pipelines.evaluation.nightly.metrics import Row
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.retraining import Recipe, retrained
 from pipelines.splits import TEST
-from pipelines.synthetic.portal.conversations import stars
-from pipelines.synthetic.portal.replies import BRIEF_WORDS, Reply, Sentence
+from pipelines.synthetic.portal.conversations import rate_reply
+from pipelines.synthetic.portal.replies import BRIEF_WORDS, ReplySentence, RuleReply
 from pipelines.synthetic.records.traits import Style
 
 ANSWERS = 8  # rated answers a training episode
@@ -83,8 +83,8 @@ def rating(episode: Episode, program: EditProgram, likes: Style, rng: random.Ran
     )
     facts = episode.facts & {s.key for s in episode.free}
     used = tuple(sorted(facts & set(program.picks)))
-    reply = Reply("simulated", style, (Sentence("x", used),), (), complete=facts <= set(used))
-    return stars(reply, likes, rng)
+    reply = RuleReply("simulated", style, (ReplySentence("x", used),), (), complete=facts <= set(used))
+    return rate_reply(reply, likes, rng)
 
 
 def expected(episode: Episode, program: EditProgram, likes: Style) -> float:

@@ -21,8 +21,8 @@ from bentos.auth import keys, used_tokens
 from bentos.auth.cds_tokens import CdsVerifier
 from bentos.auth.shared_counts import SharedCounts
 from bentos.auth.used_tokens import UsedTokens
-from bentos.http.access_middleware import Access
-from bentos.problems.problem_details import Problems
+from bentos.http.access_middleware import AccessMiddleware
+from bentos.problems.problem_details import ProblemMiddleware
 from pmlm.errors import SettingsError
 from tests.unit.bentos.auth.clinic_tokens import EC, RSA, KeyServer, clinic, signed
 from tests.unit.pipelines.features.servers import redis
@@ -49,7 +49,7 @@ def post(tmp_path: Path, keys_at: KeyServer) -> Iterator[Post]:
     """``post(token, path)`` → the status that a clinic answers which trusts the EHR."""
     settings = clinic(tmp_path, cds_issuers={EHR: keys_at.url}, cds_url=URL + "/")
     app = Starlette(routes=[Route("/{path:path}", _who, methods=["POST"])])
-    with TestClient(Access(Problems(app), settings)) as door:  # type: ignore[arg-type]
+    with TestClient(AccessMiddleware(ProblemMiddleware(app), settings)) as door:  # type: ignore[arg-type]
 
         def asked(token: str, path: str = VIEW) -> int:
             return door.post(path, json={}, headers={"Authorization": f"Bearer {token}"}).status_code
@@ -93,7 +93,7 @@ def test_a_token_that_says_another_thing_is_refused(post: Post, changed: dict[st
 def test_a_token_counts_once_and_is_told_why(tmp_path: Path, keys_at: KeyServer, path: str) -> None:
     settings = clinic(tmp_path, cds_issuers={EHR: keys_at.url}, cds_url=URL)
     app = Starlette(routes=[Route("/{path:path}", _who, methods=["POST"])])
-    with TestClient(Access(Problems(app), settings)) as door:  # type: ignore[arg-type]
+    with TestClient(AccessMiddleware(ProblemMiddleware(app), settings)) as door:  # type: ignore[arg-type]
 
         def show(token: str) -> httpx.Response:
             return door.post(path, json={}, headers={"Authorization": f"Bearer {token}"})

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from bentos.auth import keys
-from bentos.auth.tokens import Verifier
+from bentos.auth.tokens import TokenVerifier
 from pmlm.errors import SettingsError, TokenError
 from tests.unit.bentos.auth.clinic_tokens import EC, ISSUER, RSA, claims, clinic, signed
 
@@ -28,15 +28,15 @@ def test_key_and_token_are_made_once_for_their_owner_alone(tmp_path: Path) -> No
         assert path.parent == settings.key_dir
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not list(settings.key_dir.glob("*.part"))
-    principal = Verifier(settings).verify(token)
+    principal = TokenVerifier(settings).verify(token)
     assert (principal.client, principal.patients) == (keys.DEVELOPMENT, None)
 
 
 def test_the_token_is_shown_once(tmp_path: Path) -> None:
     settings = clinic(tmp_path)
     keys.development_token(settings)  # the night may have needed it before anyone looked
-    assert keys.unshown_token(settings) == keys.development_token(settings)
-    assert keys.unshown_token(settings) is None
+    assert keys.take_new_token(settings) == keys.development_token(settings)
+    assert keys.take_new_token(settings) is None
 
 
 def test_a_token_about_to_expire_or_of_a_lost_key_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,19 +49,19 @@ def test_a_token_about_to_expire_or_of_a_lost_key_is_made_anew(tmp_path: Path, m
     keys.key_path(settings).unlink()
     anew = keys.development_token(settings)
     assert anew != renewed
-    assert Verifier(settings).verify(anew)
+    assert TokenVerifier(settings).verify(anew)
     with pytest.raises(TokenError):
-        Verifier(settings).verify(renewed)
+        TokenVerifier(settings).verify(renewed)
 
 
 def test_a_bound_token_names_no_reference(tmp_path: Path) -> None:
     settings = clinic(tmp_path)
     ann = settings.subject_id("ann")
     token = keys.mint(settings, "app", ["system/Patient.rs"], [ann], 1)
-    principal = Verifier(settings).verify(token)
+    principal = TokenVerifier(settings).verify(token)
     assert (principal.client, principal.patients) == ("app", {ann})
     with pytest.raises(TokenError, match="expired"):
-        Verifier(settings).verify(keys.mint(settings, "app", [], None, -1))
+        TokenVerifier(settings).verify(keys.mint(settings, "app", [], None, -1))
 
 
 def test_an_operators_public_keys_are_taken_from_a_folder(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_an_operators_public_keys_are_taken_from_a_folder(tmp_path: Path) -> Non
     (folder / "rsa.pem").write_bytes(pem(RSA.public_key()))
     (folder / "ec.pem").write_bytes(pem(EC.public_key()))
     settings = clinic(tmp_path, token_keys=folder, token_issuer=ISSUER)
-    verifier = Verifier(settings)
+    verifier = TokenVerifier(settings)
     assert verifier.verify(signed(claims(settings))).client == "app"
     assert verifier.verify(signed(claims(settings), EC, "ES256")).client == "app"
     with pytest.raises(TokenError, match="another issuer"):

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bentos.auth import audit
-from bentos.auth.audit import Entry
+from bentos.auth.audit import RequestAudit
 from bentos.auth.principal import Principal
 from bentos.auth.routes import READ
-from bentos.auth.scopes import Need, covers, only_patient_level
+from bentos.auth.scopes import ScopeNeed, covers, only_patient_level
 from pmlm.errors import ForeignPatientError, UnknownPatientError
 from pmlm.settings import Settings
 from tests.unit.bentos.auth.clinic_tokens import clinic
@@ -50,8 +50,8 @@ def test_what_a_scope_opens(scope: str, opens: bool) -> None:
 
 
 def test_scopes_add_up_and_patient_level_is_only_that() -> None:
-    assert covers({"system/Patient.r", "system/*.s"}, Need("Patient", "rs"))
-    assert not covers({"system/Patient.r", "system/Observation.s"}, Need("Patient", "rs"))
+    assert covers({"system/Patient.r", "system/*.s"}, ScopeNeed("Patient", "rs"))
+    assert not covers({"system/Patient.r", "system/Observation.s"}, ScopeNeed("Patient", "rs"))
     assert only_patient_level({"patient/Patient.rs", "openid"})
     assert not only_patient_level({"patient/Patient.rs", "system/Patient.rs"})
     assert not only_patient_level({"openid"})
@@ -83,7 +83,7 @@ def test_a_client_of_the_clinic_is_told_that_a_reference_names_nobody(anywhere: 
 
 def test_every_patient_named_is_noted_whether_or_not_she_may_be_seen(anywhere: Settings) -> None:
     bound = Principal("app", frozenset(), frozenset({anywhere.subject_id("ann")}))
-    with audit.noting(Entry("/answer")) as entry:
+    with audit.collect(RequestAudit("/answer")) as entry:
         bound.subject(anywhere, "ann")
         bound.subject(anywhere, "ann")
         with pytest.raises(ForeignPatientError):

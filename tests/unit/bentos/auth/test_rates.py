@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bentos.auth.rates import Rates
+from bentos.auth.rates import RateLimits
 from bentos.auth.shared_counts import RESTS_S, SharedCounts
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
@@ -32,22 +32,22 @@ def shared(tmp_path: Path, server: Server) -> Settings:
     return clinic_of_its_own
 
 
-def worker(settings: Settings) -> Rates:
+def worker(settings: Settings) -> RateLimits:
     """What one worker counts with."""
-    return Rates(settings, SharedCounts.of(settings))
+    return RateLimits(settings, SharedCounts.of(settings))
 
 
-def asks(*of: tuple[Rates, str, int]) -> list[int | None]:
+def asks(*of: tuple[RateLimits, str, int]) -> list[int | None]:
     """What each worker says to a client that asks it so often, one after the other on one event loop."""
 
     async def all_of() -> list[int | None]:
-        return [await rates.ask(client) for rates, client, times in of for _ in range(times)]
+        return [await rates.count_request(client) for rates, client, times in of for _ in range(times)]
 
     return asyncio.run(all_of())
 
 
 def test_a_client_is_told_how_long_to_wait_and_others_are_not_concerned(tmp_path: Path) -> None:
-    rates = Rates(clinic(tmp_path, rate_limit="3/minute; 100/hour"))
+    rates = RateLimits(clinic(tmp_path, rate_limit="3/minute; 100/hour"))
     *admitted, wait, other = asks((rates, "a", 4), (rates, "b", 1))
     assert admitted == [None, None, None]
     assert wait is not None
@@ -55,19 +55,19 @@ def test_a_client_is_told_how_long_to_wait_and_others_are_not_concerned(tmp_path
     assert other is None
 
 
-def _refused(rates: Rates, times: int) -> list[Any]:
+def _refused(rates: RateLimits, times: int) -> list[Any]:
     async def all_of() -> list[Any]:
         before = []
         for _ in range(times):
-            before.append(await rates.shut_out("10.0.0.1"))
-            await rates.refuse("10.0.0.1")
-        return [before, await rates.shut_out("10.0.0.1"), await rates.shut_out("10.0.0.2")]
+            before.append(await rates.blocked_for("10.0.0.1"))
+            await rates.count_refusal("10.0.0.1")
+        return [before, await rates.blocked_for("10.0.0.1"), await rates.blocked_for("10.0.0.2")]
 
     return asyncio.run(all_of())
 
 
 def test_an_address_of_many_refusals_is_shut_out_for_a_while(tmp_path: Path) -> None:
-    before, shut_out, other = _refused(Rates(clinic(tmp_path)), 60)
+    before, shut_out, other = _refused(RateLimits(clinic(tmp_path)), 60)
     assert before == [None] * 60
     assert shut_out
     assert other is None
@@ -75,7 +75,7 @@ def test_an_address_of_many_refusals_is_shut_out_for_a_while(tmp_path: Path) -> 
 
 def test_a_rate_that_is_none_is_a_setting_to_mend(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="PMLM_RATE_LIMIT"):
-        Rates(clinic(tmp_path, rate_limit="often"))
+        RateLimits(clinic(tmp_path, rate_limit="often"))
 
 
 def test_without_redis_every_worker_counts_for_itself(tmp_path: Path) -> None:
@@ -121,11 +121,11 @@ def test_a_redis_that_does_not_answer_costs_one_request_a_moment_and_the_worker_
 
         async def all_of() -> tuple[list[int | None], int]:
             """Answers, and how often another task had its turn before the first of them."""
-            turns, first = 0, asyncio.create_task(rates.ask("a"))
+            turns, first = 0, asyncio.create_task(rates.count_request("a"))
             while not first.done():
                 await asyncio.sleep(0.005)
                 turns += 1
-            return [await first, *[await rates.ask("a") for _ in range(4)]], turns
+            return [await first, *[await rates.count_request("a") for _ in range(4)]], turns
 
         said, turns = asyncio.run(all_of())
         assert said[:3] == [None] * 3  # its own window, of which nothing was used

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bentos.auth import keys
-from bentos.auth.tokens import Verifier
+from bentos.auth.tokens import TokenVerifier
 from pmlm.errors import KeysUnavailableError, SettingsError, TokenError
 from pmlm.settings import Settings
 from tests.unit.bentos.auth.clinic_tokens import EC, ISSUER, RSA, KeyServer, claims, clinic, signed
@@ -28,7 +28,7 @@ PUBLIC = RSA.public_key().public_bytes(
 def test_a_token_of_the_identity_provider_names_its_client_and_scopes(
     settings: Settings, key: Any, algorithm: str
 ) -> None:
-    principal = Verifier(settings).verify(signed(claims(settings), key, algorithm))
+    principal = TokenVerifier(settings).verify(signed(claims(settings), key, algorithm))
     assert principal.client == "app"
     assert principal.scopes == {"system/Patient.rs"}
     assert principal.patients is None
@@ -59,7 +59,7 @@ def test_a_token_with_a_wrong_claim_is_refused_with_the_reason(
 ) -> None:
     moments = {claim: int(time.time()) + wrong[claim] for claim in ("exp", "nbf") if wrong.get(claim)}
     with pytest.raises(TokenError, match=said):
-        Verifier(settings).verify(signed(claims(settings, **wrong | moments)))
+        TokenVerifier(settings).verify(signed(claims(settings, **wrong | moments)))
 
 
 def _unsigned(content: dict[str, Any]) -> str:
@@ -135,12 +135,12 @@ def _unknown_key_id(content: dict[str, Any]) -> str:
 )
 def test_a_forged_token_is_refused(settings: Settings, forged: Any) -> None:
     with pytest.raises(TokenError):
-        Verifier(settings).verify(forged(claims(settings)))
+        TokenVerifier(settings).verify(forged(claims(settings)))
 
 
 def test_a_token_is_bound_to_the_patients_it_names_in_any_form(settings: Settings) -> None:
     ann, bea = settings.subject_id("ann"), settings.subject_id("bea")
-    verifier = Verifier(settings)
+    verifier = TokenVerifier(settings)
     for stated in ({"patients": ["Patient/ann", f"subject:{bea}"]}, {"patients": ["urn:uuid:ann"], "patient": "bea"}):
         assert verifier.verify(signed(claims(settings, **stated))).patients == {ann, bea}
     assert verifier.verify(signed(claims(settings, patients=[]))).patients == frozenset()
@@ -160,17 +160,17 @@ def test_a_provider_that_serves_several_clinics_opens_only_the_one_its_token_is_
         token_issuer=ISSUER,
     )
     token = signed(claims(here))
-    assert Verifier(here).verify(token)
+    assert TokenVerifier(here).verify(token)
     with pytest.raises(TokenError, match="not meant for this clinic"):
-        Verifier(there).verify(token)
+        TokenVerifier(there).verify(token)
     with pytest.raises(TokenError):
-        Verifier(there).verify(keys.development_token(here))
+        TokenVerifier(there).verify(keys.development_token(here))
 
 
 def test_keys_are_fetched_once_and_a_storm_of_unknown_ids_does_not_reach_the_provider(
     settings: Settings, keys_at: KeyServer
 ) -> None:
-    verifier = Verifier(settings)
+    verifier = TokenVerifier(settings)
     for client in range(5):
         verifier.verify(signed(claims(settings, client_id=f"app{client}")))
     for number in range(20):
@@ -181,7 +181,7 @@ def test_keys_are_fetched_once_and_a_storm_of_unknown_ids_does_not_reach_the_pro
 
 def test_a_provider_that_is_down_is_said_and_not_asked_again_at_once(settings: Settings, keys_at: KeyServer) -> None:
     keys_at.broken = True
-    verifier = Verifier(settings)
+    verifier = TokenVerifier(settings)
     for _ in range(5):
         with pytest.raises(KeysUnavailableError):
             verifier.verify(signed(claims(settings)))
@@ -190,17 +190,17 @@ def test_a_provider_that_is_down_is_said_and_not_asked_again_at_once(settings: S
 
 
 def test_a_checked_token_is_remembered_but_not_beyond_its_time(settings: Settings) -> None:
-    verifier = Verifier(settings)
+    verifier = TokenVerifier(settings)
     token = signed(claims(settings))
-    assert verifier.remembered(token) is None
+    assert verifier.find_cached(token) is None
     principal = verifier.verify(token)
-    assert verifier.remembered(token) == principal
+    assert verifier.find_cached(token) == principal
     nearly_over = signed(claims(settings, exp=int(time.time()) - 29))
     verifier.verify(nearly_over)
     time.sleep(2.1)
-    assert verifier.remembered(nearly_over) is None
+    assert verifier.find_cached(nearly_over) is None
 
 
 def test_a_key_url_without_an_issuer_is_a_setting_to_mend(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="PMLM_TOKEN_ISSUER"):
-        Verifier(clinic(tmp_path, token_jwks_url="https://id.example/jwks"))
+        TokenVerifier(clinic(tmp_path, token_jwks_url="https://id.example/jwks"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bentos.cds import card_texts
 from bentos.cds.cds_types import LONGEST_SUMMARY
-from bentos.cds.critical_values import LIMITS, findings
+from bentos.cds.critical_values import LIMITS, find_critical_values
 from models.vocabulary import SIGNALS
 
 NOW = datetime(2026, 6, 7, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def row(days: float = 1, who: dict[str, Any] | None = None, **values: float) -> 
 
 
 def told(values: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(f.limit.measure, f.indicator) for f in findings(values, NOW, "en")]
+    return [(f.limit.measure, f.indicator) for f in find_critical_values(values, NOW, "en")]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_critical_value_ages_into_a_warning_and_then_says_nothing_of_today() -
     assert by_age[0] == by_age[7] == [("pressure", "critical")]
     assert by_age[8] == by_age[89] == [("pressure", "warning")]
     assert by_age[91] == []
-    assert [f.stale for f in findings(row(8, PREGNANT, **severe), NOW, "en")] == [True]
+    assert [f.stale for f in find_critical_values(row(8, PREGNANT, **severe), NOW, "en")] == [True]
 
 
 def test_half_a_pressure_two_days_and_the_future_are_no_pressure() -> None:
@@ -87,7 +87,7 @@ def test_half_a_pressure_two_days_and_the_future_are_no_pressure() -> None:
 
 def test_the_most_urgent_comes_first_with_value_age_and_source() -> None:
     both = row(2, PREGNANT, haemoglobin=9.0, systolic=170, diastolic=115)
-    first, second = findings(both, NOW, "en")
+    first, second = find_critical_values(both, NOW, "en")
     assert (first.indicator, second.indicator) == ("critical", "warning")
     assert (first.value, first.age) == ("blood pressure 170/115 mmHg", "2 days ago")
     assert first.sources == ("hash-systolic", "hash-diastolic")
@@ -112,24 +112,24 @@ NUMBERS = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.intege
 def test_any_row_can_be_read_and_a_finding_is_always_a_recorded_value(
     values: dict[str, Any], who: dict[str, Any] | None
 ) -> None:
-    for found in findings(row(1, who, **values), NOW, "zh"):
+    for found in find_critical_values(row(1, who, **values), NOW, "zh"):
         names = ("systolic", "diastolic") if found.limit.measure == "pressure" else (found.limit.measure,)
         assert found.limit.reached(tuple(float(values[name]) for name in names))
 
 
 @given(st.text(max_size=400))
 def test_a_summary_is_one_short_line_and_markdown_shows_text_as_it_is(text: str) -> None:
-    line = card_texts.summary(f"a {text}")
+    line = card_texts.cut_summary(f"a {text}")
     assert 1 <= len(line) <= LONGEST_SUMMARY
     assert "\n" not in line
-    shown = card_texts.plain(text)
+    shown = card_texts.escape_markdown(text)
     assert "](" not in shown.replace("\\]", "")
     assert "http:" not in shown.replace("\\:", "")
 
 
 def test_a_record_cannot_bring_a_link_or_an_image_onto_a_card() -> None:
     evil = "![x](https://evil.example/p?q) <img src=x> **now** www.evil.example `rm`"
-    shown = card_texts.plain(evil)
+    shown = card_texts.escape_markdown(evil)
     assert shown == (
         r"\!\[x\](https\://evil.example/p?q) \<img src=x\> \*\*now\*\* www\.evil.example \`rm\`"
     )  # fmt: skip

@@ -13,8 +13,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from bentos.auth import audit, keys
-from bentos.http.access_middleware import Access
-from bentos.problems.problem_details import Problems
+from bentos.http.access_middleware import AccessMiddleware
+from bentos.problems.problem_details import ProblemMiddleware
 from pmlm.settings import Settings
 from tests.unit.bentos.auth.clinic_tokens import ISSUER, KeyServer, claims, clinic, signed
 
@@ -69,7 +69,7 @@ def caller(settings: Settings) -> Caller:
         exception_handlers={ForeignPatientError: _forbidden},
     )
     app.state.settings = settings
-    door = Access(Problems(app), settings)  # type: ignore[arg-type]
+    door = AccessMiddleware(ProblemMiddleware(app), settings)  # type: ignore[arg-type]
 
     def made(token: str | None = None, address: str = "10.0.0.9") -> TestClient:
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
@@ -153,13 +153,13 @@ def test_an_expired_token_is_said_to_be_so(caller: Caller, token: Callable[..., 
 def test_an_identity_providers_token_opens_and_its_silence_is_said(tmp_path: Path, keys_at: KeyServer) -> None:
     trusting = clinic(tmp_path, token_jwks_url=keys_at.url, token_issuer=ISSUER)
     app = Starlette(routes=[Route("/{path:path}", _who, methods=["POST"])])
-    door = TestClient(Access(Problems(app), trusting))  # type: ignore[arg-type]
+    door = TestClient(AccessMiddleware(ProblemMiddleware(app), trusting))  # type: ignore[arg-type]
     headers = {"Authorization": f"Bearer {signed(claims(trusting, client_id='ehr'))}"}
     keys_at.broken = True
     down = door.post("/answer", json={}, headers=headers)
     assert (down.status_code, down.headers["retry-after"]) == (503, "10")
     keys_at.broken = False
-    up = TestClient(Access(Problems(app), trusting))  # type: ignore[arg-type]
+    up = TestClient(AccessMiddleware(ProblemMiddleware(app), trusting))  # type: ignore[arg-type]
     assert up.post("/answer", json={}, headers=headers).json() == {"client": "ehr"}
 
 

@@ -12,7 +12,7 @@ from bentos.auth.routes import Door
 from bentos.http import openapi
 from bentos.http.app import app
 
-DOCUMENT = openapi.document(app)
+DOCUMENT = openapi.build_document(app)
 OPERATIONS = [(path, method, op) for path, item in DOCUMENT["paths"].items() for method, op in item.items()]
 NAMED = [f"{method} {path}" for path, method, _ in OPERATIONS]
 
@@ -24,7 +24,7 @@ def test_every_native_route_is_described() -> None:
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=NAMED)
 def test_an_operation_says_what_its_rule_does(path: str, method: str, operation: dict[str, Any]) -> None:
-    rule = routes.find(method.upper(), path)
+    rule = routes.find_rule(method.upper(), path)
     assert rule is not routes.UNKNOWN
     assert bool(operation["security"]) == (rule.door is Door.TOKEN)
     assert operation["description"]

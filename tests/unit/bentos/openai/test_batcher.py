@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bentos.openai.batcher import Preparing
+from bentos.openai.batcher import PromptBatcher
 
 
 class Memory:
@@ -25,14 +25,14 @@ class Memory:
         self.held.update(questions)
 
 
-def prepared(memory: Memory, job: Callable[[Preparing], Any]) -> Any:
+def prepared(memory: Memory, job: Callable[[PromptBatcher], Any]) -> Any:
     async def run() -> Any:
-        preparing = Preparing(memory.read, memory.held.discard)
+        batcher = PromptBatcher(memory.read, memory.held.discard)
         try:
-            return await job(preparing)
+            return await job(batcher)
         finally:
             memory.slow.set()
-            preparing.close()
+            batcher.close()
             for thread in [t for t in threading.enumerate() if t.name in ("pmlm-read", "pmlm-prepare")]:
                 await asyncio.to_thread(thread.join, 5)
 
@@ -43,11 +43,11 @@ def test_results_and_failures_reach_the_request_they_belong_to() -> None:
     def fail() -> None:
         raise ValueError("hers alone")
 
-    async def job(preparing: Preparing) -> list[Any]:
+    async def job(batcher: PromptBatcher) -> list[Any]:
         return await asyncio.gather(
-            preparing.run("a", lambda: 1),
-            preparing.run("b", fail),
-            preparing.run("c", lambda: 3),
+            batcher.run("a", lambda: 1),
+            batcher.run("b", fail),
+            batcher.run("c", lambda: 3),
             return_exceptions=True,
         )
 
@@ -60,10 +60,10 @@ def test_results_and_failures_reach_the_request_they_belong_to() -> None:
 def test_a_question_is_kept_by_neither_thread_whichever_comes_last(reading_is_last: bool) -> None:
     memory = Memory()
 
-    async def job(preparing: Preparing) -> None:
+    async def job(batcher: PromptBatcher) -> None:
         if reading_is_last:
             memory.slow.clear()  # the only request: it is made while its question is still being read
-        await preparing.run("a question", lambda: memory.held.discard("a question"))
+        await batcher.run("a question", lambda: memory.held.discard("a question"))
 
     prepared(memory, job)
     assert memory.held == set()
@@ -72,9 +72,9 @@ def test_a_question_is_kept_by_neither_thread_whichever_comes_last(reading_is_la
 def test_the_question_of_a_request_that_was_given_up_is_not_kept() -> None:
     memory = Memory()
 
-    async def job(preparing: Preparing) -> None:
+    async def job(batcher: PromptBatcher) -> None:
         memory.slow.clear()
-        waiting = [asyncio.ensure_future(preparing.run(q, lambda: None)) for q in ("first", "given up")]
+        waiting = [asyncio.ensure_future(batcher.run(q, lambda: None)) for q in ("first", "given up")]
         await asyncio.sleep(0.05)
         waiting[1].cancel()
         memory.slow.set()

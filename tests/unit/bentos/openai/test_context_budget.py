@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bentos.openai.context_budget import PER_MESSAGE, fitted
+from bentos.openai.context_budget import PER_MESSAGE, fit_prompt
 from bentos.openai.errors import GatewayError
-from models.prompt.personalize import Personalized, apply
-from models.prompt.ranking import render
+from models.prompt.personalize import Personalized, apply_program
+from models.prompt.ranking import render_prompt
 from models.schema import EditProgram, Segment
 
 SEGMENTS = (
@@ -24,8 +24,8 @@ def count(text: str) -> int:
 
 def made(*picks: str) -> Personalized:
     program = EditProgram(picks=picks)
-    prompt, kept = apply(SEGMENTS, program)
-    initial = render(SEGMENTS)
+    prompt, kept = apply_program(SEGMENTS, program)
+    initial = render_prompt(SEGMENTS)
     return Personalized(initial, prompt, SEGMENTS, kept, (), program, (), "plain", "en")
 
 
@@ -37,21 +37,21 @@ def room_for(prompt: str) -> int:
 @pytest.mark.parametrize("left", [0, 1, 2, 3])
 def test_the_last_picks_give_way_first(left: int) -> None:
     whole = made("free2", "free0", "free3")
-    shorter, _ = apply(SEGMENTS, EditProgram(picks=whole.kept[:left]))
-    prompt, picks = fitted(whole, MESSAGES, room_for(shorter), 0, count)
+    shorter, _ = apply_program(SEGMENTS, EditProgram(picks=whole.kept[:left]))
+    prompt, picks = fit_prompt(whole, MESSAGES, room_for(shorter), 0, count)
     assert (prompt, picks) == (shorter, left)
     assert "allergic to penicillin" in prompt
 
 
 def test_a_model_whose_context_is_not_known_gets_everything() -> None:
     whole = made("free2", "free0")
-    assert fitted(whole, MESSAGES, None, None, count) == (whole.prompt, 2)
+    assert fit_prompt(whole, MESSAGES, None, None, count) == (whole.prompt, 2)
 
 
 def test_what_cannot_fit_without_pinned_facts_is_refused() -> None:
-    bare, _ = apply(SEGMENTS, EditProgram(picks=()))
+    bare, _ = apply_program(SEGMENTS, EditProgram(picks=()))
     with pytest.raises(GatewayError) as refused:
-        fitted(made("free1"), MESSAGES, room_for(bare) - 1, 0, count)
+        fit_prompt(made("free1"), MESSAGES, room_for(bare) - 1, 0, count)
     assert refused.value.code == "context_length_exceeded"
 
 
@@ -59,7 +59,7 @@ def test_tool_calls_and_the_answers_length_count_too() -> None:
     whole = made("free1")
     calls = [*MESSAGES, {"role": "assistant", "content": None, "tool_calls": [{"function": {"arguments": "a " * 40}}]}]
     room = room_for(whole.prompt)
-    assert fitted(whole, MESSAGES, room, 0, count)[1] == 1
+    assert fit_prompt(whole, MESSAGES, room, 0, count)[1] == 1
     for messages, reserve in ((MESSAGES, 9), (calls, 0)):
         with pytest.raises(GatewayError):
-            fitted(whole, messages, room - 0, reserve + 40, count)
+            fit_prompt(whole, messages, room - 0, reserve + 40, count)

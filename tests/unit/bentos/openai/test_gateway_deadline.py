@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bentos.openai import chat, gateway
+from bentos.openai import gateway
+from bentos.openai.chat_request import read_chat_request
 
 
 async def _late() -> Any:
@@ -19,10 +20,10 @@ async def _late() -> Any:
 def _prepared(*messages: str) -> Any:
     """What becomes of a request whose deadline is over before it was prepared."""
     said = [{"role": "user", "content": words} for words in messages]
-    asked = chat.read(json.dumps({"model": "any", "user": "ada", "messages": said}).encode(), None)
+    asked = read_chat_request(json.dumps({"model": "any", "user": "ada", "messages": said}).encode(), None)
 
     async def answer() -> Any:
-        return await gateway._in_time(_late(), asked, asyncio.get_running_loop().time() + 0.01)
+        return await gateway.finish_in_time(_late(), asked, asyncio.get_running_loop().time() + 0.01)
 
     return asyncio.run(answer())
 

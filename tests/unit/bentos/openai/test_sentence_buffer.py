@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.openai.sentence_buffer import Sentences
+from bentos.openai.sentence_buffer import SentenceBuffer
 
 TEXT = "Rest. Your value is 9.8 g/dL, e.g. as in May! See Dr. Li today… 请多休息。Then\n- drink water\n- sleep"
 
 
-def passed(gate: Sentences, pieces: list[str]) -> list[str]:
-    released = [gate.feed(piece) for piece in pieces] + [gate.rest()]
+def passed(gate: SentenceBuffer, pieces: list[str]) -> list[str]:
+    released = [gate.feed(piece) for piece in pieces] + [gate.flush()]
     return [text for text in released if text]
 
 
@@ -22,11 +22,11 @@ def test_any_cut_releases_the_same_text(sizes: list[int]) -> None:
     pieces, rest = [], TEXT
     for size in sizes:
         pieces, rest = [*pieces, rest[:size]], rest[size:]
-    assert "".join(passed(Sentences(lambda text: ()), [*pieces, rest])) == TEXT
+    assert "".join(passed(SentenceBuffer(lambda text: ()), [*pieces, rest])) == TEXT
 
 
 def test_sentences_are_released_at_their_end_and_not_within_numbers_or_abbreviations() -> None:
-    released = passed(Sentences(lambda text: ()), list(TEXT))
+    released = passed(SentenceBuffer(lambda text: ()), list(TEXT))
     assert [text.strip() for text in released if text.strip()] == [
         "Rest.",
         "Your value is 9.8 g/dL, e.g. as in May!",
@@ -39,12 +39,12 @@ def test_sentences_are_released_at_their_end_and_not_within_numbers_or_abbreviat
 
 
 def test_a_sentence_that_comes_whole_is_released_at_once() -> None:
-    assert Sentences(lambda text: ()).feed("Rest when you can.") == "Rest when you can."
+    assert SentenceBuffer(lambda text: ()).feed("Rest when you can.") == "Rest when you can."
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_what_the_check_objects_to_is_never_released_nor_anything_after_it(size: int) -> None:
-    gate = Sentences(lambda text: ("bad",) if "poison" in text else ())
+    gate = SentenceBuffer(lambda text: ("bad",) if "poison" in text else ())
     text = "Good one. Take the poison now. Good again."
     released = "".join(passed(gate, [text[i : i + size] for i in range(0, len(text), size)]))
     assert released.strip() == "Good one."
@@ -53,6 +53,6 @@ def test_what_the_check_objects_to_is_never_released_nor_anything_after_it(size:
 
 def test_a_sentence_is_checked_together_with_the_one_before_it() -> None:
     seen: list[str] = []
-    gate = Sentences(lambda text: seen.append(text) or ())  # type: ignore[func-returns-value]
+    gate = SentenceBuffer(lambda text: seen.append(text) or ())  # type: ignore[func-returns-value]
     passed(gate, ["Do not take it. ", "Ever. ", "Rest."])
     assert any("Do not take it." in text and "Ever." in text for text in seen)

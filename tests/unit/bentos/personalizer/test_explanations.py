@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bentos.http.examples import ANSWERED
-from bentos.personalizer.explanations import Explanations, Told, explain
+from bentos.personalizer.explanations import Explanations, StoredResponse, explain
 from pmlm.api_types import AnswerResponse
 from pmlm.settings import Settings
 
@@ -21,8 +21,8 @@ def response(**others: Any) -> AnswerResponse:
     return AnswerResponse.model_validate(deepcopy(ANSWERED) | others)
 
 
-def told(**others: Any) -> Told:
-    return Told.model_validate(response(**others).model_dump())
+def told(**others: Any) -> StoredResponse:
+    return StoredResponse.model_validate(response(**others).model_dump())
 
 
 def store(tmp_path: Path, days: int = 30) -> Explanations:
@@ -31,14 +31,14 @@ def store(tmp_path: Path, days: int = 30) -> Explanations:
 
 def test_an_explanation_is_found_by_its_id_with_whose_it_is(tmp_path: Path) -> None:
     kept = store(tmp_path)
-    kept.keep(7, "answer", response(id="a"))
+    kept.add(7, "answer", response(id="a"))
     assert kept.find("a") == (7, explain("answer", told(id="a")))
     assert kept.find("b") is None
     assert store(tmp_path).find("a") is not None  # another process, or the next start
 
 
 def test_files_are_their_owners_alone_and_hold_no_word_of_the_language_model(tmp_path: Path) -> None:
-    store(tmp_path).keep(7, "answer", response(answer="A secret word: xylograph."))
+    store(tmp_path).add(7, "answer", response(answer="A secret word: xylograph."))
     files = [f for f in (tmp_path / "clinic").iterdir() if f.name.startswith("explanations")]
     assert files
     for file in files:
@@ -47,14 +47,14 @@ def test_files_are_their_owners_alone_and_hold_no_word_of_the_language_model(tmp
 
 
 def test_what_is_older_than_the_retention_is_neither_told_nor_kept(tmp_path: Path) -> None:
-    store(tmp_path).keep(7, "answer", response(id="old"))
+    store(tmp_path).add(7, "answer", response(id="old"))
     database = tmp_path / "clinic" / "explanations.db"
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE explanations SET kept_at = kept_at - 31 * 86400")
     connection.close()
     kept = store(tmp_path)
     assert kept.find("old") is None
-    kept.keep(7, "answer", response(id="new"))
+    kept.add(7, "answer", response(id="new"))
     with sqlite3.connect(database) as connection:
         assert connection.execute("SELECT id FROM explanations").fetchall() == [("new",)]
     connection.close()
@@ -62,7 +62,7 @@ def test_what_is_older_than_the_retention_is_neither_told_nor_kept(tmp_path: Pat
 
 def test_without_retention_nothing_is_told(tmp_path: Path) -> None:
     kept = store(tmp_path, days=0)
-    kept.keep(7, "answer", response(id="a"))
+    kept.add(7, "answer", response(id="a"))
     assert kept.find("a") is None
 
 
@@ -74,7 +74,7 @@ def test_many_threads_keep_and_find_at_once(tmp_path: Path) -> None:
         try:
             for turn in range(20):
                 id_ = f"{number}-{turn}"
-                kept.keep(number, "answer", response(id=id_))
+                kept.add(number, "answer", response(id=id_))
                 assert kept.find(id_) is not None
         except BaseException as error:
             failed.append(error)

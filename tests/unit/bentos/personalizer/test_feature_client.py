@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bentos.personalizer import feature_client
-from bentos.personalizer.feature_client import OnlineRows
+from bentos.personalizer.feature_client import FeatureClient
 from feature_repo.store import online
 from pmlm.errors import FeaturesUnavailableError
 
@@ -37,7 +37,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_only_the_first_request_waits_for_a_store_that_is_down(store: Store) -> None:
-    rows = OnlineRows(Path("nowhere"))
+    rows = FeatureClient(Path("nowhere"))
     for _ in range(5):
         with pytest.raises(FeaturesUnavailableError):
             rows.read(7)
@@ -46,7 +46,7 @@ def test_only_the_first_request_waits_for_a_store_that_is_down(store: Store) -> 
 
 def test_a_store_that_is_back_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feature_client, "RESTS_S", 0.0)
-    rows = OnlineRows(Path("nowhere"))
+    rows = FeatureClient(Path("nowhere"))
     with pytest.raises(FeaturesUnavailableError):
         rows.read(7)
     store.down = False
@@ -55,7 +55,7 @@ def test_a_store_that_is_back_is_found(store: Store, monkeypatch: pytest.MonkeyP
 
 
 def test_health_does_not_load_the_store(store: Store) -> None:
-    rows = OnlineRows(Path("nowhere"))
+    rows = FeatureClient(Path("nowhere"))
     assert not any(rows.readable() for _ in range(5))
     store.down = False
     assert store.asked == 1
@@ -66,7 +66,7 @@ def test_a_silent_store_is_tried_beside_the_requests_until_it_answers(
 ) -> None:
     monkeypatch.setattr(feature_client, "RESTS_S", 0.05)
     store.takes_s = 1.0
-    rows = OnlineRows(Path("nowhere"))
+    rows = FeatureClient(Path("nowhere"))
     with pytest.raises(FeaturesUnavailableError):
         rows.read(7)
     until, slowest = time.monotonic() + 2.5, 0.0

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from bentos.problems.problem_details import MAX_BODY, Problems
+from bentos.problems.problem_details import MAX_BODY, ProblemMiddleware
 
 
 async def validation(_: Request) -> Response:
@@ -36,7 +36,7 @@ async def echo(request: Request) -> Response:
 @pytest.fixture(scope="module")
 def client() -> TestClient:
     routes = [Route(f"/{f.__name__}", f, methods=["POST"]) for f in (validation, not_found, failed, own_answer, echo)]
-    return TestClient(Problems(Starlette(routes=routes)))  # type: ignore[arg-type]
+    return TestClient(ProblemMiddleware(Starlette(routes=routes)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from bentos.auth import routes
 from bentos.telemetry import metrics, tracing
-from bentos.telemetry.middleware import Observed
+from bentos.telemetry.middleware import TelemetryMiddleware
 from pmlm.errors import SettingsError
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -22,13 +22,13 @@ CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 async def answer(request: Request) -> Response:
     """An interaction, as the personalizer notes one; ``?fails`` with a failing language model."""
-    request.scope["state"]["rule"] = routes.find("POST", "/patients/Patient/ada/timeline")
+    request.scope["state"]["rule"] = routes.find_rule("POST", "/patients/Patient/ada/timeline")
     failed = "a server said: ConnectError" if "fails" in request.query_params else None
-    tracing.interaction({"pmlm.style": "plain"}, {"features": 0.1, "method": 0.2, "llm": 0.5},
-                        tracing.Call("m", "https://llm.example:8443/v1", failed))  # fmt: skip
+    tracing.export_interaction({"pmlm.style": "plain"}, {"features": 0.1, "method": 0.2, "llm": 0.5},
+                        tracing.LLMCall("m", "https://llm.example:8443/v1", failed))  # fmt: skip
     if "raises" in request.query_params:
         raise KeyError("Adelheid")
-    with tracing.tool("peers"):
+    with tracing.tool_span("peers"):
         return Response("ok", status_code=500 if failed else 200)
 
 
@@ -40,12 +40,12 @@ def client() -> TestClient:
         scope.setdefault("state", {})
         await app(scope, receive, send)
 
-    return TestClient(Observed(with_state), raise_server_exceptions=False)  # type: ignore[arg-type]
+    return TestClient(TelemetryMiddleware(with_state), raise_server_exceptions=False)  # type: ignore[arg-type]
 
 
 def spans(client: TestClient, path: str, **headers: str) -> dict[str, ReadableSpan]:
     exporter = InMemorySpanExporter()
-    with tracing.exporting_to(exporter):
+    with tracing.export_to(exporter):
         client.post(path, headers=headers)
     return {span.name: span for span in exporter.get_finished_spans()}
 
@@ -85,8 +85,8 @@ def test_nothing_is_made_where_nobody_asked(client: TestClient, monkeypatch: pyt
     monkeypatch.setattr(tracing, "_providers", [])  # whatever an earlier test of this process asked for
     for name in tracing.ASKED_FOR:
         monkeypatch.delenv(name, raising=False)
-    tracing.start()
-    with tracing.request("GET", {}) as span:
+    tracing.start_exporting()
+    with tracing.request_span("GET", {}) as span:
         assert not span.is_recording()
     assert client.post("/x").status_code == 200
 
@@ -100,18 +100,18 @@ def test_the_environment_asks(monkeypatch: pytest.MonkeyPatch, name: str, value:
     for one in (*tracing.ASKED_FOR, "OTEL_SDK_DISABLED"):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv(name, value)
-    exporter = tracing.exporter()
+    exporter = tracing.make_exporter()
     assert (exporter is not None) is asked
     if exporter is not None:
         exporter.shutdown()
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert tracing.exporter() is None
+    assert tracing.make_exporter() is None
 
 
 def test_an_exporter_we_do_not_have_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "zipkin")
     with pytest.raises(SettingsError, match="zipkin"):
-        tracing.exporter()
+        tracing.make_exporter()
 
 
 @pytest.mark.parametrize(

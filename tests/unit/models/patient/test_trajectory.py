@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.patient.trajectory import Record, Vocabulary, fit, forecast, vocabulary
+from models.patient.trajectory import PatientDays, Vocabulary, build_vocabulary, predict_next_days, train_trajectory
 
 
-def alternating(subject: int, days: int = 12) -> Record:
+def alternating(subject: int, days: int = 12) -> PatientDays:
     """A, then B, then A again …, and C on no day at all."""
     codes = tuple(frozenset({"A" if d % 2 == subject % 2 else "B"}) for d in range(days))
-    return Record(subject, tuple(9000.0 + 7 * d for d in range(days)), codes)
+    return PatientDays(subject, tuple(9000.0 + 7 * d for d in range(days)), codes)
 
 
 RECORDS = [alternating(s) for s in range(8)]
@@ -27,39 +27,39 @@ def one_thread():
 
 
 def test_it_learns_what_follows_what() -> None:
-    known = vocabulary(RECORDS)
-    said, _ = forecast(fit(RECORDS, known, epochs=30), known, alternating(100))
+    known = build_vocabulary(RECORDS)
+    said, _ = predict_next_days(train_trajectory(RECORDS, known, epochs=30), known, alternating(100))
     a, b = known.codes.index("A"), known.codes.index("B")
     assert said[4, b] > 0.8 > 0.2 > said[4, a]  # day 4 held A
     assert said[5, a] > 0.8 > 0.2 > said[5, b]
 
 
 def test_a_later_day_never_changes_an_earlier_forecast() -> None:
-    known = vocabulary(RECORDS)
-    model = fit(RECORDS, known, epochs=1)
-    whole, hidden = forecast(model, known, alternating(1, days=10))
-    part, hidden_then = forecast(model, known, alternating(1, days=6))
+    known = build_vocabulary(RECORDS)
+    model = train_trajectory(RECORDS, known, epochs=1)
+    whole, hidden = predict_next_days(model, known, alternating(1, days=10))
+    part, hidden_then = predict_next_days(model, known, alternating(1, days=6))
     np.testing.assert_allclose(whole[:6], part, atol=1e-5)
     np.testing.assert_allclose(hidden[:6], hidden_then, atol=1e-5)
 
 
 def test_the_same_training_gives_the_same_weights() -> None:
-    known = vocabulary(RECORDS)
-    one, two = (fit(RECORDS, known, epochs=1, seed=3).state_dict() for _ in range(2))
+    known = build_vocabulary(RECORDS)
+    one, two = (train_trajectory(RECORDS, known, epochs=1, seed=3).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
 def test_codes_of_too_few_patients_are_not_in_the_vocabulary_and_are_passed_over() -> None:
-    rare = Record(99, (1.0, 2.0), (frozenset({"A", "RARE"}), frozenset({"B"})))
-    known = vocabulary([*RECORDS, rare])
+    rare = PatientDays(99, (1.0, 2.0), (frozenset({"A", "RARE"}), frozenset({"B"})))
+    known = build_vocabulary([*RECORDS, rare])
     assert known.codes == ("A", "B")
     assert known.multi_hot(rare).tolist() == [[1, 0], [0, 1]]
 
 
 def test_a_patient_without_days_and_a_clinic_without_records_are_answered() -> None:
     empty = Vocabulary((), ())
-    assert vocabulary([]) == empty
-    known = vocabulary(RECORDS)
-    said, hidden = forecast(fit(RECORDS, known, epochs=1), known, Record(5, (), ()))
+    assert build_vocabulary([]) == empty
+    known = build_vocabulary(RECORDS)
+    said, hidden = predict_next_days(train_trajectory(RECORDS, known, epochs=1), known, PatientDays(5, (), ()))
     assert said.shape == (0, 2)
     assert hidden.shape[0] == 0

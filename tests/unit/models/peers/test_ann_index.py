@@ -23,8 +23,8 @@ def states() -> States:
     return states_of(clinic(Random(8), 2500, moments=1))
 
 
-def standing(states: States) -> search._Current:
-    current = search._Current(states)
+def standing(states: States) -> search._CurrentStates:
+    current = search._CurrentStates(states)
     current.advance(AT)
     return current
 
@@ -41,7 +41,7 @@ def test_the_index_finds_nearly_all_and_only_members_of_the_band(
 ) -> None:
     asked = np.arange(300)
     exact = neighbours(states, asked)
-    monkeypatch.setattr(ann_index, "worthwhile", lambda members, asked: True)
+    monkeypatch.setattr(ann_index, "is_worthwhile", lambda members, asked: True)
     indexed = neighbours(states, asked)
     found = [(e, i) for e, i in zip(exact, indexed, strict=True) if e]
     assert len(found) > 200
@@ -57,9 +57,9 @@ def test_the_index_finds_nearly_all_and_only_members_of_the_band(
 
 def test_counts_are_those_of_an_exact_search(states: States, monkeypatch: pytest.MonkeyPatch) -> None:
     subjects, moments = states.subject.tolist(), np.full(len(states.subject), AT)
-    exact = search.search(states, subjects, moments, K)
-    monkeypatch.setattr(ann_index, "worthwhile", lambda members, asked: True)
-    indexed = search.search(states, subjects, moments, K)
+    exact = search.search_peers(states, subjects, moments, K)
+    monkeypatch.setattr(ann_index, "is_worthwhile", lambda members, asked: True)
+    indexed = search.search_peers(states, subjects, moments, K)
     np.testing.assert_array_equal(indexed["peers_count"], exact["peers_count"])
     np.testing.assert_array_equal(indexed["embedding"], exact["embedding"])
 
@@ -68,8 +68,8 @@ def test_a_clinic_of_thousands_needs_no_index(states: States, monkeypatch: pytes
     def forbidden(*_: object) -> None:
         raise AssertionError("indexed")
 
-    monkeypatch.setattr(ann_index, "built", forbidden)
-    search.search(states, states.subject.tolist(), np.full(len(states.subject), AT), K)
+    monkeypatch.setattr(ann_index, "build_indexes", forbidden)
+    search.search_peers(states, states.subject.tolist(), np.full(len(states.subject), AT), K)
 
 
 def test_the_encoder_can_be_loaded_after_an_index_was_built() -> None:
@@ -82,6 +82,6 @@ def test_the_encoder_can_be_loaded_after_an_index_was_built() -> None:
 
 
 def test_an_index_is_built_where_it_saves_more_than_it_costs() -> None:
-    assert not ann_index.worthwhile(members=100_000, asked=100_000)  # looking at everybody is as fast
-    assert not ann_index.worthwhile(members=2_000_000, asked=1000)  # too few to pay for the building
-    assert ann_index.worthwhile(members=1_000_000, asked=1_000_000)
+    assert not ann_index.is_worthwhile(members=100_000, asked=100_000)  # looking at everybody is as fast
+    assert not ann_index.is_worthwhile(members=2_000_000, asked=1000)  # too few to pay for the building
+    assert ann_index.is_worthwhile(members=1_000_000, asked=1_000_000)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.peers import cohort_partitions
 from models.peers.patient_embedding import NEITHER, POSTPARTUM_COHORT, PREGNANT, States
-from models.peers.search import COLUMNS, search
+from models.peers.search import COLUMNS, search_peers
 from tests.unit.models.peers.test_search import CLINICS, DAY, FEW, NOW, K, clinic, states_of
 
 
@@ -34,13 +34,13 @@ def only(states: States, who: np.ndarray[Any, Any]) -> States:
 def test_block_by_block_equals_the_search_among_everybody(random: Random, women: int) -> None:
     states = states_of(clinic(random, women))
     subjects, moments = asked_of(random, women)
-    together = search(states, subjects, moments, K)
-    block = cohort_partitions.cohorts_at(states, subjects, moments)
-    donors = cohort_partitions.members(states, moments)
+    together = search_peers(states, subjects, moments, K)
+    block = cohort_partitions.find_cohorts(states, subjects, moments)
+    donors = cohort_partitions.list_members(states, moments)
     for cohort in np.unique(block):
         here = np.flatnonzero(block == cohort)
         inside = only(states, donors.get(int(cohort), np.array([])))
-        found = search(inside, [subjects[i] for i in here], moments[here], K)
+        found = search_peers(inside, [subjects[i] for i in here], moments[here], K)
         for name in COLUMNS:
             np.testing.assert_array_equal(found[name], together[name][here], err_msg=f"{cohort}, {name}")
 
@@ -49,8 +49,8 @@ def test_nobody_is_compared_outside_her_cohort() -> None:
     """A block holds its cohort and nobody who is never of it: the work is the sum over cohorts, not all pairs."""
     states = states_of(clinic(Random(1), 300, moments=1))
     moments = np.array([NOW + 50 * DAY])
-    donors = cohort_partitions.members(states, moments)
+    donors = cohort_partitions.list_members(states, moments)
     assert {NEITHER, PREGNANT, POSTPARTUM_COHORT} <= set(donors)
     assert sum(map(len, donors.values())) == len(np.unique(states.subject))
     for cohort, who in donors.items():
-        assert (cohort_partitions.cohorts_at(states, who.tolist(), np.full(len(who), moments[0])) == cohort).all()
+        assert (cohort_partitions.find_cohorts(states, who.tolist(), np.full(len(who), moments[0])) == cohort).all()

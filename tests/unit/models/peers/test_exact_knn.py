@@ -40,13 +40,13 @@ def test_it_finds_whom_the_definition_finds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exact_knn, "ROWS", rows)
         patch.setattr(exact_knn, "DISTANCES", distances)
-        points = exact_knn.no_points(*embedding.shape, float(np.abs(embedding).max()))
-        points[:] = exact_knn.steps(embedding)
-        found = exact_knn.nearest(points, names, asked, ends[:, 0], ends[:, 1], wanted)
+        points = exact_knn.allocate_points(*embedding.shape, float(np.abs(embedding).max()))
+        points[:] = exact_knn.to_steps(embedding)
+        found = exact_knn.find_nearest(points, names, asked, ends[:, 0], ends[:, 1], wanted)
     for row, own, (low, high) in zip(found, asked, ends, strict=True):
         assert [name for name in row.tolist() if name >= 0] == by_hand(embedding, names, own, low, high, wanted)
 
 
 @pytest.mark.parametrize(("largest", "precision"), [(3.0, np.float32), (1000.0, np.float64)])
 def test_points_are_as_precise_as_their_distances_need(largest: float, precision: type) -> None:
-    assert exact_knn.no_points(4, 53, largest).dtype == precision
+    assert exact_knn.allocate_points(4, 53, largest).dtype == precision

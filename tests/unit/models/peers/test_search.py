@@ -12,10 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feature_repo.store.services import groups
-from models.patient.gestational_age import pregnancy_state
-from models.peers.patient_embedding import COUNT_SCALES, DAY, FEATURES, SIGNAL_SCALES, States, cohorts, states
-from models.peers.search import AGE_BANDS_YEARS, COLUMNS, OUTCOMES, RATINGS, coarsen, search
+from feature_repo.store.services import find_groups
+from models.patient.gestational_age import read_pregnancy_state
+from models.peers.patient_embedding import (
+    COUNT_SCALES,
+    DAY,
+    FEATURES,
+    SIGNAL_SCALES,
+    States,
+    assign_cohorts,
+    build_states,
+)
+from models.peers.search import AGE_BANDS_YEARS, COLUMNS, OUTCOMES, RATINGS, coarsen, search_peers
 
 FEW = settings(max_examples=15, deadline=None)
 #: A clinic is hundreds of draws, too many to shrink one by one: a failure names its seed.
@@ -61,11 +69,11 @@ def clinic(random: Random, women: int, moments: int = 3) -> Rows:
 def states_of(rows: Rows) -> States:
     rows = sorted(rows, key=lambda r: (r["subject_id"], r["at"]))
     columns = {name: [r[name] for r in rows] for name in FEATURES}
-    return states([r["subject_id"] for r in rows], [r["at"] for r in rows], columns)
+    return build_states([r["subject_id"] for r in rows], [r["at"] for r in rows], columns)
 
 
 def peers_at(rows: Rows, subject: int, moment: int, k: int = K) -> dict[str, Any]:
-    return told(search(states_of(rows), [subject], np.array([moment]), k), 0)
+    return told(search_peers(states_of(rows), [subject], np.array([moment]), k), 0)
 
 
 def told(found: dict[str, np.ndarray[Any, Any]], place: int) -> dict[str, Any]:
@@ -83,7 +91,7 @@ def by_hand(rows: Rows, subject: int, moment: int, k: int) -> list[dict[str, Any
     her = latest.get(subject)
     if her is None or not _alive(her, moment):
         return []
-    embedded = search(states_of(list(latest.values())), [*latest], np.full(len(latest), moment), 1)["embedding"]
+    embedded = search_peers(states_of(list(latest.values())), [*latest], np.full(len(latest), moment), 1)["embedding"]
     away = {s: math.dist(e, embedded[[*latest].index(subject)]) ** 2 for s, e in zip(latest, embedded, strict=True)}
     cohort = _cohort(her, moment)
     others = [
@@ -105,7 +113,7 @@ def _cohort(row: dict[str, Any], moment: int) -> str:
         return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC)
 
     names = ("edd", "lmp", "pregnancy_since", "pregnancy_ended")
-    found = pregnancy_state({n: date(row[n]) for n in names} | {"as_of": date(row["at"])}, date(moment))
+    found = read_pregnancy_state({n: date(row[n]) for n in names} | {"as_of": date(row["at"])}, date(moment))
     return "pregnant" if found.pregnant else "after" if found.postpartum_weeks is not None else "no"
 
 
@@ -128,7 +136,7 @@ def test_peers_equal_a_naive_search(random: Random, women: int, later: int) -> N
 def test_at_least_k_women_or_nothing_is_said(random: Random, women: int) -> None:
     rows = clinic(random, women, moments=1)
     subjects = [row["subject_id"] for row in rows]
-    together = search(states_of(rows), subjects, np.full(len(rows), NOW + 50 * DAY), 10)
+    together = search_peers(states_of(rows), subjects, np.full(len(rows), NOW + 50 * DAY), 10)
     for place in range(len(rows)):
         found = told(together, place)
         said = {name: v for name, v in found.items() if name.startswith("peer_") and v is not None}
@@ -162,7 +170,7 @@ def test_states_after_the_moment_change_nothing(random: Random) -> None:
 def test_asking_together_or_one_by_one_gives_the_same(random: Random) -> None:
     rows = clinic(random, 20)
     asked = sorted((NOW + d * DAY, s) for d in (0, 11, 11, 30) for s in range(1, 8))
-    together = search(states_of(rows), [s for _, s in asked], np.array([m for m, _ in asked]), K)
+    together = search_peers(states_of(rows), [s for _, s in asked], np.array([m for m, _ in asked]), K)
     one_by_one = [peers_at(rows, s, m) for m, s in asked]
     assert [told(together, place) for place in range(len(asked))] == one_by_one
 
@@ -172,7 +180,7 @@ def test_asking_together_or_one_by_one_gives_the_same(random: Random) -> None:
 def test_every_value_is_coarse(random: Random) -> None:
     rows = clinic(random, 25, moments=1)
     subjects = [row["subject_id"] for row in rows]
-    found = search(states_of(rows), subjects, np.full(len(rows), NOW + 20 * DAY), K)
+    found = search_peers(states_of(rows), subjects, np.full(len(rows), NOW + 20 * DAY), K)
     for outcome in (*OUTCOMES, *RATINGS):
         for value in found[f"peer_{outcome.name}"]:
             assert np.isnan(value) or math.isclose(value / outcome.step, round(value / outcome.step), abs_tol=1e-9)
@@ -182,23 +190,23 @@ def test_every_value_is_coarse(random: Random) -> None:
 @given(random=CLINICS, later=st.integers(0, 500))
 def test_cohorts_are_those_of_the_gestation_rules(random: Random, later: int) -> None:
     rows = [woman(random, subject, NOW) for subject in range(30)]
-    found = cohorts(states_of(rows), np.arange(30), NOW + later * DAY)
+    found = assign_cohorts(states_of(rows), np.arange(30), NOW + later * DAY)
     assert [("no", "pregnant", "after")[c] for c in found] == [_cohort(r, NOW + later * DAY) for r in rows]
 
 
 def test_moments_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="ascending"):
-        search(states_of(clinic(Random(1), 3)), [1, 1], np.array([NOW + DAY, NOW]), K)
+        search_peers(states_of(clinic(Random(1), 3)), [1, 1], np.array([NOW + DAY, NOW]), K)
 
 
 def test_distances_are_exact_fractions() -> None:
     rows = clinic(Random(5), 20, moments=1)
-    embedded = search(states_of(rows), [r["subject_id"] for r in rows], np.full(len(rows), NOW + 40 * DAY), K)
+    embedded = search_peers(states_of(rows), [r["subject_id"] for r in rows], np.full(len(rows), NOW + 40 * DAY), K)
     assert (embedded["embedding"] * 16 % 1 == 0).all()
 
 
 def test_the_view_says_what_the_method_measures() -> None:
-    fields = {field.name: field.tags.get("unit") for field in groups()["peers"].view.features}
+    fields = {field.name: field.tags.get("unit") for field in find_groups()["peers"].view.features}
     assert set(fields) == set(COLUMNS)
     assert {o.name: o.unit for o in (*OUTCOMES, *RATINGS)} == {
         name.removeprefix("peer_"): unit for name, unit in fields.items() if name.startswith("peer_")
@@ -206,5 +214,5 @@ def test_the_view_says_what_the_method_measures() -> None:
 
 
 def test_states_read_features_that_exist() -> None:
-    known = {field.name for module in groups().values() for field in module.view.features}
+    known = {field.name for module in find_groups().values() for field in module.view.features}
     assert set(FEATURES) | set(COUNT_SCALES) <= known

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.prompt.candidates import FREE_LIMIT, candidates, drug_allergies
+from models.prompt.candidates import FREE_LIMIT, build_candidates, drug_allergies
 from models.prompt.sentences.pinned import PINNED_KEYS
 from models.schema import Segment
 from models.templates import DATE_LIKE
@@ -23,13 +23,13 @@ def _words(text: str) -> int:
 
 
 def _by_key(row: dict[str, Any], language: str = "en") -> dict[str, Segment]:
-    return {s.key: s for s in candidates(row, AS_OF, _words, language)}
+    return {s.key: s for s in build_candidates(row, AS_OF, _words, language)}
 
 
 @lenient
 @given(row=feature_rows(), language=st.sampled_from(["en", "zh"]))
 def test_no_candidate_holds_a_date_or_a_line_break_or_a_fence(row: dict[str, Any], language: str) -> None:
-    for segment in candidates(row, AS_OF, _words, language):
+    for segment in build_candidates(row, AS_OF, _words, language):
         assert not DATE_LIKE.search(segment.text)
         assert len(segment.text.splitlines()) == 1
         assert not set("<>|{}`") & set(segment.text)
@@ -38,7 +38,7 @@ def test_no_candidate_holds_a_date_or_a_line_break_or_a_fence(row: dict[str, Any
 @lenient
 @given(row=feature_rows())
 def test_keys_are_unique_pinned_come_first_and_every_sentence_has_a_source(row: dict[str, Any]) -> None:
-    found = candidates(row, AS_OF, _words)
+    found = build_candidates(row, AS_OF, _words)
     assert len({s.key for s in found}) == len(found)
     assert tuple(s.key for s in found[:3]) == PINNED_KEYS
     assert [s.pinned for s in found] == [True] * 3 + [False] * (len(found) - 3)
@@ -50,7 +50,7 @@ def test_keys_are_unique_pinned_come_first_and_every_sentence_has_a_source(row: 
 @lenient
 @given(row=feature_rows())
 def test_the_same_row_gives_the_same_candidates(row: dict[str, Any]) -> None:
-    assert candidates(row, AS_OF, _words) == candidates(dict(reversed(list(row.items()))), AS_OF, _words)
+    assert build_candidates(row, AS_OF, _words) == build_candidates(dict(reversed(list(row.items()))), AS_OF, _words)
 
 
 def test_an_empty_record_says_what_is_missing() -> None:
@@ -102,7 +102,7 @@ def test_absence_is_a_fact_and_presence_takes_its_place() -> None:
 )
 def test_a_condition_is_also_called_what_a_patient_calls_it(code: str, name: str, language: str, text: str) -> None:
     row = {"condition_codes": [f"SNOMED//{code}"], "condition_texts": [name]}
-    (found,) = (s for s in candidates(row, AS_OF, len, language) if s.key.startswith("condition."))
+    (found,) = (s for s in build_candidates(row, AS_OF, len, language) if s.key.startswith("condition."))
     assert found.text == text
 
 
@@ -169,6 +169,6 @@ def test_an_instruction_in_a_record_stays_data_on_one_line(text: str) -> None:
         "medicine_codes": ["M"],
         "medicine_texts": [text],
     }
-    for segment in candidates(row, AS_OF, _words):
+    for segment in build_candidates(row, AS_OF, _words):
         assert "\n" not in segment.text
         assert len(segment.text) < 200

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.encoder import MiniLM
-from models.prompt.candidates import candidates
-from models.prompt.personalize import Personalized, apply, personalize
+from models.prompt.candidates import build_candidates
+from models.prompt.personalize import Personalized, apply_program, personalize
 from models.refiner.baselines import RankingRefiner
 from models.refiner.interface import STYLES, Caps
 from models.schema import EditProgram, Segment
@@ -39,9 +39,9 @@ class Fixed:
 def test_no_program_can_drop_a_pinned_fact_or_add_a_foreign_one(
     row: dict[str, Any], style: str, data: st.DataObject
 ) -> None:
-    segments = candidates(row, AS_OF, _words)
+    segments = build_candidates(row, AS_OF, _words)
     keys = st.sampled_from([s.key for s in segments] + ["safety", "no.such", "</record>", ""])
-    prompt, kept = apply(segments, EditProgram(tuple(data.draw(st.lists(keys))), style))
+    prompt, kept = apply_program(segments, EditProgram(tuple(data.draw(st.lists(keys))), style))
     assert all(s.text in prompt for s in segments if s.pinned)
     assert len(set(kept)) == len(kept)
     assert set(kept) <= {s.key for s in segments if not s.pinned}

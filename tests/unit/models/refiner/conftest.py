@@ -1,4 +1,4 @@
-"""A tiny world where the truth is known: which facts of her record matter for her question, and what that is worth."""
+"""A small synthetic task with known rewards: which facts matter for which question."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ ASPECTS = ("first", "second", "third", "fourth", "fifth")
 
 @dataclass(frozen=True)
 class World:
-    """Episodes whose reward is .3 a relevant fact − .003 a token; relevant is: of the topic asked, and not usual."""
+    """Episodes with reward .3 per relevant fact − .003 per token.
+
+    A fact is relevant where it is of the question's topic and not usual.
+    """
 
     episodes: tuple[Episode, ...]
 
@@ -89,7 +92,7 @@ class Read:
         """An untrained policy before this table."""
         torch.manual_seed(seed)
         policy = Policy(PolicyConfig(**config)).eval()
-        policy.pointer.read(self.table)
+        policy.pointer.set_table(self.table)
         return policy
 
     def examples(self, world: World, count: int, noise: float = 0.05) -> list[WarmStartExample]:
@@ -110,10 +113,10 @@ class Read:
 def read(world: World, encoder: MiniLM) -> Read:
     reader = Featurizer(encoder)
     prompts = tuple(
-        PolicyPrompt(e.episode_id, tuple(reader.prompt(e.question, e.segments)), tuple(s.key for s in e.segments))
+        PolicyPrompt(e.episode_id, tuple(reader.add_prompt(e.question, e.segments)), tuple(s.key for s in e.segments))
         for e in world.episodes
     )
-    return Read(reader.table(), prompts)
+    return Read(reader.build_table(), prompts)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""Best-of-K distillation: it learns from the best of what it drew, within the rewards it may ask for."""
+"""Best-of-K distillation learns from the best sampled program, within its evaluations."""
 
 from __future__ import annotations
 
@@ -38,20 +38,19 @@ def test_it_improves_on_its_warm_start_within_its_evaluations(read, world) -> No
         asked.extend(ids)
         return world.reward(ids, programs)
 
-    told = best_of_k.distil_policy(policy, read.prompts[:100], counted, OPTIONS)  # type: ignore[arg-type]
-    assert told.evaluations == len(asked) == 480
+    curves = best_of_k.distil_policy(policy, read.prompts[:100], counted, OPTIONS)  # type: ignore[arg-type]
+    assert curves.evaluations == len(asked) == 480
     assert len(set(asked)) == 40
-    assert np.mean(told.best) > np.mean(told.mean)
-    assert told.loss[-1] < told.loss[0]
+    assert np.mean(curves.best) > np.mean(curves.mean)
+    assert curves.loss[-1] < curves.loss[0]
     assert _held_out(policy, read, world) > before + 0.05
 
 
-def test_drawn_programs_keep_to_the_caps_and_differ(read, world) -> None:
+def test_sampled_programs_obey_the_caps_and_differ(read, world) -> None:
     policy = read.policy(seed=1)
     caps = policy.config.caps
-    for episode, programs in zip(
-        world.episodes[:5], best_of_k.sample_programs(policy, read.prompts[:5], 16, 0), strict=True
-    ):
+    sampled = best_of_k.sample_programs(policy, read.prompts[:5], 16, 0)
+    for episode, programs in zip(world.episodes[:5], sampled, strict=True):
         tokens = {s.key: s.tokens for s in episode.free}
         for program in programs:
             assert len(set(program.picks)) == len(program.picks) <= caps.picks
@@ -59,7 +58,7 @@ def test_drawn_programs_keep_to_the_caps_and_differ(read, world) -> None:
         assert len({p.picks for p in programs}) > 4
 
 
-def test_a_lesson_s_likeliest_program_is_the_best_one_whatever_the_order(read, world) -> None:
+def test_the_likeliest_program_of_an_example_is_the_best_one_in_any_order(read, world) -> None:
     policy, prompt = read.policy(), read.prompts[0]
     free = [s.key for s in world.episodes[0].free]
     example = best_of_k.build_example(policy, prompt, EditProgram((free[4], free[2]), "brief"))
@@ -76,8 +75,8 @@ def test_rewards_that_are_all_equal_or_not_finite_teach_nothing_and_are_counted(
     policy = read.policy(seed=2)
     before = {k: v.clone() for k, v in policy.state_dict().items()}
     small = best_of_k.BestOfKOptions(samples=4, evaluations=12)
-    told = best_of_k.distil_policy(policy, read.prompts[:10], lambda ids, _: [0.5] * len(ids), small)
-    assert (told.dead, told.evaluations, told.loss) == (3, 12, [])
-    told = best_of_k.distil_policy(policy, read.prompts[:10], lambda ids, _: [float("nan")] * len(ids), small)
-    assert (told.unscored, told.best) == (12, [])
+    curves = best_of_k.distil_policy(policy, read.prompts[:10], lambda ids, _: [0.5] * len(ids), small)
+    assert (curves.dead, curves.evaluations, curves.loss) == (3, 12, [])
+    curves = best_of_k.distil_policy(policy, read.prompts[:10], lambda ids, _: [float("nan")] * len(ids), small)
+    assert (curves.unscored, curves.best) == (12, [])
     assert all(torch.equal(before[k], v) for k, v in policy.state_dict().items())

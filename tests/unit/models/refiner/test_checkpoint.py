@@ -1,4 +1,4 @@
-"""A refiner that is kept is the refiner that comes back, or an error; never another one."""
+"""A saved refiner loads as the same refiner or raises an error."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_an_altered_refiner_is_refused(read, encoder, tmp_path, file) -> None:
         checkpoint.load_refiner(tmp_path, encoder)
 
 
-def test_a_policy_of_a_version_that_read_segments_otherwise_is_named_so(read, tmp_path, monkeypatch) -> None:
+def test_a_policy_with_other_segment_features_is_outdated(read, tmp_path, monkeypatch) -> None:
     checkpoint.save_policy(tmp_path, read.policy(), ORIGIN)
-    monkeypatch.setattr("models.refiner.policy.NUMBERS", NUMERIC_FEATURES + 2)
-    with pytest.raises(checkpoint.OutdatedCheckpointError, match="reads segments otherwise"):
+    monkeypatch.setattr("models.refiner.policy.NUMERIC_FEATURES", NUMERIC_FEATURES + 2)
+    with pytest.raises(checkpoint.OutdatedCheckpointError, match="with other segment features"):
         checkpoint.load_policy(tmp_path)
 
 
-def test_the_ranking_is_kept_like_any_refiner(encoder, tmp_path) -> None:
+def test_the_ranking_is_saved_like_any_refiner(encoder, tmp_path) -> None:
     checkpoint.save_ranking(tmp_path, Caps(2, 30), ORIGIN)
     loaded = checkpoint.load_refiner(tmp_path, encoder)
     assert isinstance(loaded, RankingRefiner)
@@ -77,7 +77,7 @@ def test_an_empty_folder_is_no_refiner(encoder, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fixed", "table", "regressor"])
-def test_an_alternative_comes_back_choosing_the_same_and_holds_no_text(kind, world, encoder, tmp_path) -> None:
+def test_a_loaded_gain_refiner_chooses_the_same_and_holds_no_text(kind, world, encoder, tmp_path) -> None:
     random = np.random.default_rng(0)
     measured = []
     for episode in world.episodes[:30]:
@@ -88,7 +88,7 @@ def test_an_alternative_comes_back_choosing_the_same_and_holds_no_text(kind, wor
                 episode.question, episode.subject_id, episode.segments, np.array(gains) + noise, np.array([0, 0.1, 0])
             )
         )
-    learn = getattr(gain_regressors, kind)
+    learn = getattr(gain_regressors, f"fit_{kind}")
     refiner = learn(measured, Caps(3, 40)) if kind == "fixed" else learn(measured, Caps(3, 40), encoder)
     identity = checkpoint.save_gain_refiner(tmp_path, refiner, ORIGIN, card="# {id}\n")
     loaded = checkpoint.load_refiner(tmp_path, encoder)
@@ -97,9 +97,9 @@ def test_an_alternative_comes_back_choosing_the_same_and_holds_no_text(kind, wor
     programs = [loaded.refine(e.question, e.segments) for e in world.episodes[30:60]]
     assert programs == [refiner.refine(e.question, e.segments) for e in world.episodes[30:60]]
     assert sum(len(p.picks) for p in programs) > 20
-    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     for text in (world.episodes[0].question, world.episodes[0].free[0].text):
-        assert text.encode() not in kept
+        assert text.encode() not in files
     (tmp_path / checkpoint.DESCRIPTION).write_text(
         (tmp_path / checkpoint.DESCRIPTION).read_text().replace('"brief"', '"plain"')
     )

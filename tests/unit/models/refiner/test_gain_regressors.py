@@ -1,4 +1,4 @@
-"""What learns from single gains without RL: it keeps what was useful, within the caps, and reads or knows keys."""
+"""Gain regressors pick what was useful, within the caps, and read or know keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUESTIONS = ("Why am I tired?", "Which pill suits me?")
 
 
 class Words:
-    """A little encoder: texts that share words are alike."""
+    """A little encoder: texts that share words have a high cosine."""
 
     id = "words"
 
@@ -53,7 +53,7 @@ def measured() -> list[gain_regressors.MeasuredEpisode]:
 
 @pytest.mark.parametrize("name", ["table", "regressor"])
 def test_it_keeps_what_was_useful_for_such_a_question(name: str) -> None:
-    learnt = getattr(gain_regressors, name)(measured(), CAPS, Words())
+    learnt = getattr(gain_regressors, f"fit_{name}")(measured(), CAPS, Words())
     assert learnt.refine(QUESTIONS[0], SEGMENTS).picks[0] == IRON.key
     assert learnt.refine(QUESTIONS[1], SEGMENTS).picks[0] == MIGRAINE.key
     assert ASTHMA.key not in learnt.refine(QUESTIONS[1], SEGMENTS).picks
@@ -75,7 +75,7 @@ def test_a_table_has_nothing_to_say_of_a_key_it_has_not_seen_and_a_regressor_rea
 
 @pytest.mark.parametrize("name", ["table", "regressor"])
 def test_the_caps_hold_and_nothing_pinned_is_picked(name: str) -> None:
-    learnt = getattr(gain_regressors, name)(measured(), Caps(picks=3, tokens=8), Words())
+    learnt = getattr(gain_regressors, f"fit_{name}")(measured(), Caps(picks=3, tokens=8), Words())
     for question in (*QUESTIONS, "", "另一个问题"):
         program = learnt.refine(question, SEGMENTS)
         assert len(program.picks) <= 1

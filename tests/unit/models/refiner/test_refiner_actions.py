@@ -1,4 +1,4 @@
-"""The edit vocabulary: programs and ids are the same thing, and the tokenizer says nothing else."""
+"""Programs and action ids convert both ways, and the tokenizer knows nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warm start, then RL: what each learns, what each counts, and that the same run gives the same bytes."""
+"""Warm start and GRPO: what they learn and count, and that reruns give equal bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELD_OUT = slice(110, 160)
 
 
 def _programs(policy: Policy, read, where: slice) -> list[EditProgram]:
-    policy.pointer.read(read.table)
+    policy.pointer.set_table(read.table)
     ids, _ = decode_batch(policy.eval(), [p.rows for p in read.prompts[where]])
     actions = policy.config.actions
     return [actions.program(i, p.keys) for i, p in zip(ids, read.prompts[where], strict=True)]

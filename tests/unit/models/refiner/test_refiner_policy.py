@@ -1,4 +1,4 @@
-"""The pointer policy: what it may do, that it knows no position, and that the trainer sees the same policy."""
+"""The pointer policy: its masks, invariance to slot order, and the trainer's view of it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_programs_log_probability_is_the_sum_over_its_actions(read, world, enc
     policy = read.policy()
     episode = world.episodes[5]
     program = PolicyRefiner(policy, encoder, "refiner-x").refine(episode.question, episode.segments)
-    policy.pointer.read(read.table)
+    policy.pointer.set_table(read.table)
     prompt = read.prompts[5]
     actions = policy.config.actions.ids(program, prompt.keys)
     logits = policy(input_ids=_ids(policy, prompt.rows, actions)).logits[0, -len(actions) - 1 : -1]
@@ -123,8 +123,8 @@ def test_one_question_is_answered_as_in_a_batch_of_the_policys_own(read, world, 
     policy = read.policy()
     refiner, reader = PolicyRefiner(policy, encoder, "refiner-x"), Featurizer(encoder)
     cases = [(e.question, e.segments[: 5 + i]) for i, e in enumerate(world.episodes[:12])]
-    prompts = [reader.prompt(question, segments) for question, segments in cases]
-    policy.pointer.read(reader.table())
+    prompts = [reader.add_prompt(question, segments) for question, segments in cases]
+    policy.pointer.set_table(reader.build_table())
     for (question, segments), ids, log_prob in zip(cases, *decode_batch(policy, prompts), strict=True):
         program = refiner.refine(question, segments)
         assert policy.config.actions.ids(program, [s.key for s in segments]) == ids

@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
-from models.llm import token_counter
-from models.prompt.candidates import candidates
-from models.prompt.ranking import opening, render
+from models.llm import make_token_counter
+from models.prompt.candidates import build_candidates
+from models.prompt.ranking import render_opening, render_prompt
 from models.reward.embedded_scorer import EmbeddedScorer, HalfProduct
 from models.reward.terms import Trial, score
 from tests.unit.models.feature_rows import AS_OF
@@ -33,11 +33,11 @@ REPLY = ("Your haemoglobin of 9.8 is low, so we start iron.", "Call us if you fe
 
 @pytest.fixture(scope="module")
 def trials(llm_folder: Path) -> list[Trial]:
-    segments = candidates(ROW, AS_OF, token_counter(llm_folder))
-    start, pinned, free = opening(segments), segments[:3], segments[3:]
+    segments = build_candidates(ROW, AS_OF, make_token_counter(llm_folder))
+    start, pinned, free = render_opening(segments), segments[:3], segments[3:]
     chosen = [(), free[:1], free[1:3], free[2:6]]
     asked = "Why am I so tired?"
-    return [Trial(render((*pinned, *c)), asked, REPLY, (True, False), start) for c in chosen]
+    return [Trial(render_prompt((*pinned, *c)), asked, REPLY, (True, False), start) for c in chosen]
 
 
 def _plain(folder: Path, trial: Trial) -> list[float]:
@@ -108,10 +108,12 @@ def test_halved_products_stay_near_the_full_score(
 
 
 def test_the_fact_behind_the_reply_makes_it_likelier(scorer: EmbeddedScorer, llm_folder: Path) -> None:
-    segments = candidates(ROW, AS_OF, token_counter(llm_folder))
+    segments = build_candidates(ROW, AS_OF, make_token_counter(llm_folder))
     pinned, by_key = segments[:3], {s.key: s for s in segments}
     with_fact, without = (
-        Trial(render((*pinned, by_key[key])), "Why am I so tired?", REPLY, (True, False), opening(segments))
+        Trial(
+            render_prompt((*pinned, by_key[key])), "Why am I so tired?", REPLY, (True, False), render_opening(segments)
+        )
         for key in ("haemoglobin.latest", "smoking")
     )
     better, worse = score(scorer, [with_fact, without])

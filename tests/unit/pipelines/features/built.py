@@ -9,7 +9,7 @@ from random import Random
 import polars as pl
 import pyarrow.parquet as pq
 
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
@@ -73,4 +73,4 @@ def group_rows(settings: Settings, group: str) -> pl.DataFrame:
 
 
 def all_rows(settings: Settings) -> dict[str, pl.DataFrame]:
-    return {name: group_rows(settings, name) for name in groups()}
+    return {name: group_rows(settings, name) for name in find_groups()}

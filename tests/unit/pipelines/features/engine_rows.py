@@ -12,8 +12,8 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from feature_repo import point_in_time
-from feature_repo.store.rows import typed
-from feature_repo.store.services import features, groups
+from feature_repo.store.rows import cast_row
+from feature_repo.store.services import find_groups, list_features
 from models.schema import EVENT_SCHEMA
 from pipelines.features.engines.duckdb_engine import connect
 from tests.unit.pipelines.features.histories import Event, log_of
@@ -22,19 +22,19 @@ Row = dict[str, Any]
 Moment = tuple[int, dt.datetime]
 
 #: Features that no expression computes.
-PEERS = frozenset(field.name for name in ("peers", "trajectory") for field in groups()[name].view.features)
+PEERS = frozenset(field.name for name in ("peers", "trajectory") for field in find_groups()[name].view.features)
 
 
 class Expressions:
     """Every group's expression as SQL over tables ``log`` and ``moments``, under a given meaning of ``versions``."""
 
-    def __init__(self, versions: Callable[[Table], Table] = point_in_time.versions) -> None:
+    def __init__(self, versions: Callable[[Table], Table] = point_in_time.build_versions) -> None:
         log = ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log")
         moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
         held = versions(log)
         self._queries = [
             ibis.to_sql(module.expression(held, moments), dialect="duckdb")
-            for module in groups().values()
+            for module in find_groups().values()
             if hasattr(module, "expression")
         ]
 
@@ -53,14 +53,14 @@ class Expressions:
             for query in self._queries:
                 for row in connection.con.sql(query).to_arrow_table().to_pylist():
                     found[row.pop("subject_id"), row.pop("event_timestamp")] |= row
-        return {key: dict(typed(row)) for key, row in found.items()}
+        return {key: dict(cast_row(row)) for key, row in found.items()}
 
 
 def differences(got: Row, expected: Row) -> dict[str, tuple[Any, Any]]:
     """Self features that differ; numbers may by one part in a billion, everything else not at all."""
     return {
         name: (got[name], expected[name])
-        for name in features()
+        for name in list_features()
         if name not in PEERS and not _equal(got[name], expected[name])
     }
 

@@ -19,7 +19,7 @@ import torch
 
 from feature_repo.point_in_time import KEY
 from models.patient.forecaster import Forecaster
-from models.patient.trajectory import Trajectory, TrajectoryConfig, Vocabulary
+from models.patient.trajectory import TrajectoryConfig, TrajectoryModel, Vocabulary
 from models.peers import ann_index
 from models.peers.patient_embedding import COUNT_SCALES, FEATURES, SIGNAL_SCALES
 from models.vocabulary import BIRTH_CODE
@@ -59,7 +59,7 @@ def make_peers() -> Rows:
     costs = [ann_index.EXACT_US, ann_index.SEARCH_US, ann_index.BUILD_US]
     graph = [ann_index.CONNECTIVITY, ann_index.EXPANSION_ADD, ann_index.EXPANSION_SEARCH]
     index = {"costs": costs, "graph": graph, "stripe": ann_index.STRIPE, "oversample": ann_index.OVERSAMPLE}
-    return [*_listed(peer_rows.answers(peer_rows.as_states(states.lazy()), asked, K)), index]
+    return [*_listed(peer_rows.search_states(peer_rows.build_states(states.lazy()), asked, K)), index]
 
 
 def make_trajectory() -> Rows:
@@ -87,7 +87,7 @@ def make_trajectory() -> Rows:
         "observation|weight:usual",
         "question|00",
     ]
-    return _listed(inference.table(_forecaster(codes), found, moments, Lengths()))
+    return _listed(inference.predict_rows(_forecaster(codes), found, moments, Lengths()))
 
 
 class Lengths:
@@ -151,7 +151,7 @@ def _version(
 
 def _forecaster(codes: Sequence[str]) -> Forecaster:
     rates = [0.2 + 0.1 * i for i in range(len(codes))]
-    model = Trajectory(TrajectoryConfig(codes=len(codes)))
+    model = TrajectoryModel(TrajectoryConfig(codes=len(codes)))
     model.start_from(rates)
     with torch.no_grad():
         for place, (_, weights) in enumerate(sorted(model.named_parameters())):

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from models.schema import DELETED
-from models.vocabulary import SIGNALS, concept_of
+from models.vocabulary import SIGNALS, find_concept
 
 Event = dict[str, Any]
 DAY = dt.timedelta(days=1)
@@ -161,7 +161,7 @@ def _stated_date(held: list[Event], code: str) -> tuple[dt.datetime | None, str 
 
 
 def _is(event: Event, concept: str) -> bool:
-    found = concept_of(event["code"])
+    found = find_concept(event["code"])
     return event["kind"] == "condition" and found is not None and found.name == concept
 
 

@@ -58,9 +58,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     added = tmp_path / "added"
     added.mkdir()
     monkeypatch.setattr(feature_repo, "__path__", [*feature_repo.__path__, str(added)])
-    services.groups.cache_clear()
+    services.find_groups.cache_clear()
     yield added
-    services.groups.cache_clear()
+    services.find_groups.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def built(built_before: Settings, tmp_path: Path) -> Settings:
 def test_one_new_file_is_computed_over_the_whole_history_and_served(built: Settings, folder: Path) -> None:
     before = {p: p.read_bytes() for p in built.features.glob("*/*.parquet")}
     (folder / "procedures_counted.py").write_text(ONE_FILE.format(name="procedures_counted", feature="procedures"))
-    services.groups.cache_clear()
+    services.find_groups.cache_clear()
     summary = stage.run(built, LAST)
     assert {name for name, rows in summary.figures.items() if rows} == {"procedures_counted", "peers"}
     assert len(group_rows(built, "procedures_counted")) == len(group_rows(built, "vitals"))
@@ -96,7 +96,7 @@ def test_one_new_file_is_computed_over_the_whole_history_and_served(built: Setti
 
 def test_an_expression_that_disagrees_with_its_view_is_refused(built: Settings, folder: Path) -> None:
     (folder / "procedures_wrong.py").write_text(ONE_FILE.format(name="procedures_wrong", feature="operations"))
-    services.groups.cache_clear()
+    services.find_groups.cache_clear()
     with pytest.raises(FeaturesError, match=r"procedures_wrong\.py.*operations.*procedures"):
         stage.run(built, LAST)
 
@@ -105,7 +105,7 @@ def test_the_worked_example_of_the_docs_is_one_file_and_nothing_else(built: Sett
     page = (PROJECT / "docs" / "features.md").read_text()
     [(name, code)] = re.findall(r"<!-- feature_repo/(\w+\.py) -->\n```python\n(.*?)```", page, re.S)
     (folder / name).write_text(code)
-    services.groups.cache_clear()
+    services.find_groups.cache_clear()
     stage.run(built, LAST)
     materialise.run(built, LAST)
     for subject_id, _, procedures, last in group_rows(built, "procedures").group_by("subject_id").last().rows():
@@ -118,7 +118,7 @@ def test_the_worked_example_of_the_docs_is_one_file_and_nothing_else(built: Sett
 
 
 def test_a_model_trained_on_other_features_sees_another_schema(folder: Path) -> None:
-    before = services.schema_hash()
+    before = services.hash_schema()
     (folder / "procedures_hashed.py").write_text(ONE_FILE.format(name="procedures_hashed", feature="procedures"))
-    services.groups.cache_clear()
-    assert services.schema_hash() != before
+    services.find_groups.cache_clear()
+    assert services.hash_schema() != before

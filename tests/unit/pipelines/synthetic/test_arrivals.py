@@ -1,4 +1,4 @@
-"""How records reach the clinic: nothing is lost, nothing comes before it happened, ends are not foreseen."""
+"""Arrivals: nothing is lost, nothing arrives before it happened, ends are not foreseen."""
 
 import random
 from collections.abc import Iterator
@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.night_dates import end_of_day
-from pipelines.synthetic.arrivals import arrivals, withdrawn
+from pipelines.synthetic.arrivals import schedule_arrivals, withdraw_one
 from pipelines.synthetic.records import fhir
 from pipelines.synthetic.records.calendar import Calendar
-from pipelines.synthetic.records.fhir import Resource, event_time, parse
+from pipelines.synthetic.records.fhir import Resource, event_time, parse_time
 
 CALENDAR = Calendar()
 END = end_of_day(CALENDAR.last)
-HAEMOGLOBIN = fhir.concept(fhir.LOINC, "718-7", "Hemoglobin")
-ASTHMA = fhir.concept(fhir.SNOMED, "195967001", "Asthma")
+HAEMOGLOBIN = fhir.build_concept(fhir.LOINC, "718-7", "Hemoglobin")
+ASTHMA = fhir.build_concept(fhir.SNOMED, "195967001", "Asthma")
 
 
 def measured(identity: str, days_ago: float, value: float = 11.0) -> Resource:
     when = END - timedelta(days=days_ago)
-    return fhir.observation(identity, "p", HAEMOGLOBIN, when, valueQuantity=fhir.quantity(value, "g/dL"))
+    return fhir.build_observation(identity, "p", HAEMOGLOBIN, when, valueQuantity=fhir.build_quantity(value, "g/dL"))
 
 
 def records() -> st.SearchStrategy[list[Resource]]:
@@ -31,19 +31,19 @@ def records() -> st.SearchStrategy[list[Resource]]:
 
 def visits_and_problems() -> Iterator[Resource]:
     start = datetime(2026, 5, 30, 9, tzinfo=UTC)
-    yield fhir.condition("c", "p", ASTHMA, start, start + timedelta(days=4))
-    yield fhir.encounter("e", "p", ("424619006", "Prenatal visit"), start, start + timedelta(days=4))
+    yield fhir.build_condition("c", "p", ASTHMA, start, start + timedelta(days=4))
+    yield fhir.build_encounter("e", "p", ("424619006", "Prenatal visit"), start, start + timedelta(days=4))
 
 
 @given(records(), st.integers())
 def test_every_record_arrives(resources: list[Resource], seed: int) -> None:
-    arrived = arrivals(resources, CALENDAR, random.Random(seed))
+    arrived = schedule_arrivals(resources, CALENDAR, random.Random(seed))
     assert {a.resource["id"] for a in arrived} == {r["id"] for r in resources}
 
 
 @given(records(), st.integers())
 def test_nothing_arrives_before_the_end_of_its_day(resources: list[Resource], seed: int) -> None:
-    for arrival in arrivals(resources, CALENDAR, random.Random(seed)):
+    for arrival in schedule_arrivals(resources, CALENDAR, random.Random(seed)):
         happened = event_time(arrival.resource)
         assert happened is not None
         assert happened <= end_of_day(arrival.drop)
@@ -53,14 +53,15 @@ def test_nothing_arrives_before_the_end_of_its_day(resources: list[Resource], se
 @given(records(), st.integers())
 def test_last_version_of_a_record_is_the_true_one(resources: list[Resource], seed: int) -> None:
     newest = {
-        a.resource["id"]: a for a in sorted(arrivals(resources, CALENDAR, random.Random(seed)), key=lambda a: a.drop)
+        a.resource["id"]: a
+        for a in sorted(schedule_arrivals(resources, CALENDAR, random.Random(seed)), key=lambda a: a.drop)
     }
     assert all(a.resource["valueQuantity"]["value"] == 11.0 for a in newest.values())
 
 
 def test_late_twice_and_corrected_records_occur() -> None:
     resources = [measured(f"o{n}", 4 + n / 100) for n in range(400)]
-    arrived = arrivals(resources, CALENDAR, random.Random(1))
+    arrived = schedule_arrivals(resources, CALENDAR, random.Random(1))
     by_id: dict[str, list[Resource]] = {}
     for a in arrived:
         by_id.setdefault(a.resource["id"], []).append(a.resource)
@@ -72,16 +73,16 @@ def test_late_twice_and_corrected_records_occur() -> None:
 
 def test_end_still_to_come_is_not_foreseen() -> None:
     for resource in visits_and_problems():
-        first, second = arrivals([resource], CALENDAR, random.Random(1))
-        over = fhir.field(resource, "abatementDateTime") or fhir.field(resource, "period.end")
+        first, second = schedule_arrivals([resource], CALENDAR, random.Random(1))
+        over = fhir.get_path(resource, "abatementDateTime") or fhir.get_path(resource, "period.end")
         assert over not in str(first.resource)
         assert second.resource == resource
-        assert parse(over) <= end_of_day(second.drop)
+        assert parse_time(over) <= end_of_day(second.drop)
 
 
 def test_withdrawn_record_was_there_before() -> None:
-    arrived = arrivals([measured("o", 30)], CALENDAR, random.Random(1))
-    (gone,) = withdrawn(arrived, CALENDAR, random.Random(1))
+    arrived = schedule_arrivals([measured("o", 30)], CALENDAR, random.Random(1))
+    (gone,) = withdraw_one(arrived, CALENDAR, random.Random(1))
     assert gone.resource["id"] == "o"
     assert gone.resource["status"] == "entered-in-error"
     assert gone.drop > arrived[0].drop

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.synthetic.records import fhir
-from pipelines.synthetic.records.chart import Chart, Version, read, version
+from pipelines.synthetic.records.chart import Chart, ResourceVersion, build_version, read_chart
 from pipelines.synthetic.records.fhir import Resource
 
 NOW = datetime(2026, 6, 3, tzinfo=UTC)
@@ -15,19 +15,21 @@ PATIENT: Resource = {"resourceType": "Patient", "id": "p", "birthDate": "1996-06
 
 
 def chart(*resources: Resource, as_of: datetime = NOW) -> Chart:
-    return read([version(r, date(2026, 6, 1), True) for r in (PATIENT, *resources)], as_of)
+    return read_chart([build_version(r, date(2026, 6, 1), True) for r in (PATIENT, *resources)], as_of)
 
 
 def haemoglobin(value: float, days_ago: int, unit: str = "g/dL", identity: str | None = None) -> Resource:
-    code = fhir.concept(fhir.LOINC, "718-7", "Hemoglobin")
+    code = fhir.build_concept(fhir.LOINC, "718-7", "Hemoglobin")
     when = NOW - timedelta(days=days_ago)
-    return fhir.observation(identity or f"hb{days_ago}", "p", code, when, valueQuantity=fhir.quantity(value, unit))
+    return fhir.build_observation(
+        identity or f"hb{days_ago}", "p", code, when, valueQuantity=fhir.build_quantity(value, unit)
+    )
 
 
 def problem(code: str, days_ago: int, over: int | None = None) -> Resource:
     end = None if over is None else NOW - timedelta(days=over)
-    concept = fhir.concept(fhir.SNOMED, code, "x")
-    return fhir.condition(f"c{code}", "p", concept, NOW - timedelta(days=days_ago), end)
+    concept = fhir.build_concept(fhir.SNOMED, code, "x")
+    return fhir.build_condition(f"c{code}", "p", concept, NOW - timedelta(days=days_ago), end)
 
 
 def test_age_counts_completed_years() -> None:
@@ -53,34 +55,34 @@ def test_value_older_than_two_years_is_no_longer_the_latest() -> None:
 
 
 def test_correction_counts_from_its_drop_on() -> None:
-    first = version(haemoglobin(8.0, 9, identity="hb"), date(2026, 6, 1), True)
-    second = version(haemoglobin(12.0, 9, identity="hb"), date(2026, 6, 3), False)
-    patient = version(PATIENT, date(2026, 6, 1), True)
-    assert read([patient, second, first], NOW).facts["haemoglobin"] == 8.0
-    assert read([patient, second, first], NOW + timedelta(days=1)).facts["haemoglobin"] == 12.0
+    first = build_version(haemoglobin(8.0, 9, identity="hb"), date(2026, 6, 1), True)
+    second = build_version(haemoglobin(12.0, 9, identity="hb"), date(2026, 6, 3), False)
+    patient = build_version(PATIENT, date(2026, 6, 1), True)
+    assert read_chart([patient, second, first], NOW).facts["haemoglobin"] == 8.0
+    assert read_chart([patient, second, first], NOW + timedelta(days=1)).facts["haemoglobin"] == 12.0
 
 
 def test_withdrawn_value_is_gone() -> None:
-    kept = version(haemoglobin(8.0, 9, identity="hb"), date(2026, 6, 1), True)
-    gone = version(haemoglobin(8.0, 9, identity="hb") | {"status": "entered-in-error"}, date(2026, 6, 2), False)
-    assert "haemoglobin" not in read([version(PATIENT, date(2026, 6, 1), True), kept, gone], NOW).facts
+    first = build_version(haemoglobin(8.0, 9, identity="hb"), date(2026, 6, 1), True)
+    gone = build_version(haemoglobin(8.0, 9, identity="hb") | {"status": "entered-in-error"}, date(2026, 6, 2), False)
+    assert "haemoglobin" not in read_chart([build_version(PATIENT, date(2026, 6, 1), True), first, gone], NOW).facts
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.floats(5, 18)), max_size=8), st.integers(0, 400))
 def test_nothing_is_read_that_was_not_yet_known(values: list[tuple[int, float]], days: int) -> None:
     resources = [haemoglobin(value, ago, identity=str(n)) for n, (ago, value) in enumerate(values)]
-    versions = [version(r, date(2026, 6, 2), True) for r in (PATIENT, *resources)]
+    versions = [build_version(r, date(2026, 6, 2), True) for r in (PATIENT, *resources)]
     as_of = NOW - timedelta(days=days)
     known = [v for v in versions if v.known_at <= as_of]
-    assert read(versions, as_of).facts == read(known, as_of).facts
+    assert read_chart(versions, as_of).facts == read_chart(known, as_of).facts
 
 
 @given(st.permutations(range(5)))
 def test_order_of_resources_does_not_matter(order: list[int]) -> None:
     resources = [problem("195967001", 900), haemoglobin(11, 40), haemoglobin(12, 80), problem("72892002", 100), PATIENT]
-    versions = [Version(NOW - timedelta(days=1), resources[n]) for n in order]
-    assert read(versions, NOW).facts["haemoglobin"] == 11
-    assert read(versions, NOW).keys >= {"condition.asthma", "haemoglobin.change", "pregnancy", "no.epilepsy"}
+    versions = [ResourceVersion(NOW - timedelta(days=1), resources[n]) for n in order]
+    assert read_chart(versions, NOW).facts["haemoglobin"] == 11
+    assert read_chart(versions, NOW).keys >= {"condition.asthma", "haemoglobin.change", "pregnancy", "no.epilepsy"}
 
 
 def test_absence_of_a_condition_is_a_fact() -> None:
@@ -95,8 +97,8 @@ def test_condition_that_is_over_is_absent_again() -> None:
 
 
 def test_gestational_age_comes_from_the_due_date() -> None:
-    due = fhir.observation(
-        "d", "p", fhir.concept(fhir.LOINC, "11778-8", "EDD"), NOW - timedelta(days=70), valueDateTime="2026-10-14"
+    due = fhir.build_observation(
+        "d", "p", fhir.build_concept(fhir.LOINC, "11778-8", "EDD"), NOW - timedelta(days=70), valueDateTime="2026-10-14"
     )
     assert chart(problem("72892002", 100), due).facts["weeks"] == 21
 
@@ -108,7 +110,7 @@ def test_gestational_age_without_a_date_is_unknown_not_guessed() -> None:
 
 
 def test_birth_ends_a_pregnancy_that_the_record_has_not_closed() -> None:
-    birth = fhir.procedure("b", "p", ("386216000", "Human parturition"), NOW - timedelta(days=21))
+    birth = fhir.build_procedure("b", "p", ("386216000", "Human parturition"), NOW - timedelta(days=21))
     facts = chart(problem("72892002", 300), birth).facts
     assert not facts["pregnant"]
     assert facts["postpartum_weeks"] == 3

@@ -10,7 +10,7 @@ from pipelines.synthetic.records import fhir, pregnancies
 from pipelines.synthetic.records.calendar import Calendar
 from pipelines.synthetic.records.fhir import Resource
 from pipelines.synthetic.records.pregnancies import BIRTH, NORMAL_PREGNANCY, Pregnancy
-from pipelines.synthetic.records.traits import STAGES, draw
+from pipelines.synthetic.records.traits import STAGES, draw_traits
 
 CALENDAR = Calendar()
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -18,16 +18,16 @@ ADULT = date(1994, 1, 1)
 
 
 def recorded(onset: datetime, weeks: int | None, identity: str = "c") -> list[Resource]:
-    """A pregnancy as Synthea records it, with a birth after some weeks or still going on."""
+    """A pregnancy as Synthea records it, with a birth after some weeks or ongoing."""
     birth = None if weeks is None else onset + timedelta(weeks=weeks)
     over = birth and birth + timedelta(days=7)
-    found = [fhir.condition(identity, "p", fhir.concept(fhir.SNOMED, *NORMAL_PREGNANCY), onset, over)]
-    return found + ([fhir.procedure(f"{identity}b", "p", BIRTH, birth)] if birth else [])
+    found = [fhir.build_condition(identity, "p", fhir.build_concept(fhir.SNOMED, *NORMAL_PREGNANCY), onset, over)]
+    return found + ([fhir.build_procedure(f"{identity}b", "p", BIRTH, birth)] if birth else [])
 
 
 @given(st.integers(400, 4000), st.integers(46, 50), st.uuids())
-def test_due_date_lies_near_the_birth_though_synthea_took_longer(ago: int, weeks: int, identity: object) -> None:
-    (found,) = pregnancies.of_synthea(recorded(NOW - timedelta(days=ago), weeks, str(identity)), "p")
+def test_due_date_is_near_the_birth_though_synthea_took_longer(ago: int, weeks: int, identity: object) -> None:
+    (found,) = pregnancies.date_synthea_pregnancies(recorded(NOW - timedelta(days=ago), weeks, str(identity)), "p")
     assert found.ended is not None
     assert abs((found.due - found.ended).days) <= 9
     assert found.due - found.start == timedelta(days=280)
@@ -36,27 +36,30 @@ def test_due_date_lies_near_the_birth_though_synthea_took_longer(ago: int, weeks
 def test_pregnancy_without_a_scan_yet_has_no_date_in_the_record() -> None:
     early = NOW - timedelta(days=60)
     for n in range(20):
-        (found,) = pregnancies.of_synthea(recorded(early, None, f"c{n}"), "p")
-        dated = pregnancies.record(found, "p")
-        assert all(fhir.parse(r["effectiveDateTime"]) > NOW for r in dated)
+        (found,) = pregnancies.date_synthea_pregnancies(recorded(early, None, f"c{n}"), "p")
+        dated = pregnancies.record_pregnancy(found, "p")
+        assert all(fhir.parse_time(r["effectiveDateTime"]) > NOW for r in dated)
 
 
 def test_some_pregnancies_are_dated_by_due_date_some_by_last_period_some_not_at_all() -> None:
-    found = [pregnancies.of_synthea(recorded(NOW - timedelta(days=900), 48, f"c{n}"), "p")[0] for n in range(60)]
-    codes = [next(fhir.codes(r["code"]))[1] for p in found for r in pregnancies.record(p, "p")]
+    found = [
+        pregnancies.date_synthea_pregnancies(recorded(NOW - timedelta(days=900), 48, f"c{n}"), "p")[0]
+        for n in range(60)
+    ]
+    codes = [next(fhir.read_codings(r["code"]))[1] for p in found for r in pregnancies.record_pregnancy(p, "p")]
     assert {"11778-8", "8665-2"} == set(codes)
     assert 0 < len(found) - len(codes) < 30
 
 
 @pytest.mark.parametrize("index", range(len(STAGES) * 3))
-def test_added_pregnancy_is_where_her_stage_asks_for_it(index: int) -> None:
-    traits = draw(1, index)
-    found = pregnancies.add(traits, f"p{index}", ADULT, [], CALENDAR)
+def test_added_pregnancy_is_where_the_stage_asks_for_it(index: int) -> None:
+    traits = draw_traits(1, index)
+    found = pregnancies.add_pregnancy(traits, f"p{index}", ADULT, [], CALENDAR)
     if traits.stage == "none":
         assert found is None
         return
     assert found is not None
-    assert found.carried(NOW) == (traits.stage == "pregnant")
+    assert found.is_ongoing(NOW) == (traits.stage == "pregnant")
     if traits.stage == "postpartum":
         assert found.ended is not None
         assert 3 <= (CALENDAR.history - found.ended).days <= 190
@@ -64,8 +67,8 @@ def test_added_pregnancy_is_where_her_stage_asks_for_it(index: int) -> None:
 
 @given(st.integers(0, 1500), st.integers(0, 63))
 def test_added_pregnancy_keeps_clear_of_synthea_s(ago: int, index: int) -> None:
-    own = pregnancies.of_synthea(recorded(NOW - timedelta(days=ago), 48 if ago > 400 else None), "p")
-    found = pregnancies.add(draw(1, index), f"p{index}", ADULT, own, CALENDAR)
+    own = pregnancies.date_synthea_pregnancies(recorded(NOW - timedelta(days=ago), 48 if ago > 400 else None), "p")
+    found = pregnancies.add_pregnancy(draw_traits(1, index), f"p{index}", ADULT, own, CALENDAR)
     if found:
         assert not _overlap(found, own[0])
 
@@ -76,5 +79,5 @@ def _overlap(one: Pregnancy, other: Pregnancy) -> bool:
 
 
 def test_no_pregnancy_is_added_to_a_girl() -> None:
-    pregnant = next(i for i in range(64) if draw(1, i).stage == "pregnant")
-    assert pregnancies.add(draw(1, pregnant), "p", date(2009, 1, 1), [], CALENDAR) is None
+    pregnant = next(i for i in range(64) if draw_traits(1, i).stage == "pregnant")
+    assert pregnancies.add_pregnancy(draw_traits(1, pregnant), "p", date(2009, 1, 1), [], CALENDAR) is None

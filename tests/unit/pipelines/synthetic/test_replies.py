@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.synthetic.portal import replies
-from pipelines.synthetic.portal.rules import Topic, topics
+from pipelines.synthetic.portal.rules import Topic, load_topics
 from pipelines.synthetic.records.chart import FACT_KEYS, Chart
 
 NOW = datetime(2026, 6, 3, tzinfo=UTC)
@@ -32,19 +32,19 @@ def charts(draw: st.DrawFn) -> Chart:
     return Chart(NOW, numbers | flags | absent)
 
 
-@given(charts(), st.sampled_from(topics()), st.sampled_from(["brief", "detailed"]), st.integers())
+@given(charts(), st.sampled_from(load_topics()), st.sampled_from(["brief", "detailed"]), st.integers())
 def test_reply_keeps_its_style_and_rests_on_facts_that_hold(chart: Chart, topic: Topic, style: str, seed: int) -> None:
-    reply = replies.compose(topic, chart, style, random.Random(seed))
+    reply = replies.compose_reply(topic, chart, style, random.Random(seed))
     if reply is None:
-        assert len(replies.matching(topic, chart)) < replies.FEWEST_ROWS
+        assert len(replies.find_matching_rows(topic, chart)) < replies.FEWEST_ROWS
         return
-    assert (replies.words(reply.text) < replies.BRIEF_WORDS) == (style == "brief")
+    assert (replies.count_words(reply.text) < replies.BRIEF_WORDS) == (style == "brief")
     assert reply.facts <= chart.keys & topic.keys
     assert 1 <= len(reply.rule_ids) <= replies.MOST_ROWS
     assert "{" not in reply.text
 
 
-@pytest.mark.parametrize("topic", topics(), ids=lambda t: t.topic)
+@pytest.mark.parametrize("topic", load_topics(), ids=lambda t: t.topic)
 def test_brief_reply_has_room_for_two_facts(topic: Topic) -> None:
-    longest = sorted((max(map(replies.words, row.say)) for row in topic.rows), reverse=True)[:2]
-    assert replies.words(topic.general[0]) + sum(longest) < replies.BRIEF_WORDS
+    longest = sorted((max(map(replies.count_words, row.say)) for row in topic.rows), reverse=True)[:2]
+    assert replies.count_words(topic.general[0]) + sum(longest) < replies.BRIEF_WORDS

@@ -1,4 +1,4 @@
-"""Rule files: what every topic and row must state, and what a wrong one is told."""
+"""Rule files: what every topic and row states, and errors of wrong files."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, SIGNALS
 from pipelines.synthetic.portal import catalogue
 from pipelines.synthetic.portal.expressions import RuleError
-from pipelines.synthetic.portal.rules import load, topics
+from pipelines.synthetic.portal.rules import load_topic, load_topics
 from pipelines.synthetic.records.chart import FACT_KEYS
 
 BODIES = ("ACOG", "NICE", "WHO", "CDC")
@@ -29,7 +29,7 @@ def test_every_fact_of_a_chart_has_a_known_segment_key() -> None:
     assert set(FACT_KEYS.values()) <= known_keys()
 
 
-@pytest.mark.parametrize("topic", topics(), ids=lambda t: t.topic)
+@pytest.mark.parametrize("topic", load_topics(), ids=lambda t: t.topic)
 class TestEveryTopic:
     def test_names_a_public_guideline(self, topic) -> None:
         assert topic.guideline.startswith(BODIES)
@@ -50,13 +50,13 @@ class TestEveryTopic:
 
 
 def test_sample_covers_all_four_areas() -> None:
-    assert {t.area for t in topics()} == {"pregnancy", "postpartum", "contraception", "gynecology"}
-    assert len(topics()) >= 10
+    assert {t.area for t in load_topics()} == {"pregnancy", "postpartum", "contraception", "gynecology"}
+    assert len(load_topics()) >= 10
 
 
 def test_documented_rules_are_those_in_force() -> None:
     page = catalogue.PAGE.read_text(encoding="utf-8")
-    assert catalogue.renewed(page) == page
+    assert catalogue.replace_tables(page) == page
 
 
 GOOD = """\
@@ -79,11 +79,11 @@ def rule_file(folder: Path, when: str = "weeks > 3", fact: str = "pregnancy", sa
 
 
 def test_a_sound_rule_file_is_read(tmp_path: Path) -> None:
-    assert load(rule_file(tmp_path)).topic == "sleep"
+    assert load_topic(rule_file(tmp_path)).topic == "sleep"
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "named"),
     [
         ({"when": "wees > 3"}, "wees"),
         ({"when": "open(3)"}, "Call"),
@@ -91,6 +91,6 @@ def test_a_sound_rule_file_is_read(tmp_path: Path) -> None:
         ({"say": "At {weekz} weeks."}, "weekz"),
     ],
 )
-def test_a_wrong_rule_is_named_with_its_file(tmp_path: Path, wrong: dict[str, str], said: str) -> None:
-    with pytest.raises(RuleError, match=rf"sleep\.yaml(.|\n)*{said}"):
-        load(rule_file(tmp_path, **wrong))
+def test_a_wrong_rule_is_named_with_its_file(tmp_path: Path, wrong: dict[str, str], named: str) -> None:
+    with pytest.raises(RuleError, match=rf"sleep\.yaml(.|\n)*{named}"):
+        load_topic(rule_file(tmp_path, **wrong))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.synthetic.portal.expressions import RuleError, condition
+from pipelines.synthetic.portal.expressions import RuleError, parse_condition
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
@@ -12,23 +12,23 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 @given(NUMBERS, NUMBERS)
 def test_comparison_agrees_with_python(value: float, limit: float) -> None:
     facts = {"haemoglobin": value, "limit": limit}
-    assert condition("haemoglobin < limit")(facts) == (value < limit)
-    assert condition("haemoglobin >= limit")(facts) == (value >= limit)
+    assert parse_condition("haemoglobin < limit")(facts) == (value < limit)
+    assert parse_condition("haemoglobin >= limit")(facts) == (value >= limit)
 
 
 @given(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), NUMBERS)
 def test_comparison_with_an_unknown_fact_is_false(sign: str, limit: float) -> None:
-    assert not condition(f"haemoglobin {sign} limit")({"limit": limit})
+    assert not parse_condition(f"haemoglobin {sign} limit")({"limit": limit})
 
 
 @given(st.booleans(), st.booleans())
 def test_and_or_not_follow_the_laws_of_de_morgan(a: bool, b: bool) -> None:
     facts = {"a": a, "b": b}
-    assert condition("not (a and b)")(facts) == condition("not a or not b")(facts)
+    assert parse_condition("not (a and b)")(facts) == parse_condition("not a or not b")(facts)
 
 
 def test_condition_names_the_facts_it_reads() -> None:
-    assert condition("haemoglobin - 1 < 11 and not takes_iron").names == {"haemoglobin", "takes_iron"}
+    assert parse_condition("haemoglobin - 1 < 11 and not takes_iron").names == {"haemoglobin", "takes_iron"}
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_condition_names_the_facts_it_reads() -> None:
 )
 def test_anything_but_a_condition_is_refused(text: str) -> None:
     with pytest.raises(RuleError):
-        condition(text)
+        parse_condition(text)

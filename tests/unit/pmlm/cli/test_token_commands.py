@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bentos.auth import audit, keys
-from bentos.auth.audit import Entry
-from bentos.auth.tokens import Verifier
+from bentos.auth.audit import RequestAudit
+from bentos.auth.tokens import TokenVerifier
 from pmlm.cli.main import app
 from pmlm.console import lifecycle
 from pmlm.settings import Settings
@@ -30,18 +30,18 @@ def run(settings: Settings, *words: str) -> str:
 
 def test_a_token_is_printed_alone_and_is_what_was_asked_for(settings: Settings) -> None:
     token = run(settings, "token", "--patient", "Patient/ann", "--patient", "bea", "--client", "portal").strip()
-    principal = Verifier(settings).verify(token)
+    principal = TokenVerifier(settings).verify(token)
     assert principal.client == "portal"
     assert principal.scopes == {"system/Patient.rs"}
     assert principal.patients == {settings.subject_id("ann"), settings.subject_id("bea")}
     everyone = run(settings, "token", "--scope", "user/*.read", "--hours", "0.5").strip()
-    assert Verifier(settings).verify(everyone).patients is None
-    assert Verifier(settings).verify(everyone).scopes == {"user/*.read"}
+    assert TokenVerifier(settings).verify(everyone).patients is None
+    assert TokenVerifier(settings).verify(everyone).scopes == {"user/*.read"}
 
 
 def test_accesses_are_listed_of_a_patient_and_of_a_client(settings: Settings) -> None:
-    audit.write(settings, Entry("/answer", "portal", [settings.subject_id("ann")]), 200)
-    audit.write(settings, Entry("/answer", "portal", [settings.subject_id("bea")]), 403)
+    audit.write(settings, RequestAudit("/answer", "portal", [settings.subject_id("ann")]), 200)
+    audit.write(settings, RequestAudit("/answer", "portal", [settings.subject_id("bea")]), 403)
     (line,) = run(settings, "audit", "Patient/ann", "--json").splitlines()
     assert (json.loads(line)["route"], json.loads(line)["outcome"]) == ("/answer", 200)
     assert len(run(settings, "audit", "--client", "portal").splitlines()) == 2

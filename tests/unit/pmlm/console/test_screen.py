@@ -39,7 +39,7 @@ def test_the_reward_is_shown_with_its_interval_and_n_from_the_locked_split() -> 
     shown = screen.format_rewards({"rows": [gate_split, row("reward_refined_vs_initial")]}, None)
     assert len(shown) == 1
     assert "+0.012 [-0.010, +0.034] nats" in shown[0]
-    assert "n = 81 questions of 17 women" in shown[0]
+    assert "n = 81 questions of 17 patients" in shown[0]
 
 
 @pytest.mark.parametrize(("decision", "word"), [("promote", "PROMOTED"), ("hold", "HOLD")])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety.answer_check import Context, label_of, red_flags
-from models.safety.triage.number_words import digits
+from models.safety.answer_check import TriageContext, find_gravest_label, find_red_flags
+from models.safety.triage.number_words import convert_number_words
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from models.safety.triage.number_words import digits
     ],
 )
 def test_a_number_in_words_is_read(said: str, read: str) -> None:
-    assert digits(said) == read
+    assert convert_number_words(said) == read
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,6 @@ def test_a_number_in_words_is_read(said: str, read: str) -> None:
     ],
 )
 def test_a_value_in_words_is_judged(message: str, label: str) -> None:
-    assert label_of(red_flags(message, context=Context(pregnant=True, gestational_weeks=33))) == label
+    assert (
+        find_gravest_label(find_red_flags(message, context=TriageContext(pregnant=True, gestational_weeks=33))) == label
+    )

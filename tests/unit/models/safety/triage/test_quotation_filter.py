@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety.answer_check import label_of, red_flags
-from models.safety.triage.quotation_filter import unquoted
-from models.safety.triage.text_normalization import normal
+from models.safety.answer_check import find_gravest_label, find_red_flags
+from models.safety.triage.quotation_filter import remove_quotations
+from models.safety.triage.text_normalization import normalize_text
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from models.safety.triage.text_normalization import normal
     ],
 )
 def test_a_leaflets_words_are_taken_out(message: str, read: str) -> None:
-    assert unquoted(normal(message)) == read
+    assert remove_quotations(normalize_text(message)) == read
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,16 @@ def test_a_leaflets_words_are_taken_out(message: str, read: str) -> None:
     ],
 )
 def test_her_own_words_stay(message: str) -> None:
-    assert unquoted(normal(message)) == normal(message)
+    assert remove_quotations(normalize_text(message)) == normalize_text(message)
 
 
 def test_a_sign_outside_of_the_quotation_counts() -> None:
     told = 'The leaflet says "call if you have a headache". I have chest pain right now.'
-    assert label_of(red_flags(told)) == "emergency"
-    assert label_of(red_flags('The leaflet says "call if you have chest pain". May I have a second copy?')) == "routine"
+    assert find_gravest_label(find_red_flags(told)) == "emergency"
+    assert (
+        find_gravest_label(find_red_flags('The leaflet says "call if you have chest pain". May I have a second copy?'))
+        == "routine"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,4 +54,4 @@ def test_a_sign_outside_of_the_quotation_counts() -> None:
     ],
 )
 def test_what_a_person_or_a_form_says_of_her_is_told(message: str) -> None:
-    assert label_of(red_flags(message)) == "emergency"
+    assert find_gravest_label(find_red_flags(message)) == "emergency"

@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.safety.triage.red_flag_table import pattern, speller
-from models.safety.triage.text_normalization import distance, normal, sentences
+from models.safety.triage.red_flag_table import compile_alternatives, load_speller
+from models.safety.triage.text_normalization import distance, normalize_text, split_sentences
 from models.templates import TEMPLATES
 
 words = st.text(alphabet="abcdef", max_size=7)
@@ -24,11 +24,11 @@ words = st.text(alphabet="abcdef", max_size=7)
     ],
 )
 def test_contractions_are_opened(said: str, read: str) -> None:
-    assert normal(said) == read
+    assert normalize_text(said) == read
 
 
 def test_a_decimal_point_ends_no_sentence() -> None:
-    assert sentences(normal("Fever of 38.6. It began today! 真的吗？是")) == [
+    assert split_sentences(normalize_text("Fever of 38.6. It began today! 真的吗？是")) == [
         "fever of 38.6",
         "it began today",
         "真的吗",
@@ -47,7 +47,7 @@ def test_a_decimal_point_ends_no_sentence() -> None:
     ],
 )
 def test_a_misspelt_word_of_the_table_is_mended(said: str, meant: str) -> None:
-    assert speller().mend(said) == meant
+    assert load_speller().mend(said) == meant
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_misspelt_word_of_the_table_is_mended(said: str, meant: str) -> None:
     ],
 )
 def test_a_real_word_stays(word: str) -> None:
-    assert speller().mend(word) == word
+    assert load_speller().mend(word) == word
 
 
 @given(a=words, b=words)
@@ -89,7 +89,7 @@ def test_a_distance_beyond_the_limit_is_only_said_to_be_beyond(a: str, b: str, m
 
 
 def test_the_tables_syntax_reads_endings_and_gaps() -> None:
-    found = pattern("bleed* | clots ... lemon | 胎动 ... 少")
+    found = compile_alternatives("bleed* | clots ... lemon | 胎动 ... 少")
     assert found.search("she is bleeding")
     assert found.search("clots the size of a lemon")
     assert not found.search("clots one two three four five six seven lemon")

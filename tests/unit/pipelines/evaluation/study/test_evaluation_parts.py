@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.patient.trajectory import Record
+from models.patient.trajectory import PatientDays
 from models.schema import Episode
 from pipelines.evaluation.study.rows import change_detection, external, prediction, preferences
-from pipelines.features.trajectory.sequences import before
+from pipelines.features.trajectory.sequences import cut_record
 from pmlm.errors import TrainingError
 
 ALL = np.array([True, True, True, True])
@@ -26,9 +26,9 @@ def test_recall_and_ndcg_count_what_came_among_the_likeliest() -> None:
 
 
 def test_a_record_before_a_day_holds_nothing_of_that_day_or_later() -> None:
-    record = Record(1, (10.0, 20.0, 30.0), (frozenset("a"), frozenset("b"), frozenset("c")))
-    assert before(record, 20.0).codes == (frozenset("a"),)
-    assert before(record, 5.0).codes == ()
+    record = PatientDays(1, (10.0, 20.0, 30.0), (frozenset("a"), frozenset("b"), frozenset("c")))
+    assert cut_record(record, 20.0).codes == (frozenset("a"),)
+    assert cut_record(record, 5.0).codes == ()
 
 
 def test_an_alarm_is_raised_after_a_large_step_and_not_in_calm() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from models.peers.patient_embedding import DAY, FEATURES, States, states
+from models.peers.patient_embedding import DAY, FEATURES, States, build_states
 from pipelines.evaluation.study.rows import peers
 
 NOW = 20_000 * DAY
@@ -27,7 +27,7 @@ def _clinic() -> States:
     rows += [_woman(d, NOW, [NOW - 3 * DAY] if d % 2 else []) for d in DONORS]
     rows.sort(key=lambda r: (r["subject_id"], r["at"]))
     columns = {name: [r[name] for r in rows] for name in FEATURES}
-    return states([r["subject_id"] for r in rows], [r["at"] for r in rows], columns)
+    return build_states([r["subject_id"] for r in rows], [r["at"] for r in rows], columns)
 
 
 def test_the_learned_embedding_chooses_the_women_and_the_rest_stays() -> None:

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.features.build import stage
-from pipelines.features.build.definitions import current_definitions, peers_definition, self_definitions
+from pipelines.features.build.definitions import define_groups, define_peers, define_self_groups
 from pipelines.features.engines import earlier_definitions, feature_files
-from pipelines.features.engines.feature_files import METADATA_KEY, origins, plan
-from pipelines.features.inspect.verify import _one_definition
+from pipelines.features.engines.feature_files import METADATA_KEY, plan_group, read_origins
+from pipelines.features.inspect.verify import _check_definitions
 from pipelines.features.trajectory import model_store
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, write_json
@@ -39,11 +39,11 @@ def test_rows_change_only_with_their_revision(group: str) -> None:
 
 def test_the_table_of_earlier_peers_pairs_every_k_with_todays_definition() -> None:
     """The self groups' definitions are the earlier version's, so no clinic rebuilds its history for this one."""
-    selves = self_definitions().values()
+    selves = define_self_groups().values()
     table = list(csv.DictReader(EARLIER.open()))
     assert [int(row["k"]) for row in table] == list(range(2, 101))
     for row in table:
-        assert row["definition"] == peers_definition(selves, int(row["k"])), (
+        assert row["definition"] == define_peers(selves, int(row["k"])), (
             "a self group's SQL, or PEERS_REVISION, has changed: where that is meant, clinics rebuild. "
             "Then earlier_peers.csv has had its day: delete it with its rule and this test"
         )
@@ -88,10 +88,10 @@ def _batches(settings: Settings) -> list[str]:
 
 def test_a_clinic_of_the_earlier_version_has_nothing_to_build(earlier: Settings) -> None:
     before = hash_files([earlier.features])
-    assert stage.planned(earlier, NIGHTS[-1], _batches(earlier)) == {}
+    assert stage.plan_groups(earlier, NIGHTS[-1], _batches(earlier)) == {}
     assert stage.run(earlier, NIGHTS[-1]).status == "noop"
     assert hash_files([earlier.features]) == before
-    (check,) = _one_definition(earlier)
+    (check,) = _check_definitions(earlier)
     assert check.holds, check.found
 
 
@@ -102,13 +102,13 @@ def test_its_next_night_adds_one_file_beside_the_earlier_ones(earlier: Settings)
     write_batch(earlier, night, known_on(patients(seed=3, pairs=3), NIGHTS[-1], night))
     assert stage.run(earlier, night).status == "done"
     assert hash_files(paths) == before
-    assert {o.night for o in origins(earlier.features / "peers")} == {*NIGHTS, night}
-    assert {o.definition for o in origins(earlier.features / "peers")} == {current_definitions(earlier)["peers"]}
+    assert {o.night for o in read_origins(earlier.features / "peers")} == {*NIGHTS, night}
+    assert {o.definition for o in read_origins(earlier.features / "peers")} == {define_groups(earlier)["peers"]}
 
 
 def test_another_k_rebuilds_the_peers_of_the_earlier_version(earlier: Settings) -> None:
     settings = earlier.model_copy(update={"k_anonymity": 12})
-    plans = stage.planned(settings, NIGHTS[-1], _batches(settings))
+    plans = stage.plan_groups(settings, NIGHTS[-1], _batches(settings))
     assert {name: plan.last for name, plan in plans.items()} == {"peers": None}
     assert not list((settings.features / "peers").glob("*.parquet"))
 
@@ -120,18 +120,18 @@ def test_another_k_rebuilds_the_peers_of_the_earlier_version(earlier: Settings) 
 def test_trajectory_rows_of_the_earlier_version_stay_where_they_are_of_the_model_in_use(
     earlier: Settings, models: tuple[str, str | None], rebuilt: bool
 ) -> None:
-    write_json(model_store.folder(earlier) / model_store.CURRENT, {"version": MODEL})
+    write_json(model_store.model_folder(earlier) / model_store.CURRENT, {"version": MODEL})
     for path, model in zip(sorted((earlier.features / "trajectory").glob("*.parquet")), models, strict=True):
         _restate(path, HASH, model)
     assert pl.scan_parquet(earlier.features / "trajectory" / "*.parquet").collect().height
-    definition = current_definitions(earlier)["trajectory"]
-    found = plan(earlier.features / "trajectory", NIGHTS[-1], definition, _batches(earlier))
+    definition = define_groups(earlier)["trajectory"]
+    found = plan_group(earlier.features / "trajectory", NIGHTS[-1], definition, _batches(earlier))
     assert (found is not None) == rebuilt
     assert bool(list((earlier.features / "trajectory").glob("*.parquet"))) != rebuilt
 
 
 def test_a_hash_that_no_earlier_version_stated_is_another_definition(earlier: Settings) -> None:
     _restate(earlier.features / "peers" / f"{FIRST}.parquet", HASH)
-    assert {o.definition for o in feature_files.origins(earlier.features / "peers")} > {HASH}
-    (check,) = _one_definition(earlier)
+    assert {o.definition for o in feature_files.read_origins(earlier.features / "peers")} > {HASH}
+    (check,) = _check_definitions(earlier)
     assert not check.holds

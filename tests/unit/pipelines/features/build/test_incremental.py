@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from pipelines.features.build import stage
 from pipelines.features.engines import feature_files
 from pmlm.settings import Settings
@@ -68,7 +68,7 @@ def at_once(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> Se
 
 def differing(a: Settings, b: Settings) -> list[str]:
     one, other = all_rows(a), all_rows(b)
-    return [name for name in groups() if not one[name].equals(other[name])]
+    return [name for name in find_groups() if not one[name].equals(other[name])]
 
 
 def test_night_after_night_equals_one_build_from_scratch(nightly: Settings, at_once: Settings) -> None:
@@ -135,19 +135,19 @@ def test_a_build_that_dies_leaves_the_same_files_after_a_rerun(
     whole, killed = clinic(tmp_path / "whole"), clinic(tmp_path / "killed")
     for settings in (whole, killed):
         write_batch(settings, NIGHTS[0], batches(events)[NIGHTS[0]])
-    written, opened = feature_files.written, []
+    written, opened = feature_files.open_writer, []
 
     def dying(*args: object) -> object:
         opened.append(args)
-        if len(opened) == len(groups()):  # the last: peers, when the other groups' files are in place
+        if len(opened) == len(find_groups()):  # the last: peers, when the other groups' files are in place
             raise KeyboardInterrupt
         return written(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(feature_files, "written", dying)
+        patch.setattr(feature_files, "open_writer", dying)
         with pytest.raises(KeyboardInterrupt):
             stage.run(killed, NIGHTS[0])
-    assert len(list(killed.features.glob("*/*.parquet"))) == len(groups()) - 1
+    assert len(list(killed.features.glob("*/*.parquet"))) == len(find_groups()) - 1
     stage.run(killed, NIGHTS[0])
     stage.run(whole, NIGHTS[0])
     assert hash_files([killed.features]) == hash_files([whole.features])
@@ -179,7 +179,7 @@ def test_a_batch_of_an_import_that_was_killed_is_not_seen(tmp_path: Path, events
         write_batch(settings, second, batches(events)[second])
         stage.run(settings, second)
     assert differing(seen, never) == []
-    assert second in {o.night for o in feature_files.origins(seen.features / "vitals")}
+    assert second in {o.night for o in feature_files.read_origins(seen.features / "vitals")}
 
 
 def test_a_definition_is_the_same_in_every_process(tmp_path: Path) -> None:

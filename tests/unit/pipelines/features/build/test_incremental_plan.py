@@ -10,8 +10,9 @@ import pytest
 
 from feature_repo.point_in_time import KEY
 from pipelines.features.build import incremental_plan, stage
-from pipelines.features.build.as_of_times import Span
+from pipelines.features.build.as_of_times import BuildSpan
 from pipelines.features.engines import duckdb_engine
+from pipelines.features.engines.query import make_input_tables
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
@@ -65,12 +66,12 @@ def test_a_night_holds_the_events_of_whom_its_news_concern(
 ) -> None:
     settings = nights(tmp_path, [*FIRST, told(5, 4, 2)])
     write_batch(settings, NIGHTS[1], news)
-    span = Span(end_of_night(NIGHTS[0]), end_of_night(NIGHTS[1]))
+    span = BuildSpan(end_of_night(NIGHTS[0]), end_of_night(NIGHTS[1]))
     with duckdb_engine.connect() as connection:
         files = records_ledger.list_batches(settings)
         log = duckdb_engine.read_log(connection, files)
-        found = incremental_plan.news(duckdb_engine, connection, log, files, (files[-1].name,), span)
-        incremental_plan.hold(duckdb_engine, connection, log, found, span, [duckdb_engine.asked()[0]])
+        found = incremental_plan.find_changed_patients(duckdb_engine, connection, log, files, (files[-1].name,), span)
+        incremental_plan.load_changed(duckdb_engine, connection, log, found, span, [make_input_tables()[0]])
         held = connection.table("held").to_polars()
     assert set(held["subject_id"]) == whose
     assert len(held) == events

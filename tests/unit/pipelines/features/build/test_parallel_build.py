@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.features.build.parallel_build import Holding, work
+from pipelines.features.build.parallel_build import LoadTables, build_in_parallel
 from pipelines.features.engines import duckdb_engine
 from pmlm.settings import PROJECT
 
@@ -21,10 +21,10 @@ class Parts:
     """Parts whose rows say which part and group they are of, and what was written of each group."""
 
     def __init__(self, count: int) -> None:
-        self.holdings: list[Holding] = [self._holding(number) for number in range(count)]
+        self.holdings: list[LoadTables] = [self._holding(number) for number in range(count)]
         self.written: dict[str, list[int]] = {name: [] for name in GROUPS}
 
-    def _holding(self, number: int) -> Holding:
+    def _holding(self, number: int) -> LoadTables:
         return lambda lane: lane.update(part=number)
 
     def rows(self, lane: dict[str, int], name: str) -> pa.Table:
@@ -48,13 +48,13 @@ def test_a_group_is_written_in_order_though_a_later_part_is_ready_first() -> Non
             later.set()
         return parts.rows(lane, name)
 
-    work(two_lanes(), parts.holdings, GROUPS, rows, parts.write)
+    build_in_parallel(two_lanes(), parts.holdings, GROUPS, rows, parts.write)
     assert parts.written == {name: list(range(9)) for name in GROUPS}
 
 
 def test_one_lane_takes_all_parts() -> None:
     parts = Parts(3)
-    work([{}], parts.holdings, GROUPS, parts.rows, parts.write)
+    build_in_parallel([{}], parts.holdings, GROUPS, parts.rows, parts.write)
     assert parts.written == {name: [0, 1, 2] for name in GROUPS}
 
 
@@ -80,7 +80,7 @@ def test_a_failure_is_raised_and_nothing_of_its_group_is_written_from_there_on(p
 
     parts.holdings[failing] = hold
     with pytest.raises(KeyboardInterrupt):
-        work(two_lanes(), parts.holdings, GROUPS, rows, write)
+        build_in_parallel(two_lanes(), parts.holdings, GROUPS, rows, write)
     for name in GROUPS:
         assert parts.written[name] == list(range(len(parts.written[name])))
     assert len(parts.written["vitals"]) <= failing
@@ -121,10 +121,10 @@ def test_a_lane_meets_what_the_connection_keeps_and_not_what_another_lane_does()
 
     with duckdb_engine.connect() as connection:
         connection.raw_sql("CREATE TABLE told AS SELECT 1 AS n")
-        with duckdb_engine.lanes(connection, duckdb_engine.LANES) as lanes:
-            assert len(lanes) == duckdb_engine.LANES > 1
+        with duckdb_engine.open_workers(connection, duckdb_engine.WORKERS) as lanes:
+            assert len(lanes) == duckdb_engine.WORKERS > 1
             assert all(told(lane) == [(1,)] for lane in lanes)
-            duckdb_engine.keep(lanes[0], "told", "SELECT 2 AS n")
+            duckdb_engine.create_table(lanes[0], "told", "SELECT 2 AS n")
             assert [told(lane) for lane in lanes[:2]] == [[(2,)], [(1,)]]
             assert lanes[0].table("told").to_pyarrow()["n"].to_pylist() == [2]
             (zone,) = lanes[1].con.sql("SELECT current_setting('TimeZone')").fetchall()
@@ -133,7 +133,7 @@ def test_a_lane_meets_what_the_connection_keeps_and_not_what_another_lane_does()
 
 
 def test_one_part_is_worked_at_by_the_connection_itself() -> None:
-    with duckdb_engine.connect() as connection, duckdb_engine.lanes(connection, 1) as lanes:
+    with duckdb_engine.connect() as connection, duckdb_engine.open_workers(connection, 1) as lanes:
         assert lanes == [connection]
 
 
@@ -144,6 +144,6 @@ def test_lanes_share_the_threads_and_give_them_back() -> None:
             return int(connection.con.execute("SELECT current_setting('threads')").fetchall()[0][0])
 
         connection.raw_sql("SET threads = 7")
-        with duckdb_engine.lanes(connection, 3) as lanes:
+        with duckdb_engine.open_workers(connection, 3) as lanes:
             assert threads() * len(lanes) <= 7
         assert threads() == 7

@@ -13,12 +13,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from pipelines.features.build import stage
-from pipelines.features.build.as_of_times import BEGINNING, Span
-from pipelines.features.build.incremental_plan import everybody
-from pipelines.features.build.partitions import cut
+from pipelines.features.build.as_of_times import BEGINNING, BuildSpan
+from pipelines.features.build.incremental_plan import plan_partitions
+from pipelines.features.build.partitions import split_patients
 from pipelines.features.engines import duckdb_engine
+from pipelines.features.engines.query import make_input_tables
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
@@ -39,12 +40,12 @@ def with_log(folder: Path, events: list[Event]) -> Settings:
 
 def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     """How many parts there were, and over all of them their moments and their patients' versions."""
-    span = Span(BEGINNING, end_of_night(LAST))
+    span = BuildSpan(BEGINNING, end_of_night(LAST))
     moments, held = [], []
-    with pytest.MonkeyPatch.context() as patch, duckdb_engine.opened(settings) as connection:
-        patch.setattr(duckdb_engine, "PART", most)
+    with pytest.MonkeyPatch.context() as patch, duckdb_engine.open_connection(settings) as connection:
+        patch.setattr(duckdb_engine, "PARTITION_WORK", most)
         log = duckdb_engine.read_log(connection, records_ledger.list_batches(settings))
-        for hold in everybody(duckdb_engine, connection, log, span, [duckdb_engine.asked()[0]]):
+        for hold in plan_partitions(duckdb_engine, connection, log, span, [make_input_tables()[0]]):
             hold(connection)
             moments.append(connection.table("moments").to_polars())
             whose = moments[-1]["subject_id"].implode()
@@ -70,7 +71,7 @@ def test_every_patient_is_in_one_part_and_parts_are_in_order(tmp_path: Path) -> 
     settings = with_log(tmp_path, patients(seed=2, pairs=12))
     with duckdb_engine.connect() as connection:
         log = duckdb_engine.read_log(connection, records_ledger.list_batches(settings))
-        parts = cut(log, 100)
+        parts = split_patients(log, 100)
         events = [part.of(log).count().execute() for part in parts]
         assert sum(events) == log.count().execute()
     assert len(parts) > 4
@@ -94,11 +95,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory, refiled: list[Event]) -> Set
 def test_every_group_has_the_rows_of_one_build_sorted_by_patient_and_time(
     tmp_path: Path, refiled: list[Event], whole: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duckdb_engine, "PART", 50)
+    monkeypatch.setattr(duckdb_engine, "PARTITION_WORK", 50)
     settings = with_log(tmp_path, refiled)
     stage.run(settings, LAST)
     one, other = all_rows(settings), all_rows(whole)
-    for name in groups():
+    for name in find_groups():
         assert_frame_equal(one[name], other[name], check_exact=True)
         keys = pl.read_parquet(settings.features / name / "*.parquet", columns=["subject_id", "event_timestamp"])
         assert keys.equals(keys.sort(pl.all()))
@@ -106,7 +107,7 @@ def test_every_group_has_the_rows_of_one_build_sorted_by_patient_and_time(
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path, refiled: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duckdb_engine, "PART", 200)
+    monkeypatch.setattr(duckdb_engine, "PARTITION_WORK", 200)
     settings = with_log(tmp_path / "St. Mary's, ward 3", refiled)
     assert stage.run(settings, LAST).status == "done"
 
@@ -114,7 +115,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path, refiled: list[Event], monkey
 def test_a_build_killed_between_parts_leaves_nothing_and_a_rerun_the_same(
     tmp_path: Path, refiled: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duckdb_engine, "PART", 200)
+    monkeypatch.setattr(duckdb_engine, "PARTITION_WORK", 200)
     killed, untroubled = with_log(tmp_path / "killed", refiled), with_log(tmp_path / "untroubled", refiled)
     evaluate, calls = duckdb_engine.evaluate, []
 

@@ -13,7 +13,7 @@ from ibis.expr.types import Table
 
 from feature_repo import point_in_time
 from feature_repo.point_in_time import FOREVER
-from feature_repo.store.services import features
+from feature_repo.store.services import list_features
 from models.schema import DELETED
 from tests.unit.pipelines.features import oracle
 from tests.unit.pipelines.features.engine_rows import PEERS, Expressions, differences
@@ -65,7 +65,7 @@ def test_a_thousand_generated_histories_equal_the_oracle(expressions: Expression
 def test_generated_histories_reach_every_feature(expressions: Expressions) -> None:
     events, subjects = many_histories(7, pairs=400)
     rows = expressions.rows(events, [(subject, day_ends()[-1]) for subject in subjects]).values()
-    never = {name for name in features() if name not in PEERS and all(row[name] in (None, [], 0) for row in rows)}
+    never = {name for name in list_features() if name not in PEERS and all(row[name] in (None, [], 0) for row in rows)}
     assert never == set()
 
 
@@ -92,21 +92,21 @@ def test_what_becomes_known_later_changes_no_earlier_answer(expressions: Express
 
 
 def _ignoring_known_at(log: Table) -> Table:
-    held = point_in_time.versions(log)
+    held = point_in_time.build_versions(log)
     return held.mutate(visible_from=held.time)
 
 
 def _ignoring_corrections(log: Table) -> Table:
-    held = point_in_time.versions(log)
+    held = point_in_time.build_versions(log)
     return held.mutate(visible_until=ibis.literal(FOREVER))
 
 
 def _ignoring_deletions(log: Table) -> Table:
-    return point_in_time.versions(log.filter(log.code != DELETED))
+    return point_in_time.build_versions(log.filter(log.code != DELETED))
 
 
 def _believing_the_future(log: Table) -> Table:
-    held = point_in_time.versions(log)
+    held = point_in_time.build_versions(log)
     return held.mutate(visible_from=held.known_at.truncate("s"))
 
 
@@ -115,7 +115,7 @@ def _correcting_from_the_first_day(log: Table) -> Table:
     last = log.filter(log.known_at == only_last)
     first = log.group_by("record").aggregate(first=log.known_at.min())
     early = last.inner_join(first, "record")
-    return point_in_time.versions(early.mutate(known_at=early.first).drop("first"))
+    return point_in_time.build_versions(early.mutate(known_at=early.first).drop("first"))
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,22 @@ from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 from polars.testing import assert_frame_equal
 
-from feature_repo.point_in_time import KEY, known, retold, versions
-from feature_repo.store.services import groups
+from feature_repo.point_in_time import KEY, build_versions, select_known, select_repeated_records
+from feature_repo.store.services import find_groups
 from models.vocabulary import SIGNALS
 from pipelines.features.build import as_of_times
 from pipelines.features.build.definitions import MODELLED
-from pipelines.features.build.pruning import narrowed
+from pipelines.features.build.pruning import prune_versions
 from pipelines.features.engines import duckdb_engine
+from pipelines.features.engines.query import compile_group, make_input_tables
 from pipelines.features.trajectory import inference
 from pipelines.records.log import ledger as records_ledger
 from tests.unit.pipelines.features.built import LAST, clinic, patients, write_batch
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output")  # as ``engine.connect``, which one test alone enters
 
-HELD, MOMENTS = duckdb_engine.asked()
-SELVES = [name for name in groups() if name not in MODELLED]
+HELD, MOMENTS = make_input_tables()
+SELVES = [name for name in find_groups() if name not in MODELLED]
 Reader = Callable[[Table, Table], Table]
 
 
@@ -36,16 +37,20 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     write_batch(settings, LAST, patients(seed=11, pairs=40))
     with duckdb_engine.connect() as opened:
         log = duckdb_engine.read_log(opened, records_ledger.list_batches(settings))
-        duckdb_engine.keep(opened, "all", versions(log.drop("file")))
-        told = as_of_times.recent(log, as_of_times.BEGINNING)
-        duckdb_engine.keep(
-            opened, "moments", as_of_times.days(as_of_times.changes(told, as_of_times.owners(log, retold(log))))
+        duckdb_engine.create_table(opened, "all", build_versions(log.drop("file")))
+        told = as_of_times.select_recent(log, as_of_times.BEGINNING)
+        duckdb_engine.create_table(
+            opened,
+            "moments",
+            as_of_times.list_change_days(
+                as_of_times.find_record_changes(told, as_of_times.find_owners(log, select_repeated_records(log)))
+            ),
         )
         yield opened
 
 
 def kept(connection: Backend, *readers: Table) -> pl.DataFrame:
-    return narrowed(connection.table("all"), readers).to_polars()
+    return prune_versions(connection.table("all"), readers).to_polars()
 
 
 def everything(connection: Backend) -> pl.DataFrame:
@@ -54,15 +59,15 @@ def everything(connection: Backend) -> pl.DataFrame:
 
 
 def rows_of(connection: Backend, held: Table, name: str) -> pl.DataFrame:
-    duckdb_engine.keep(connection, "held", held)
-    query = duckdb_engine.compiled(groups()[name])
+    duckdb_engine.create_table(connection, "held", held)
+    query = compile_group(find_groups()[name])
     return pl.DataFrame(duckdb_engine.evaluate(connection, query)).sort(*KEY)
 
 
 @pytest.mark.parametrize("name", SELVES)
 def test_a_group_says_the_same_of_what_it_needs_as_of_everything(connection: Backend, name: str) -> None:
     held = connection.table("all")
-    needed = narrowed(held, [duckdb_engine.compiled(groups()[name]).expression])
+    needed = prune_versions(held, [compile_group(find_groups()[name]).expression])
     assert needed.count().execute() < held.count().execute()
     of_all = rows_of(connection, held, name)
     assert len(of_all) > 300
@@ -71,14 +76,16 @@ def test_a_group_says_the_same_of_what_it_needs_as_of_everything(connection: Bac
 
 def test_what_the_trajectory_model_reads_is_kept(connection: Backend) -> None:
     held, asked = connection.table("all"), connection.table("moments")
-    of_all = inference.read(held, asked).to_polars()
-    of_needed = inference.read(narrowed(held, [inference.read(HELD, MOMENTS)]), asked).to_polars()
+    of_all = inference.select_versions(held, asked).to_polars()
+    of_needed = inference.select_versions(
+        prune_versions(held, [inference.select_versions(HELD, MOMENTS)]), asked
+    ).to_polars()
     assert set(of_all["kind"]) >= {"observation", "procedure", "question", "patient"}
     assert_frame_equal(of_needed.sort(pl.all()), of_all.sort(pl.all()), check_exact=True)
 
 
 def test_what_no_group_reads_is_left_out_and_unused_columns_are_null(connection: Backend) -> None:
-    left = kept(connection, *(duckdb_engine.compiled(groups()[name]).expression for name in SELVES))
+    left = kept(connection, *(compile_group(find_groups()[name]).expression for name in SELVES))
     assert "SNOMED//5880005" in set(everything(connection)["code"])  # an examination: no birth, no loss
     assert "SNOMED//5880005" not in set(left["code"])
     assert "SNOMED//386216000" in set(left["code"])
@@ -99,7 +106,9 @@ READERS: dict[str, Reader] = {
         ibis.row_number().over(group_by=held.subject_id, order_by=held.time) == 0, held.kind == "condition"
     ),
     "those that others refer to": lambda held, _: held.filter(held.record.isin(held.view().parent)),
-    "one side of a join": lambda held, at: known(held, at, "condition").join(held, "record").select(*KEY, "code_right"),
+    "one side of a join": lambda held, at: (
+        select_known(held, at, "condition").join(held, "record").select(*KEY, "code_right")
+    ),
 }
 
 
@@ -109,9 +118,9 @@ def test_where_a_row_may_matter_by_others_all_are_kept(connection: Backend, read
 
 
 ROWWISE: dict[str, tuple[Reader, pl.Expr]] = {
-    "a kind": (lambda held, at: known(held, at, "condition"), pl.col("kind") == "condition"),
+    "a kind": (lambda held, at: select_known(held, at, "condition"), pl.col("kind") == "condition"),
     "a code of a kind": (
-        lambda held, at: known(held.filter(held.code == "MEDS_BIRTH"), at, "patient"),
+        lambda held, at: select_known(held.filter(held.code == "MEDS_BIRTH"), at, "patient"),
         pl.col("code") == "MEDS_BIRTH",
     ),
     "a range": (

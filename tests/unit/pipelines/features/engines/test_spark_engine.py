@@ -17,7 +17,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from feature_repo.point_in_time import KEY
-from feature_repo.store.services import groups
+from feature_repo.store.services import find_groups
 from pipelines.features.build import stage
 from pipelines.features.engines import spark_engine
 from pipelines.features.trajectory import stage as training
@@ -49,7 +49,7 @@ def session() -> Iterator[Any]:
     pytest.importorskip("pyspark", reason="no pyspark (extra spark): that Spark gives the same features is not tested")
     if not shutil.which("java"):
         pytest.skip("no Java: that Spark gives the same features is not tested")
-    started, _ = spark_engine.session(
+    started, _ = spark_engine.open_session(
         "local[2]",
         {
             "spark.sql.shuffle.partitions": "1",
@@ -100,7 +100,7 @@ def _append(settings: Settings, night: str, events: pl.DataFrame) -> None:
     records_ledger.write_entry(settings, records_ledger.LedgerEntry(night, content=batch, batches=[batch]))
 
 
-@pytest.mark.parametrize("group", list(groups()))
+@pytest.mark.parametrize("group", list(find_groups()))
 def test_spark_gives_every_feature_that_duckdb_gives(both: Both, group: str) -> None:
     """To the last bit but for floats, which two engines may divide differently: one part in a billion."""
     rows, expected = all_rows(both.by_spark)[group], all_rows(both.by_duckdb)[group]
@@ -126,5 +126,5 @@ def test_without_pyspark_the_setting_is_refused_in_words(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
     settings = Settings(home=tmp_path, drops=tmp_path, engine="spark")
-    with pytest.raises(SettingsError, match="extra spark"), spark_engine.opened(settings):
+    with pytest.raises(SettingsError, match="extra spark"), spark_engine.open_connection(settings):
         pass

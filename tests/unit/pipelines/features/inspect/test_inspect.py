@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from feature_repo.store.services import features, groups
+from feature_repo.store.services import find_groups, list_features
 from pipelines.features.build import stage
 from pipelines.features.online import materialise
 from pipelines.records.log import ledger as records_ledger
@@ -189,7 +189,7 @@ def test_diff_counts_what_changed_and_never_what_changed_for_few(sound: Settings
         both = before.join(after, on="subject_id", suffix=" after")
         assert d["changed"] == (~both[d["name"]].eq_missing(both[f"{d['name']} after"])).sum() > 0
         assert d["changed"] >= sound.k_anonymity or d["mean_after"] is None
-    assert {d["name"] for d in found["features"]} <= set(features())
+    assert {d["name"] for d in found["features"]} <= set(list_features())
     code, said = run(sound, "diff", LAST, LAST, "--json")
     assert json.loads(said.splitlines()[-1])["features"] == []
 
@@ -205,7 +205,7 @@ def test_show_names_the_events_behind_what_it_shows(sound: Settings, events: lis
     code, said = _show(sound, subject)
     shown = json.loads(said.splitlines()[-1])
     assert code == 0
-    assert set(shown["groups"]) == set(groups())
+    assert set(shown["groups"]) == set(find_groups())
     named = {source for f in shown["features"] for source in f["sources"]}
     assert named == {e["source"] for e in shown["events"]} != set()
     for event in shown["events"]:
@@ -228,7 +228,7 @@ def test_the_catalogue_tells_of_every_feature_and_of_no_person(sound: Settings) 
     assert code == 0
     parser = HTMLParser()
     parser.feed(page)
-    for name, field in features().items():
+    for name, field in list_features().items():
         assert f"<code>{name}</code>" in page
         assert field.description.replace("'", "&#39;") in page
     assert "http" not in page  # it loads nothing from anywhere

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from feature_repo.store import feast_store, online
-from feature_repo.store.online_stores import described, shown
-from feature_repo.store.rows import typed
+from feature_repo.store.online_stores import describe_store, redact_setting
+from feature_repo.store.rows import cast_row
 from feature_repo.store.services import SERVICE
 from pipelines.features.build import historical_rows, stage
 from pipelines.features.online import materialise
@@ -98,7 +98,7 @@ def by_feast(settings: Settings, subjects: list[int]) -> dict[int, dict]:
     answers = {}
     for subject in subjects:
         found = opened.get_online_features(features=service, entity_rows=[{"subject_id": subject}]).to_dict()
-        answers[subject] = dict(typed({name: values[0] for name, values in found.items()}))
+        answers[subject] = dict(cast_row({name: values[0] for name, values in found.items()}))
     return answers
 
 
@@ -142,7 +142,7 @@ def test_a_filling_that_died_is_not_seen_and_leaves_nothing_behind(
     rows = served(settings, events)
     (settings.feast / materialise.TAKEN).unlink()
     with monkeypatch.context() as patch:
-        latest, calls = materialise._latest_rows, []
+        latest, calls = materialise._read_latest_rows, []
 
         def dying(*args: object) -> object:
             calls.append(args)
@@ -150,7 +150,7 @@ def test_a_filling_that_died_is_not_seen_and_leaves_nothing_behind(
                 raise KeyboardInterrupt
             return latest(*args)  # type: ignore[arg-type]
 
-        patch.setattr(materialise, "_latest_rows", dying)
+        patch.setattr(materialise, "_read_latest_rows", dying)
         with pytest.raises(KeyboardInterrupt):
             materialise.run(settings, LAST)
     assert served(settings, events) == rows
@@ -168,7 +168,7 @@ def test_what_a_killed_night_had_written_in_place_is_never_served_beside_another
     materialise.run(settings, MIDDLE)
     _bring_back(last)
     with monkeypatch.context() as patch:
-        differing, calls = materialise._differing, []
+        differing, calls = materialise._select_changed, []
 
         def dying(*rows: object) -> object:
             calls.append(rows)
@@ -176,7 +176,7 @@ def test_what_a_killed_night_had_written_in_place_is_never_served_beside_another
                 raise KeyboardInterrupt
             return differing(*rows)  # type: ignore[arg-type]
 
-        patch.setattr(materialise, "_differing", dying)
+        patch.setattr(materialise, "_select_changed", dying)
         with pytest.raises(KeyboardInterrupt):
             materialise.run(settings, LAST)
     if then == MIDDLE:
@@ -239,7 +239,7 @@ def test_the_past_can_be_read_while_the_store_is_down(settings: Settings, server
     server.stop()
     try:
         asked = pd.DataFrame({"subject_id": [1], "event_timestamp": [pd.Timestamp(end_of_night(LAST))]})
-        assert historical_rows.rows(settings, asked)["as_of"][0] is not None
+        assert historical_rows.read_rows(settings, asked)["as_of"][0] is not None
         with pytest.raises(FeaturesError, match="does not answer") as raised:
             materialise.run(settings, LAST)
         assert PASSWORD not in str(raised.value)
@@ -270,9 +270,9 @@ def test_a_setting_that_names_no_store_is_refused(setting: str, tmp_path: Path) 
 
 
 def test_what_is_shown_of_a_setting_holds_no_secret() -> None:
-    assert shown("postgresql://u:secret@db.clinic:5433/x") == "postgresql://db.clinic:5433"
-    assert shown("sqlite") == "sqlite"
-    assert described("rediss://cache/2")["connection_string"].startswith("cache:6379,db=2,ssl=true")
+    assert redact_setting("postgresql://u:secret@db.clinic:5433/x") == "postgresql://db.clinic:5433"
+    assert redact_setting("sqlite") == "sqlite"
+    assert describe_store("rediss://cache/2")["connection_string"].startswith("cache:6379,db=2,ssl=true")
 
 
 def _set_aside(settings: Settings, night: str) -> list[tuple[Path, bytes]]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from feature_repo.store import feast_store, online
-from feature_repo.store.services import features
+from feature_repo.store.services import list_features
 from models.schema import DELETED
 from pipelines.features.build import historical_rows, stage
 from pipelines.features.online import materialise
@@ -46,7 +46,7 @@ def subjects_of(events: list[Event]) -> list[int]:
 
 def ask(settings: Settings, asked: list[tuple[int, dt.datetime]]) -> list[dict]:
     entities = pd.DataFrame(asked, columns=["subject_id", "event_timestamp"])
-    return historical_rows.rows(settings, entities).to_dict("records")
+    return historical_rows.read_rows(settings, entities).to_dict("records")
 
 
 def pair_of(events: list[Event], subject: int) -> list[Event]:
@@ -81,7 +81,7 @@ def test_online_equals_offline_in_value_and_type(built: Settings, events: list[E
         assert {name: (type(v), v) for name, v in served.items()} == {
             name: (type(row[name]), row[name]) for name in served
         }
-        assert set(served) == set(features())
+        assert set(served) == set(list_features())
 
 
 def test_online_equals_the_oracle(built: Settings, events: list[Event]) -> None:
@@ -102,7 +102,7 @@ def test_rows_come_in_the_order_asked_and_twice_where_asked_twice(built: Setting
 
 def test_a_patient_unknown_by_then_has_only_unknown_features(built: Settings) -> None:
     [row] = ask(built, [(999, end_of_night(LAST))])
-    assert all(row[name] in (None, []) for name in features())
+    assert all(row[name] in (None, []) for name in list_features())
 
 
 def test_an_unknown_patient_has_no_online_row(built: Settings) -> None:
@@ -183,7 +183,7 @@ def test_a_materialisation_that_dies_leaves_the_served_store_and_is_made_good(
     write_batch(settings, LAST, known_on(events, MIDDLE, LAST))
     stage.run(settings, LAST)
     with monkeypatch.context() as patch:
-        latest_rows, calls = materialise._latest_rows, []
+        latest_rows, calls = materialise._read_latest_rows, []
 
         def dying(*args: object) -> pd.DataFrame:
             calls.append(args)
@@ -191,7 +191,7 @@ def test_a_materialisation_that_dies_leaves_the_served_store_and_is_made_good(
                 raise KeyboardInterrupt
             return latest_rows(*args)  # type: ignore[arg-type]
 
-        patch.setattr(materialise, "_latest_rows", dying)
+        patch.setattr(materialise, "_read_latest_rows", dying)
         with pytest.raises(KeyboardInterrupt):
             materialise.run(settings, LAST)
     assert online.read(settings.feast, 1) == served

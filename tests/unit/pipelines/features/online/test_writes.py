@@ -17,10 +17,10 @@ from feast.types import Array, FeastType, Float32, Float64, Int64, String, UnixT
 
 from feature_repo.entities import subject
 from feature_repo.store import feast_store
-from feature_repo.store.online_stores import described
+from feature_repo.store.online_stores import describe_store
 from feature_repo.store.rows import _CASTS
-from feature_repo.store.services import features
-from pipelines.features.online.writes import BATCH, writer
+from feature_repo.store.services import list_features
+from pipelines.features.online.writes import BATCH, build_writer
 from tests.unit.pipelines.features.servers import Server, postgres, redis
 
 NOW = dt.datetime(2026, 6, 1, 23, 59, 59, tzinfo=dt.UTC)
@@ -45,7 +45,7 @@ Raw = dict[Any, Any]
 
 
 def test_every_type_that_a_feature_has_is_among_those_compared() -> None:
-    assert {str(field.dtype) for field in features().values()} <= {str(dtype) for dtype in DTYPES.values()}
+    assert {str(field.dtype) for field in list_features().values()} <= {str(dtype) for dtype in DTYPES.values()}
     assert set(SINGLE) == set(_CASTS)
 
 
@@ -84,7 +84,7 @@ def online(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """Feast's description of each store, its server running."""
     begin = SERVERS[request.param]
     with begin() if begin else nullcontext() as running:
-        yield dict(described(running.url if isinstance(running, Server) else "sqlite"))
+        yield dict(describe_store(running.url if isinstance(running, Server) else "sqlite"))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def opened(online: dict[str, Any], tmp_path: Path) -> Iterator[tuple[FeatureStor
     generated(2).write_parquet(tmp_path / "rows.parquet")
     schema = [Field(name=name, dtype=dtype) for name, dtype in DTYPES.items()]
     view = FeatureView(name="everything", entities=[subject], schema=schema, source=source)
-    config = feast_store._config(str(tmp_path / "registry.db"), online, "project")
+    config = feast_store._build_config(str(tmp_path / "registry.db"), online, "project")
     made = FeatureStore(config=RepoConfig(repo_path=tmp_path, **config))
     made.apply([subject, view])
     yield made, made.get_feature_view("everything")
@@ -106,7 +106,7 @@ def opened(online: dict[str, Any], tmp_path: Path) -> Iterator[tuple[FeatureStor
 
 
 def by_ours(made: FeatureStore, view: FeatureView, rows: pl.DataFrame) -> None:
-    writer(made)(view, rows)
+    build_writer(made)(view, rows)
 
 
 def by_provider(made: FeatureStore, view: FeatureView, rows: pl.DataFrame) -> None:

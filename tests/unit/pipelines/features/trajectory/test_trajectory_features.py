@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from feature_repo.store import online
-from models.patient.forecaster import outlook
+from models.patient.forecaster import forecast_state
 from models.vocabulary import BIRTH_CODE
 from pipelines import splits
 from pipelines.embedding_cache import encoder
@@ -74,31 +74,31 @@ def copied(settings: Settings, folder: Path) -> Settings:
 
 
 def test_a_model_is_trained_once_then_kept_until_it_is_old(nightly: Settings, events: list[Event]) -> None:
-    stated = model_store.stated(nightly)
+    stated = model_store.read_manifest(nightly)
     assert stated["night"] == NIGHTS[1]
-    found = sequences.events(nightly, nightly.now())
+    found = sequences.read_events(nightly, nightly.now())
     params = {"every_nights": 30, "strangers": 0.1}
-    assert training.due({}, LAST, found, params) == "there was no model"
-    assert not training.due(stated, LAST, found, params)
-    assert "nights old" in training.due(stated | {"night": "20251101"}, LAST, found, params)
-    assert "drift" in training.due(stated | {"codes": ["SNOMED//0"], "strangers": 0.0}, LAST, found, params)
+    assert training.explain_due({}, LAST, found, params) == "there was no model"
+    assert not training.explain_due(stated, LAST, found, params)
+    assert "nights old" in training.explain_due(stated | {"night": "20251101"}, LAST, found, params)
+    assert "drift" in training.explain_due(stated | {"codes": ["SNOMED//0"], "strangers": 0.0}, LAST, found, params)
 
 
 def test_every_row_is_what_the_model_says_of_what_was_known_then(nightly: Settings) -> None:
-    forecaster = model_store.current(nightly)
+    forecaster = model_store.load_model(nightly)
     assert forecaster is not None
     rows = group_rows(nightly, "trajectory")
     checked = 0
     with encoder(nightly) as encode:
         for moment in sorted(set(rows["event_timestamp"]))[::3]:
             # within a second the last version holds, see feature_repo.point_in_time
-            seen = sequences.events(nightly, moment + timedelta(microseconds=999_999))
-            records = {r.subject_id: r for r in sequences.records(seen, forecaster.centres, encode)}
+            seen = sequences.read_events(nightly, moment + timedelta(microseconds=999_999))
+            records = {r.subject_id: r for r in sequences.build_records(seen, forecaster.centres, encode)}
             for row in rows.filter(pl.col("event_timestamp") == moment).to_dicts():
                 record = records.get(row["subject_id"])
                 assert (record is None) == (row["trajectory_time"] is None)
                 if record is not None:
-                    expected = outlook(forecaster, record)
+                    expected = forecast_state(forecaster, record)
                     assert row["trajectory_embedding"] == pytest.approx(expected.embedding, abs=1e-6)
                     assert tuple(row["next_visit_events"]) == expected.codes
                     assert row["visit_surprise"] == expected.surprise
@@ -125,13 +125,13 @@ def test_a_night_adds_rows_only_for_patients_whose_record_changed(nightly: Setti
 
 def test_a_new_model_makes_all_rows_anew_and_is_served_at_once(nightly: Settings, tmp_path: Path) -> None:
     settings = copied(nightly, tmp_path)
-    old = model_store.version(settings)
+    old = model_store.read_version(settings)
     with encoder(settings) as encode:
-        read = sequences.readings(sequences.events(settings, settings.now()), SHARES, encode)
+        read = sequences.select_training_records(sequences.read_events(settings, settings.now()), SHARES, encode)
     assert read is not None
     new = training.learn(read.train, read.centres, epochs=3)
     assert new is not None
-    model_store.put(settings, new, {"night": LAST, "codes": [], "strangers": 0.0})
+    model_store.install_model(settings, new, {"night": LAST, "codes": [], "strangers": 0.0})
     before = online.read(settings.feast, 1)
     assert before is not None
     assert before["model_version"] == old
@@ -142,37 +142,37 @@ def test_a_new_model_makes_all_rows_anew_and_is_served_at_once(nightly: Settings
     assert len(rows) == len(group_rows(nightly, "trajectory"))
     served = {(online.read(settings.feast, s) or {})["model_version"] for s in set(rows["subject_id"])}
     assert served == {new.version}
-    assert [p.name for p in model_store.folder(settings).iterdir() if p.is_dir()] == [new.version]
+    assert [p.name for p in model_store.model_folder(settings).iterdir() if p.is_dir()] == [new.version]
 
 
 def test_rows_of_two_models_are_refused_offline_and_never_put_online(nightly: Settings, tmp_path: Path) -> None:
     settings = copied(nightly, tmp_path)
     path = settings.features / "trajectory" / f"{LAST}.parquet"
     other = pl.read_parquet(path).with_columns(model_version=pl.lit("another")).to_arrow()
-    origin = next(o for o in feature_files.origins(path.parent) if o.night == LAST)
+    origin = next(o for o in feature_files.read_origins(path.parent) if o.night == LAST)
     schema = trajectory_rows.SCHEMA.append(other.schema.field("created_timestamp"))
-    feature_files.write(path.parent, origin, other.cast(schema))
+    feature_files.write_rows(path.parent, origin, other.cast(schema))
     asked = pd.DataFrame({"subject_id": [1], "event_timestamp": [pd.Timestamp(settings.now())]})
     with pytest.raises(FeaturesError, match="several models"):
-        historical_rows.rows(settings, asked)
+        historical_rows.read_rows(settings, asked)
     with pytest.raises(FeaturesError, match="several models"):
         materialise.run(settings, LAST)
     row = online.read(settings.feast, 1)
     assert row is not None
-    assert row["model_version"] == model_store.version(settings)
+    assert row["model_version"] == model_store.read_version(settings)
 
 
 def test_offline_and_online_say_the_same(nightly: Settings) -> None:
     for subject in sorted(set(group_rows(nightly, "trajectory")["subject_id"]))[:6]:
         asked = pd.DataFrame({"subject_id": [subject], "event_timestamp": [pd.Timestamp(nightly.now())]})
-        there, served = historical_rows.rows(nightly, asked).iloc[0].to_dict(), online.read(nightly.feast, subject)
+        there, served = historical_rows.read_rows(nightly, asked).iloc[0].to_dict(), online.read(nightly.feast, subject)
         assert served is not None
         for field in trajectory_rows.SCHEMA.names[2:]:
             assert served[field] == there[field], field
 
 
 def test_only_training_patients_days_before_the_cut_are_learnt_from(nightly: Settings) -> None:
-    found = sequences.events(nightly, nightly.now())
+    found = sequences.read_events(nightly, nightly.now())
     held_out = pl.col("subject_id").is_in(
         [s for s in set(found["subject_id"]) if splits.of_patient(s, SHARES) != splits.TRAIN]
     )
@@ -186,7 +186,7 @@ def test_only_training_patients_days_before_the_cut_are_learnt_from(nightly: Set
     versions = []
     for seen in (found, altered):
         with encoder(nightly) as encode:
-            read = sequences.readings(seen, SHARES, encode)
+            read = sequences.select_training_records(seen, SHARES, encode)
         assert read is not None
         learnt = training.learn(read.train, read.centres, epochs=1)
         assert learnt is not None

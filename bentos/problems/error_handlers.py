@@ -1,4 +1,4 @@
-"""How an app of ours says what it refuses: each error we can explain as a problem (RFC 9457)."""
+"""Answer errors of our FastAPI apps as problems (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
-from bentos.problems.problem_details import refused
+from bentos.problems.problem_details import make_problem
 from pmlm.api_types import PROBLEM
 from pmlm.errors import (
     AccessError,
@@ -18,7 +18,7 @@ from pmlm.errors import (
     UnknownPatientError,
 )
 
-#: Error → status and the field it is about; the first that fits counts.
+#: Error → status and the field it is about; the first match counts.
 STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
     (UnknownPatientError, HTTPStatus.NOT_FOUND, "patient"),
     (UnknownAnswerError, HTTPStatus.NOT_FOUND, "answer_id"),
@@ -29,26 +29,26 @@ STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
 
 
 def install(app: FastAPI) -> None:
-    """Let ``app`` answer our errors in our words, and a request that breaks a rule with 400 and the field."""
-    app.add_exception_handler(PmlmError, _answer)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    """Let ``app`` answer our errors as problems, and an invalid request with 400 and the field."""
+    app.add_exception_handler(PmlmError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
 
 
-def _invalid(_: Request, error: Exception) -> Response:
+def _answer_invalid(_: Request, error: Exception) -> Response:
     first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": "is not valid"}
     place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path")) or "body"
-    problem = refused(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}", place)
+    problem = make_problem(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}", place)
     return Response(problem.model_dump_json(exclude_none=True), status_code=problem.status, media_type=PROBLEM)
 
 
 def status_of(error: Exception) -> tuple[HTTPStatus, str | None]:
-    """The status that an error is answered with, and the field that it is about."""
+    """The HTTP status for an error, and the field that it is about."""
     found = ((status, field) for kind, status, field in STATUS if isinstance(error, kind))
     return next(found, (HTTPStatus.INTERNAL_SERVER_ERROR, None))
 
 
-def _answer(_: Request, error: Exception) -> Response:
+def _answer_error(_: Request, error: Exception) -> Response:
     status, field = status_of(error)
     detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
-    problem = refused(status, detail, field)
+    problem = make_problem(status, detail, field)
     return Response(problem.model_dump_json(exclude_none=True), status_code=status, media_type=PROBLEM)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.openai.errors import UpstreamError
-from bentos.openai.sse import parsed
+from bentos.llm.errors import UpstreamError
+from bentos.llm.replies import parse_events
 
 EVENTS = b': hello\n\nevent: x\ndata: {"choices": [1]}\n\ndata: {"choices":\ndata: [2]}\r\n\r\ndata: [DONE]\n\n'
 
@@ -24,7 +24,7 @@ async def _chunks(data: bytes, sizes: list[int]) -> AsyncIterator[bytes]:
 
 def read(data: bytes, sizes: list[int] | None = None) -> list[object]:
     async def run() -> list[object]:
-        return [event["choices"] async for event in parsed(_chunks(data, sizes or []))]
+        return [event["choices"] async for event in parse_events(_chunks(data, sizes or []))]
 
     return asyncio.run(run())
 

@@ -1,0 +1,48 @@
+"""What an engine must offer to build features, and which one ``PMLM_ENGINE`` names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+from ibis.expr.types import Table
+
+from pipelines.features.engines import duckdb_engine
+from pipelines.features.engines.query import Query
+from pmlm.settings import Settings
+
+
+class Engine(Protocol):
+    """The functions of an engine's module; ``connection`` is what its own ``open_connection`` yields."""
+
+    @property
+    def PARTITION_WORK(self) -> int | None:
+        """Work (``partitions.split_patients``) of one partition of a full build; None for one partition."""
+
+    def open_connection(self, settings: Settings) -> AbstractContextManager[Any]: ...
+
+    def read_log(self, connection: Any, files: list[Path]) -> Table: ...
+
+    def create_view(self, connection: Any, name: str, expression: Table) -> Table: ...
+
+    def create_table(self, connection: Any, name: str, expression: Table | str) -> Table: ...
+
+    def to_sql(self, expression: Table) -> str: ...
+
+    def open_workers(self, connection: Any, partitions: int) -> AbstractContextManager[Sequence[Any]]: ...
+
+    def evaluate(self, connection: Any, query: Query) -> pa.Table: ...
+
+    def find_peers(self, connection: Any, features: Path, moments: Table, k: int) -> pa.Table: ...
+
+
+def load_engine(settings: Settings) -> Engine:
+    """Return the engine's module; Spark is imported only where it is named."""
+    if settings.engine == "spark":
+        from pipelines.features.engines import spark_engine
+
+        return spark_engine
+    return duckdb_engine

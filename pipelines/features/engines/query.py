@@ -1,0 +1,48 @@
+"""Compile a feature group's expression to SQL, whose hash defines the group."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+
+import ibis
+from ibis.expr.types import Table
+
+from feature_repo import point_in_time
+from models.schema import EVENT_SCHEMA
+from pipelines.features.engines.duckdb_engine import to_sql
+
+#: The tables that an expression reads, by name. A definition hashes them with the SQL, so they stay as they are.
+VERSIONS, MOMENTS = "held", "moments"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A group's expression, its SQL for DuckDB, its columns, a hash of its meaning."""
+
+    expression: Table
+    sql: str
+    columns: tuple[str, ...]
+    definition: str
+
+
+@cache
+def make_input_tables() -> tuple[Table, Table]:
+    """Return the tables that an expression reads (record versions, as-of times), bound to no connection."""
+    moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name=MOMENTS)
+    return ibis.table(_build_log_versions().schema(), name=VERSIONS), moments
+
+
+def _build_log_versions() -> Table:
+    return point_in_time.build_versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
+
+
+@cache
+def compile_group(group: ModuleType) -> Query:
+    """Compile a group, once per process. A comment does not change ``definition``, a condition does."""
+    expression = group.expression(*make_input_tables())
+    sql = to_sql(expression)
+    meaning = sql + to_sql(_build_log_versions())
+    return Query(expression, sql, tuple(expression.columns), hashlib.sha256(meaning.encode()).hexdigest()[:16])
