@@ -24,7 +24,7 @@ from ibis.expr.types import Table
 
 from pipelines.features.engines import peer_rows
 from pmlm.settings import Settings
-from pmlm.storage import SPILL
+from pmlm.storage import SPILL_PREFIX
 
 if TYPE_CHECKING:
     from pipelines.features.engines.query import Query
@@ -43,7 +43,7 @@ _PARSE_LOCK = Lock()
 def open_connection(settings: Settings) -> Iterator[Backend]:
     """Open a connection for one build, which spills into a temporary folder of the workspace."""
     settings.workspace.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL) as spill, connect() as connection:
+    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL_PREFIX) as spill, connect() as connection:
         connection.raw_sql(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.raw_sql(f"SET temp_directory = {_quote(spill)}")
         # every partition reads each event file's metadata, and no event file is ever edited

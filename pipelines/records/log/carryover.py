@@ -1,4 +1,4 @@
-"""What earlier drops leave for later ones besides events: the drugs that a Medication resource named."""
+"""What earlier drops leave for later ones: the patients in the log, and the drugs that Medications named."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.records.log.event_log import scan_events
-from pipelines.records.log.hash_sets import HashSet
+from pipelines.records.log.spill import HashSet
 from pipelines.records.read.coding import CodedConcept
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write
 
 
 def read_patients(settings: Settings) -> HashSet:
-    """Subjects with anything in the log."""
-    found = scan_events(settings).select("subject_id").unique().collect(engine="streaming")
-    return HashSet(found["subject_id"].to_numpy())
+    """The subjects with any event in the log."""
+    subjects = scan_events(settings).select("subject_id").unique().collect(engine="streaming")
+    return HashSet(subjects["subject_id"].to_numpy())
 
 
 def read_medications(settings: Settings, night: str) -> dict[int, CodedConcept]:
-    """Drugs by the pseudonym of their Medication, as drops up to a night named them; the latest counts."""
-    found: dict[int, CodedConcept] = {}
+    """Drugs by the pseudonym of their Medication, from drops up to a night; the latest counts."""
+    medications: dict[int, CodedConcept] = {}
     for path in sorted(_folder(settings).glob("*.parquet")):
         if path.stem <= night:
-            found |= _read_file(path)
-    return found
+            medications |= _read_file(path)
+    return medications
 
 
-def save_medications(settings: Settings, night: str, named: Mapping[int, CodedConcept]) -> None:
-    """Add what Medications named to what this drop held before; nothing is written where they named none."""
-    if not named:
+def save_medications(settings: Settings, night: str, medications: Mapping[int, CodedConcept]) -> None:
+    """Add a drop's Medications to its file; write nothing where there are none."""
+    if not medications:
         return
     path = _folder(settings) / f"{night}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    whole = _read_file(path) | dict(named) if path.exists() else named
-    rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(whole.items())]
+    merged = _read_file(path) | dict(medications) if path.exists() else medications
+    rows = [(key, drug.code, drug.text, drug.local) for key, drug in sorted(merged.items())]
     schema = {"medication": pl.Int64, "code": pl.String, "text": pl.String, "local": pl.Boolean}
     with atomic_write(path, mode=0o600) as temporary:
         pl.DataFrame(rows, schema=schema, orient="row").write_parquet(temporary)

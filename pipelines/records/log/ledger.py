@@ -1,7 +1,7 @@
-"""The ledger: one file a drop taken in, saying what was in it. Writing it is what makes an import count.
+"""The ledger: one file per ingested drop with its accounts. Writing it is what makes an import count.
 
-An event batch that no ledger lists is the trace of an import that was killed; readers do not see it, and the
-next import removes it. There is one writer at a time.
+An event batch that no ledger entry lists is the trace of a killed import; readers do not see it, and the next import
+removes it. There is one writer at a time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pmlm.storage import read_json, write_json
 class Accounts:
     """What became of a drop's resources: ``accepted + ignored + quarantined == read``.
 
-    ``duplicates`` of the accepted stood in the drop more than once, equal. ``read_released`` counts earlier rows let
-    out of quarantine by this import, by the rule that had held them; they belong to their own drop's accounts.
+    ``duplicates`` counts the accepted that repeat an equal resource of the drop. ``released`` counts, by rule, rows of
+    other drops that this import released from quarantine; they belong to their own drop's accounts.
     """
 
     read: int = 0
@@ -36,9 +36,9 @@ class Accounts:
 
 @dataclass(slots=True)
 class LedgerEntry:
-    """One drop in the ledger: its night, the content hash of its files, its event batches and its accounts.
+    """One ingested drop: its night, content hash, event batches and accounts.
 
-    ``read_released`` names quarantine rows that are no longer held: they became events of this night.
+    ``released`` lists quarantine rows that became events of this night.
     """
 
     night: str
@@ -49,42 +49,45 @@ class LedgerEntry:
 
 
 def folder(settings: Settings) -> Path:
+    """The folder of the ledger's files."""
     return settings.workspace / "data" / "ledger"
 
 
 def read_entries(settings: Settings) -> list[LedgerEntry]:
-    """All drops taken in, in date order."""
+    """All ingested drops in date order."""
     return [_read_file(path) for path in sorted(folder(settings).glob("*.json"))]
 
 
 def read_entry(settings: Settings, night: str) -> LedgerEntry | None:
+    """The entry of a night's drop, or None where it was not ingested."""
     path = folder(settings) / f"{night}.json"
     return _read_file(path) if path.exists() else None
 
 
-def write_entry(settings: Settings, new: LedgerEntry) -> None:
-    write_json(folder(settings) / f"{new.night}.json", asdict(new))
+def write_entry(settings: Settings, entry: LedgerEntry) -> None:
+    """Write the entry of a drop in place of its former one."""
+    write_json(folder(settings) / f"{entry.night}.json", asdict(entry))
 
 
 def read_released(settings: Settings) -> frozenset[str]:
-    """Every quarantine row ever let out."""
-    return frozenset(row for e in read_entries(settings) for row in e.released)
+    """The ids of all quarantine rows ever released."""
+    return frozenset(row for entry in read_entries(settings) for row in entry.released)
 
 
 def list_batches(settings: Settings) -> list[Path]:
     """The event batches that count, in order of night and name."""
-    return [settings.events / name for e in read_entries(settings) for name in sorted(e.batches)]
+    return [settings.events / name for entry in read_entries(settings) for name in sorted(entry.batches)]
 
 
 def remove_orphans(settings: Settings) -> None:
-    """Remove what killed imports have left: batches no ledger entry lists, rows laid aside, half-written files."""
+    """Remove what killed imports have left: unlisted batches, spilled rows, half-written files."""
     spill.clear(settings)
-    counted = set(list_batches(settings))
+    listed = set(list_batches(settings))
     for path in settings.events.glob("*.parquet"):
-        if path not in counted:
+        if path not in listed:
             path.unlink()
-    for left in (settings.events, folder(settings), settings.quarantine):
-        for path in left.glob("**/.*.part"):
+    for parent in (settings.events, folder(settings), settings.quarantine):
+        for path in parent.glob("**/.*.part"):
             path.unlink()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import MagicMock, patch
 
 from dags import spark_intake
+from models.patient.forecaster import train_forecaster
 from models.refiner.best_of_k import BestOfKCurves
 from models.reward.terms import Scorer, SentenceScores, Trial
 from pipelines.episodes import episode_file
@@ -77,7 +78,7 @@ def trajectory_version(tmp: Path) -> list[str]:
     for read in (SimpleNamespace(train=patients, centres=None), None):
         settings = clinic(tmp / ("none" if read is None else "some"))
         with (
-            patch.object(trajectory, "learn", MagicMock(return_value=forecaster())),
+            patch.object(trajectory, train_forecaster.__name__, MagicMock(return_value=forecaster())),
             patch.object(sequences, "select_training_records", MagicMock(return_value=read)),
         ):
             trajectory.run(settings, NIGHT)

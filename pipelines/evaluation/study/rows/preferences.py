@@ -1,10 +1,10 @@
 """Row 12: how far the estimated liking of a style is from the true one, by number of ratings.
 
-The woman is simulated and said to be: the sample clinic's own rating rule
-(``pipelines.synthetic.portal.conversations.rate_reply``) gives her ratings, and her true mean rating of each style is that
-rule's mean over many replies. The estimate is ``models.patient.preferences.shrink_mean``, toward the global mean or (cold
-start) toward the mean of ``PEERS`` other women (of any liking: nothing in a record tells it beforehand); against it
-the global mean alone. Errors are absolute, in points of the 1–5 scale, both styles together.
+The patient is simulated, and the row says so: the sample clinic's rule (``synthetic.portal.conversations.rate_reply``)
+gives the ratings, and the true mean rating of each style is that rule's mean over many replies. The estimate is
+``models.patient.preferences.shrink_mean``, toward the global mean or (cold start) toward the mean of ``PEERS`` other
+patients of any liking; the baseline is the global mean alone. Errors are absolute, in points of the 1–5 scale, over
+both styles.
 """
 
 from __future__ import annotations

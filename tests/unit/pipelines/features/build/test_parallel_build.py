@@ -90,7 +90,7 @@ INTERRUPTED = """
 import signal, time
 from threading import main_thread
 import pyarrow as pa
-from pipelines.features.lanes import work
+from pipelines.features.build.parallel_build import build_in_parallel
 
 written = []
 
@@ -101,7 +101,7 @@ def write(name, table):
         time.sleep(0.2)
 
 try:
-    work([{}, {}], [lambda lane: None] * 10_000, ["labs"], lambda lane, name: pa.table({}), write)
+    build_in_parallel([{}, {}], [lambda worker: None] * 10_000, ["labs"], lambda worker, name: pa.table({}), write)
 except KeyboardInterrupt:
     print(len(written))
 """

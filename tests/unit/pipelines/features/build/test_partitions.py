@@ -72,7 +72,7 @@ def test_every_patient_is_in_one_part_and_parts_are_in_order(tmp_path: Path) -> 
     with duckdb_engine.connect() as connection:
         log = duckdb_engine.read_log(connection, records_ledger.list_batches(settings))
         parts = split_patients(log, 100)
-        events = [part.of(log).count().execute() for part in parts]
+        events = [part.select(log).count().execute() for part in parts]
         assert sum(events) == log.count().execute()
     assert len(parts) > 4
     assert max(events) < 200

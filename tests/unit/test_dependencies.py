@@ -1,0 +1,105 @@
+"""Every third-party import is declared in pyproject.toml, in the extra that its folder may use."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import distribution, packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipelines.packaging.requirements import read_lock
+from pmlm.settings import PROJECT
+
+PRODUCT = ("bentos", "dags", "feature_repo", "models", "pipelines", "pmlm")
+DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+#: Imported inside functions alone, by those who configured what needs them.
+OPTIONAL = ("dspy", "postgres", "redis", "spark")
+#: Not installed with the lock: import → distribution.
+ABSENT = {"dspy": "dspy", "pyspark": "pyspark", "airflow.providers.apache": "apache-airflow"}
+#: The distributions that apache-airflow, declared in one version, is made of.
+PARTS = {"apache-airflow-core": "apache-airflow", "apache-airflow-task-sdk": "apache-airflow"}
+
+
+def _extra_of(file: Path) -> str | None:
+    """The extra that a file may import from at its top; None for the base dependencies alone."""
+    package, *rest = file.relative_to(PROJECT).parts
+    if package == "pmlm" and len(rest) == 1:
+        return None
+    trains = file.name == "grpo.py"  # of models/: GRPO's trainer, which serving never loads
+    return "serve" if package in ("bentos", "feature_repo", "models") and not trains else "night"
+
+
+@cache
+def _declared(extra: str | None) -> frozenset[str]:
+    """Distributions that ``pmlm[extra]`` declares, those of the extras that it includes too."""
+    found: set[str] = set()
+    extras = DECLARED["optional-dependencies"]
+    for line in (*DECLARED["dependencies"], *(extras[extra] if extra else ())):
+        need = Requirement(line)
+        found |= {n for e in need.extras for n in _declared(e)} if need.name == "pmlm" else {need.name}
+    return frozenset(canonicalize_name(name) for name in found)
+
+
+@cache
+def _distribution(module: str) -> str:
+    """The distribution that a module comes from; of a shared namespace, the one that has its file."""
+    absent = next((name for top, name in ABSENT.items() if f"{module}.".startswith(f"{top}.")), None)
+    if absent:
+        return absent
+    found = packages_distributions()[module.partition(".")[0]]
+    path = module.replace(".", "/")
+    holders = [
+        d for d in found if {f"{path}.py", f"{path}/__init__.py"} & {str(f) for f in distribution(d).files or ()}
+    ]
+    name = canonicalize_name((holders or found)[0])
+    return PARTS.get(name, name)
+
+
+def _imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
+    """Imported modules, each with whether it is imported only inside a function or for type checking."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module, inside
+        typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        yield from _imports(node, inside or typing or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _third_party(file: Path) -> set[tuple[str, bool]]:
+    own = {*sys.stdlib_module_names, *PRODUCT}
+    return {
+        (_distribution(module), inside)
+        for module, inside in _imports(ast.parse(file.read_text()))
+        if module.partition(".")[0] not in own
+    }
+
+
+@pytest.mark.parametrize("package", PRODUCT)
+def test_every_import_is_declared_where_its_folder_may_use_it(package: str) -> None:
+    optional = frozenset().union(*map(_declared, OPTIONAL))
+    undeclared = {
+        f"{file.relative_to(PROJECT)}: {name}, in the extra {_extra_of(file)}"
+        for file in (PROJECT / package).rglob("*.py")
+        for name, inside in _third_party(file)
+        if name not in _declared(_extra_of(file)) | (optional if inside else frozenset())
+    }
+    assert sorted(undeclared) == []
+
+
+def test_every_declared_version_allows_the_locked_one() -> None:
+    locked = {name: re.split("==", line)[1] for name, line in read_lock().items() if "==" in line}
+    lines = [
+        *DECLARED["dependencies"],
+        *(line for extra in DECLARED["optional-dependencies"].values() for line in extra),
+    ]
+    needs = [need for need in map(Requirement, lines) if canonicalize_name(need.name) in locked]
+    assert [str(n) for n in needs if not n.specifier.contains(locked[canonicalize_name(n.name)])] == []
