@@ -150,7 +150,7 @@ def published(rounded: bool) -> Iterator[None]:
         search.coarsen = before
 
 
-def _said(clinic: States, subject: int, now: int, outcome: search.PeerOutcome) -> float | None:
+def _said(clinic: States, subject: int, now: int, outcome: search.PeerStatistic) -> float | None:
     said = float(search.search_peers(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
     return None if np.isnan(said) else said
 

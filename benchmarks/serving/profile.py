@@ -17,7 +17,7 @@ from feature_repo.store import online
 from models.prompt.candidates import build_candidates
 from models.prompt.personalize import apply_program
 from models.prompt.ranking import rank_segments, render_prompt
-from models.safety.answer_check import find_red_flags, read_context
+from models.safety.triage.rules import find_red_flags, read_context
 from pipelines.packaging import serving
 from pmlm.settings import Settings
 

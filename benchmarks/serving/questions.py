@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from models.safety.answer_check import find_red_flags
+from models.safety.triage.rules import find_red_flags
 
 _WHAT = (
     "Is it normal to feel this tired",

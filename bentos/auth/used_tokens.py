@@ -12,7 +12,7 @@ import time
 
 from bentos.auth.shared_counts import SharedCounts, SilentError
 
-#: At 300 calls a second a trusted EHR's tokens of five minutes still fit; beyond, the one that expires first is dropped.
+#: At 300 calls per second an EHR's tokens of five minutes still fit; beyond, the one that expires first is dropped.
 CAPACITY = 100_000
 
 

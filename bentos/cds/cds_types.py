@@ -1,7 +1,8 @@
 """CDS Hooks 2.0 on the wire: requests, cards, feedback.
 
-Source: https://cds-hooks.hl7.org/2.0/. A request may hold more than we read (extensions, prefetched resources, an access
-token to the client's FHIR server); that is ignored, and never stored. What is answered holds no null, no empty list and no empty text.
+Source: https://cds-hooks.hl7.org/2.0/. A request may hold more than we read (extensions, prefetched resources, an
+access token to the client's FHIR server); that is ignored, and never stored. What is answered holds no null, no empty
+list and no empty text.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from bentos.cds.cds_types import Indicator
-from models import feature_row as read
+from models.feature_row import read_number, read_text, read_time
 from models.patient.gestational_age import read_pregnancy_state
 from models.schema import FeatureRow
 from models.templates import format_ago, look_up_label
@@ -139,8 +139,8 @@ def find_critical_values(row: FeatureRow, as_of: datetime, language: Language) -
 
 def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) -> Iterator[CriticalValue]:
     names = PRESSURES if measure == "pressure" else (measure,)
-    values = [read.read_number(row, f"{name}_latest") for name in names]
-    times = {read.read_time(row, f"{name}_time") for name in names}
+    values = [read_number(row, f"{name}_latest") for name in names]
+    times = {read_time(row, f"{name}_time") for name in names}
     at = times.pop()
     # two halves of different days are no pressure; a time after now is no recorded value
     if times or at is None or at > as_of or any(v is None for v in values):
@@ -152,7 +152,7 @@ def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) ->
     indicator = _urgency(limit, as_of - at) if limit is not None else None
     if limit is None or indicator is None:
         return
-    sources = tuple(dict.fromkeys(s for n in names if (s := read.read_text(row, f"{n}_source"))))
+    sources = tuple(dict.fromkeys(s for n in names if (s := read_text(row, f"{n}_source"))))
     stale = as_of - at > timedelta(days=limit.fresh)
     yield CriticalValue(
         limit, _describe(names, known, language), format_ago(at, as_of, language), indicator, stale, sources

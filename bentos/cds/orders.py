@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from bentos.cds.cds_types import Indicator
 from models.patient.gestational_age import PregnancyState, read_pregnancy_state
-from models.prompt.candidates import drug_allergies
-from models.safety.answer_check import find_drug_words
+from models.prompt.sentences.pinned import list_drug_allergies
+from models.safety.drug_names import find_drug_words
 from models.safety.triage.text_normalization import normalize_text
 from models.schema import FeatureRow
 from models.templates import sanitize_record_text
@@ -123,7 +123,7 @@ def read_orders(bundle: dict[str, Any], selections: list[str] | None) -> list[Dr
 def find_alerts(row: FeatureRow, as_of: datetime, orders: list[DraftOrder]) -> list[OrderAlert]:
     """Alerts for the orders, the most urgent first; at most one allergy and one caution per order."""
     state = read_pregnancy_state(row, as_of)
-    allergies = drug_allergies(row)
+    allergies = list_drug_allergies(row)
     found = [
         a for order in orders if order.names for a in (*_find_allergy(order, allergies), *_find_caution(order, state))
     ]

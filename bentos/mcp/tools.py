@@ -111,14 +111,14 @@ def _read_trajectory(patient: str, principal: Principal) -> Timeline:
 
 
 def _read_peers(patient: str, principal: Principal) -> Peers:
-    from models import feature_row as read
+    from models.feature_row import read_number
     from models.peers.counts import round_count
     from models.peers.search import OUTCOMES
 
     personalizer = current.personalizer()
     _, row = personalizer.read_patient(principal, patient)
     k = personalizer.settings.k_anonymity
-    count = round_count(int(read.read_number(row, "peers_count") or 0), k)
-    values = ((o, read.read_number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
+    count = round_count(int(read_number(row, "peers_count") or 0), k)
+    values = ((o, read_number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
     outcomes = [PeerOutcome(name=o.name, label=o.label, value=v, unit=o.unit) for o, v in values if v is not None]
     return Peers(count=count, at_least=k, outcomes=outcomes)

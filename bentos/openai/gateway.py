@@ -30,7 +30,8 @@ from bentos.openai.context_budget import fit_prompt, mark_dropped
 from bentos.openai.errors import GatewayError, explain, explain_failure
 from bentos.openai.streaming import DONE, SentenceStream, encode_event, encode_json, stream_choices
 from models.llm import load_tokenizer
-from models.safety.answer_check import Flag, find_red_flags
+from models.safety.triage.red_flag_table import Flag
+from models.safety.triage.rules import find_red_flags
 from pmlm.api_types import MAX_QUESTION
 
 if TYPE_CHECKING:

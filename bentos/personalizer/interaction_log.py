@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from bentos.telemetry import metrics, tracing
-from models.safety.answer_check import find_gravest_label
 from models.safety.triage.red_flag_table import Flag
+from models.safety.triage.rules import find_gravest_label
 from pmlm.api_types import LLMReport, PersonalizeResponse, Program, Versions
 
 

@@ -31,13 +31,14 @@ from feature_repo.store.rows import cast_row
 from models.encoder import MiniLM
 from models.feature_row import read_text
 from models.llm import make_token_counter
-from models.prompt.candidates import drug_allergies
 from models.prompt.personalize import Personalized, personalize, personalize_pinned_only
+from models.prompt.sentences.pinned import list_drug_allergies
 from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
-from models.safety.answer_check import Flag, check_answer, find_red_flags, read_context
-from models.safety.triage.red_flag_table import CHINESE
+from models.safety.answer_check import check_answer
+from models.safety.triage.red_flag_table import CHINESE, Flag
+from models.safety.triage.rules import find_red_flags, read_context
 from models.schema import FeatureRow
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import FeaturesUnavailableError, ServingError, UnknownPatientError
@@ -191,7 +192,7 @@ class Personalizer:
     def make_check(self, prepared: PreparedPrompt, earlier_flags: tuple[Flag, ...] = ()) -> AnswerCheck:
         """The safety check of an answer to this question: against the patient's allergies, state and red flags."""
         flags = prepared.personalized.flags or earlier_flags
-        allergies = drug_allergies(prepared.row)
+        allergies = list_drug_allergies(prepared.row)
         context = read_context(prepared.row, _as_of(prepared))
         return lambda text: tuple(check_answer(text, allergies, flags, prepared.personalized.language, context))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from models import feature_row as read
+from models.feature_row import read_number, read_text, read_time
 from models.schema import FeatureRow
 from models.vocabulary import Signal
 
@@ -54,16 +54,16 @@ def compute_own_band_z(latest: float, mean: float, sd: float, floor: float) -> f
 def detect_change(row: FeatureRow, signal: Signal, as_of: datetime) -> Change | None:
     """The change of ``signal``, or None without two values on different days, both known by ``as_of``."""
     name = signal.name
-    latest, at = read.read_number(row, f"{name}_latest"), read.read_time(row, f"{name}_time")
-    previous, before = read.read_number(row, f"{name}_previous"), read.read_time(row, f"{name}_previous_time")
+    latest, at = read_number(row, f"{name}_latest"), read_time(row, f"{name}_time")
+    previous, before = read_number(row, f"{name}_previous"), read_time(row, f"{name}_previous_time")
     if latest is None or at is None or previous is None or before is None or at > as_of or before >= at:
         return None
-    mean = read.read_number(row, f"{name}_mean")
-    sd = read.read_number(row, f"{name}_sd") or 0.0
+    mean = read_number(row, f"{name}_mean")
+    sd = read_number(row, f"{name}_sd") or 0.0
     z = compute_own_band_z(latest, previous if mean is None else mean, sd, signal.step)
     difference = latest - previous
     direction: Direction = "steady" if abs(difference) < signal.step else "rise" if difference > 0 else "fall"
-    source = read.read_text(row, f"{name}_source")
+    source = read_text(row, f"{name}_source")
     return Change(
         name, latest, previous, difference, max(1, (at - before).days), z, direction, (source,) if source else ()
     )

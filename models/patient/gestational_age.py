@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from models import feature_row as read
+from models.feature_row import has_record, read_text, read_time
 from models.schema import FeatureRow
 
 TERM = timedelta(days=280)
@@ -41,7 +41,7 @@ class PregnancyState:
 
 
 def _age_by_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
-    edd = read.read_time(row, "edd")
+    edd = read_time(row, "edd")
     if edd is None:
         return None
     start = edd - TERM
@@ -50,7 +50,7 @@ def _age_by_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> tim
 
 
 def _age_by_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
-    lmp = read.read_time(row, "lmp")
+    lmp = read_time(row, "lmp")
     if lmp is None:
         return None
     age = as_of - lmp
@@ -60,7 +60,7 @@ def _age_by_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> tim
 def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
     """Pregnancy and gestational age as of ``as_of`` from ``edd``, ``lmp``, ``pregnancy_since`` and
     ``pregnancy_ended``."""
-    since, ended = read.read_time(row, "pregnancy_since"), read.read_time(row, "pregnancy_ended")
+    since, ended = read_time(row, "pregnancy_since"), read_time(row, "pregnancy_ended")
     if since is not None and ended is not None and ended >= since:
         since = None
     by_edd = _age_by_edd(row, as_of, ended)
@@ -68,12 +68,12 @@ def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
     if active or by_edd is not None:
         age, source = (by_edd, "edd_source") if by_edd is not None else (_age_by_lmp(row, as_of, ended), "lmp_source")
         names = ("pregnancy_source", source) if age is not None else ("pregnancy_source",)
-        sources = tuple(s for s in (read.read_text(row, n) for n in names) if s)
+        sources = tuple(s for s in (read_text(row, n) for n in names) if s)
         days = None if age is None else age.days
         return PregnancyState(
             True, None if days is None else days // 7, None if days is None else days % 7, None, sources
         )
     since_end = None if ended is None else as_of - ended
     weeks = since_end.days // 7 if since_end is not None and timedelta(0) <= since_end <= POSTPARTUM else None
-    known = read.has_record(row) and since is None  # an active pregnancy beyond 44 weeks was never closed: unknown
+    known = has_record(row) and since is None  # an active pregnancy beyond 44 weeks was never closed: unknown
     return PregnancyState(False if known else None, None, None, weeks, ())

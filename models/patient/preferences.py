@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from models import feature_row as read
+from models.feature_row import read_number
 from models.schema import FeatureRow
 
 NOISE_SD = 1.0  # of one rating around her own mean, in points of the 1–5 scale
@@ -55,9 +55,9 @@ def estimate_preference(row: FeatureRow) -> Preference:
     """Her preferred length of reply; ``length`` is None while the evidence is thin."""
     estimates = {}
     for style in ("brief", "detailed"):
-        mean = read.read_number(row, f"rating_{style}_mean")
-        count = int(read.read_number(row, f"rating_{style}_count") or 0) if mean is not None else 0
-        prior = read.read_number(row, f"peer_rating_{style}")
+        mean = read_number(row, f"rating_{style}_mean")
+        count = int(read_number(row, f"rating_{style}_count") or 0) if mean is not None else 0
+        prior = read_number(row, f"peer_rating_{style}")
         estimates[style] = shrink_mean(mean, count, GLOBAL_MEAN if prior is None else prior)
     brief, detailed = estimates["brief"], estimates["detailed"]
     spread = (brief.variance + detailed.variance) ** 0.5

@@ -45,7 +45,7 @@ AGGREGATED_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class PeerOutcome:
+class PeerStatistic:
     """One thing said of peers: its feature is ``peer_<name>``, rounded to ``step`` of ``unit``."""
 
     name: str
@@ -55,22 +55,22 @@ class PeerOutcome:
 
 
 #: What is said of peers; each reads one column of ``States.outcomes`` of the same name.
-OUTCOMES: tuple[PeerOutcome, ...] = (
-    PeerOutcome("anaemia", "have anaemia", "%", 5),
-    PeerOutcome("gestational_diabetes", "have gestational diabetes", "%", 5),
-    PeerOutcome("hypertension", "have high blood pressure or pre-eclampsia", "%", 5),
-    PeerOutcome("depression", "have depression", "%", 5),
-    PeerOutcome("iron", "take iron", "%", 5),
-    PeerOutcome("emergency", "had an emergency visit within a year", "%", 5),
-    PeerOutcome("missed", "missed a visit within a year", "%", 5),
-    PeerOutcome("weight_gain", "weight change a week", "kg/wk", 0.1),
+OUTCOMES: tuple[PeerStatistic, ...] = (
+    PeerStatistic("anaemia", "have anaemia", "%", 5),
+    PeerStatistic("gestational_diabetes", "have gestational diabetes", "%", 5),
+    PeerStatistic("hypertension", "have high blood pressure or pre-eclampsia", "%", 5),
+    PeerStatistic("depression", "have depression", "%", 5),
+    PeerStatistic("iron", "take iron", "%", 5),
+    PeerStatistic("emergency", "had an emergency visit within a year", "%", 5),
+    PeerStatistic("missed", "missed a visit within a year", "%", 5),
+    PeerStatistic("weight_gain", "weight change a week", "kg/wk", 0.1),
 )
 
 #: How peers rated brief and detailed replies: the cold start of ``models.patient.preferences``, never a sentence of
 #: its own.
-RATINGS: tuple[PeerOutcome, ...] = (
-    PeerOutcome("rating_brief", "rate brief replies", "points", 0.25),
-    PeerOutcome("rating_detailed", "rate detailed replies", "points", 0.25),
+RATINGS: tuple[PeerStatistic, ...] = (
+    PeerStatistic("rating_brief", "rate brief replies", "points", 0.25),
+    PeerStatistic("rating_detailed", "rate detailed replies", "points", 0.25),
 )
 
 COLUMNS: tuple[str, ...] = (

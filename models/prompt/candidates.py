@@ -23,8 +23,6 @@ from models.prompt.sentences.problems import build_problem_segments
 from models.prompt.sentences.signals import build_signal_segments
 from models.schema import FeatureRow, Segment
 
-__all__ = ["FREE_LIMIT", "candidates", "drug_allergies"]
-
 FREE_LIMIT = 48
 #: Which free candidates give way first when there are more than FREE_LIMIT: what is least about her.
 _DROP_ORDER = ("condition.code:", "peer.", "medicine.code:", "no.")

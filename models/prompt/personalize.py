@@ -16,7 +16,8 @@ from models.encoder import Encoder
 from models.prompt.candidates import build_candidates
 from models.prompt.ranking import rank_segments, render_prompt
 from models.refiner.interface import Refiner
-from models.safety.answer_check import Flag, find_red_flags, read_context
+from models.safety.triage.red_flag_table import Flag
+from models.safety.triage.rules import find_red_flags, read_context
 from models.schema import EditProgram, FeatureRow, Segment
 from models.templates import LANGUAGES, TEMPLATE_VERSION
 

@@ -14,22 +14,9 @@ from collections.abc import Iterable, Sequence
 
 from models.safety.contradictions import find_contradictions
 from models.safety.drug_names import find_drug_words
-from models.safety.triage.red_flag_table import Flag, Label, compile_alternatives
+from models.safety.triage.red_flag_table import Flag, compile_alternatives
 from models.safety.triage.rules import TriageContext, find_gravest_label
 from models.safety.triage.text_normalization import normalize_text, split_sentences
-
-__all__ = [
-    "ESCALATION",
-    "Context",
-    "Flag",
-    "Label",
-    "check_answer",
-    "context_of",
-    "drug_words",
-    "escalation",
-    "label_of",
-    "red_flags",
-]
 
 ESCALATION: dict[str, dict[str, str]] = {
     "en": {

@@ -63,11 +63,11 @@ def restore_night(settings: Settings, night: str) -> dict[str, str]:
     Returns the recomputed hashes of its data, models and metrics.
     """
     from pipelines.packaging import serving
-    from pipelines.records.log import clock
+    from pipelines.records.log.event_log import advance_clock
 
     restored = saved_nights.restore_experiment(settings, night)
     with lock_workspace(settings):
-        clock.advance_clock(settings)
+        advance_clock(settings)
         _execute(settings, night, "materialise")
         if "models/champion" in restored:
             _execute(settings, night, "package")

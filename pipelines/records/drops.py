@@ -1,4 +1,4 @@
-"""A clinic's drops: one folder a date, taken in in date order."""
+"""A clinic's drops: one folder per date, ingested in date order."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True)
 class Drop:
-    """One night's records: the date the clinic knew them, and the folder (or file) that holds them."""
+    """One night's records: their date, and the folder (or file) they are in."""
 
     date: date
     path: Path
 
     @property
     def night(self) -> str:
+        """The night id, ``YYYYMMDD``."""
         return self.date.strftime("%Y%m%d")
 
     @cached_property
     def content(self) -> str:
-        """SHA-256 over the names and bytes of the drop's files, wherever the folder lies; 64 hex digits."""
+        """SHA-256 over names and bytes of the drop's files, independent of its path."""
         digest = sha256()
         for file in list_files(self.path):
             name = file.name if file == self.path else file.relative_to(self.path).as_posix()
@@ -43,7 +44,10 @@ class Drop:
 
 
 def list_drops(settings: Settings) -> list[Drop]:
-    """All drops of the clinic in date order; a folder without dated folders is one drop, dated by its newest file."""
+    """All drops of the clinic in date order.
+
+    A clinic's folder without dated folders is itself one drop, dated by its newest file.
+    """
     root = settings.drops
     if not root.exists():
         raise RecordsError(f"the clinic's folder {root} does not exist")
@@ -56,13 +60,13 @@ def list_drops(settings: Settings) -> list[Drop]:
 
 
 def list_pending(settings: Settings) -> list[Drop]:
-    """Drops the ledger does not know with their present content, in date order."""
+    """The drops that the ledger does not list with their present content, in date order."""
     known = {e.night: e.content for e in read_entries(settings)}
     return [d for d in list_drops(settings) if known.get(d.night) != d.content]
 
 
 def parse_folder_date(name: str) -> date | None:
-    """The date a drop's folder is named by, or None."""
+    """The date that a drop's folder name gives, or None."""
     if not _DATED.fullmatch(name):
         return None
     try:
@@ -72,6 +76,6 @@ def parse_folder_date(name: str) -> date | None:
 
 
 def find_newest_date(path: Path) -> date:
-    """The day (UTC) of the newest file."""
+    """The day (UTC) of the newest file of a drop."""
     stamps = [f.stat().st_mtime for f in list_files(path)]
     return datetime.fromtimestamp(max(stamps, default=path.stat().st_mtime), UTC).date()

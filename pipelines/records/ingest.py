@@ -1,146 +1,143 @@
-"""Take one drop in: read, check, validate, de-identify, append. Whole or not at all.
+"""Ingest one drop: read, check, extract, de-identify, validate, append. All of it or nothing.
 
-Order of writes: event batch, quarantine, names, Data Docs, then the ledger entry, which makes the import count.
-Killed before it, the next import starts over; killed after it, the next import finishes the housekeeping.
+Order of writes: quarantine, event batch, identifiers, Data Docs, then the ledger entry, which makes the import count.
+After a kill before it, the next import starts over; after a kill behind it, the next import finishes the housekeeping.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from pipelines.night_dates import parse_night
+from pipelines.night_dates import end_of_day, parse_night
 from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.deidentify.scrub import Scrubber
 from pipelines.records.drops import Drop
 from pipelines.records.extract.facts import ExtractionContext
-from pipelines.records.log import carryover, clock, event_log, ledger, quarantine, spill
-from pipelines.records.log.draft_events import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
+from pipelines.records.log import carryover, event_log, ledger, quarantine, spill
 from pipelines.records.log.ledger import Accounts, LedgerEntry
-from pipelines.records.log.quarantine import RETRIED_RULES, QuarantineRow, make_row
-from pipelines.records.log.versions import find_new_versions
+from pipelines.records.log.quarantine import QuarantineRow
+from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA, find_new_versions
 from pipelines.records.prescan import Prescan
-from pipelines.records.processor import DropProcessor, ProcessedDrop, Reject
-from pipelines.records.read.fhir_time import Micros, end_of
+from pipelines.records.processor import DropProcessor, ProcessedDrop, RejectCallback
+from pipelines.records.read.fhir_time import Micros, to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
-from pipelines.records.retry import parse_row
 from pmlm.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.records.validate.values import ValueValidator
 
-_NEW = "new"  # events to append, laid aside by patient
+_NEW_EVENTS = "new"  # place in the spill folder, by patient
 
 
 def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
-    """Append what a drop holds to the event log and return its accounts; a drop already taken in adds nothing.
+    """Append a drop's events to the log and return its accounts; a second time adds nothing.
 
-    A drop older than one already taken in is known only from the latest day on. Raises ``RecordsError`` where
-    ``path`` does not exist.
+    The content of a drop older than the last one is known only from the last drop's day on. Raises ``RecordsError``
+    where ``path`` does not exist.
     """
     drop = Drop(day, path)
     ledger.remove_orphans(settings)
-    spill.clear(settings)
-    before = ledger.read_entry(settings, drop.night)
-    if before is None or before.content != drop.content:
-        before = _ingest(settings, drop, before)
+    entry = ledger.read_entry(settings, drop.night)
+    if entry is None or entry.content != drop.content:
+        entry = _ingest(settings, drop, entry)
     quarantine.rewrite_files(settings)
-    clock.advance_clock(settings)
-    return before.accounts
+    event_log.advance_clock(settings)
+    return entry.accounts
 
 
-def _ingest(settings: Settings, drop: Drop, before: LedgerEntry | None) -> LedgerEntry:
-    # Great Expectations takes seconds to import: a drop that is already in must not wait for it.
+def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None) -> LedgerEntry:
+    """Process a new or changed drop; ``former`` is its ledger entry before the change."""
+    # Great Expectations takes seconds to import: a drop that is already in the log must not wait for it.
     from pipelines.records.validate import data_docs
     from pipelines.records.validate.values import ValueValidator
 
     others = [e.night for e in ledger.read_entries(settings) if e.night != drop.night]
-    end = end_of(max([drop.date, *(parse_night(n) for n in others)]))
-    limit, skipped = settings.max_line_mb << 20, list[str]()
-    names = IdentifierIndex(settings)
-    names.load(drop.night)
-    values = ValueValidator()
+    end, drop_end = (to_micros(end_of_day(d)) for d in (max([drop.date, *map(parse_night, others)]), drop.date))
+    own = former.batches if former else []
+    index = IdentifierIndex(settings)
+    index.load(drop.night)
+    validator, skipped = ValueValidator(), list[str]()
     with spill.create_folder(settings) as place:
-        survey = Prescan(settings, read_resources(drop.path, limit), names, place)
-        with (
-            quarantine.open_writer(settings, drop.night) as stream,
-            quarantine.open_lookup(settings, drop.night) as held,
-        ):
-            lines = chain(read_resources(drop.path, limit, skipped), map(parse_row, _read_retried_rows(settings, drop)))
-            keep = _make_quarantiner(settings, drop, stream, held)
-            found = process_resources(settings, lines, survey, names, end, drop.night, values, keep, place)
-        own = before.batches if before else []
-        batch = append_events(settings, drop.night, place, end, history=not others, own=own, told=end_of(drop.date))
-    names.save(drop.night)
-    carryover.save_medications(settings, drop.night, survey.medications)
-    data_docs.build_site(settings, drop.night, values.results)
-    accounts = found.accounts
+        prescan = Prescan(settings, read_resources(drop.path, settings.max_line_mb << 20), index, place)
+        processed = _process_drop(settings, drop, skipped, prescan, index, end, validator, place)
+        batch = append_events(settings, drop.night, place, end, not others, own, drop_end)
+    index.save(drop.night)
+    carryover.save_medications(settings, drop.night, prescan.medications)
+    data_docs.build_site(settings, drop.night, validator.results)
+    released = set(processed.sound_rows)
+    rules = Counter(row.rule for row in _read_retried_rows(settings, drop) if row.row in released)
+    accounts = processed.accounts
     accounts.skipped_files = len(skipped)
     accounts.events = event_log.count_events(settings, batch)
-    let_out = set(found.sound_rows)
-    accounts.released = dict(
-        sorted(Counter(r.rule for r in _read_retried_rows(settings, drop) if r.row in let_out).items())
-    )
-    entry = LedgerEntry(
-        drop.night,
-        drop.content,
-        sorted({*(before.batches if before else []), *filter(None, (batch,))}),
-        accounts,
-        sorted({*(before.released if before else []), *let_out}),
-    )
+    accounts.released = dict(sorted(rules.items()))
+    batches = sorted({*own, *filter(None, (batch,))})
+    released |= set(former.released if former else ())
+    entry = LedgerEntry(drop.night, drop.content, batches, accounts, sorted(released))
     ledger.write_entry(settings, entry)
     return entry
 
 
+def _process_drop(settings: Settings, drop: Drop, skipped: list[str], prescan: Prescan, index: IdentifierIndex,
+                  end: Micros, validator: ValueValidator, place: Path) -> ProcessedDrop:  # fmt: skip
+    """Process the drop's resources and retried quarantine rows; write the drop's quarantine file."""
+    resources = read_resources(drop.path, settings.max_line_mb << 20, skipped)
+    retried = map(quarantine.parse_row, _read_retried_rows(settings, drop))
+    with (
+        quarantine.open_writer(settings, drop.night) as stream,
+        quarantine.open_lookup(settings, drop.night) as find_row,
+    ):
+
+        def reject(raw: RawResource, error: ResourceError) -> None:
+            if raw.row:  # it stays in its own drop's quarantine
+                return
+            row = quarantine.compute_row_id(settings, drop.night, raw)
+            # a row that was edited by hand stays as edited
+            quarantine.write_row(stream, find_row(row) or quarantine.make_row(row, drop.night, raw, error))
+
+        return process_resources(
+            settings, chain(resources, retried), prescan, index, end, drop.night, validator, reject, place
+        )
+
+
 def _read_retried_rows(settings: Settings, drop: Drop) -> Iterator[QuarantineRow]:
-    """Rows of other drops that this one may mend."""
-    yield from (r for r in quarantine.read_rows(settings) if r.rule in RETRIED_RULES and r.night != drop.night)
+    """Yield the quarantine rows of other drops that this one may release."""
+    for row in quarantine.read_rows(settings):
+        if row.rule in quarantine.RETRIED_RULES and row.night != drop.night:
+            yield row
 
 
-def _make_quarantiner(
-    settings: Settings, drop: Drop, stream: IO[bytes], held: Callable[[str], QuarantineRow | None]
-) -> Reject:
-    """Writes a broken line of the drop to quarantine; a row edited there by hand stays as edited."""
-
-    def keep(line: RawResource, broken: ResourceError) -> None:
-        if line.row:
-            return
-        row = quarantine.compute_row_id(settings, drop.night, line)
-        quarantine.write_row(stream, held(row) or make_row(row, drop.night, line, broken))
-
-    return keep
-
-
-def process_resources(settings: Settings, lines: Iterable[RawResource], survey: Prescan, names: IdentifierIndex, end: Micros, night: str,
-          values: ValueValidator, reject: Reject, place: Path) -> ProcessedDrop:  # fmt: skip
-    """Sift lines with everything known by ``end``; what they say is laid aside under ``place``."""
-    drugs = carryover.read_medications(settings, night) | survey.medications
-    context = ExtractionContext(end, drugs, settings.pseudonym, Scrubber(names))
-    patients = carryover.read_patients(settings) | survey.patients
-    return DropProcessor(settings, survey, context, patients, values, reject, place).sift(lines)
+def process_resources(settings: Settings, raws: Iterable[RawResource], prescan: Prescan, index: IdentifierIndex,
+                      end: Micros, night: str, validator: ValueValidator, reject: RejectCallback,
+                      place: Path) -> ProcessedDrop:  # fmt: skip
+    """Process resources with all that is known by ``end``; spill their drafts under ``place``."""
+    drugs = carryover.read_medications(settings, night) | prescan.medications
+    context = ExtractionContext(end, drugs, settings.pseudonym, Scrubber(index))
+    patients = carryover.read_patients(settings) | prescan.patients
+    return DropProcessor(settings, prescan, context, patients, validator, reject, place).process(raws)
 
 
 def append_events(settings: Settings, night: str, place: Path, end: Micros, history: bool, own: list[str],
-           told: Micros) -> str | None:  # fmt: skip
-    """Write what is new to the log of what is laid aside as one batch; its name, or None where nothing is new.
+                  drop_end: Micros) -> str | None:  # fmt: skip
+    """Write what is new to the log of the spilled drafts as one batch; its name, or None.
 
-    New versions are found some resources at a time and written some patients at a time.
+    New versions are found in shares of resources and written in shares of patients. ``history`` is whether this is
+    the clinic's first drop; the other arguments are those of ``find_new_versions``.
     """
-    events, written = event_log.scan_events(settings), event_log.scan_batches([settings.events / name for name in own])
-    of = spill.count_shares(place / DRAFTS, place / TOUCHED)
-    for at in range(of):
-        drafts = spill.read_share(place / DRAFTS, "resource", at, of, DRAFT_SCHEMA).drop("resource")
-        touched = spill.read_share(place / TOUCHED, "resource", at, of, TOUCHED_SCHEMA).drop("resource")
-        new = find_new_versions(events, written, drafts, touched, end, history, told)
-        spill.write_rows(place / _NEW, new, "subject_id")
-    of = spill.count_shares(place / _NEW)
-    if not of:
+    log, written = event_log.scan_events(settings), event_log.scan_batches([settings.events / name for name in own])
+    shares = spill.count_shares(place / DRAFTS, place / TOUCHED)
+    for index in range(shares):
+        drafts = spill.read_share(place / DRAFTS, "resource", index, shares, DRAFT_SCHEMA).drop("resource")
+        touched = spill.read_share(place / TOUCHED, "resource", index, shares, TOUCHED_SCHEMA).drop("resource")
+        new = find_new_versions(log, written, drafts, touched, end, history, drop_end)
+        spill.write_rows(place / _NEW_EVENTS, new, "subject_id")
+    shares = spill.count_shares(place / _NEW_EVENTS)
+    if not shares:
         return None
-    return event_log.write_batch_parts(
-        settings, night, (spill.read_share(place / _NEW, "subject_id", at, of, {}) for at in range(of))
-    )
+    parts = (spill.read_share(place / _NEW_EVENTS, "subject_id", index, shares, {}) for index in range(shares))
+    return event_log.write_batch_parts(settings, night, parts)

@@ -1,4 +1,4 @@
-"""Line by line: what is ignored, what is broken, and the events of what is sound."""
+"""Process the resources of a drop in chunks: ignore, reject, or turn into draft events."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines.records.extract import EXTRACTORS
-from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext
+from pipelines.records.extract.facts import END, ExtractedFacts, ExtractionContext
 from pipelines.records.log import event_log
-from pipelines.records.log.draft_events import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
-from pipelines.records.log.hash_sets import HashSet
 from pipelines.records.log.ledger import Accounts
-from pipelines.records.log.spill import write_rows
+from pipelines.records.log.spill import HashSet, write_rows
+from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
 from pipelines.records.prescan import Prescan, hash_identity
 from pipelines.records.read.identity import hash_content, read_reference
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
-from pipelines.records.retry import Deletion, find_deleted_records
 from pipelines.records.validate.fields import FIELDS
 from pipelines.records.validate.structure import read_patient_id, read_type, select_allowed
 from pmlm.settings import Settings
@@ -32,16 +30,25 @@ from pmlm.settings import Settings
 if TYPE_CHECKING:
     from pipelines.records.validate.values import ValueValidator
 
-CHUNK_LINES = 40_000  # lines judged at a time, fewer where they are long
+CHUNK_RESOURCES = 40_000  # resources per chunk, fewer where they are long
 CHUNK_BYTES = 64 << 20
+_DELETED_RECORDS = 50_000  # about as many records per frame
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
+_DELETED_FACETS: dict[str, tuple[str, ...]] = {
+    "Patient": ("language", "death"),
+    "Condition": (END,),
+    "MedicationRequest": (END,),
+}
 
-Reject = Callable[[RawResource, ResourceError], None]
+RejectCallback = Callable[[RawResource, ResourceError], None]
+
+Deletion = tuple[str, str, str]
+"""(type, id, content hash) of a resource to delete."""
 
 
 @dataclass(slots=True)
 class ProcessedDrop:
-    """The accounts, and the rows of quarantine that are sound now."""
+    """The accounts of a drop, and the ids of the quarantine rows that are sound now."""
 
     accounts: Accounts = field(default_factory=Accounts)
     sound_rows: list[str] = field(default_factory=list)
@@ -49,8 +56,7 @@ class ProcessedDrop:
 
 @dataclass(slots=True)
 class ProcessedChunk:
-    """What comes of some thousand lines: rows of ``DRAFT_SCHEMA`` and ``TOUCHED_SCHEMA`` with the line's number in the
-    chunk as ``item``, and what is to be deleted."""
+    """Rows of ``DRAFT_SCHEMA`` and ``TOUCHED_SCHEMA``, each with its resource's position in the chunk; deletions."""
 
     drafts: list[tuple[Any, ...]] = field(default_factory=list)
     touched: list[tuple[Any, ...]] = field(default_factory=list)
@@ -58,166 +64,184 @@ class ProcessedChunk:
 
 
 class DropProcessor:
-    """One import's judgement of lines; ``known`` are the patients whose records may be taken in.
+    """Processes the resources of one import; only records of ``patients`` are accepted.
 
-    What comes of sound lines is laid aside under ``place``: ``DRAFTS`` of events, and the records ``TOUCHED``.
+    Drafts of events and touched records of sound resources spill to ``DRAFTS`` and ``TOUCHED`` under ``place``; what
+    breaks a rule goes to ``reject``.
     """
 
-    def __init__(self, settings: Settings, survey: Prescan, context: ExtractionContext, known: HashSet, values: ValueValidator,
-                 reject: Reject, place: Path) -> None:  # fmt: skip
+    def __init__(self, settings: Settings, prescan: Prescan, context: ExtractionContext, patients: HashSet,
+                 validator: ValueValidator, reject: RejectCallback, place: Path) -> None:  # fmt: skip
         self._settings = settings
-        self._survey = survey
+        self._prescan = prescan
         self._context = context
-        self._known = known
-        self._values = values
+        self._patients = patients
+        self._validator = validator
         self._reject = reject
         self._place = place
-        # a patient and a visit are named again and again
-        self._subject_of = lru_cache(maxsize=1 << 12)(settings.subject_id)
-        self._visit_of = lru_cache(maxsize=1 << 12)(self._pseudonym_of_visit)
-        self._seen = bytearray(len(survey.repeated))
+        # a patient and an encounter are named again and again
+        self._subject_id = lru_cache(maxsize=1 << 12)(settings.subject_id)
+        self._encounter_id = lru_cache(maxsize=1 << 12)(partial(settings.pseudonym, "Encounter"))
+        self._seen = bytearray(len(prescan.repeated))
         self.result = ProcessedDrop()
 
-    def sift(self, lines: Iterable[RawResource]) -> ProcessedDrop:
-        """Judge all lines, some thousands at a time."""
+    def process(self, raws: Iterable[RawResource]) -> ProcessedDrop:
+        """Process all resources, chunk by chunk."""
         with _collect_garbage_per_chunk() as collect:
-            rest = iter(lines)
-            while self._sift_chunk(rest):
+            rest = iter(raws)
+            while self._process_chunk(rest):
                 collect()
         accounts = self.result.accounts
         accounts.by_rule = dict(sorted(accounts.by_rule.items()))
         accounts.ignored_types = dict(sorted(accounts.ignored_types.items()))
         return self.result
 
-    def _sift_chunk(self, lines: Iterator[RawResource]) -> bool:
-        """Judge the next lines; False where there are none left."""
-        judged: list[tuple[RawResource, int]] = []
-        broken: dict[int, ResourceError] = {}
+    def _process_chunk(self, raws: Iterator[RawResource]) -> bool:
+        """Process the next resources; False where there are none left."""
+        processed: list[tuple[RawResource, int]] = []
+        errors: dict[int, ResourceError] = {}
         chunk = ProcessedChunk()
-        held, line = 0, None
-        for line in islice(lines, CHUNK_LINES):
-            self.result.accounts.read += not line.row
-            item, key = len(judged), 0
+        size, raw = 0, None
+        for raw in islice(raws, CHUNK_RESOURCES):
+            self.result.accounts.read += not raw.row
+            item, key = len(processed), 0
             try:
-                kind, facts = self._judge(line)
-            except ResourceError as failure:
-                broken[item] = ResourceError(failure.rule, failure.reason)  # the one raised holds the parsed resource
+                kind, facts = self._extract(raw)
+            except ResourceError as error:
+                errors[item] = ResourceError(error.rule, error.reason)  # the raised one refers to the parsed resource
             else:
                 if facts is None:
-                    self._ignore(kind)
+                    self._count_ignored(kind)
                     continue
-                key = hash_identity(line, kind)
-                self._values.add(item, facts.rows)
-                self._draft(line, kind, facts, item, chunk)
-            line.let_go()
-            judged.append((line, key))
-            held += len(line.raw)
-            if held > CHUNK_BYTES:
+                key = hash_identity(raw, kind)
+                self._validator.add_rows(item, facts.rows)
+                self._add_drafts(raw, kind, facts, item, chunk)
+            raw.discard_parsed()
+            processed.append((raw, key))
+            size += len(raw.data)
+            if size > CHUNK_BYTES:
                 break
-        broken |= self._values.judge()
-        self._account(judged, broken)
-        self._lay(chunk, broken)
-        return line is not None
+        errors |= self._validator.validate_rows()
+        self._count_results(processed, errors)
+        self._spill_chunk(chunk, errors)
+        return raw is not None
 
-    def _lay(self, chunk: ProcessedChunk, broken: Mapping[int, ResourceError]) -> None:
-        for name, rows, schema in ((DRAFTS, chunk.drafts, DRAFT_SCHEMA), (TOUCHED, chunk.touched, TOUCHED_SCHEMA)):
-            frame = pl.DataFrame(rows, schema=schema | {"item": pl.Int64}, orient="row")
-            sound = frame.filter(~pl.col("item").is_in(sorted(broken))).drop("item")
-            write_rows(self._place / name, sound, "resource")
-        if chunk.deletions:
-            for touched in find_deleted_records(self._settings, event_log.scan_events(self._settings), chunk.deletions):
-                write_rows(self._place / TOUCHED, touched, "resource")
-
-    def _judge(self, line: RawResource) -> tuple[str, ExtractedFacts | None]:
-        """The type and facts of a line; None for a type that is not used. The subject is left in the context."""
-        if line.broken is not None:
-            raise ResourceError(
-                line.broken.rule, line.broken.reason
-            )  # raised itself, it would hold the chunk it is held by
-        resource: Resource = line.resource or {}
+    def _extract(self, raw: RawResource) -> tuple[str, ExtractedFacts | None]:
+        """The type and facts of a resource, facts None for an unused type; sets the context's subject."""
+        if raw.error is not None:
+            # raised itself, its traceback would keep the whole chunk in memory
+            raise ResourceError(raw.error.rule, raw.error.reason)
+        resource: Resource = raw.resource or {}
         kind = read_type(resource)
         if kind not in FIELDS:
             return kind, None
-        if line.deleted:
+        if raw.deleted:
             return kind, ExtractedFacts()
-        passed = select_allowed(resource, kind)
-        if hash_identity(line, kind) in self._survey.conflicts:
+        checked = select_allowed(resource, kind)
+        if hash_identity(raw, kind) in self._prescan.conflicts:
             raise ResourceError("duplicate_conflict", "the drop holds this type and id with other content too")
         context = self._context
         context.subject = 0
         if kind != "Medication":
-            context.subject = self._subject_of(read_patient_id(passed, kind))
-            if context.subject not in self._known:
+            context.subject = self._subject_id(read_patient_id(checked, kind))
+            if context.subject not in self._patients:
                 raise ResourceError("unknown_patient", "the patient is in no drop so far")
         try:
-            facts = EXTRACTORS[kind](passed, context)
+            facts = EXTRACTORS[kind](checked, context)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            # A shape that the checks let pass and no extractor foresaw must not stop the sound lines beside it.
+            # A form that the checks accept and no extractor foresees must not stop the sound resources around it.
             raise ResourceError("not_understood", f"the content could not be read ({type(error).__name__})") from error
-        visit = (None, passed["id"]) if kind == "Encounter" else read_reference(passed.get("encounter"))
-        facts.visit = visit[1] if visit else None
+        encounter = (None, checked["id"]) if kind == "Encounter" else read_reference(checked.get("encounter"))
+        facts.encounter = encounter[1] if encounter else None
         return kind, facts
 
-    def _draft(self, line: RawResource, kind: str, facts: ExtractedFacts, item: int, chunk: ProcessedChunk) -> None:
-        resource: Resource = line.resource or {}
+    def _add_drafts(self, raw: RawResource, kind: str, facts: ExtractedFacts, item: int,
+                    chunk: ProcessedChunk) -> None:  # fmt: skip
+        resource: Resource = raw.resource or {}
         source = hash_content(self._settings, resource)
-        if line.deleted:
+        if raw.deleted:
             chunk.deletions.append((kind, resource["id"], source))
         pseudonym = self._settings.pseudonym
-        encounter = self._visit_of(facts.visit) if facts.visit else None
+        encounter = self._encounter_id(facts.encounter) if facts.encounter else None
         whole = pseudonym(kind, resource["id"])
         records = {f: pseudonym(kind, resource["id"], f) if f else whole for f in facts.facets}
         for fact in facts.facts:
             if fact.facet not in records:
                 records[fact.facet] = pseudonym(kind, resource["id"], fact.facet) if fact.facet else whole
             record = records[fact.facet]
-            parent = pseudonym(*fact.answers) if fact.answers else None
+            parent = pseudonym(*fact.parent) if fact.parent else None
             chunk.drafts.append(
                 (self._context.subject, fact.time, fact.code, fact.number, fact.text, fact.known, fact.kind, fact.unit,
-                 encounter, record, parent, source, line.since, whole, item)
+                 encounter, record, parent, source, raw.since, whole, item)
             )  # fmt: skip
-        chunk.touched.extend((record, source, line.since, whole, item) for record in records.values())
+        chunk.touched.extend((record, source, raw.since, whole, item) for record in records.values())
 
-    def _pseudonym_of_visit(self, visit: str) -> int:
-        return self._settings.pseudonym("Encounter", visit)
+    def _spill_chunk(self, chunk: ProcessedChunk, errors: Mapping[int, ResourceError]) -> None:
+        for name, rows, schema in ((DRAFTS, chunk.drafts, DRAFT_SCHEMA), (TOUCHED, chunk.touched, TOUCHED_SCHEMA)):
+            frame = pl.DataFrame(rows, schema=schema | {"item": pl.Int64}, orient="row")
+            sound = frame.filter(~pl.col("item").is_in(sorted(errors))).drop("item")
+            write_rows(self._place / name, sound, "resource")
+        if chunk.deletions:
+            log = event_log.scan_events(self._settings)
+            for touched in _find_deleted_records(self._settings, log, chunk.deletions):
+                write_rows(self._place / TOUCHED, touched, "resource")
 
-    def _turn_away(self, line: RawResource, broken: ResourceError) -> None:
-        if not line.row:
+    def _count_results(self, processed: list[tuple[RawResource, int]], errors: Mapping[int, ResourceError]) -> None:
+        """Reject what is broken and count what is sound, in the order of the resources."""
+        accounts = self.result.accounts
+        for item, (raw, key) in enumerate(processed):
+            if item in errors:
+                self._count_rejected(raw, errors[item])
+                continue
+            if raw.row:
+                self.result.sound_rows.append(raw.row)
+                continue
+            accounts.accepted += 1
+            index = None if raw.deleted else self._prescan.repeated.find_index(key)
+            if index is not None:
+                accounts.duplicates += self._seen[index]
+                self._seen[index] = 1
+
+    def _count_rejected(self, raw: RawResource, error: ResourceError) -> None:
+        if not raw.row:
             accounts = self.result.accounts
             accounts.quarantined += 1
-            accounts.by_rule[broken.rule] = accounts.by_rule.get(broken.rule, 0) + 1
-        self._reject(line, broken)
+            accounts.by_rule[error.rule] = accounts.by_rule.get(error.rule, 0) + 1
+        self._reject(raw, error)
 
-    def _ignore(self, kind: str) -> None:
+    def _count_ignored(self, kind: str) -> None:
         accounts = self.result.accounts
         accounts.ignored += 1
         kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
 
-    def _account(self, judged: list[tuple[RawResource, int]], broken: Mapping[int, ResourceError]) -> None:
-        """Turn away what is broken and count what is sound, in the order of the lines."""
-        for item, (line, key) in enumerate(judged):
-            if item in broken:
-                self._turn_away(line, broken[item])
-                continue
-            if line.row:
-                self.result.sound_rows.append(line.row)
-                continue
-            self.result.accounts.accepted += 1
-            at = None if line.deleted else self._survey.repeated.place(key)
-            if at is not None:
-                self.result.accounts.duplicates += self._seen[at]
-                self._seen[at] = 1
+
+def _find_deleted_records(settings: Settings, log: pl.LazyFrame, deletions: list[Deletion]) -> Iterator[pl.DataFrame]:
+    """Yield every record that deleted resources may have in the log, as rows of ``TOUCHED_SCHEMA``."""
+    codes: tuple[str, ...] = ()  # an observation's facets are codes: any code in the log may be one
+    if any(kind == "Observation" for kind, _, _ in deletions):
+        observed = log.filter(pl.col("kind") == "observation").select(pl.col("code").unique()).collect()
+        codes = tuple(observed["code"])
+    step = max(1, _DELETED_RECORDS // (1 + len(codes)))
+    for first in range(0, len(deletions), step):
+        rows: list[tuple[int, str, int, int]] = []
+        for kind, ident, source in deletions[first : first + step]:
+            whole = settings.pseudonym(kind, ident)
+            facets = codes if kind == "Observation" else _DELETED_FACETS.get(kind, ())
+            records = (whole, *(settings.pseudonym(kind, ident, facet) for facet in facets))
+            rows.extend((record, source, 0, whole) for record in records)
+        yield pl.DataFrame(rows, schema=TOUCHED_SCHEMA, orient="row")
 
 
 @contextmanager
 def _collect_garbage_per_chunk() -> Iterator[Callable[[], int]]:
-    """Parsed records hold no cycles: looking for some at every 700th object is a sixth of the time of an import.
+    """Disable automatic garbage collection; yield the function to call after each chunk.
 
-    Great Expectations' results do, and hold whole tables: yields what is to be called when a chunk is done with.
+    Parsed records have no cycles, and looking for some at every 700th object is a sixth of an import's time. Great
+    Expectations' results have cycles, and refer to whole tables.
     """
     gc.disable()
     try:
-        yield partial(gc.collect, 0)  # of what was made since it was called last
+        yield partial(gc.collect, 0)  # the youngest generation: what was made since the last call
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""Try quarantined rows again after a mend: of the row in the store, its line in the drop, or what it waits for."""
+"""Retry quarantined rows after a correction: of the row itself, of its drop, or of what it waits for."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from pipelines.night_dates import parse_night
+from pipelines.night_dates import end_of_night
 from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.drops import list_drops
 from pipelines.records.ingest import append_events, process_resources
-from pipelines.records.log import carryover, clock, event_log, ledger, quarantine, spill
-from pipelines.records.log.quarantine import QuarantineRow, make_row
+from pipelines.records.log import carryover, event_log, ledger, quarantine, spill
+from pipelines.records.log.quarantine import QuarantineRow
 from pipelines.records.prescan import Prescan
-from pipelines.records.read.fhir_time import end_of
+from pipelines.records.read.fhir_time import to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
-from pipelines.records.retry import parse_row
 from pmlm.settings import Settings
 
 
 @dataclass(slots=True)
 class ReplayResult:
-    """How many rows were tried, how many let out by the rule that had held them, and how many are still held."""
+    """Rows tried, rows released by the rule they had broken, rows still in quarantine, and new events.
+
+    The fields are the keys of ``pmlm quarantine replay --json``, ``held`` among them.
+    """
 
     tried: int = 0
     released: dict[str, int] = field(default_factory=dict)
@@ -31,13 +33,13 @@ class ReplayResult:
 
 
 def replay_quarantine(settings: Settings, rule: str | None = None) -> ReplayResult:
-    """Judge quarantined rows (of one rule, or all) anew; what is sound now becomes known today, at the clinic's clock.
+    """Process quarantined rows (of one rule, or all) again.
 
-    Idempotent: a row is let out once. A row that breaks another rule now is held under that one.
+    What is sound now becomes known today, by the clinic's clock. A row is released once; a row that breaks another
+    rule now stays under that one.
     """
-    from pipelines.records.validate.values import (
-        ValueValidator,  # seconds to import: only where there is something to validate
-    )
+    # seconds to import: only where there is something to validate
+    from pipelines.records.validate.values import ValueValidator
 
     ledger.remove_orphans(settings)
     entries = ledger.read_entries(settings)
@@ -45,32 +47,34 @@ def replay_quarantine(settings: Settings, rule: str | None = None) -> ReplayResu
     if not rows or not entries:
         return ReplayResult()
     latest = entries[-1]
-    end = end_of(parse_night(latest.night))
-    still: dict[str, QuarantineRow] = {}
+    end = to_micros(end_of_night(latest.night))
+    remaining: dict[str, QuarantineRow] = {}
 
-    def keep(line: RawResource, broken: ResourceError) -> None:
-        still[line.row] = replace(rows[line.row], rule=broken.rule, reason=broken.reason)
+    def reject(raw: RawResource, error: ResourceError) -> None:
+        remaining[raw.row] = replace(rows[raw.row], rule=error.rule, reason=error.reason)
 
-    names = IdentifierIndex(settings)
-    names.load(latest.night)
+    index = IdentifierIndex(settings)
+    index.load(latest.night)
     with spill.create_folder(settings) as place:
-        survey = Prescan(settings, map(parse_row, rows.values()), names, place)
-        lines = map(parse_row, rows.values())
-        found = process_resources(settings, lines, survey, names, end, latest.night, ValueValidator(), keep, place)
-        batch = append_events(settings, latest.night, place, end, history=len(entries) == 1, own=[], told=end)
-    names.save(latest.night)
-    carryover.save_medications(settings, latest.night, survey.medications)
+        prescan = Prescan(settings, map(quarantine.parse_row, rows.values()), index, place)
+        raws = map(quarantine.parse_row, rows.values())
+        validator = ValueValidator()
+        processed = process_resources(settings, raws, prescan, index, end, latest.night, validator, reject, place)
+        batch = append_events(settings, latest.night, place, end, history=len(entries) == 1, own=[], drop_end=end)
+    index.save(latest.night)
+    carryover.save_medications(settings, latest.night, prescan.medications)
     latest.batches = sorted({*latest.batches, *filter(None, (batch,))})
-    latest.released = sorted({*latest.released, *found.sound_rows})
+    latest.released = sorted({*latest.released, *processed.sound_rows})
     ledger.write_entry(settings, latest)
-    quarantine.rewrite_files(settings, still.values())
-    clock.advance_clock(settings)
-    released = Counter(rows[r].rule for r in found.sound_rows)
-    return ReplayResult(len(rows), dict(sorted(released.items())), len(still), event_log.count_events(settings, batch))
+    quarantine.rewrite_files(settings, remaining.values())
+    event_log.advance_clock(settings)
+    released = Counter(rows[row].rule for row in processed.sound_rows)
+    events = event_log.count_events(settings, batch)
+    return ReplayResult(len(rows), dict(sorted(released.items())), len(remaining), events)
 
 
 def _read_current_rows(settings: Settings) -> Iterator[QuarantineRow]:
-    """The rows held, each with its line as the drop now has it where that was changed since."""
+    """Yield the quarantine rows, each updated from its drop where the drop was changed since."""
     paths = {d.night: d.path for d in list_drops(settings)} if settings.drops.exists() else {}
     by_night: dict[str, list[QuarantineRow]] = {}
     for row in quarantine.read_rows(settings):
@@ -79,17 +83,15 @@ def _read_current_rows(settings: Settings) -> Iterator[QuarantineRow]:
         wanted = {(r.file, r.line, r.entry) for r in rows}
         present = dict[tuple[str, int, int], RawResource]()
         if night in paths:
-            limit = settings.max_line_mb << 20
-            found = (
-                line for line in read_resources(paths[night], limit) if (line.file, line.number, line.entry) in wanted
-            )
-            present = {(line.file, line.number, line.entry): line for line in found}
+            for raw in read_resources(paths[night], settings.max_line_mb << 20):
+                if (place := (raw.file, raw.line, raw.entry)) in wanted:
+                    present[place] = raw
         for row in rows:
             yield _update_row(settings, row, present.get((row.file, row.line, row.entry)))
 
 
-def _update_row(settings: Settings, row: QuarantineRow, line: RawResource | None) -> QuarantineRow:
-    """The row with the drop's text where the drop was changed after the row was quarantined."""
-    if line is None or line.broken is not None or quarantine.compute_row_id(settings, row.night, line) == row.row:
+def _update_row(settings: Settings, row: QuarantineRow, raw: RawResource | None) -> QuarantineRow:
+    """The row with the drop's text where that was changed after the row was quarantined."""
+    if raw is None or raw.error is not None or quarantine.compute_row_id(settings, row.night, raw) == row.row:
         return row
-    return make_row(row.row, row.night, line, ResourceError(row.rule, row.reason))
+    return quarantine.make_row(row.row, row.night, raw, ResourceError(row.rule, row.reason))

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from models.encoder import Encoder
-from models.safety.answer_check import TriageContext, find_gravest_label, find_red_flags
 from models.safety.triage.classifier import read_metadata
 from models.safety.triage.red_flag_table import load_table as red_flag_table
+from models.safety.triage.rules import TriageContext, find_gravest_label, find_red_flags
 from pipelines.evaluation.nightly.intervals import wilson_interval
 
 #: The smallest share of emergencies and the largest of routine messages to escalate.

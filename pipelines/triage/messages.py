@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from models.encoder import Encoder
-from models.safety.answer_check import Flag, TriageContext, find_gravest_label, find_red_flags
+from models.safety.triage.red_flag_table import Flag
+from models.safety.triage.rules import TriageContext, find_gravest_label, find_red_flags
 
 SHOWN_PROBLEMS = 3
 

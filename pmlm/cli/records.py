@@ -11,15 +11,15 @@ import typer
 
 from pmlm.settings import Settings, load_settings
 
-quarantine = typer.Typer(help="Rows that broke a rule: look at them, try them again.", no_args_is_help=True)
-records = typer.Typer(help="Take records in, give events out.", no_args_is_help=True)
+quarantine = typer.Typer(help="Records that broke a rule: list them, retry them.", no_args_is_help=True)
+records = typer.Typer(help="Import records, export events.", no_args_is_help=True)
 
 Drops = Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of drops (default: PMLM_DROPS).")]
 Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on the last line.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's commands to ``pmlm``."""
+    """Add the ``records`` and ``quarantine`` groups to ``pmlm``."""
     app.add_typer(records, name="records")
     app.add_typer(quarantine, name="quarantine")
 
@@ -31,10 +31,10 @@ def import_records(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Read FHIR records, check and de-identify them, append their events; broken rows go to quarantine."""
-    from pipelines.records.import_path import import_path
+    """Read FHIR records, check and de-identify them, append their events; quarantine what is broken."""
+    from pipelines.records.stage import import_path
 
-    accounts = import_path(_clinic_of(path, drops), path, date)
+    accounts = import_path(_load_clinic_settings(path, drops), path, date)
     if as_json:
         typer.echo(json.dumps(asdict(accounts)))
     else:
@@ -58,48 +58,48 @@ def export_meds_dataset(
 @quarantine.command("list", epilog="Example: pmlm quarantine list --json")
 def list_quarantine(
     drops: Drops = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Show the raw lines too. They hold identifiers.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Show the raw lines too. They contain identifiers.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
 ) -> None:
-    """Show the rows held: file, line, resource id, rule, reason."""
+    """List the quarantined records: file, line, resource id, rule, reason."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     from pipelines.records.log.quarantine import read_rows
 
-    shown = ("night", "file", "line", "entry", "type", "id", "rule", "reason", *(("raw", "raw64") if raw else ()))
-    held = [{k: v for k, v in asdict(r).items() if k in shown} for r in read_rows(load_settings(drops=drops))]
+    columns = ("night", "file", "line", "entry", "type", "id", "rule", "reason", *(("raw", "raw64") if raw else ()))
+    rows = [{k: v for k, v in asdict(r).items() if k in columns} for r in read_rows(load_settings(drops=drops))]
     if as_json:
-        for row in held:
+        for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table(*shown, title=f"{len(held)} rows in quarantine")
-    for row in held:
-        table.add_row(*(escape(str(row[k])) for k in shown))
+    table = Table(*columns, title=f"{len(rows)} rows in quarantine")
+    for row in rows:
+        table.add_row(*(escape(str(row[k])) for k in columns))
     Console().print(table)
 
 
 @quarantine.command("replay", epilog="Example: pmlm quarantine replay --rule unknown_patient")
 def replay(
-    rule: Annotated[str | None, typer.Option("--rule", help="Only rows held by this rule.")] = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only rows that broke this rule.")] = None,
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Try held rows again, after their line was mended in the store or the drop, or their patient became known."""
+    """Retry quarantined records, after a correction of the row or the drop, or of what they wait for."""
     from pipelines.records.replay import replay_quarantine
 
-    done = replay_quarantine(load_settings(drops=drops), rule)
+    result = replay_quarantine(load_settings(drops=drops), rule)
     if as_json:
-        typer.echo(json.dumps(asdict(done)))
+        typer.echo(json.dumps(asdict(result)))
         return
-    typer.echo(f"tried {done.tried}: released {sum(done.released.values())}, still held {done.held}")
-    for name, count in done.released.items():
+    typer.echo(f"tried {result.tried}: released {sum(result.released.values())}, still quarantined {result.held}")
+    for name, count in result.released.items():
         typer.echo(f"  {name}: {count} released")
 
 
-def _clinic_of(path: Path, drops: Path | None) -> Settings:
-    """The clinic a path belongs to: the one named, else the folder of drops it is or lies in, else the default."""
+def _load_clinic_settings(path: Path, drops: Path | None) -> Settings:
+    """Settings of the clinic named, else of the one the path is or is in, else the default."""
     from pipelines.records.drops import parse_folder_date
 
     if drops is None and path.is_dir():

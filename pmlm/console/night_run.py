@@ -101,7 +101,7 @@ def _choose_sample_question(settings: Settings) -> tuple[int, str] | None:
 
     The first of the test split, by id, without a red flag or a name that de-identification removed; else the first.
     """
-    from models.safety.answer_check import find_red_flags
+    from models.safety.triage.rules import find_red_flags
     from pipelines.episodes import episode_file
 
     candidates = sorted((e for e in episode_file.read(settings) if e.split == "test"), key=lambda e: e.episode_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety.answer_check import TriageContext, check_answer
+from models.safety.answer_check import check_answer
+from models.safety.triage.rules import TriageContext
 
 AT_30 = TriageContext(pregnant=True, gestational_weeks=30)
 AFTER = TriageContext(pregnant=False, postpartum_weeks=3)

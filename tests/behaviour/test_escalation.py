@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.safety.answer_check import ESCALATION, Flag, TriageContext, build_escalation, check_answer, find_red_flags
+from models.safety.answer_check import ESCALATION, build_escalation, check_answer
+from models.safety.triage.red_flag_table import Flag
+from models.safety.triage.rules import TriageContext, find_red_flags
 
 EMERGENCY = find_red_flags("I am bleeding heavily and passing huge clots")
 URGENT = find_red_flags("My blood pressure was 146/94 today", context=TriageContext(pregnant=True))

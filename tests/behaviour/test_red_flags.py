@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from models.encoder import MiniLM
-from models.safety.answer_check import TriageContext, find_gravest_label, find_red_flags
 from models.safety.triage.classifier import read_metadata
+from models.safety.triage.rules import TriageContext, find_gravest_label, find_red_flags
 from pipelines.triage import corpus
 
 MESSAGES = corpus.read_judged()

@@ -17,13 +17,14 @@ from benchmarks import planting_fields
 from benchmarks.planting import FENCE, faults, outside
 from benchmarks.planting_fields import NIGHT, Planted
 from bentos.auth.principal import LOCAL
-from bentos.cds.cards import patient_view
+from bentos.cds.cards import answer_patient_view
 from bentos.cds.cds_types import HookRequest
+from bentos.llm.llm_client import LLMClient
 from bentos.mcp import tools
 from bentos.personalizer import current, release
 from bentos.personalizer.personalizer import Personalizer
 from bentos.web import answers as page
-from bentos.web.page_types import EventsAsked, RecordAsked
+from bentos.web.page_types import EventsRequest, RecordRequest
 from feature_repo.store import online
 from models.encoder import MiniLM
 from models.prompt.candidates import build_candidates
@@ -164,8 +165,10 @@ def personalizer(infested: Infested, packaged: Settings, encoder: MiniLM) -> Ite
     settings.embedded_llm.symlink_to(packaged.embedded_llm.resolve())
     served = release.read_release(serving.current_release(packaged))
     with stub_llm() as stub:
-        llm = OpenAICompatible(stub.url, "stub", None, 30)
-        yield Personalizer(settings, served, RankingRefiner(Caps(picks=30, tokens=5000)), encoder, llm)
+        llm = LLMClient(settings.model_copy(update={"llm_base_url": stub.url, "llm_model": "stub"}))
+        personalizer = Personalizer(settings, served, RankingRefiner(Caps(picks=30, tokens=5000)), encoder, llm)
+        yield personalizer
+        personalizer.close()
 
 
 def test_every_surface_shows_a_patients_own_words_as_one_line_and_nobody_elses(
@@ -182,14 +185,14 @@ def test_every_surface_shows_a_patients_own_words_as_one_line_and_nobody_elses(
             {"hook": "patient-view", "hookInstance": str(uuid.uuid4()),
              "context": {"userId": "Practitioner/x", "patientId": person.patient}}
         )  # fmt: skip
-        record = page.record(personalizer, LOCAL, RecordAsked(patient=person.patient))
+        record = page.record(personalizer, LOCAL, RecordRequest(patient=person.patient))
         choices = page.choices(personalizer, LOCAL, PersonalizeRequest(patient=person.patient, question=TIRED))
         sources = [s for segment in answer.segments for s in segment.sources][:40]
-        entries = page.events(personalizer, LOCAL, EventsAsked(patient=person.patient, sources=sources))
+        entries = page.events(personalizer, LOCAL, EventsRequest(patient=person.patient, sources=sources))
         with current.bind(personalizer):
-            trajectory = tools._trajectory(person.patient, LOCAL).model_dump_json()
-            peers = tools._peers(person.patient, LOCAL).model_dump_json()
-        cards = [card.model_dump_json() for card in patient_view(personalizer, LOCAL, hook, "en")]
+            trajectory = tools._read_trajectory(person.patient, LOCAL).model_dump_json()
+            peers = tools._read_peers(person.patient, LOCAL).model_dump_json()
+        cards = [card.model_dump_json() for card in answer_patient_view(personalizer, LOCAL, hook, "en")]
         quoting = [answer.model_dump_json(), found[1].model_dump_json(), entries.model_dump_json(), *cards]
         silent = [record.model_dump_json(), choices.model_dump_json(), trajectory, peers]
         arrived |= {person.field for text in quoting if person.word in text.lower()}

@@ -48,28 +48,37 @@ def _declared(extra: str | None) -> frozenset[str]:
     return frozenset(canonicalize_name(name) for name in found)
 
 
+_providers = cache(packages_distributions)
+
+
+@cache
+def _files(name: str) -> frozenset[str]:
+    return frozenset(str(file) for file in distribution(name).files or ())
+
+
 @cache
 def _distribution(module: str) -> str:
-    """The distribution that a module comes from; of a shared namespace, the one that has its file."""
+    """The distribution that has the module; ``module`` may end in a name that the module defines."""
     absent = next((name for top, name in ABSENT.items() if f"{module}.".startswith(f"{top}.")), None)
     if absent:
         return absent
-    found = packages_distributions()[module.partition(".")[0]]
-    path = module.replace(".", "/")
-    holders = [
-        d for d in found if {f"{path}.py", f"{path}/__init__.py"} & {str(f) for f in distribution(d).files or ()}
-    ]
-    name = canonicalize_name((holders or found)[0])
+    parts = module.split(".")
+    found = _providers()[parts[0]]
+    if len(found) > 1:  # a namespace that several share
+        paths = ["/".join(parts[:n]) for n in range(len(parts), 0, -1)]
+        files = [file for path in paths for file in (f"{path}.py", f"{path}/__init__.py")]
+        found = [next(d for file in files for d in found if file in _files(d))]
+    name = canonicalize_name(found[0])
     return PARTS.get(name, name)
 
 
 def _imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
-    """Imported modules, each with whether it is imported only inside a function or for type checking."""
+    """Imported names, each with whether it is imported only inside a function or for type checking."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, inside) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module, inside
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from ((f"{node.module}.{alias.name}", inside) for alias in node.names)
         typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         yield from _imports(node, inside or typing or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
@@ -77,9 +86,9 @@ def _imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
 def _third_party(file: Path) -> set[tuple[str, bool]]:
     own = {*sys.stdlib_module_names, *PRODUCT}
     return {
-        (_distribution(module), inside)
-        for module, inside in _imports(ast.parse(file.read_text()))
-        if module.partition(".")[0] not in own
+        (_distribution(name), inside)
+        for name, inside in _imports(ast.parse(file.read_text()))
+        if name.partition(".")[0] not in own
     }
 
 

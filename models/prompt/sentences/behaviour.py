@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from models import feature_row as read
+from models.feature_row import has_record, read_number, read_text, read_time, read_times
 from models.patient.preferences import estimate_preference
 from models.schema import FeatureRow, Segment
 from models.templates import format_ago, render_sentence, sanitize_record_text
@@ -34,7 +34,7 @@ def compute_age(birth: datetime, as_of: datetime) -> int:
 
 
 def _missing(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    if not read.has_record(row):
+    if not has_record(row):
         yield Segment("record.missing", "record", render_sentence("missing.record", language), False, ("record:none",))
     elif len(_past(row, "visit_times", as_of)) <= 1:
         yield Segment(
@@ -43,7 +43,7 @@ def _missing(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segmen
 
 
 def _age(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    birth = read.read_time(row, "birth")
+    birth = read_time(row, "birth")
     if birth is None or birth > as_of:
         return
     years = compute_age(birth, as_of)
@@ -56,7 +56,7 @@ def _age(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
 
 
 def _smoking(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    status = sanitize_record_text(read.read_text(row, "smoking") or "")
+    status = sanitize_record_text(read_text(row, "smoking") or "")
     if not status:
         return
     lowered = status.lower()
@@ -68,14 +68,14 @@ def _smoking(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segmen
         sentence = render_sentence("smoking.current", language)
     else:
         sentence = render_sentence("smoking.other", language, name=status)
-    at, source = read.read_time(row, "smoking_time"), read.read_text(row, "smoking_source")
+    at, source = read_time(row, "smoking_time"), read_text(row, "smoking_source")
     days = None if at is None else max(0.0, (as_of - at).total_seconds() / 86400)
     yield Segment("smoking", "record", sentence, False, (source or "record:smoking",), 0, days)
 
 
 def _past(row: FeatureRow, name: str, as_of: datetime) -> list[datetime]:
     """Times of the array up to ``as_of``, newest first."""
-    return sorted((t for t in read.read_times(row, name) if t is not None and t <= as_of), reverse=True)
+    return sorted((t for t in read_times(row, name) if t is not None and t <= as_of), reverse=True)
 
 
 def _visits(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
@@ -90,7 +90,7 @@ def _visits(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment
         ago=format_ago(visits[0], as_of, language),
     )
     counted = _visit_segment("visits.recent", sentence, len(recent), visits[0], as_of)
-    yield replace(counted, surprise=read.read_number(row, "visit_surprise") or 0.0)
+    yield replace(counted, surprise=read_number(row, "visit_surprise") or 0.0)
     for kind, name in (("missed", "missed_visit_times"), ("emergency", "emergency_visit_times")):
         times = [t for t in _past(row, name, as_of) if as_of - t <= YEAR]
         if times:
@@ -110,7 +110,7 @@ def _visit_segment(key: str, sentence: str, n: int, newest: datetime, as_of: dat
 
 def _history(row: FeatureRow, language: str) -> Iterator[Segment]:
     for name in ("pregnancies", "miscarriages"):
-        n = int(read.read_number(row, name) or 0)
+        n = int(read_number(row, name) or 0)
         if n > 0:
             yield Segment(
                 f"history.{name}",
@@ -127,7 +127,5 @@ def _preference(row: FeatureRow, language: str) -> Iterator[Segment]:
         return
     key = f"preference.{wanted.length}_peers" if wanted.from_peers else f"preference.{wanted.length}"
     ratings = wanted.brief.ratings + wanted.detailed.ratings
-    source = (
-        f"peers:n={int(read.read_number(row, 'peers_count') or 0)}" if wanted.from_peers else f"ratings:n={ratings}"
-    )
+    source = f"peers:n={int(read_number(row, 'peers_count') or 0)}" if wanted.from_peers else f"ratings:n={ratings}"
     yield Segment("preference.length", "preference", render_sentence(key, language), False, (source,))

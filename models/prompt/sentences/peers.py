@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from models import feature_row as read
+from models.feature_row import read_number
 from models.peers.search import OUTCOMES
 from models.schema import FeatureRow, Segment
 from models.templates import look_up_label, render_sentence
@@ -16,11 +16,11 @@ def build_peer_segments(row: FeatureRow, as_of: datetime, language: str) -> Iter
 
     ``peer_lift`` is the share of peers with the outcome (0 … 1), 0 for a mean.
     """
-    n = int(read.read_number(row, "peers_count") or 0)
+    n = int(read_number(row, "peers_count") or 0)
     if n == 0:
         return
     for outcome in OUTCOMES:
-        value = read.read_number(row, f"peer_{outcome.name}")
+        value = read_number(row, f"peer_{outcome.name}")
         if value is None:
             continue
         words = look_up_label("outcome", outcome.name, outcome.label, language)

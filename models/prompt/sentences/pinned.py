@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from models import feature_row as read
+from models.feature_row import has_record, read_texts
 from models.patient.gestational_age import read_pregnancy_state
 from models.schema import FeatureRow, Segment
 from models.templates import render_sentence, sanitize_record_text
@@ -23,9 +23,9 @@ def list_allergies(row: FeatureRow, *kinds: str) -> tuple[tuple[str, str], ...]:
     """(name, source) of each allergy of the kinds (``medication``, ``food``, ``environment``, ``other``), once a
     name."""
     found: dict[str, str] = {}
-    names = read.read_texts(row, "allergy_texts")
-    sources = read.read_texts(row, "allergy_sources") or ("",) * len(names)
-    for name, kind, source in zip(names, read.read_texts(row, "allergy_kinds"), sources, strict=False):
+    names = read_texts(row, "allergy_texts")
+    sources = read_texts(row, "allergy_sources") or ("",) * len(names)
+    for name, kind, source in zip(names, read_texts(row, "allergy_kinds"), sources, strict=False):
         if kind.rpartition(".")[2] in kinds and sanitize_record_text(name):
             found.setdefault(sanitize_record_text(name), source)
     return tuple(found.items())[:ALLERGY_LIMIT]
@@ -64,5 +64,5 @@ def _allergies(row: FeatureRow, language: str) -> Segment:
     if found:
         sentence = render_sentence("allergies.drugs", language, names=[name for name, _ in found])
     else:
-        sentence = render_sentence("allergies.none" if read.has_record(row) else "allergies.unknown", language)
+        sentence = render_sentence("allergies.none" if has_record(row) else "allergies.unknown", language)
     return Segment("allergies", "pinned", sentence, pinned=True, sources=sources)

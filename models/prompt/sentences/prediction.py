@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from datetime import datetime, timedelta
 
-from models import feature_row as read
+from models.feature_row import read_number, read_text, read_texts, read_time
 from models.schema import FeatureRow, Segment
 from models.templates import look_up_label, render_sentence
 from models.vocabulary import SIGNALS, find_concept
@@ -24,22 +24,22 @@ _LABELS = {signal.name: signal.label for signal in SIGNALS}
 
 def build_prediction_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
     """``prediction.next_visit`` where the model has something to say; its sources end with the model's version."""
-    at, version = read.read_time(row, "trajectory_time"), read.read_text(row, "model_version")
+    at, version = read_time(row, "trajectory_time"), read_text(row, "model_version")
     if at is None or version is None or not timedelta(0) <= as_of - at <= OLDEST:
         return
-    chances = [float(c) for c in read.read_texts(row, "next_visit_chances")]
-    held = {concept for code in read.read_texts(row, "condition_codes") if (concept := find_concept(code)) is not None}
+    chances = [float(c) for c in read_texts(row, "next_visit_chances")]
+    held = {concept for code in read_texts(row, "condition_codes") if (concept := find_concept(code)) is not None}
     items = []
-    for event, chance in zip(read.read_texts(row, "next_visit_events"), chances, strict=False):
+    for event, chance in zip(read_texts(row, "next_visit_events"), chances, strict=False):
         words = _words(event, held, language)
         if words:
             items.append(render_sentence("prediction.item", language, words=words, chance=round(20 * chance) * 5))
     if not items:
         return
     sentence = render_sentence("prediction.next_visit", language, items=items[:MAX_FORECASTS])
-    sources = (*read.read_texts(row, "trajectory_sources"), f"model:{version}")
+    sources = (*read_texts(row, "trajectory_sources"), f"model:{version}")
     days = (as_of - at).total_seconds() / 86400
-    surprise = read.read_number(row, "visit_surprise") or 0.0
+    surprise = read_number(row, "visit_surprise") or 0.0
     yield Segment("prediction.next_visit", "prediction", sentence, False, sources, 0, days, surprise=surprise)
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from models import feature_row as read
+from models.feature_row import has_record, read_number, read_texts, read_times
 from models.prompt.sentences.pinned import list_allergies
 from models.schema import FeatureRow, Segment
 from models.templates import format_ago, look_up_label, render_sentence, sanitize_record_text
@@ -36,11 +36,11 @@ def build_problem_segments(row: FeatureRow, as_of: datetime, language: str) -> I
 
 def _entries(row: FeatureRow, group: str) -> list[tuple[str, str, datetime | None, str]]:
     """(code, display, time, source) of each entry of parallel arrays, entries without a readable name left out."""
-    codes = read.read_texts(row, f"{group}_codes")
+    codes = read_texts(row, f"{group}_codes")
     columns = (
-        read.read_texts(row, f"{group}_texts"),
-        read.read_times(row, f"{group}_times"),
-        read.read_texts(row, f"{group}_sources"),
+        read_texts(row, f"{group}_texts"),
+        read_times(row, f"{group}_times"),
+        read_texts(row, f"{group}_sources"),
     )
     found = []
     for i, code in enumerate(codes):
@@ -87,15 +87,15 @@ def _plain_name(concept: Concept, name: str, language: str) -> str | None:
 
 
 def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:
-    codes = read.read_texts(row, "condition_codes")
-    if not read.has_record(row) or len(codes) >= CONDITIONS_LIMIT:
+    codes = read_texts(row, "condition_codes")
+    if not has_record(row) or len(codes) >= CONDITIONS_LIMIT:
         return
     present = {concept.name for concept in map(find_concept, codes) if concept}
     for concept in CONCEPTS:
         if not concept.negative or concept.name in present:
             continue
         if concept.name == "miscarriage":
-            if read.read_number(row, "miscarriages"):
+            if read_number(row, "miscarriages"):
                 continue
             sentence = render_sentence("condition.never_miscarriage", language)
         else:
@@ -122,7 +122,7 @@ def _medicines(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segm
         else:
             sentence = render_sentence("medicine.other", language, name=name, ago=when)
         yield _segment(key, sentence, at, as_of, source, "record:medicines")
-    if not seen and read.has_record(row):
+    if not seen and has_record(row):
         yield Segment(
             "medicines.none", "record", render_sentence("medicine.none", language), False, ("record:medicines",)
         )

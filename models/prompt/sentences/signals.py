@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from models import feature_row as read
+from models.feature_row import read_number, read_text, read_time
 from models.patient.change_detection import Change, detect_change
 from models.patient.gestational_age import read_pregnancy_state
 from models.patient.reference_ranges import Level, classify_level
@@ -44,10 +44,10 @@ def build_signal_segments(row: FeatureRow, as_of: datetime, language: str) -> It
 
 def _latest_value(row: FeatureRow, name: str, as_of: datetime) -> tuple[float, datetime, tuple[str, ...]] | None:
     """Value, time and sources of a latest value known by ``as_of`` and at most two years old."""
-    value, at = read.read_number(row, f"{name}_latest"), read.read_time(row, f"{name}_time")
+    value, at = read_number(row, f"{name}_latest"), read_time(row, f"{name}_time")
     if value is None or at is None or not timedelta(0) <= as_of - at <= OLDEST:
         return None
-    source = read.read_text(row, f"{name}_source")
+    source = read_text(row, f"{name}_source")
     return value, at, (source,) if source else (f"record:{name}",)
 
 
@@ -72,7 +72,7 @@ def _latest(row: FeatureRow, signal: Signal, as_of: datetime, language: str, pre
 
 
 def _change(row: FeatureRow, signal: Signal, as_of: datetime, language: str) -> Iterator[Segment]:
-    moved, at = detect_change(row, signal, as_of), read.read_time(row, f"{signal.name}_time")
+    moved, at = detect_change(row, signal, as_of), read_time(row, f"{signal.name}_time")
     if moved is None or at is None or as_of - at > OLDEST:
         return
     if moved.direction == "steady" and signal.name not in _STEADY_TOO:

@@ -1,1 +1,1 @@
-"""The trajectory model's night: how it reads the event log, when it is trained anew, where it is kept."""
+"""The clinic's trajectory model: read the log for it, train and store it, compute its features."""

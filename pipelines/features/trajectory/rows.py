@@ -1,6 +1,6 @@
-"""The trajectory group: what the trajectory model says (``foretold``), unknown values where there is none yet.
+"""Compute the trajectory group: the model's forecast (``inference``), nulls without a model.
 
-Without a model its libraries are not loaded: they take seconds.
+Without a model its libraries are not imported: that takes seconds.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from feature_repo.point_in_time import KEY
-from pipelines.features.engines.query import make_input_tables
+from pipelines.features.engines.query import MOMENTS, make_input_tables
 from pipelines.features.trajectory import model_store
 from pmlm.settings import Settings
 
-#: Raised when a change in this folder or in ``models.patient`` changes any row of the same model: they are then
-#: computed again.
+#: Raised when a change here or in ``models.patient`` changes any row of the same model: all are then computed again.
 TRAJECTORY_REVISION = "1"
 SCHEMA = pa.schema(
     [
@@ -36,7 +35,7 @@ SCHEMA = pa.schema(
 
 
 def list_inputs(settings: Settings) -> list[Table]:
-    """What the model in use asks of the versions held."""
+    """List what the model in use reads of the record versions."""
     if model_store.read_version(settings) is None:
         return []
     from pipelines.features.trajectory import inference
@@ -45,8 +44,8 @@ def list_inputs(settings: Settings) -> list[Table]:
 
 
 def compute_rows(settings: Settings, connection: Any) -> pa.Table:
-    """Trajectory rows of the moments that ``connection`` holds."""
-    moments = pl.DataFrame(connection.table("moments").to_pyarrow()).sort(*KEY)
+    """Compute trajectory rows at the connection's as-of times."""
+    moments = pl.DataFrame(connection.table(MOMENTS).to_pyarrow()).sort(*KEY)
     forecaster = model_store.load_model(settings)
     if forecaster is None or moments.is_empty():
         blank = {name: [None] * len(moments) for name in SCHEMA.names[len(KEY) :]}

@@ -1,9 +1,8 @@
-"""The event log as the trajectory model reads it: each patient's days and what was recorded on each.
+"""Read the event log as the trajectory model does: each patient's days and their codes.
 
-A measured signal is read by where it lies (low, usual, high on the fixed scales of
-``models.peers.patient_embedding``), a question by the nearest of ``TOPICS`` centres found among the training
-patients' questions; everything else by its code. The night's training, the feature build and ``pmlm evaluate`` all
-read through here.
+A measured signal is graded low, usual or high (on the fixed scales of ``models.peers.patient_embedding``), a question
+becomes the nearest of ``TOPICS`` centres of the training patients' questions; everything else is its code. The night's
+training, the feature build and ``pmlm evaluate`` all read through here.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ TOPICS = 24
 
 
 def find_centres(questions: Sequence[str], encoder: Encoder) -> NDArray[np.float32] | None:
-    """Kinds of question: ``TOPICS`` centres [n, 384] of these questions; None where there are none."""
+    """Find ``TOPICS`` centres [n, 384] of these questions by k-means; None without questions."""
     unique = sorted(set(questions))
     if not unique:
         return None
@@ -41,17 +40,17 @@ def find_centres(questions: Sequence[str], encoder: Encoder) -> NDArray[np.float
     return np.asarray(found, dtype=np.float32)
 
 
-def assign_topics(questions: Sequence[str], of: NDArray[np.float32] | None, encoder: Encoder) -> list[str | None]:
-    """The code of each question's nearest centre; None where there are no centres."""
-    if of is None or not questions:
+def assign_topics(questions: Sequence[str], centres: NDArray[np.float32] | None, encoder: Encoder) -> list[str | None]:
+    """Return the code of each question's nearest centre; None without centres."""
+    if centres is None or not questions:
         return [None] * len(questions)
     vectors = encoder.encode(list(questions))
-    nearest = ((vectors[:, None] - of[None]) ** 2).sum(-1).argmin(1)
+    nearest = ((vectors[:, None] - centres[None]) ** 2).sum(-1).argmin(1)
     return [f"{QUESTION_PREFIX}{i:02d}" for i in nearest]
 
 
 def read_events(settings: Settings, until: datetime) -> pl.DataFrame:
-    """What is known at ``until`` of every patient that the trajectory reads, in order of patient and time.
+    """Read the model's events as known at ``until``, sorted by patient and time.
 
     A fact without a time of its own happened when it became known, as everywhere in the features.
     """
@@ -68,9 +67,9 @@ def read_events(settings: Settings, until: datetime) -> pl.DataFrame:
     )
 
 
-def build_records(found: pl.DataFrame, of: NDArray[np.float32] | None, encoder: Encoder) -> list[PatientDays]:
-    """One record a patient with a birth date and at least one day, in order of patient."""
-    read = found.with_columns(read=pl.Series(encode_events(found, of, encoder), dtype=pl.String))
+def build_records(found: pl.DataFrame, centres: NDArray[np.float32] | None, encoder: Encoder) -> list[PatientDays]:
+    """Build a record per patient with a birth date and a day, sorted by patient."""
+    read = found.with_columns(read=pl.Series(encode_events(found, centres, encoder), dtype=pl.String))
     out = []
     for (subject,), rows in read.group_by("subject_id", maintain_order=True):
         seconds = rows["time"].dt.epoch("s").to_numpy()
@@ -83,7 +82,10 @@ def build_records(found: pl.DataFrame, of: NDArray[np.float32] | None, encoder: 
 def build_record(
     subject: int, birth: int, seconds: NDArray[np.int64], read: Sequence[str | None]
 ) -> PatientDays | None:
-    """Her days since ``birth`` (seconds since 1970, as ``seconds`` are) and their codes; None without any."""
+    """Build a patient's days since ``birth`` and their codes; None without any.
+
+    ``birth`` and ``seconds`` count from 1970.
+    """
     days: dict[int, set[str]] = {}
     for day, code in zip(((seconds - birth) // DAY).tolist(), read, strict=True):
         if code is not None:
@@ -94,14 +96,14 @@ def build_record(
     return PatientDays(subject, tuple(map(float, ordered)), tuple(frozenset(days[d]) for d in ordered))
 
 
-def encode_events(rows: pl.DataFrame, of: NDArray[np.float32] | None, encoder: Encoder) -> list[str | None]:
-    """The code of each event as the model reads it; None for what it does not read."""
+def encode_events(rows: pl.DataFrame, centres: NDArray[np.float32] | None, encoder: Encoder) -> list[str | None]:
+    """Return each event's code as the model reads it, or None."""
     questions = rows.filter(pl.col("kind") == "question")["text_value"].fill_null("").to_list()
-    return _encode_events(rows, assign_topics(questions, of, encoder))
+    return _encode_events(rows, assign_topics(questions, centres, encoder))
 
 
-def _encode_events(rows: pl.DataFrame, asked: Iterable[str | None]) -> list[str | None]:
-    topic = iter(asked)
+def _encode_events(rows: pl.DataFrame, topics: Iterable[str | None]) -> list[str | None]:
+    topic = iter(topics)
     out: list[str | None] = []
     for kind, code, value in zip(rows["kind"], rows["code"], rows["numeric_value"], strict=True):
         if kind == "question":
@@ -124,18 +126,18 @@ def _grade_value(code: str, value: float | None) -> str:
     return f"{signal.name}:{'low' if place < -1 else 'high' if place > 1 else 'usual'}"
 
 
-def cut_record(record: PatientDays, day: float) -> PatientDays:
-    """The record up to, not including, ``day`` since birth."""
-    kept = int(np.searchsorted(record.days, day))
-    return PatientDays(record.subject_id, record.days[:kept], record.codes[:kept])
+def truncate_record(record: PatientDays, day: float) -> PatientDays:
+    """Truncate a record before ``day`` since birth."""
+    end = int(np.searchsorted(record.days, day))
+    return PatientDays(record.subject_id, record.days[:end], record.codes[:end])
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecords:
-    """Everybody's records, and what may be learnt from.
+    """All records, and the part of them to train on.
 
-    ``train`` are the training patients' days before the cut in time, ``start`` the cut in days since each one's birth,
-    ``find_centres`` the topics of their questions before it.
+    ``train`` are the training patients' days before the cut in time, ``start`` the cut in days since each patient's
+    birth, ``centres`` [n, 384] the topics of their questions before it.
     """
 
     everybody: list[PatientDays]
@@ -147,7 +149,7 @@ class TrainingRecords:
 def select_training_records(
     found: pl.DataFrame, shares: splits.SplitParams, encoder: Encoder
 ) -> TrainingRecords | None:
-    """Who and what a trajectory model may learn from, of ``read_events``; None where there is nothing at all."""
+    """Select what a trajectory model may train on (``found``: ``read_events``); None without events."""
     asked = found.filter(pl.col("kind") == "question")
     times = (asked if len(asked) else found)["time"].drop_nulls().to_list()
     if not times:
@@ -156,8 +158,8 @@ def select_training_records(
     births = dict(found.filter(pl.col("code") == BIRTH_CODE).select("subject_id", "time").iter_rows())
     learners = {s for s in births if splits.of_patient(s, shares) == splits.TRAIN}
     early = asked.filter(pl.col("subject_id").is_in(list(learners)), pl.col("time") < cut)
-    of = find_centres(early["text_value"].drop_nulls().to_list(), encoder)
-    everybody = build_records(found, of, encoder)
+    centres = find_centres(early["text_value"].drop_nulls().to_list(), encoder)
+    everybody = build_records(found, centres, encoder)
     start = {r.subject_id: float((cut - births[r.subject_id]).days) for r in everybody}
-    train = [cut_record(r, start[r.subject_id]) for r in everybody if r.subject_id in learners]
-    return TrainingRecords(everybody, [r for r in train if r.days], start, of)
+    train = [truncate_record(r, start[r.subject_id]) for r in everybody if r.subject_id in learners]
+    return TrainingRecords(everybody, [r for r in train if r.days], start, centres)

@@ -1,12 +1,12 @@
-"""Stage ``trajectory``: the model of what tends to come next, trained when there is none, when it is old, or on drift.
+"""Stage ``trajectory``: train the forecaster if there is none, it is old, or codes drift.
 
-It learns from training patients' days before the cut in time alone (``pipelines.splits``). Otherwise the model
-in use stays: a new one changes everybody's embedding, so the feature build then makes all its rows anew.
+It trains on training patients' days before the cut in time alone (``pipelines.splits``). Otherwise the model in use
+stays: a new one changes every embedding, so the feature build computes all its rows again.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -15,7 +15,7 @@ from models.patient.forecaster import train_forecaster
 from pipelines import splits
 from pipelines.embedding_cache import encoder
 from pipelines.features.trajectory import model_store, sequences
-from pipelines.night_dates import end_of_night
+from pipelines.night_dates import end_of_night, parse_night
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
@@ -27,9 +27,10 @@ FEWEST_EVENTS = 50
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Bring ``models/trajectory`` up to the night: ``done`` trained, ``noop`` kept, ``hold`` too little to learn from.
+    """Bring ``models/trajectory`` up to the night.
 
-    Rows in are events read, rows out the training patients' days; both 0 where the model is kept.
+    ``done`` has trained a model, ``noop`` leaves the one in use, ``hold`` has too few records. Rows in are events
+    read, rows out the training patients' days; both 0 for ``noop``.
     """
     with stage_run(settings, night, "trajectory") as summary:
         params = load_params(settings)
@@ -44,23 +45,22 @@ def run(settings: Settings, night: str) -> StageSummary:
     return summary
 
 
-def explain_due(stated: dict[str, Any], night: str, found: pl.DataFrame, params: dict[str, Any]) -> str:
-    """Why a model is to be trained tonight, or nothing. ``stated`` is what is said of the one in use."""
-    if stated.get("version") is None:
+def explain_due(manifest: dict[str, Any], night: str, found: pl.DataFrame, params: dict[str, Any]) -> str:
+    """Explain why to train tonight, by the manifest of the model in use; else empty."""
+    if manifest.get("version") is None:
         return "there was no model"
-    age = (datetime.strptime(night, "%Y%m%d") - datetime.strptime(stated["night"], "%Y%m%d")).days
+    age = (parse_night(night) - parse_night(manifest["night"])).days
     if age >= params["every_nights"]:
         return f"the model was {age} nights old"
-    if (
-        age > 0
-        and measure_unknown_share(found, set(stated["codes"]), night) > stated["strangers"] + params["strangers"]
-    ):
-        return "drift: many recent records are of codes that the model does not know"
+    if age > 0:
+        unknown = measure_unknown_share(found, set(manifest["codes"]), night)
+        if unknown > manifest["strangers"] + params["strangers"]:
+            return "drift: many recent records are of codes that the model does not know"
     return ""
 
 
 def measure_unknown_share(found: pl.DataFrame, codes: set[str], night: str) -> float:
-    """Share of the last month's records whose code is not among ``codes``; 0 where there are few records."""
+    """Measure the share of the last month's records of other codes; 0 with few records."""
     recent = found.filter(
         pl.col("kind").is_in(sequences.VISIT_KINDS),
         pl.col("time").is_between(end_of_night(night) - RECENT, end_of_night(night)),
@@ -76,22 +76,19 @@ def _train(
     from pipelines.determinism import deterministic_torch
 
     shares = splits.SplitParams(*(params["episodes"][n] for n in ("gate_share", "test_share", "time_quantile")))
+    model = None
     with deterministic_torch(), encoder(settings) as encode:
-        read = sequences.select_training_records(found, shares, encode)
-        enough = read is not None and len(read.train) >= FEWEST_PATIENTS
-        made = (
-            train_forecaster(read.train, read.centres, params["trajectory"]["epochs"])
-            if read is not None and enough
-            else None
-        )
-    if made is None or read is None:
+        records = sequences.select_training_records(found, shares, encode)
+        if records is not None and len(records.train) >= FEWEST_PATIENTS:
+            model = train_forecaster(records.train, records.centres, params["trajectory"]["epochs"])
+    if model is None or records is None:
         if model_store.read_version(settings) is None:
             model_store.install_model(settings, None, {"night": night})
         summary.status, summary.detail = "hold", "too few training patients' records for a trajectory model"
         return
     codes = sorted(set(found.filter(pl.col("kind").is_in(sequences.VISIT_KINDS))["code"].to_list()))
-    figures = {"patients": len(read.train), "days": sum(len(r.days) for r in read.train)}
-    stated = {"night": night, "codes": codes, "strangers": measure_unknown_share(found, set(codes), night), **figures}
-    model_store.install_model(settings, made, stated)
+    figures = {"patients": len(records.train), "days": sum(len(r.days) for r in records.train)}
+    unknown = measure_unknown_share(found, set(codes), night)
+    model_store.install_model(settings, model, {"night": night, "codes": codes, "strangers": unknown, **figures})
     summary.rows_in, summary.rows_out = len(found), figures["days"]
-    summary.figures = {"version": made.version, "said": len(made.trusted), **figures}
+    summary.figures = {"version": model.version, "said": len(model.trusted), **figures}

@@ -1,4 +1,4 @@
-"""The identifiers a clinic's drops have named so far, as keyed hashes, one private file a drop."""
+"""The identifiers that a clinic's drops have named, as keyed hashes in one private file per drop."""
 
 from __future__ import annotations
 
@@ -19,48 +19,51 @@ _SCHEMA = {"subject_id": pl.Int64, "hash": pl.Int64, "person": pl.Boolean}
 
 
 class IdentifierIndex:
-    """Identifier hashes by patient, and the clinic's; ``person`` holds those that are a word of a person's name."""
+    """Identifier hashes by scope: a patient, ``CLINIC`` or ``WORDS``.
+
+    ``name_words`` are the hashes of single words of persons' names.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._added: set[tuple[int, int, bool]] = set()
-        self.of: dict[int, set[int]] = defaultdict(set)
-        self.person: set[int] = set()
-        self.hash_of = lru_cache(maxsize=1 << 14)(self._hash)
+        self._by_scope: dict[int, set[int]] = defaultdict(set)
+        self.name_words: set[int] = set()
+        self.hash_phrase = lru_cache(maxsize=1 << 14)(self._hash_phrase)
 
-    def _hash(self, phrase: tuple[str, ...]) -> int:
+    def _hash_phrase(self, phrase: tuple[str, ...]) -> int:
         return self._settings.pseudonym("identifier", *phrase)
 
-    def learn(self, resource: Resource, kind: str) -> None:
-        """Take in the identifiers a resource names."""
+    def add_resource(self, resource: Resource, kind: str) -> None:
+        """Collect the identifiers that a resource names; they count after ``commit``."""
         for owner, phrase, person in extract_identifiers(resource, kind):
             scope = self._settings.subject_id(owner) if owner else CLINIC
-            self._added.add((scope, self.hash_of(phrase), person))
-            self._added.update((WORDS, self.hash_of((word,)), False) for word in phrase)
+            self._added.add((scope, self.hash_phrase(phrase), person))
+            self._added.update((WORDS, self.hash_phrase((word,)), False) for word in phrase)
 
-    def held(self, scope: int) -> AbstractSet[int]:
-        """The hashes known of a patient, or of the clinic."""
-        return self.of.get(scope, _NOTHING)
-
-    def settle(self) -> None:
-        """Make what was learnt count."""
+    def commit(self) -> None:
+        """Make the collected identifiers count."""
         for scope, value, person in self._added:
-            self._take(scope, value, person)
+            self._insert(scope, value, person)
 
-    def _take(self, scope: int, value: int, person: bool) -> None:
-        self.of[scope].add(value)
+    def find_hashes(self, scope: int) -> AbstractSet[int]:
+        """The hashes of a scope."""
+        return self._by_scope.get(scope, _NOTHING)
+
+    def _insert(self, scope: int, value: int, person: bool) -> None:
+        self._by_scope[scope].add(value)
         if person:
-            self.person.add(value)
+            self.name_words.add(value)
 
     def load(self, night: str) -> None:
-        """Take in what drops up to a night named."""
+        """Load what drops up to a night named."""
         for path in sorted(_folder(self._settings).glob("*.parquet")):
             if path.stem <= night:
                 for scope, value, person in pl.read_parquet(path).iter_rows():
-                    self._take(scope, value, person)
+                    self._insert(scope, value, person)
 
     def save(self, night: str) -> None:
-        """Add what was learnt to what this drop named before; hashes alone, readable by the owner alone."""
+        """Add the collected hashes to the drop's file, readable by the owner only."""
         path = _folder(self._settings) / f"{night}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         before = set(pl.read_parquet(path).iter_rows()) if path.exists() else set()

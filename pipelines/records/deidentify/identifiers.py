@@ -1,9 +1,8 @@
-"""Whose names, numbers and addresses a drop holds, kept only as keyed hashes: what free text is scrubbed of.
+"""Extract the names, numbers and addresses that a resource gives, of which free text is scrubbed.
 
-An identifier is a run of normalised words ("ana luisa torres", "6503 gamez neck", "5552317208"). It belongs to
-one patient, or to the clinic (scope ``CLINIC``: clinicians, organisations); scope ``WORDS`` holds each of its words,
-so that runs of other words need not be looked at. Only its hash is kept, so that no name passes
-the boundary even here.
+An identifier is a run of normalised words ("ana luisa torres", "6503 gamez neck", "5552317208"). Its scope is a
+patient, or the clinic (``CLINIC``: clinicians, organisations); scope ``WORDS`` has each of its words, so that runs of
+other words need no look-up. Only keyed hashes are stored: no name leaves the record, even here.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ WORDS = -1
 MAX_WORDS = 8
 
 WORD = re.compile(r"[㐀-鿿]+|[^\W_㐀-鿿]+(?:['’][^\W_㐀-鿿]+)*")
-CJK = re.compile(r"[㐀-鿿]")
+CJK = re.compile(r"[㐀-鿿]")  # Extension A too: rare characters are common in names
 _REFERENCES: dict[str, tuple[str, ...]] = {
     "Encounter": ("subject", "participant.individual", "serviceProvider", "location.location"),
     "Condition": ("subject", "recorder", "asserter"),
@@ -42,16 +41,17 @@ Identifier = tuple[str, tuple[str, ...], bool]
 
 
 def split_words(text: str) -> list[str]:
-    """The normalised words of a text: case folded, apostrophes of one kind."""
+    """The normalised words of a text: case folded, with straight apostrophes."""
     return [w.casefold().replace("’", "'") for w in WORD.findall(text)]
 
 
 def extract_digits(text: str) -> str:
+    """The decimal digits of a text."""
     return "".join(c for c in text if c.isdecimal())
 
 
 def extract_identifiers(resource: Resource, kind: str) -> Iterator[Identifier]:
-    """Every identifier a resource names, whatever its shape: a broken element is passed over, never an error."""
+    """Yield every identifier that a resource gives; malformed elements are skipped."""
     if kind in _PERSONS:
         yield from _extract_person(resource, kind)
     elif kind in _PLACES:
@@ -94,7 +94,7 @@ def _extract_name(owner: str, name: Any) -> Iterator[Identifier]:
 
 
 def _extract_name_words(owner: str, text: Any) -> Iterator[Identifier]:
-    """Each word of a person's name by itself (one letter alone names nobody), Chinese names whole."""
+    """Each word of a person's name longer than a letter, and the name as a phrase."""
     if not isinstance(text, str):
         return
     found = split_words(text)
@@ -122,8 +122,8 @@ def _extract_phrase(owner: str, text: Any) -> Iterator[Identifier]:
         yield owner, tuple(found[:MAX_WORDS]), False
 
 
-def _extract_display(reference: Any, herself: bool) -> Iterator[Identifier]:
-    """The name shown beside a reference: the patient's own, a person's word by word, a place's as a phrase."""
+def _extract_display(reference: Any, is_subject: bool) -> Iterator[Identifier]:
+    """The display of a reference: a person's name, or a place's as a phrase."""
     if not isinstance(reference, dict) or not isinstance(reference.get("display"), str):
         return
     target = reference.get("reference")
@@ -131,11 +131,11 @@ def _extract_display(reference: Any, herself: bool) -> Iterator[Identifier]:
     if kind in _PLACES:
         yield from _extract_phrase("", reference["display"])
     else:
-        yield from _extract_name_words(ident if herself or kind == "Patient" else "", reference["display"])
+        yield from _extract_name_words(ident if is_subject or kind == "Patient" else "", reference["display"])
 
 
 def _get_path(values: list[Any], path: list[str]) -> list[Any]:
-    """The values at a path, lists opened; anything of another shape is passed over."""
+    """The objects and texts at a path, through lists; other values are skipped."""
     for key in path:
         inner = [v.get(key) for v in values if isinstance(v, dict)]
         values = [x for v in inner for x in (v if isinstance(v, list) else [v]) if x is not None]

@@ -1,7 +1,7 @@
-"""Identifiers by their shape: mail, phone, address of a machine, card and account numbers, dates, long numbers.
+"""Mask identifiers by pattern: mail, phone and network addresses, card and account numbers, dates, long numbers.
 
-The patterns are Presidio's recognisers where it has one. They are regular expressions; no language model is
-loaded. Importing Presidio costs seconds, so it happens only when a text could hold what it looks for.
+Where Presidio has a recogniser it is used. These are regular expressions; no language model is loaded. Importing
+Presidio takes seconds, so it is imported only for a text in which it may find something.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DATE = re.compile(
     re.I,
 )
 _LONG_NUMBER = re.compile(r"(?<![\d.])(?!\d*0000(?!\d))\d{7,}(?!\.?\d)")
-#: Without one of these no recogniser below can match (dates are masked before).
+#: Without a match of this no recogniser below can match (dates are masked before).
 _POSSIBLE = re.compile(
     r"@|://|www\.|\b[a-z0-9\-]{2,}\.(?:[a-z]{2,3}|info|health|online)\b|(?:\d[\s().\-/]{0,3}){7}"
     r"|\b[a-z]{2}\d{2}[ a-z0-9]{8,}|[0-9a-f]{1,4}:[0-9a-f]{0,4}:|(?:\d{1,3}\.){3}\d|[0-9a-f]{8}-[0-9a-f]{4}",
@@ -47,7 +47,7 @@ _MASKS = {"DATE_TIME": "[date]", "EMAIL_ADDRESS": "[contact]", "PHONE_NUMBER": "
 
 @lru_cache(maxsize=1 << 12)
 def mask_patterns(text: str) -> str:
-    """The text with everything that looks like an identifier replaced by what kind it was."""
+    """Replace everything that looks like an identifier by its kind."""
     text = _DATE.sub("[date]", text)
     if _POSSIBLE.search(text):
         text = _mask_with_presidio(text)
@@ -55,14 +55,13 @@ def mask_patterns(text: str) -> str:
 
 
 def _mask_with_presidio(text: str) -> str:
-    spans = sorted(
-        (
-            (r.start, r.end, r.entity_type)
-            for recognizer in _load_recognizers()
-            for r in _run_recognizer(recognizer, text)
-        ),
-        key=lambda s: (s[0], -s[1]),
+    results = (
+        result
+        for recognizer in _load_recognizers()
+        for result in recognizer.analyze(text, recognizer.supported_entities)
+        if result.score >= 0.3
     )
+    spans = sorted(((r.start, r.end, r.entity_type) for r in results), key=lambda s: (s[0], -s[1]))
     out, at = [], 0
     for start, end, kind in spans:
         if end <= at:
@@ -72,17 +71,13 @@ def _mask_with_presidio(text: str) -> str:
     return "".join((*out, text[at:]))
 
 
-def _run_recognizer(recognizer: _Recognizer, text: str) -> list[RecognizerResult]:
-    return [r for r in recognizer.analyze(text, recognizer.supported_entities) if r.score >= 0.3]
-
-
 @lru_cache(maxsize=1)
 def _load_recognizers() -> tuple[_Recognizer, ...]:
     from presidio_analyzer import PatternRecognizer
     from presidio_analyzer import predefined_recognizers as presidio
 
     return (
-        # Without its look-up of the address's domain: that would fetch a list from the network.
+        # EmailRecognizer itself looks the domain up in a list that it fetches from the network.
         PatternRecognizer("EMAIL_ADDRESS", patterns=presidio.EmailRecognizer.PATTERNS),
         presidio.UrlRecognizer(),
         presidio.IpRecognizer(),

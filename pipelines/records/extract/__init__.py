@@ -1,4 +1,4 @@
-"""Facts out of checked resources: one file a resource type, one function each."""
+"""Extract facts from checked resources: one file and one function per resource type."""
 
 from __future__ import annotations
 

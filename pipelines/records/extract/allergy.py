@@ -1,4 +1,4 @@
-"""AllergyIntolerance: what she must not be given."""
+"""AllergyIntolerance: what the patient must not be given."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _KINDS = {"medication": "medication", "biologic": "medication", "food": "food", 
 
 
 def extract_allergy(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The allergy at its onset (else when recorded); nothing where it is over, refuted, or says "none known"."""
-    recorded = context.past(read_time(resource, "recordedDate"), "recordedDate")
-    onset = context.past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
-    what = context.clean(choose_coding(resource["code"]))
+    """The allergy at its onset (else when recorded); none where over, refuted or "none known"."""
+    recorded = context.check_past(read_time(resource, "recordedDate"), "recordedDate")
+    onset = context.check_past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
+    concept = context.clean_concept(choose_coding(resource["code"]))
     withdrawn = read_status_code(resource.get("verificationStatus")) in _WITHDRAWN
     over = read_status_code(resource.get("clinicalStatus")) in ("inactive", "resolved")
-    if withdrawn or over or what.code in _NONE_KNOWN:
+    if withdrawn or over or concept.code in _NONE_KNOWN:
         return ExtractedFacts(facets=("",))
     start = onset if onset is not None else recorded
     fact = Fact(
-        f"allergy.{_choose_kind(resource, what)}",
-        what.code,
+        f"allergy.{_choose_kind(resource, concept)}",
+        concept.code,
         start,
-        text=what.text,
+        text=concept.text,
         known=choose_latest(recorded, start),
     )
-    return ExtractedFacts([fact], [("allergies", {"code": what.code, "text": what.text, "start": start})])
+    return ExtractedFacts([fact], [("allergies", {"code": concept.code, "text": concept.text, "start": start})])
 
 
-def _choose_kind(resource: Resource, what: CodedConcept) -> str:
-    """A drug where anything says so: the category, the code's system or the name; a drug allergy is never missed."""
+def _choose_kind(resource: Resource, concept: CodedConcept) -> str:
+    """A drug where category, code system or name says so: no drug allergy may be missed."""
     categories = [_KINDS[c] for c in resource.get("category", [])]
-    if "medication" in categories or what.code.partition("//")[0] in _DRUG_SYSTEMS or find_drug_class(what.text):
+    if "medication" in categories or concept.code.partition("//")[0] in _DRUG_SYSTEMS or find_drug_class(concept.text):
         return "medication"
     return categories[0] if categories else "other"

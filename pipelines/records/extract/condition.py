@@ -23,24 +23,24 @@ _WITHDRAWN = (RETRACTED, "refuted")
 
 
 def extract_condition(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The condition at its onset (else when recorded), and its end at abatement (else when last said to be over)."""
-    recorded = context.past(read_time(resource, "recordedDate"), "recordedDate")
-    onset = context.past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
+    """The condition at its onset and its end at abatement, else both when recorded."""
+    recorded = context.check_past(read_time(resource, "recordedDate"), "recordedDate")
+    onset = context.check_past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
     abated = read_time(resource, "abatementDateTime", "abatementPeriod") or read_period_end(resource, "onsetPeriod")
-    context.past(abated, "abatement")
+    context.check_past(abated, "abatement")
     if read_status_code(resource.get("verificationStatus")) in _WITHDRAWN:
         return ExtractedFacts(facets=("", END))
-    what = context.clean(choose_coding(resource["code"]))
+    concept = context.clean_concept(choose_coding(resource["code"]))
     start = onset if onset is not None else recorded
-    facts = [Fact("condition", what.code, start, text=what.text, known=choose_latest(recorded, start))]
+    facts = [Fact("condition", concept.code, start, text=concept.text, known=choose_latest(recorded, start))]
     over = abated is not None or read_status_code(resource.get("clinicalStatus")) in _OVER
     if over:
         end = choose_latest(abated, start) if abated is not None else choose_latest(recorded, start)
-        answers = ("Condition", resource["id"])
+        parent = ("Condition", resource["id"])
         facts.append(
-            Fact("condition.end", CONDITION_END_CODE, end, text=what.code, facet=END, known=end, answers=answers)
+            Fact("condition.end", CONDITION_END_CODE, end, text=concept.code, facet=END, known=end, parent=parent)
         )
-    row = {"code": what.code, "text": what.text, "start": onset, "end": _latest_end(resource)}
+    row = {"code": concept.code, "text": concept.text, "start": onset, "end": _latest_end(resource)}
     return ExtractedFacts(facts, [("conditions", row)], facets=(END,))
 
 

@@ -1,4 +1,4 @@
-"""What an extractor is given and what it returns."""
+"""What an extractor takes (``ExtractionContext``) and returns (``ExtractedFacts``), and how it reads times."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ END = "end"
 
 
 class Fact(NamedTuple):
-    """One event to be. ``known`` is when a history says it became known, ``answers`` the (type, id) it answers.
+    """One fact of a resource, the draft of an event; times are microseconds since 1970.
 
-    ``facet`` tells the facts of one resource apart; times are microseconds since 1970, None where unknown.
+    ``facet`` distinguishes the facts of one resource. ``known`` is when its record says the fact became known.
+    ``parent`` is the (type, id) of what it answers or ends.
     """
 
     kind: str
@@ -30,62 +31,62 @@ class Fact(NamedTuple):
     unit: str | None = None
     facet: str = ""
     known: Micros | None = None
-    answers: tuple[str, str] | None = None
+    parent: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
 class ExtractedFacts:
-    """The facts of one resource (none where it says nothing PMLM uses) and its rows of the parsed tables.
+    """The facts of one resource, possibly none, and its rows of the tables to validate.
 
-    ``facets`` names every facet an earlier version may have had beyond those of ``facts``, ``visit`` the id of the
-    encounter it belongs to.
+    ``facets`` lists facets an earlier version may have had beyond those of ``facts``; ``encounter`` is the id of the
+    resource's encounter.
     """
 
     facts: list[Fact] = field(default_factory=list)
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     facets: tuple[str, ...] = ()
-    visit: str | None = None
+    encounter: str | None = None
 
 
 @dataclass(slots=True)
 class ExtractionContext:
-    """What is known around a resource: the patient, the end of the drop's day, drugs by id, and the scrubber."""
+    """Patient, end of the drop's day, drugs by pseudonym, and the scrubber of free text."""
 
     end: Micros
     medications: Mapping[int, CodedConcept]
-    key_of: Callable[[str, str], int]
+    pseudonym: Callable[[str, str], int]
     scrubber: Scrubber
     subject: int = 0
 
-    def medication(self, ident: str) -> CodedConcept | None:
-        """The drug a Medication of this or an earlier drop names."""
-        return self.medications.get(self.key_of("Medication", ident))
+    def find_medication(self, ident: str) -> CodedConcept | None:
+        """The drug that a Medication of this or an earlier drop names."""
+        return self.medications.get(self.pseudonym("Medication", ident))
 
-    def clean(self, coded: CodedConcept) -> CodedConcept:
-        """The concept with its text scrubbed; a local code that names someone gives way to its hash."""
-        if coded.local and self.scrubber.names_someone(coded.code, self.subject):
-            coded = replace(coded, code=f"LOCAL//{self.key_of('code', coded.code):x}")
-        text = self.scrubber.display(coded.text, self.subject, coded.local)
-        return coded if text == coded.text else replace(coded, text=text)
+    def clean_concept(self, concept: CodedConcept) -> CodedConcept:
+        """Scrub the text; replace a local code that identifies someone by its hash."""
+        if concept.local and self.scrubber.has_identifier(concept.code, self.subject):
+            concept = replace(concept, code=f"LOCAL//{self.pseudonym('code', concept.code):x}")
+        text = self.scrubber.scrub_display(concept.text, self.subject, concept.local)
+        return concept if text == concept.text else replace(concept, text=text)
 
-    def unit(self, quantity: Resource) -> str | None:
-        """How a quantity names its unit, or None where it names none, or someone."""
-        named = next(iter(list_units(quantity)), None)
-        return None if named is not None and self.scrubber.names_someone(named, self.subject) else named
+    def read_unit(self, quantity: Resource) -> str | None:
+        """A quantity's unit; None where it has none, or one that identifies someone."""
+        unit = next(iter(list_units(quantity)), None)
+        return None if unit is not None and self.scrubber.has_identifier(unit, self.subject) else unit
 
-    def scrub(self, text: str) -> str:
+    def scrub_message(self, text: str) -> str:
         """A free text without identifiers."""
-        return self.scrubber.message(text, self.subject)
+        return self.scrubber.scrub_message(text, self.subject)
 
-    def past(self, at: Micros | None, name: str) -> Micros | None:
-        """The moment itself; ``Broken`` where it lies after the end of the drop's day."""
+    def check_past(self, at: Micros | None, name: str) -> Micros | None:
+        """The time itself; ``ResourceError`` where it is after the drop's day."""
         if at is not None and at > self.end:
             raise ResourceError("future_date", f"{name} is after the drop's day")
         return at
 
 
 def read_time(resource: Resource, *names: str) -> Micros | None:
-    """The first of the named dateTime or Period fields that is there, a Period by its start (else its end)."""
+    """The first dateTime or Period that is there, a Period by its start (else its end)."""
     for name in names:
         value = resource.get(name)
         if isinstance(value, str):
@@ -96,13 +97,16 @@ def read_time(resource: Resource, *names: str) -> Micros | None:
 
 
 def read_period_end(resource: Resource, name: str) -> Micros | None:
-    """The end of a Period field that has one, or None."""
+    """The end of a Period field, or None."""
     value = resource.get(name)
     return parse_time(value["end"]) if value and "end" in value else None
 
 
 def read_latest_end(resource: Resource, *names: str) -> Micros | None:
-    """The last moment the first of the named dateTime or Period fields can mean: what must not lie before a start."""
+    """The latest time that the first dateTime or Period's end can mean.
+
+    A start after it is an error; a partial date counts to its last microsecond.
+    """
     for name in names:
         value = resource.get(name)
         text = value.get("end") if isinstance(value, dict) else value
@@ -111,6 +115,6 @@ def read_latest_end(resource: Resource, *names: str) -> Micros | None:
     return None
 
 
-def choose_latest(*moments: Micros | None) -> Micros | None:
-    """The latest of the moments that are known, or None: nothing is known before it has happened."""
-    return max((m for m in moments if m is not None), default=None)
+def choose_latest(*times: Micros | None) -> Micros | None:
+    """The latest of the known times, or None: nothing is known before it has happened."""
+    return max((t for t in times if t is not None), default=None)

@@ -1,4 +1,4 @@
-"""MedicationRequest: a drug ordered, and its end; Medication: the drug a request refers to."""
+"""MedicationRequest: a drug and its end; Medication: the drug that a request refers to."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ _DAYS = {"d": 1, "wk": 7, "mo": 30, "a": 365, "day": 1, "days": 1, "week": 7, "w
 
 
 def extract_medication(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """A Medication says nothing by itself: requests that refer to it read its code."""
+    """No fact of its own: requests that refer to a Medication read its code."""
     return ExtractedFacts()
 
 
 def extract_medication_request(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The drug when ordered; its end where the request is over; nothing where it is no order."""
-    authored = context.past(read_time(resource, "authoredOn"), "authoredOn")
+    """The drug when ordered, and its end; none where the request is no order."""
+    authored = context.check_past(read_time(resource, "authoredOn"), "authoredOn")
     status = resource["status"]
     if status in (RETRACTED, "draft") or resource["intent"] in _NOT_ORDERED or resource.get("doNotPerform"):
         return ExtractedFacts(facets=("", END))
-    what = context.clean(_find_drug(resource, context))
-    facts = [Fact("medicine", what.code, authored, text=what.text, known=authored)]
+    concept = context.clean_concept(_find_drug(resource, context))
+    facts = [Fact("medicine", concept.code, authored, text=concept.text, known=authored)]
     end = _read_supply_end(resource, authored) if status in _ENDED else None
     if status in _ENDED:
         over = min(end, context.end) if end is not None else authored
-        answers = ("MedicationRequest", resource["id"])
+        parent = ("MedicationRequest", resource["id"])
         facts.append(
-            Fact("medicine.end", MEDICATION_END_CODE, over, text=what.code, facet=END, known=over, answers=answers)
+            Fact("medicine.end", MEDICATION_END_CODE, over, text=concept.code, facet=END, known=over, parent=parent)
         )
-    row = {"code": what.code, "text": what.text, "start": authored}
+    row = {"code": concept.code, "text": concept.text, "start": authored}
     return ExtractedFacts(facts, [("medicines", row)], facets=(END,))
 
 
 def _find_drug(resource: Resource, context: ExtractionContext) -> CodedConcept:
-    """The drug itself, from the request, a contained Medication, one of the drops, or the reference's display."""
+    """The drug of the request, of the Medication it refers to, or of the reference's display."""
     if "medicationCodeableConcept" in resource:
         return choose_coding(resource["medicationCodeableConcept"])
-    pointer = resource["medicationReference"]
-    target = read_reference(pointer)
-    if target is not None and pointer["reference"].startswith("#"):
+    reference = resource["medicationReference"]
+    target = read_reference(reference)
+    if target is not None and reference["reference"].startswith("#"):
         inner = [c for c in resource.get("contained", []) if c.get("id") == target[1].removeprefix("#")]
-        found = _read_contained(inner[0]["code"]) if inner and "code" in inner[0] else None
+        drug = _read_contained(inner[0]["code"]) if inner and "code" in inner[0] else None
     else:
-        found = context.medication(target[1]) if target is not None else None
-    if found is None and "display" in pointer:
-        return choose_coding({"text": pointer["display"]})
-    if found is None:
+        drug = context.find_medication(target[1]) if target is not None else None
+    if drug is None and "display" in reference:
+        return choose_coding({"text": reference["display"]})
+    if drug is None:
         raise ResourceError("unknown_medication", "medicationReference leads to no Medication with a code")
-    return found
+    return drug
 
 
 def _read_contained(code: Any) -> CodedConcept:

@@ -1,4 +1,4 @@
-"""Observation: signals in their canonical unit, other numbers as given, coded answers, dates; ratings of replies."""
+"""Observation: signals in canonical units, other numbers, coded answers, dates; ratings of replies."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ ObservedValue = tuple[float | None, str | None, str | None]
 
 
 def extract_observation(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """One fact for the value, one for each component that has a value; nothing for a string or an absent value."""
-    issued = context.past(read_time(resource, "issued"), "issued")
-    time = context.past(read_time(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod"), "effective")
-    time = time if time is not None else issued
+    """One fact for the value and one per component; none for a string or no value."""
+    issued = context.check_past(read_time(resource, "issued"), "issued")
+    effective = read_time(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod")
+    time = effective if context.check_past(effective, "effective") is not None else issued
     components = resource.get("component", [])
     facets = ("", *(choose_coding(c["code"]).code for c in components))
     if resource["status"] in (RETRACTED, "cancelled"):
         return ExtractedFacts(facets=facets)
     if _is_rating(resource):
         return _extract_rating(resource, time, choose_latest(issued, time))
-    found = ExtractedFacts(facets=facets)
+    extracted = ExtractedFacts(facets=facets)
     for part, facet in ((resource, ""), *zip(components, facets[1:], strict=True)):
-        _add_fact(found, part, facet, time, choose_latest(issued, time), context)
-    _add_blood_pressure_row(found)
-    return found
+        _add_fact(extracted, part, facet, time, choose_latest(issued, time), context)
+    _add_blood_pressure_row(extracted)
+    return extracted
 
 
 def _add_fact(
-    found: ExtractedFacts,
+    extracted: ExtractedFacts,
     part: Resource,
     facet: str,
     time: Micros | None,
     known: Micros | None,
     context: ExtractionContext,
 ) -> None:
-    what = context.clean(choose_coding(part["code"]))
-    signal = SIGNAL_BY_CODE.get(what.code)
+    concept = context.clean_concept(choose_coding(part["code"]))
+    signal = SIGNAL_BY_CODE.get(concept.code)
     number, text, unit = _read_signal_value(part, signal) if signal else _read_other_value(part, context)
     if number is None and text is None:
         return
-    found.facts.append(Fact("observation", what.code, time, number, text, unit, facet, known))
+    extracted.facts.append(Fact("observation", concept.code, time, number, text, unit, facet, known))
     low, high = (signal.low, signal.high) if signal else (None, None)
-    row = {"code": what.code, "start": time, "value": number, "low": low, "high": high, "text": text}
-    found.rows.append(("observations", row))
+    row = {"code": concept.code, "start": time, "value": number, "low": low, "high": high, "text": text}
+    extracted.rows.append(("observations", row))
 
 
 def _read_signal_value(part: Resource, signal: Signal) -> ObservedValue:
-    """The value in the signal's canonical unit; ``Broken`` where the unit is none of the signal's."""
+    """The value in the signal's canonical unit; ``ResourceError`` for any other unit."""
     if "valueInteger" in part and signal.unit == "{score}":
         return float(part["valueInteger"]), None, signal.unit
     quantity = part.get("valueQuantity", {})
@@ -73,11 +73,11 @@ def _read_signal_value(part: Resource, signal: Signal) -> ObservedValue:
 def _read_other_value(part: Resource, context: ExtractionContext) -> ObservedValue:
     quantity: dict[str, Any] = part.get("valueQuantity", {})
     if "value" in quantity:
-        return float(quantity["value"]), None, context.unit(quantity)
+        return float(quantity["value"]), None, context.read_unit(quantity)
     if "valueInteger" in part:
         return float(part["valueInteger"]), None, None
     if "valueCodeableConcept" in part:
-        answer: CodedConcept = context.clean(choose_coding(part["valueCodeableConcept"]))
+        answer: CodedConcept = context.clean_concept(choose_coding(part["valueCodeableConcept"]))
         return None, clean_text(answer.text) or None, None
     if "valueBoolean" in part:
         return None, "true" if part["valueBoolean"] else "false", None
@@ -98,15 +98,15 @@ def _extract_rating(resource: Resource, time: Micros | None, known: Micros | Non
     if "valueInteger" not in resource:
         raise ResourceError("missing_field", "valueInteger is missing")
     value = float(resource["valueInteger"])
-    answers = ("Communication", rated[1])
+    parent = ("Communication", rated[1])
     return ExtractedFacts(
-        [Fact("rating", RATING_CODE, time, number=value, known=known, answers=answers)],
+        [Fact("rating", RATING_CODE, time, number=value, known=known, parent=parent)],
         [("ratings", {"rating": value, "start": time})],
     )
 
 
-def _add_blood_pressure_row(found: ExtractedFacts) -> None:
-    values = {f.code: f.number for f in found.facts}
+def _add_blood_pressure_row(extracted: ExtractedFacts) -> None:
+    values = {f.code: f.number for f in extracted.facts}
     if _SYSTOLIC in values and _DIASTOLIC in values:
         row = {"systolic": values[_SYSTOLIC], "diastolic": values[_DIASTOLIC]}
-        found.rows.append(("blood_pressures", row))
+        extracted.rows.append(("blood_pressures", row))

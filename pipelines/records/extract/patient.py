@@ -1,4 +1,4 @@
-"""Patient: birth, death, language."""
+"""Patient: birth, death and language."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pipelines.records.read.raw_resource import Resource
 
 
 def extract_patient(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """Birth, language and death; a death without a date is known to lie before the drop's end."""
-    birth = context.past(read_time(resource, "birthDate"), "birthDate")
-    death = context.past(read_time(resource, "deceasedDateTime"), "deceasedDateTime")
+    """Birth, language and death; a death without a date counts at the drop's end."""
+    birth = context.check_past(read_time(resource, "birthDate"), "birthDate")
+    death = context.check_past(read_time(resource, "deceasedDateTime"), "deceasedDateTime")
     if resource.get("deceasedBoolean"):
         death = context.end
     facts = [Fact("patient", LANGUAGE_CODE, None, text=_choose_language(resource), facet="language", known=birth)]
@@ -23,7 +23,7 @@ def extract_patient(resource: Resource, context: ExtractionContext) -> Extracted
 
 
 def _choose_language(resource: Resource) -> str:
-    """``zh`` where Chinese is preferred (or the first said), else ``en``: the languages PMLM has templates for."""
-    spoken = sorted(resource.get("communication", []), key=lambda c: not c.get("preferred", False))
-    codes = [c.get("code", "") for s in spoken[:1] for c in s.get("language", {}).get("coding", [])]
+    """``zh`` where Chinese is the preferred or first language, else ``en``: PMLM's template languages."""
+    languages = sorted(resource.get("communication", []), key=lambda c: not c.get("preferred", False))
+    codes = [c.get("code", "") for s in languages[:1] for c in s.get("language", {}).get("coding", [])]
     return "zh" if any(c.lower().startswith("zh") for c in codes) else "en"

@@ -1,4 +1,4 @@
-"""Procedure: what was done, when it began."""
+"""Procedure: what was done, and when it began."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ _NOT_DONE = (RETRACTED, "not-done", "preparation")
 
 
 def extract_procedure(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The procedure at its start; nothing where it was not done."""
-    start = context.past(read_time(resource, "performedDateTime", "performedPeriod"), "performed")
-    end = context.past(read_period_end(resource, "performedPeriod"), "performedPeriod.end")
+    """The procedure at its start; none where it was not done."""
+    start = context.check_past(read_time(resource, "performedDateTime", "performedPeriod"), "performed")
+    end = context.check_past(read_period_end(resource, "performedPeriod"), "performedPeriod.end")
     if resource["status"] in _NOT_DONE:
         return ExtractedFacts(facets=("",))
-    what = context.clean(choose_coding(resource["code"]))
-    fact = Fact("procedure", what.code, start, text=what.text, known=choose_latest(start, end))
-    row = {"code": what.code, "text": what.text, "start": start, "end": read_latest_end(resource, "performedPeriod")}
+    concept = context.clean_concept(choose_coding(resource["code"]))
+    fact = Fact("procedure", concept.code, start, text=concept.text, known=choose_latest(start, end))
+    latest_end = read_latest_end(resource, "performedPeriod")
+    row = {"code": concept.code, "text": concept.text, "start": start, "end": latest_end}
     return ExtractedFacts([fact], [("procedures", row)])

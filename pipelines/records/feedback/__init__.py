@@ -1,1 +1,1 @@
-"""Take feedback on answers into the event log, its texts de-identified."""
+"""Turn feedback on answers into events, its texts de-identified."""

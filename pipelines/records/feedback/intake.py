@@ -1,12 +1,12 @@
-"""What was said of answers since the night before becomes part of the record, as the ledger's other events do.
+"""Turn feedback on answers into events, as part of the night's import.
 
 A patient's rating, thumb or preference becomes a rating of an answer, from which ``feature_repo.groups.preferences``
-learns how she likes to be answered. A clinician's edit becomes her question with a clinician's reply, which training
-treats as any reply. What clinicians think of an answer stays in the reward log: it is no preference of hers. Only
-what counts within the cap (``models.feedback.cap_feedback``) comes in, known from the end of the drop's day on; what is
-dated later waits for its day.
+learns how the patient prefers to be answered. A clinician's edit becomes the patient's question with a clinician's
+reply, which training treats as any reply. Clinicians' opinions of an answer stay in the reward log: they are no
+preference of the patient. Only feedback within the daily cap (``models.feedback.cap_feedback``) counts; it is known
+from the end of the drop's day on, and what is dated later waits for its day.
 
-Killed at any moment, the next run does the same again: an event that is in the log is not written twice, and the ledger
+After a kill at any moment the next run does the same again: an event in the log is not written twice, and the ledger
 entry is what makes a batch count. Without feedback nothing is read and nothing changes.
 """
 
@@ -25,18 +25,19 @@ import polars as pl
 from models import feedback
 from models.feedback import Feedback
 from models.vocabulary import ANSWER_CODE, QUESTION_CODE, RATING_CODE, REPLY_CODE
-from pipelines.night_dates import parse_night
+from pipelines.night_dates import end_of_night
 from pipelines.records.feedback import texts
 from pipelines.records.log import carryover, event_log, ledger
-from pipelines.records.log.hash_sets import HashSet
-from pipelines.records.read.fhir_time import end_of, to_datetime
+from pipelines.records.log.spill import HashSet
 from pmlm.settings import Settings
 
 
 @dataclass(slots=True)
 class FeedbackCounts:
-    """What one intake made of the feedback: signals that became events, answers beyond the cap, edits that could not
-    be placed (no such question was asked), and the events written."""
+    """What one night made of the feedback: ratings and edits that became events, and the events written.
+
+    ``beyond_cap`` counts answers over the daily cap, ``not_placed`` edits of a question that was not asked.
+    """
 
     ratings: int = 0
     edits: int = 0
@@ -47,7 +48,7 @@ class FeedbackCounts:
 
 @dataclass(frozen=True, slots=True)
 class LoggedAnswer:
-    """What the interaction log knows of an answer: hash of the question, words of the answer, when it was asked."""
+    """An answer in the interaction log: hash of the question, words of the answer, time of the question."""
 
     question: int
     words: int | None
@@ -55,65 +56,63 @@ class LoggedAnswer:
 
 
 def ingest_feedback(settings: Settings, night: str) -> FeedbackCounts | None:
-    """Append what counts to the event log; None where there is no feedback, or a later night has been taken in."""
+    """Append the events of feedback to the log, as part of ``night``'s ledger entry.
+
+    None where there is no feedback, or where ``night`` is not the last one ingested.
+    """
     entries = ledger.read_entries(settings)
-    if (
-        not entries
-        or entries[-1].night != night
-        or not (reward_log_folder(settings).exists() or texts.list_raw_texts(settings))
-    ):
+    has_feedback = reward_log_folder(settings).exists() or texts.list_raw_texts(settings)
+    if not entries or entries[-1].night != night or not has_feedback:
         return None
     texts.deidentify_texts(settings, night)
-    taken = FeedbackCounts()
-    end = to_datetime(end_of(parse_night(night)))
-    said = list(_read_countable(settings, end, taken))
+    counts = FeedbackCounts()
+    end = end_of_night(night)
+    items = list(_read_countable(settings, end, counts))
+    answers = find_answers(settings, {item.answer for item in items})
     rows = [
-        row for one, answered in _match_answers(settings, said) for row in _build_events(settings, one, answered, taken)
+        row
+        for item in items
+        if item.answer in answers
+        for row in _build_events(settings, item, answers[item.answer], counts)
     ]
     batch = _append_events(settings, night, rows, end)
     if batch is not None:
-        taken.events = event_log.count_events(settings, batch)
+        counts.events = event_log.count_events(settings, batch)
         entry = entries[-1]
         entry.batches = sorted({*entry.batches, batch})
         ledger.write_entry(settings, entry)
-    return taken
+    return counts
 
 
 def reward_log_folder(settings: Settings) -> Path:
-    """Where the endpoint keeps its reward log."""
+    """The folder of the endpoint's reward log."""
     return settings.workspace / "feedback"
 
 
-def _read_countable(settings: Settings, end: datetime, taken: FeedbackCounts) -> Iterator[Feedback]:
-    """The feedback that counts and is of a patient the clinic knows, as of ``end`` by the clinic's clock."""
+def _read_countable(settings: Settings, end: datetime, counts: FeedbackCounts) -> Iterator[Feedback]:
+    """Yield the feedback given by ``end`` for known patients, within the cap."""
     oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
     patients: HashSet | None = None
     for path in sorted(reward_log_folder(settings).glob("*.jsonl")):
         if path.stem < f"{oldest:%Y%m%d}":
             continue
-        kept, beyond = feedback.cap_feedback(_read_lines(path), settings.feedback_a_day)
-        taken.beyond_cap += beyond
+        items, beyond = feedback.cap_feedback(_read_lines(path), settings.feedback_a_day)
+        counts.beyond_cap += beyond
         patients = carryover.read_patients(settings) if patients is None else patients
-        yield from (one for one in kept if one.at <= end and one.subject in patients)
+        yield from (item for item in items if item.at <= end and item.subject in patients)
 
 
 def _read_lines(path: Path) -> Iterator[Feedback]:
     for line in path.read_text().splitlines():
         try:
             yield feedback.parse_feedback(line)
-        except ValueError:  # a line that a crash has cut
+        except ValueError:  # a line that a crash has truncated
             continue
 
 
-def _match_answers(settings: Settings, said: list[Feedback]) -> Iterator[tuple[Feedback, LoggedAnswer]]:
-    """Each with what is known of its answer; an answer that the interaction log does not hold is passed over."""
-    answers = find_answers(settings, {one.answer for one in said})
-    yield from ((one, answers[one.answer]) for one in said if one.answer in answers)
-
-
 def find_answers(settings: Settings, wanted: set[str]) -> dict[str, LoggedAnswer]:
-    """The wanted answers in the interaction log."""
-    found: dict[str, LoggedAnswer] = {}
+    """The wanted answers, by id, that are in the interaction log."""
+    answers: dict[str, LoggedAnswer] = {}
     files = (settings.workspace / "interactions").glob("*.jsonl") if wanted else ()
     for path in sorted(files, reverse=True):
         with path.open() as stream:
@@ -122,43 +121,43 @@ def find_answers(settings: Settings, wanted: set[str]) -> dict[str, LoggedAnswer
                 if line[7:39] in wanted:
                     value: dict[str, Any] = json.loads(line)
                     as_of = datetime.fromisoformat(value["versions"]["as_of"])
-                    found[value["id"]] = LoggedAnswer(value["question"], value.get("words"), as_of)
-        if len(found) == len(wanted):
+                    answers[value["id"]] = LoggedAnswer(value["question"], value.get("words"), as_of)
+        if len(answers) == len(wanted):
             break
-    return found
+    return answers
 
 
 def _build_events(
-    settings: Settings, one: Feedback, answered: LoggedAnswer, taken: FeedbackCounts
+    settings: Settings, item: Feedback, answer: LoggedAnswer, counts: FeedbackCounts
 ) -> Iterable[dict[str, Any]]:
-    """The events of one signal; none for what stays in the reward log."""
-    source = sha256(one.line().encode()).hexdigest()
-    shared = {"subject_id": one.subject, "source": source}
-    record = settings.pseudonym("Answer", one.answer)
-    if one.kind == "edit":
-        text = texts.read_text(settings, one.id)
-        if text is None or text["asked"] != answered.question:
-            taken.not_placed += 1
+    """The events of one piece of feedback; none for what stays in the reward log."""
+    source = sha256(item.line().encode()).hexdigest()
+    shared = {"subject_id": item.subject, "source": source}
+    record = settings.pseudonym("Answer", item.answer)
+    if item.kind == "edit":
+        text = texts.read_text(settings, item.id)
+        if text is None or text["asked"] != answer.question:
+            counts.not_placed += 1
             return []
-        taken.edits += 1
-        question = settings.pseudonym("Answer", one.answer, "question")
-        reply = settings.pseudonym("Answer", one.answer, "edit", str(one.giver))
+        counts.edits += 1
+        question = settings.pseudonym("Answer", item.answer, "question")
+        reply = settings.pseudonym("Answer", item.answer, "edit", str(item.giver))
         return [
-            shared | _build_event("question", QUESTION_CODE, question, answered.as_of, text=text["question"]),
-            shared | _build_event("reply", REPLY_CODE, reply, one.at, text=text["edit"], parent=question),
+            shared | _build_event("question", QUESTION_CODE, question, answer.as_of, text=text["question"]),
+            shared | _build_event("reply", REPLY_CODE, reply, item.at, text=text["edit"], parent=question),
         ]
-    if one.by != "patient" or one.points is None:
+    if item.by != "patient" or item.points is None:
         return []
-    taken.ratings += 1
-    rating = settings.pseudonym("Answer", one.answer, "rating", str(one.giver))
+    counts.ratings += 1
+    rating = settings.pseudonym("Answer", item.answer, "rating", str(item.giver))
     return [
-        shared | _build_event("reply", ANSWER_CODE, record, answered.as_of, number=answered.words),
-        shared | _build_event("rating", RATING_CODE, rating, one.at, number=one.points, parent=record),
+        shared | _build_event("reply", ANSWER_CODE, record, answer.as_of, number=answer.words),
+        shared | _build_event("rating", RATING_CODE, rating, item.at, number=item.points, parent=record),
     ]
 
 
-def _build_event(kind: str, code: str, record: int, time: datetime, *, number: float | None = None, text: str | None = None,
-           parent: int | None = None) -> dict[str, Any]:  # fmt: skip
+def _build_event(kind: str, code: str, record: int, time: datetime, *, number: float | None = None,
+                 text: str | None = None, parent: int | None = None) -> dict[str, Any]:  # fmt: skip
     return {
         "kind": kind, "code": code, "record": record, "time": time, "numeric_value": number, "text_value": text,
         "parent": parent, "unit": None, "encounter_id": None,
@@ -166,12 +165,12 @@ def _build_event(kind: str, code: str, record: int, time: datetime, *, number: f
 
 
 def _append_events(settings: Settings, night: str, rows: list[dict[str, Any]], end: datetime) -> str | None:
-    """Write the rows that say something new of their records as one batch; its name, or None."""
+    """Write the rows that differ from their record's latest version as one batch; its name, or None."""
     if not rows:
         return None
     drafts = pl.DataFrame([row | {"known_at": end} for row in rows], schema=event_log.SCHEMA)
     drafts = drafts.unique("record", keep="last", maintain_order=True)
-    before = (
+    latest = (
         event_log.scan_events(settings)
         .join(drafts.lazy().select("record"), on="record", how="semi")
         .sort("known_at", "source")
@@ -180,8 +179,8 @@ def _append_events(settings: Settings, night: str, rows: list[dict[str, Any]], e
         .collect()
     )
     same = ["record", "numeric_value", "text_value"]
-    news = drafts.join(before.select(same), on=same, how="anti", nulls_equal=True)
-    news = news.join(before.select("record", "last"), on="record", how="left")
-    bumped = pl.max_horizontal("known_at", pl.col("last") + pl.duration(microseconds=1))
-    news = news.with_columns(known_at=bumped).select(event_log.COLUMNS)
-    return event_log.write_batch(settings, night, news) if len(news) else None
+    fresh = drafts.join(latest.select(same), on=same, how="anti", nulls_equal=True)
+    fresh = fresh.join(latest.select("record", "last"), on="record", how="left")
+    after_last = pl.max_horizontal("known_at", pl.col("last") + pl.duration(microseconds=1))
+    fresh = fresh.with_columns(known_at=after_last).select(event_log.COLUMNS)
+    return event_log.write_batch(settings, night, fresh) if len(fresh) else None

@@ -1,8 +1,8 @@
-"""The words of feedback: raw in quarantine until a night takes the names out, then de-identified until they expire.
+"""The texts of feedback: raw in quarantine until the night de-identifies them, then stored until they expire.
 
-``quarantine/feedback/<id>.json`` (written by the endpoint) becomes ``feedback/texts/<id>.json``, mode 600, and is
-removed; after ``PMLM_FEEDBACK_DAYS`` the de-identified text is removed too. Of a question, its keyed hash is kept
-beside its words (``asked``), by which the night knows that it is the one that was answered.
+``quarantine/feedback/<id>.json`` (written by the endpoint) becomes ``feedback/texts/<id>.json``, mode 600; the
+de-identified text is removed after ``PMLM_FEEDBACK_DAYS``. With a question goes its keyed hash (``asked``), by which
+the night checks that it is the one that was answered.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from pipelines.records.read.coding import clean_text
 from pmlm.settings import Settings
 from pmlm.storage import write_json
 
-LONGEST = 8000
+LONGEST = 8000  # characters of a text
 WORDS = ("question", "edit", "comment")
 
 
 def raw_folder(settings: Settings) -> Path:
-    """Where the endpoint lays what people wrote."""
+    """The folder to which the endpoint writes raw texts."""
     return settings.quarantine / "feedback"
 
 
 def text_folder(settings: Settings) -> Path:
-    """Where the de-identified words are kept."""
+    """The folder of the de-identified texts."""
     return settings.workspace / "feedback" / "texts"
 
 
 def list_raw_texts(settings: Settings) -> list[Path]:
-    """Raw texts that no night has read yet."""
+    """The raw texts that no night has processed yet."""
     return sorted(raw_folder(settings).glob("*.json"))
 
 
 def deidentify_texts(settings: Settings, night: str) -> None:
-    """De-identify what waits, then forget the raw texts and what is older than the retention."""
-    found = list_raw_texts(settings)
-    if found:
-        names = IdentifierIndex(settings)
-        names.load(night)
-        scrubber = Scrubber(names)
-        for path in found:
+    """De-identify the raw texts; remove them, and texts older than the retention."""
+    paths = list_raw_texts(settings)
+    if paths:
+        index = IdentifierIndex(settings)
+        index.load(night)
+        scrubber = Scrubber(index)
+        for path in paths:
             write_json(text_folder(settings) / path.name, _deidentify(settings, scrubber, path), mode=0o600)
             path.unlink()
     oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
@@ -54,13 +54,15 @@ def deidentify_texts(settings: Settings, night: str) -> None:
 
 
 def read_text(settings: Settings, id_: str) -> dict[str, Any] | None:
-    """The de-identified words under a line's id, with the hash of the question as it was asked; None where expired."""
+    """The de-identified texts of one piece of feedback and its question's hash; None where expired."""
     path = text_folder(settings) / f"{id_}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def _deidentify(settings: Settings, scrubber: Scrubber, path: Path) -> dict[str, Any]:
-    held: dict[str, Any] = json.loads(path.read_text())
-    words = {name: scrubber.message(clean_text(held[name], LONGEST), held["subject"]) for name in WORDS if name in held}
-    asked = {"asked": settings.pseudonym("question", held["question"])} if "question" in held else {}
-    return {"id": held["id"], "received": held["received"], **words, **asked}
+    raw: dict[str, Any] = json.loads(path.read_text())
+    texts = {
+        name: scrubber.scrub_message(clean_text(raw[name], LONGEST), raw["subject"]) for name in WORDS if name in raw
+    }
+    asked = {"asked": settings.pseudonym("question", raw["question"])} if "question" in raw else {}
+    return {"id": raw["id"], "received": raw["received"], **texts, **asked}

@@ -1,1 +1,1 @@
-"""What intake stores: event log, ledger, quarantine, and what later drops need."""
+"""What an import stores: event log, ledger, quarantine, and what later drops need."""

@@ -18,9 +18,9 @@ _COLUMNS = ["subject_id", "time", "code", "numeric_value", "text_value", "unit",
 
 
 def export_meds(settings: Settings, out: Path, t: datetime) -> int:
-    """Write the facts known by ``t`` under ``out``; the number of events.
+    """Write the facts known by ``t`` under ``out``; return the number of events.
 
-    Questions and replies stay behind: their text, though de-identified, is no code. MEDS times have no zone: UTC.
+    Questions and replies are left out: their text, though de-identified, is no code. MEDS times are UTC without zone.
     """
     facts = select_as_of(scan_events(settings), t).filter(~pl.col("kind").is_in(["question", "reply"]))
     frame = facts.select(_COLUMNS).sort("subject_id", "time", "code", "known_at", nulls_last=False).collect()

@@ -1,4 +1,4 @@
-"""What identifies a resource: the (type, id) of a FHIR reference, and keyed hashes of content and of quarantine rows."""
+"""Identify resources: the (type, id) of FHIR references, keyed hashes of contents and of quarantine rows."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Two tiers of checks: structure against a table, values by Great Expectations."""
+"""Two tiers of validation: structure against a table of fields, values by Great Expectations."""

@@ -1,13 +1,13 @@
-"""Great Expectations' Data Docs under ``reports/data-docs``: every suite and each drop's results, counts only.
+"""Great Expectations' Data Docs under ``reports/data-docs``: suites and each drop's results, as counts.
 
-Great Expectations' own index fills its table with scripts from the network, so behind a clinic's closed network it is
-empty. The page a person opens is therefore ours: it lists the same result pages and needs nothing else.
+Great Expectations' own index loads scripts from the network, so in a clinic's closed network it is empty. The start
+page is therefore ours: it lists the same result pages and needs nothing else.
 """
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from great_expectations.data_context.types.resource_identifiers import (
 )
 from jinja2 import Template
 
+from pipelines.night_dates import parse_night
 from pipelines.records.validate.suites import TABLES, build_suite
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_bytes, write_json
@@ -42,14 +43,14 @@ SuiteResults = dict[str, ExpectationSuiteValidationResult]
 
 
 def index_page_path(settings: Settings) -> Path:
-    """The page a person opens."""
+    """The path of the start page."""
     return settings.reports / "data-docs" / "contents.html"
 
 
 def build_site(settings: Settings, night: str, results: SuiteResults) -> Path:
-    """Add a drop's results, already reduced to counts, to the site and return its first page."""
+    """Add a drop's results to the site; return the start page."""
     context = _open_context(settings)
-    run = RunIdentifier(run_name=night, run_time=datetime.strptime(night, "%Y%m%d").replace(tzinfo=UTC))
+    run = RunIdentifier(run_name=night, run_time=datetime.combine(parse_night(night), time(), UTC))
     pages: list[Any] = []
     for table, result in results.items():
         of_suite = ExpectationSuiteIdentifier(table)
@@ -61,15 +62,15 @@ def build_site(settings: Settings, night: str, results: SuiteResults) -> Path:
 
 
 def _write_index_page(settings: Settings, night: str, results: SuiteResults) -> Path:
-    """Write the page of the last nights, this one's counts among them."""
-    kept = settings.reports / "data-docs" / "nights.json"
-    nights: dict[str, Any] = read_json(kept) if kept.exists() else {}
+    """Write the start page of the last nights, with this one's counts."""
+    path = settings.reports / "data-docs" / "nights.json"
+    nights: dict[str, Any] = read_json(path) if path.exists() else {}
     nights[night] = {table: _count_results(settings, night, table, result) for table, result in results.items()}
     newest = sorted(nights, reverse=True)[:_NIGHTS]
-    write_json(kept, {day: nights[day] for day in newest})
+    write_json(path, {day: nights[day] for day in newest})
     template = Template((Path(__file__).parent / "data_docs.html.j2").read_text(), autoescape=True)
-    shown = [(day, sorted(nights[day].items())) for day in newest]
-    return write_bytes(index_page_path(settings), template.render(nights=shown, suites=sorted(TABLES)).encode())
+    rows = [(day, sorted(nights[day].items())) for day in newest]
+    return write_bytes(index_page_path(settings), template.render(nights=rows, suites=sorted(TABLES)).encode())
 
 
 def _count_results(

@@ -1,4 +1,4 @@
-"""Checks of FHIR elements: each takes a value and the field's name and raises ``Broken`` where it does not fit.
+"""Checks of FHIR elements: each takes a value and its field's name; raises ``ResourceError``.
 
 Only what PMLM reads is checked. Known misses against full FHIR validation: profiles and their slices, terminology
 beyond the status code sets, cardinality and invariants of fields that are not read, unknown extra fields,
@@ -41,14 +41,14 @@ def check_number(value: Any, name: str) -> None:
 
 
 def check_date_time(value: Any, name: str) -> None:
-    """A FHIR date, dateTime or instant, partial ones included."""
+    """A FHIR date, dateTime or instant, possibly partial."""
     check_text(value, name)
     if parse_time(value) is None:
         raise ResourceError("bad_date", f"{name} is no FHIR date or time")
 
 
 def check_one_of(*codes: str) -> Check:
-    """A code out of a fixed value set."""
+    """Make a check of a code against a fixed value set."""
     allowed = frozenset(codes)
 
     def check(value: Any, name: str) -> None:
@@ -111,11 +111,11 @@ def check_quantity(value: Any, name: str) -> None:
 
 
 def accept_anything(value: Any, name: str) -> None:
-    """A field that is read only to see that it is there."""
+    """Any value: only that the field is there matters."""
 
 
 def check_each(check: Check) -> Check:
-    """A list, every element of which fits."""
+    """Make a check of every element of a list."""
 
     def check_all(value: Any, name: str) -> None:
         if not isinstance(value, list):
@@ -127,7 +127,7 @@ def check_each(check: Check) -> Check:
 
 
 def check_object(required: tuple[str, ...] = (), /, **fields: Check) -> Check:
-    """A nested element of which only ``fields`` are read."""
+    """Make a check of a nested element, of which only ``fields`` are read."""
 
     def check(value: Any, name: str) -> None:
         if not isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""The allowlist and the structural tier in one table: what PMLM reads of each resource, and what it must look like.
+"""The fields PMLM reads of each resource type, with their checks: allowlist and structural tier.
 
-Nothing that is not listed here reaches the event log. Names, addresses, phones and identifiers are read in
-``identifiers.py``, only to take them out of free text.
+Nothing else reaches the event log. Names, addresses, phones and identifiers are read in ``deidentify.identifiers``,
+only to mask them in free text.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pipelines.records.validate.elements import (
 
 @dataclass(frozen=True, slots=True)
 class ResourceFields:
-    """One resource type: fields read with their checks, those that must be there, and the field naming the patient.
+    """The fields of one resource type: checks, required fields, and the reference to the patient.
 
-    Of the groups in ``any_of`` at least one field must be there; of those in ``at_most_one`` only one may be.
+    Of each group in ``any_of`` at least one field must be there, of each in ``at_most_one`` no second one.
     """
 
     checks: dict[str, Check]
@@ -132,7 +132,9 @@ FIELDS: dict[str, ResourceFields] = {
             "doNotPerform": check_boolean,
             "medicationCodeableConcept": check_concept,
             "medicationReference": check_reference,
-            "contained": check_each(check_object(("resourceType",), resourceType=check_text, id=check_text, code=accept_anything)),
+            "contained": check_each(
+                check_object(("resourceType",), resourceType=check_text, id=check_text, code=accept_anything)
+            ),
             "subject": check_reference,
             "encounter": check_reference,
             "authoredOn": check_date_time,

@@ -1,4 +1,4 @@
-"""The structural tier: one resource against the table of ``fields.py``; what passes is the allowlisted part alone."""
+"""The structural tier: check a resource against ``FIELDS`` and select its allowlisted part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipelines.records.validate.fields import FIELDS, ResourceFields
 
 
 def read_type(resource: Resource) -> str:
-    """The resource's type; ``Broken`` where it has none."""
+    """The resource's type; ``ResourceError`` where it has none."""
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or not kind:
         raise ResourceError("missing_resource_type", "the object has no resourceType")
@@ -16,7 +16,10 @@ def read_type(resource: Resource) -> str:
 
 
 def select_allowed(resource: Resource, kind: str) -> Resource:
-    """The allowlisted fields of a resource of a used type, each checked; ``Broken`` at the first that does not fit."""
+    """Check a resource of a type in ``FIELDS`` and select its allowlisted fields.
+
+    Raises ``ResourceError`` at the first field that does not fit.
+    """
     table = FIELDS[kind]
     ident = resource.get("id")
     if ident is None:
@@ -28,12 +31,12 @@ def select_allowed(resource: Resource, kind: str) -> Resource:
             raise ResourceError("missing_field", f"{name} is missing")
     _check_choices(resource, table)
     checks = table.checks
-    passed = {"id": ident}
+    checked = {"id": ident}
     for name, value in resource.items():
         if name in checks:
             checks[name](value, name)
-            passed[name] = value
-    return passed
+            checked[name] = value
+    return checked
 
 
 def _check_choices(resource: Resource, table: ResourceFields) -> None:
@@ -45,22 +48,22 @@ def _check_choices(resource: Resource, table: ResourceFields) -> None:
             raise ResourceError("two_values", f"more than one of {group[0]} and its alternatives is there")
 
 
-def read_patient_id(passed: Resource, kind: str) -> str:
-    """The id of the patient whom the checked resource is about; ``Broken`` where it names none."""
+def read_patient_id(checked: Resource, kind: str) -> str:
+    """The id of the patient whom a checked resource is about; ``ResourceError`` without one."""
     if kind == "Patient":
-        return str(passed["id"])
-    found = read_reference(passed.get(FIELDS[kind].patient))
-    if found is None and kind == "Communication":
-        found = _find_correspondent(passed)
-    if found is None:
+        return str(checked["id"])
+    patient = read_reference(checked.get(FIELDS[kind].patient))
+    if patient is None and kind == "Communication":
+        patient = _find_correspondent(checked)
+    if patient is None:
         raise ResourceError("missing_field", f"{FIELDS[kind].patient}.reference is missing")
-    who, ident = found
-    if who not in (None, "Patient") or not ident:
+    target, ident = patient
+    if target not in (None, "Patient") or not ident:
         raise ResourceError("unknown_patient", f"{FIELDS[kind].patient} is no patient")
     return ident
 
 
-def _find_correspondent(passed: Resource) -> tuple[str | None, str] | None:
-    """The patient who sent or receives a message without subject."""
-    people = (read_reference(p) for p in (passed.get("sender"), *passed.get("recipient", [])))
+def _find_correspondent(checked: Resource) -> tuple[str | None, str] | None:
+    """The patient who sends or receives a message without subject."""
+    people = (read_reference(p) for p in (checked.get("sender"), *checked.get("recipient", [])))
     return next((p for p in people if p is not None and p[0] == "Patient"), None)

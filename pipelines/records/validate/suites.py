@@ -1,7 +1,7 @@
-"""What the values of each parsed table must be: one Great Expectations suite a table.
+"""One Great Expectations suite per table of extracted rows: what their values must be.
 
-A row that fails an expectation is quarantined under the rule in the expectation's ``meta``. The tables hold
-allowlisted columns alone: no name or identifier is ever in reach of an expectation.
+A row that fails an expectation is quarantined by the rule and reason in its ``meta`` (``rule``, ``says``: stored with
+the suites). The tables have allowlisted columns only: no expectation ever sees a name or identifier.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ _CODE = r"^[A-Z0-9]+//[A-Za-z0-9.\-_:+/^]{1,128}$"
 _LARGEST = 1e12
 
 
-def _expect_between(column: str, low: _Bound, high: _Bound, rule: str, says: str) -> Expectation:
+def _expect_between(column: str, low: _Bound, high: _Bound, rule: str, reason: str) -> Expectation:
     return gxe.ExpectColumnValuesToBeBetween(
-        column=column, min_value=low, max_value=high, meta={"rule": rule, "says": says}
+        column=column, min_value=low, max_value=high, meta={"rule": rule, "says": reason}
     )
 
 
-def _expect_present(column: str, says: str) -> Expectation:
-    return gxe.ExpectColumnValuesToNotBeNull(column=column, meta={"rule": MISSING, "says": says})
+def _expect_present(column: str, reason: str) -> Expectation:
+    return gxe.ExpectColumnValuesToNotBeNull(column=column, meta={"rule": MISSING, "says": reason})
 
 
-def _expect_not_less(later: str, earlier: str, rule: str, says: str) -> Expectation:
+def _expect_not_less(greater: str, smaller: str, rule: str, reason: str) -> Expectation:
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-        column_A=later,
-        column_B=earlier,
+        column_A=greater,
+        column_B=smaller,
         or_equal=True,
         ignore_row_if="either_value_is_missing",
-        meta={"rule": rule, "says": says},
+        meta={"rule": rule, "says": reason},
     )
 
 
@@ -93,14 +93,14 @@ _EXPECTATIONS: dict[str, list[Expectation]] = {
     ],
 }
 
-#: Columns of the parsed tables, by kind of value.
+#: Columns of the tables, by type of value.
 NUMBERS = ("value", "low", "high", "systolic", "diastolic", "length", "rating")
 TIMES = ("start", "end")
 
 
 def build_suite(table: str) -> gx.ExpectationSuite:
-    """The suite of one parsed table."""
-    # copies: an expectation that a suite has kept belongs to it, and a process takes in more than one drop
+    """The suite of one table."""
+    # copies: a stored expectation belongs to its suite, and a process imports more than one drop
     return gx.ExpectationSuite(name=table, expectations=[copy(expectation) for expectation in _EXPECTATIONS[table]])
 
 

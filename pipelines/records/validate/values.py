@@ -1,7 +1,7 @@
-"""The value tier: Great Expectations over the parsed tables decides which rows are possible.
+"""The value tier: Great Expectations validates the tables of extracted rows.
 
-Each failing row is named by Great Expectations' own index of unexpected rows. Results are reduced to counts
-before anything else sees them: no value leaves this file.
+Great Expectations' own index of unexpected rows identifies each failing row. Results are reduced to counts before
+anything else reads them: no value leaves this file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TableRow = tuple[str, dict[str, Any]]
 
 
 class ValueValidator:
-    """Collects the rows of one chunk of resources, judges them, and keeps the counts of all chunks for the docs."""
+    """Validates rows chunk by chunk; ``results`` has the counts of all chunks, by table."""
 
     def __init__(self) -> None:
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
@@ -48,22 +48,22 @@ class ValueValidator:
         self._rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.results: dict[str, ExpectationSuiteValidationResult] = {}
 
-    def add(self, item: int, rows: list[TableRow]) -> None:
-        """Take in the table rows of one resource; ``item`` is its number within the chunk."""
+    def add_rows(self, item: int, rows: list[TableRow]) -> None:
+        """Add the rows of one resource; ``item`` is its position in the chunk."""
         for table, row in rows:
             row["item"] = item
             self._rows[table].append(row)
 
-    def judge(self) -> dict[int, ResourceError]:
-        """The resources of this chunk with a row that fails, each with the first rule it breaks."""
-        failed: dict[int, ResourceError] = {}
+    def validate_rows(self) -> dict[int, ResourceError]:
+        """Validate the chunk's rows; return the first error per failing resource, by position."""
+        errors: dict[int, ResourceError] = {}
         for table in TABLES:
             if rows := self._rows.pop(table, None):
                 result = self._validate(table, _build_frame(rows))
-                for item, broken in _list_failures(result):
-                    failed.setdefault(item, broken)
-                self._keep(table, result)
-        return failed
+                for item, error in _list_failures(result):
+                    errors.setdefault(item, error)
+                self._add_counts(table, result)
+        return errors
 
     def _validate(self, table: str, frame: pd.DataFrame) -> ExpectationSuiteValidationResult:
         if table not in self._definitions:
@@ -72,13 +72,13 @@ class ValueValidator:
         batch = self._definitions[table].get_batch(batch_parameters={"dataframe": frame})
         return batch.validate(build_suite(table), result_format=_FORMAT)
 
-    def _keep(self, table: str, result: ExpectationSuiteValidationResult) -> None:
-        """Reduce a result to counts, added to those of earlier chunks."""
+    def _add_counts(self, table: str, result: ExpectationSuiteValidationResult) -> None:
+        """Reduce a result to counts and add those of earlier chunks."""
         before = self.results.get(table)
-        for at, one in enumerate(result.results):
+        for position, one in enumerate(result.results):
             counts = {k: one.result.get(k, 0) for k in _COUNTS}
             if before is not None:
-                counts = {k: v + before.results[at].result[k] for k, v in counts.items()}
+                counts = {k: v + before.results[position].result[k] for k, v in counts.items()}
             counts["unexpected_percent"] = 100 * counts["unexpected_count"] / max(1, counts["element_count"])
             one.result = counts
             one.success = counts["unexpected_count"] == 0

@@ -1,4 +1,4 @@
-"""Laws of a drop: its order does not matter, and every resource is accounted for, whatever the bytes."""
+"""Properties of an import: independent of order and chunk sizes; every resource is accounted for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MIXED: list[Resource | str] = [
     patient(),
     patient("eve", birthDate="1991"),
     *(observation(f"w{i}", value=60.0 + i) for i in range(12)),
-    observation("hers", subject={"reference": "Patient/eve"}),
+    observation("second", subject={"reference": "Patient/eve"}),
     observation("twice"),
     observation("twice"),
     observation("torn between", value=1.0) | {"id": "either"},
@@ -79,7 +79,7 @@ def test_any_order_of_lines_and_any_files_give_the_same_batch(tmp_path_factory: 
 
 
 @pytest.mark.parametrize(("lines", "bytes_", "rows"), [(1, 1 << 20, 1), (7, 1 << 20, 4), (1000, 600, 1000)])
-def test_any_size_of_what_is_held_at_once_gives_the_same_state(
+def test_any_chunk_size_gives_the_same_state(
     lines: int, bytes_: int, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corrected = [observation(f"w{i}", value=70.0 + i % 2) for i in range(0, 12, 3)]
@@ -92,11 +92,11 @@ def test_any_size_of_what_is_held_at_once_gives_the_same_state(
         clinic.put("2026-06-02", "records.ndjson", night)
         accounts = clinic.take(FIRST), clinic.take("2026-06-02")
         assert not (clinic.settings.workspace / "data" / "aside").exists()
-        held = {p.name: p.read_bytes() for p in clinic.settings.quarantine.glob("*.jsonl")}
-        return clinic.batches(), accounts, held
+        rows = {p.name: p.read_bytes() for p in clinic.settings.quarantine.glob("*.jsonl")}
+        return clinic.batches(), accounts, rows
 
     whole = state(tmp_path / "whole")
-    monkeypatch.setattr(processor, "CHUNK_LINES", lines)
+    monkeypatch.setattr(processor, "CHUNK_RESOURCES", lines)
     monkeypatch.setattr(processor, "CHUNK_BYTES", bytes_)
     monkeypatch.setattr(prescan, "BUFFER_ROWS", rows)
     monkeypatch.setattr(spill, "SHARE_ROWS", rows)
@@ -144,6 +144,6 @@ def test_every_line_of_any_bytes_is_accounted_for(lines: list[bytes], tmp_path_f
     accounts = clinic.take(FIRST)
 
     assert accounts.accepted + accounts.ignored + accounts.quarantined == accounts.read
-    assert len(clinic.held()) == accounts.quarantined
+    assert len(clinic.quarantined()) == accounts.quarantined
     if not any(line.strip()[:1] == b"[" or b"Bundle" in line for line in lines):
         assert accounts.read == 2 + sum(bool(line.strip()) for line in lines)

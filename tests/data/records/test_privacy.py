@@ -1,4 +1,4 @@
-"""No name, number, address or free text of a record is in anything an import writes, whatever field held it."""
+"""No name, number, address or free text of any field is in what an import writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECRETS = (
     "4155550123", "eulalia@quibble.example", "secret-record-id", "1990-03-04", "Winterbottom Hospital",
     "narrative-text",
 )  # fmt: skip
-WOMAN = patient(
+PATIENT = patient(
     "secret-record-id",
     name=[{"given": ["Eulalia"], "family": "Quibblesworth"}],
     telecom=[{"value": "+1 (415) 555-0123"}, {"value": "eulalia@quibble.example"}],
@@ -41,7 +41,7 @@ WOMAN = patient(
 )
 DOCTOR = {"resourceType": "Practitioner", "id": "d", "name": [{"given": ["Zebedee"], "family": "Oxenthwaite"}]}
 HOSPITAL = {"resourceType": "Organization", "id": "h", "name": "Winterbottom Hospital"}
-HER = {"reference": "Patient/secret-record-id", "display": "Eulalia Quibblesworth"}
+SUBJECT = {"reference": "Patient/secret-record-id", "display": "Eulalia Quibblesworth"}
 WORDS = "Eulalia Quibblesworth of 77 Fiddlestick, Marrowgate, S358785075"
 NOTE = {"note": [{"text": WORDS}], "text": {"div": "narrative-text"}, "performer": [{"display": "Zebedee Oxenthwaite"}]}
 LETTER = (
@@ -54,34 +54,37 @@ LETTER = (
 def records() -> list[Resource]:
     local = {"coding": [{"system": "http://x.example", "code": "Quibblesworth", "display": WORDS}], "text": WORDS}
     return [
-        observation("w", subject=HER, **NOTE),
-        observation("l", subject=HER, valueQuantity={"value": 3, "unit": "Quibblesworth"}) | {"code": local},
-        without(observation("s", subject=HER), "valueQuantity") | {"valueString": WORDS},
-        without(observation("v", "1-8", subject=HER), "valueQuantity") | {"valueCodeableConcept": {"text": WORDS}},
-        condition("c", subject=HER, code=local, **NOTE),
-        condition("k", subject=HER, code=concept(LOINC, "1-8", f"Visit of {WORDS}")),
-        medication_request("m", subject=HER, medicationCodeableConcept={"text": WORDS}, **NOTE),
-        procedure("p", subject=HER, code={"text": WORDS}, **NOTE),
-        allergy("a", patient=HER, code={"text": WORDS}, **NOTE),
-        encounter("e", subject=HER, type=[local], reasonCode=[{"text": WORDS}], **NOTE),
-        question("q", LETTER, subject=HER, sender=HER),
-        reply("r", "q", f"Dear Eulalia, yes. {LETTER} Zebedee Oxenthwaite", subject=HER),
+        observation("w", subject=SUBJECT, **NOTE),
+        observation("l", subject=SUBJECT, valueQuantity={"value": 3, "unit": "Quibblesworth"}) | {"code": local},
+        without(observation("s", subject=SUBJECT), "valueQuantity") | {"valueString": WORDS},
+        without(observation("v", "1-8", subject=SUBJECT), "valueQuantity") | {"valueCodeableConcept": {"text": WORDS}},
+        condition("c", subject=SUBJECT, code=local, **NOTE),
+        condition("k", subject=SUBJECT, code=concept(LOINC, "1-8", f"Visit of {WORDS}")),
+        medication_request("m", subject=SUBJECT, medicationCodeableConcept={"text": WORDS}, **NOTE),
+        procedure("p", subject=SUBJECT, code={"text": WORDS}, **NOTE),
+        allergy("a", patient=SUBJECT, code={"text": WORDS}, **NOTE),
+        encounter("e", subject=SUBJECT, type=[local], reasonCode=[{"text": WORDS}], **NOTE),
+        question("q", LETTER, subject=SUBJECT, sender=SUBJECT),
+        reply("r", "q", f"Dear Eulalia, yes. {LETTER} Zebedee Oxenthwaite", subject=SUBJECT),
     ]
 
 
 @pytest.fixture
 def taken(clinic: Clinic) -> Clinic:
-    """The records as a history, one row of each rule that quotes a value, and a second night."""
-    broken = [observation("x", subject=HER, unit="Quibblesworth"), condition("y", subject=HER, onsetDateTime=WORDS)]
-    assert clinic.drop(FIRST, WOMAN, DOCTOR, HOSPITAL, *records(), *broken).accepted == 13
-    assert clinic.drop("2026-06-02", question("q2", LETTER, subject=HER, sender=HER)).accepted == 1
+    """A history with the records and two broken ones, and a second night."""
+    broken = [
+        observation("x", subject=SUBJECT, unit="Quibblesworth"),
+        condition("y", subject=SUBJECT, onsetDateTime=WORDS),
+    ]
+    assert clinic.drop(FIRST, PATIENT, DOCTOR, HOSPITAL, *records(), *broken).accepted == 13
+    assert clinic.drop("2026-06-02", question("q2", LETTER, subject=SUBJECT, sender=SUBJECT)).accepted == 1
     return clinic
 
 
 def outputs(clinic: Clinic) -> list[Path]:
-    """Every file of the clinic's state, quarantine's raw rows alone left out."""
-    kept = clinic.settings.workspace.rglob("*")
-    return [p for p in kept if p.is_file() and p.suffix != ".jsonl"]
+    """Every file of the clinic's state except quarantine's raw rows."""
+    paths = clinic.settings.workspace.rglob("*")
+    return [p for p in paths if p.is_file() and p.suffix != ".jsonl"]
 
 
 def test_no_planted_identifier_is_in_any_output(taken: Clinic) -> None:
@@ -109,5 +112,5 @@ def test_the_pages_of_great_expectations_show_counts_and_no_value(clinic: Clinic
     text = "".join(p.read_text() for p in pages)
     assert "observations" in text
     assert "75%" in text or "75.00%" in text or "75.0%" in text
-    told = [path.read_bytes() for path in outputs(clinic) if path.suffix in (".html", ".json")]
-    assert found(told, ["71717171"]) == set()
+    written = [path.read_bytes() for path in outputs(clinic) if path.suffix in (".html", ".json")]
+    assert found(written, ["71717171"]) == set()

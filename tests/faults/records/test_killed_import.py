@@ -1,4 +1,4 @@
-"""An import killed at any of its writes leaves a whole state, and the next one ends as if nothing had happened."""
+"""An import killed at any write leaves a valid state, and the next import completes it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KILLED_BEFORE = """
 import os, signal, sys
 from datetime import date
 from pathlib import Path
-from pipelines.records.intake import import_drop
-from pipelines.settings import Settings
+from pipelines.records.ingest import import_drop
+from pmlm.settings import Settings
 
 home, drops, folder = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 rename = Path.replace
@@ -42,7 +42,7 @@ class Killed(BaseException):
 
 
 def filled(folder: Path) -> Clinic:
-    """A clinic with one drop taken in, a row that waits for the next day, and that day's drop."""
+    """A clinic with one imported drop, a row that waits for the next day, and that day's drop."""
     drops = folder / "clinic"
     drops.mkdir(parents=True)
     (drops / "clinic.yaml").write_text("name: killed\nclock: last_drop\nhash_key: test\n")
@@ -54,11 +54,11 @@ def filled(folder: Path) -> Clinic:
 
 
 def state(clinic: Clinic) -> tuple[str, str, list[str], str]:
-    """Events, ledger, rows held and clock, as content."""
+    """Events, ledger, quarantine and clock, as content."""
     settings = clinic.settings
-    held = sorted(f"{r.night} {r.file} {r.line} {r.rule} {r.raw}" for r in quarantine.read_rows(settings))
+    rows = sorted(f"{r.night} {r.file} {r.line} {r.rule} {r.raw}" for r in quarantine.read_rows(settings))
     clock = (settings.workspace / "clock.json").read_text()
-    return hash_files([settings.events]), hash_files([ledger.folder(settings)]), held, clock
+    return hash_files([settings.events]), hash_files([ledger.folder(settings)]), rows, clock
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +112,10 @@ def test_a_process_killed_outright_leaves_nothing_behind(
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
     assert ledger.read_entry(settings, "20260602") is None
     assert list(settings.workspace.rglob("*.part"))
-    aside = settings.workspace / "data" / "aside"
-    assert aside.exists() == (folder == "events")
+    spilled = settings.workspace / "data" / "aside"
+    assert spilled.exists() == (folder == "events")
 
     clinic.take(SECOND)
     assert state(clinic) == unharmed
     assert not list(settings.workspace.rglob("*.part"))
-    assert not aside.exists()
+    assert not spilled.exists()

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.openai import chat_request
+from bentos.openai.chat_request import (
+    ANONYMOUS,
+    MOST_CHOICES,
+    ChatRequest,
+    build_body,
+    encode_anonymous,
+    read_chat_request,
+)
 from bentos.openai.errors import GatewayError
 
 
@@ -17,16 +24,14 @@ def request(**more: Any) -> bytes:
     return json.dumps({"user": "Patient/a1b2c3", "messages": [{"role": "user", "content": "Tired?"}], **more}).encode()
 
 
-def sent(read: chat_request.Chat) -> str:
-    return chat_request.encode_anonymous(
-        chat_request.build_body(read, "PROMPT", "m", stream=read.stream), read.reference
-    ).decode()
+def sent(read: ChatRequest) -> str:
+    return encode_anonymous(build_body(read, "PROMPT", "m", stream=read.stream), read.reference).decode()
 
 
 def test_the_question_is_her_last_message_and_earlier_ones_are_known_newest_first() -> None:
     roles = ("user", "assistant", "user", "tool", "user", "assistant")
     messages = [{"role": role, "content": f"{role} {i}"} for i, role in enumerate(roles)]
-    read = chat_request.read_chat_request(request(messages=messages), None)
+    read = read_chat_request(request(messages=messages), None)
     assert read.question == "user 4"
     assert read.earlier == ("user 2", "user 0")
 
@@ -36,9 +41,7 @@ def test_the_prompt_goes_in_front_and_everything_else_stays_as_it_was() -> None:
         {"role": "system", "content": "Be kind."},
         {"role": "user", "content": [{"type": "text", "text": "Hm?"}]},
     ]
-    body = json.loads(
-        sent(chat_request.read_chat_request(request(messages=messages, top_k=3, logit_bias={"1": 2}), None))
-    )
+    body = json.loads(sent(read_chat_request(request(messages=messages, top_k=3, logit_bias={"1": 2}), None)))
     assert body["messages"] == [{"role": "system", "content": "PROMPT"}, *messages]
     assert (body["top_k"], body["logit_bias"], body["model"]) == (3, {"1": 2}, "m")
 
@@ -51,23 +54,21 @@ def test_a_reference_is_taken_out_wherever_an_application_wrote_it(reference: st
     bare = reference.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
     text = f"She is {reference}; ({bare}), Patient/{bare}. But {bare}x and 1{bare} are others."
     messages = [{"role": "system", "content": text}, {"role": "user", "content": "Tired?"}]
-    told = sent(chat_request.read_chat_request(request(user=reference, messages=messages), None))
-    assert f"{bare}x and 1{bare}" in told
-    assert bare not in told.replace(f"{bare}x", "").replace(f"1{bare}", "")
+    forwarded = sent(read_chat_request(request(user=reference, messages=messages), None))
+    assert f"{bare}x and 1{bare}" in forwarded
+    assert bare not in forwarded.replace(f"{bare}x", "").replace(f"1{bare}", "")
 
 
 def test_an_ordinary_word_is_no_reference_unless_it_is_written_as_one() -> None:
     messages = [{"role": "user", "content": "Is ada in Patient/ada?"}]
-    assert f"Is ada in {chat_request.ANONYMOUS}?" in sent(
-        chat_request.read_chat_request(request(user="Patient/ada", messages=messages), None)
-    )
+    assert f"Is ada in {ANONYMOUS}?" in sent(read_chat_request(request(user="Patient/ada", messages=messages), None))
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=80).map(lambda t: json.dumps({"messages": t}).encode()))
 def test_no_bytes_whatever_are_more_than_refused(raw: bytes) -> None:
     with pytest.raises(GatewayError) as refused:
-        chat_request.read_chat_request(raw, None)
+        read_chat_request(raw, None)
     assert refused.value.status == 400
     assert refused.value.body["error"]["message"]
 
@@ -83,8 +84,8 @@ def test_no_bytes_whatever_are_more_than_refused(raw: bytes) -> None:
 )
 def test_a_field_of_any_shape_is_taken_or_refused_by_name(value: Any, field: str) -> None:
     try:
-        read = chat_request.read_chat_request(request(**{field: value}), None)
+        read = read_chat_request(request(**{field: value}), None)
     except GatewayError:
         return
     json.loads(sent(read))
-    assert 1 <= read.choices <= chat_request.MOST_CHOICES
+    assert 1 <= read.choices <= MOST_CHOICES

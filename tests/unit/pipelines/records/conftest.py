@@ -1,17 +1,5 @@
-"""An empty clinic in a folder of its own."""
+"""The fixture of an empty clinic."""
 
-from __future__ import annotations
+from tests.unit.pipelines.records.fhir import clinic
 
-from pathlib import Path
-
-import pytest
-
-from pmlm.settings import Settings
-from tests.unit.pipelines.records.fhir import Clinic
-
-
-@pytest.fixture
-def clinic(tmp_path: Path) -> Clinic:
-    (tmp_path / "clinic").mkdir()
-    (tmp_path / "clinic" / "clinic.yaml").write_text("name: testing\nclock: last_drop\n")
-    return Clinic(Settings(home=tmp_path / "state", drops=tmp_path / "clinic", key_dir=tmp_path / "keys"))
+__all__ = ["clinic"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from pipelines.records.ingest import import_drop
 from pipelines.records.log import event_log, ledger, quarantine
@@ -153,7 +154,7 @@ def ndjson(lines: Iterable[Resource | str | bytes]) -> bytes:
 
 @dataclass(frozen=True)
 class Clinic:
-    """A clinic's settings, with ways to drop records into it and to look at what became of them."""
+    """A clinic's settings, with methods to import records and to read the result."""
 
     settings: Settings
 
@@ -166,7 +167,7 @@ class Clinic:
         return path
 
     def take(self, day: str) -> Accounts:
-        """Take the drop of a day in; every resource must be accounted for."""
+        """Import the drop of a day; every resource must be accounted for."""
         accounts = import_drop(self.settings, self.settings.drops / day, date.fromisoformat(day))
         assert accounts.accepted + accounts.ignored + accounts.quarantined == accounts.read
         assert sum(accounts.by_rule.values()) == accounts.quarantined
@@ -174,7 +175,7 @@ class Clinic:
         return accounts
 
     def drop(self, day: str, *resources: Resource | str | bytes) -> Accounts:
-        """Put resources into one NDJSON file of a day's drop and take it in."""
+        """Write resources to one NDJSON file of a day's drop and import it."""
         self.put(day, "records.ndjson", resources)
         return self.take(day)
 
@@ -189,10 +190,18 @@ class Clinic:
         assert len(found) == 1, found
         return found[0]
 
-    def held(self) -> list[QuarantineRow]:
+    def quarantined(self) -> list[QuarantineRow]:
         """The rows in quarantine."""
         return list(quarantine.read_rows(self.settings))
 
     def batches(self) -> list[str]:
         """The names, hence the contents, of all event batches."""
         return [path.name for path in ledger.list_batches(self.settings)]
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Clinic:
+    """An empty clinic in a folder of its own."""
+    (tmp_path / "clinic").mkdir()
+    (tmp_path / "clinic" / "clinic.yaml").write_text("name: testing\nclock: last_drop\n")
+    return Clinic(Settings(home=tmp_path / "state", drops=tmp_path / "clinic", key_dir=tmp_path / "keys"))

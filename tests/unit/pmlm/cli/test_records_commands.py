@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from pipelines.records import stage
 from pmlm.cli.main import app
-from tests.unit.pipelines.records.fhir import FIRST, Clinic, condition, observation, patient, question
+from tests.unit.pipelines.records.fhir import FIRST, Clinic, clinic, condition, observation, patient, question
+
+__all__ = ["clinic"]  # the fixture
 
 SECOND = "2026-06-02"
 
@@ -36,11 +38,11 @@ def last(printed: str) -> dict:
     return json.loads(printed.splitlines()[-1])
 
 
-def test_import_of_a_dated_drop_goes_to_the_clinic_it_lies_in(clinic: Clinic) -> None:
+def test_import_of_a_dated_drop_goes_to_the_clinic_of_its_folder(clinic: Clinic) -> None:
     clinic.put(FIRST, "records.ndjson", [patient(), observation("w"), {"resourceType": "Claim"}, "broken"])
 
-    said = last(pmlm("records", "import", clinic.settings.drops / FIRST, "--json"))
-    assert {k: said[k] for k in ("read", "accepted", "ignored", "quarantined", "by_rule")} == {
+    result = last(pmlm("records", "import", clinic.settings.drops / FIRST, "--json"))
+    assert {k: result[k] for k in ("read", "accepted", "ignored", "quarantined", "by_rule")} == {
         "read": 4, "accepted": 2, "ignored": 1, "quarantined": 1, "by_rule": {"invalid_json": 1}
     }  # fmt: skip
     assert clinic.event("observation")
@@ -77,12 +79,12 @@ def test_the_list_of_quarantine_shows_the_raw_line_only_when_asked(clinic: Clini
     assert "71717171" in last(pmlm("quarantine", "list", "--raw", "--json", "--drops", clinic.settings.drops))["raw"]
 
 
-def test_replay_tells_what_it_let_out(clinic: Clinic) -> None:
+def test_replay_prints_what_it_released(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=71717171.0))
     clinic.put(FIRST, "records.ndjson", [patient(), observation("w", value=71.0)])
 
-    said = last(pmlm("quarantine", "replay", "--json", "--drops", clinic.settings.drops))
-    assert said == {"tried": 1, "released": {"impossible_value": 1}, "held": 0, "events": 1}
+    result = last(pmlm("quarantine", "replay", "--json", "--drops", clinic.settings.drops))
+    assert result == {"tried": 1, "released": {"impossible_value": 1}, "held": 0, "events": 1}
 
 
 def test_a_meds_export_holds_what_is_known_in_the_columns_of_meds(clinic: Clinic, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety.answer_check import TriageContext, find_gravest_label, find_red_flags
 from models.safety.triage.number_words import convert_number_words
+from models.safety.triage.rules import TriageContext, find_gravest_label, find_red_flags
 
 
 @pytest.mark.parametrize(

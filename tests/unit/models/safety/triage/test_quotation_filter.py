@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety.answer_check import find_gravest_label, find_red_flags
 from models.safety.triage.quotation_filter import remove_quotations
+from models.safety.triage.rules import find_gravest_label, find_red_flags
 from models.safety.triage.text_normalization import normalize_text
 
 

@@ -10,7 +10,7 @@ import pytest
 from models.patient.trajectory import PatientDays
 from models.schema import Episode
 from pipelines.evaluation.study.rows import change_detection, external, prediction, preferences
-from pipelines.features.trajectory.sequences import cut_record
+from pipelines.features.trajectory.sequences import truncate_record
 from pmlm.errors import TrainingError
 
 ALL = np.array([True, True, True, True])
@@ -27,8 +27,8 @@ def test_recall_and_ndcg_count_what_came_among_the_likeliest() -> None:
 
 def test_a_record_before_a_day_holds_nothing_of_that_day_or_later() -> None:
     record = PatientDays(1, (10.0, 20.0, 30.0), (frozenset("a"), frozenset("b"), frozenset("c")))
-    assert cut_record(record, 20.0).codes == (frozenset("a"),)
-    assert cut_record(record, 5.0).codes == ()
+    assert truncate_record(record, 20.0).codes == (frozenset("a"),)
+    assert truncate_record(record, 5.0).codes == ()
 
 
 def test_an_alarm_is_raised_after_a_large_step_and_not_in_calm() -> None:

@@ -1,4 +1,4 @@
-"""Free text leaves its identifiers behind: those the record holds, then those known by their shape."""
+"""Identifiers in free text are masked: those that records name, then those with a pattern."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.records.deidentify.scrub import Scrubber
 from pmlm.settings import Settings
 from tests.contract.byte_search import contents, found
 
-WOMAN = {
+PATIENT = {
     "id": "c49c4f3c-16d7-4db2-89ea-3973f14f60bb",
     "name": [{"given": ["Ana Luisa"], "family": "O'Torres"}, {"text": "王芳", "family": "王", "given": ["芳"]}],
     "telecom": [{"system": "phone", "value": "555-231-7208"}, {"system": "email", "value": "ana.t@example.com"}],
@@ -33,14 +33,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def names(settings: Settings) -> IdentifierIndex:
-    known = IdentifierIndex(settings)
-    for kind, resource in (("Patient", WOMAN), ("Practitioner", DOCTOR), ("Organization", HOSPITAL)):
-        known.learn(resource, kind)
+def index(settings: Settings) -> IdentifierIndex:
+    index = IdentifierIndex(settings)
+    for kind, resource in (("Patient", PATIENT), ("Practitioner", DOCTOR), ("Organization", HOSPITAL)):
+        index.add_resource(resource, kind)
     visit = {"participant": [{"individual": {"reference": "Practitioner/x", "display": "Nurse Zelda Birdsong"}}]}
-    known.learn(visit, "Encounter")
-    known.settle()
-    return known
+    index.add_resource(visit, "Encounter")
+    index.commit()
+    return index
 
 
 @pytest.mark.parametrize(
@@ -63,22 +63,22 @@ def names(settings: Settings) -> IdentifierIndex:
         ("Is 120/80 fine at 24 weeks and 61.5 kg?", None),
     ],
 )
-def test_what_the_record_holds_is_masked_and_everyday_words_are_not(
-    settings: Settings, names: IdentifierIndex, text: str, left: str | None
+def test_what_the_record_names_is_masked_and_everyday_words_are_not(
+    settings: Settings, index: IdentifierIndex, text: str, left: str | None
 ) -> None:
-    assert Scrubber(names).message(text, settings.subject_id(WOMAN["id"])) == (left or text)
+    assert Scrubber(index).scrub_message(text, settings.subject_id(PATIENT["id"])) == (left or text)
 
 
-def test_another_patients_name_is_not_hers(settings: Settings, names: IdentifierIndex) -> None:
-    assert Scrubber(names).message("Roberto drives.", settings.subject_id("another")) == "Roberto drives."
+def test_another_patients_name_is_not_masked(settings: Settings, index: IdentifierIndex) -> None:
+    assert Scrubber(index).scrub_message("Roberto drives.", settings.subject_id("another")) == "Roberto drives."
 
 
-def test_a_terminologys_eponym_outlives_a_clinicians_name(settings: Settings, names: IdentifierIndex) -> None:
-    scrubber, her = Scrubber(names), settings.subject_id(WOMAN["id"])
+def test_a_terminologys_eponym_outlives_a_clinicians_name(settings: Settings, index: IdentifierIndex) -> None:
+    scrubber, subject = Scrubber(index), settings.subject_id(PATIENT["id"])
 
-    assert scrubber.display("Applewhite syndrome", her, local=False) == "Applewhite syndrome"
-    assert scrubber.display("seen by Applewhite", her, local=True) == "seen by [name]"
-    assert scrubber.display("Weight of Ana", her, local=False) == "Weight of [name]"
+    assert scrubber.scrub_display("Applewhite syndrome", subject, local=False) == "Applewhite syndrome"
+    assert scrubber.scrub_display("seen by Applewhite", subject, local=True) == "seen by [name]"
+    assert scrubber.scrub_display("Weight of Ana", subject, local=False) == "Weight of [name]"
 
 
 @pytest.mark.parametrize(
@@ -105,15 +105,15 @@ def test_what_looks_like_an_identifier_is_masked(text: str, left: str | None) ->
 
 
 @given(text=st.text(alphabet="aAn O'T王芳0123456789-/.@ ,mayM", max_size=60))
-def test_scrubbing_twice_changes_nothing_more(text: str, settings: Settings, names: IdentifierIndex) -> None:
-    scrubber, her = Scrubber(names), settings.subject_id(WOMAN["id"])
-    once = scrubber.message(text, her)
+def test_scrubbing_twice_changes_nothing_more(text: str, settings: Settings, index: IdentifierIndex) -> None:
+    scrubber, subject = Scrubber(index), settings.subject_id(PATIENT["id"])
+    once = scrubber.scrub_message(text, subject)
 
-    assert scrubber.message(once, her) == once
+    assert scrubber.scrub_message(once, subject) == once
 
 
-def test_names_are_kept_as_hashes_alone_for_their_owner_alone(settings: Settings, names: IdentifierIndex) -> None:
-    names.save("20260601")
+def test_names_are_stored_as_hashes_that_the_owner_alone_may_read(settings: Settings, index: IdentifierIndex) -> None:
+    index.save("20260601")
 
     [path] = Path(settings.quarantine).rglob("*.parquet")
     assert path.stat().st_mode & 0o777 == 0o600

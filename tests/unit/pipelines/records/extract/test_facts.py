@@ -1,4 +1,4 @@
-"""What each resource becomes in the event log, in the shapes that real generators write."""
+"""The events of each resource type, in the forms that real generators write."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def test_a_patient_is_her_birth_and_her_language(clinic: Clinic) -> None:
+def test_a_patient_has_events_of_birth_language_and_death(clinic: Clinic) -> None:
     chinese = [{"language": concept("urn:ietf:bcp:47", "zh-CN")}]
     clinic.drop(FIRST, patient(communication=chinese, deceasedBoolean=True))
 
@@ -54,7 +54,7 @@ def test_a_patient_is_her_birth_and_her_language(clinic: Clinic) -> None:
         (URN, URN.removeprefix("urn:uuid:")),
     ],
 )
-def test_every_form_of_reference_leads_to_the_same_woman(clinic: Clinic, reference: str, ident: str) -> None:
+def test_every_form_of_reference_leads_to_the_same_patient(clinic: Clinic, reference: str, ident: str) -> None:
     clinic.drop(FIRST, patient(ident), observation("w", subject={"reference": reference}))
 
     assert clinic.event("observation")["subject_id"] == clinic.settings.subject_id(ident)
@@ -185,7 +185,7 @@ def test_what_is_only_proposed_is_not_taken(clinic: Clinic) -> None:
         ({"type": [concept(SNOMED, "50849002", "Emergency room admission")]}, "encounter.emergency"),
     ],
 )
-def test_visits_missed_visits_and_emergencies_are_told_apart(clinic: Clinic, change: dict, kind: str) -> None:
+def test_visits_missed_visits_and_emergencies_are_distinguished(clinic: Clinic, change: dict, kind: str) -> None:
     clinic.drop(FIRST, patient(), encounter(**change))
 
     assert clinic.event(kind)["encounter_id"] == clinic.settings.pseudonym("Encounter", "e1")

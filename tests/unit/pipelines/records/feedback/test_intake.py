@@ -1,4 +1,4 @@
-"""What was said of answers becomes events: only what counts, once, without names, and whole whatever kills it."""
+"""Feedback becomes events: what counts, once, without names, complete after any kill."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def settings_of(clinic: Clinic, **more: Any) -> Settings:
 
 @pytest.fixture
 def answered(clinic: Clinic) -> Clinic:
-    """A clinic with one night behind it and the next drop before it; Ana was given six answers in between."""
+    """A clinic after one night, with the next drop to come; Ana got six answers in between."""
     named = patient(name=[{"family": "Torres", "given": ["Maria"]}])
     clinic.drop(FIRST, named, observation("w"))
     clinic.put(SECOND, "records.ndjson", [observation("x", value=62.0, effectiveDateTime="2026-06-02T09:00:00Z")])
@@ -82,11 +82,11 @@ def say(settings: Settings, number: int, answered: int, kind: str = "rating", po
 
 
 def write(settings: Settings, id_: str, **words: str) -> Path:
-    """Lay down raw words, as the endpoint does."""
+    """Write raw texts, as the endpoint does."""
     path = feedback_texts.raw_folder(settings) / f"{id_}.json"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = {"id": id_, "subject": settings.subject_id("ana"), "received": datetime.now(UTC).isoformat(), **words}
-    path.write_text(json.dumps(held))
+    value = {"id": id_, "subject": settings.subject_id("ana"), "received": datetime.now(UTC).isoformat(), **words}
+    path.write_text(json.dumps(value))
     return path
 
 
@@ -97,7 +97,7 @@ def test_without_feedback_nothing_changes(answered: Clinic) -> None:
     assert "feedback" not in stage.run(answered.settings, NIGHT).figures
 
 
-def test_a_patients_rating_becomes_an_event_that_knows_the_answers_length_but_not_its_words(answered: Clinic) -> None:
+def test_a_patients_rating_becomes_an_event_with_the_answers_length_but_not_its_words(answered: Clinic) -> None:
     settings = answered.settings
     say(settings, 1, 0, points=5.0)
     say(settings, 2, 1, kind="thumbs", points=2.0)
@@ -112,7 +112,7 @@ def test_a_patients_rating_becomes_an_event_that_knows_the_answers_length_but_no
     assert all(e["code"] == ANSWER_CODE and e["text_value"] is None for e in rated.values())
 
 
-def test_what_a_clinician_thinks_of_an_answer_is_no_preference_of_hers(answered: Clinic) -> None:
+def test_what_a_clinician_thinks_of_an_answer_is_no_preference_of_the_patient(answered: Clinic) -> None:
     say(answered.settings, 1, 0, by="clinician")
     say(answered.settings, 2, 1, kind="card", by="clinician", points=2.0, reason="known")
     stage.run(answered.settings, NIGHT)
@@ -130,9 +130,9 @@ def test_a_clinicians_edit_is_learnt_from_as_a_reply_without_names(answered: Cli
     assert exchange.asked == datetime.fromisoformat(f"{FIRST}T23:59:59+00:00")
     assert {e["code"] for e in answered.events("question", "reply").to_dicts()} == {QUESTION_CODE, REPLY_CODE}
     assert not raw.exists()
-    (kept,) = feedback_texts.text_folder(settings).iterdir()
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert found([kept.read_bytes()], ["Maria", "555-231-7208", "5552317208"]) == set()
+    (stored,) = feedback_texts.text_folder(settings).iterdir()
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o600
+    assert found([stored.read_bytes()], ["Maria", "555-231-7208", "5552317208"]) == set()
 
 
 def test_an_edit_of_another_question_is_not_placed(answered: Clinic) -> None:
@@ -182,7 +182,7 @@ def test_the_same_night_again_adds_nothing_and_a_changed_mind_one_version(answer
     assert ratings["record"].n_unique() == 1
 
 
-def test_an_older_night_is_not_changed_by_what_was_said_after_it(answered: Clinic) -> None:
+def test_an_older_night_is_not_changed_by_later_feedback(answered: Clinic) -> None:
     say(answered.settings, 1, 0)
     stage.run(answered.settings, NIGHT)
     before = hash_files([ledger.folder(answered.settings)])
@@ -191,16 +191,16 @@ def test_an_older_night_is_not_changed_by_what_was_said_after_it(answered: Clini
     assert hash_files([ledger.folder(answered.settings)]) == before
 
 
-def test_words_are_forgotten_after_their_time(answered: Clinic) -> None:
+def test_texts_are_removed_after_their_retention(answered: Clinic) -> None:
     settings = settings_of(answered, feedback_days=1)
     write(settings, say(settings, 1, 0, kind="comment", points=None), comment="Too long.")
     stage.run(settings, NIGHT)
-    (kept,) = feedback_texts.text_folder(settings).iterdir()
-    assert json.loads(kept.read_text())["comment"] == "Too long."
-    old = json.loads(kept.read_text()) | {"received": "2026-01-01T00:00:00+00:00"}
-    kept.write_text(json.dumps(old))
+    (stored,) = feedback_texts.text_folder(settings).iterdir()
+    assert json.loads(stored.read_text())["comment"] == "Too long."
+    old = json.loads(stored.read_text()) | {"received": "2026-01-01T00:00:00+00:00"}
+    stored.write_text(json.dumps(old))
     stage.run(settings, NIGHT)
-    assert not kept.exists()
+    assert not stored.exists()
 
 
 class Killed(BaseException):

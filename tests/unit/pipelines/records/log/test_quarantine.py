@@ -1,4 +1,4 @@
-"""Rows held back: who may read them, how they come out, and that they come out once."""
+"""Quarantined rows: who may read them, how they are released, and that this happens once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ SECOND, THIRD, FIFTH = "2026-06-02", "2026-06-03", "2026-06-05"
 
 
 def edit(clinic: Clinic, old: str, new: str) -> None:
-    """Mend a row in the store, as a person would with an editor."""
-    changed = [replace(r, raw=r.raw.replace(old, new)) for r in clinic.held()]
+    """Correct rows in the quarantine file, as with an editor."""
+    changed = [replace(r, raw=r.raw.replace(old, new)) for r in clinic.quarantined()]
     quarantine.rewrite_files(clinic.settings, changed)
 
 
@@ -28,17 +28,17 @@ def test_only_the_owner_may_read_it(clinic: Clinic) -> None:
     assert {p.stat().st_mode & 0o777 for p in files} == {0o600}
 
 
-def test_bytes_that_are_no_text_are_kept_as_they_were(clinic: Clinic) -> None:
+def test_bytes_that_are_no_text_are_stored_unchanged(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), b'{"resourceType": "Patient", "id": "p\xff"}')
 
-    [held] = clinic.held()
-    assert held.text == b'{"resourceType": "Patient", "id": "p\xff"}'
+    [row] = clinic.quarantined()
+    assert row.text == b'{"resourceType": "Patient", "id": "p\xff"}'
 
 
 def test_a_broken_line_is_named_as_far_as_it_can_be_read(clinic: Clinic) -> None:
     clinic.drop(FIRST, json.dumps(observation("w7"))[:70])
 
-    assert [(r.type, r.id) for r in clinic.held()] == [("Observation", "w7")]
+    assert [(r.type, r.id) for r in clinic.quarantined()] == [("Observation", "w7")]
 
 
 def test_a_record_from_the_future_comes_in_on_its_day(clinic: Clinic) -> None:
@@ -47,7 +47,7 @@ def test_a_record_from_the_future_comes_in_on_its_day(clinic: Clinic) -> None:
     assert clinic.drop(FIFTH, condition("c2")).released == {"future_date": 1}
 
     assert clinic.event("observation")["known_at"].date().isoformat() == FIFTH
-    assert clinic.held() == []
+    assert clinic.quarantined() == []
 
 
 def test_records_wait_for_their_patient(clinic: Clinic) -> None:
@@ -66,7 +66,7 @@ def test_of_two_waiting_versions_the_newer_counts(clinic: Clinic) -> None:
     clinic.drop(THIRD, patient())
 
     assert clinic.event("observation")["numeric_value"] == 62.0
-    assert clinic.held() == []
+    assert clinic.quarantined() == []
 
 
 def test_what_waited_does_not_undo_a_later_correction(clinic: Clinic) -> None:
@@ -77,7 +77,7 @@ def test_what_waited_does_not_undo_a_later_correction(clinic: Clinic) -> None:
     assert clinic.event("observation")["numeric_value"] == 62.0
 
 
-def test_a_row_mended_in_the_store_comes_out_once(clinic: Clinic) -> None:
+def test_a_row_corrected_in_quarantine_is_released_once(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=615.0))
     edit(clinic, "615.0", "61.5")
 
@@ -90,7 +90,7 @@ def test_a_row_mended_in_the_store_comes_out_once(clinic: Clinic) -> None:
     assert len(clinic.events("observation")) == 1
 
 
-def test_a_line_mended_in_the_drop_comes_out(clinic: Clinic) -> None:
+def test_a_line_corrected_in_the_drop_is_released(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=615.0), observation("v", unit="stone"))
     clinic.put(FIRST, "records.ndjson", [patient(), observation("w", value=61.5), observation("v", unit="stone")])
 
@@ -99,21 +99,21 @@ def test_a_line_mended_in_the_drop_comes_out(clinic: Clinic) -> None:
     assert clinic.event("observation")["numeric_value"] == 61.5
 
 
-def test_a_drop_read_again_after_a_mend_lets_go_of_its_row(clinic: Clinic) -> None:
+def test_a_drop_imported_again_after_a_correction_releases_its_row(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=615.0))
     clinic.drop(FIRST, patient(), observation("w", value=61.5))
 
-    assert clinic.held() == []
+    assert clinic.quarantined() == []
     assert clinic.event("observation")["numeric_value"] == 61.5
 
 
-def test_a_row_that_breaks_another_rule_now_is_held_under_that(clinic: Clinic) -> None:
+def test_a_row_that_breaks_another_rule_now_stays_under_that(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=615.0))
     edit(clinic, '"unit": "kg"', '"unit": "stone"')
     edit(clinic, '"code": "kg"', '"code": "stone"')
 
     assert replay_quarantine(clinic.settings).held == 1
-    assert [r.rule for r in clinic.held()] == ["unknown_unit"]
+    assert [r.rule for r in clinic.quarantined()] == ["unknown_unit"]
     assert replay_quarantine(clinic.settings).held == 1
 
 
@@ -125,7 +125,7 @@ def test_replay_of_one_rule_leaves_the_others(clinic: Clinic) -> None:
     assert replay_quarantine(clinic.settings, "impossible_value").released == {"impossible_value": 1}
 
 
-def test_of_two_versions_in_conflict_the_one_that_is_left_comes_out(clinic: Clinic) -> None:
+def test_of_two_versions_in_conflict_the_one_that_is_left_is_released(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=61.0), observation("w", value=62.0))
     assert replay_quarantine(clinic.settings).held == 2
 
@@ -135,7 +135,7 @@ def test_of_two_versions_in_conflict_the_one_that_is_left_comes_out(clinic: Clin
     assert clinic.event("observation")["numeric_value"] == 62.0
 
 
-def test_a_mended_patient_lets_her_names_be_scrubbed(clinic: Clinic) -> None:
+def test_a_corrected_patient_has_their_names_scrubbed(clinic: Clinic) -> None:
     torn = json.dumps(patient("eve", name=[{"given": ["Eulalia"], "family": "Quibblesworth"}]))[:-1]
     clinic.drop(FIRST, torn)
     edit(clinic, torn, torn + "}")

@@ -1,4 +1,4 @@
-"""The log over several drops: two clocks, corrections, deletions, nothing twice."""
+"""The event log over several drops: event and known times, corrections, deletions, no duplicates."""
 
 from __future__ import annotations
 
@@ -144,10 +144,10 @@ def test_a_full_export_every_night_adds_what_is_new_alone(clinic: Clinic) -> Non
 
 def test_the_same_drop_twice_adds_nothing(clinic: Clinic) -> None:
     first = clinic.drop(FIRST, patient(), observation("w"), "broken")
-    before = clinic.batches(), clinic.held()
+    before = clinic.batches(), clinic.quarantined()
 
     assert clinic.take(FIRST) == first
-    assert (clinic.batches(), clinic.held()) == before
+    assert (clinic.batches(), clinic.quarantined()) == before
 
 
 def test_the_same_records_in_other_files_and_another_order_add_nothing(clinic: Clinic) -> None:

@@ -1,4 +1,4 @@
-"""Files of every shape and name: what is a resource, where it stands, and what is no FHIR."""
+"""Reading files of every shape and name: resources, their places, and what is no FHIR."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT = 1 << 20
 PAIR = [patient(), observation("w")]
 
 
-def lines_of(
+def read_file(
     folder: Path, name: str, data: bytes, limit: int = LIMIT, skipped: list[str] | None = None
 ) -> list[RawResource]:
     path = folder / name
@@ -50,27 +50,27 @@ SHAPES: dict[str, tuple[str, bytes]] = {
 def test_every_shape_holds_the_same_resources(tmp_path: Path, name: str, data: bytes) -> None:
     skipped: list[str] = []
 
-    assert [line.resource for line in lines_of(tmp_path, name, data, skipped=skipped)] == PAIR
+    assert [raw.resource for raw in read_file(tmp_path, name, data, skipped=skipped)] == PAIR
     assert skipped == []
 
 
 def test_a_single_resource_over_many_lines_is_one_resource(tmp_path: Path) -> None:
-    [line] = lines_of(tmp_path, "patient.json", json.dumps(patient(), indent=2).encode())
+    [raw] = read_file(tmp_path, "patient.json", json.dumps(patient(), indent=2).encode())
 
-    assert line.resource == patient()
+    assert raw.resource == patient()
 
 
 def test_a_line_knows_its_file_and_its_place(tmp_path: Path) -> None:
-    lines = lines_of(tmp_path, "in/w.ndjson", ndjson(["", PAIR[0], "", PAIR[1]]))
-    assert [(line.file, line.number, line.entry) for line in lines] == [("in/w.ndjson", 2, 0), ("in/w.ndjson", 4, 0)]
+    lines = read_file(tmp_path, "in/w.ndjson", ndjson(["", PAIR[0], "", PAIR[1]]))
+    assert [(raw.file, raw.line, raw.entry) for raw in lines] == [("in/w.ndjson", 2, 0), ("in/w.ndjson", 4, 0)]
 
 
 def test_an_entry_knows_the_line_it_begins_on(tmp_path: Path) -> None:
     text = json.dumps(bundle(*PAIR), indent=1)
-    lines = lines_of(tmp_path, "b.json", text.encode())
+    lines = read_file(tmp_path, "b.json", text.encode())
 
     opening = [n for n, line in enumerate(text.splitlines(), 1) if line == "  {"]
-    assert [(line.number, line.entry) for line in lines] == list(zip(opening, (1, 2), strict=True))
+    assert [(raw.line, raw.entry) for raw in lines] == list(zip(opening, (1, 2), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -86,61 +86,61 @@ def test_an_entry_knows_the_line_it_begins_on(tmp_path: Path) -> None:
 def test_files_of_another_kind_are_passed_over_by_name(tmp_path: Path, name: str, data: bytes) -> None:
     skipped: list[str] = []
 
-    assert lines_of(tmp_path, name, data, skipped=skipped) == []
+    assert read_file(tmp_path, name, data, skipped=skipped) == []
     assert skipped == [name]
 
 
 def test_hidden_files_and_empty_files_hold_nothing(tmp_path: Path) -> None:
-    assert lines_of(tmp_path, ".DS_Store", ndjson(PAIR)) + lines_of(tmp_path, "empty.ndjson", b"") == []
+    assert read_file(tmp_path, ".DS_Store", ndjson(PAIR)) + read_file(tmp_path, "empty.ndjson", b"") == []
 
 
 def test_a_torn_bundle_keeps_the_entries_before_the_tear(tmp_path: Path) -> None:
     text = json.dumps(bundle(*PAIR, observation("x")), indent=2).encode()
-    lines = lines_of(tmp_path, "torn.json", text[: text.index(b'"x"') - 5])
+    lines = read_file(tmp_path, "torn.json", text[: text.index(b'"x"') - 5])
 
-    assert [line.resource for line in lines[:2]] == PAIR
-    assert [line.broken.rule for line in lines[2:] if line.broken] == ["invalid_json"]
+    assert [raw.resource for raw in lines[:2]] == PAIR
+    assert [raw.error.rule for raw in lines[2:] if raw.error] == ["invalid_json"]
 
 
 def test_a_torn_archive_keeps_the_lines_before_the_tear(tmp_path: Path) -> None:
     many = [observation(f"w{i}", note=str(i) * 50) for i in range(2000)]
-    lines = lines_of(tmp_path, "torn.ndjson.gz", gzip.compress(ndjson(many))[:-2000])
+    lines = read_file(tmp_path, "torn.ndjson.gz", gzip.compress(ndjson(many))[:-2000])
 
     assert lines[0].resource == many[0]
-    assert lines[-1].broken is not None
-    assert lines[-1].broken.rule == "unreadable_file"
+    assert lines[-1].error is not None
+    assert lines[-1].error.rule == "unreadable_file"
 
 
 def test_a_broken_first_line_does_not_hide_the_others(tmp_path: Path) -> None:
-    broken, *good = lines_of(tmp_path, "patients", ndjson([json.dumps(patient())[:30], *PAIR]))
+    broken, *good = read_file(tmp_path, "patients", ndjson([json.dumps(patient())[:30], *PAIR]))
 
-    assert broken.broken is not None
-    assert [line.resource for line in good] == PAIR
+    assert broken.error is not None
+    assert [raw.resource for raw in good] == PAIR
 
 
 def test_a_request_to_delete_is_a_resource_of_its_own(tmp_path: Path) -> None:
     gone = {"resourceType": "Bundle", "entry": [{"request": {"method": "DELETE", "url": "Observation/w"}}]}
-    [line] = lines_of(tmp_path, "deleted.ndjson", ndjson([gone]))
+    [raw] = read_file(tmp_path, "deleted.ndjson", ndjson([gone]))
 
-    assert (line.deleted, line.resource) == (True, {"resourceType": "Observation", "id": "w"})
+    assert (raw.deleted, raw.resource) == (True, {"resourceType": "Observation", "id": "w"})
 
 
 def test_a_bundle_far_over_the_limit_is_read_entry_by_entry(tmp_path: Path) -> None:
     many = [observation(f"w{i}", note="n" * 1000) for i in range(3000)]
-    lines = lines_of(tmp_path, "large.json", json.dumps(bundle(*many)).encode(), limit=100_000)
+    lines = read_file(tmp_path, "large.json", json.dumps(bundle(*many)).encode(), limit=100_000)
 
-    assert [line.resource for line in lines] == many
+    assert [raw.resource for raw in lines] == many
 
 
 def test_an_entry_over_the_limit_is_given_up(tmp_path: Path) -> None:
     wide = bundle(observation("w", note="n" * 4_000_000))
-    lines = lines_of(tmp_path, "wide.json", json.dumps(wide, indent=1).encode(), limit=100_000)
+    lines = read_file(tmp_path, "wide.json", json.dumps(wide, indent=1).encode(), limit=100_000)
 
-    assert [line.broken.rule for line in lines if line.broken] == ["line_too_long"]
+    assert [raw.error.rule for raw in lines if raw.error] == ["line_too_long"]
 
 
 def test_a_line_over_the_limit_is_never_held(tmp_path: Path) -> None:
-    """Sixty times the limit on one line, in a file and packed: what the reader holds stays about the limit."""
+    """Sixty times the limit on one line, plain and packed: the reader's memory stays about the limit."""
     long = (
         b'{"resourceType": "Patient", "note": "' + b"n" * (60 * LIMIT) + b'"}\n' + json.dumps(PAIR[0]).encode() + b"\n"
     )
@@ -148,11 +148,11 @@ def test_a_line_over_the_limit_is_never_held(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     del long, content
     tracemalloc.start()
-    found = [(line.file, line.broken and line.broken.rule, line.raw[:1]) for line in read_resources(tmp_path, LIMIT)]
+    found = [(raw.file, raw.error and raw.error.rule, raw.data[:1]) for raw in read_resources(tmp_path, LIMIT)]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [
-        (n, *said) for n in ("long.ndjson", "long.ndjson.gz") for said in (("line_too_long", b""), (None, b"{"))
+        (n, *expected) for n in ("long.ndjson", "long.ndjson.gz") for expected in (("line_too_long", b""), (None, b"{"))
     ]
     assert peak < 8 * LIMIT
 
@@ -171,7 +171,7 @@ def test_any_bytes_in_an_ndjson_file_are_read_line_by_line(
     written = [line for line in data.split(b"\n") if line.strip()]
     folder = tmp_path_factory.mktemp("junk")
 
-    assert len(lines_of(folder, "j.ndjson", data)) == len(written)
+    assert len(read_file(folder, "j.ndjson", data)) == len(written)
 
 
 @given(text=st.text(max_size=400), indent=st.sampled_from([None, 1]))
@@ -181,5 +181,5 @@ def test_text_of_any_kind_does_not_confuse_the_cutting_of_bundles(
     tricky = [observation("w", note=[{"text": text + '"}]{[\\"entry": ['}]), patient(text="}")]
     data = json.dumps({"note": "entry", **bundle(*tricky)}, indent=indent).encode()
 
-    lines = lines_of(tmp_path_factory.mktemp("cut"), "b.json", data)
-    assert [line.resource for line in lines] == tricky
+    lines = read_file(tmp_path_factory.mktemp("cut"), "b.json", data)
+    assert [raw.resource for raw in lines] == tricky

@@ -1,4 +1,4 @@
-"""Each rule that turns a resource away, one broken resource a rule; the good ones beside it pass."""
+"""Each rule quarantines its broken resources; good ones of the same drop pass."""
 
 from __future__ import annotations
 
@@ -109,35 +109,35 @@ RULES = sorted({rule for _, rule, _ in CASES})
 
 
 def named(broken: Any, ident: str) -> Any:
-    """The broken resource under an id of its own, where its id is not what is broken."""
+    """The broken resource with an id of its own, unless the id is what is broken."""
     return broken | {"id": ident} if isinstance(broken, dict) and broken.get("id") == "x" else broken
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_rule_holds_its_broken_lines_and_lets_the_good_one_pass(clinic: Clinic, rule: str) -> None:
+def test_a_rule_quarantines_its_broken_lines_and_accepts_the_good_one(clinic: Clinic, rule: str) -> None:
     broken = [named(line, f"x{at}") for at, (_, of, line) in enumerate(CASES) if of == rule]
 
     accounts = clinic.drop(FIRST, patient(), observation("good"), *broken)
 
     assert accounts.by_rule == {rule: len(broken)}
     assert clinic.event("observation")["numeric_value"] == pytest.approx(61.5)
-    held = clinic.held()
-    assert sorted(r.line for r in held) == list(range(3, 3 + len(broken)))
-    assert {(r.rule, r.file) for r in held} == {(rule, "records.ndjson")}
+    rows = clinic.quarantined()
+    assert sorted(r.line for r in rows) == list(range(3, 3 + len(broken)))
+    assert {(r.rule, r.file) for r in rows} == {(rule, "records.ndjson")}
 
 
-def test_quarantine_keeps_each_line_as_it_was_and_gives_no_value_as_reason(clinic: Clinic) -> None:
+def test_quarantine_stores_each_line_unchanged_and_gives_no_value_as_reason(clinic: Clinic) -> None:
     broken = [named(line, f"x{at}") for at, (_, _, line) in enumerate(CASES)]
     raw = [line if isinstance(line, str) else json.dumps(line) for line in broken]
 
     clinic.drop(FIRST, patient(), *broken)
 
-    held = clinic.held()
-    assert sorted(r.raw for r in held) == sorted(raw)
-    assert not any(value in r.reason for r in held for value in ("615", "nobody", "stone", "last spring", "0044"))
+    rows = clinic.quarantined()
+    assert sorted(r.raw for r in rows) == sorted(raw)
+    assert not any(value in r.reason for r in rows for value in ("615", "nobody", "stone", "last spring", "0044"))
 
 
-def test_two_versions_in_one_drop_are_both_held_in_either_order(clinic: Clinic) -> None:
+def test_two_versions_in_one_drop_are_both_quarantined_in_either_order(clinic: Clinic) -> None:
     one, other = observation("w", value=61.0), observation("w", value=62.0)
 
     assert clinic.drop(FIRST, patient(), one, other).by_rule == {"duplicate_conflict": 2}
@@ -154,14 +154,14 @@ def test_the_same_resource_twice_counts_twice_and_is_one_fact(clinic: Clinic) ->
     assert clinic.event("observation")
 
 
-def test_a_line_over_the_limit_is_counted_without_being_kept(clinic: Clinic) -> None:
+def test_a_line_over_the_limit_is_counted_but_not_stored(clinic: Clinic) -> None:
     clinic.settings.max_line_mb = 1
     long = json.dumps(observation("x", note="y" * (1 << 20)))
 
     accounts = clinic.drop(FIRST, patient(), long, observation("good"))
 
     assert accounts.by_rule == {"line_too_long": 1}
-    assert clinic.held()[0].raw == ""
+    assert clinic.quarantined()[0].raw == ""
     assert clinic.event("observation")
 
 
