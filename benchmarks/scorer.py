@@ -21,7 +21,7 @@ from models.reward.embedded_scorer import EmbeddedScorer
 from models.reward.terms import score
 from models.schema import Episode
 from pipelines.episodes import episode_file
-from pipelines.evaluation.nightly.intervals import clustered_mean
+from pipelines.evaluation.nightly.intervals import bootstrap_mean
 from pipelines.training.gains import programs
 from pipelines.training.rewards import trial
 from pmlm.settings import Settings
@@ -55,7 +55,7 @@ def main() -> None:
     exact, n, slow = gains(full, episodes)
     rounded, _, fast = gains(half, episodes)
     alike = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(exact, rounded, strict=True)]
-    e = clustered_mean(alike, [x.subject_id for x in episodes])
+    e = bootstrap_mean(alike, [x.subject_id for x in episodes])
     rms = float(np.sqrt(np.mean(np.concatenate([a - b for a, b in zip(exact, rounded, strict=True)]) ** 2)))
     rows = [
         {"name": "scores_a_second", "value": n / fast, "unit": "1/s, one thread", "baseline": n / slow,

@@ -59,8 +59,9 @@ def evaluate(
     from rich.console import Console
 
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from pipelines.evaluation.nightly.metrics_table import evaluation_table
-    from pipelines.evaluation.study import page, study
+    from pipelines.evaluation.nightly.metrics_table import print_table
+    from pipelines.evaluation.study import evaluate as study
+    from pipelines.evaluation.study import page
 
     settings = load_settings(drops=drops)
     progress = Console(stderr=True)
@@ -68,13 +69,13 @@ def evaluate(
     def report(part: str, seconds: float, count: int) -> None:
         progress.print(f"✓ {part:12} {count:3} rows  {seconds:6.1f} s")
 
-    found = study.evaluate(settings, study.Options(quick, external, seeds, budget, external_train), report)
+    found = study.evaluate_clinic(settings, study.StudyOptions(quick, external, seeds, budget, external_train), report)
     if as_json:
         for row in found:
             typer.echo(json.dumps(row.json()))
         return
-    evaluation_table([row.json() for row in found])
-    typer.echo(f"page: {page.folder(settings) / 'index.html'}")
+    print_table([row.json() for row in found])
+    typer.echo(f"page: {page.page_folder(settings) / 'index.html'}")
 
 
 def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
@@ -84,10 +85,10 @@ def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> Non
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
         return
-    from pipelines.evaluation.nightly.gate import served
+    from pipelines.evaluation.nightly.gate import describe_champion
 
     _print_summary(summary)
-    typer.echo(f"served from the next release on: {served(settings)}")
+    typer.echo(f"served from the next release on: {describe_champion(settings)}")
 
 
 def rollback(
@@ -96,14 +97,18 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Restore the former champion; the replaced one is not promoted again."""
-    from pipelines.evaluation.nightly.gate import served
+    from pipelines.evaluation.nightly.gate import describe_champion
     from pipelines.night.workspace import lock_workspace
     from pipelines.training import champion
 
     settings = load_settings(drops=drops)
     with lock_workspace(settings):
         back = champion.roll_back(settings, to)
-    typer.echo(json.dumps(asdict(back)) if as_json else f"champion now: {served(settings)}; `pmlm package` serves it")
+    typer.echo(
+        json.dumps(asdict(back))
+        if as_json
+        else f"champion now: {describe_champion(settings)}; `pmlm package` serves it"
+    )
 
 
 def scores(

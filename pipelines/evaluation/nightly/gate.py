@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from models.refiner import checkpoint
-from pipelines.evaluation.nightly.intervals import clustered_mean, spend_alpha
+from pipelines.evaluation.nightly.intervals import bootstrap_mean, spend_alpha
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.training import champion
@@ -30,7 +30,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         params = load_params(settings)
         there = champion.establish(settings, night, caps(params))
         faced = champion.facing(settings, night) or there
-        decision = decide(evaluation(settings), faced, looks(settings, night, faced), params["gate"])
+        decision = decide(read_evaluation(settings), faced, count_looks(settings, night, faced), params["gate"])
         if decision["decision"] == PROMOTE:
             champion.promote(settings, night, settings.models / "challenger")
         write_json(settings.metrics / "gate.json", {"night": night, **decision})
@@ -43,13 +43,13 @@ def run(settings: Settings, night: str) -> StageSummary:
     return summary
 
 
-def evaluation(settings: Settings) -> dict[str, Any]:
+def read_evaluation(settings: Settings) -> dict[str, Any]:
     """Tonight's evaluation, or a hold that says it is missing."""
     path = settings.metrics / "evaluation.json"
     return read_json(path) if path.exists() else {"status": "hold", "why": "there is no evaluation"}
 
 
-def looks(settings: Settings, night: str, faced: Champion) -> int:
+def count_looks(settings: Settings, night: str, faced: Champion) -> int:
     """Which look at the gate this is since the champion became one: nights that judged a challenger, and tonight."""
     judged = {path.parent.name for path in settings.runs.glob("*/gate.json") if read_json(path)["rows_in"]}
     return len({n for n in judged if n >= faced.since} | {night})
@@ -62,7 +62,7 @@ def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[st
     if evaluated["status"] != "done":
         return base | none | {"decision": HOLD, "why": evaluated["why"], "confidence": knobs["confidence"]}
     pairs, confidence = evaluated["paired"], spend_alpha(knobs["confidence"], look)
-    estimate = clustered_mean(pairs["difference"], pairs["patient"], confidence=confidence, draws=knobs["bootstrap"])
+    estimate = bootstrap_mean(pairs["difference"], pairs["patient"], confidence=confidence, draws=knobs["bootstrap"])
     figures = {name: value if value == value else None for name, value in asdict(estimate).items()}
     decision, why = HOLD, ""
     if evaluated["champion"] != faced.id:
@@ -81,7 +81,7 @@ def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[st
     return base | figures | {"decision": decision, "why": why, "confidence": round(confidence, 6)}
 
 
-def served(settings: Settings) -> str:
+def describe_champion(settings: Settings) -> str:
     """One line on what is served now."""
     now = champion.current(settings)
     if now is None:

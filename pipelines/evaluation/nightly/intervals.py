@@ -30,7 +30,7 @@ class Estimate:
     patients: int
 
 
-def clustered_mean(
+def bootstrap_mean(
     values: Sequence[float],
     subjects: Sequence[int],
     *,
@@ -60,12 +60,12 @@ def clustered_mean(
     return Estimate(mean, float(low), float(high), len(array), len(patients))
 
 
-def paired_difference(
+def bootstrap_difference(
     ours: Sequence[float], theirs: Sequence[float], subjects: Sequence[int], **options: float
 ) -> Estimate:
-    """``clustered_mean`` of ``ours − theirs`` on the same episodes."""
+    """``bootstrap_mean`` of ``ours − theirs`` on the same episodes."""
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    return clustered_mean(difference.tolist(), subjects, **options)  # type: ignore[arg-type]
+    return bootstrap_mean(difference.tolist(), subjects, **options)  # type: ignore[arg-type]
 
 
 def spend_alpha(confidence: float, look: int) -> float:

@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.reward.terms import SAFETY_FLOOR
-from pipelines.evaluation.nightly.intervals import Estimate, clustered_mean, paired_difference
-from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.evaluation.nightly.intervals import Estimate, bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.rollout import Rollout
 
 REFINED, INITIAL = "refined", "initial"
 TOKEN_SHARE = 0.15  # of the initial prompt's free tokens
 F1 = 0.8
-Figure = Callable[[Measured], float]
+Figure = Callable[[Rollout], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricRow:
     """One line of the evaluation; a bound or ``holds`` is None where it cannot be said."""
 
     row: int
@@ -52,7 +52,7 @@ class Row:
         target: float | None = None,
         holds: bool | None = None,
         seeds: int = 1,
-    ) -> Row:
+    ) -> MetricRow:
         """An estimate as a row, rounded to what a rerun repeats."""
         bounds = (estimate.value, estimate.ci_low, estimate.ci_high)
         value, low, high = (None if math.isnan(x) else round(float(x), 6) for x in bounds)
@@ -60,12 +60,12 @@ class Row:
         return cls(row, name, split, value, low, high, estimate.n, estimate.patients, seeds, target, said)
 
 
-def rows(measured: Sequence[Measured], split: str, contenders: Sequence[str], seeds: int = 1) -> list[Row]:
+def build_rows(measured: Sequence[Rollout], split: str, contenders: Sequence[str], seeds: int = 1) -> list[MetricRow]:
     """All rows of one split; none where it has no episodes or nothing was refined."""
     ours = [m for m in measured if m.episode.split == split]
     if not ours or REFINED not in contenders:
         return []
-    table = _Table(ours, split, seeds)
+    table = _SplitMetrics(ours, split, seeds)
     found = [table.mean(6, f"{name}_reward", _reward(name)) for name in contenders]
     for name in contenders:
         if name != REFINED:
@@ -78,28 +78,30 @@ def rows(measured: Sequence[Measured], split: str, contenders: Sequence[str], se
     return [row for row in found if row.n]
 
 
-class _Table:
+class _SplitMetrics:
     """Estimates over the episodes of one split."""
 
-    def __init__(self, measured: Sequence[Measured], split: str, seeds: int) -> None:
+    def __init__(self, measured: Sequence[Rollout], split: str, seeds: int) -> None:
         self.measured = measured
         self.split = split
         self.seeds = seeds
 
-    def mean(self, number: int, name: str, of: Figure, target: float | None = None) -> Row:
+    def mean(self, number: int, name: str, of: Figure, target: float | None = None) -> MetricRow:
         """The mean of a figure over the episodes that have it; held to ``target`` by its value."""
         pairs = [(of(m), m.episode.subject_id) for m in self.measured]
         pairs = [(value, subject) for value, subject in pairs if not math.isnan(value)]
-        estimate = clustered_mean([v for v, _ in pairs], [s for _, s in pairs])
+        estimate = bootstrap_mean([v for v, _ in pairs], [s for _, s in pairs])
         return self._row(number, name, estimate, target, None if target is None else estimate.value >= target)
 
-    def against(self, other: str) -> list[Row]:
+    def against(self, other: str) -> list[MetricRow]:
         """Refined against one contender: in log p, and in the whole reward."""
         number = 7 if other == "warm_start" else 6
         subjects = [m.episode.subject_id for m in self.measured]
         ours, theirs = ([m.outcomes[name] for m in self.measured] for name in (REFINED, other))
-        likelihood = paired_difference([o.score.specific for o in ours], [o.score.specific for o in theirs], subjects)
-        reward = paired_difference([o.reward for o in ours], [o.reward for o in theirs], subjects)
+        likelihood = bootstrap_difference(
+            [o.score.specific for o in ours], [o.score.specific for o in theirs], subjects
+        )
+        reward = bootstrap_difference([o.reward for o in ours], [o.reward for o in theirs], subjects)
         # the initial prompt says all there is: to equal it with a fraction of its length is the aim
         holds = likelihood.value >= 0 if other == INITIAL else likelihood.ci_low > 0
         return [
@@ -107,18 +109,18 @@ class _Table:
             self._row(number, f"reward_refined_vs_{other}", reward, 0.0, reward.ci_low > 0),
         ]
 
-    def token_share(self) -> Row:
+    def token_share(self) -> MetricRow:
         """Free tokens of the refined prompt as a share of the initial prompt's."""
         pairs = [
             (m.outcomes[REFINED].tokens / m.outcomes[INITIAL].tokens, m.episode.subject_id)
             for m in self.measured
             if m.outcomes[INITIAL].tokens
         ]
-        estimate = clustered_mean([v for v, _ in pairs], [s for _, s in pairs])
+        estimate = bootstrap_mean([v for v, _ in pairs], [s for _, s in pairs])
         return self._row(6, "refined_token_share", estimate, TOKEN_SHARE, estimate.value <= TOKEN_SHARE)
 
-    def _row(self, number: int, name: str, e: Estimate, target: float | None, holds: bool | None) -> Row:
-        return Row.of(number, name, self.split, e, target=target, holds=holds, seeds=self.seeds)
+    def _row(self, number: int, name: str, e: Estimate, target: float | None, holds: bool | None) -> MetricRow:
+        return MetricRow.of(number, name, self.split, e, target=target, holds=holds, seeds=self.seeds)
 
 
 def _reward(name: str) -> Figure:

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 FILE_WIDTH = 140  # columns, where the table is a file or a pipe
 
 
-def evaluation_table(rows: Sequence[dict[str, Any]]) -> None:
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Print one line a row: name, split, value, interval, n, patients, whether its target holds."""
     table = Table("row", Column("name", no_wrap=True), "split", "value", Column("95 % interval", no_wrap=True))
     for name in ("n", "patients", "target", "holds"):

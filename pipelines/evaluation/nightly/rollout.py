@@ -21,7 +21,7 @@ OWNER = "refined"  # whose prompts are also tried on another patient's reply
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Rollout:
     """One episode: every contender's program and outcome by name, and the refined prompt's ownership (nats)."""
 
     episode: Episode
@@ -36,19 +36,19 @@ class Measured:
         return 2 * len(picks & facts) / (len(picks) + len(facts)) if facts else float("nan")
 
 
-def measure(
+def run_rollouts(
     episodes: Sequence[Episode], contenders: Mapping[str, Refiner], rewards: Rewards, encoder: Encoder
-) -> list[Measured]:
+) -> list[Rollout]:
     """Every contender on every episode, in order; one of them is called ``refined``."""
-    pairs = list(zip(episodes, another_patients(episodes, encoder), strict=True))
+    pairs = list(zip(episodes, match_other_patients(episodes, encoder), strict=True))
     together = LARGEST_UNIT // len(contenders)
     units = (pairs[i : i + together] for i in range(0, len(pairs), together))
-    return [measured for unit in units for measured in _unit(unit, contenders, rewards)]
+    return [measured for unit in units for measured in _roll_out_unit(unit, contenders, rewards)]
 
 
-def _unit(
+def _roll_out_unit(
     pairs: Sequence[tuple[Episode, Episode | None]], contenders: Mapping[str, Refiner], rewards: Rewards
-) -> Iterator[Measured]:
+) -> Iterator[Rollout]:
     """Some episodes, each with another patient's, scored together."""
     programs = [{name: r.refine(e.question, e.segments) for name, r in contenders.items()} for e, _ in pairs]
     cases = [(e, program) for (e, _), chosen in zip(pairs, programs, strict=True) for program in chosen.values()]
@@ -58,10 +58,10 @@ def _unit(
     for (episode, other), chosen in zip(pairs, programs, strict=True):
         found = {name: next(outcomes) for name in chosen}
         owned = ownership(found[OWNER].score, next(swapped)) if other else float("nan")
-        yield Measured(episode, chosen, found, owned)
+        yield Rollout(episode, chosen, found, owned)
 
 
-def another_patients(episodes: Sequence[Episode], encoder: Encoder) -> list[Episode | None]:
+def match_other_patients(episodes: Sequence[Episode], encoder: Encoder) -> list[Episode | None]:
     """For each episode the most alike question of another patient in the same split; None where she is alone."""
     if not episodes:
         return []

@@ -1,7 +1,7 @@
 """Stage ``evaluate``: the challenger against the champion, the initial prompt and the baselines, on patients held out.
 
 Writes ``metrics/evaluation.json``: ``rows`` for the gate split and the locked test split (``rows.py``), ``test_looks``
-(how many nights have looked at the test split), and ``paired``, the gate split's differences in whole reward between
+(how many nights have looked at the test split), and ``pair_rewards``, the gate split's differences in whole reward between
 challenger and champion, which the gate decides on. Patients there are numbered, not named.
 """
 
@@ -19,7 +19,7 @@ from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import KeptEncoder, encoder
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly import metrics, rollout
-from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run, summary_path
 from pipelines.training import champion, rewards
@@ -27,50 +27,50 @@ from pipelines.training.provenance import WARM_START, caps
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
-HELD_OUT = (splits.GATE, splits.TEST)
+MEASURED_SPLITS = (splits.GATE, splits.TEST)
 
 
 def run(settings: Settings, night: str) -> StageSummary:
     """Write ``metrics/evaluation.json``; status ``hold`` where there is no challenger or nothing to measure it on."""
     with stage_run(settings, night, "evaluate") as summary:
-        episodes = [e for e in episode_file.read(settings) if e.split in HELD_OUT]
+        episodes = [e for e in episode_file.read(settings) if e.split in MEASURED_SPLITS]
         summary.rows_in = len(episodes)
         target = settings.metrics / "evaluation.json"
-        reason = nothing_to_measure(settings, len(episodes))
+        reason = explain_hold(settings, len(episodes))
         if reason:
             summary.status, summary.detail = "hold", reason
             write_json(target, {"status": "hold", "why": reason, "rows": []})
             return summary
         price = load_params(settings)["train"]["token_price"]
         with deterministic_torch(), rewards.opened(settings, price) as reward, encoder(settings) as encode:
-            refiners = contenders(settings, night, encode)
-            measured = rollout.measure(episodes, refiners, reward, encode)
-        found = [row for split in HELD_OUT for row in metrics.rows(measured, split, list(refiners))]
+            refiners = load_candidates(settings, night, encode)
+            measured = rollout.run_rollouts(episodes, refiners, reward, encode)
+        found = [row for split in MEASURED_SPLITS for row in metrics.build_rows(measured, split, list(refiners))]
         write_json(
             target,
             {
                 "status": "done",
                 "challenger": refiners["refined"].id,
                 "champion": refiners["champion"].id,
-                "test_looks": looks(settings, night),
-                "headline": headline(found),
+                "test_looks": count_test_looks(settings, night),
+                "headline": select_headline(found),
                 "rows": [row.json() for row in found],
-                "paired": paired(measured),
+                "paired": pair_rewards(measured),
             },
         )
         summary.rows_out = len(found)
-        summary.figures = {"evaluations": reward.asked, **headline(found)}
+        summary.figures = {"evaluations": reward.asked, **select_headline(found)}
     return summary
 
 
-def nothing_to_measure(settings: Settings, episodes: int) -> str:
+def explain_hold(settings: Settings, episodes: int) -> str:
     """Why there is nothing to evaluate tonight, or nothing."""
     if not (settings.models / "challenger" / checkpoint.DESCRIPTION).exists():
         return "no challenger was trained"
     return "" if episodes else "no held-out episodes"
 
 
-def contenders(settings: Settings, night: str, encode: KeptEncoder) -> dict[str, Refiner]:
+def load_candidates(settings: Settings, night: str, encode: KeptEncoder) -> dict[str, Refiner]:
     """Who is measured, by name. All but the initial prompt are held to the caps of the parameters."""
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
@@ -93,13 +93,13 @@ def contenders(settings: Settings, night: str, encode: KeptEncoder) -> dict[str,
     return found
 
 
-def looks(settings: Settings, night: str) -> int:
+def count_test_looks(settings: Settings, night: str) -> int:
     """How many nights have looked at the test split, this one included."""
     nights = {path.parent.name for path in settings.runs.glob("*/evaluate.json") if read_json(path)["status"] == "done"}
     return len(nights | {summary_path(settings, night, "evaluate").parent.name})
 
 
-def paired(measured: Sequence[Measured]) -> dict[str, list[Any]]:
+def pair_rewards(measured: Sequence[Rollout]) -> dict[str, list[Any]]:
     """Whole reward of challenger minus champion on the gate split: ``patient`` (numbered) and ``difference``."""
     ours = [m for m in measured if m.episode.split == splits.GATE]
     numbers = {subject: i for i, subject in enumerate(sorted({m.episode.subject_id for m in ours}))}
@@ -109,7 +109,7 @@ def paired(measured: Sequence[Measured]) -> dict[str, list[Any]]:
     }
 
 
-def headline(found: Sequence[metrics.Row]) -> Mapping[str, float | None]:
+def select_headline(found: Sequence[metrics.MetricRow]) -> Mapping[str, float | None]:
     """The few figures that ``pmlm nights`` compares, from the locked test split."""
     names = ("refined_reward", "reward_refined_vs_initial", "refined_vs_initial", "refined_f1", "refined_tokens")
     return {row.name: row.value for row in found if row.split == splits.TEST and row.name in names}

@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from pipelines.evaluation.nightly.metrics import Row
-from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.evaluation.nightly.metrics import MetricRow
+from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.training.gains import Gains
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write, read_json, write_json
@@ -32,11 +32,11 @@ CURVES = (("reward", "mean reward (nats)"), ("dead", "share of dead groups"),
           ("picks", "length: picks a program"), ("entropy", "entropy (nats)"))  # fmt: skip
 
 
-def folder(settings: Settings) -> Path:
+def page_folder(settings: Settings) -> Path:
     return settings.reports / "method"
 
 
-def gains(settings: Settings, measured: Sequence[Gains], held_out: Sequence[Measured]) -> None:
+def save_gains(settings: Settings, measured: Sequence[Gains], held_out: Sequence[Rollout]) -> None:
     """Keep what the plots of gains and of the ablation draw: no text, no identifier."""
     behind: list[float] = []
     other: list[float] = []
@@ -44,13 +44,19 @@ def gains(settings: Settings, measured: Sequence[Gains], held_out: Sequence[Meas
         for segment, gain in zip(one.segments, one.gains, strict=True):
             if not np.isnan(gain):
                 (behind if segment.key in one.episode.facts else other).append(round(float(gain), 4))
-    write_json(folder(settings) / "gains.json", {"behind": behind, "other": other, "held_out": len(held_out)})
+    write_json(page_folder(settings) / "gains.json", {"behind": behind, "other": other, "held_out": len(held_out)})
 
 
-def write(settings: Settings, rows: Sequence[Row]) -> Path:
+def write_page(settings: Settings, rows: Sequence[MetricRow]) -> Path:
     """Write the page from the rows and whatever the parts left to plot."""
-    drawn = (_ablation(rows), _differences(rows), _slices(rows), _calibration(settings), _gains(settings))
-    figures = [f for f in (*drawn, *_curves(settings)) if f]
+    drawn = (
+        _plot_ablation(rows),
+        _plot_differences(rows),
+        _plot_slices(rows),
+        _plot_calibration(settings),
+        _plot_gains(settings),
+    )
+    figures = [f for f in (*drawn, *_plot_curves(settings)) if f]
     text = (
         jinja2.Environment(autoescape=True)
         .from_string(TEMPLATE.read_text("utf-8"))
@@ -61,33 +67,33 @@ def write(settings: Settings, rows: Sequence[Row]) -> Path:
             plotly=get_plotlyjs() if figures else "",
         )
     )
-    target = folder(settings) / "index.html"
+    target = page_folder(settings) / "index.html"
     with atomic_write(target) as temporary:
         temporary.write_text(text, "utf-8")
     return target
 
 
-def _differences(rows: Sequence[Row]) -> go.Figure | None:
+def _plot_differences(rows: Sequence[MetricRow]) -> go.Figure | None:
     """Every difference that has a target, with its interval: rows 5 to 9."""
     shown = [r for r in rows if r.row in (5, 6, 7, 8, 9) and r.target is not None and r.ci_low is not None]
     shown = [r for r in shown if "_vs_" in r.name or r.name == "selection_swap"]
     shown = [r for r in shown if not r.name.startswith(("ablation_", "slice_"))]
-    return _intervals(shown, "Differences with 95 % intervals, patients resampled (nats a token, or points)")
+    return _plot_intervals(shown, "Differences with 95 % intervals, patients resampled (nats a token, or points)")
 
 
-def _ablation(rows: Sequence[Row]) -> go.Figure | None:
+def _plot_ablation(rows: Sequence[MetricRow]) -> go.Figure | None:
     """What each source adds, at equal caps."""
     shown = [r for r in rows if r.row == 5 and r.ci_low is not None]
-    return _intervals(shown, "Ablation: what each source adds to log p (nats a token)")
+    return _plot_intervals(shown, "Ablation: what each source adds to log p (nats a token)")
 
 
-def _slices(rows: Sequence[Row]) -> go.Figure | None:
+def _plot_slices(rows: Sequence[MetricRow]) -> go.Figure | None:
     """Refined against the ranking in whole reward, by slice."""
     shown = [r for r in rows if r.name.startswith("slice_") and r.ci_low is not None]
-    return _intervals(shown, "Gain over the ranking in whole reward, by slice (nats a token)")
+    return _plot_intervals(shown, "Gain over the ranking in whole reward, by slice (nats a token)")
 
 
-def _intervals(shown: Sequence[Row], title: str) -> go.Figure | None:
+def _plot_intervals(shown: Sequence[MetricRow], title: str) -> go.Figure | None:
     if not shown:
         return None
     ahead = [(r.ci_high or 0) - (r.value or 0) for r in shown]
@@ -96,33 +102,33 @@ def _intervals(shown: Sequence[Row], title: str) -> go.Figure | None:
         x=[r.value for r in shown], y=[f"{r.row} · {r.name} ({r.split})" for r in shown], mode="markers",
         error_x={"type": "data", "array": ahead, "arrayminus": behind},
     )  # fmt: skip
-    figure = _titled(go.Figure(bars), title, "")
+    figure = _set_title(go.Figure(bars), title, "")
     # a line for each row, or their names are skipped and their intervals overlap
     return figure.update_layout(height=max(420, 110 + 22 * len(shown))).update_yaxes(dtick=1)
 
 
-def _calibration(settings: Settings) -> go.Figure | None:
-    path = folder(settings) / "calibration.json"
+def _plot_calibration(settings: Settings) -> go.Figure | None:
+    path = page_folder(settings) / "calibration.json"
     if not path.exists():
         return None
     points: list[dict[str, Any]] = json.loads(path.read_text())
     figure = go.Figure(go.Scatter(x=[p["said"] for p in points], y=[p["came"] for p in points], name="forecast"))
     figure.add_scatter(x=[0, 1], y=[0, 1], name="perfect", line={"dash": "dot"})
-    return _titled(figure, "Next visit: share that came (y) against probability forecast (x)", "")
+    return _set_title(figure, "Next visit: share that came (y) against probability forecast (x)", "")
 
 
-def _gains(settings: Settings) -> go.Figure | None:
-    path = folder(settings) / "gains.json"
+def _plot_gains(settings: Settings) -> go.Figure | None:
+    path = page_folder(settings) / "gains.json"
     if not path.exists():
         return None
     kept = read_json(path)
     figure = go.Figure()
     for name in ("behind", "other"):
         figure.add_histogram(x=kept[name], name=f"{name} the reply", histnorm="probability", nbinsx=60)
-    return _titled(figure, "What a segment is worth alone (nats), by whether it is behind the reply", "")
+    return _set_title(figure, "What a segment is worth alone (nats), by whether it is behind the reply", "")
 
 
-def _curves(settings: Settings) -> list[go.Figure]:
+def _plot_curves(settings: Settings) -> list[go.Figure]:
     """The last training's curves by step: reward, dead groups, entropy, picks."""
     path = settings.metrics / "train.json"
     curves = read_json(path).get("grpo") if path.exists() else None
@@ -131,8 +137,8 @@ def _curves(settings: Settings) -> list[go.Figure]:
     figure = make_subplots(rows=2, cols=2, subplot_titles=[title for _, title in CURVES])
     for i, (name, _) in enumerate(CURVES):
         figure.add_scatter(y=curves.get(name) or [], name=name, row=1 + i // 2, col=1 + i % 2, showlegend=False)
-    return [_titled(figure, "Training, by GRPO step", "")]
+    return [_set_title(figure, "Training, by GRPO step", "")]
 
 
-def _titled(figure: go.Figure, title: str, x: str) -> go.Figure:
+def _set_title(figure: go.Figure, title: str, x: str) -> go.Figure:
     return figure.update_layout(title=title, xaxis_title=x, height=420, margin={"l": 20, "r": 20, "t": 50, "b": 40})

@@ -10,13 +10,13 @@ from pathlib import Path
 from models.llm import make_token_counter
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Refiner
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study import page
 from pipelines.evaluation.study.comparison import candidates, fusion, seeds, slices
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED
-from pipelines.evaluation.study.rows import attacks, external, external_training, generalization, ratings, replies
+from pipelines.evaluation.study.rows import attacks, external, external_finetune, generalization, ratings, replies
 from pipelines.splits import TEST
 from pipelines.training.gains import Gains
 
@@ -24,12 +24,12 @@ HEADLINE = "replies"
 QUICK_EXTERNAL = 4  # episodes of others
 
 
-def parts(
+def list_parts(
     bench: Bench, seed_count: int, others: Path | None, others_train: Path | None
-) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
+) -> Iterator[tuple[str, Callable[[], list[MetricRow]]]]:
     """Name and rows of each part, in the order of what matters most if the budget ends."""
     compared: dict[str, Refiner] = {}
-    yield HEADLINE, lambda: _headline(bench, seed_count, compared)
+    yield HEADLINE, lambda: _headline_rows(bench, seed_count, compared)
     yield "new topics", lambda: generalization.topics(bench)
     yield "new wordings", lambda: generalization.wordings(bench)
     yield "ratings", lambda: ratings.rows(bench)
@@ -38,36 +38,36 @@ def parts(
     if others is not None:
         yield "external", lambda: external.rows(others, compared, bench.reward, bench.encode, count, most)
     if others is not None and others_train is not None:
-        yield "external, trained", lambda: external_training.rows(bench, others_train, others, count, most)
+        yield "external, trained", lambda: external_finetune.rows(bench, others_train, others, count, most)
     yield "new kinds", lambda: generalization.kinds(bench)
 
 
-def _headline(bench: Bench, seed_count: int, compared: dict[str, Refiner]) -> list[Row]:
+def _headline_rows(bench: Bench, seed_count: int, compared: dict[str, Refiner]) -> list[MetricRow]:
     """Rows 1, 5 to 8 and 11 over all seeds, and the slices; fills ``compared`` with who was compared."""
     labelled = bench.labelled(bench.measured, bench.train)
-    compared |= candidates.contenders(bench.settings, bench.encode, labelled)
+    compared |= candidates.load_candidates(bench.settings, bench.encode, labelled)
     refined = compared.get(REFINED)
     more: list[Callable[[], dict[str, Refiner]]] = []
     if isinstance(refined, PolicyRefiner):
         with suppress(BudgetSpentError):
-            compared["refined+cosine"] = fusion.chosen(bench, refined)
+            compared["refined+cosine"] = fusion.choose_fused(bench, refined)
         if "warm_start" not in compared and bench.measured:  # a night that went on from its champion made none
-            compared["warm_start"] = _seed(bench, labelled, 0)["warm_start"]
+            compared["warm_start"] = _train_seed(bench, labelled, 0)["warm_start"]
         if not bench.quick:
             with suppress(BudgetSpentError):
                 everything = (bench.train, bench.measured, bench.encode, bench.reward)
                 compared.update(
-                    candidates.taught(bench.settings, bench.params, compared.get("warm_start"), *everything)
+                    candidates.train_candidates(bench.settings, bench.params, compared.get("warm_start"), *everything)
                 )
         numbers = range(1, 1 if bench.quick or not bench.measured else seed_count)
-        more = [partial(_seed, bench, labelled, number) for number in numbers]
+        more = [partial(_train_seed, bench, labelled, number) for number in numbers]
     found, held_out = replies.rows(bench.test, compared, bench.measured, bench.reward, bench.encode, TEST, more)
     found += replies.slices(held_out, TEST, slices.SLICES)
     found += attacks.rows(held_out, TEST)
-    page.gains(bench.settings, bench.measured, held_out)
+    page.save_gains(bench.settings, bench.measured, held_out)
     return found
 
 
-def _seed(bench: Bench, labelled: Sequence[Gains], number: int) -> dict[str, Refiner]:
+def _train_seed(bench: Bench, labelled: Sequence[Gains], number: int) -> dict[str, Refiner]:
     arguments = (labelled, bench.train, bench.params, bench.reward, bench.encode)
-    return seeds.another(bench.settings, number, *arguments)
+    return seeds.train_seed(bench.settings, number, *arguments)

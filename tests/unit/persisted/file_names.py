@@ -33,7 +33,7 @@ from models.schema import EVENT_SCHEMA
 from pipelines.episodes.episode_file import SCHEMA as EPISODES
 from pipelines.episodes.episode_file import path as episodes_path
 from pipelines.evaluation.nightly.gate import decide
-from pipelines.evaluation.nightly.metrics import Row as EvaluationRow
+from pipelines.evaluation.nightly.metrics import MetricRow as EvaluationRow
 from pipelines.features.engines.feature_files import METADATA_KEY, GroupPlan
 from pipelines.features.engines.feature_files import FileOrigin as FeatureOrigin
 from pipelines.features.engines.feature_files import write_rows as write_features

@@ -10,9 +10,9 @@ from models.refiner.baselines import NearestRefiner, RandomRefiner
 from models.refiner.interface import Caps, Refiner
 from models.schema import Episode
 from pipelines.embedding_cache import KeptEncoder
-from pipelines.evaluation.nightly.rollout import Measured, measure
-from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatched
-from pipelines.evaluation.study.comparison.retraining import Params, Recipe, Trained, retrained
+from pipelines.evaluation.nightly.rollout import Rollout, run_rollouts
+from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner
+from pipelines.evaluation.study.comparison.recipe import Params, TrainedRefiner, TrainingRecipe, train_or_load
 from pipelines.training import label_propagation, provenance, train
 from pipelines.training.gains import Gains
 from pipelines.training.rewards import Rewards
@@ -49,11 +49,11 @@ class Bench:
         """What is learnt from measured ``gains`` when the replies of ``episodes`` may be read too."""
         return label_propagation.labels(gains, episodes, self.encode, provenance.slots(self.params)).gains
 
-    def trained(self, gains: Sequence[Gains], episodes: Sequence[Episode], steps: int) -> Trained:
+    def trained(self, gains: Sequence[Gains], episodes: Sequence[Episode], steps: int) -> TrainedRefiner:
         """A refiner from a warm start on ``gains`` and GRPO on ``episodes``."""
-        recipe = Recipe(gains, episodes, int(self.params["train"]["seed"]), steps, self.reward.scorer.id)
+        recipe = TrainingRecipe(gains, episodes, int(self.params["train"]["seed"]), steps, self.reward.scorer.id)
         of_programs = train.rewarded(episodes, self.reward)
-        return retrained(self.settings, recipe, self.params, self.encode, of_programs)
+        return train_or_load(self.settings, recipe, self.params, self.encode, of_programs)
 
     def rivals(self, refined: Refiner, gains: Sequence[Gains]) -> dict[str, Refiner]:
         """``refined`` and what it has to beat, all within the same caps; the regressor learnt from ``gains``."""
@@ -61,17 +61,17 @@ class Bench:
             REFINED: refined,
             "minilm": NearestRefiner(self.caps, self.encode),
             "random": RandomRefiner(self.caps),
-            "length_matched": LengthMatched(refined, self.encode),
+            "length_matched": LengthMatchedRefiner(refined, self.encode),
         }
         if gains:
-            found["regressor"] = gain_regressors.fit_regressor(learnt(gains), self.caps, self.encode)
+            found["regressor"] = gain_regressors.fit_regressor(to_measured_episodes(gains), self.caps, self.encode)
         return found
 
-    def measure(self, episodes: Sequence[Episode], contenders: Mapping[str, Refiner]) -> list[Measured]:
-        return measure(episodes, contenders, self.reward, self.encode) if episodes else []
+    def measure(self, episodes: Sequence[Episode], contenders: Mapping[str, Refiner]) -> list[Rollout]:
+        return run_rollouts(episodes, contenders, self.reward, self.encode) if episodes else []
 
 
-def learnt(gains: Sequence[Gains]) -> list[gain_regressors.MeasuredEpisode]:
+def to_measured_episodes(gains: Sequence[Gains]) -> list[gain_regressors.MeasuredEpisode]:
     """Measured gains as the alternatives without RL read them."""
     return [
         gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)

@@ -15,7 +15,7 @@ from pipelines.training.provenance import slots
 from pipelines.training.rewards import Rewards
 
 
-def contender(
+def distil_best_of_k(
     warm_start: PolicyRefiner,
     episodes: Sequence[Episode],
     params: dict[str, dict[str, Any]],

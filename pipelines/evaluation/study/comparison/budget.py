@@ -19,7 +19,7 @@ class BudgetSpentError(TrainingError):
     """The next batch would cost more reward evaluations than the budget has left."""
 
 
-class Meter:
+class BudgetMeter:
     """A scorer that counts what it is asked for and refuses to go beyond ``limit`` (None: no limit)."""
 
     def __init__(self, scorer: Scorer, limit: int | None) -> None:
@@ -37,11 +37,11 @@ class Meter:
         return self.scorer.sentences(trials)
 
 
-def metered(reward: Rewards, limit: int | None) -> Meter:
+def meter_rewards(reward: Rewards, limit: int | None) -> BudgetMeter:
     """Put a meter between the score cache of ``reward`` and the scorer that it asks."""
     cached = reward.scorer
     while not isinstance(cached, CachedScorer):
         cached = cached.scorer  # type: ignore[attr-defined]
-    meter = Meter(cached.scorer, limit)
+    meter = BudgetMeter(cached.scorer, limit)
     cached.scorer = meter
     return meter

@@ -34,7 +34,7 @@ PEER_KINDS = frozenset({"peer"})
 NEWEST_FIRST = float("inf")
 
 
-class Only:
+class KindOnlyRefiner:
     """The initial ranking over some kinds of segment alone, within the caps."""
 
     def __init__(self, id: str, caps: Caps, peers: bool) -> None:
@@ -45,7 +45,7 @@ class Only:
         return EditProgram(tuple(s.key for s in self.caps.fit(of_kind)))
 
 
-class Newest:
+class NewestRefiner:
     """The most recently recorded facts, within the caps."""
 
     id = "recent"
@@ -59,7 +59,7 @@ class Newest:
 
 
 @dataclass
-class LengthMatched:
+class LengthMatchedRefiner:
     """Segments nearest to the question, cut to the tokens that another refiner spends on the same question."""
 
     other: Refiner
@@ -72,7 +72,7 @@ class LengthMatched:
         return NearestRefiner(Caps(len(segments), spent), self.encoder).refine(question, segments)
 
 
-def measured_gains(
+def measure_affordable_gains(
     settings: Settings, episodes: Sequence[Episode], reward: Rewards, budget: int | None = None
 ) -> list[gains.Gains]:
     """Single gains of the training episodes that the night's budget (or a smaller one) pays for."""
@@ -86,7 +86,7 @@ def measured_gains(
     return found
 
 
-def contenders(settings: Settings, encode: KeptEncoder, measured: Sequence[gains.Gains]) -> dict[str, Refiner]:
+def load_candidates(settings: Settings, encode: KeptEncoder, measured: Sequence[gains.Gains]) -> dict[str, Refiner]:
     """Contenders by name; the night's challenger (``refined``) and its warm start only where one was trained."""
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
@@ -94,10 +94,10 @@ def contenders(settings: Settings, encode: KeptEncoder, measured: Sequence[gains
         "initial": FullRefiner(),
         "none": EmptyRefiner(),
         "random": RandomRefiner(limits),
-        "recent": Newest(limits),
+        "recent": NewestRefiner(limits),
         "minilm": NearestRefiner(limits, encode),
-        "self": Only("self", limits, peers=False),
-        "peer": Only("peer", limits, peers=True),
+        "self": KindOnlyRefiner("self", limits, peers=False),
+        "peer": KindOnlyRefiner("peer", limits, peers=True),
         "ranking": RankingRefiner(limits),
     }
     learnt = [
@@ -112,11 +112,11 @@ def contenders(settings: Settings, encode: KeptEncoder, measured: Sequence[gains
         if (folder / checkpoint.DESCRIPTION).exists():
             found[name] = checkpoint.load_refiner(folder, encode)
     if REFINED in found:
-        found["length_matched"] = LengthMatched(found[REFINED], encode)
+        found["length_matched"] = LengthMatchedRefiner(found[REFINED], encode)
     return found
 
 
-def taught(
+def train_candidates(
     settings: Settings,
     params: dict[str, dict[str, Any]],
     warm_start: Refiner | None,
@@ -128,9 +128,9 @@ def taught(
     """Contenders that are trained here, at as many reward evaluations as GRPO: best-of-K, and GEPA and MIPROv2 where a
     capable language model is configured; it is said on the log where they are left out, and why."""
     if isinstance(warm_start, PolicyRefiner):
-        yield "best_of_k", best_of_k.contender(warm_start, episodes, params, encode, reward)
+        yield "best_of_k", best_of_k.distil_best_of_k(warm_start, episodes, params, encode, reward)
     try:
-        yield from prompt_optimizers.contenders(settings, params, measured, reward).items()
+        yield from prompt_optimizers.optimize_instructions(settings, params, measured, reward).items()
     except BudgetSpentError:
         raise
     except TrainingError as error:

@@ -27,7 +27,7 @@ LEAST = 1e-9
 
 
 @dataclass
-class Fused:
+class FusedRefiner:
     """The policy's first-pick probabilities and the cosine to the question, with weight ``weight``."""
 
     policy: PolicyRefiner
@@ -52,14 +52,14 @@ class Fused:
         return EditProgram(tuple(s.key for s in fitting), program.style)
 
 
-def chosen(bench: Bench, policy: PolicyRefiner) -> Fused:
+def choose_fused(bench: Bench, policy: PolicyRefiner) -> FusedRefiner:
     """The fused refiner of the weight that did best on the gate split; weight 0 where there is no such episode."""
     episodes = bench.gate[: MOST // 4 if bench.quick else MOST]
-    tried = [Fused(policy, bench.encode, w) for w in (WEIGHTS[::2] if bench.quick else WEIGHTS)]
-    return max(tried, key=lambda fused: _reward(bench, fused, episodes)) if episodes else tried[0]
+    tried = [FusedRefiner(policy, bench.encode, w) for w in (WEIGHTS[::2] if bench.quick else WEIGHTS)]
+    return max(tried, key=lambda fused: _mean_reward(bench, fused, episodes)) if episodes else tried[0]
 
 
-def _reward(bench: Bench, fused: Fused, episodes: Sequence[Episode]) -> float:
+def _mean_reward(bench: Bench, fused: FusedRefiner, episodes: Sequence[Episode]) -> float:
     found: list[float] = []
     for start in range(0, len(episodes), LARGEST_UNIT):
         unit = episodes[start : start + LARGEST_UNIT]

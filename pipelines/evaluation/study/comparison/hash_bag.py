@@ -28,29 +28,29 @@ PENALTY = 0.1  # rows have unit length
 _BAG = HashingVectorizer(n_features=WIDTH, analyzer=lambda tokens: tokens, norm="l2")
 
 
-def hash_bag(learnt: Sequence[Learnt], caps: Caps) -> GainRefiner:
+def fit_hash_bag(learnt: Sequence[Learnt], caps: Caps) -> GainRefiner:
     """The control, learnt from measured episodes."""
     pairs = [
         (m.question, s, float(g)) for m in learnt for s, g in zip(m.segments, m.gains, strict=True) if not np.isnan(g)
     ]
     model = Ridge(alpha=PENALTY, solver="lsqr", tol=1e-6)
-    model.fit(_bags([(q, s) for q, s, _ in pairs]), np.array([g for _, _, g in pairs]))
+    model.fit(_hash_pairs([(q, s) for q, s, _ in pairs]), np.array([g for _, _, g in pairs]))
 
-    return GainRefiner("hash_bag", caps, choose_style(learnt), BagGain(model))
+    return GainRefiner("hash_bag", caps, choose_style(learnt), HashBagGain(model))
 
 
 @dataclass(frozen=True)
-class BagGain:
+class HashBagGain:
     """g by ridge on hashed words."""
 
     kind: ClassVar[str] = "hash_bag"
     model: Ridge
 
     def __call__(self, question: str, free: Sequence[Segment]) -> np.ndarray:
-        return np.asarray(self.model.predict(_bags([(question, s) for s in free])))
+        return np.asarray(self.model.predict(_hash_pairs([(question, s) for s in free])))
 
 
-def _bags(pairs: Sequence[tuple[str, Segment]]) -> csr_matrix:
+def _hash_pairs(pairs: Sequence[tuple[str, Segment]]) -> csr_matrix:
     return _BAG.transform([_tokens(question, segment.text) for question, segment in pairs])
 
 

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.evaluation.nightly.intervals import Estimate, clustered_mean, paired_difference
-from pipelines.evaluation.nightly.metrics import Row
-from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.evaluation.nightly.intervals import Estimate, bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.metrics import MetricRow
+from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison.candidates import REFINED
 
 #: What a refiner that meets something new has to beat.
 AIMS = ("minilm", "random", "length_matched")
 
 
-def against(
-    measured: Sequence[Measured], number: int, prefix: str, split: str, aims: Sequence[str] = AIMS, seeds: int = 1
-) -> list[Row]:
+def compare_refined(
+    measured: Sequence[Rollout], number: int, prefix: str, split: str, aims: Sequence[str] = AIMS, seeds: int = 1
+) -> list[MetricRow]:
     """``{prefix}refined_vs_X`` in mean log p for every contender X; those in ``aims`` are to be beaten."""
     if not measured:
         return []
     out = []
     for name in (n for n in measured[0].outcomes if n != REFINED):
-        e = difference(measured, REFINED, name)
+        e = compare_log_p(measured, REFINED, name)
         aim, holds = (0.0, e.ci_low > 0) if name in aims else (None, None)
-        row = Row.of(number, f"{prefix}refined_vs_{name}", split, e, target=aim, holds=holds, seeds=seeds)
+        row = MetricRow.of(number, f"{prefix}refined_vs_{name}", split, e, target=aim, holds=holds, seeds=seeds)
         out.append(row)
     pairs = [(m.f1(REFINED), m.episode.subject_id) for m in measured]
     known = [(f1, subject) for f1, subject in pairs if f1 == f1]
     if known:
-        e = clustered_mean([f for f, _ in known], [s for _, s in known])
-        out.append(Row.of(number, f"{prefix}refined_f1", split, e, seeds=seeds))
+        e = bootstrap_mean([f for f, _ in known], [s for _, s in known])
+        out.append(MetricRow.of(number, f"{prefix}refined_f1", split, e, seeds=seeds))
     return out
 
 
-def difference(measured: Sequence[Measured], a: str, b: str) -> Estimate:
+def compare_log_p(measured: Sequence[Rollout], a: str, b: str) -> Estimate:
     """Mean log p of ``a`` less that of ``b`` on the same episodes."""
     subjects = [m.episode.subject_id for m in measured]
     ours, theirs = ([m.outcomes[who].score.specific for m in measured] for who in (a, b))
-    return paired_difference(ours, theirs, subjects)
+    return bootstrap_difference(ours, theirs, subjects)

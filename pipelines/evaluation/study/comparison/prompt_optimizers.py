@@ -42,7 +42,7 @@ MINIBATCH = 3  # episodes that GEPA reflects on at once
 SHOWN = 5  # sentences a feedback names
 
 
-def missing(settings: Settings) -> str:
+def explain_absence(settings: Settings) -> str:
     """Why neither can run here; empty where both can."""
     if not settings.llm_base_url:
         return "no capable language model is configured (PMLM_LLM_BASE_URL, PMLM_LLM_MODEL)"
@@ -51,16 +51,16 @@ def missing(settings: Settings) -> str:
     return ""
 
 
-def contenders(
+def optimize_instructions(
     settings: Settings, params: dict[str, dict[str, Any]], measured: Sequence[Gains], reward: Rewards
 ) -> dict[str, Refiner]:
-    """``gepa`` and ``mipro``, optimised now. TrainingError where ``missing`` says why, or the model does not answer."""
-    reason = missing(settings) or ("too few measured episodes" if len(measured) < FEWEST_EPISODES else "")
+    """``gepa`` and ``mipro``, optimised now. TrainingError where ``explain_absence`` says why, or the model does not answer."""
+    reason = explain_absence(settings) or ("too few measured episodes" if len(measured) < FEWEST_EPISODES else "")
     if reason:
         raise TrainingError(reason)
     evaluations = params["train"]["grpo_steps"] * params["train"]["batch"]
     seed = int(params["train"]["seed"])
-    search = Search(settings, caps(params), measured, reward, seed)
+    search = InstructionSearch(settings, caps(params), measured, reward, seed)
     try:
         return {GEPA: search.gepa(evaluations), MIPRO: search.mipro(evaluations)}
     except TrainingError:
@@ -69,7 +69,7 @@ def contenders(
         raise TrainingError(f"the search for an instruction failed: {type(error).__name__}") from None
 
 
-class Search:
+class InstructionSearch:
     """One search for an instruction: the language model, the episodes it is judged on, and their rewards."""
 
     def __init__(self, settings: Settings, limits: Caps, measured: Sequence[Gains], reward: Rewards, seed: int) -> None:
@@ -88,7 +88,7 @@ class Search:
         self.proposing = self.lm.copy(temperature=1.0)
         self.limits, self.measured, self.reward, self.seed = limits, measured, reward, seed
         examples = [
-            dspy.Example(place=i, **_asked(g.episode.question, _free(g.segments), limits)).with_inputs(
+            dspy.Example(place=i, **_build_inputs(g.episode.question, _free_segments(g.segments), limits)).with_inputs(
                 "question", "sentences", "at_most"
             )
             for i, g in enumerate(measured)
@@ -97,7 +97,7 @@ class Search:
         self.learnt, self.judged = examples[half:], examples[:half][:MOST_VALIDATED]
         self._known: dict[tuple[int, EditProgram], float] = {}
 
-    def gepa(self, evaluations: int) -> Instructed:
+    def gepa(self, evaluations: int) -> InstructedRefiner:
         """The instruction that GEPA finds within so many metric calls, each one reward evaluation."""
         import dspy
 
@@ -109,11 +109,11 @@ class Search:
             num_threads=1,
             seed=self.seed,
         )
-        with dspy.context(lm=self.lm), _quiet():
-            found = search.compile(_program(), trainset=self.learnt, valset=self.judged)
-        return Instructed(GEPA, found, self.lm, self.limits)
+        with dspy.context(lm=self.lm), _silence():
+            found = search.compile(_build_predictor(), trainset=self.learnt, valset=self.judged)
+        return InstructedRefiner(GEPA, found, self.lm, self.limits)
 
-    def mipro(self, evaluations: int) -> Instructed:
+    def mipro(self, evaluations: int) -> InstructedRefiner:
         """The instruction that MIPROv2 finds (no demonstrations: no patient's text in a prompt about another)."""
         import dspy
 
@@ -130,11 +130,11 @@ class Search:
             seed=self.seed,
             verbose=False,
         )
-        with dspy.context(lm=self.lm), _quiet():
+        with dspy.context(lm=self.lm), _silence():
             found = search.compile(
-                _program(), trainset=self.learnt, valset=self.judged, num_trials=trials, minibatch=False
+                _build_predictor(), trainset=self.learnt, valset=self.judged, num_trials=trials, minibatch=False
             )
-        return Instructed(MIPRO, found, self.lm, self.limits)
+        return InstructedRefiner(MIPRO, found, self.lm, self.limits)
 
     def score(self, example: Any, prediction: Any, trace: Any = None) -> float:
         """σ of the reward gained over keeping nothing, in (0, 1)."""
@@ -149,7 +149,7 @@ class Search:
         useful = [value for value, s in zip(g.useful, g.segments, strict=True) if not s.pinned]
         order = np.argsort(useful)[::-1]
         best = ", ".join(f"{i + 1} ({useful[i]:+.2f})" for i in order[:SHOWN] if useful[i] > 0) or "none"
-        kept = ", ".join(f"{i} ({useful[i - 1]:+.2f})" for i in _numbers(pred, len(useful))) or "none"
+        kept = ", ".join(f"{i} ({useful[i - 1]:+.2f})" for i in _parse_numbers(pred, len(useful))) or "none"
         feedback = (
             f"The choice changed the reward by {gained:+.2f} nats, length priced. "
             f"Alone, the chosen ones are worth: {kept}. The most useful ones were: {best}."
@@ -158,8 +158,8 @@ class Search:
 
     def _gained(self, example: Any, prediction: Any) -> float:
         g = self.measured[example.place]
-        free = _free(g.segments)
-        program = _program_of(_numbers(prediction, len(free)), free, self.limits)
+        free = _free_segments(g.segments)
+        program = _to_program(_parse_numbers(prediction, len(free)), free, self.limits)
         return self._reward(example.place, program) - self._reward(example.place, EditProgram(()))
 
     def _reward(self, place: int, program: EditProgram) -> float:
@@ -169,7 +169,7 @@ class Search:
         return self._known[place, program]
 
 
-class Instructed:
+class InstructedRefiner:
     """A language model with an instruction, behind the ``Refiner`` Protocol; equal cases are asked once."""
 
     def __init__(self, id: str, program: Any, lm: Any, limits: Caps) -> None:
@@ -188,38 +188,38 @@ class Instructed:
         import dspy
         from dspy.utils.exceptions import AdapterParseError
 
-        free = _free(segments)
-        asked = _asked(question, free, self.caps)
+        free = _free_segments(segments)
+        asked = _build_inputs(question, free, self.caps)
         key = json.dumps(asked, sort_keys=True)
         if key not in self._known:
             try:
                 with dspy.context(lm=self._lm):
-                    self._known[key] = _numbers(self._program(**asked), len(free)) if free else []
+                    self._known[key] = _parse_numbers(self._program(**asked), len(free)) if free else []
             except AdapterParseError:
                 self._known[key] = []
             except Exception as error:
                 raise TrainingError(f"{self.id}: the language model gave no answer: {type(error).__name__}") from None
-        return _program_of(self._known[key], free, self.caps)
+        return _to_program(self._known[key], free, self.caps)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Progress bars and figures go nowhere: standard output is the caller's."""
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         yield
 
 
-def _program() -> Any:
+def _build_predictor() -> Any:
     import dspy
 
     return dspy.Predict(dspy.Signature("question: str, sentences: str, at_most: str -> keep: list[int]", INSTRUCTION))
 
 
-def _free(segments: Sequence[Segment]) -> list[Segment]:
+def _free_segments(segments: Sequence[Segment]) -> list[Segment]:
     return [s for s in segments if not s.pinned]
 
 
-def _asked(question: str, free: Sequence[Segment], limits: Caps) -> dict[str, str]:
+def _build_inputs(question: str, free: Sequence[Segment], limits: Caps) -> dict[str, str]:
     return {
         "question": question,
         "sentences": "\n".join(f"{i}. {s.text}" for i, s in enumerate(free, 1)),
@@ -227,11 +227,11 @@ def _asked(question: str, free: Sequence[Segment], limits: Caps) -> dict[str, st
     }
 
 
-def _numbers(prediction: Any, count: int) -> list[int]:
+def _parse_numbers(prediction: Any, count: int) -> list[int]:
     """The distinct numbers of sentences that there are, in the order chosen."""
     said = getattr(prediction, "keep", None) or []
     return [i for i in dict.fromkeys(said) if isinstance(i, int) and 1 <= i <= count]
 
 
-def _program_of(numbers: Sequence[int], free: Sequence[Segment], limits: Caps) -> EditProgram:
+def _to_program(numbers: Sequence[int], free: Sequence[Segment], limits: Caps) -> EditProgram:
     return EditProgram(tuple(s.key for s in limits.fit(free[i - 1] for i in numbers)))

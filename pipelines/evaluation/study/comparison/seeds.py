@@ -17,21 +17,21 @@ from models.refiner.interface import Refiner
 from models.schema import Episode
 from pipelines.embedding_cache import KeptEncoder
 from pipelines.evaluation.nightly.intervals import Estimate
-from pipelines.evaluation.nightly.metrics import Row
-from pipelines.evaluation.nightly.rollout import Measured
-from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatched
-from pipelines.evaluation.study.comparison.retraining import Params, Recipe, retrained
+from pipelines.evaluation.nightly.metrics import MetricRow
+from pipelines.evaluation.nightly.rollout import Rollout
+from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner
+from pipelines.evaluation.study.comparison.recipe import Params, TrainingRecipe, train_or_load
 from pipelines.training import train
 from pipelines.training.gains import Gains
 from pipelines.training.rewards import Rewards
 from pmlm.settings import Settings
 
-APART = 1000  # between seeds, so that no night's seed is another's
+SEED_STEP = 1000  # between seeds, so that no night's seed is another's
 SPREAD = ("refined_reward", "refined_f1", "refined_vs_minilm", "refined_vs_none", "refined_vs_initial",
           "refined_vs_warm_start", "selection_swap")  # fmt: skip
 
 
-def another(
+def train_seed(
     settings: Settings,
     number: int,
     measured: Sequence[Gains],
@@ -42,31 +42,35 @@ def another(
 ) -> dict[str, Refiner]:
     """The contenders of seed ``number``: refined, warm start and length-matched; 0 is the night's seed."""
     knobs = params["train"]
-    recipe = Recipe(
-        measured, episodes, int(knobs["seed"]) + APART * number, knobs["grpo_steps"] if number else 0, reward.scorer.id
+    recipe = TrainingRecipe(
+        measured,
+        episodes,
+        int(knobs["seed"]) + SEED_STEP * number,
+        knobs["grpo_steps"] if number else 0,
+        reward.scorer.id,
     )
-    trained = retrained(settings, recipe, params, encode, train.rewarded(episodes, reward))
+    trained = train_or_load(settings, recipe, params, encode, train.rewarded(episodes, reward))
     return {
         REFINED: trained.refined,
         "warm_start": trained.warm_start,
-        "length_matched": LengthMatched(trained.refined, encode),
+        "length_matched": LengthMatchedRefiner(trained.refined, encode),
     }
 
 
-def beside(first: Sequence[Measured], other: Sequence[Measured]) -> list[Measured]:
+def merge_seed(first: Sequence[Rollout], other: Sequence[Rollout]) -> list[Rollout]:
     """Another seed's measurements with what does not depend on the seed taken from the first one's."""
     return [
-        Measured(a.episode, {**a.programs, **b.programs}, {**a.outcomes, **b.outcomes}, b.ownership)
+        Rollout(a.episode, {**a.programs, **b.programs}, {**a.outcomes, **b.outcomes}, b.ownership)
         for a, b in zip(first, other, strict=True)
     ]
 
 
-def pooled(rows: Sequence[Row], seeds: int) -> list[Row]:
+def pool_seeds(rows: Sequence[MetricRow], seeds: int) -> list[MetricRow]:
     """Rows over all seeds' measurements: ``n`` counts an episode once."""
     return [replace(row, n=row.n // seeds, seeds=seeds) for row in rows]
 
 
-def spread(by_seed: Sequence[Mapping[str, Row]]) -> list[Row]:
+def measure_spread(by_seed: Sequence[Mapping[str, MetricRow]]) -> list[MetricRow]:
     """Each seed's own rows of what is headline, and how far they are apart; nothing with one seed."""
     if len(by_seed) < 2:
         return []
@@ -78,5 +82,5 @@ def spread(by_seed: Sequence[Mapping[str, Row]]) -> list[Row]:
         out += [replace(row, name=f"seed_{i}_{name}", seeds=1, target=None, holds=None) for i, row in enumerate(found)]
         deviation = float(np.std([row.value for row in found if row.value is not None], ddof=1))
         e = Estimate(deviation, float("nan"), float("nan"), found[0].n, found[0].patients)
-        out.append(Row.of(found[0].row, f"spread_{name}", found[0].split, e, seeds=len(found)))
+        out.append(MetricRow.of(found[0].row, f"spread_{name}", found[0].split, e, seeds=len(found)))
     return out

@@ -18,8 +18,8 @@ import ruptures
 
 from models.patient.change_detection import compute_own_band_z
 from models.vocabulary import SIGNALS
-from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.metrics import MetricRow
 
 FALSE_ALARMS = 0.1
 SERIES = 200
@@ -40,7 +40,7 @@ class Series:
     change: int
 
 
-def rows(seeds: int) -> list[Row]:
+def rows(seeds: int) -> list[MetricRow]:
     """Row 3's rows, over ``SERIES`` changing series a seed."""
     recalls: dict[str, list[float]] = {"band": [], "pelt": []}
     delays: dict[str, list[float]] = {"band": [], "pelt": []}
@@ -102,14 +102,14 @@ def first_alarm(series: Series, statistic: np.ndarray, limit: float) -> int | No
     return int(alarms[0]) if len(alarms) else None
 
 
-def _rows(recalls: dict[str, list[float]], delays: dict[str, list[float]], seeds: int) -> list[Row]:
-    def said(name: str, values: Sequence[float]) -> Row:
-        return Row.of(3, name, "generated", clustered_mean(list(values), range(len(values))), seeds=seeds)
+def _rows(recalls: dict[str, list[float]], delays: dict[str, list[float]], seeds: int) -> list[MetricRow]:
+    def said(name: str, values: Sequence[float]) -> MetricRow:
+        return MetricRow.of(3, name, "generated", bootstrap_mean(list(values), range(len(values))), seeds=seeds)
 
-    def compared(name: str, ours: list[float], theirs: list[float], shorter: bool) -> Row:
-        e = paired_difference(ours, theirs, range(len(ours)))
+    def compared(name: str, ours: list[float], theirs: list[float], shorter: bool) -> MetricRow:
+        e = bootstrap_difference(ours, theirs, range(len(ours)))
         holds = e.ci_high < 0 if shorter else e.value >= 0
-        return Row.of(3, name, "generated", e, target=0.0, holds=holds, seeds=seeds)
+        return MetricRow.of(3, name, "generated", e, target=0.0, holds=holds, seeds=seeds)
 
     return [
         *(said(f"change_recall_{name}", values) for name, values in recalls.items()),

@@ -19,9 +19,9 @@ from models.schema import Episode, Segment
 from models.templates import render_sentence, sanitize_line
 from pipelines.embedding_cache import KeptEncoder
 from pipelines.episodes.conversations import sentences
-from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
-from pipelines.evaluation.nightly.metrics import Row
-from pipelines.evaluation.nightly.rollout import measure
+from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.metrics import MetricRow
+from pipelines.evaluation.nightly.rollout import run_rollouts
 from pipelines.evaluation.study.comparison.candidates import REFINED
 from pipelines.training.rewards import Rewards
 from pmlm.errors import TrainingError
@@ -102,22 +102,22 @@ def rows(
     encode: KeptEncoder,
     count: Callable[[str], int],
     most: int | None = None,
-) -> list[Row]:
+) -> list[MetricRow]:
     """Row 9's external rows, over the first ``most`` episodes; none where nothing was refined."""
     if REFINED not in contenders:
         return []
     compared = {name: contenders[name] for name in (REFINED, *COMPARED) if name in contenders}
-    measured = measure(read(path, count)[:most], compared, reward, encode)
+    measured = run_rollouts(read(path, count)[:most], compared, reward, encode)
     subjects = [m.episode.subject_id for m in measured]
     out = []
     for name in compared:
-        e = clustered_mean([m.outcomes[name].score.specific for m in measured], subjects)
-        out.append(Row.of(9, f"external_log_p_{name}", SPLIT, e))
+        e = bootstrap_mean([m.outcomes[name].score.specific for m in measured], subjects)
+        out.append(MetricRow.of(9, f"external_log_p_{name}", SPLIT, e))
     for name in compared:
         if name == REFINED:
             continue
         ours, theirs = ([m.outcomes[who].score.specific for m in measured] for who in (REFINED, name))
-        e = paired_difference(ours, theirs, subjects)
+        e = bootstrap_difference(ours, theirs, subjects)
         aim, holds = (0.0, e.ci_low > 0) if name in AIMS else (None, None)
-        out.append(Row.of(9, f"refined_vs_{name}", SPLIT, e, target=aim, holds=holds))
+        out.append(MetricRow.of(9, f"refined_vs_{name}", SPLIT, e, target=aim, holds=holds))
     return out

@@ -18,13 +18,13 @@ from functools import cache
 
 from models.schema import Episode
 from pipelines.embedding_cache import KeptEncoder
-from pipelines.evaluation.nightly.intervals import clustered_mean
-from pipelines.evaluation.nightly.metrics import Row
-from pipelines.evaluation.nightly.rollout import Measured
-from pipelines.evaluation.study.comparison.bench import Bench, learnt
+from pipelines.evaluation.nightly.intervals import bootstrap_mean
+from pipelines.evaluation.nightly.metrics import MetricRow
+from pipelines.evaluation.nightly.rollout import Rollout
+from pipelines.evaluation.study.comparison.bench import Bench, to_measured_episodes
 from pipelines.evaluation.study.comparison.candidates import REFINED
-from pipelines.evaluation.study.comparison.hash_bag import hash_bag
-from pipelines.evaluation.study.comparison.paired import against
+from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
+from pipelines.evaluation.study.comparison.paired import compare_refined
 from pipelines.features.trajectory import sequences
 from pipelines.splits import TEST, shuffled
 from pipelines.synthetic.portal import rules
@@ -39,10 +39,10 @@ LEFT_OUT_KINDS = ("change", "peer", "behaviour", "preference")  # never all of a
 KIND_STEPS = 4
 
 
-def topics(bench: Bench) -> list[Row]:
+def topics(bench: Bench) -> list[MetricRow]:
     """Rows over the folds of topics."""
     known = topics_of([*bench.train, *bench.test], bench.train, bench.encode)
-    found: list[Measured] = []
+    found: list[Rollout] = []
     for left_out in folds(known)[: 1 if bench.quick else FOLDS]:
         met = [e for e in bench.test if known[e.episode_id] in left_out]
         gains = [g for g in bench.measured if known[g.episode.episode_id] not in left_out]
@@ -51,7 +51,7 @@ def topics(bench: Bench) -> list[Row]:
             gains = bench.labelled(gains, seen)
             trained = bench.trained(gains, seen, bench.steps)
             found += bench.measure(met, bench.rivals(trained.refined, gains) | {"warm_start": trained.warm_start})
-    return against(found, 9, "left_out_topics_", TEST)
+    return compare_refined(found, 9, "left_out_topics_", TEST)
 
 
 def topics_of(episodes: Sequence[Episode], train: Sequence[Episode], encode: KeptEncoder) -> dict[str, str]:
@@ -78,7 +78,7 @@ def folds(topic_of: Mapping[str, str], count: int = FOLDS) -> list[set[str]]:
     return made
 
 
-def wordings(bench: Bench) -> list[Row]:
+def wordings(bench: Bench) -> list[MetricRow]:
     """Rows over questions in wordings that the refiner's training questions never had."""
     known = {e.episode_id: wording(e.question) for e in (*bench.train, *bench.test)}
     held = held_out({known[e.episode_id] for e in bench.train}, [known[e.episode_id] for e in bench.test])
@@ -89,8 +89,8 @@ def wordings(bench: Bench) -> list[Row]:
     seen = [e for e in bench.train if known[e.episode_id] not in held]
     gains = bench.labelled(gains, seen)
     trained = bench.trained(gains, seen, bench.steps)
-    rivals = bench.rivals(trained.refined, gains) | {"hash_bag": hash_bag(learnt(gains), bench.caps)}
-    return against(bench.measure(met, rivals), 9, "held_out_wordings_", TEST)
+    rivals = bench.rivals(trained.refined, gains) | {"hash_bag": fit_hash_bag(to_measured_episodes(gains), bench.caps)}
+    return compare_refined(bench.measure(met, rivals), 9, "held_out_wordings_", TEST)
 
 
 def wording(question: str) -> str:
@@ -125,11 +125,11 @@ def held_out(trained_on: set[str], met: Sequence[str]) -> set[str]:
     return held
 
 
-def kinds(bench: Bench) -> list[Row]:
+def kinds(bench: Bench) -> list[MetricRow]:
     """Rows over kinds of segment, each left out of training once, and the share of picks that are of that kind."""
     present = [kind for kind in LEFT_OUT_KINDS if any(s.kind == kind for e in bench.test for s in e.free)]
-    everything: list[Measured] = []
-    out: list[Row] = []
+    everything: list[Rollout] = []
+    out: list[MetricRow] = []
     for kind in present[: 1 if bench.quick else None]:
         met = [e for e in bench.test if any(s.kind == kind for s in e.free)]
         gains = [g for g in (masked(bench, g, kind) for g in bench.measured) if g is not None]
@@ -139,10 +139,10 @@ def kinds(bench: Bench) -> list[Row]:
         gains = bench.labelled(gains, seen)
         trained = bench.trained(gains, seen, 0 if bench.quick else min(KIND_STEPS, bench.steps))
         found = bench.measure(met, bench.rivals(trained.refined, gains))
-        out += against(found, 9, f"left_out_kind_{kind}_", TEST)
+        out += compare_refined(found, 9, f"left_out_kind_{kind}_", TEST)
         out.append(_picked(found, kind))
         everything += found
-    return [*against(everything, 9, "left_out_kinds_", TEST), *out]
+    return [*compare_refined(everything, 9, "left_out_kinds_", TEST), *out]
 
 
 def without(episode: Episode, kind: str) -> Episode:
@@ -157,7 +157,7 @@ def masked(bench: Bench, gains: Gains, kind: str) -> Gains | None:
     return single.measure(bench.reward, episode, slots(bench.params)) if episode.free else None
 
 
-def _picked(measured: Sequence[Measured], kind: str) -> Row:
+def _picked(measured: Sequence[Rollout], kind: str) -> MetricRow:
     """How much of what is chosen is of the kind that training never offered."""
     kinds_of = [{s.key: s.kind for s in m.episode.free} for m in measured]
     shares = [
@@ -165,5 +165,5 @@ def _picked(measured: Sequence[Measured], kind: str) -> Row:
         for m, kind_of in zip(measured, kinds_of, strict=True)
         if (picks := m.programs[REFINED].picks)
     ]
-    e = clustered_mean([s for s, _ in shares], [s for _, s in shares])
-    return Row.of(9, f"left_out_kind_{kind}_share_of_picks", TEST, e)
+    e = bootstrap_mean([s for s, _ in shares], [s for _, s in shares])
+    return MetricRow.of(9, f"left_out_kind_{kind}_share_of_picks", TEST, e)

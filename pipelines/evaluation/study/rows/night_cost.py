@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.evaluation.nightly.intervals import Estimate
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.features.build import stage
 from pipelines.records.log import event_log, ledger
 from pmlm.settings import Settings
@@ -25,7 +25,7 @@ TIMES = (1, 2, 4)  # the clinic, so many times over
 QUICK_TIMES = (1, 2)
 
 
-def rows(settings: Settings, quick: bool) -> list[Row]:
+def rows(settings: Settings, quick: bool) -> list[MetricRow]:
     """Seconds by size, seconds a thousand patients, and seconds for ``CLINIC``; none without events."""
     events = event_log.scan_events(settings).collect()
     if events.is_empty():
@@ -64,5 +64,5 @@ def _renamed(events: pl.DataFrame, number: int) -> pl.DataFrame:
     return events.with_columns(ids)
 
 
-def _row(name: str, value: float, patients: int) -> Row:
-    return Row.of(13, name, "all", Estimate(value, float("nan"), float("nan"), 1, patients))
+def _row(name: str, value: float, patients: int) -> MetricRow:
+    return MetricRow.of(13, name, "all", Estimate(value, float("nan"), float("nan"), 1, patients))

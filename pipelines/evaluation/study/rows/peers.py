@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from models.peers import patient_embedding, search
 from models.peers.patient_embedding import NEITHER, POSTPARTUM_COHORT, PREGNANT, YEAR, States
-from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.features.build import historical_rows
 from pmlm.settings import Settings
 
@@ -48,7 +48,7 @@ class Guess:
     said: dict[str, float]
 
 
-def rows(settings: Settings, donors: Sequence[int], women: Sequence[int], now: datetime) -> list[Row]:
+def rows(settings: Settings, donors: Sequence[int], women: Sequence[int], now: datetime) -> list[MetricRow]:
     """Row 4's rows for ``women``, none of whom is a donor."""
     grid = [now - AHEAD * i for i in range(MOMENTS, -1, -1)]
     states, learned = _states(settings, sorted({*donors, *women}), grid)
@@ -141,21 +141,23 @@ def _search(states: States, subject: int, at: int, k: int) -> dict[str, float]:
     return {o.name: float(v) for o in SHARES if not np.isnan(v := found[f"peer_{o.name}"][0])}
 
 
-def _errors(guesses: Sequence[Guess]) -> list[Row]:
+def _errors(guesses: Sequence[Guess]) -> list[MetricRow]:
     spread = {o.name: float(np.var([g.came for g in guesses if g.outcome == o.name] or [0.0])) for o in SHARES}
     kept = [g for g in guesses if spread[g.outcome] > 0]
     subjects = [g.subject_id for g in kept]
     error = {who: [(g.came - g.said[who]) ** 2 / spread[g.outcome] for g in kept] for who in ("peers", *RIVALS)}
-    out = [Row.of(4, f"peer_error_{who}", SPLIT, clustered_mean(values, subjects)) for who, values in error.items()]
+    out = [
+        MetricRow.of(4, f"peer_error_{who}", SPLIT, bootstrap_mean(values, subjects)) for who, values in error.items()
+    ]
     for who in RIVALS:
-        e = paired_difference(error[who], error["peers"], subjects)
+        e = bootstrap_difference(error[who], error["peers"], subjects)
         aim, holds = (0.0, e.ci_low > 0) if who in AIMS else (None, None)
-        out.append(Row.of(4, f"peers_better_than_{who}", SPLIT, e, target=aim, holds=holds))
+        out.append(MetricRow.of(4, f"peers_better_than_{who}", SPLIT, e, target=aim, holds=holds))
     return [row for row in out if row.n]
 
 
-def _coverage(covered: dict[str, list[tuple[float, int]]]) -> list[Row]:
+def _coverage(covered: dict[str, list[tuple[float, int]]]) -> list[MetricRow]:
     return [
-        Row.of(4, f"peer_coverage_{name}", SPLIT, clustered_mean([v for v, _ in pairs], [s for _, s in pairs]))
+        MetricRow.of(4, f"peer_coverage_{name}", SPLIT, bootstrap_mean([v for v, _ in pairs], [s for _, s in pairs]))
         for name, pairs in sorted(covered.items())
     ]

@@ -22,8 +22,8 @@ from models.patient.trajectory import (
     predict_next_days,
     train_trajectory,
 )
-from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pmlm.storage import write_json
 
 BEST = 10
@@ -47,7 +47,7 @@ def rows(
     plots: Path | None,
     seeds: int,
     epochs: int = 40,
-) -> list[Row]:
+) -> list[MetricRow]:
     """Row 2's rows. ``test`` pairs each record with the day since birth from which it is measured."""
     known = build_vocabulary(train)
     if not known.codes or not test:
@@ -118,7 +118,7 @@ def _cases(
     return out
 
 
-def _compared(name: str, cases: Sequence[Case], allowed: np.ndarray, best: int, seeds: int) -> list[Row]:
+def _compared(name: str, cases: Sequence[Case], allowed: np.ndarray, best: int, seeds: int) -> list[MetricRow]:
     """Recall and NDCG at ``best`` of every forecaster, and the trajectory's differences to each baseline."""
     subjects = [c.subject_id for c in cases]
     out = []
@@ -127,11 +127,13 @@ def _compared(name: str, cases: Sequence[Case], allowed: np.ndarray, best: int, 
             who: [figure(c.scores[who], c.came, allowed, best) for c in cases] for who in ("trajectory", *BASELINES)
         }
         for who, each in values.items():
-            out.append(Row.of(2, f"{name}_{measure}{best}_{who}", "test", clustered_mean(each, subjects), seeds=seeds))
+            out.append(
+                MetricRow.of(2, f"{name}_{measure}{best}_{who}", "test", bootstrap_mean(each, subjects), seeds=seeds)
+            )
         for who in BASELINES:
-            estimate = paired_difference(values["trajectory"], values[who], subjects)
+            estimate = bootstrap_difference(values["trajectory"], values[who], subjects)
             label = f"{name}_{measure}{best}_trajectory_vs_{who}"
-            out.append(Row.of(2, label, "test", estimate, target=0.0, holds=estimate.ci_low > 0, seeds=seeds))
+            out.append(MetricRow.of(2, label, "test", estimate, target=0.0, holds=estimate.ci_low > 0, seeds=seeds))
     return [row for row in out if row.n]
 
 
@@ -151,7 +153,7 @@ def ndcg(scores: np.ndarray, came: np.ndarray, allowed: np.ndarray, best: int) -
     return float((came[top] * weight[: len(top)]).sum() / weight[: int(min(best, came.sum()))].sum())
 
 
-def _calibration(cases: Sequence[Case], allowed: np.ndarray, seeds: int, plots: Path | None) -> Row:
+def _calibration(cases: Sequence[Case], allowed: np.ndarray, seeds: int, plots: Path | None) -> MetricRow:
     """Expected calibration error of the trajectory's probabilities, over bins of probability; its plot's points."""
     said = np.concatenate([c.scores["trajectory"][allowed] for c in cases]) if cases else np.zeros(0)
     came = np.concatenate([c.came[allowed] for c in cases]) if cases else np.zeros(0)
@@ -165,4 +167,6 @@ def _calibration(cases: Sequence[Case], allowed: np.ndarray, seeds: int, plots: 
         write_json(plots / "calibration.json", points)
     error = sum(p["n"] * abs(p["said"] - p["came"]) for p in points) / max(1, len(said))
     patients = len({c.subject_id for c in cases})
-    return Row(2, "next_visit_calibration_error", "test", round(error, 6), None, None, len(cases), patients, seeds)
+    return MetricRow(
+        2, "next_visit_calibration_error", "test", round(error, 6), None, None, len(cases), patients, seeds
+    )

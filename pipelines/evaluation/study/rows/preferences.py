@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.patient.preferences import GLOBAL_MEAN, shrink_mean
-from pipelines.evaluation.nightly.intervals import paired_difference
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.intervals import bootstrap_difference
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.synthetic.portal.conversations import rate_reply
 from pipelines.synthetic.portal.replies import ReplySentence, RuleReply
 from pipelines.synthetic.records.traits import Style
@@ -28,7 +28,7 @@ STYLES: tuple[Style, ...] = ("brief", "detailed")
 MANY = 400
 
 
-def rows(seeds: int) -> list[Row]:
+def rows(seeds: int) -> list[MetricRow]:
     """Row 12's rows: the global mean's error less the estimate's, by ratings a style; above 0 is better."""
     out = []
     truth = {(style, likes): _mean(_given(style, likes, random.Random(f"{style}/{likes}"), MANY))
@@ -78,6 +78,6 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
 
-def _row(name: str, worse: list[float], better: list[float], seeds: int) -> Row:
-    e = paired_difference(worse, better, range(len(worse)))
-    return Row.of(12, name, "simulated", e, target=0.0, holds=e.ci_low > 0, seeds=seeds)
+def _row(name: str, worse: list[float], better: list[float], seeds: int) -> MetricRow:
+    e = bootstrap_difference(worse, better, range(len(worse)))
+    return MetricRow.of(12, name, "simulated", e, target=0.0, holds=e.ci_low > 0, seeds=seeds)

@@ -24,10 +24,10 @@ from models.refiner.inference import PolicyRefiner, compute_choice_probabilities
 from models.refiner.interface import STYLES
 from models.schema import EditProgram, Episode
 from pipelines.embedding_cache import KeptEncoder
-from pipelines.evaluation.nightly.intervals import Estimate, clustered_mean, paired_difference
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.intervals import Estimate, bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study.comparison.bench import Bench
-from pipelines.evaluation.study.comparison.retraining import Recipe, retrained
+from pipelines.evaluation.study.comparison.recipe import TrainingRecipe, train_or_load
 from pipelines.splits import TEST
 from pipelines.synthetic.portal.conversations import rate_reply
 from pipelines.synthetic.portal.replies import BRIEF_WORDS, ReplySentence, RuleReply
@@ -40,7 +40,7 @@ FEWEST = 12  # training episodes with a rating, or the row is left out
 LIKED: tuple[Style, Style] = ("brief", "detailed")
 
 
-def rows(bench: Bench) -> list[Row]:
+def rows(bench: Bench) -> list[MetricRow]:
     """Row 10's rows; none where no simulator says which facts matter, or hardly any reply was rated."""
     scored = {g.episode.episode_id for g in bench.measured}
     rated = [e for e in bench.train if e.rating is not None and e.facts and e.episode_id not in scored]
@@ -51,9 +51,11 @@ def rows(bench: Bench) -> list[Row]:
     warm = bench.trained(bench.labelled(bench.measured, []), [], 0).warm_start  # the rated ones' replies stay unread
     model = _learnt(bench, rated, warm, likes)
     steps = QUICK_STEPS if bench.quick else STEPS
-    recipe = Recipe([], rated, int(bench.params["train"]["seed"]), steps, f"ratings:{warm.id}", (warm.id, warm.policy))
+    recipe = TrainingRecipe(
+        [], rated, int(bench.params["train"]["seed"]), steps, f"ratings:{warm.id}", (warm.id, warm.policy)
+    )
     price = float(bench.params["train"]["token_price"])
-    refined = retrained(
+    refined = train_or_load(
         bench.settings, recipe, bench.params, bench.encode, _rewarded(rated, model, bench.encode, price)
     ).refined
     return _measured(tests, refined, warm, model, likes, bench.encode)
@@ -152,12 +154,12 @@ def _measured(
     model: RidgeCV,
     likes: Mapping[int, Style],
     encode: KeptEncoder,
-) -> list[Row]:
+) -> list[MetricRow]:
     subjects = [e.subject_id for e in tests]
     given = {}
     for name, who in (("refined", refined), ("warm_start", warm)):
         given[name] = [expected(e, who.refine(e.question, e.segments), likes[e.subject_id]) for e in tests]
-    e = paired_difference(given["refined"], given["warm_start"], subjects)
+    e = bootstrap_difference(given["refined"], given["warm_start"], subjects)
     rng = np.random.default_rng(1)
     others = [(t, p) for t in tests for p in answers(warm, t, 4, rng)]
     said = model.predict(np.array([features(t, p, encode) for t, p in others]))
@@ -165,9 +167,9 @@ def _measured(
     agreement = float(np.corrcoef(said, came)[0, 1]) if np.ptp(said) and np.ptp(came) else float("nan")
     nan = float("nan")
     return [
-        Row.of(10, "ratings_only_refined_vs_warm_start", TEST, e, target=0.0, holds=e.ci_low > 0),
-        *(Row.of(10, f"ratings_only_stars_{n}", TEST, clustered_mean(v, subjects)) for n, v in given.items()),
-        Row.of(
+        MetricRow.of(10, "ratings_only_refined_vs_warm_start", TEST, e, target=0.0, holds=e.ci_low > 0),
+        *(MetricRow.of(10, f"ratings_only_stars_{n}", TEST, bootstrap_mean(v, subjects)) for n, v in given.items()),
+        MetricRow.of(
             10, "ratings_only_reward_correlation", TEST, Estimate(agreement, nan, nan, len(came), len(set(subjects)))
         ),
     ]

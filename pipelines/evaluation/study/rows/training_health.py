@@ -13,14 +13,14 @@ import numpy as np
 from models.schema import Episode
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly.intervals import Estimate
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.params import load_params
 from pipelines.training.provenance import caps, slots
 from pmlm.settings import Settings
 from pmlm.storage import read_json
 
 
-def rows(settings: Settings) -> list[Row]:
+def rows(settings: Settings) -> list[MetricRow]:
     """Counts and shares of the last training; none where nothing was trained."""
     path = settings.metrics / "train.json"
     curves = read_json(path).get("grpo") if path.exists() else None
@@ -39,7 +39,7 @@ def rows(settings: Settings) -> list[Row]:
         params = load_params(settings)
         found |= unusable(episodes, caps(params).tokens, slots(params))
     return [
-        Row.of(13, f"training_{name}", "train", Estimate(value, float("nan"), float("nan"), 1, 0))
+        MetricRow.of(13, f"training_{name}", "train", Estimate(value, float("nan"), float("nan"), 1, 0))
         for name, value in found.items()
     ]
 

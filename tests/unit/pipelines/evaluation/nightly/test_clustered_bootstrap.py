@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.evaluation.nightly.intervals import clustered_mean, paired_difference, spend_alpha
+from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean, spend_alpha
 
 
 def test_copies_of_a_patients_episode_do_not_narrow_the_interval() -> None:
     random = np.random.default_rng(0)
     values, subjects = random.normal(size=30), np.arange(30)
-    once = clustered_mean(values.tolist(), subjects.tolist())
-    copied = clustered_mean(np.repeat(values, 10).tolist(), np.repeat(subjects, 10).tolist())
+    once = bootstrap_mean(values.tolist(), subjects.tolist())
+    copied = bootstrap_mean(np.repeat(values, 10).tolist(), np.repeat(subjects, 10).tolist())
     assert copied.ci_high - copied.ci_low == pytest.approx(once.ci_high - once.ci_low, rel=0.05)
     assert (copied.n, copied.patients) == (300, 30)
 
@@ -27,7 +27,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         random = np.random.default_rng(trial)
         subjects = np.repeat(np.arange(25), 4)
         values = random.normal(size=25)[subjects] + random.normal(size=100)
-        found = clustered_mean(values.tolist(), subjects.tolist(), draws=500, seed=trial)
+        found = bootstrap_mean(values.tolist(), subjects.tolist(), draws=500, seed=trial)
         covered += found.ci_low <= 0 <= found.ci_high
     assert 0.88 <= covered / 200 <= 0.99
 
@@ -35,13 +35,13 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 @given(values=st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 9)), min_size=2, max_size=40), data=st.data())
 def test_the_order_of_episodes_does_not_matter(values, data) -> None:
     turned = data.draw(st.permutations(values))
-    straight, other = (clustered_mean([v for v, _ in x], [s for _, s in x], draws=200) for x in (values, turned))
+    straight, other = (bootstrap_mean([v for v, _ in x], [s for _, s in x], draws=200) for x in (values, turned))
     assert straight.value == pytest.approx(other.value, abs=1e-9)
     assert straight.ci_low == pytest.approx(other.ci_low, abs=1e-9, nan_ok=True)
 
 
 def test_one_patient_gives_no_interval() -> None:
-    found = clustered_mean([1.0, 2.0], [7, 7])
+    found = bootstrap_mean([1.0, 2.0], [7, 7])
     assert found.value == 1.5
     assert math.isnan(found.ci_low)
     assert math.isnan(found.ci_high)
@@ -50,7 +50,7 @@ def test_one_patient_gives_no_interval() -> None:
 def test_a_pair_that_moves_together_has_a_narrow_difference() -> None:
     random = np.random.default_rng(1)
     base = random.normal(scale=10, size=50)
-    found = paired_difference((base + 0.1).tolist(), base.tolist(), list(range(50)))
+    found = bootstrap_difference((base + 0.1).tolist(), base.tolist(), list(range(50)))
     assert found.ci_low == pytest.approx(0.1)
     assert found.ci_high == pytest.approx(0.1)
 

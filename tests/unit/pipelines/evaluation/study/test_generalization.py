@@ -13,11 +13,11 @@ from models.refiner.interface import Caps
 from models.reward.score_cache import CachedScorer, ScoreCache
 from models.reward.terms import Score, SentenceScores, Trial
 from models.schema import EditProgram, Segment
-from pipelines.evaluation.nightly.rollout import Measured
+from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison import paired, seeds, slices
-from pipelines.evaluation.study.comparison.bench import learnt
-from pipelines.evaluation.study.comparison.budget import BudgetSpentError, metered
-from pipelines.evaluation.study.comparison.hash_bag import hash_bag
+from pipelines.evaluation.study.comparison.bench import to_measured_episodes
+from pipelines.evaluation.study.comparison.budget import BudgetSpentError, meter_rewards
+from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.rows import attacks, generalization, ratings, training_health
 from pipelines.training.gains import Gains
 from pipelines.training.rewards import Outcome, Rewards
@@ -37,16 +37,16 @@ class Flat:
         return [SentenceScores((-1.0,) * len(t.reply), (1,) * len(t.reply)) for t in trials]
 
 
-def _measured(number: int, refined: float, other: float, ownership: float = 0.0) -> Measured:
+def _measured(number: int, refined: float, other: float, ownership: float = 0.0) -> Rollout:
     outcomes = {n: Outcome(Score(v, v), 8, v) for n, v in (("refined", refined), ("minilm", other))}
     programs = {n: EditProgram(()) for n in outcomes}
-    return Measured(EPISODES[number], programs, outcomes, ownership)
+    return Rollout(EPISODES[number], programs, outcomes, ownership)
 
 
 def test_a_budget_counts_new_scores_alone_and_is_never_exceeded(tmp_path: Path) -> None:
     scorer = Flat()
     reward = Rewards(CachedScorer(scorer, ScoreCache(tmp_path / "scores.parquet")), 0.0)
-    meter = metered(reward, 3)
+    meter = meter_rewards(reward, 3)
     plain, brief, detailed = (EditProgram((), style) for style in ("plain", "brief", "detailed"))
     reward.outcomes([(EPISODES[0], plain), (EPISODES[0], brief)])
     reward.outcomes([(EPISODES[0], plain), (EPISODES[0], brief)])
@@ -100,14 +100,15 @@ def test_a_kind_left_out_is_offered_nowhere_and_pinned_facts_stay() -> None:
 
 def test_pooled_seeds_are_the_mean_over_seeds_with_each_episode_counted_once() -> None:
     first = [_measured(i, 1.0 + i % 3, 1.0) for i in range(12)]
-    second = seeds.beside(first, [_measured(i, 3.0 + i % 3, 99.0, 5.0) for i in range(12)])
-    (row, *_) = seeds.pooled(paired.against([*first, *second], 6, "", "test"), 2)
+    second = seeds.merge_seed(first, [_measured(i, 3.0 + i % 3, 99.0, 5.0) for i in range(12)])
+    (row, *_) = seeds.pool_seeds(paired.compare_refined([*first, *second], 6, "", "test"), 2)
     alone = [
-        paired.against(one, 6, "", "test")[0] for one in (first, [_measured(i, 3.0 + i % 3, 1.0) for i in range(12)])
+        paired.compare_refined(one, 6, "", "test")[0]
+        for one in (first, [_measured(i, 3.0 + i % 3, 1.0) for i in range(12)])
     ]
     assert row.name == "refined_vs_minilm"
     assert (row.n, row.seeds, row.patients) == (12, 2, 4)
-    only = seeds.beside(
+    only = seeds.merge_seed(
         first,
         [
             replace(_measured(i, 3.0 + i % 3, 1.0), outcomes={"refined": Outcome(Score(3.0, 3.0), 8, 3.0)})
@@ -115,7 +116,7 @@ def test_pooled_seeds_are_the_mean_over_seeds_with_each_episode_counted_once() -
         ],
     )
     assert only[0].outcomes["minilm"].reward == 1.0
-    spread = {r.name: r for r in seeds.spread([{r.name: r for r in ([one])} for one in alone])}
+    spread = {r.name: r for r in seeds.measure_spread([{r.name: r for r in ([one])} for one in alone])}
     assert spread["spread_refined_vs_minilm"].value == pytest.approx(2 / 2**0.5)
     assert spread["seed_1_refined_vs_minilm"].value == alone[1].value
 
@@ -125,7 +126,7 @@ def test_the_word_bag_learns_what_words_tell() -> None:
     for e in (episode(i, "train") for i in range(24)):
         useful = np.array([np.nan if s.pinned else float(s.key in e.facts) - 0.3 for s in e.segments])
         gains.append(Gains(e, e.segments, useful, useful, np.zeros(3)))
-    bag = hash_bag(learnt(gains), Caps(2, 30))
+    bag = fit_hash_bag(to_measured_episodes(gains), Caps(2, 30))
     chosen = [(set(bag.refine(e.question, e.segments).picks), e.facts) for e in EPISODES if e.facts]
     assert all(picks <= facts for picks, facts in chosen)
     assert sum(len(picks) for picks, _ in chosen) > len(chosen)
@@ -163,4 +164,8 @@ def test_bad_segments_are_counted_and_slices_are_read() -> None:
     found = training_health.unusable([bad], 60, len(bad.segments) - 1)
     assert (found["segments_longer_than_cap"], found["segments_duplicate"], found["segments_without_slot"]) == (1, 1, 1)
     aged = replace(bad, segments=(*bad.segments, Segment("age", "record", "She is 36 years old.")))
-    assert (slices.age_band(aged), slices.age_band(bad), slices.language(bad)) == ("35_and_over", "unknown", "en")
+    assert (slices.read_age_band(aged), slices.read_age_band(bad), slices.read_language(bad)) == (
+        "35_and_over",
+        "unknown",
+        "en",
+    )

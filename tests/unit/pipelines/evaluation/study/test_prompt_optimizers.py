@@ -76,12 +76,12 @@ def model() -> Iterator[Chatting]:
         yield chatting
 
 
-def search(model: Chatting) -> tuple[prompt_optimizers.Search, Rewards]:
+def search(model: Chatting) -> tuple[prompt_optimizers.InstructionSearch, Rewards]:
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
     measured = [gains.measure(reward, e, 8) for e in EPISODES[:12]]
     reward.asked = 0
     settings = Settings(llm_base_url=model.base_url, llm_model="capable", llm_api_key="key")  # type: ignore[attr-defined]
-    return prompt_optimizers.Search(settings, Caps(2, 30), measured, reward, 0), reward
+    return prompt_optimizers.InstructionSearch(settings, Caps(2, 30), measured, reward, 0), reward
 
 
 @pytest.mark.parametrize("method", [prompt_optimizers.GEPA, prompt_optimizers.MIPRO])
@@ -108,7 +108,9 @@ def test_a_model_that_does_not_answer_is_said_without_what_was_sent(model: Chatt
     searching, _ = search(model)
     searching.lm.kwargs["api_base"] = "http://127.0.0.1:9/v1"
     searching.lm.num_retries = 0
-    refiner = prompt_optimizers.Instructed("gepa", prompt_optimizers._program(), searching.lm, Caps(2, 30))
+    refiner = prompt_optimizers.InstructedRefiner(
+        "gepa", prompt_optimizers._build_predictor(), searching.lm, Caps(2, 30)
+    )
     with pytest.raises(TrainingError, match="gepa: the language model gave no answer") as caught:
         refiner.refine(EPISODES[0].question, EPISODES[0].segments)
     assert EPISODES[0].question not in str(caught.value)
@@ -118,8 +120,10 @@ def test_they_are_absent_and_it_is_said_why(tmp_path: Path, monkeypatch: pytest.
     params = load_params(Settings(home=tmp_path))
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="no capable language model is configured"):
-        prompt_optimizers.contenders(Settings(home=tmp_path, llm_base_url=None), params, [], reward)
+        prompt_optimizers.optimize_instructions(Settings(home=tmp_path, llm_base_url=None), params, [], reward)
     monkeypatch.setattr(prompt_optimizers, "find_spec", lambda name: None)
     with pytest.raises(TrainingError, match=r"pip install 'pmlm\[dspy\]'"):
-        prompt_optimizers.contenders(Settings(home=tmp_path, llm_base_url="http://127.0.0.1:9/v1"), params, [], reward)
+        prompt_optimizers.optimize_instructions(
+            Settings(home=tmp_path, llm_base_url="http://127.0.0.1:9/v1"), params, [], reward
+        )
     assert reward.asked == 0

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.refiner import checkpoint
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study.comparison.bench import Bench
-from pipelines.evaluation.study.comparison.paired import against
-from pipelines.evaluation.study.comparison.retraining import Recipe, retrained
+from pipelines.evaluation.study.comparison.paired import compare_refined
+from pipelines.evaluation.study.comparison.recipe import TrainingRecipe, train_or_load
 from pipelines.evaluation.study.rows import external
 from pipelines.splits import shuffled
 from pipelines.training import gains as single
@@ -26,7 +26,7 @@ STEPS = 4
 
 def rows(
     bench: Bench, learnt_from: Path, measured_on: Path, count: Callable[[str], int], most: int | None
-) -> list[Row]:
+) -> list[MetricRow]:
     """``external_trained_refined_vs_X`` over the first ``most`` external episodes; none without a trained policy."""
     night = bench.settings.models / "challenger"
     if not (night / checkpoint.WEIGHTS).exists():
@@ -43,7 +43,7 @@ def rows(
     gains = bench.labelled(measured, ours)
     start = (checkpoint.read_description(night)["id"], checkpoint.load_policy(night))
     steps = 0 if bench.quick else STEPS
-    recipe = Recipe(
+    recipe = TrainingRecipe(
         [*bench.labelled(bench.measured, bench.train), *gains],
         ours,
         int(bench.params["train"]["seed"]),
@@ -51,6 +51,6 @@ def rows(
         bench.reward.scorer.id,
         start,
     )
-    trained = retrained(bench.settings, recipe, bench.params, bench.encode, train.rewarded(ours, bench.reward))
+    trained = train_or_load(bench.settings, recipe, bench.params, bench.encode, train.rewarded(ours, bench.reward))
     rivals = bench.rivals(trained.refined, gains) | {"zero_shot": checkpoint.load_refiner(night, bench.encode)}
-    return against(bench.measure(tests, rivals), 9, "external_trained_", external.SPLIT)
+    return compare_refined(bench.measure(tests, rivals), 9, "external_trained_", external.SPLIT)

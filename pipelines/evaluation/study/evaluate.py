@@ -23,11 +23,11 @@ from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import KeptEncoder, encoder
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly.intervals import Estimate
-from pipelines.evaluation.nightly.metrics import Row
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study import page, scored_rows
 from pipelines.evaluation.study.comparison import candidates
 from pipelines.evaluation.study.comparison.bench import Bench
-from pipelines.evaluation.study.comparison.budget import BudgetSpentError, metered
+from pipelines.evaluation.study.comparison.budget import BudgetSpentError, meter_rewards
 from pipelines.evaluation.study.rows import (
     change_detection,
     external,
@@ -51,12 +51,12 @@ QUICK_BUDGET = 500  # new reward evaluations: what keeps a quick run to minutes 
 QUICK_WARM = {"warm_epochs": 10, "warm_steps": 300}
 HEADLINE_SHARE = 0.6  # of a budget, so that the other parts are not left with nothing
 EVALUATIONS_AN_EPISODE, EVALUATIONS_A_SEED = 18, 5  # of a held-out episode, at most
-Told = Callable[[str, float, int], None]
-Part = tuple[str, Callable[[], list[Row]]]
+ReportProgress = Callable[[str, float, int], None]
+StudyPart = tuple[str, Callable[[], list[MetricRow]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class StudyOptions:
     """What is asked for. ``quick``: fewer episodes, one seed. ``external`` are episodes of others to measure on,
     ``external_train`` ones to learn from before. ``seeds`` of what is trained here. ``budget`` bounds all new reward
     evaluations of the run."""
@@ -72,50 +72,52 @@ class Options:
         return QUICK_BUDGET if self.quick and self.budget is None else self.budget
 
 
-def evaluate(settings: Settings, options: Options, told: Told = lambda *_: None) -> list[Row]:
+def evaluate_clinic(
+    settings: Settings, options: StudyOptions, told: ReportProgress = lambda *_: None
+) -> list[MetricRow]:
     """All rows, written and returned. :class:`TrainingError` where no night has been finished yet."""
     if not settings.events.exists() and not settings.episodes.exists():
         raise TrainingError("nothing to evaluate: run `pmlm night` first")
     for path in filter(None, (options.external, options.external_train)):
         external.read(path, len)  # a bad line is said before hours of work, not after
-    found: list[Row] = []
+    found: list[MetricRow] = []
     with deterministic_torch():
-        for name, part in _without_rewards(settings, options):
-            found += _timed(name, part, told)
-        found += _with_rewards(settings, options, told)
+        for name, part in _unscored_parts(settings, options):
+            found += _run_part(name, part, told)
+        found += _run_scored_parts(settings, options, told)
     found += training_health.rows(settings)
     found.sort(key=lambda r: r.row)
     with atomic_write(settings.metrics / "method.jsonl") as temporary:
         temporary.write_text("".join(json.dumps(row.json()) + "\n" for row in found))
-    page.write(settings, found)
+    page.write_page(settings, found)
     return found
 
 
-def _timed(name: str, part: Callable[[], list[Row]], told: Told) -> list[Row]:
+def _run_part(name: str, part: Callable[[], list[MetricRow]], told: ReportProgress) -> list[MetricRow]:
     started = time.monotonic()
     made = part()
     told(name, time.monotonic() - started, len(made))
     return made
 
 
-def _without_rewards(settings: Settings, options: Options) -> Iterator[Part]:
+def _unscored_parts(settings: Settings, options: StudyOptions) -> Iterator[StudyPart]:
     """Parts that no language model is asked for."""
     now, seeds = settings.now(), 1 if options.quick else options.seeds
     yield "changes", lambda: change_detection.rows(seeds)
     yield "preferences", lambda: preferences.rows(seeds)
-    yield "predictions", lambda: _predictions(settings, now, seeds)
-    yield "peers", lambda: _peers(settings, now)
+    yield "predictions", lambda: _prediction_rows(settings, now, seeds)
+    yield "peers", lambda: _peer_rows(settings, now)
     yield "night cost", lambda: night_cost.rows(settings, options.quick)
 
 
-def _shares(settings: Settings) -> splits.SplitParams:
+def _split_params(settings: Settings) -> splits.SplitParams:
     params = load_params(settings)["episodes"]
     return splits.SplitParams(params["gate_share"], params["test_share"], params["time_quantile"])
 
 
-def _predictions(settings: Settings, now: datetime, seeds: int) -> list[Row]:
+def _prediction_rows(settings: Settings, now: datetime, seeds: int) -> list[MetricRow]:
     """Row 2: trained on training patients before the cut in time, measured on the others after it."""
-    shares = _shares(settings)
+    shares = _split_params(settings)
     with encoder(settings) as encode:
         read = sequences.select_training_records(sequences.read_events(settings, now), shares, encode)
     if read is None:
@@ -124,19 +126,19 @@ def _predictions(settings: Settings, now: datetime, seeds: int) -> list[Row]:
         (r, read.start[r.subject_id]) for r in read.everybody if splits.of_patient(r.subject_id, shares) == splits.TEST
     ]
     epochs = load_params(settings)["trajectory"]["epochs"]  # the night's
-    return prediction.rows(read.train, test, page.folder(settings), seeds, epochs)
+    return prediction.rows(read.train, test, page.page_folder(settings), seeds, epochs)
 
 
-def _peers(settings: Settings, now: datetime) -> list[Row]:
+def _peer_rows(settings: Settings, now: datetime) -> list[MetricRow]:
     """Row 4: donors are training patients, the women asked about are the others."""
-    shares = _shares(settings)
+    shares = _split_params(settings)
     known = sequences.read_events(settings, now)["subject_id"].unique().sort().to_list()
     donors = [s for s in known if splits.of_patient(s, shares) == splits.TRAIN]
     women = [s for s in known if s not in set(donors)]
     return peers.rows(settings, donors, women, now) if donors and women else []
 
 
-def _with_rewards(settings: Settings, options: Options, told: Told) -> list[Row]:
+def _run_scored_parts(settings: Settings, options: StudyOptions, told: ReportProgress) -> list[MetricRow]:
     """Rows 1, 5–11 and 13: everything that is scored under a language model, the headline first.
 
     A part for which the budget has not enough left makes no row; ``cost_parts_left_out`` counts these.
@@ -147,28 +149,28 @@ def _with_rewards(settings: Settings, options: Options, told: Told) -> list[Row]
     params = load_params(settings)
     if options.quick:
         params["train"] = params["train"] | QUICK_WARM
-    found: list[Row] = []
+    found: list[MetricRow] = []
     left_out = 0
     started = time.monotonic()
     with rewards.opened(settings, params["train"]["token_price"]) as reward, encoder(settings) as encode:
-        meter = metered(reward, options.limit)
-        gains = candidates.measured_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
-        bench = _bench(settings, options, params, episodes, gains, reward, encode)
-        for name, part in scored_rows.parts(bench, options.seeds, options.external, options.external_train):
+        meter = meter_rewards(reward, options.limit)
+        gains = candidates.measure_affordable_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
+        bench = _choose_episodes(settings, options, params, episodes, gains, reward, encode)
+        for name, part in scored_rows.list_parts(bench, options.seeds, options.external, options.external_train):
             if options.limit is not None:
                 meter.limit = int(options.limit * HEADLINE_SHARE) if name == scored_rows.HEADLINE else options.limit
             try:
-                found += _timed(name, part, told)
+                found += _run_part(name, part, told)
             except BudgetSpentError:
                 left_out += 1
                 told(f"{name} (no budget)", 0.0, 0)
-        found += _cost(reward.asked, meter.spent, left_out, time.monotonic() - started)
+        found += _cost_rows(reward.asked, meter.spent, left_out, time.monotonic() - started)
     return found
 
 
-def _bench(
+def _choose_episodes(
     settings: Settings,
-    options: Options,
+    options: StudyOptions,
     params: dict[str, dict[str, Any]],
     episodes: Sequence[Episode],
     gains: Sequence[Gains],
@@ -187,7 +189,7 @@ def _bench(
     return Bench(settings, params, reward, encode, of[splits.TRAIN], gate, test, gains, options.quick)
 
 
-def _cost(asked: int, new: int, left_out: int, seconds: float) -> list[Row]:
+def _cost_rows(asked: int, new: int, left_out: int, seconds: float) -> list[MetricRow]:
     """Row 13: what this evaluation cost: rewards asked for, those of them that were new, seconds, memory."""
     memory = psutil.Process().memory_info().rss / 2**20
     figures = {
@@ -198,6 +200,6 @@ def _cost(asked: int, new: int, left_out: int, seconds: float) -> list[Row]:
         "resident_mebibytes": memory,
     }
     return [
-        Row.of(13, f"cost_{name}", "all", Estimate(value, float("nan"), float("nan"), 1, 0))
+        MetricRow.of(13, f"cost_{name}", "all", Estimate(value, float("nan"), float("nan"), 1, 0))
         for name, value in figures.items()
     ]

@@ -30,7 +30,7 @@ Params = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingRecipe:
     """What a training is given. ``steps`` of GRPO on ``episodes``; ``start`` is the policy gone on from, by its id."""
 
     gains: Sequence[Gains]
@@ -42,7 +42,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedRefiner:
     """The refiner, and what it was before RL; ``curves`` as ``grpo.GrpoCurves`` in JSON."""
 
     refined: PolicyRefiner
@@ -50,14 +50,14 @@ class Trained:
     curves: dict[str, Any]
 
 
-def retrained(
-    settings: Settings, recipe: Recipe, params: Params, encode: KeptEncoder, reward: grpo.RewardFunction
-) -> Trained:
+def train_or_load(
+    settings: Settings, recipe: TrainingRecipe, params: Params, encode: KeptEncoder, reward: grpo.RewardFunction
+) -> TrainedRefiner:
     """The refiner of a recipe: from the cache, else trained now. Errors of the reward pass through, keeping nothing."""
-    folder = settings.workspace / "cache" / "retrained" / _key(recipe, params)
+    folder = settings.workspace / "cache" / "retrained" / _hash_recipe(recipe, params)
     if not (folder / checkpoint.DESCRIPTION).exists():
         with champion.whole_folder(folder) as part:
-            policy, curves = _start(recipe, params), grpo.GrpoCurves()
+            policy, curves = _start_policy(recipe, params), grpo.GrpoCurves()
             reader = Featurizer(encode)
             visible = slots(params)
             everything = {e.episode_id: e for e in (*(g.episode for g in recipe.gains), *recipe.episodes)}
@@ -77,27 +77,27 @@ def retrained(
     kept = [checkpoint.load_refiner(f, encode) for f in (folder, folder / WARM_START)]
     if not isinstance(kept[0], PolicyRefiner) or not isinstance(kept[1], PolicyRefiner):
         raise checkpoint.CheckpointError(f"no policy in {folder}")
-    return Trained(kept[0], kept[1], read_json(folder / CURVES))
+    return TrainedRefiner(kept[0], kept[1], read_json(folder / CURVES))
 
 
-def _start(recipe: Recipe, params: Params) -> Policy:
+def _start_policy(recipe: TrainingRecipe, params: Params) -> Policy:
     if recipe.start is None:
         return train.fresh(params, recipe.seed)
     return copy.deepcopy(recipe.start[1])
 
 
-def _key(recipe: Recipe, params: Params) -> str:
+def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
     """A hash of everything that the trained weights depend on."""
     digest = hashlib.sha256()
     said = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params["train"]]
     digest.update(json.dumps([*said, slots(params), asdict(origin())], sort_keys=True, default=str).encode())
     for g in recipe.gains:
-        digest.update(b"gains" + _content(g.episode) + g.useful.tobytes() + g.styles.tobytes())
+        digest.update(b"gains" + _episode_bytes(g.episode) + g.useful.tobytes() + g.styles.tobytes())
     for e in sorted(recipe.episodes, key=lambda e: e.episode_id):
-        digest.update(b"episode" + _content(e))
+        digest.update(b"episode" + _episode_bytes(e))
     return digest.hexdigest()[:24]
 
 
-def _content(e: Episode) -> bytes:
+def _episode_bytes(e: Episode) -> bytes:
     segments = [(s.key, s.kind, s.text, s.tokens, s.recency_days, s.change, s.peer_lift) for s in e.segments]
     return json.dumps([e.episode_id, e.question, segments, e.reply, e.specific]).encode()
