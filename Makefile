@@ -1,4 +1,4 @@
-# Two commands matter: `make night` and `make test`. Both set everything up first; both can be repeated.
+# The main commands are `make night` and `make test`. Both set everything up first and can be repeated.
 SHELL := /bin/bash
 PY := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -7,13 +7,18 @@ ifeq ($(PMLM_DROPS),)
 unexport PMLM_DROPS
 endif
 
-# where this is set, every process compiles all libraries anew: seconds of each command, minutes of the tests
+# where this is set, every process compiles all libraries again: seconds per command, minutes in the tests
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock night up down test lint types unit spark architecture docs screenshots clean bench-serving bench-features soak
+#: Tests of pure code: no stage, no bento, no model that takes seconds to load.
+FAST := tests/unit/bentos tests/unit/feature_repo tests/unit/models tests/unit/pmlm tests/unit/pipelines/records \
+  tests/unit/pipelines/synthetic tests/unit/test_architecture.py tests/unit/test_dependencies.py
+
+.PHONY: help setup lock night up down test test-fast test-slow lint types unit spark architecture docs screenshots clean \
+  bench-serving bench-features soak
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 .venv/.ready: requirements.lock pyproject.toml
 	python3.11 -m venv .venv
@@ -24,7 +29,7 @@ help: ## list the commands
 
 setup: .venv/.ready ## make .venv with the pmlm command in it
 
-lock: setup ## resolve requirements.lock anew from requirements.in
+lock: setup ## resolve requirements.lock from requirements.in again
 	.venv/bin/uv pip compile requirements.in --override requirements.overrides --python-version 3.11 --no-emit-index-url --no-annotate --no-header \
 	  | grep -vE '^(nvidia-(cu|nccl|nvj|nvs|nvt)|cuda-|triton==)' | sed -E 's/^torch==([0-9.]+).*/torch==\1/' > requirements.lock.part
 	(echo "# Resolved by 'make lock' from requirements.in. Install with --no-deps: the list is complete."; cat requirements.lock.part) > requirements.lock
@@ -39,7 +44,14 @@ up: setup ## start Airflow and the endpoint
 down: setup ## stop everything `make up` started
 	@pmlm down
 
-test: setup lint types unit ## lint, types, tests
+test: setup lint types unit ## lint, types, tests; without those that `make test-slow` runs
+
+test-fast: setup ## tests of pure code alone, in less than a minute
+	pytest -n 2 --dist loadgroup -m "not slow" $(FAST)
+
+test-slow: setup ## what takes longest: exhaustive kills, a scheduled night, a soak, Spark
+	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/pipelines/features/engines/test_spark_engine.py)
+	pytest -n 2 --dist loadgroup -rs -m slow
 
 lint: setup
 	ruff check .
@@ -50,10 +62,9 @@ types: setup
 	mypy
 
 unit: setup
-	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/pipelines/features/engines/test_spark_engine.py)
-	pytest -n 2 --dist loadgroup -rs
+	pytest -n 2 --dist loadgroup -rs -m "not slow"
 
-spark: setup ## put pyspark beside the environment, so that `make test` compares Spark with DuckDB (Java 17 is needed)
+spark: setup ## put pyspark beside the environment, so that `make test-slow` compares Spark with DuckDB (Java 17 is needed)
 	.venv/bin/uv pip install --quiet --target .venv/spark -c requirements.lock 'pyspark>=4.1,<5'
 
 bench-serving: setup ## measure the endpoint's speed, LiteLLM beside it (up to 10 minutes, an idle machine)
@@ -72,7 +83,7 @@ architecture: setup ## draw the import graph into docs/architecture.md
 docs: setup architecture ## build the documentation site into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
-screenshots: setup ## take the documentation's pictures anew, of the clinic at hand after its night
+screenshots: setup ## take the documentation's pictures again, of the clinic after its night
 	PMLM_SCREENSHOTS=docs/images pytest -n0 --timeout 900 tests/contract/test_page_pictures.py
 
 clean: ## remove the environment and all state of every clinic

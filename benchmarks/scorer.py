@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.serving.figures import machine
 from models.reward.embedded_scorer import EmbeddedScorer
-from models.reward.terms import score
+from models.reward.terms import score_trials
 from models.schema import Episode
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly.intervals import bootstrap_mean
@@ -35,7 +35,7 @@ def gains(scorer: EmbeddedScorer, episodes: list[Episode]) -> tuple[list[np.ndar
     for episode in episodes:
         trials = [trial(episode, p) for p in programs(episode.segments)]
         started = time.perf_counter()
-        got = np.array([s.specific for s in score(scorer, trials)])
+        got = np.array([s.specific for s in score_trials(scorer, trials)])
         seconds += time.perf_counter() - started
         scores += len(trials)
         found.append(got[1:] - got[0])
@@ -49,7 +49,7 @@ def main() -> None:
     settings = Settings()
     episodes = [e for e in episode_file.read(settings) if e.split == "train" and any(e.specific)][:most]
     torch.set_num_threads(1)
-    full, half = (EmbeddedScorer(settings.embedded_llm, halved=halved) for halved in (False, True))
+    full, half = (EmbeddedScorer(settings.embedded_llm, bf16=bf16) for bf16 in (False, True))
     for scorer in (full, half):
         gains(scorer, episodes[:1])  # loads the model
     exact, n, slow = gains(full, episodes)

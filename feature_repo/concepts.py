@@ -1,4 +1,4 @@
-"""Codes as Ibis predicates: does this code belong to that concept of the shared vocabulary."""
+"""Match a code in an expression to given codes, or to concepts of the vocabulary."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.vocabulary import CONCEPTS
 
 
 def matches_code(code: StringValue, snomed: Iterable[str], icd10: Iterable[str] = ()) -> BooleanValue:
-    """Whether ``code`` (``SYSTEM//value``) is one of the SNOMED codes or starts with one of the ICD-10 prefixes."""
+    """Whether ``code`` (``SYSTEM//value``) is a SNOMED code or has an ICD-10 prefix given."""
     exact = code.isin([f"SNOMED//{value}" for value in snomed])
     return reduce(or_, (code.startswith(f"ICD10//{prefix}") for prefix in icd10), exact)
 

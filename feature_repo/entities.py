@@ -1,4 +1,4 @@
-"""The one entity of the store: a patient under her pseudonym."""
+"""The one entity of the store: a patient, by pseudonym."""
 
 from feast import Entity, ValueType
 
@@ -6,5 +6,5 @@ subject = Entity(
     name="subject",
     join_keys=["subject_id"],
     value_type=ValueType.INT64,
-    description="A patient: the keyed 63-bit hash of her identifier, never the identifier itself.",
+    description="A patient: the keyed 63-bit hash of the identifier, never the identifier itself.",
 )

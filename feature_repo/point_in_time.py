@@ -1,12 +1,14 @@
-"""What was known when: the one place where the two clocks of an event meet.
+"""Join events to as-of times point-in-time correctly: every feature is made of these joins.
 
-An event has ``time`` (when it happened) and ``known_at`` (when the clinic knew). As of a moment T a fact counts if
-its version is the latest one with ``known_at <= T``, if that version is not a deletion, and if it has happened
-(``time <= T``). ``build_versions`` turns the log into intervals in which each version holds, ``select_known`` joins moments to the
-versions that held then; every feature is an aggregate of that join, so none of them can look ahead.
+An event has ``time`` (when it happened) and ``known_at`` (when the clinic knew). As of time T a fact counts if its
+version is the latest one with ``known_at <= T``, if that version is not a deletion, and if it has happened
+(``time <= T``). ``build_versions`` turns the log into intervals in which each version is valid, ``select_known`` joins
+as-of times (``moments``) to the versions valid then; every feature is an aggregate of that join, so none of them can
+look ahead.
 
-Everything here is an Ibis expression of portable operations: it runs on DuckDB and on Spark alike, with the session's
-time zone set to UTC. Ties are broken by content, never by the order of arrival.
+Everything here is an Ibis expression of portable operations, which runs on DuckDB and on Spark with the session's time
+zone set to UTC. Ties are broken by content, never by the order of arrival. A group's definition hashes its SQL, so the
+names of columns made here stay as they are.
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from ibis.expr.types import Column, IntegerColumn, Table, TimestampColumn
 
 from models.schema import DELETED
 
-#: What identifies a feature row: whose it is, and the moment as of which it is true.
+#: Identifies a feature row: the patient, and the as-of time.
 KEY = ("subject_id", "event_timestamp")
 
-#: The type of a moment: microseconds (what Feast's DuckDB store reads), UTC.
+#: The type of an as-of time: microseconds (which Feast's DuckDB store needs), UTC.
 MOMENT = "timestamp('UTC', 6)"
 
 #: The end of a version that nothing has replaced.
 FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
-#: Room for a moment since 1970 and a record beside it.
+#: Fits a time since 1970 followed by a record id.
 PLACE = "decimal(38, 0)"
 
 DAY = 86_400
@@ -37,61 +39,61 @@ DAY = 86_400
 
 @ibis.udf.scalar.builtin(signature=((dt.timestamp,), dt.int64))
 def epoch_us(moment: Any) -> Any:
-    """Microseconds since 1970 (UTC): what a moment is inside, so that no calendar is asked for it."""
+    """Return microseconds since 1970 (UTC), without calendar arithmetic; a function of the engines."""
 
 
 def to_seconds(moment: TimestampColumn) -> IntegerColumn:
-    """Whole seconds since 1970 (UTC), so that intervals are integers on every engine."""
+    """Convert to whole seconds since 1970 (UTC): intervals are integers on every engine."""
     return (epoch_us(moment) / 1_000_000).floor().cast("int64")
 
 
 def to_moment(second: IntegerColumn) -> TimestampColumn:
-    """The moment at which a second since 1970 begins."""
+    """Convert a second since 1970 to the time at which it begins."""
     return second.as_timestamp("s").cast(MOMENT)
 
 
 def select_repeated_records(log: Table) -> Table:
-    """The records told more than once."""
-    told = log.group_by("record").aggregate(times=log.count())
-    return told.filter(told.times > 1)
+    """Select the records with several versions."""
+    counts = log.group_by("record").aggregate(times=log.count())
+    return counts.filter(counts.times > 1)
 
 
-def build_versions(log: Table, again: Table | None = None) -> Table:
-    """The log with the interval in which each version holds: ``visible_from <= T < visible_until``.
+def build_versions(log: Table, repeated: Table | None = None) -> Table:
+    """Add the interval in which each version is valid: ``visible_from <= T < visible_until``.
 
-    ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. Deletions end the version before them and vanish. A
-    moment is a whole second (what the online store keeps): of versions known within one second the last one holds.
-    ``time`` is ``known_at`` where the event has none. Versions of one record known at the same instant are ordered by
-    source hash, as ``records.log.as_of`` does. ``again`` is ``retold(log)`` where it is known already.
+    ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. A deletion ends the version before it and is left out.
+    T is a whole second, as in the online store: of versions known within one second the last one is valid. ``time`` is
+    ``known_at`` where the event has none. Versions of one record known at the same time are ordered by source hash, as
+    ``pipelines.records.log.event_log`` orders them. ``repeated`` is ``select_repeated_records(log)``, if known already.
     """
-    # nearly every record is told once: only the others need sorting
-    again = select_repeated_records(log) if again is None else again
-    often = log.semi_join(again, "record")
-    history = ibis.window(group_by=often.record, order_by=[often.known_at, often.source, often.code])
-    often = often.mutate(replaced=to_seconds(often.known_at.lead().over(history)))
-    told = log.anti_join(again, "record").mutate(replaced=ibis.null("int64")).union(often)
-    told = told.mutate(since=to_seconds(told.known_at), second=to_seconds(ibis.coalesce(told.time, told.known_at)))
-    held = told.mutate(
-        time=to_moment(told.second),
-        visible_from=to_moment(ibis.greatest(told.since, told.second)),
-        visible_until=ibis.coalesce(to_moment(told.replaced), ibis.literal(FOREVER, type=MOMENT)),
+    # nearly every record has one version: only the others need sorting
+    repeated = select_repeated_records(log) if repeated is None else repeated
+    several = log.semi_join(repeated, "record")
+    history = ibis.window(group_by=several.record, order_by=[several.known_at, several.source, several.code])
+    several = several.mutate(replaced=to_seconds(several.known_at.lead().over(history)))
+    every = log.anti_join(repeated, "record").mutate(replaced=ibis.null("int64")).union(several)
+    every = every.mutate(since=to_seconds(every.known_at), second=to_seconds(ibis.coalesce(every.time, every.known_at)))
+    versions = every.mutate(
+        time=to_moment(every.second),
+        visible_from=to_moment(ibis.greatest(every.since, every.second)),
+        visible_until=ibis.coalesce(to_moment(every.replaced), ibis.literal(FOREVER, type=MOMENT)),
     )
-    held = held.filter(held.code != DELETED, held.visible_from < held.visible_until)
-    # named one by one: ibis writes what is dropped in an order of its own each process, and a definition is this text
-    return held.select(*log.columns, "visible_from", "visible_until")
+    versions = versions.filter(versions.code != DELETED, versions.visible_from < versions.visible_until)
+    # named one by one: Ibis orders dropped columns differently in each process, and a definition hashes this SQL
+    return versions.select(*log.columns, "visible_from", "visible_until")
 
 
 def select_known(events: Table, moments: Table, *kinds: str) -> Table:
-    """One row for each moment and each version of these kinds that held then.
+    """Select, per as-of time, the versions of these kinds that were valid then.
 
     ``place`` orders a patient's facts by time and then by record: the greater, the newer. ``events`` is
-    ``versions(log)``, ``moments`` has ``KEY``. Filter ``events`` first where codes narrow them further.
+    ``build_versions(log)``, ``moments`` has ``KEY``. Filter ``events`` first if only some codes are needed.
     """
     chosen = events.filter(events.kind.isin(kinds))
     chosen = chosen.mutate(
         place=epoch_us(chosen.time).cast(PLACE) * ibis.literal(2**64, type=PLACE) + chosen.record.cast(PLACE)
     )
-    held = chosen.inner_join(
+    valid = chosen.inner_join(
         moments,
         [
             chosen.subject_id == moments.subject_id,
@@ -99,29 +101,29 @@ def select_known(events: Table, moments: Table, *kinds: str) -> Table:
             moments.event_timestamp < chosen.visible_until,
         ],
     )
-    return held.select(*chosen.columns, "event_timestamp")
+    return valid.select(*chosen.columns, "event_timestamp")
 
 
 def select_active(events: Table, moments: Table, start: str, end: str) -> Table:
-    """``select_known`` for kind ``start``, without those that an event of kind ``end`` had closed by that moment."""
+    """Select known facts of kind ``start``, unless closed by one of kind ``end``."""
     begun = select_known(events, moments, start)
     ended = select_known(events, moments, end)
     return begun.anti_join(ended.select(*KEY, record=ended.parent), [*KEY, "record"])
 
 
 def select_newest_per_value(state: Table, column: str) -> Table:
-    """Of the rows of a moment that share ``column``, the newest one."""
+    """Select, per as-of time and value of ``column``, the newest row."""
     newest = state.group_by(*KEY, column).aggregate(place=state.place.max())
-    return state.semi_join(newest, [*KEY, "place"])  # a window in a filter is no SQL that Spark knows
+    return state.semi_join(newest, [*KEY, "place"])  # Spark has no window in a filter
 
 
 def select_latest(state: Table, **columns: Column) -> Table:
-    """For each moment the newest row's values: ``KEY`` and one column a keyword."""
+    """Select, per as-of time, the newest row's values: ``KEY`` and a column per keyword."""
     return state.group_by(*KEY).aggregate(**{name: column.argmax(state.place) for name, column in columns.items()})
 
 
 def collect_newest(state: Table, limit: int, **columns: Column) -> Table:
-    """For each moment parallel arrays of its rows' values, newest first, at most ``limit`` long."""
+    """Collect, per as-of time, its rows' values in parallel arrays, newest first, at most ``limit``."""
     item = ibis.struct({"place": -state.place, **columns})  # structs sort by their first field
     lists = state.group_by(*KEY).aggregate(items=item.collect())
     lists = lists.mutate(items=lists.items.sort()[:limit])
@@ -129,9 +131,9 @@ def collect_newest(state: Table, limit: int, **columns: Column) -> Table:
 
 
 def join_to_moments(moments: Table, *parts: Table) -> Table:
-    """Every moment with the columns of every part; null where a part says nothing of it."""
+    """Join every part's columns to all as-of times; null without a row."""
     table = moments.select(*KEY)
     for part in parts:
-        said = [name for name in part.columns if name not in KEY]
-        table = table.left_join(part, KEY).select(*table.columns, *said)
+        columns = [name for name in part.columns if name not in KEY]
+        table = table.left_join(part, KEY).select(*table.columns, *columns)
     return table

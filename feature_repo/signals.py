@@ -1,14 +1,14 @@
-"""Numeric signals as of a moment: the latest value, the one before it, her own band and her trend.
+"""Summarise numeric signals as of a time: latest and previous value, usual range, trend.
 
-One expression for every signal of ``models.vocabulary.SIGNALS``; the groups ``vitals``, ``labs`` and ``scores`` name
-theirs. For a signal S a row holds
+One expression serves every signal of ``models.vocabulary.SIGNALS``; the groups ``vitals``, ``labs`` and ``scores``
+name theirs. For a signal S a row has
 
 | feature | meaning |
 | --- | --- |
 | ``S_latest``, ``S_time``, ``S_source`` | the newest value, when it was measured, the hash of its source line |
 | ``S_previous``, ``S_previous_time`` | the last value of an earlier day than the newest |
 | ``S_mean``, ``S_sd``, ``S_count`` | of the values in the 730 days before the newest, without it; sd with n − 1 |
-| ``S_slope`` | least squares over the 84 days up to the newest, units a week; null under 3 values |
+| ``S_slope`` | least squares over the 84 days up to the newest, units per week; null under 3 values |
 
 Values are counted in thousandths of the unit and times in whole seconds: sums of integers do not depend on the order
 of the rows or on the number of threads, so a row has the same bits wherever and however often it is computed.
@@ -37,7 +37,7 @@ def _find_signals(names: tuple[str, ...]) -> list[Signal]:
 
 
 def build_fields(*names: str) -> list[Field]:
-    """The schema of these signals, each with its unit and meaning."""
+    """Build the schema of these signals, each with its unit and meaning."""
     out = []
     for s in _find_signals(names):
         unit = {"unit": s.unit}
@@ -62,14 +62,14 @@ def build_fields(*names: str) -> list[Field]:
 
 
 def build_expression(events: Table, moments: Table, names: tuple[str, ...]) -> Table:
-    """``KEY`` and the nine features of each named signal, for every moment."""
+    """Compute ``KEY`` and the nine features of each named signal at every as-of time."""
     chosen = _find_signals(names)
     summaries = _summarise(select_known(_select_measurements(events, chosen), moments, "observation"))
     return join_to_moments(moments, *(_name_columns(summaries, place, s.name) for place, s in enumerate(chosen)))
 
 
 def _select_measurements(events: Table, signals: list[Signal]) -> Table:
-    """The signals' values; ``signal`` is the place of each in ``signals``, a number since rows are grouped by it."""
+    """Select the signals' values; ``signal`` is a number, the place in ``signals``, to group by."""
     codes = {code: place for place, signal in enumerate(signals) for code in signal.codes}
     found = events.filter(events.code.isin(list(codes)), events.numeric_value.notnull())
     return found.mutate(
@@ -80,7 +80,7 @@ def _select_measurements(events: Table, signals: list[Signal]) -> Table:
 
 
 def _summarise(values: Table) -> Table:
-    """One row a moment and signal from all its values known then."""
+    """Compute a row per as-of time and signal from all values known then."""
     group = (*KEY, "signal")
     newest = values.group_by(*group).aggregate(newest=values.second.max(), newest_place=values.place.max())
     v = values.inner_join(newest, group)
@@ -134,7 +134,7 @@ def _slope(s: Table) -> NumericColumn:
 
 
 def _name_columns(summaries: Table, signal: int, name: str) -> Table:
-    """``KEY`` and one signal's summary under the names of its features."""
-    hers = summaries.filter(summaries.signal == signal)
+    """Select ``KEY`` and one signal's summary under the names of its features."""
+    of_signal = summaries.filter(summaries.signal == signal)
     parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source")
-    return hers.select(*KEY, **{f"{name}_{part}": hers[part] for part in parts})
+    return of_signal.select(*KEY, **{f"{name}_{part}": of_signal[part] for part in parts})

@@ -20,7 +20,7 @@ from models.prompt.personalize import Personalized
 from models.prompt.ranking import render_opening, render_prompt
 from models.refiner.inference import ChoiceProbabilities
 from models.reward.embedded_scorer import EmbeddedScorer
-from models.reward.terms import Trial, length, score
+from models.reward.terms import Trial, length_term, score_trials
 from models.schema import Segment
 
 #: Left-out sentences that are tried, the policy's favourites first: each costs one forward pass.
@@ -49,7 +49,7 @@ def measure_effects(personalizer: Personalizer, prepared: PreparedPrompt, reply:
     with _one_at_a_time:
         scorer = _load_scorer(personalizer.settings.embedded_llm)
         trials = [_make_trial(personalized, segments, question, reply) for segments in sets]
-        values = [v.all for v in score(scorer, trials)]
+        values = [v.all for v in score_trials(scorer, trials)]
     refined, initial, nothing, *single = values
     without, with_ = single[: len(chosen)], single[len(chosen) :]
     return Effects(
@@ -79,4 +79,4 @@ def _make_trial(personalized: Personalized, segments: Sequence[Segment], questio
 
 
 def _make_effect(segment: Segment, gain: float, price: float) -> Effect:
-    return Effect(key=segment.key, gain=round(gain, 4), net=round(gain + length(segment.tokens, price), 4))
+    return Effect(key=segment.key, gain=round(gain, 4), net=round(gain + length_term(segment.tokens, price), 4))

@@ -1,6 +1,6 @@
-"""Behaviour: when she came, when she stayed away, when it was an emergency, when she asked, whether she smokes.
+"""Behaviour: visits, missed visits, emergencies, questions, and smoking status.
 
-Times only, newest first: how many visits lie in the last 90 days is counted at request time from these.
+Times only, newest first: visits of the last 90 days are counted from these at request time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FEW = 10
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """Her visits, missed visits, emergencies, questions and smoking status as known at each moment."""
+    """Compute the times of visits and questions, and the smoking status, as known at each moment."""
     smoking = select_known(
         events.filter(events.code == SMOKING_CODE, events.text_value.notnull()), moments, "observation"
     )
@@ -35,8 +35,8 @@ def expression(events: Table, moments: Table) -> Table:
 
 
 def _collect_times(events: Table, moments: Table, name: str, limit: int, *kinds: str) -> Table:
-    held = select_known(events, moments, *kinds)
-    return collect_newest(held, limit, **{name: held.time})
+    facts = select_known(events, moments, *kinds)
+    return collect_newest(facts, limit, **{name: facts.time})
 
 
 source = FileSource(

@@ -1,7 +1,7 @@
-"""Demographics: birth, language, death, and the moment as of which the whole row is true.
+"""Demographics: birth, language, death, and the row's own as-of time.
 
-``as_of`` is the row's own moment: the online store carries it so that a reader can say how fresh an answer is. Age is
-computed at request time from ``birth``.
+The online store carries ``as_of`` so that a reader can say how fresh an answer is. Age is computed from ``birth`` at
+request time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.vocabulary import BIRTH_CODE, DEATH_CODE, LANGUAGE_CODE
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """Who she is, as known at each moment."""
+    """Compute birth, language and death as known at each moment."""
     born = select_known(events.filter(events.code == BIRTH_CODE), moments, "patient")
     speaks = select_known(events.filter(events.code == LANGUAGE_CODE), moments, "patient")
     died = select_known(events.filter(events.code == DEATH_CODE), moments, "patient")
@@ -44,13 +44,13 @@ view = FeatureView(
     ttl=timedelta(0),
     schema=[
         Field(name="birth", dtype=UnixTimestamp, description="day of birth"),
-        Field(name="language", dtype=String, description="language of her correspondence: en or zh"),
+        Field(name="language", dtype=String, description="language of correspondence: en or zh"),
         Field(name="died", dtype=UnixTimestamp, description="day of death"),
         Field(
             name="as_of",
             dtype=UnixTimestamp,
             tags={"null": "never"},
-            description="the moment as of which the row is true",
+            description="the time as of which the row is true",
         ),
     ],
     source=source,

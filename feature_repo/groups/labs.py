@@ -17,7 +17,7 @@ NAMES = ("haemoglobin", "glucose", "hba1c")
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """The laboratory values as known at each moment."""
+    """Summarise the laboratory values as known at each moment."""
     return signals.build_expression(events, moments, NAMES)
 
 

@@ -1,4 +1,4 @@
-"""Medicines she takes and substances she does not tolerate, newest first, at most 40 each, one a code.
+"""Open medicines and all allergies, newest first, at most 40 each, one per code.
 
 A medicine is taken from its order until an end of it is known and has come. Allergies of every kind are listed with
 their kind (``medication``, ``food``, ``environment``, ``other``).
@@ -27,7 +27,7 @@ ALLERGY_KINDS = ("allergy.medication", "allergy.food", "allergy.environment", "a
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """The open medicines and all allergies as known at each moment."""
+    """Collect the open medicines and all allergies as known at each moment."""
     taken = select_newest_per_value(select_active(events, moments, "medicine", "medicine.end"), "code")
     medicines = collect_newest(
         taken,
@@ -65,7 +65,7 @@ view = FeatureView(
         Field(name="medicine_texts", dtype=Array(String), description="what the record calls them"),
         Field(name="medicine_times", dtype=Array(UnixTimestamp), description="when each was ordered"),
         Field(name="medicine_sources", dtype=Array(String), description="source line of each"),
-        Field(name="allergy_codes", dtype=Array(String), description="codes of her allergies"),
+        Field(name="allergy_codes", dtype=Array(String), description="codes of the allergies"),
         Field(name="allergy_texts", dtype=Array(String), description="what the record calls them"),
         Field(name="allergy_kinds", dtype=Array(String), description="medication, food, environment or other"),
         Field(name="allergy_sources", dtype=Array(String), description="source line of each"),

@@ -1,10 +1,9 @@
-"""Peers: what is known of the women most like her, as aggregates of at least k.
+"""Peers: aggregates of at least k patients similar to the patient.
 
-The only group without an expression: a neighbour search over everybody's state as of each moment is no transformation
-of her own events. ``models.peers.search`` computes it, the feature build calls it, and its table ``OUTCOMES`` says
-what each means. ``peers_count`` is 0 and every aggregate null where fewer than k women are alike. Values are rounded
-(5 %, 0.1 kg a week, a quarter of a point). ``embedding`` is her own state as numbers, see
-``models.peers.patient_embedding``.
+It has no expression, since a search over all patients' states is no transformation of one patient's events:
+``models.peers.search`` computes it, and its table ``OUTCOMES`` says what each aggregate means. ``peers_count`` is 0
+and every aggregate null where fewer than k patients are similar. Values are rounded (5 %, 0.1 kg per week, a quarter
+of a point). ``embedding`` is the patient's own state as numbers, see ``models.peers.patient_embedding``.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ view = FeatureView(
             name="peers_count",
             dtype=Int64,
             tags=COUNT,
-            description="women alike behind the aggregates; 0 or at least k",
+            description="similar patients behind the aggregates; 0 or at least k",
         ),
         Field(name="peer_anaemia", dtype=Float64, tags=PERCENT, description="peers with anaemia"),
         Field(name="peer_gestational_diabetes", dtype=Float64, tags=PERCENT, description="peers with it"),
@@ -48,9 +47,9 @@ view = FeatureView(
         Field(name="peer_weight_gain", dtype=Float64, tags={"unit": "kg/wk"}, description="peers' mean trend"),
         Field(name="peer_rating_brief", dtype=Float64, tags=POINTS, description="peers' mean for brief replies"),
         Field(name="peer_rating_detailed", dtype=Float64, tags=POINTS, description="peers' mean for detailed ones"),
-        Field(name="embedding", dtype=Array(Float32), description="her state as numbers"),
+        Field(name="embedding", dtype=Array(Float32), description="the patient's state as numbers"),
     ],
     source=source,
     owner="data-science",
-    description="Aggregates over at least k women like her.",
+    description="Aggregates of at least k patients similar to the patient.",
 )

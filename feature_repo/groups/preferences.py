@@ -1,8 +1,8 @@
-"""Preferences: how she rated the replies she got, brief ones (under 45 words) and detailed ones apart.
+"""Preferences: the patient's ratings of brief replies (under 45 words) and of detailed ones.
 
 A rating (1–5) belongs to a reply through ``parent``: a clinician's, whose words are runs of characters between spaces,
-or a language model's answer, whose text is not kept but whose number of words is. The posterior that an answer is
-shaped by is computed from these by ``models.patient.preferences``, never here.
+or a language model's answer, of which the log has the number of words but no text. ``models.patient.preferences``
+computes the posterior from these at request time.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from feature_repo.point_in_time import KEY, join_to_moments, select_known
 from feature_repo.signals import SCALE
 
 BRIEF_WORDS = 45
-#: A text of as many words and more: it is read no further than to the last of them.
+#: Matches a text of at least so many words, and reads no further.
 DETAILED_TEXT = rf"^\s*(\S+\s+){{{BRIEF_WORDS - 1}}}\S"
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """Her ratings as known at each moment."""
+    """Count and average the ratings as known at each moment."""
     ratings = select_known(events.filter(events.numeric_value.notnull()), moments, "rating")
     replies = select_known(
         events.filter(events.text_value.notnull() | events.numeric_value.notnull()), moments, "reply"
     )
-    told = replies.select(*KEY, parent=replies.record, text=replies.text_value, words=replies.numeric_value)
-    rated = ratings.left_join(told, [*KEY, "parent"])
+    texts = replies.select(*KEY, parent=replies.record, text=replies.text_value, words=replies.numeric_value)
+    rated = ratings.left_join(texts, [*KEY, "parent"])
     rated = rated.mutate(
         points=(rated.numeric_value.cast("float64") * SCALE).round().cast("int64"),
         long=ibis.coalesce(rated.text.re_search(DETAILED_TEXT), rated.words.cast("int64") >= BRIEF_WORDS),
@@ -70,8 +70,8 @@ view = FeatureView(
     entities=[subject],
     ttl=timedelta(0),
     schema=[
-        Field(name="ratings", dtype=Int64, description="replies she rated"),
-        Field(name="rating_mean", dtype=Float64, tags={"unit": "points"}, description="mean of her ratings, 1 to 5"),
+        Field(name="ratings", dtype=Int64, description="rated replies"),
+        Field(name="rating_mean", dtype=Float64, tags={"unit": "points"}, description="mean of the ratings, 1 to 5"),
         Field(name="rating_brief_count", dtype=Int64, description="rated replies under 45 words"),
         Field(name="rating_brief_mean", dtype=Float64, tags={"unit": "points"}, description="their mean"),
         Field(name="rating_detailed_count", dtype=Int64, description="rated replies of 45 words or more"),
@@ -79,5 +79,5 @@ view = FeatureView(
     ],
     source=source,
     owner="data-engineering",
-    description="Her ratings of brief and of detailed replies.",
+    description="The patient's ratings of brief and of detailed replies.",
 )

@@ -1,7 +1,7 @@
-"""Pregnancy: expected delivery, last period, the pregnancy she is in, how the last one ended, how many there were.
+"""Pregnancy: expected delivery, last period, the open pregnancy, the last end, how many.
 
-Dates only: weeks are computed at request time by ``models.patient.gestational_age`` from these, in training and
-serving alike. ``edd`` and ``lmp`` are values of observations (LOINC 11778-8 and 8665-2), at 00:00 UTC. A pregnancy is
+Dates only: ``models.patient.gestational_age`` computes weeks from these at request time, in training as in serving.
+``edd`` and ``lmp`` are values of observations (LOINC 11778-8 and 8665-2), at 00:00 UTC. A pregnancy is
 a condition of the concept ``pregnancy``; it *ends* with a delivery, a termination, a loss, or the abatement of its
 condition, unless another pregnancy condition of the same pregnancy goes on. Conditions that begin while another
 pregnancy condition is open (and no longer than 308 days old) are of the same pregnancy and count once.
@@ -41,7 +41,7 @@ ENDING_ICD10 = ("O80", "O82", "O02", "O03", "O04")
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """The state of pregnancy as known at each moment."""
+    """Compute the state of pregnancy as known at each moment."""
     pregnancies = _select_pregnancies(events, moments)
     current = pregnancies.filter(pregnancies.ended.isnull())
     return join_to_moments(
@@ -56,10 +56,10 @@ def expression(events: Table, moments: Table) -> Table:
 
 
 def _read_date(events: Table, moments: Table, code: str, name: str) -> Table:
-    """The date that the latest observation of ``code`` states; what is no ISO date is unknown."""
+    """Read the ISO date that the latest observation of ``code`` states; any other text is unknown."""
     stated = events.filter(events.code == code).mutate(date=events.text_value[:10].try_cast("date"))
-    held = select_known(stated.filter(stated.date.notnull()), moments, "observation")
-    newest = select_latest(held, value=held.date, source=held.source)
+    dated = select_known(stated.filter(stated.date.notnull()), moments, "observation")
+    newest = select_latest(dated, value=dated.date, source=dated.source)
     return newest.select(*KEY, **{name: _midnight(newest.value), f"{name}_source": newest.source})
 
 
@@ -68,7 +68,7 @@ def _midnight(date: ibis.expr.types.DateValue) -> TimestampValue:
 
 
 def _select_pregnancies(events: Table, moments: Table) -> Table:
-    """The pregnancy conditions known at each moment, with ``ended``: when each abated, null while it goes on."""
+    """Select the pregnancy conditions known at each moment; ``ended`` is null while one goes on."""
     begun = select_known(events.filter(matches_concept(events.code, "pregnancy")), moments, "condition")
     closing = select_known(events, moments, "condition.end")
     ends = closing.group_by(*KEY, record=closing.parent).aggregate(ended=closing.time.max())
@@ -76,7 +76,7 @@ def _select_pregnancies(events: Table, moments: Table) -> Table:
 
 
 def _find_last_end(events: Table, moments: Table, pregnancies: Table) -> Table:
-    """When the last pregnancy ended: a birth, a loss, or an abatement that no open pregnancy condition outlives."""
+    """Find the last end: a birth, a loss, or an abatement that no open condition outlives."""
     births = select_known(
         events.filter(matches_code(events.code, (*ENDING_PROCEDURES, *LOSSES), ENDING_ICD10)),
         moments,
@@ -96,7 +96,7 @@ def _find_last_end(events: Table, moments: Table, pregnancies: Table) -> Table:
 
 
 def _count_pregnancies(pregnancies: Table) -> Table:
-    """How many pregnancies: conditions that did not begin inside another one."""
+    """Count pregnancies: the conditions that did not begin inside another one."""
     other = pregnancies.view()
     inside = [
         *KEY,
@@ -109,10 +109,11 @@ def _count_pregnancies(pregnancies: Table) -> Table:
 
 
 def _count_losses(events: Table, moments: Table) -> Table:
-    """How many miscarriages: days with a loss; a recorded history of loss counts where no loss itself is recorded."""
+    """Count miscarriages: days with a loss, or else a recorded history of loss."""
     lost = select_known(events.filter(matches_concept(events.code, "miscarriage")), moments, "condition")
     history = matches_code(lost.code, ("161744009",), ("Z87.59",))
     day = to_seconds(lost.time) // DAY
+    # the column is named ``told`` since the group's definition hashes its SQL
     counts = lost.group_by(*KEY).aggregate(losses=day.nunique(where=~history), told=history.any().cast("int64"))
     return counts.select(*KEY, miscarriages=ibis.greatest(counts.losses, counts.told))
 
@@ -141,5 +142,5 @@ view = FeatureView(
     ],
     source=source,
     owner="data-engineering",
-    description="The pregnancy she is in, or how the last one ended.",
+    description="The open pregnancy, or how the last one ended.",
 )

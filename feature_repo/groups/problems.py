@@ -1,4 +1,4 @@
-"""Problems: the conditions that are open, newest first, at most 40, one a code.
+"""Problems: the open conditions, newest first, at most 40, one per code.
 
 Four parallel arrays. A condition is open from its onset until an end of it (abatement) is known and has come. Of
 several open records of one code the newest counts.
@@ -20,7 +20,7 @@ LIMIT = 40
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """The open conditions as known at each moment."""
+    """Collect the open conditions as known at each moment."""
     open_ = select_newest_per_value(select_active(events, moments, "condition", "condition.end"), "code")
     arrays = collect_newest(
         open_,

@@ -1,4 +1,4 @@
-"""Scores she gave herself: PHQ-9, PHQ-2, GAD-7, pain, AUDIT-C.
+"""Self-reported scores: PHQ-9, PHQ-2, GAD-7, pain, AUDIT-C.
 
 Unit: points of each scale. Features of each: see ``signals``.
 """
@@ -17,7 +17,7 @@ NAMES = ("phq9", "phq2", "gad7", "pain", "audit_c")
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """The scores as known at each moment."""
+    """Summarise the scores as known at each moment."""
     return signals.build_expression(events, moments, NAMES)
 
 

@@ -1,8 +1,8 @@
-"""Trajectory: what the clinic's trajectory model says of her as of a moment, with the version that said it.
+"""Trajectory: the forecast of the clinic's trajectory model, with the model's version.
 
-No expression: a trained model reads her days, ``pipelines.features.trajectory.inference`` calls it,
-``models.patient.forecaster`` says what each output means. Every row is of one version; a new version makes all rows
-anew before any of them is served. Before the first model all values are unknown.
+It has no expression: ``pipelines.features.trajectory.inference`` calls the trained model, and
+``models.patient.forecaster`` says what each output means. Every row is of one version: a new version computes all rows
+again before any of them is served. Before the first model all values are unknown.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ view = FeatureView(
     entities=[subject],
     ttl=timedelta(0),
     schema=[
-        Field(name="trajectory_embedding", dtype=Array(Float32), description="her days as the model sees them"),
-        Field(name="next_visit_events", dtype=Array(String), description="what is likely at her next visit"),
+        Field(name="trajectory_embedding", dtype=Array(Float32), description="the record as the model sees it"),
+        Field(name="next_visit_events", dtype=Array(String), description="what is likely at the next visit"),
         Field(
             name="next_visit_chances", dtype=Array(Float64), tags=SHARE, description="calibrated probability of each"
         ),
@@ -38,9 +38,9 @@ view = FeatureView(
             name="visit_surprise",
             dtype=Float64,
             tags={"unit": "nats", "low": "0"},
-            description="how unexpected her last visit's records were, a record",
+            description="how unexpected the last visit's records were, per record",
         ),
-        Field(name="trajectory_sources", dtype=Array(String), description="source lines of her last day with records"),
+        Field(name="trajectory_sources", dtype=Array(String), description="source lines of the last day with records"),
         Field(name="trajectory_time", dtype=UnixTimestamp, description="when the last record was made that was read"),
         Field(name="model_version", dtype=String, description="the trajectory model that made this row"),
     ],

@@ -17,7 +17,7 @@ NAMES = ("weight", "systolic", "diastolic", "heart_rate", "temperature", "bmi")
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """The vital signs as known at each moment."""
+    """Summarise the vital signs as known at each moment."""
     return signals.build_expression(events, moments, NAMES)
 
 
@@ -31,7 +31,7 @@ source = FileSource(
 view = FeatureView(
     name="vitals",
     entities=[subject],
-    ttl=timedelta(0),  # a row holds until the next one: how old a value is, is for the reader to judge
+    ttl=timedelta(0),  # a row is valid until the next one: the reader judges how old a value may be
     schema=signals.build_fields(*NAMES),
     source=source,
     owner="data-engineering",

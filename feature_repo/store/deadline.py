@@ -1,7 +1,8 @@
-"""A deadline that holds whatever the called code does: BentoML's own timeout and a client's read timeout do not.
+"""Limit how long a caller waits for a call, whatever the called code does.
 
-A call that outlives its deadline cannot be killed, so it keeps its slot until it ends; when all slots are taken
-the next call fails at once instead of queueing behind a store or a language model that no longer answers.
+BentoML's own timeout and a client's read timeout do not. A call that outlives its deadline cannot be killed: it holds
+its slot until it ends. When all slots are taken the next call fails at once, instead of queueing behind a store or a
+language model that no longer answers.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ class BusyError(Exception):
 
 
 class Deadline:
-    """Runs calls in at most ``slots`` daemon threads, each for at most ``seconds`` of the caller's time."""
+    """Runs calls in at most ``slots`` threads, each for ``seconds`` of the caller's time."""
 
     def __init__(self, seconds: float, slots: int = 16) -> None:
         self.seconds = seconds
         self._slots = threading.BoundedSemaphore(slots)
 
     def run(self, call: Callable[[], T], seconds: float | None = None) -> T:
-        """The call's result.
+        """Return the call's result.
 
         ``TimeoutError`` after the deadline, or after ``seconds`` where given; :class:`BusyError` without a free slot.
         """

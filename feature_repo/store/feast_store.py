@@ -1,8 +1,8 @@
-"""Opens a clinic's feature store: Feast over DuckDB (offline) and SQLite, Redis or Postgres (online).
+"""Define and open a clinic's feature store: Feast over DuckDB and an online store.
 
-A store directory holds ``feature_store.yaml``, a registry and, with SQLite, ``online.db``. ``define_store`` writes the first
-two; readers only need the directory. The configuration names its registry and its *project*, the name space of its
-rows, so replacing that one file moves every reader from one filling of the store to the next at once.
+A store directory has ``feature_store.yaml``, a registry and, with SQLite, ``online.db``. ``define_store`` writes the
+first two; readers only need the directory. The configuration names its registry and its *project*, the name space of
+its rows, so replacing that one file moves every reader from one filling of the store to the next at once.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ SQLITE: Mapping[str, Any] = {"type": "sqlite", "path": "online.db"}
 def define_store(
     store_dir: Path, features: Path, online: Mapping[str, Any] = SQLITE, project: str = PROJECT
 ) -> FeatureStore:
-    """The store of the current definitions over the feature files below ``features``, registered where that is new.
+    """Open the store of today's definitions over the ``features`` files, registering it first if new.
 
-    ``online`` is Feast's own description of an online store (``feature_repo.store.online_stores``). The registry is
-    put in place whole, then the configuration that names what it was made of; it may hold a password, so only its
+    ``online`` is Feast's configuration of an online store (``feature_repo.store.online_stores``). The registry is
+    put in place whole, then the configuration that names what it was made of; it may contain a password, so only its
     owner may read it.
     """
     store_dir.mkdir(parents=True, exist_ok=True)
@@ -53,19 +53,19 @@ def define_store(
 
 
 def open_store(store_dir: Path) -> FeatureStore:
-    """The store that ``define_store`` left in ``store_dir``; raises ``FileNotFoundError`` where there is none."""
+    """Open the store that ``define_store`` left; raises ``FileNotFoundError`` without one."""
     if not (store_dir / CONFIG).exists():
         raise FileNotFoundError(store_dir / CONFIG)
     return FeatureStore(repo_path=str(store_dir))
 
 
 def name_registry(project: str) -> str:
-    """The registry's file name: its own for each filling of a server's store, one for SQLite."""
+    """Return the registry's file name: one per filling of a server's store, one for SQLite."""
     return REGISTRY if project == PROJECT else f"registry-{project}.db"
 
 
 def _to_yaml(config: Mapping[str, Any]) -> str:
-    """JSON is YAML too; Feast replaces ``$NAME`` in the file by the environment's, which a password must survive."""
+    """Write as JSON (it is YAML), ``$`` escaped: Feast expands ``$NAME``."""
     return json.dumps(config, ensure_ascii=False, sort_keys=True).replace("$", "\\u0024") + "\n"
 
 
@@ -73,7 +73,7 @@ def _build_config(registry: str, online: Mapping[str, Any], project: str) -> dic
     return {
         "project": project,
         "provider": "local",
-        "registry": {"path": registry, "cache_ttl_seconds": 0},  # 0: once read, kept for the life of the process
+        "registry": {"path": registry, "cache_ttl_seconds": 0},  # 0: cached for the life of the process
         "online_store": dict(online),
         "offline_store": {"type": "duckdb"},
         "entity_key_serialization_version": 3,
@@ -81,7 +81,7 @@ def _build_config(registry: str, online: Mapping[str, Any], project: str) -> dic
 
 
 def _place_view(view: FeatureView, source: FileSource, features: Path) -> FeatureView:
-    """The view over this clinic's files: Feast's DuckDB store reads a relative path from the process's own folder."""
+    """Copy the view over this clinic's files, by absolute path."""
     rooted = copy.copy(view)
     rooted.batch_source = FileSource(
         name=source.name,

@@ -1,9 +1,8 @@
-"""One patient's features as of now, from the online store: what the endpoint reads, in one call.
+"""Read one patient's current features from the online store, as the endpoint does.
 
-How the rows are asked for is ``feature_repo.store.online_values``; where they lie, Feast says. The store is opened
-once a process and again when a night has put a new one in place (the files' identity says so), so that a served
-answer is never from a store that was replaced. A store that does not answer costs its caller at most ``PATIENCE_S``
-and is a :class:`StoreDownError`; the next read opens it anew, so a store that comes back is found.
+The store is opened once per process, and again when a night has replaced it (the files' identity says so), so no
+answer is from a replaced store. A store that does not answer costs its caller at most ``PATIENCE_S`` and raises
+:class:`StoreDownError`; the next read opens it again, so a store that comes back is found.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from feature_repo.store.deadline import Deadline
+from feature_repo.store.feast_internals import read_store_type
 from feature_repo.store.feast_store import CONFIG, REGISTRY, SQLITE, open_store
 from feature_repo.store.online_values import ReadValues, build_reader
 from feature_repo.store.rows import cast_row
@@ -21,11 +21,9 @@ from models.schema import FeatureRow
 
 #: Seconds a request waits for the online store; an answer takes milliseconds.
 PATIENCE_S = 3.0
-#: For neither Feast nor every driver has a time limit for a silent server.
+#: Neither Feast nor every driver has a timeout for a silent server.
 _DEADLINE = Deadline(PATIENCE_S)
-
-
-#: A store whose file was written this recently is read each time: two writes may bear the same time.
+#: A store file written this recently is read every time: two writes may have the same time.
 SETTLED_S = 2.0
 
 _Stamps = tuple[tuple[int, int] | None, ...]
@@ -36,9 +34,9 @@ class StoreDownError(Exception):
 
 
 def read(store_dir: Path, subject_id: int, patience_s: float = PATIENCE_S) -> FeatureRow | None:
-    """The patient's latest features, or None where the store knows nothing of her (or nothing was ever materialised).
+    """Read a patient's latest features; None for an unknown patient, or without a store.
 
-    ``as_of`` in the row is the moment it is true of. Raises :class:`StoreDownError` after ``patience_s`` at the latest.
+    ``as_of`` in the row is its as-of time. Raises :class:`StoreDownError` after ``patience_s`` at the latest.
     """
     stamps = _stat_files(store_dir)
     file = stamps[2]
@@ -49,7 +47,7 @@ def read(store_dir: Path, subject_id: int, patience_s: float = PATIENCE_S) -> Fe
 
 @lru_cache(maxsize=2000)
 def _read_cached(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: float) -> FeatureRow | None:
-    """The row as long as the store's files are those of ``stamps``; only a file says by itself that it has changed."""
+    """Read a row of a file store once per state of its files (``stamps``)."""
     return _read_row(store_dir, stamps, subject_id, patience_s)
 
 
@@ -57,11 +55,11 @@ def _read_row(store_dir: Path, stamps: _Stamps, subject_id: int, patience_s: flo
     if stamps[0] is None:
         return None
     try:
-        ask, a_file = _open_reader(store_dir, stamps)
-        # a file cannot hang as a server can, and a thread costs more than reading it
-        values = ask(subject_id) if a_file else _DEADLINE.run(lambda: ask(subject_id), patience_s)
+        read_values, is_file = _open_reader(store_dir, stamps)
+        # a file does not hang as a server may, and a thread costs more than reading it
+        values = read_values(subject_id) if is_file else _DEADLINE.run(lambda: read_values(subject_id), patience_s)
     except Exception as error:
-        # nothing asked here depends on the request but a number: whatever fails, the store is what failed
+        # the request contributes a number alone: whatever fails, it is the store
         _open_reader.cache_clear()
         raise StoreDownError(f"the online store does not answer: {type(error).__name__}") from error
     if values.get("as_of") is None:
@@ -89,6 +87,6 @@ def _stat_file(path: Path) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=4)
 def _open_reader(store_dir: Path, _stamps: _Stamps) -> tuple[ReadValues, bool]:
-    """How to ask the store of these files, and whether it is a file itself."""
+    """Open the store; return its reader and whether it is a file."""
     store = open_store(store_dir)
-    return build_reader(store), store.config.online_store.type == SQLITE["type"]
+    return build_reader(store), read_store_type(store) == SQLITE["type"]

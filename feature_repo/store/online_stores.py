@@ -1,8 +1,8 @@
-"""Which online store a clinic uses, from one setting: ``sqlite``, ``redis://…`` or ``postgresql://…``.
+"""Translate the online store's setting into Feast's configuration.
 
-Feast describes each store in words of its own; ``describe_store`` turns a URL into them. ``rediss://`` is Redis over TLS.
-Postgres takes ``?sslmode=`` (libpq's, default ``prefer``) and ``?schema=`` (default ``public``). Passwords and user
-names are percent-encoded as in any URL.
+The setting is ``sqlite``, ``redis://…``, ``rediss://…`` (over TLS) or ``postgresql://…``. Postgres takes ``?sslmode=``
+(libpq's, default ``prefer``) and ``?schema=`` (default ``public``). Passwords and user names are percent-encoded as in
+any URL.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from feature_repo.store.feast_store import SQLITE
 
-#: Seconds that Redis has for one command, so that no connection outlives its request by more.
+#: Timeout of a Redis command in seconds: no connection outlives its request by more.
 COMMAND_S = 2
 
 
 def describe_store(setting: str) -> Mapping[str, Any]:
-    """Feast's ``online_store`` section for a setting; ``ValueError`` where it names none that is known.
+    """Return Feast's ``online_store`` section for a setting; ``ValueError`` for an unknown one.
 
-    The message never holds the setting itself, which may hold a password.
+    The message never contains the setting, which may contain a password.
     """
     if setting == "sqlite":
         return SQLITE
@@ -34,7 +34,7 @@ def describe_store(setting: str) -> Mapping[str, Any]:
 
 
 def redact_setting(setting: str) -> str:
-    """The setting as a person may see it: kind, host and port, no name and no password."""
+    """Return kind, host and port of a setting, without name and password."""
     url = urlsplit(setting)
     return f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "") if url.netloc else setting
 
@@ -58,7 +58,7 @@ def _describe_redis(url: SplitResult) -> Mapping[str, Any]:
 
 
 def _quote(value: Any) -> str:
-    """Feast cuts the connection string at commas and reads each value as JSON, where a comma has another spelling."""
+    """Write a value as JSON without a comma: Feast splits the connection string there."""
     return json.dumps(value).replace(",", "\\u002c")
 
 

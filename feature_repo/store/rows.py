@@ -1,8 +1,8 @@
-"""One shape for a feature row, whichever store it came from.
+"""Cast a feature row to plain Python by declared type, whichever store it came from.
 
-Feast's offline store answers in pandas (NaN, NaT, numpy arrays), its online store in protobuf values. ``cast_row`` turns
-either into plain Python by the feature's declared type: float, int, str, aware ``datetime`` in UTC, list of those;
-None where a single value is unknown, an empty list where there is nothing to list.
+Feast's offline store answers in pandas (NaN, NaT, numpy arrays), its online store in protobuf values. ``cast_row``
+turns either into float, int, str, aware ``datetime`` in UTC, or a list of those; an unknown value is None, an unknown
+list is empty.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from models.schema import FeatureRow
 
 
 def cast_row(values: Mapping[Any, Any]) -> FeatureRow:
-    """Every feature of the service in its declared Python type; features missing from ``values`` are unknown."""
+    """Cast every feature of the service; features missing from ``values`` are unknown."""
     return {name: read(values.get(name)) for name, read in _list_casts(*find_groups().values())}
 
 
 @lru_cache(maxsize=4)
 def _list_casts(*_groups: ModuleType) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    """How each feature's value is read, worked out once for the groups there are."""
+    """List each feature with its cast, once for the groups that exist."""
     return tuple((name, _build_cast(field.dtype)) for name, field in list_features().items())
 
 

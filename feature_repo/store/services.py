@@ -1,6 +1,7 @@
-"""What a model may read: every feature group, found by looking, bundled as one service with one schema hash.
+"""Find every feature group, and bundle all as one service with one schema hash.
 
-A module of this package is a feature group if it holds a ``view``. Nothing lists the groups: a new file is a new group.
+A module of ``feature_repo.groups`` is a feature group if it has a ``view``. No list names the groups: a new file is a
+new group.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SERVICE = "pmlm_v1"
 
 @cache
 def find_groups() -> dict[str, ModuleType]:
-    """Feature groups in name order: modules of ``feature_repo.groups`` that hold a ``view``."""
+    """Find the modules of ``feature_repo.groups`` that have a ``view``, in name order."""
     found = {}
     for info in sorted(pkgutil.iter_modules(group_package.__path__), key=lambda i: i.name):
         module = importlib.import_module(f"{group_package.__name__}.{info.name}")
@@ -31,21 +32,21 @@ def find_groups() -> dict[str, ModuleType]:
 
 
 def list_views() -> list[FeatureView]:
-    """The feature views of all groups, in name order."""
+    """List the feature views of all groups, in name order."""
     return [module.view for module in find_groups().values()]
 
 
 def list_features() -> dict[str, Field]:
-    """Every feature by its name, which is unique over all groups."""
+    """List every feature by its name, which is unique over all groups."""
     return {field.name: field for view in list_views() for field in view.features}
 
 
 def build_service(over: Iterable[FeatureView]) -> FeatureService:
-    """The service that models are trained and served with, over the views of all groups."""
+    """Build the service that models are trained and served with, over all groups' views."""
     return FeatureService(name=SERVICE, features=list(over), description="All self and peer features.")
 
 
 def hash_schema() -> str:
-    """Hash of the names and types that a model is trained on; a model refuses a store with another one."""
+    """Hash all features' names and types; a model refuses a store of another hash."""
     lines = (f"{view.name}:{field.name}:{field.dtype}" for view in list_views() for field in view.features)
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]

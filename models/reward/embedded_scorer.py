@@ -1,14 +1,17 @@
-"""The embedded scorer: log-probability of a clinician's reply under the frozen SmolLM2-135M, teacher-forced.
+"""Score a clinician's reply by teacher forcing under the frozen, embedded SmolLM2-135M.
 
     log p(y | p, q) = Σ_t log softmax(f(system p, user q, y_<t))[y_t]       summed per reply sentence
 
-The paper's LLM may be proprietary and gives no likelihoods; a small open one stands in as the judge of which facts
-the reply needs. The arithmetic is that of a plain forward pass whose matrix products read bfloat16 (weights and
-inputs; residuals, norms, attention and the vocabulary projection stay in fp32). What makes it cheap: those products
-where the processor has them, the beginning that trials share (``Trial.opening``) run once and its key-value cache
-reused, the rest batched, padded on the right, where causal attention cannot see it, and the vocabulary projection taken
-at reply tokens only. Beside fp32 it was 1.3 times as fast on a busy machine, and the gains it measures correlate with
-fp32's by .997 within an episode (benchmarks/scorer.py, benchmarks/results/scorer.json).
+Departures from a plain forward pass of the paper's LLM:
+1. A small open model stands in for it, as a proprietary LLM gives no likelihoods of a given reply.
+2. Linear layers multiply in bfloat16 (weights and inputs); residuals, norms, attention and the vocabulary projection
+   stay in fp32. This was 1.3 times as fast as fp32 on a busy machine, and its gains correlate with fp32's by .997
+   within an episode (benchmarks/scorer.py, benchmarks/results/scorer.json).
+3. The prefix that trials share (``Trial.opening``) runs once and its key-value cache is reused; the rest is batched,
+   padded on the right, where causal attention cannot see it.
+4. The vocabulary projection is computed at reply tokens only.
+
+Run: ``pmlm train`` (``PMLM_SCORER=embedded``, the default).
 """
 
 from __future__ import annotations
@@ -27,18 +30,18 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from models.llm import load_tokenizer
 from models.reward.terms import SentenceScores, Trial
 
-#: Bits beyond this depend on what a trial is batched with; they are cut before anything is kept.
+#: Further decimals depend on the batch of a trial; scores are rounded before they are cached.
 DECIMALS = 5
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 #: Token ids after the opening, the reply's own ids, the sentence of each; and the position of its trial.
-Row = tuple[tuple[list[int], list[int], list[int]], int]
+ScorerRow = tuple[tuple[list[int], list[int], list[int]], int]
 
 
-class HalfProduct(nn.Module):
-    """A bias-free linear layer whose product reads bfloat16 and whose result is rounded to it, fp32 in and out.
+class Bf16Linear(nn.Module):
+    """A bias-free linear layer with bfloat16 inputs and result, fp32 in and out.
 
-    A processor without bfloat16 products multiplies the same rounded numbers in fp32: slower, the same definition, so
-    that scores made on either may be kept together.
+    A processor without bfloat16 multiplies the same rounded numbers in fp32: slower, but equal by definition, so both
+    may share a cache.
     """
 
     def __init__(self, layer: nn.Linear, native: bool) -> None:
@@ -54,33 +57,33 @@ class HalfProduct(nn.Module):
         return nn.functional.linear(half.float(), self.weight).bfloat16().float()
 
 
-def halve(model: nn.Module, native: bool) -> None:
-    """Replace every linear layer inside the decoder's blocks by its ``HalfProduct``."""
+def convert_linear_layers(model: nn.Module, native: bool) -> None:
+    """Replace every linear layer in the decoder's blocks by ``Bf16Linear``."""
     for name, child in list(model.named_children()):
         if isinstance(child, nn.Linear):
-            setattr(model, name, HalfProduct(child, native))
+            setattr(model, name, Bf16Linear(child, native))
         else:
-            halve(child, native)
+            convert_linear_layers(child, native)
 
 
-def native_halves() -> bool:
-    """Whether this processor multiplies bfloat16 itself."""
+def has_native_bf16() -> bool:
+    """Report whether this processor multiplies bfloat16 natively."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 class EmbeddedScorer:
-    """Scores trials on the CPU. ``folder`` is where the LLM is unpacked (models/llm.py).
+    """Scores trials on the CPU; ``folder`` is where the LLM is unpacked (models/llm.py).
 
-    ``halved``: products of bfloat16; else everything in fp32. A halved score depends on its batch by some thousandths
-    of a nat a token, an fp32 one by some millionths.
+    With ``bf16`` linear layers multiply in bfloat16, else in fp32. A score depends on its batch by some thousandths of
+    a nat per token in bf16, by some millionths in fp32.
     """
 
-    def __init__(self, folder: Path, batch: int = 16, shared_tokens: int = 8_000, *, halved: bool = True) -> None:
+    def __init__(self, folder: Path, batch: int = 16, shared_tokens: int = 8_000, *, bf16: bool = True) -> None:
         self.folder = folder
-        self.halved = halved
-        self.id = f"smollm2-135m-instruct-q4_1/{'bf16-products' if halved else 'fp32'}/chat1"
+        self.bf16 = bf16
+        self.id = f"smollm2-135m-instruct-q4_1/{'bf16-products' if bf16 else 'fp32'}/chat1"
         self.batch = batch
-        self.shared_tokens = shared_tokens  # kept key-value caches, in tokens (46 kB each)
+        self.shared_tokens = shared_tokens  # size of the key-value caches, in tokens (46 kB each)
         self._shared: OrderedDict[tuple[int, ...], KeyValues] = OrderedDict()
 
     @cached_property
@@ -91,20 +94,20 @@ class EmbeddedScorer:
     def _model(self) -> Any:
         load_tokenizer(self.folder)  # unpacks
         model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).eval()
-        if self.halved:
-            halve(model.model, native_halves())
+        if self.bf16:
+            convert_linear_layers(model.model, has_native_bf16())
         return model
 
-    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
-        """One ``SentenceScores`` a trial, in order; trials with the same opening share its computation."""
+    def score_sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+        """Score trials in order; trials with the same opening share its computation."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for i, trial in enumerate(trials):
             groups.setdefault(self._opening(trial), []).append(i)
         found: dict[int, SentenceScores] = {}
         for opening, members in groups.items():
-            # by length, so that a batch pads little; ties by position, so that batches never depend on anything else
+            # sorted by length to pad little; ties by position, so batches depend on nothing else
             rows = sorted(((self._rest(trials[i]), i) for i in members), key=lambda r: (len(r[0][0]), r[1]))
-            for part in _batches(rows, self.batch):
+            for part in _split_batches(rows, self.batch):
                 for (_, i), scores in zip(part, self._forward(opening, [r for r, _ in part]), strict=True):
                     found[i] = scores
         return [found[i] for i in range(len(trials))]
@@ -126,7 +129,7 @@ class EmbeddedScorer:
         return (self._markers[0], *self._ids("system\n" + trial.opening))
 
     def _rest(self, trial: Trial) -> tuple[list[int], list[int], list[int]]:
-        """Token ids after the opening, the reply's own ids (their tail), and the sentence index of each of those."""
+        """Return token ids after the opening, the reply's own ids, and their sentence indices."""
         begin, end = self._markers
         chat = [*self._ids(trial.prompt[len(trial.opening) :]), end, *self._ids("\n")]
         chat += [begin, *self._ids("user\n" + trial.question), end, *self._ids("\n"), begin, *self._ids("assistant\n")]
@@ -171,11 +174,11 @@ class EmbeddedScorer:
             logits = self._model.lm_head(state[len(ids) - len(reply) - 1 : len(ids) - 1]).float()
             targets = torch.tensor(reply, dtype=torch.long)
             log_p = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(dim=-1)
-            yield _per_sentence(log_p.tolist(), sentence)
+            yield _sum_by_sentence(log_p.tolist(), sentence)
 
 
-def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    """Rows, ascending in length, cut where a batch is full or a quarter of its longest row would be padding."""
+def _split_batches(rows: Sequence[ScorerRow], size: int) -> Iterator[Sequence[ScorerRow]]:
+    """Split rows, ascending in length, into full batches with at most a quarter padding."""
     start = 0
     for end in range(1, len(rows) + 1):
         full = end - start == size
@@ -184,7 +187,7 @@ def _batches(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
             start = end
 
 
-def _per_sentence(log_p: Sequence[float], sentence: Sequence[int]) -> SentenceScores:
+def _sum_by_sentence(log_p: Sequence[float], sentence: Sequence[int]) -> SentenceScores:
     n = max(sentence, default=-1) + 1
     sums, counts = [0.0] * n, [0] * n
     for value, i in zip(log_p, sentence, strict=True):

@@ -1,7 +1,7 @@
-"""Many trials at once, one request each; what was paid for is never lost when a server dies halfway.
+"""Score trials concurrently, one request each, and keep finished scores on failure.
 
-Not part of the paper. ``ScorerError.done`` holds the scores that came before the failure, by position, so that the
-cache can keep them and a rerun pays only for the rest.
+``ScorerError.done`` has the scores made before the failure, by position, so the cache can store them and a rerun pays
+for the rest only.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ from models.reward.terms import SentenceScores, Trial
 
 
 class ScorerError(RuntimeError):
-    """A scorer's server gave no usable answer; no patient text is in its words. ``done``: what was scored by then."""
+    """A scorer's server gave no usable answer; ``done`` has the finished scores.
+
+    No patient text is in its message.
+    """
 
     def __init__(self, message: str, done: Mapping[int, SentenceScores] | None = None) -> None:
         super().__init__(message)
         self.done = dict(done or {})
 
 
-def each(trials: Sequence[Trial], one: Callable[[Trial], SentenceScores], at_once: int) -> list[SentenceScores]:
-    """``one`` of every trial, ``at_once`` at a time, in order. After a ScorerError no further trial is begun."""
+def score_concurrently(
+    trials: Sequence[Trial], one: Callable[[Trial], SentenceScores], at_once: int
+) -> list[SentenceScores]:
+    """Call ``one`` on each trial, ``at_once`` at a time; start no trial after an error."""
     stopped = threading.Event()
 
     def unless_stopped(trial: Trial) -> SentenceScores | None:

@@ -1,10 +1,9 @@
-"""Scores already paid for, on disk by content: scoring is the cost of training, and a trial always scores the same.
+"""Cache scores on disk by the hash of their trial, since scoring dominates training.
 
     key = SHA-256(scorer id, prompt, question, reply sentences)  →  (sum of log p, tokens) of each reply sentence
 
-Not part of the paper. Layers are read-only Parquet files (a warm start may ship with a clinic); what is new goes to
-one writable file, written whole or not at all, so that a killed run resumes and pays for nothing twice. No text is
-kept, only hashes.
+Layers are read-only Parquet files (a clinic's sample ships one); new scores go to one writable file, replaced
+atomically, so a killed run resumes and pays for nothing twice. The files have hashes and no text.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ SCHEMA = pa.schema(
 )
 
 
-def trial_key(scorer_id: str, trial: Trial) -> bytes:
-    """SHA-256 over what a score depends on, each part with its length in front."""
+def hash_trial(scorer_id: str, trial: Trial) -> bytes:
+    """Hash what a score depends on by SHA-256, each part with its length in front."""
     digest = hashlib.sha256()
     for part in (scorer_id, trial.prompt, trial.question, *trial.reply):
         data = part.encode()
@@ -40,29 +39,30 @@ def trial_key(scorer_id: str, trial: Trial) -> bytes:
 
 
 class ScoreCache:
-    """Score by key: ``layers`` are only read; ``path`` is read and, on ``flush``, replaced with what was added."""
+    """Scores by key: read-only ``layers`` under the writable file ``path``."""
 
     def __init__(self, path: Path, layers: Sequence[Path] = ()) -> None:
         self.path = path
         self.hits = 0
         self.misses = 0
-        self._own = _read(path)
-        self._layers = [_read(layer) for layer in layers]
+        self._own = _read_scores(path)
+        self._layers = [_read_scores(layer) for layer in layers]
         self._unsaved = False
 
     def get(self, key: bytes) -> SentenceScores | None:
-        """The score of ``key``; counts a hit or a miss."""
+        """Look up a score; count a hit or a miss."""
         found = next((layer[key] for layer in (self._own, *self._layers) if key in layer), None)
         self.hits += found is not None
         self.misses += found is None
         return found
 
     def put(self, key: bytes, scores: SentenceScores) -> None:
+        """Add a score in memory, until ``flush``."""
         self._own[key] = scores
         self._unsaved = True
 
     def flush(self) -> None:
-        """Write all own entries, sorted by key; the file is whole at every moment."""
+        """Replace the file atomically by all own scores, sorted by key."""
         if not self._unsaved:
             return
         keys = sorted(self._own)
@@ -84,7 +84,7 @@ class ScoreCache:
         return len(set(self._own).union(*self._layers))
 
 
-def _read(path: Path) -> dict[bytes, SentenceScores]:
+def _read_scores(path: Path) -> dict[bytes, SentenceScores]:
     if not path.exists():
         return {}
     columns = pq.read_table(path, schema=SCHEMA).to_pydict()
@@ -95,9 +95,9 @@ def _read(path: Path) -> dict[bytes, SentenceScores]:
 
 
 class CachedScorer:
-    """A scorer that asks another only for what the cache does not hold, and saves every ``save_every`` new scores.
+    """Scores missing trials by another scorer and saves every ``save_every`` new scores.
 
-    Of a scorer that fails halfway (``ScorerError``) it saves what was done.
+    On a ``ScorerError`` it saves the finished ones.
     """
 
     def __init__(self, scorer: Scorer, cache: ScoreCache, save_every: int = 128) -> None:
@@ -106,15 +106,15 @@ class CachedScorer:
         self.cache = cache
         self.save_every = save_every
 
-    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
-        keys = [trial_key(self.id, t) for t in trials]
+    def score_sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+        keys = [hash_trial(self.id, t) for t in trials]
         known = {k: found for k in dict.fromkeys(keys) if (found := self.cache.get(k)) is not None}
         missing = {k: t for k, t in zip(keys, trials, strict=True) if k not in known}
         pending = list(missing.items())
         for start in range(0, len(pending), self.save_every):
             part = pending[start : start + self.save_every]
             try:
-                scored = self.scorer.sentences([t for _, t in part])
+                scored = self.scorer.score_sentences([t for _, t in part])
             except ScorerError as error:
                 for i, scores in error.done.items():
                     self.cache.put(part[i][0], scores)

@@ -95,7 +95,7 @@ def check_answer(
 
     ``allergy`` (suggests a drug she must not have), ``plays_down`` (talks down an escalation), ``pregnancy``,
     ``gestational_week`` and ``no_allergy`` (contradict what her record pins, models/safety/contradictions.py).
-    ``allergies`` are names as the record gives them (models.prompt.candidates.drug_allergies), ``flags`` the
+    ``allergies`` are names as the record gives them (models.prompt.candidates.list_drug_allergies), ``flags`` the
     question's, ``known`` what the record says of her pregnancy. An answer is read in both languages whatever
     ``language`` says.
     """

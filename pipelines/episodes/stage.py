@@ -22,7 +22,7 @@ from models.encoder import Encoder
 from models.llm import make_token_counter
 from models.prompt.candidates import build_candidates
 from models.prompt.ranking import rank_segments
-from models.reward.terms import ReplyBank, specific_sentences
+from models.reward.terms import ReplyBank, find_specific_sentences
 from models.schema import Episode, FeatureRow
 from pipelines import splits
 from pipelines.embedding_cache import encoder
@@ -114,7 +114,7 @@ def build(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Ep
                     question=exchange.question,
                     segments=rank_segments(exchange.question, build_candidates(row, exchange.asked, count), encode),
                     reply=exchange.reply,
-                    specific=specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
+                    specific=find_specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
                     rating=exchange.rating,
                     split=split,
                     topic=truth.topic,

@@ -36,7 +36,7 @@ _NEW_EVENTS = "new"  # place in the spill folder, by patient
 
 
 def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
-    """Append a drop's events to the log and return its accounts; a second time adds nothing.
+    """Append a drop's events to the log; return its accounts. A second time adds nothing.
 
     The content of a drop older than the last one is known only from the last drop's day on. Raises ``RecordsError``
     where ``path`` does not exist.
@@ -124,7 +124,7 @@ def process_resources(settings: Settings, raws: Iterable[RawResource], prescan: 
 
 def append_events(settings: Settings, night: str, place: Path, end: Micros, history: bool, own: list[str],
                   drop_end: Micros) -> str | None:  # fmt: skip
-    """Write what is new to the log of the spilled drafts as one batch; its name, or None.
+    """Write the spilled drafts that are new as one batch; its name, or None.
 
     New versions are found in shares of resources and written in shares of patients. ``history`` is whether this is
     the clinic's first drop; the other arguments are those of ``find_new_versions``.

@@ -1,4 +1,4 @@
-"""The first pass over a drop: what must be known of all of it before any resource can be processed."""
+"""The first pass over a drop: its patients, medications, identifiers and repeated resources."""
 
 from __future__ import annotations
 

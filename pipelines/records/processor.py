@@ -48,7 +48,7 @@ Deletion = tuple[str, str, str]
 
 @dataclass(slots=True)
 class ProcessedDrop:
-    """The accounts of a drop, and the ids of the quarantine rows that are sound now."""
+    """The accounts of a drop, and the ids of quarantine rows now sound."""
 
     accounts: Accounts = field(default_factory=Accounts)
     sound_rows: list[str] = field(default_factory=list)
@@ -127,7 +127,10 @@ class DropProcessor:
         return raw is not None
 
     def _extract(self, raw: RawResource) -> tuple[str, ExtractedFacts | None]:
-        """The type and facts of a resource, facts None for an unused type; sets the context's subject."""
+        """The type and facts of a resource; sets the context's subject.
+
+        The facts are None for a type that is not used. Raises ``ResourceError``.
+        """
         if raw.error is not None:
             # raised itself, its traceback would keep the whole chunk in memory
             raise ResourceError(raw.error.rule, raw.error.reason)

@@ -1,4 +1,4 @@
-"""Retry quarantined rows after a correction: of the row itself, of its drop, or of what it waits for."""
+"""Retry quarantined rows after corrections of rows, drops or what they wait for."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pmlm.settings import Settings
 
 @dataclass(slots=True)
 class ReplayResult:
-    """Rows tried, rows released by the rule they had broken, rows still in quarantine, and new events.
+    """Rows tried, released (by rule) and still quarantined (``held``), and new events.
 
-    The fields are the keys of ``pmlm quarantine replay --json``, ``held`` among them.
+    The field names are the keys of ``pmlm quarantine replay --json``.
     """
 
     tried: int = 0

@@ -18,7 +18,7 @@ from models.prompt.personalize import apply_program
 from models.prompt.ranking import render_opening
 from models.reward.request_pool import ScorerError
 from models.reward.score_cache import SCHEMA, CachedScorer, ScoreCache
-from models.reward.terms import Score, Scorer, Trial, score, whole_reward
+from models.reward.terms import Score, Scorer, Trial, reward_with_floor, score_trials
 from models.schema import EditProgram, Episode
 from models.templates import sanitize_line
 from pipelines.training import scorer_choice
@@ -60,12 +60,12 @@ class Rewards:
     def scores(self, trials: Sequence[Trial]) -> list[Score]:
         """Scores of trials made elsewhere; counted, like all others, whether cached or not."""
         self.asked += len(trials)
-        return score(self.scorer, trials)
+        return score_trials(self.scorer, trials)
 
     def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: Score) -> Outcome:
         tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
         safe = all(sanitize_line(s.text) in tried.prompt for s in episode.pinned)
-        return Outcome(found, tokens, whole_reward(found, tokens, self.price, safe))
+        return Outcome(found, tokens, reward_with_floor(found, tokens, self.price, safe))
 
 
 def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:

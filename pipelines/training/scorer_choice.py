@@ -14,8 +14,8 @@ import torch
 
 from models.llm import LLM, EmbeddedLLM, OpenAICompatible
 from models.reward.embedded_scorer import EmbeddedScorer
-from models.reward.judge import Calibrated, Calibration, CalibrationError, Judge, JudgeScorer
-from models.reward.server_scorer import CHATML, Kind, Server, ServerScorer
+from models.reward.judge import CalibratedScorer, Calibration, CalibrationError, Judge, JudgeScorer
+from models.reward.server_scorer import CHATML, ScoringServer, ServerKind, ServerScorer
 from models.reward.terms import Scorer, SentenceScores, Trial
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
@@ -38,7 +38,7 @@ class HalfAndHalf:
         self.second = second
         self.pool = pool
 
-    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+    def score_sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
         half = -(-len(trials) // 2)
         parts = ((self.first, trials[:half]), (self.second, trials[half:]))
         done = [self.pool.submit(scorer.sentences, part) for scorer, part in parts if part]
@@ -56,18 +56,18 @@ def chosen(settings: Settings) -> Iterator[tuple[Scorer, Seen]]:
         grader = judge(settings)
         calibration = calibration_of(settings, grader)
         answering = JudgeScorer(language_model(settings), grader, settings.scorer_concurrency)
-        yield answering, lambda cached: Calibrated(cached, calibration)
+        yield answering, lambda cached: CalibratedScorer(cached, calibration)
     else:
         with closing(server(settings, settings.scorer)) as scorer:
             yield scorer, _as_it_is
 
 
-def server(settings: Settings, kind: Kind) -> ServerScorer:
+def server(settings: Settings, kind: ServerKind) -> ServerScorer:
     """The server that the settings name."""
     _required(settings, "scorer_base_url", "scorer_model")
     return ServerScorer(
         kind,
-        Server(
+        ScoringServer(
             str(settings.scorer_base_url),
             str(settings.scorer_model),
             settings.scorer_api_key,

@@ -86,7 +86,7 @@ def replay(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Retry quarantined records, after a correction of the row or the drop, or of what they wait for."""
+    """Retry quarantined records after corrections of rows, drops or what they wait for."""
     from pipelines.records.replay import replay_quarantine
 
     result = replay_quarantine(load_settings(drops=drops), rule)
@@ -99,7 +99,7 @@ def replay(
 
 
 def _load_clinic_settings(path: Path, drops: Path | None) -> Settings:
-    """Settings of the clinic named, else of the one the path is or is in, else the default."""
+    """Load the settings of the named clinic, else of the one that contains the path."""
     from pipelines.records.drops import parse_folder_date
 
     if drops is None and path.is_dir():

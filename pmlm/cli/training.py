@@ -59,9 +59,9 @@ def evaluate(
     from rich.console import Console
 
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from pipelines.evaluation.nightly.metrics_table import print_table
-    from pipelines.evaluation.study import evaluate as study
-    from pipelines.evaluation.study import page
+    from pipelines.evaluation.nightly.metrics import print_table
+    from pipelines.evaluation.study.evaluate import StudyOptions, evaluate_clinic
+    from pipelines.evaluation.study.page import page_folder
 
     settings = load_settings(drops=drops)
     progress = Console(stderr=True)
@@ -69,13 +69,13 @@ def evaluate(
     def report(part: str, seconds: float, count: int) -> None:
         progress.print(f"✓ {part:12} {count:3} rows  {seconds:6.1f} s")
 
-    found = study.evaluate_clinic(settings, study.StudyOptions(quick, external, seeds, budget, external_train), report)
+    rows = evaluate_clinic(settings, StudyOptions(quick, external, seeds, budget, external_train), report)
     if as_json:
-        for row in found:
+        for row in rows:
             typer.echo(json.dumps(row.json()))
         return
-    print_table([row.json() for row in found])
-    typer.echo(f"page: {page.page_folder(settings) / 'index.html'}")
+    print_table(rows)
+    typer.echo(f"page: {page_folder(settings) / 'index.html'}")
 
 
 def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
@@ -129,14 +129,16 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Calibrate the judge (PMLM_JUDGE_MODEL) against human grades; PMLM_SCORER=judge needs it."""
-    from models.reward.judge import CalibrationError, calibrate, read_graded
+    from models.reward.judge import CalibrationError, calibrate_judge, read_graded_answers
     from models.reward.request_pool import ScorerError
     from pipelines.training import scorer_choice
     from pmlm.errors import TrainingError
 
     settings = load_settings(drops=drops)
     try:
-        fitted = calibrate(scorer_choice.judge(settings), read_graded(graded), settings.scorer_concurrency)
+        fitted = calibrate_judge(
+            scorer_choice.judge(settings), read_graded_answers(graded), settings.scorer_concurrency
+        )
     except (CalibrationError, ScorerError) as error:
         raise TrainingError(str(error)) from error
     fitted.write(scorer_choice.calibration_path(settings))

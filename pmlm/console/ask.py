@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,8 +35,10 @@ def ask_question(settings: Settings, patient: str, question: str, language: Lang
         return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
     from bentos.personalizer.personalizer import Personalizer  # slow: it imports every model
 
-    personalizer = Personalizer.open(settings, serving.current_release(settings))
-    with audit.record_block(settings, "pmlm ask", LOCAL.client):
+    with (
+        closing(Personalizer.open(settings, serving.current_release(settings))) as personalizer,
+        audit.record_block(settings, "pmlm ask", LOCAL.client),
+    ):
         return personalizer.answer(LOCAL, request).model_dump(mode="json")
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bentos.llm.llm_client import LLMClient
+from bentos.personalizer import current
 from bentos.personalizer.llm_answer import DISCLAIMERS, FAILED, WITHHELD
 from tests.contract.stub_llm import StubLLM, stub_llm
 from tests.contract.three_women import ADA
@@ -29,8 +31,22 @@ def stub() -> Iterator[StubLLM]:
 
 
 @pytest.fixture(scope="module")
-def remote(client_of: ClientFactory, stub: StubLLM) -> TestClient:
-    return client_of(llm_base_url=stub.url, llm_timeout_s=str(DEADLINE), llm_model="stub")
+def served(client_of: ClientFactory, stub: StubLLM) -> tuple[TestClient, LLMClient]:
+    """A service that has answered once: its first question loads the encoder, within the same deadline."""
+    client = client_of(llm_base_url=stub.url, llm_timeout_s=str(DEADLINE), llm_model="stub")
+    assert client.post("/personalize", json={"patient": ADA, "question": TIRED}).status_code == 200
+    personalizer = current.newest()
+    assert personalizer is not None
+    return client, personalizer.llm
+
+
+@pytest.fixture
+def remote(served: tuple[TestClient, LLMClient]) -> TestClient:
+    """The service with a closed breaker, whatever the model did before."""
+    client, llm = served
+    for upstream in llm._upstreams:
+        upstream.breaker.record_success()
+    return client
 
 
 def ask(client: TestClient, question: str) -> tuple[int, dict[str, Any], float]:

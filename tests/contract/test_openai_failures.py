@@ -65,8 +65,8 @@ def client(gateway: Gateway, stub: StubLLM, second: StubLLM) -> openai.OpenAI:
     stub.behave("answer")
     second.behave("answer", "From the second.")
     for served in mounted._gateways.values():
-        for upstream in served._upstreams:
-            upstream.breaker.succeeded()
+        for upstream in served._llm._upstreams:
+            upstream.breaker.record_success()
     return gateway.openai
 
 

@@ -13,7 +13,7 @@ from pipelines.night.status import collect_status
 from tests.command_line import pmlm
 from tests.conftest import NightDone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("night")]
+pytestmark = pytest.mark.xdist_group("night")
 
 
 def test_every_drop_is_taken_in_as_a_night_of_its_own_and_saved(night_done: NightDone) -> None:

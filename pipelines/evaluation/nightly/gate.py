@@ -1,9 +1,9 @@
-"""Stage ``gate``: does tonight's challenger replace the champion? Only if it is better beyond doubt, else HOLD.
+"""Stage ``gate``: promote the challenger if it is significantly better than the champion, else hold.
 
 Better: the paired, patient-clustered interval of the difference in METHOD's whole reward (length price included) on the
-gate split lies above zero. The gate is looked at every night, so α is spent over the looks a champion has withstood
-(``statistics.spent``). The decision is a function of ``metrics/evaluation.json`` alone; the file
-``metrics/gate.json`` has it with its figures.
+gate split is above zero. The gate is looked at every night, so α is spent over the looks since the champion became one
+(``intervals.spend_alpha``). The decision depends on ``metrics/evaluation.json`` alone and is written with its figures
+to ``metrics/gate.json``. Run: ``pmlm gate``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROMOTE, HOLD = "promote", "hold"
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Write ``metrics/gate.json``, and ``models/champion`` if there is none yet or the challenger is better."""
+    """Write ``metrics/gate.json``, and ``models/champion`` if none exists or it is replaced."""
     with stage_run(settings, night, "gate") as summary:
         params = load_params(settings)
         there = champion.establish(settings, night, caps(params))
@@ -44,19 +44,19 @@ def run(settings: Settings, night: str) -> StageSummary:
 
 
 def read_evaluation(settings: Settings) -> dict[str, Any]:
-    """Tonight's evaluation, or a hold that says it is missing."""
+    """Read tonight's evaluation; where it is missing, a hold with the reason."""
     path = settings.metrics / "evaluation.json"
     return read_json(path) if path.exists() else {"status": "hold", "why": "there is no evaluation"}
 
 
 def count_looks(settings: Settings, night: str, faced: Champion) -> int:
-    """Which look at the gate this is since the champion became one: nights that judged a challenger, and tonight."""
+    """Count the champion's looks at the gate: nights that judged a challenger, and tonight."""
     judged = {path.parent.name for path in settings.runs.glob("*/gate.json") if read_json(path)["rows_in"]}
     return len({n for n in judged if n >= faced.since} | {night})
 
 
 def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[str, Any]) -> dict[str, Any]:
-    """The decision and its figures. ``knobs`` are the parameters ``gate``."""
+    """Decide, with the figures behind it; ``knobs`` are the parameters ``gate``."""
     none = {"value": None, "ci_low": None, "ci_high": None, "n": 0, "patients": 0}
     base = {"champion": faced.id, "challenger": evaluated.get("challenger"), "look": look}
     if evaluated["status"] != "done":
@@ -82,7 +82,7 @@ def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[st
 
 
 def describe_champion(settings: Settings) -> str:
-    """One line on what is served now."""
+    """Describe the current champion in one line."""
     now = champion.current(settings)
     if now is None:
         return "no champion yet"

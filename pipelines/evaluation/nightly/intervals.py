@@ -63,7 +63,7 @@ def bootstrap_mean(
 def bootstrap_difference(
     ours: Sequence[float], theirs: Sequence[float], subjects: Sequence[int], **options: float
 ) -> Estimate:
-    """``bootstrap_mean`` of ``ours − theirs`` on the same episodes."""
+    """``bootstrap_mean`` of ``ours − theirs``, paired by episode."""
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     return bootstrap_mean(difference.tolist(), subjects, **options)  # type: ignore[arg-type]
 

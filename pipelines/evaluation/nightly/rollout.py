@@ -1,7 +1,7 @@
-"""Held-out episodes, each contender's program on each of them, and what every program came to.
+"""Roll out every candidate's program on every held-out episode, and score it.
 
-The contenders are held to the same caps, except the initial prompt, which is everything. Programs that render the
-same prompt are scored once. Several episodes are one unit of work.
+All candidates have the same caps, except the initial prompt, which is everything. Programs that render the same prompt
+are scored once. Several episodes are one unit of work.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OWNER = "refined"  # whose prompts are also tried on another patient's reply
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One episode: every contender's program and outcome by name, and the refined prompt's ownership (nats)."""
+    """One episode: each candidate's program and outcome by name, and the refined ownership (nats)."""
 
     episode: Episode
     programs: Mapping[str, EditProgram]
@@ -30,27 +30,27 @@ class Rollout:
     ownership: float
 
     def f1(self, name: str) -> float:
-        """F1 of a contender's picks with the free facts behind the reply; NaN where none is known."""
+        """F1 of a candidate's picks with the free facts behind the reply, or NaN."""
         facts = self.episode.facts & {s.key for s in self.episode.free}
         picks = set(self.programs[name].picks)
         return 2 * len(picks & facts) / (len(picks) + len(facts)) if facts else float("nan")
 
 
 def run_rollouts(
-    episodes: Sequence[Episode], contenders: Mapping[str, Refiner], rewards: Rewards, encoder: Encoder
+    episodes: Sequence[Episode], candidates: Mapping[str, Refiner], rewards: Rewards, encoder: Encoder
 ) -> list[Rollout]:
-    """Every contender on every episode, in order; one of them is called ``refined``."""
+    """Roll out every candidate on every episode, in order; one candidate is ``refined``."""
     pairs = list(zip(episodes, match_other_patients(episodes, encoder), strict=True))
-    together = LARGEST_UNIT // len(contenders)
+    together = LARGEST_UNIT // len(candidates)
     units = (pairs[i : i + together] for i in range(0, len(pairs), together))
-    return [measured for unit in units for measured in _roll_out_unit(unit, contenders, rewards)]
+    return [rollout for unit in units for rollout in _roll_out_unit(unit, candidates, rewards)]
 
 
 def _roll_out_unit(
-    pairs: Sequence[tuple[Episode, Episode | None]], contenders: Mapping[str, Refiner], rewards: Rewards
+    pairs: Sequence[tuple[Episode, Episode | None]], candidates: Mapping[str, Refiner], rewards: Rewards
 ) -> Iterator[Rollout]:
-    """Some episodes, each with another patient's, scored together."""
-    programs = [{name: r.refine(e.question, e.segments) for name, r in contenders.items()} for e, _ in pairs]
+    """Score some episodes, each paired with another patient's, together."""
+    programs = [{name: r.refine(e.question, e.segments) for name, r in candidates.items()} for e, _ in pairs]
     cases = [(e, program) for (e, _), chosen in zip(pairs, programs, strict=True) for program in chosen.values()]
     outcomes = iter(rewards.outcomes(cases))
     swaps = [trial(e, p[OWNER], reply_of=other) for (e, other), p in zip(pairs, programs, strict=True) if other]
@@ -62,14 +62,14 @@ def _roll_out_unit(
 
 
 def match_other_patients(episodes: Sequence[Episode], encoder: Encoder) -> list[Episode | None]:
-    """For each episode the most alike question of another patient in the same split; None where she is alone."""
+    """Match each episode to another patient's most similar question in its split; None without one."""
     if not episodes:
         return []
-    likeness = np.round((vectors := encoder.encode([e.question for e in episodes])) @ vectors.T, 5)
+    similarity = np.round((vectors := encoder.encode([e.question for e in episodes])) @ vectors.T, 5)
     subjects = np.array([e.subject_id for e in episodes])
     splits = np.array([e.split for e in episodes])
     found: list[Episode | None] = []
     for i in range(len(episodes)):
-        able = np.flatnonzero((subjects != subjects[i]) & (splits == splits[i]))
-        found.append(episodes[able[np.argmax(likeness[i, able])]] if len(able) else None)
+        others = np.flatnonzero((subjects != subjects[i]) & (splits == splits[i]))
+        found.append(episodes[others[np.argmax(similarity[i, others])]] if len(others) else None)
     return found

@@ -1,8 +1,8 @@
-"""Stage ``evaluate``: the challenger against the champion, the initial prompt and the baselines, on patients held out.
+"""Stage ``evaluate``: the challenger against champion, initial prompt and baselines, on held-out patients.
 
-Writes ``metrics/evaluation.json``: ``rows`` for the gate split and the locked test split (``rows.py``), ``test_looks``
-(how many nights have looked at the test split), and ``pair_rewards``, the gate split's differences in whole reward between
-challenger and champion, which the gate decides on. Patients there are numbered, not named.
+Writes ``metrics/evaluation.json``: ``rows`` for the gate split and the locked test split (``metrics``), ``test_looks``
+(how many nights have looked at the test split), and ``paired``, the gate split's differences in whole reward between
+challenger and champion, which the gate decides on. Patients there are numbered, not identified.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MEASURED_SPLITS = (splits.GATE, splits.TEST)
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Write ``metrics/evaluation.json``; status ``hold`` where there is no challenger or nothing to measure it on."""
+    """Write ``metrics/evaluation.json``; ``hold`` where there is no challenger or no episode."""
     with stage_run(settings, night, "evaluate") as summary:
         episodes = [e for e in episode_file.read(settings) if e.split in MEASURED_SPLITS]
         summary.rows_in = len(episodes)
@@ -44,8 +44,8 @@ def run(settings: Settings, night: str) -> StageSummary:
         price = load_params(settings)["train"]["token_price"]
         with deterministic_torch(), rewards.opened(settings, price) as reward, encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
-            measured = rollout.run_rollouts(episodes, refiners, reward, encode)
-        found = [row for split in MEASURED_SPLITS for row in metrics.build_rows(measured, split, list(refiners))]
+            rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
+        rows = [row for split in MEASURED_SPLITS for row in metrics.build_rows(rollouts, split, list(refiners))]
         write_json(
             target,
             {
@@ -53,31 +53,31 @@ def run(settings: Settings, night: str) -> StageSummary:
                 "challenger": refiners["refined"].id,
                 "champion": refiners["champion"].id,
                 "test_looks": count_test_looks(settings, night),
-                "headline": select_headline(found),
-                "rows": [row.json() for row in found],
-                "paired": pair_rewards(measured),
+                "headline": select_headline(rows),
+                "rows": [row.json() for row in rows],
+                "paired": pair_rewards(rollouts),
             },
         )
-        summary.rows_out = len(found)
-        summary.figures = {"evaluations": reward.asked, **select_headline(found)}
+        summary.rows_out = len(rows)
+        summary.figures = {"evaluations": reward.asked, **select_headline(rows)}
     return summary
 
 
 def explain_hold(settings: Settings, episodes: int) -> str:
-    """Why there is nothing to evaluate tonight, or nothing."""
+    """Say why there is nothing to evaluate tonight; empty where there is."""
     if not (settings.models / "challenger" / checkpoint.DESCRIPTION).exists():
         return "no challenger was trained"
     return "" if episodes else "no held-out episodes"
 
 
 def load_candidates(settings: Settings, night: str, encode: KeptEncoder) -> dict[str, Refiner]:
-    """Who is measured, by name. All but the initial prompt are held to the caps of the parameters."""
+    """Load the candidates by name; all but the initial prompt have the same caps."""
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
     faced = champion.facing(settings, night)
     served: Refiner = RankingRefiner(limits)
     if faced:
-        with suppress(checkpoint.OutdatedCheckpointError):  # what the first champion was stands in for it
+        with suppress(checkpoint.OutdatedCheckpointError):  # the ranking, which was the first champion, replaces it
             served = checkpoint.load_refiner(champion.folder(settings, faced), encode)
     found: dict[str, Refiner] = {
         "refined": checkpoint.load_refiner(challenger, encode),
@@ -94,22 +94,22 @@ def load_candidates(settings: Settings, night: str, encode: KeptEncoder) -> dict
 
 
 def count_test_looks(settings: Settings, night: str) -> int:
-    """How many nights have looked at the test split, this one included."""
+    """Count the nights that have looked at the test split, this one included."""
     nights = {path.parent.name for path in settings.runs.glob("*/evaluate.json") if read_json(path)["status"] == "done"}
     return len(nights | {summary_path(settings, night, "evaluate").parent.name})
 
 
-def pair_rewards(measured: Sequence[Rollout]) -> dict[str, list[Any]]:
-    """Whole reward of challenger minus champion on the gate split: ``patient`` (numbered) and ``difference``."""
-    ours = [m for m in measured if m.episode.split == splits.GATE]
-    numbers = {subject: i for i, subject in enumerate(sorted({m.episode.subject_id for m in ours}))}
+def pair_rewards(rollouts: Sequence[Rollout]) -> dict[str, list[Any]]:
+    """Whole reward of challenger minus champion per gate episode, with the patient's number."""
+    ours = [r for r in rollouts if r.episode.split == splits.GATE]
+    numbers = {subject: i for i, subject in enumerate(sorted({r.episode.subject_id for r in ours}))}
     return {
-        "patient": [numbers[m.episode.subject_id] for m in ours],
-        "difference": [round(m.outcomes["refined"].reward - m.outcomes["champion"].reward, 6) for m in ours],
+        "patient": [numbers[r.episode.subject_id] for r in ours],
+        "difference": [round(r.outcomes["refined"].reward - r.outcomes["champion"].reward, 6) for r in ours],
     }
 
 
-def select_headline(found: Sequence[metrics.MetricRow]) -> Mapping[str, float | None]:
-    """The few figures that ``pmlm nights`` compares, from the locked test split."""
+def select_headline(rows: Sequence[metrics.MetricRow]) -> Mapping[str, float | None]:
+    """Select the few figures that ``pmlm nights`` compares, from the locked test split."""
     names = ("refined_reward", "reward_refined_vs_initial", "refined_vs_initial", "refined_f1", "refined_tokens")
-    return {row.name: row.value for row in found if row.split == splits.TEST and row.name in names}
+    return {row.name: row.value for row in rows if row.split == splits.TEST and row.name in names}

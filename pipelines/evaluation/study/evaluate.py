@@ -1,8 +1,8 @@
-"""``pmlm evaluate``: every row of the method's table, on one clinic's records and its last training.
+"""Measure every row of the method's table on one clinic's records and its last training.
 
-Parts run one after the other, each is told when it is done, and all rewards go through the clinic's score cache: a run
-that was stopped goes on where it was, and pays for no score twice. Writes ``metrics/method.jsonl`` (one row a line) and
-``reports/method/`` (plots and a page).
+Parts run one after the other and report when they are done. All rewards go through the clinic's score cache, so a run
+that was stopped resumes and pays for no score twice. Writes ``metrics/method.jsonl`` (one row per line) and
+``reports/method/`` (page and plots). Run: ``pmlm evaluate``.
 """
 
 from __future__ import annotations
@@ -47,19 +47,22 @@ from pmlm.storage import atomic_write
 
 QUICK_EPISODES = 10
 QUICK_GAINS = 240
-QUICK_BUDGET = 500  # new reward evaluations: what keeps a quick run to minutes on a machine of two cores
+QUICK_BUDGET = 500  # new reward evaluations, which take minutes on two cores
 QUICK_WARM = {"warm_epochs": 10, "warm_steps": 300}
-HEADLINE_SHARE = 0.6  # of a budget, so that the other parts are not left with nothing
-EVALUATIONS_AN_EPISODE, EVALUATIONS_A_SEED = 18, 5  # of a held-out episode, at most
+HEADLINE_SHARE = 0.6  # of a budget, so that something is left for the other parts
+EVALUATIONS_PER_EPISODE, EVALUATIONS_PER_SEED = 18, 5  # of a held-out episode, at most
 ReportProgress = Callable[[str, float, int], None]
 StudyPart = tuple[str, Callable[[], list[MetricRow]]]
 
 
 @dataclass(frozen=True, slots=True)
 class StudyOptions:
-    """What is asked for. ``quick``: fewer episodes, one seed. ``external`` are episodes of others to measure on,
-    ``external_train`` ones to learn from before. ``seeds`` of what is trained here. ``budget`` bounds all new reward
-    evaluations of the run."""
+    """Options of a run of the study.
+
+    ``quick``: fewer episodes, one seed. ``external``: a file of episodes from elsewhere to measure on,
+    ``external_train``: one to train on before. ``seeds``: of what is trained here. ``budget``: most new reward
+    evaluations of the run.
+    """
 
     quick: bool = False
     external: Path | None = None
@@ -73,41 +76,41 @@ class StudyOptions:
 
 
 def evaluate_clinic(
-    settings: Settings, options: StudyOptions, told: ReportProgress = lambda *_: None
+    settings: Settings, options: StudyOptions, report: ReportProgress = lambda *_: None
 ) -> list[MetricRow]:
-    """All rows, written and returned. :class:`TrainingError` where no night has been finished yet."""
+    """Write and return all rows; :class:`TrainingError` where no night has finished yet."""
     if not settings.events.exists() and not settings.episodes.exists():
         raise TrainingError("nothing to evaluate: run `pmlm night` first")
     for path in filter(None, (options.external, options.external_train)):
-        external.read(path, len)  # a bad line is said before hours of work, not after
-    found: list[MetricRow] = []
+        external.read_episodes(path, len)  # so that a bad line ends the run before hours of work
+    rows: list[MetricRow] = []
     with deterministic_torch():
-        for name, part in _unscored_parts(settings, options):
-            found += _run_part(name, part, told)
-        found += _run_scored_parts(settings, options, told)
-    found += training_health.rows(settings)
-    found.sort(key=lambda r: r.row)
+        for name, part in _list_unscored_parts(settings, options):
+            rows += _run_part(name, part, report)
+        rows += _run_scored_parts(settings, options, report)
+    rows += training_health.build_rows(settings)
+    rows.sort(key=lambda r: r.row)
     with atomic_write(settings.metrics / "method.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(row.json()) + "\n" for row in found))
-    page.write_page(settings, found)
-    return found
+        temporary.write_text("".join(json.dumps(row.json()) + "\n" for row in rows))
+    page.write_page(settings, rows)
+    return rows
 
 
-def _run_part(name: str, part: Callable[[], list[MetricRow]], told: ReportProgress) -> list[MetricRow]:
+def _run_part(name: str, part: Callable[[], list[MetricRow]], report: ReportProgress) -> list[MetricRow]:
     started = time.monotonic()
-    made = part()
-    told(name, time.monotonic() - started, len(made))
-    return made
+    rows = part()
+    report(name, time.monotonic() - started, len(rows))
+    return rows
 
 
-def _unscored_parts(settings: Settings, options: StudyOptions) -> Iterator[StudyPart]:
-    """Parts that no language model is asked for."""
+def _list_unscored_parts(settings: Settings, options: StudyOptions) -> Iterator[StudyPart]:
+    """Yield the parts that need no language model."""
     now, seeds = settings.now(), 1 if options.quick else options.seeds
-    yield "changes", lambda: change_detection.rows(seeds)
-    yield "preferences", lambda: preferences.rows(seeds)
+    yield "changes", lambda: change_detection.build_rows(seeds)
+    yield "preferences", lambda: preferences.build_rows(seeds)
     yield "predictions", lambda: _prediction_rows(settings, now, seeds)
     yield "peers", lambda: _peer_rows(settings, now)
-    yield "night cost", lambda: night_cost.rows(settings, options.quick)
+    yield "night cost", lambda: night_cost.build_rows(settings, options.quick)
 
 
 def _split_params(settings: Settings) -> splits.SplitParams:
@@ -116,7 +119,7 @@ def _split_params(settings: Settings) -> splits.SplitParams:
 
 
 def _prediction_rows(settings: Settings, now: datetime, seeds: int) -> list[MetricRow]:
-    """Row 2: trained on training patients before the cut in time, measured on the others after it."""
+    """Row 2: train on training patients before the time cut, measure on test patients after."""
     shares = _split_params(settings)
     with encoder(settings) as encode:
         read = sequences.select_training_records(sequences.read_events(settings, now), shares, encode)
@@ -126,22 +129,22 @@ def _prediction_rows(settings: Settings, now: datetime, seeds: int) -> list[Metr
         (r, read.start[r.subject_id]) for r in read.everybody if splits.of_patient(r.subject_id, shares) == splits.TEST
     ]
     epochs = load_params(settings)["trajectory"]["epochs"]  # the night's
-    return prediction.rows(read.train, test, page.page_folder(settings), seeds, epochs)
+    return prediction.build_rows(read.train, test, page.page_folder(settings), seeds, epochs)
 
 
 def _peer_rows(settings: Settings, now: datetime) -> list[MetricRow]:
-    """Row 4: donors are training patients, the women asked about are the others."""
+    """Row 4: donors are training patients, forecasts are for the others."""
     shares = _split_params(settings)
     known = sequences.read_events(settings, now)["subject_id"].unique().sort().to_list()
     donors = [s for s in known if splits.of_patient(s, shares) == splits.TRAIN]
-    women = [s for s in known if s not in set(donors)]
-    return peers.rows(settings, donors, women, now) if donors and women else []
+    others = [s for s in known if s not in set(donors)]
+    return peers.build_rows(settings, donors, others, now) if donors and others else []
 
 
-def _run_scored_parts(settings: Settings, options: StudyOptions, told: ReportProgress) -> list[MetricRow]:
-    """Rows 1, 5–11 and 13: everything that is scored under a language model, the headline first.
+def _run_scored_parts(settings: Settings, options: StudyOptions, report: ReportProgress) -> list[MetricRow]:
+    """Rows 1, 5–11, 13: run the parts that a language model scores, headline first.
 
-    A part for which the budget has not enough left makes no row; ``cost_parts_left_out`` counts these.
+    A part for which the budget is too small makes no row; ``cost_parts_left_out`` counts these.
     """
     episodes = episode_file.read(settings)
     if not episodes:
@@ -149,7 +152,7 @@ def _run_scored_parts(settings: Settings, options: StudyOptions, told: ReportPro
     params = load_params(settings)
     if options.quick:
         params["train"] = params["train"] | QUICK_WARM
-    found: list[MetricRow] = []
+    rows: list[MetricRow] = []
     left_out = 0
     started = time.monotonic()
     with rewards.opened(settings, params["train"]["token_price"]) as reward, encoder(settings) as encode:
@@ -160,12 +163,12 @@ def _run_scored_parts(settings: Settings, options: StudyOptions, told: ReportPro
             if options.limit is not None:
                 meter.limit = int(options.limit * HEADLINE_SHARE) if name == scored_rows.HEADLINE else options.limit
             try:
-                found += _run_part(name, part, told)
+                rows += _run_part(name, part, report)
             except BudgetSpentError:
                 left_out += 1
-                told(f"{name} (no budget)", 0.0, 0)
-        found += _cost_rows(reward.asked, meter.spent, left_out, time.monotonic() - started)
-    return found
+                report(f"{name} (no budget)", 0.0, 0)
+        rows += _cost_rows(reward.asked, meter.spent, left_out, time.monotonic() - started)
+    return rows
 
 
 def _choose_episodes(
@@ -177,20 +180,20 @@ def _choose_episodes(
     reward: rewards.Rewards,
     encode: KeptEncoder,
 ) -> Bench:
-    """The episodes that are worked with: all, or as many held-out ones as half of the budget pays for."""
-    each = EVALUATIONS_AN_EPISODE + EVALUATIONS_A_SEED * (1 if options.quick else options.seeds)
+    """Choose all episodes, or as many held-out ones as half the budget pays for."""
+    each = EVALUATIONS_PER_EPISODE + EVALUATIONS_PER_SEED * (1 if options.quick else options.seeds)
     most = QUICK_EPISODES if options.quick else None
     if options.budget is not None:
         affordable = max(1, options.budget // 2 // each)
         most = affordable if most is None else min(most, affordable)
     of = {split: [e for e in episodes if e.split == split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
-    # cut in an order that has nothing to do with the episodes
+    # cut in a random order, by hash
     gate, test = (sorted(of[s], key=lambda e: splits.shuffled(e.episode_id))[:most] for s in (splits.GATE, splits.TEST))
     return Bench(settings, params, reward, encode, of[splits.TRAIN], gate, test, gains, options.quick)
 
 
 def _cost_rows(asked: int, new: int, left_out: int, seconds: float) -> list[MetricRow]:
-    """Row 13: what this evaluation cost: rewards asked for, those of them that were new, seconds, memory."""
+    """Row 13: the study's own cost: rewards asked for, new ones among them, seconds, memory."""
     memory = psutil.Process().memory_info().rss / 2**20
     figures = {
         "reward_evaluations": float(asked),

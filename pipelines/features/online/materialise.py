@@ -1,16 +1,15 @@
-"""Put every changed patient's latest row into the online store, at once and safely repeatable.
+"""Stage ``materialise``: write every changed patient's latest row to the online store.
 
-Feast's own incremental materialisation looks only at rows whose event timestamp is newer than its last run, so a row
-for an older moment that was computed late is never seen (feast-dev/feast#4133). Here the *files* say what is new:
-whoever has a row in a feature file that was not taken in before gets her latest row written, whatever moment it is
-of, unless its values are those served already (a row of peers mostly is last night's). If a file has changed or is
-gone (an earlier night was restored, a definition or a model changed), or the store is another one, has lost its rows
-or was being written in place by a run that was killed, the whole store is written anew beside the served one and put
-in its place at once: rows of two versions never stand in one store.
+Feast's own incremental materialisation reads only rows with an event timestamp newer than its last run, so a row of
+an older as-of time that was computed late is never seen (feast-dev/feast#4133). Here the *files* say what is new: a
+patient with a row in a new feature file gets their latest row written, whatever its as-of time, unless its values are
+served already (as most rows of peers are).
 
-SQLite is always filled beside the served file, so a reader sees last night's store or this night's, and a killed run
-leaves the old one. On a server (``feature_repo.store.online_stores``) an ordinary night's rows are written in place,
-each patient's group as a whole.
+The whole store is replaced if a file has changed or is gone (an earlier night was restored, a definition or a model
+changed), or if the store is another one, has lost its rows, or was being written in place by a run that was killed:
+it is filled in a staging folder and swapped in, so rows of two versions never meet. SQLite is always swapped in, so a
+reader sees last night's store or this night's, and a killed run leaves the old one. On a server
+(``feature_repo.store.online_stores``) an ordinary night's rows are written in place, each patient's group as a whole.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from feast import FeatureStore
 
 from feature_repo.point_in_time import KEY
 from feature_repo.store import feast_store
+from feature_repo.store.feast_internals import has_row, read_store_type
 from feature_repo.store.online_stores import describe_store, redact_setting
 from feature_repo.store.services import find_groups, hash_schema
 from pipelines.features.build.definitions import TRAJECTORY
@@ -38,14 +38,14 @@ from pmlm.errors import FeaturesError, SettingsError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, read_json, write_json
 
-#: Which feature files the online store holds, by content; written after the store itself.
+#: Names the feature files in the online store, with their hashes; written after the store itself.
 TAKEN = "materialised.json"
 STAGING = "next"
-BEGUN = "writing-in-place"  # stands there while rows on a server are being replaced
+BEGUN = "writing-in-place"  # exists while rows on a server are being replaced
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Bring the online store up to the feature files; ``noop`` where it already is.
+    """Bring the online store up to the feature files; ``noop`` if it is.
 
     Rows in are feature files not taken in before, rows out the rows written over all groups. Raises ``FeaturesError``
     where the store's server does not answer; a rerun goes on from there.
@@ -55,13 +55,13 @@ def run(settings: Settings, night: str) -> StageSummary:
         present = hash_feature_files(settings)
         try:
             taken = _read_taken(settings, online)
-            anew = not taken or any(present.get(name) != digest for name, digest in taken.items())
-            anew |= (settings.feast / BEGUN).exists()  # nobody knows which rows a killed run had written
-            fresh = [name for name in present if anew or name not in taken]
+            rewrite = not taken or any(present.get(name) != digest for name, digest in taken.items())
+            rewrite |= (settings.feast / BEGUN).exists()  # it is unknown which rows a killed run had written
+            fresh = [name for name in present if rewrite or name not in taken]
             if fresh:
-                summary.figures = _fill_store(settings, online, fresh, anew=anew)
-                stated = {"schema": hash_schema(), "store": _hash_config(online), "files": present}
-                write_json(settings.feast / TAKEN, stated)
+                summary.figures = _fill_store(settings, online, fresh, rewrite=rewrite)
+                state = {"schema": hash_schema(), "store": _hash_config(online), "files": present}
+                write_json(settings.feast / TAKEN, state)
                 (settings.feast / BEGUN).unlink(missing_ok=True)
             else:
                 summary.status, summary.detail = "noop", "the online store holds every row already"
@@ -73,7 +73,7 @@ def run(settings: Settings, night: str) -> StageSummary:
 
 
 def read_store_config(settings: Settings) -> Mapping[str, Any]:
-    """The online store of ``PMLM_ONLINE_STORE`` in Feast's words; ``SettingsError`` where it is none."""
+    """Read ``PMLM_ONLINE_STORE`` as Feast's configuration; ``SettingsError`` where it is none."""
     try:
         return describe_store(settings.online_store)
     except ValueError as error:
@@ -81,24 +81,24 @@ def read_store_config(settings: Settings) -> Mapping[str, Any]:
 
 
 def hash_feature_files(settings: Settings) -> dict[str, str]:
-    """Every feature file by its path below the features' folder, with its content's hash."""
+    """Hash every feature file, by its path below the features' folder."""
     found = sorted(settings.features.glob("*/*.parquet"))
     return {str(path.relative_to(settings.features)): hash_files([path]) for path in found}
 
 
 def _read_taken(settings: Settings, online: Mapping[str, Any]) -> dict[str, str]:
-    """The files that the store in place holds; none where it is another, has lost its rows or is of an old schema."""
+    """Read which files are in the served store; none if it is another, lost its rows, or has an old schema."""
     path = settings.feast / TAKEN
     if not path.exists() or not (settings.feast / feast_store.CONFIG).exists():
         return {}
-    stated = read_json(path)
-    same = (stated["schema"], stated.get("store")) == (hash_schema(), _hash_config(online))
-    taken: dict[str, str] = stated["files"]
+    state = read_json(path)
+    same = (state["schema"], state.get("store")) == (hash_schema(), _hash_config(online))
+    taken: dict[str, str] = state["files"]
     return taken if same and _has_rows(settings) else {}
 
 
 def _has_rows(settings: Settings) -> bool:
-    """Whether the served store knows the patient of the newest feature row (a server may have lost its memory)."""
+    """Whether the served store has the newest feature row's patient: a server may have lost its data."""
     if read_store_config(settings) == feast_store.SQLITE:
         return (settings.feast / str(feast_store.SQLITE["path"])).exists()
     group = next(iter(find_groups()))
@@ -110,10 +110,10 @@ def _has_rows(settings: Settings) -> bool:
     try:
         found = served.get_online_features([feature], [{"subject_id": newest["subject_id"][0]}])
     except _list_driver_errors() as error:
-        if type(error).__name__ != "UndefinedTable":  # Postgres, without the tables it once had
+        if type(error).__name__ != "UndefinedTable":  # Postgres without its tables
             raise
         return False
-    return bool(found.proto.results[-1].event_timestamps[0].seconds)
+    return has_row(found)
 
 
 def _hash_config(online: Mapping[str, Any]) -> str:
@@ -121,7 +121,7 @@ def _hash_config(online: Mapping[str, Any]) -> str:
 
 
 def _list_driver_errors() -> tuple[type[Exception], ...]:
-    """What the drivers raise when a server is not there; a driver that is not installed raises nothing."""
+    """List what the installed drivers raise when a server does not answer."""
     found: list[type[Exception]] = [OSError]
     try:
         from redis.exceptions import RedisError
@@ -138,11 +138,12 @@ def _list_driver_errors() -> tuple[type[Exception], ...]:
     return tuple(found)
 
 
-def _fill_store(settings: Settings, online: Mapping[str, Any], fresh: list[str], *, anew: bool) -> dict[str, int]:
-    """Write the latest rows of every patient in the ``fresh`` files, then let readers see them; rows by group."""
+def _fill_store(settings: Settings, online: Mapping[str, Any], fresh: list[str], *, rewrite: bool) -> dict[str, int]:
+    """Write the latest rows of every patient in the ``fresh`` files; return rows per group."""
     if online == feast_store.SQLITE:
-        return _replace_store(settings, online, feast_store.PROJECT, fresh, copy_from=None if anew else settings.feast)
-    if anew:
+        copied = None if rewrite else settings.feast
+        return _replace_store(settings, online, feast_store.PROJECT, fresh, copy_from=copied)
+    if rewrite:
         return _replace_store(settings, online, f"{feast_store.PROJECT}_{secrets.token_hex(4)}", fresh, copy_from=None)
     return _write_in_place(settings, fresh)
 
@@ -150,13 +151,13 @@ def _fill_store(settings: Settings, online: Mapping[str, Any], fresh: list[str],
 def _write_in_place(settings: Settings, fresh: list[str]) -> dict[str, int]:
     """Write to the served store on a server."""
     (settings.feast / BEGUN).touch()
-    return _write_groups(settings, feast_store.open_store(settings.feast), fresh, anew=False)
+    return _write_groups(settings, feast_store.open_store(settings.feast), fresh, rewrite=False)
 
 
 def _replace_store(
     settings: Settings, online: Mapping[str, Any], project: str, fresh: list[str], copy_from: Path | None
 ) -> dict[str, int]:
-    """Fill a store beside the served one and put it in its place; what it replaced, or was left half filled, goes."""
+    """Fill a store in the staging folder and swap it in; drop what it replaces and leftovers of killed runs."""
     staging, served, database = settings.feast / STAGING, settings.feast, str(feast_store.SQLITE["path"])
     _drop_leftovers(staging, served)
     shutil.rmtree(staging, ignore_errors=True)
@@ -166,33 +167,35 @@ def _replace_store(
             if (copy_from / name).exists():
                 shutil.copy(copy_from / name, staging / name)
     target = feast_store.define_store(staging, settings.features, online, project)
-    written = _write_groups(settings, target, fresh, anew=copy_from is None)
-    before = _open_or_none(served)
+    written = _write_groups(settings, target, fresh, rewrite=copy_from is None)
+    replaced = _open_or_none(served)
     _swap_in(staging, served, feast_store.name_registry(project), database)
-    if before is not None and before.project not in (project, feast_store.PROJECT):
-        _drop_rows(before)
-        (served / feast_store.name_registry(before.project)).unlink(missing_ok=True)
+    if replaced is not None and replaced.project not in (project, feast_store.PROJECT):
+        _drop_rows(replaced)
+        (served / feast_store.name_registry(replaced.project)).unlink(missing_ok=True)
     return written
 
 
 def _swap_in(staging: Path, served: Path, registry: str, database: str) -> None:
-    """Rows and registry first: the configuration, which names both, is what readers follow."""
+    """Move rows and registry first, the configuration last: readers follow it, and it names both."""
     if (staging / database).exists():
         (staging / database).replace(served / database)
     for name in (registry, feast_store.CONFIG):
         new, old = staging / name, served / name
         if not old.exists() or old.read_bytes() != new.read_bytes():
             new.replace(old)
-    if feast_store.open_store(served).config.online_store.type != feast_store.SQLITE["type"]:
+    if read_store_type(feast_store.open_store(served)) != feast_store.SQLITE["type"]:
         (served / database).unlink(missing_ok=True)
     shutil.rmtree(staging)
 
 
 def _drop_leftovers(staging: Path, served: Path) -> None:
-    """Rows on a server that a killed run had begun to write under a name of their own."""
-    left, kept = _open_or_none(staging), _open_or_none(served)
-    if left is not None and left.project != feast_store.PROJECT and (kept is None or kept.project != left.project):
-        _drop_rows(left)
+    """Drop the rows that a killed run had begun to write to a server, under a project of their own."""
+    staged, current = _open_or_none(staging), _open_or_none(served)
+    if staged is None or staged.project == feast_store.PROJECT:
+        return
+    if current is None or current.project != staged.project:
+        _drop_rows(staged)
 
 
 def _open_or_none(folder: Path) -> FeatureStore | None:
@@ -205,39 +208,37 @@ def _open_or_none(folder: Path) -> FeatureStore | None:
 def _drop_rows(old: FeatureStore) -> None:
     try:
         old.teardown()
-    except _list_driver_errors():  # it may be the very server that the clinic has left behind
+    except _list_driver_errors():  # it may be a server that the clinic no longer uses
         pass
 
 
-def _write_groups(settings: Settings, target: FeatureStore, fresh: list[str], *, anew: bool) -> dict[str, int]:
-    """Write the latest rows of all patients in the ``fresh`` files; where they were served before, what differs."""
+def _write_groups(settings: Settings, target: FeatureStore, fresh: list[str], *, rewrite: bool) -> dict[str, int]:
+    """Write the latest rows of the patients in the ``fresh`` files, unless served already."""
     feature_files.check_one_model(feature_files.scan_rows(settings.features / TRAJECTORY))
     written, write = {}, build_writer(target)
     for group in find_groups():
         files = sorted((settings.features / group).glob("*.parquet"))
         changed = [path for path in files if f"{group}/{path.name}" in fresh]
         latest = _read_latest_rows(files, changed)
-        if not anew and changed:
-            latest = _select_changed(
-                latest, _read_latest_rows([path for path in files if path not in changed], changed)
-            )
+        if not rewrite and changed:
+            served = _read_latest_rows([path for path in files if path not in changed], changed)
+            latest = _select_changed(latest, served)
         write(target.get_feature_view(group), latest)
         written[group] = len(latest)
     return written
 
 
 def _read_latest_rows(files: list[Path], changed: list[Path]) -> pl.DataFrame:
-    """The newest row in ``hash_files`` of every patient who has a row in one of the ``changed`` ones.
+    """Read the newest row in ``files`` of every patient with a row in the ``changed`` ones.
 
-    Keys alone are read of all files; whole rows only of those files that hold one of the newest.
+    Of all files the keys are read, whole rows only of the files that have one of the newest.
     """
     if not files or not changed:
         return pl.DataFrame()
     order = [*KEY, "created_timestamp"]
-    who = pl.scan_parquet(changed).select("subject_id").unique()
-    keys = (
-        pl.scan_parquet(files, include_file_paths="file").select(*order, "file").join(who, on="subject_id", how="semi")
-    )
+    patients = pl.scan_parquet(changed).select("subject_id").unique()
+    keys = pl.scan_parquet(files, include_file_paths="file").select(*order, "file")
+    keys = keys.join(patients, on="subject_id", how="semi")
     newest = keys.sort(*order).unique("subject_id", keep="last", maintain_order=True).collect()
     if newest.is_empty():
         return pl.DataFrame()
@@ -246,12 +247,12 @@ def _read_latest_rows(files: list[Path], changed: list[Path]) -> pl.DataFrame:
 
 
 def _select_changed(latest: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """The rows whose values are not those served before: everybody's peers are made every night, and seldom change."""
+    """Select the rows whose values differ from those served: most rows of peers do not."""
     if latest.is_empty() or before.is_empty():
         return latest
     values = [name for name in latest.columns if name not in (*KEY, "created_timestamp")]
-    beside = latest.select("subject_id").join(before, on="subject_id", how="left", maintain_order="left")
+    aligned = latest.select("subject_id").join(before, on="subject_id", how="left", maintain_order="left")
     known = latest["subject_id"].is_in(before["subject_id"].implode())
-    unequal = [~latest[name].eq_missing(beside[name]) for name in values]
+    unequal = [~latest[name].eq_missing(aligned[name]) for name in values]
     differs = pl.DataFrame({str(i): column for i, column in enumerate([~known, *unequal])})
     return latest.filter(differs.select(pl.any_horizontal("*")).to_series())

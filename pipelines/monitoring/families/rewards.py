@@ -50,7 +50,7 @@ def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[fl
         return []
     # these load torch, which costs more than all the rest of the stage: only where there is something to read
     from models.reward.embedded_scorer import EmbeddedScorer
-    from models.reward.score_cache import ScoreCache, trial_key
+    from models.reward.score_cache import ScoreCache, hash_trial
     from pipelines.training.provenance import caps
     from pipelines.training.rewards import cache_path, trial
 
@@ -61,7 +61,7 @@ def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[fl
     found = []
     for episode in episodes:
         program = ranking.refine(episode.question, episode.segments)
-        scores = cache.get(trial_key(scorer_id, trial(episode, program)))
+        scores = cache.get(hash_trial(scorer_id, trial(episode, program)))
         if scores is not None:
             tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
             found.append(reward(scores.score(episode.specific), tokens, price))

@@ -1,4 +1,4 @@
-"""The identifiers that a clinic's drops have named, as keyed hashes in one private file per drop."""
+"""Index of the identifiers that drops name: keyed hashes, one private file per drop."""
 
 from __future__ import annotations
 

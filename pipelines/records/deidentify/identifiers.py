@@ -1,4 +1,4 @@
-"""Extract the names, numbers and addresses that a resource gives, of which free text is scrubbed.
+"""Extract the names, numbers and addresses in a resource, to mask them in free text.
 
 An identifier is a run of normalised words ("ana luisa torres", "6503 gamez neck", "5552317208"). Its scope is a
 patient, or the clinic (``CLINIC``: clinicians, organisations); scope ``WORDS`` has each of its words, so that runs of
@@ -94,7 +94,7 @@ def _extract_name(owner: str, name: Any) -> Iterator[Identifier]:
 
 
 def _extract_name_words(owner: str, text: Any) -> Iterator[Identifier]:
-    """Each word of a person's name longer than a letter, and the name as a phrase."""
+    """Yield the words of a person's name (no single letters), and the name."""
     if not isinstance(text, str):
         return
     found = split_words(text)

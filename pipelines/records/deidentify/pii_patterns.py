@@ -1,4 +1,4 @@
-"""Mask identifiers by pattern: mail, phone and network addresses, card and account numbers, dates, long numbers.
+"""Mask identifiers by pattern: addresses, phone, card and account numbers, dates, long numbers.
 
 Where Presidio has a recogniser it is used. These are regular expressions; no language model is loaded. Importing
 Presidio takes seconds, so it is imported only for a text in which it may find something.

@@ -127,7 +127,7 @@ class Scrubber:
 
 
 def _is_everyday_use(text: str, start: int) -> bool:
-    """Whether an everyday word is used as one: in lower case, or at the start of a sentence."""
+    """Whether an everyday word is used as one: in lower case, or opening a sentence."""
     before = text[:start].rstrip()
     return text[start].islower() or not before or before[-1] in ".!?;:\n"
 

@@ -15,7 +15,7 @@ _KINDS = {"medication": "medication", "biologic": "medication", "food": "food", 
 
 
 def extract_allergy(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The allergy at its onset (else when recorded); none where over, refuted or "none known"."""
+    """The allergy at its onset, else when recorded; none where over or refuted."""
     recorded = context.check_past(read_time(resource, "recordedDate"), "recordedDate")
     onset = context.check_past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
     concept = context.clean_concept(choose_coding(resource["code"]))
@@ -35,7 +35,7 @@ def extract_allergy(resource: Resource, context: ExtractionContext) -> Extracted
 
 
 def _choose_kind(resource: Resource, concept: CodedConcept) -> str:
-    """A drug where category, code system or name says so: no drug allergy may be missed."""
+    """Medication where category, code system or name says so: none may be missed."""
     categories = [_KINDS[c] for c in resource.get("category", [])]
     if "medication" in categories or concept.code.partition("//")[0] in _DRUG_SYSTEMS or find_drug_class(concept.text):
         return "medication"

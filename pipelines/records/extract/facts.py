@@ -86,7 +86,7 @@ class ExtractionContext:
 
 
 def read_time(resource: Resource, *names: str) -> Micros | None:
-    """The first dateTime or Period that is there, a Period by its start (else its end)."""
+    """The first of some dateTime or Period fields, by its start, else its end."""
     for name in names:
         value = resource.get(name)
         if isinstance(value, str):

@@ -42,7 +42,7 @@ def extract_medication_request(resource: Resource, context: ExtractionContext) -
 
 
 def _find_drug(resource: Resource, context: ExtractionContext) -> CodedConcept:
-    """The drug of the request, of the Medication it refers to, or of the reference's display."""
+    """The drug of the request, its Medication or the reference's display."""
     if "medicationCodeableConcept" in resource:
         return choose_coding(resource["medicationCodeableConcept"])
     reference = resource["medicationReference"]

@@ -20,7 +20,7 @@ ObservedValue = tuple[float | None, str | None, str | None]
 
 
 def extract_observation(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """One fact for the value and one per component; none for a string or no value."""
+    """One fact for the value and one per component; none for strings."""
     issued = context.check_past(read_time(resource, "issued"), "issued")
     effective = read_time(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod")
     time = effective if context.check_past(effective, "effective") is not None else issued

@@ -34,7 +34,7 @@ from pmlm.settings import Settings
 
 @dataclass(slots=True)
 class FeedbackCounts:
-    """What one night made of the feedback: ratings and edits that became events, and the events written.
+    """Feedback of one night: ratings and edits that became events, and the number of events.
 
     ``beyond_cap`` counts answers over the daily cap, ``not_placed`` edits of a question that was not asked.
     """
@@ -48,7 +48,7 @@ class FeedbackCounts:
 
 @dataclass(frozen=True, slots=True)
 class LoggedAnswer:
-    """An answer in the interaction log: hash of the question, words of the answer, time of the question."""
+    """An answer in the interaction log: question hash, length in words, time of the question."""
 
     question: int
     words: int | None
@@ -165,7 +165,7 @@ def _build_event(kind: str, code: str, record: int, time: datetime, *, number: f
 
 
 def _append_events(settings: Settings, night: str, rows: list[dict[str, Any]], end: datetime) -> str | None:
-    """Write the rows that differ from their record's latest version as one batch; its name, or None."""
+    """Write the rows that change their record as one batch; its name, or None."""
     if not rows:
         return None
     drafts = pl.DataFrame([row | {"known_at": end} for row in rows], schema=event_log.SCHEMA)

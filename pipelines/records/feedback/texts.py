@@ -1,4 +1,4 @@
-"""The texts of feedback: raw in quarantine until the night de-identifies them, then stored until they expire.
+"""De-identify the texts of feedback, and remove them when they expire.
 
 ``quarantine/feedback/<id>.json`` (written by the endpoint) becomes ``feedback/texts/<id>.json``, mode 600; the
 de-identified text is removed after ``PMLM_FEEDBACK_DAYS``. With a question goes its keyed hash (``asked``), by which

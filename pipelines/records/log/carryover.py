@@ -1,4 +1,4 @@
-"""What earlier drops leave for later ones: the patients in the log, and the drugs that Medications named."""
+"""What earlier drops leave for later ones: known patients, and drugs that Medications named."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_patients(settings: Settings) -> HashSet:
 
 
 def read_medications(settings: Settings, night: str) -> dict[int, CodedConcept]:
-    """Drugs by the pseudonym of their Medication, from drops up to a night; the latest counts."""
+    """Drugs by pseudonym of their Medication, from drops up to a night."""
     medications: dict[int, CodedConcept] = {}
     for path in sorted(_folder(settings).glob("*.parquet")):
         if path.stem <= night:

@@ -1,4 +1,4 @@
-"""The append-only event log: Parquet batches in ``EVENT_SCHEMA``, each named by its content, and the clinic's clock."""
+"""The append-only event log, in Parquet batches named by content, and the clinic's clock."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The ledger: one file per ingested drop with its accounts. Writing it is what makes an import count.
+"""The ledger: one file per ingested drop, with its accounts.
 
-An event batch that no ledger entry lists is the trace of a killed import; readers do not see it, and the next import
-removes it. There is one writer at a time.
+Writing it is what makes an import count. An event batch that no entry lists is the trace of a killed import; readers
+do not see it, and the next import removes it. There is one writer at a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Resources that broke a rule, with their raw text: JSON Lines, one file per drop, readable by the owner only.
+"""Resources that broke a rule, with their raw text: one JSON Lines file per drop.
 
-The folder has mode 700, its files 600. Raw records are stored nowhere else. A row leaves by becoming events (the
-ledger says so first), or when its drop is read again and the resource is no longer broken.
+Only the owner may read them: the folder has mode 700, its files 600. Raw records are stored nowhere else. A row leaves
+by becoming events (the ledger says so first), or when its drop is read again and the resource is no longer broken.
 """
 
 from __future__ import annotations

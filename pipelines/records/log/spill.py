@@ -1,4 +1,4 @@
-"""Rows and hashes of a whole drop in little memory: rows spill to disk and come back in shares; hashes are packed.
+"""Spill rows to disk and read them back in shares; store hash sets compactly.
 
 A share is a range of a key, and a key is a hash: shares are of similar size, whatever a drop holds. Rows of one key
 are in one share, in the order in which they were written.
@@ -46,7 +46,7 @@ def clear(settings: Settings) -> None:
 
 
 def write_rows(place: Path, rows: pl.DataFrame, key: str) -> None:
-    """Append rows to a place; ``key`` is their key column, the same for all rows of the place."""
+    """Append rows to a place; ``key`` is the place's key column."""
     if rows.is_empty():
         return
     place.mkdir(exist_ok=True)
@@ -55,13 +55,13 @@ def write_rows(place: Path, rows: pl.DataFrame, key: str) -> None:
 
 
 def count_shares(*places: Path) -> int:
-    """The number of shares in which to read places back; 0 where they have no rows."""
+    """The number of shares to read places back in; 0 without rows."""
     most = max(sum(pq.read_metadata(path).num_rows for path in place.glob("*.parquet")) for place in places)
     return -(-most // SHARE_ROWS)
 
 
 def read_share(place: Path, key: str, index: int, shares: int, schema: dict[str, Any]) -> pl.DataFrame:
-    """The rows of share ``index`` out of ``shares``; an empty frame of ``schema`` for an empty place."""
+    """The rows of one share; an empty frame of ``schema`` for an empty place."""
     width = LARGEST_KEY // shares + 1
     wanted = pl.col(key).is_between(index * width, min((index + 1) * width - 1, LARGEST_KEY))
     # one file at a time: reading all of them at once takes memory that grows with their number

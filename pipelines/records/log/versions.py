@@ -1,4 +1,4 @@
-"""What of a drop is new to the log: new versions, and deletions of facts that a correction no longer states."""
+"""Compare a drop's drafts with the log: new versions, and deletions of withdrawn facts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def find_new_versions(
 
 
 def _is_stale(drop_end: Micros) -> pl.Expr:
-    """Whether a resource's version is older than what the log has of any of its facts.
+    """Whether the log has a newer version of any fact of the resource.
 
     Such a version waited in quarantine, or came in a late drop, while a later drop brought a newer one. A drop's own
     version (``ours``) is never later than the drop.
@@ -84,7 +84,7 @@ def _is_stale(drop_end: Micros) -> pl.Expr:
 
 
 def _choose_versions(drafts: pl.DataFrame) -> pl.DataFrame:
-    """One draft per record: the drop's own, else the one of the newest drop in quarantine."""
+    """One draft per record: the drop's own, else the newest from quarantine."""
     rank = pl.when(pl.col("since") == 0).then(pl.lit(2**62)).otherwise(pl.col("since"))
     ordered = drafts.with_columns(rank=rank).sort(
         "record", "rank", "source", descending=[False, True, False], maintain_order=True

@@ -1,4 +1,4 @@
-"""Bundles and JSON arrays, entry by entry: from a parsed value, or streamed from a document of any size."""
+"""Read Bundles and JSON arrays entry by entry, from one line or a large document."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def expand_bundle(value: Any, file: str, line: int) -> Iterator[RawResource]:
 
 
 def stream_entries(stream: IO[bytes], file: str, limit: int, skipped: list[str]) -> Iterator[RawResource]:
-    """Yield the resources of one multi-line JSON document: a Bundle, an array, or a single resource.
+    """Yield the resources of a multi-line JSON document: Bundle, array or single resource.
 
     One entry at a time is in memory (the whole document where it is a single resource). Of a truncated document
     the entries before the break count; the rest counts as one broken resource.
@@ -65,7 +65,7 @@ def _read_single(document: bytes, file: str, skipped: list[str]) -> Iterator[Raw
 
 
 def _read_entry(item: Any, data: bytes, file: str, line: int, position: int) -> Iterator[RawResource]:
-    """The resource of one entry: itself in an array, its ``resource`` in a Bundle, or a deletion."""
+    """Yield the resources of one entry; an entry may request a deletion."""
     if not isinstance(item, dict):
         error = ResourceError("not_an_object", "the entry is no object")
         yield RawResource(file, line, data or orjson.dumps(item), error=error, entry=position)
@@ -93,7 +93,7 @@ def _read_entry_without_resource(item: dict[str, Any], file: str, line: int, pos
 
 
 def _set_id_from_full_url(resource: Resource, full_url: Any) -> None:
-    """Give a resource without id the last part of its ``fullUrl``, as transactions name new resources."""
+    """Set a missing id to the last part of ``fullUrl``, as transactions do."""
     if "id" not in resource and isinstance(full_url, str):
         _, ident = parse_reference(full_url)
         if ID_PATTERN.fullmatch(ident):

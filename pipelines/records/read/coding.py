@@ -31,7 +31,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9.\-_:+/^]")
 
 @dataclass(frozen=True, slots=True)
 class CodedConcept:
-    """A concept as the event log stores it; ``local`` where the code is of no system PMLM knows."""
+    """A concept as the log stores it; ``local`` for a code of an unknown system."""
 
     code: str
     text: str
@@ -68,7 +68,7 @@ def choose_coding(concept: Resource) -> CodedConcept:
 
 
 def _rank_coding(coding: Resource) -> int:
-    """2 for a code PMLM reads, 1 for one of a known system, 0 for any other."""
+    """2 for a code PMLM uses, 1 for a known system, else 0."""
     system = look_up_system(coding.get("system") or "")
     if system is None:
         return 0

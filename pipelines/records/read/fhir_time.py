@@ -1,4 +1,4 @@
-"""FHIR dates and times as microseconds since 1970 in UTC; partial dates stand for their start."""
+"""FHIR dates and times as microseconds since 1970 (UTC); partial dates count from their start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parse_time(text: str) -> Micros | None:
 
 @lru_cache(maxsize=1 << 14)
 def parse_latest_time(text: str) -> Micros | None:
-    """The latest time that a FHIR date can mean: a partial date's last microsecond, or None."""
+    """The latest time that a possibly partial FHIR date can mean, or None."""
     start = parse_time(text)
     if start is None or len(text) > len("2024-05-10"):
         return start

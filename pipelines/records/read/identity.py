@@ -1,4 +1,4 @@
-"""Identify resources: the (type, id) of FHIR references, keyed hashes of contents and of quarantine rows."""
+"""Identify resources: the (type, id) of references, keyed hashes of contents and rows."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NOT_CONTENT = ("meta", "text")
 
 
 def is_reference(text: str) -> bool:
-    """Whether the text has a form of a FHIR literal reference (or is a bare id)."""
+    """Whether the text is a FHIR literal reference or a bare id."""
     return _REFERENCE.fullmatch(text) is not None
 
 
 def parse_reference(text: str) -> tuple[str | None, str]:
-    """``(type, id)`` of a reference; type None where it names none (``urn:uuid:…``, bare id)."""
+    """``(type, id)`` of a reference; the type is None where it names none."""
     base = text.split("/_history/", 1)[0]
     if base.startswith("urn:"):
         return None, base.rsplit(":", 1)[-1]
@@ -68,5 +68,5 @@ def _hexdigest(settings: Settings, data: bytes) -> str:
 
 @lru_cache(maxsize=4)
 def _start_hash(key: bytes) -> blake2b:
-    """The hash state after the key: adding the key costs as much as hashing a short content."""
+    """The hash state after the key, which costs as much as a short content."""
     return blake2b(key=key, digest_size=12)

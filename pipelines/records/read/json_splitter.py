@@ -1,4 +1,4 @@
-"""Split a large JSON document into the objects of its entry list without parsing or loading the whole.
+"""Split a JSON document into the objects of its entry list, without loading it whole.
 
 The list is the document itself (a JSON array) or the ``entry`` list of a top-level object (a Bundle).
 """
@@ -19,7 +19,7 @@ Piece = tuple[int, bytes | None, bool]
 
 
 def split_entries(stream: IO[bytes], limit: int) -> Iterator[Piece]:
-    """Yield the entries in order; a document without an entry list is one piece, not listed.
+    """Yield the entries in order; a document without a list is one piece.
 
     ``limit`` bounds the buffer, in bytes; a longer piece ends the document. A truncated document ends with the
     incomplete entry as a piece.

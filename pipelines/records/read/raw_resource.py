@@ -1,4 +1,4 @@
-"""One resource as it stands in a drop, or the error that kept it from being read."""
+"""One resource as read from a drop, or the error that reading it raised."""
 
 from __future__ import annotations
 

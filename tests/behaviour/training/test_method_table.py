@@ -31,11 +31,11 @@ def episodes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(trained: Trained, episodes_file: Path) -> list[evaluate.Row]:
+def rows(trained: Trained, episodes_file: Path) -> list[MetricRow]:
     return evaluate.evaluate_clinic(trained.settings, StudyOptions(quick=True, external=episodes_file))
 
 
-def test_every_scored_row_is_there_with_n_patients_and_interval(rows: list[evaluate.Row]) -> None:
+def test_every_scored_row_is_there_with_n_patients_and_interval(rows: list[MetricRow]) -> None:
     names = {(row.row, row.name) for row in rows}
     for wanted in (
         (1, "gain_validity_auc"), (5, "ablation_refined_vs_ranking"), (6, "refined_vs_minilm"),
@@ -49,14 +49,14 @@ def test_every_scored_row_is_there_with_n_patients_and_interval(rows: list[evalu
     assert all(row.n and row.patients and row.ci_low is not None for row in compared)
 
 
-def test_external_rows_say_so(rows: list[evaluate.Row]) -> None:
+def test_external_rows_say_so(rows: list[MetricRow]) -> None:
     external = [row for row in rows if row.split == "external"]
     assert {row.row for row in external} == {9}
     assert all(row.n == 4 and row.patients == 2 for row in external)
 
 
 def test_a_second_run_gives_the_same_rows_and_scores_nothing_again(
-    trained: Trained, rows: list[evaluate.Row], episodes_file: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, rows: list[MetricRow], episodes_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from models.reward.embedded_scorer import EmbeddedScorer
 
@@ -68,7 +68,7 @@ def test_a_second_run_gives_the_same_rows_and_scores_nothing_again(
     assert [asdict(r) for r in again if r.row != 13] == [asdict(r) for r in rows if r.row != 13]
 
 
-def test_the_page_opens_without_a_network_and_the_rows_are_a_file(trained: Trained, rows: list[evaluate.Row]) -> None:
+def test_the_page_opens_without_a_network_and_the_rows_are_a_file(trained: Trained, rows: list[MetricRow]) -> None:
     text = (page.page_folder(trained.settings) / "index.html").read_text()
     assert "selection_swap" in text
     assert '<script src="http' not in text
@@ -77,7 +77,7 @@ def test_the_page_opens_without_a_network_and_the_rows_are_a_file(trained: Train
     assert [json.loads(line)["name"] for line in lines] == [row.name for row in rows]
 
 
-def test_a_budget_bounds_the_held_out_rows(trained: Trained, rows: list[evaluate.Row]) -> None:
+def test_a_budget_bounds_the_held_out_rows(trained: Trained, rows: list[MetricRow]) -> None:
     few = evaluate.evaluate_clinic(trained.settings, StudyOptions(quick=True, budget=60))
     (n,) = {row.n for row in few if row.name == "refined_vs_random"}
     assert 0 < n <= 4

@@ -1,4 +1,4 @@
-"""No name, number, address or free text of any field is in what an import writes."""
+"""An import writes no name, number, address or free text of any field."""
 
 from __future__ import annotations
 

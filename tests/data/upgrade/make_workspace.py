@@ -1,6 +1,6 @@
 """Make the upgrade test's fixture: a small clinic's workspace after two nights.
 
-Run it in a checkout of commit 198ff8d (it imports that commit's modules, so it works in no other)::
+Run it in a checkout of commit 198ff8d (it imports that commit's modules by name, so it works in no other)::
 
     git worktree add /tmp/before 198ff8d && cd /tmp/before
     PYTHONPATH=$PWD python <this repository>/tests/data/upgrade/make_workspace.py
@@ -23,6 +23,7 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -64,25 +65,21 @@ def main() -> None:
 def make(root: Path) -> dict[str, Any]:
     """Create the clinic below ``root``, run its nights, and return what it was made from."""
     os.environ.update({"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"})
-    from pipelines.settings import PROJECT, load
-    from pipelines.trajectory.kept import version as trajectory_version
-
-    from models.llm import unpack_embedded_llm
-    from pipelines.night import night
-    from pipelines.training import champion
-
-    write_drops(PROJECT / "examples" / "clinic", root)
-    settings = load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
+    old_settings, night = import_module("pipelines.settings"), import_module("pipelines.night.night")
+    unpack = import_module("models.llm").unpack
+    project: Path = old_settings.PROJECT
+    write_drops(project / "examples" / "clinic", root)
+    settings = old_settings.load(home=root / "state", drops=root / "drops", key_dir=root / "keys")
     settings.home.mkdir(parents=True)
-    settings.embedded_llm.symlink_to(unpack_embedded_llm(load().embedded_llm))
+    settings.embedded_llm.symlink_to(unpack(old_settings.load().embedded_llm))
     nights = night.pending(settings)
     for one in nights:
         night.run(settings, one)
         ask_and_rate(settings)
-    now = champion.current(settings)
+    now = import_module("pipelines.training.champion").current(settings)
     if now is None or now.kind != "policy":
         raise SystemExit(f"the champion is {now}: change PARAMS so that a policy is promoted")
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, check=True, capture_output=True, text=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, check=True, capture_output=True, text=True)
     return {
         "commit": commit.stdout.strip(),
         "clinic": CLINIC,
@@ -92,7 +89,7 @@ def make(root: Path) -> dict[str, Any]:
         "to_come": [p.name for p in sorted((root / "to_come").iterdir())],
         "champion": now.id,
         "champion_since": now.since,
-        "trajectory": trajectory_version(settings),
+        "trajectory": import_module("pipelines.trajectory.kept").version(settings),
         "peers": count_peer_rows(settings.features / "peers"),
         "params": PARAMS,
     }
@@ -145,17 +142,11 @@ def read_subject(line: str) -> str | None:
 
 def ask_and_rate(settings: Any) -> None:
     """Ask the night's release two questions and give feedback on both answers."""
-    from bentos.access.keys import development_token
-    from bentos.client import Client
-
-    from pipelines.packaging import serving
-    from pipelines.training import episode_file
-
-    episodes = sorted(episode_file.read(settings), key=lambda e: e.episode_id)
-    with (
-        serving.served(settings) as endpoint,
-        Client(endpoint.url, development_token(settings), 120) as pmlm,
-    ):
+    serving, keys = import_module("pipelines.packaging.serving"), import_module("bentos.access.keys")
+    client = import_module("bentos.client").Client
+    read_episodes = import_module("pipelines.training.episode_file").read
+    episodes = sorted(read_episodes(settings), key=lambda e: e.episode_id)
+    with serving.served(settings) as endpoint, client(endpoint.url, keys.development_token(settings), 120) as pmlm:
         first, second = (pmlm.answer(f"subject:{e.subject_id}", e.question) for e in (episodes[0], episodes[-1]))
         pmlm.feedback(first.id, rating=4, comment="Short and clear.")
         pmlm.feedback(second.id, thumbs="down")

@@ -1,4 +1,4 @@
-"""An import killed at any write leaves a valid state, and the next import completes it."""
+"""An import killed at any write leaves a valid state; the next import completes it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Killed(BaseException):
 
 
 def filled(folder: Path) -> Clinic:
-    """A clinic with one imported drop, a row that waits for the next day, and that day's drop."""
+    """A clinic with an imported drop, a row that waits, and the next day's drop."""
     drops = folder / "clinic"
     drops.mkdir(parents=True)
     (drops / "clinic.yaml").write_text("name: killed\nclock: last_drop\nhash_key: test\n")

@@ -1,4 +1,4 @@
-"""Collect names that the code holds as literals and uses only after a fault or in a whole server."""
+"""Collect names that are literals in the code, used only after faults."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def quarantine_rules(tmp: Path) -> list[str]:
 
 
 def openai_codes(tmp: Path) -> list[str]:
-    """Collect codes and parameters of errors in OpenAI's shape; a failing language model's reason is a code."""
+    """Collect codes and parameters of errors in OpenAI's shape.
+
+    The reason of a failing language model is a code too.
+    """
     errors = list(_calls("bentos", GatewayError))
     codes = [_argument(call, CODE, "code") for call in errors]
     codes += [_argument(call, 0, "reason") for call in _calls("bentos", UpstreamError)]

@@ -24,7 +24,7 @@ from models.refiner.actions import FIRST_PICK, FIRST_STYLE, PAD, STOP, UNKNOWN, 
 from models.refiner.baselines import RankingRefiner
 from models.refiner.gain_regressors import hash_text
 from models.refiner.interface import STYLES
-from models.reward.score_cache import trial_key
+from models.reward.score_cache import hash_trial
 from models.reward.terms import Trial
 from models.schema import DELETED, KINDS
 from models.templates import LANGUAGES, TEMPLATE_VERSION, TEMPLATES
@@ -187,7 +187,7 @@ def hashes(tmp: Path) -> list[str]:
         f"pseudonym {settings.pseudonym('Answer', 'a', 'rating', '1')}",
         f"client in the audit {client_hash(settings, 'client')}",
         f"patient in the audit {patient_hash(settings, 1)}",
-        f"score {trial_key('scorer', trial).hex()}",
+        f"score {hash_trial('scorer', trial).hex()}",
         f"wording {hash_text('a sentence')}",
         f"order {shuffled('a').hex()}",
         f"splits {' '.join(of_patient(subject, SplitParams(0.25, 0.25, 0.6)) for subject in range(12))}",

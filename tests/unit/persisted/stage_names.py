@@ -1,6 +1,6 @@
-"""Collect the names in the files of whole stages, and in the schedule, by running both with stand-ins.
+"""Collect the names in the schedule and in the files of whole stages.
 
-The stand-ins replace the reward's scorer, the trajectory's training, and Airflow.
+Both run with stand-ins for the reward's scorer, the trajectory's training, and Airflow.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class EvenScorer:
 
     id = "even"
 
-    def sentences(self, trials: list[Trial]) -> list[SentenceScores]:
+    def score_sentences(self, trials: list[Trial]) -> list[SentenceScores]:
         """Return the same score for every sentence."""
         return [SentenceScores((ALIKE,) * len(t.reply), (1,) * len(t.reply)) for t in trials]
 
@@ -52,7 +52,7 @@ def _even(settings: Settings) -> Iterator[tuple[Scorer, Callable[[Scorer], Score
 
 
 def night_metrics(tmp: Path) -> list[str]:
-    """Collect the keys of ``metrics/*.json`` and of these stages' summaries, and the evaluation's row names."""
+    """Collect the evaluation's row names, and the keys of metrics and stage summaries."""
     found = []
     for status in ("done", "hold"):
         settings = clinic(tmp / status, {"train": {"method": "fixed"}}, held_out=6)  # type: ignore[dict-item]

@@ -1,8 +1,8 @@
-"""One budget for all reward evaluations that a run pays for, those of its trainings included.
+"""One budget for all new reward evaluations of a run, those of its trainings included.
 
-A score that the cache holds costs nothing and is not counted. Where the next batch would cost more than what is left,
-nothing of it is scored and :class:`BudgetSpentError` is raised: the part of the evaluation that asked says so and is
-left out, and a rerun, which finds what was paid for in the cache, gets further.
+A cached score costs nothing and is not counted. Where the next batch would cost more than is left, none of it is scored
+and :class:`BudgetSpentError` is raised: that part of the evaluation is left out, and a rerun, which finds the paid
+scores in the cache, gets further.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class BudgetSpentError(TrainingError):
 
 
 class BudgetMeter:
-    """A scorer that counts what it is asked for and refuses to go beyond ``limit`` (None: no limit)."""
+    """A scorer that counts its evaluations and refuses to exceed ``limit`` (None: no limit)."""
 
     def __init__(self, scorer: Scorer, limit: int | None) -> None:
         self.id = scorer.id
@@ -28,17 +28,17 @@ class BudgetMeter:
         self.limit = limit
         self.spent = 0
 
-    def sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+    def score_sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
         if self.limit is not None and self.spent + len(trials) > self.limit:
             raise BudgetSpentError(
                 f"{self.spent} of {self.limit} reward evaluations are spent, {len(trials)} asked for"
             )
         self.spent += len(trials)
-        return self.scorer.sentences(trials)
+        return self.scorer.score_sentences(trials)
 
 
 def meter_rewards(reward: Rewards, limit: int | None) -> BudgetMeter:
-    """Put a meter between the score cache of ``reward`` and the scorer that it asks."""
+    """Put a meter between the score cache of ``reward`` and the scorer below it."""
     cached = reward.scorer
     while not isinstance(cached, CachedScorer):
         cached = cached.scorer  # type: ignore[attr-defined]

@@ -1,11 +1,12 @@
-"""Everybody who is compared: what needs no training, what learns from single gains without RL, and the refined ones.
+"""The refiners compared: untrained baselines, fits of single gains without RL, and policies.
 
-All but the initial prompt are held to the same caps. Learners see the same labels: those that the night's training
-made from the single gains it paid for, found again in the score cache (pipelines/training/label_propagation.py).
+All but the initial prompt have the same caps. All that learn see the same labels: those that the night's training made
+from the single gains it paid for, found again in the score cache (pipelines/training/label_propagation.py).
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,14 +15,15 @@ from typing import Any
 
 from models.refiner import checkpoint, gain_regressors
 from models.refiner.baselines import EmptyRefiner, FullRefiner, NearestRefiner, RandomRefiner, RankingRefiner
+from models.refiner.featurizer import Featurizer
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
 from models.schema import EditProgram, Episode, Segment
 from pipelines.embedding_cache import KeptEncoder
-from pipelines.evaluation.study.comparison import best_of_k, prompt_optimizers
+from pipelines.evaluation.study.comparison import prompt_optimizers
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.params import load_params
-from pipelines.training import gains
+from pipelines.training import gains, methods, train
 from pipelines.training.provenance import WARM_START, caps, slots
 from pipelines.training.rewards import Rewards
 from pmlm.errors import TrainingError
@@ -35,7 +37,7 @@ NEWEST_FIRST = float("inf")
 
 
 class KindOnlyRefiner:
-    """The initial ranking over some kinds of segment alone, within the caps."""
+    """The initial ranking over peer segments alone, or over all others."""
 
     def __init__(self, id: str, caps: Caps, peers: bool) -> None:
         self.id, self.caps, self.peers = id, caps, peers
@@ -60,7 +62,7 @@ class NewestRefiner:
 
 @dataclass
 class LengthMatchedRefiner:
-    """Segments nearest to the question, cut to the tokens that another refiner spends on the same question."""
+    """The segments nearest to the question, cut to as many tokens as another refiner uses."""
 
     other: Refiner
     encoder: KeptEncoder
@@ -75,19 +77,19 @@ class LengthMatchedRefiner:
 def measure_affordable_gains(
     settings: Settings, episodes: Sequence[Episode], reward: Rewards, budget: int | None = None
 ) -> list[gains.Gains]:
-    """Single gains of the training episodes that the night's budget (or a smaller one) pays for."""
+    """Measure the single gains of training episodes that the night's or ``budget`` pays for."""
     params = load_params(settings)
     limit = params["train"]["gain_evaluations"] if budget is None else min(budget, params["train"]["gain_evaluations"])
     chosen = gains.affordable([e for e in episodes if e.split == "train"], limit, slots(params))
     found: list[gains.Gains] = []
-    with suppress(BudgetSpentError):  # what was paid for is learnt from
+    with suppress(BudgetSpentError):  # the gains measured so far are used
         for episode in chosen:
             found += [gains.measure(reward, episode, slots(params))]
     return found
 
 
 def load_candidates(settings: Settings, encode: KeptEncoder, measured: Sequence[gains.Gains]) -> dict[str, Refiner]:
-    """Contenders by name; the night's challenger (``refined``) and its warm start only where one was trained."""
+    """Load the candidates by name; challenger (``refined``) and warm start only where trained."""
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
     found: dict[str, Refiner] = {
@@ -100,20 +102,24 @@ def load_candidates(settings: Settings, encode: KeptEncoder, measured: Sequence[
         "peer": KindOnlyRefiner("peer", limits, peers=True),
         "ranking": RankingRefiner(limits),
     }
-    learnt = [
-        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
-        for g in measured
-    ]
-    if learnt:
-        found["fixed"] = gain_regressors.fit_fixed(learnt, limits)
-        found["table"] = gain_regressors.fit_table(learnt, limits, encode)
-        found["regressor"] = gain_regressors.fit_regressor(learnt, limits, encode)
+    if examples := to_measured_episodes(measured):
+        found["fixed"] = gain_regressors.fit_fixed(examples, limits)
+        found["table"] = gain_regressors.fit_table(examples, limits, encode)
+        found["regressor"] = gain_regressors.fit_regressor(examples, limits, encode)
     for name, folder in ((REFINED, challenger), ("warm_start", challenger / WARM_START)):
         if (folder / checkpoint.DESCRIPTION).exists():
             found[name] = checkpoint.load_refiner(folder, encode)
     if REFINED in found:
         found["length_matched"] = LengthMatchedRefiner(found[REFINED], encode)
     return found
+
+
+def to_measured_episodes(measured: Sequence[gains.Gains]) -> list[gain_regressors.MeasuredEpisode]:
+    """Convert gains to the input of the regressors."""
+    return [
+        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
+        for g in measured
+    ]
 
 
 def train_candidates(
@@ -125,13 +131,31 @@ def train_candidates(
     encode: KeptEncoder,
     reward: Rewards,
 ) -> Iterator[tuple[str, Refiner]]:
-    """Contenders that are trained here, at as many reward evaluations as GRPO: best-of-K, and GEPA and MIPROv2 where a
-    capable language model is configured; it is said on the log where they are left out, and why."""
+    """Train candidates at as many reward evaluations as GRPO gets.
+
+    Best-of-K distillation, and GEPA and MIPROv2 where a capable language model is configured; else a warning is logged.
+    """
     if isinstance(warm_start, PolicyRefiner):
-        yield "best_of_k", best_of_k.distil_best_of_k(warm_start, episodes, params, encode, reward)
+        yield "best_of_k", distil_best_of_k(warm_start, episodes, params, encode, reward)
     try:
         yield from prompt_optimizers.optimize_instructions(settings, params, measured, reward).items()
     except BudgetSpentError:
         raise
     except TrainingError as error:
         log.warning("gepa and mipro are left out: %s", error)
+
+
+def distil_best_of_k(
+    warm_start: PolicyRefiner,
+    episodes: Sequence[Episode],
+    params: dict[str, dict[str, Any]],
+    encode: KeptEncoder,
+    reward: Rewards,
+) -> PolicyRefiner:
+    """Distil a copy of ``warm_start`` on training episodes by best-of-K."""
+    policy = copy.deepcopy(warm_start.policy)
+    featurizer = Featurizer(encode)
+    prompts = train.as_prompts(episodes, featurizer, slots(params))
+    policy.pointer.set_table(featurizer.build_table())
+    methods.distil(policy, prompts, train.rewarded(episodes, reward), params["train"], int(params["train"]["seed"]))
+    return PolicyRefiner(policy, encode, "best_of_k")

@@ -1,9 +1,9 @@
-"""``refined+cosine``: the policy's view of each segment and its likeness to the question, added up.
+"""``refined+cosine``: the policy's first-pick probabilities plus cosine similarity to the question.
 
     score(s) = log P(first pick = s | q, S) + w · cos(e(q), e(s))
 
-w is chosen on the gate split by whole reward, so the test split is not looked at. As many segments as the policy itself
-would choose, in its style. Reported, not shipped.
+w is chosen on the gate split by whole reward, so the test split stays unseen. As many segments as the policy itself
+chooses, in its style. Reported, not shipped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LEAST = 1e-9
 
 @dataclass
 class FusedRefiner:
-    """The policy's first-pick probabilities and the cosine to the question, with weight ``weight``."""
+    """First-pick probabilities plus ``weight`` times the cosine to the question."""
 
     policy: PolicyRefiner
     encoder: KeptEncoder
@@ -42,10 +42,10 @@ class FusedRefiner:
             return program
         known = [s for s in segments if s.key in weights.steps[0]]
         vectors = self.encoder.encode([question, *(s.text for s in known)])
-        likeness = np.round(vectors[1:] @ vectors[0], 5)
+        cosines = np.round(vectors[1:] @ vectors[0], 5)
         scores = [
             math.log(max(weights.steps[0][s.key], LEAST)) + self.weight * float(c)
-            for s, c in zip(known, likeness, strict=True)
+            for s, c in zip(known, cosines, strict=True)
         ]
         order = np.argsort(-np.round(scores, 5), kind="stable")
         fitting = Caps(len(program.picks), self.policy.caps.tokens).fit(known[i] for i in order)
@@ -53,7 +53,7 @@ class FusedRefiner:
 
 
 def choose_fused(bench: Bench, policy: PolicyRefiner) -> FusedRefiner:
-    """The fused refiner of the weight that did best on the gate split; weight 0 where there is no such episode."""
+    """Choose the weight with the best reward on the gate split; 0 without such episodes."""
     episodes = bench.gate[: MOST // 4 if bench.quick else MOST]
     tried = [FusedRefiner(policy, bench.encode, w) for w in (WEIGHTS[::2] if bench.quick else WEIGHTS)]
     return max(tried, key=lambda fused: _mean_reward(bench, fused, episodes)) if episodes else tried[0]

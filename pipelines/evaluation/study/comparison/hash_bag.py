@@ -1,9 +1,9 @@
-"""A control that knows words and nothing else: ridge on hashed words of a segment, alone and beside the question's.
+"""A control that knows words alone: ridge on hashed words of segment and question.
 
     g(s) = β · bag(words of s, pairs (word of q, word of s))
 
-Trained on the same single gains as the others. It remembers the wordings it has met; where a refiner beats it on
-wordings never met, the refiner reads.
+Trained on the same single gains as the others. It memorises wordings; a refiner that beats it on wordings unseen in
+training has learned more than words.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import Ridge
 
-from models.refiner.gain_regressors import GainRefiner, choose_style
-from models.refiner.gain_regressors import MeasuredEpisode as Learnt
+from models.refiner.gain_regressors import GainRefiner, MeasuredEpisode, choose_style
 from models.refiner.interface import Caps
 from models.schema import Segment
 
@@ -28,20 +27,19 @@ PENALTY = 0.1  # rows have unit length
 _BAG = HashingVectorizer(n_features=WIDTH, analyzer=lambda tokens: tokens, norm="l2")
 
 
-def fit_hash_bag(learnt: Sequence[Learnt], caps: Caps) -> GainRefiner:
-    """The control, learnt from measured episodes."""
+def fit_hash_bag(measured: Sequence[MeasuredEpisode], caps: Caps) -> GainRefiner:
+    """Fit the control on measured episodes."""
     pairs = [
-        (m.question, s, float(g)) for m in learnt for s, g in zip(m.segments, m.gains, strict=True) if not np.isnan(g)
+        (m.question, s, float(g)) for m in measured for s, g in zip(m.segments, m.gains, strict=True) if not np.isnan(g)
     ]
     model = Ridge(alpha=PENALTY, solver="lsqr", tol=1e-6)
     model.fit(_hash_pairs([(q, s) for q, s, _ in pairs]), np.array([g for _, _, g in pairs]))
-
-    return GainRefiner("hash_bag", caps, choose_style(learnt), HashBagGain(model))
+    return GainRefiner("hash_bag", caps, choose_style(measured), HashBagGain(model))
 
 
 @dataclass(frozen=True)
 class HashBagGain:
-    """g by ridge on hashed words."""
+    """Gain predicted by ridge on hashed words."""
 
     kind: ClassVar[str] = "hash_bag"
     model: Ridge
@@ -55,5 +53,5 @@ def _hash_pairs(pairs: Sequence[tuple[str, Segment]]) -> csr_matrix:
 
 
 def _tokens(question: str, text: str) -> list[str]:
-    said, asked = (re.findall(r"\w+", t.lower()) for t in (text, question))
-    return [*said, *(f"{q}~{w}" for w in said for q in asked)]
+    words, asked = (re.findall(r"\w+", t.lower()) for t in (text, question))
+    return [*words, *(f"{q}~{w}" for w in words for q in asked)]

@@ -1,4 +1,4 @@
-"""Rows that set one refiner against others on the same episodes, each pair by pair, patients resampled."""
+"""Rows that compare the refined prompt with others, paired by episode, patients resampled."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison.candidates import REFINED
 
-#: What a refiner that meets something new has to beat.
+#: What a refiner that is tested on something new has to beat.
 AIMS = ("minilm", "random", "length_matched")
 
 
 def compare_refined(
-    measured: Sequence[Rollout], number: int, prefix: str, split: str, aims: Sequence[str] = AIMS, seeds: int = 1
+    rollouts: Sequence[Rollout], number: int, prefix: str, split: str, aims: Sequence[str] = AIMS, seeds: int = 1
 ) -> list[MetricRow]:
-    """``{prefix}refined_vs_X`` in mean log p for every contender X; those in ``aims`` are to be beaten."""
-    if not measured:
+    """``{prefix}refined_vs_X`` in mean log p for every candidate X; those in ``aims`` are targets."""
+    if not rollouts:
         return []
     out = []
-    for name in (n for n in measured[0].outcomes if n != REFINED):
-        e = compare_log_p(measured, REFINED, name)
+    for name in (n for n in rollouts[0].outcomes if n != REFINED):
+        e = compare_log_p(rollouts, REFINED, name)
         aim, holds = (0.0, e.ci_low > 0) if name in aims else (None, None)
         row = MetricRow.of(number, f"{prefix}refined_vs_{name}", split, e, target=aim, holds=holds, seeds=seeds)
         out.append(row)
-    pairs = [(m.f1(REFINED), m.episode.subject_id) for m in measured]
+    pairs = [(r.f1(REFINED), r.episode.subject_id) for r in rollouts]
     known = [(f1, subject) for f1, subject in pairs if f1 == f1]
     if known:
         e = bootstrap_mean([f for f, _ in known], [s for _, s in known])
@@ -33,8 +33,8 @@ def compare_refined(
     return out
 
 
-def compare_log_p(measured: Sequence[Rollout], a: str, b: str) -> Estimate:
+def compare_log_p(rollouts: Sequence[Rollout], a: str, b: str) -> Estimate:
     """Mean log p of ``a`` less that of ``b`` on the same episodes."""
-    subjects = [m.episode.subject_id for m in measured]
-    ours, theirs = ([m.outcomes[who].score.specific for m in measured] for who in (a, b))
+    subjects = [r.episode.subject_id for r in rollouts]
+    ours, theirs = ([r.outcomes[name].score.specific for r in rollouts] for name in (a, b))
     return bootstrap_difference(ours, theirs, subjects)

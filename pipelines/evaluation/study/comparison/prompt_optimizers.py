@@ -1,4 +1,4 @@
-"""GEPA and MIPROv2 (package ``dspy``) as contenders: a capable language model is told which sentences to choose.
+"""GEPA and MIPROv2 (package ``dspy``): optimise an instruction by which an LLM chooses sentences.
 
     picks = LLM(instruction, q, numbered S),    instruction* = argmax over the optimiser's proposals of the mean score
     score = σ((R(picks) − R(nothing)) / 0.3 nats),  feedback: what each sentence is worth alone, as measured
@@ -6,7 +6,7 @@
 Each optimiser gets the reward evaluations that GRPO gets (``grpo_steps · batch``), on the training episodes whose
 single gains are known, and with them R(nothing). They run where ``PMLM_LLM_BASE_URL`` names a language model and the
 extra ``dspy`` is installed, and are absent otherwise. Questions and candidate sentences of training patients go to that
-model; clinicians' replies do not. Nothing is kept on disk: dspy's own cache is off.
+model; clinicians' replies do not. Nothing is stored on disk: dspy's own cache is off.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ SCALE = 0.3  # nats of reward that take the score from one half to .73
 MOST_VALIDATED = 16  # episodes that every proposal of MIPROv2 is judged on
 FEWEST_EPISODES = 4
 MINIBATCH = 3  # episodes that GEPA reflects on at once
-SHOWN = 5  # sentences a feedback names
+FEEDBACK_SENTENCES = 5
 
 
 def explain_absence(settings: Settings) -> str:
-    """Why neither can run here; empty where both can."""
+    """Say why neither can run here; empty where both can."""
     if not settings.llm_base_url:
         return "no capable language model is configured (PMLM_LLM_BASE_URL, PMLM_LLM_MODEL)"
     if find_spec("dspy") is None or find_spec("optuna") is None:
@@ -54,7 +54,7 @@ def explain_absence(settings: Settings) -> str:
 def optimize_instructions(
     settings: Settings, params: dict[str, dict[str, Any]], measured: Sequence[Gains], reward: Rewards
 ) -> dict[str, Refiner]:
-    """``gepa`` and ``mipro``, optimised now. TrainingError where ``explain_absence`` says why, or the model does not answer."""
+    """Optimise ``gepa`` and ``mipro``; TrainingError where they cannot run or the model fails."""
     reason = explain_absence(settings) or ("too few measured episodes" if len(measured) < FEWEST_EPISODES else "")
     if reason:
         raise TrainingError(reason)
@@ -65,12 +65,12 @@ def optimize_instructions(
         return {GEPA: search.gepa(evaluations), MIPRO: search.mipro(evaluations)}
     except TrainingError:
         raise
-    except Exception as error:  # whatever a library or a server raises may hold what was sent
+    except Exception as error:  # the message of a library or a server may contain what was sent
         raise TrainingError(f"the search for an instruction failed: {type(error).__name__}") from None
 
 
 class InstructionSearch:
-    """One search for an instruction: the language model, the episodes it is judged on, and their rewards."""
+    """A search for an instruction: language model, episodes, and their rewards."""
 
     def __init__(self, settings: Settings, limits: Caps, measured: Sequence[Gains], reward: Rewards, seed: int) -> None:
         import dspy
@@ -98,12 +98,12 @@ class InstructionSearch:
         self._known: dict[tuple[int, EditProgram], float] = {}
 
     def gepa(self, evaluations: int) -> InstructedRefiner:
-        """The instruction that GEPA finds within so many metric calls, each one reward evaluation."""
+        """Search by GEPA within so many metric calls, each one reward evaluation."""
         import dspy
 
         search = dspy.GEPA(
-            metric=self.told,
-            max_metric_calls=max(1, evaluations - len(self.judged) - 2 * MINIBATCH),  # it ends a round that it began
+            metric=self.score_with_feedback,
+            max_metric_calls=max(1, evaluations - len(self.judged) - 2 * MINIBATCH),  # it completes its last round
             reflection_minibatch_size=MINIBATCH,
             reflection_lm=self.proposing,
             num_threads=1,
@@ -114,10 +114,10 @@ class InstructionSearch:
         return InstructedRefiner(GEPA, found, self.lm, self.limits)
 
     def mipro(self, evaluations: int) -> InstructedRefiner:
-        """The instruction that MIPROv2 finds (no demonstrations: no patient's text in a prompt about another)."""
+        """Search by MIPROv2 without demonstrations: no patient's text in a prompt about another."""
         import dspy
 
-        trials = max(1, evaluations // len(self.judged) - 1)  # one goes to the instruction that is there
+        trials = max(1, evaluations // len(self.judged) - 1)  # one goes to the initial instruction
         search = dspy.MIPROv2(
             metric=self.score,
             prompt_model=self.proposing,
@@ -137,40 +137,42 @@ class InstructionSearch:
         return InstructedRefiner(MIPRO, found, self.lm, self.limits)
 
     def score(self, example: Any, prediction: Any, trace: Any = None) -> float:
-        """σ of the reward gained over keeping nothing, in (0, 1)."""
-        return 1 / (1 + math.exp(-self._gained(example, prediction) / SCALE))
+        """σ of the reward's gain over choosing nothing, in (0, 1)."""
+        return 1 / (1 + math.exp(-self._reward_gain(example, prediction) / SCALE))
 
-    def told(self, gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
-        """``score`` with words on it, from what single sentences were measured to be worth."""
+    def score_with_feedback(
+        self, gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None
+    ) -> Any:
+        """``score`` with feedback in words, from the measured gains of single sentences."""
         import dspy
 
-        gained = self._gained(gold, pred)
+        gain = self._reward_gain(gold, pred)
         g = self.measured[gold.place]
         useful = [value for value, s in zip(g.useful, g.segments, strict=True) if not s.pinned]
         order = np.argsort(useful)[::-1]
-        best = ", ".join(f"{i + 1} ({useful[i]:+.2f})" for i in order[:SHOWN] if useful[i] > 0) or "none"
-        kept = ", ".join(f"{i} ({useful[i - 1]:+.2f})" for i in _parse_numbers(pred, len(useful))) or "none"
+        best = ", ".join(f"{i + 1} ({useful[i]:+.2f})" for i in order[:FEEDBACK_SENTENCES] if useful[i] > 0) or "none"
+        chosen = ", ".join(f"{i} ({useful[i - 1]:+.2f})" for i in _parse_numbers(pred, len(useful))) or "none"
         feedback = (
-            f"The choice changed the reward by {gained:+.2f} nats, length priced. "
-            f"Alone, the chosen ones are worth: {kept}. The most useful ones were: {best}."
+            f"The choice changed the reward by {gain:+.2f} nats, length priced. "
+            f"Alone, the chosen ones are worth: {chosen}. The most useful ones were: {best}."
         )
-        return dspy.Prediction(score=1 / (1 + math.exp(-gained / SCALE)), feedback=feedback)
+        return dspy.Prediction(score=1 / (1 + math.exp(-gain / SCALE)), feedback=feedback)
 
-    def _gained(self, example: Any, prediction: Any) -> float:
+    def _reward_gain(self, example: Any, prediction: Any) -> float:
         g = self.measured[example.place]
         free = _free_segments(g.segments)
         program = _to_program(_parse_numbers(prediction, len(free)), free, self.limits)
         return self._reward(example.place, program) - self._reward(example.place, EditProgram(()))
 
     def _reward(self, place: int, program: EditProgram) -> float:
-        """The reward of a program on a measured episode; asked for once, however often an optimiser does."""
+        """The reward of a program on a measured episode; equal requests are evaluated once."""
         if (place, program) not in self._known:
             self._known[place, program] = self.reward.outcomes([(self.measured[place].episode, program)])[0].reward
         return self._known[place, program]
 
 
 class InstructedRefiner:
-    """A language model with an instruction, behind the ``Refiner`` Protocol; equal cases are asked once."""
+    """A language model with an instruction, as a ``Refiner``; equal cases are asked once."""
 
     def __init__(self, id: str, program: Any, lm: Any, limits: Caps) -> None:
         self.id = id
@@ -184,7 +186,7 @@ class InstructedRefiner:
         return str(self._program.signature.instructions)
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
-        """What the model chooses; nothing where its answer cannot be read. TrainingError where it gives none."""
+        """Choose by the model; nothing for an unreadable answer, TrainingError for none."""
         import dspy
         from dspy.utils.exceptions import AdapterParseError
 
@@ -204,7 +206,7 @@ class InstructedRefiner:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Progress bars and figures go nowhere: standard output is the caller's."""
+    """Discard progress bars and figures: standard output is the caller's."""
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         yield
 
@@ -228,9 +230,9 @@ def _build_inputs(question: str, free: Sequence[Segment], limits: Caps) -> dict[
 
 
 def _parse_numbers(prediction: Any, count: int) -> list[int]:
-    """The distinct numbers of sentences that there are, in the order chosen."""
-    said = getattr(prediction, "keep", None) or []
-    return [i for i in dict.fromkeys(said) if isinstance(i, int) and 1 <= i <= count]
+    """Parse the distinct numbers of existing sentences, in the order chosen."""
+    numbers = getattr(prediction, "keep", None) or []
+    return [i for i in dict.fromkeys(numbers) if isinstance(i, int) and 1 <= i <= count]
 
 
 def _to_program(numbers: Sequence[int], free: Sequence[Segment], limits: Caps) -> EditProgram:

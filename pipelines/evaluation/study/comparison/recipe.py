@@ -1,7 +1,7 @@
-"""A refiner trained anew for the evaluation: other seeds, or without something that is then met for the first time.
+"""Train a refiner for the evaluation: another seed, or without what it is tested on.
 
-Warm start on given single gains (already measured, so free), then GRPO; the night's own functions and parameters. What
-was trained is kept in the workspace's cache under a hash of all it depends on, so a rerun trains nothing.
+Warm start on given single gains (already measured, so free), then GRPO, by the night's own functions and parameters.
+The result is stored in the workspace's cache under a hash of all it depends on, so a rerun trains nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Params = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """What a training is given. ``steps`` of GRPO on ``episodes``; ``start`` is the policy gone on from, by its id."""
+    """Input of a training: ``steps`` of GRPO on ``episodes``; ``start`` is (id, policy)."""
 
     gains: Sequence[Gains]
     episodes: Sequence[Episode]
@@ -43,7 +43,7 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, slots=True)
 class TrainedRefiner:
-    """The refiner, and what it was before RL; ``curves`` as ``grpo.GrpoCurves`` in JSON."""
+    """The refiner and its warm start before RL; ``curves`` as ``grpo.GrpoCurves`` in JSON."""
 
     refined: PolicyRefiner
     warm_start: PolicyRefiner
@@ -53,7 +53,7 @@ class TrainedRefiner:
 def train_or_load(
     settings: Settings, recipe: TrainingRecipe, params: Params, encode: KeptEncoder, reward: grpo.RewardFunction
 ) -> TrainedRefiner:
-    """The refiner of a recipe: from the cache, else trained now. Errors of the reward pass through, keeping nothing."""
+    """Load the recipe's refiner from the cache, else train it; errors store nothing."""
     folder = settings.workspace / "cache" / "retrained" / _hash_recipe(recipe, params)
     if not (folder / checkpoint.DESCRIPTION).exists():
         with champion.whole_folder(folder) as part:
@@ -74,10 +74,10 @@ def train_or_load(
                 curves = grpo.train_grpo(policy, len(table), chosen, reward, asked)
             checkpoint.save_policy(part, policy, origin())
             write_json(part / CURVES, asdict(curves))
-    kept = [checkpoint.load_refiner(f, encode) for f in (folder, folder / WARM_START)]
-    if not isinstance(kept[0], PolicyRefiner) or not isinstance(kept[1], PolicyRefiner):
+    loaded = [checkpoint.load_refiner(f, encode) for f in (folder, folder / WARM_START)]
+    if not isinstance(loaded[0], PolicyRefiner) or not isinstance(loaded[1], PolicyRefiner):
         raise checkpoint.CheckpointError(f"no policy in {folder}")
-    return TrainedRefiner(kept[0], kept[1], read_json(folder / CURVES))
+    return TrainedRefiner(loaded[0], loaded[1], read_json(folder / CURVES))
 
 
 def _start_policy(recipe: TrainingRecipe, params: Params) -> Policy:
@@ -87,10 +87,10 @@ def _start_policy(recipe: TrainingRecipe, params: Params) -> Policy:
 
 
 def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
-    """A hash of everything that the trained weights depend on."""
+    """Hash everything that the trained weights depend on."""
     digest = hashlib.sha256()
-    said = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params["train"]]
-    digest.update(json.dumps([*said, slots(params), asdict(origin())], sort_keys=True, default=str).encode())
+    inputs = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params["train"]]
+    digest.update(json.dumps([*inputs, slots(params), asdict(origin())], sort_keys=True, default=str).encode())
     for g in recipe.gains:
         digest.update(b"gains" + _episode_bytes(g.episode) + g.useful.tobytes() + g.styles.tobytes())
     for e in sorted(recipe.episodes, key=lambda e: e.episode_id):

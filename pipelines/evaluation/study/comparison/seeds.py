@@ -1,9 +1,9 @@
-"""Rows 5 to 8 over several training seeds: the night's refiner, and others from the same gains with another seed.
+"""Repeat rows 5 to 8 over several training seeds, from the same gains.
 
 Each seed measures its refined prompt, its warm start, and the prompt matched to it in length; what does not depend on
-the seed is measured once. Pooled rows put the seeds' measurements of an episode side by side under its patient, so a
-mean is over seeds and episodes, and the interval resamples patients with all of theirs. ``seed_i_X`` is one seed's
-value, ``spread_X`` the standard deviation over seeds.
+the seed is measured once. Pooled rows put the seeds' rollouts of an episode together under its patient, so a mean is
+over seeds and episodes, and the interval resamples patients with all their rollouts. ``seed_i_X`` is one seed's value,
+``spread_X`` the standard deviation over seeds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipelines.training.gains import Gains
 from pipelines.training.rewards import Rewards
 from pmlm.settings import Settings
 
-SEED_STEP = 1000  # between seeds, so that no night's seed is another's
+SEED_STEP = 1000  # between seeds, so that two nights' seeds do not coincide
 SPREAD = ("refined_reward", "refined_f1", "refined_vs_minilm", "refined_vs_none", "refined_vs_initial",
           "refined_vs_warm_start", "selection_swap")  # fmt: skip
 
@@ -40,7 +40,7 @@ def train_seed(
     reward: Rewards,
     encode: KeptEncoder,
 ) -> dict[str, Refiner]:
-    """The contenders of seed ``number``: refined, warm start and length-matched; 0 is the night's seed."""
+    """Train the candidates of seed ``number``: refined, warm start, length-matched; 0 is the night's."""
     knobs = params["train"]
     recipe = TrainingRecipe(
         measured,
@@ -58,7 +58,7 @@ def train_seed(
 
 
 def merge_seed(first: Sequence[Rollout], other: Sequence[Rollout]) -> list[Rollout]:
-    """Another seed's measurements with what does not depend on the seed taken from the first one's."""
+    """Complete another seed's rollouts with the first one's results that depend on no seed."""
     return [
         Rollout(a.episode, {**a.programs, **b.programs}, {**a.outcomes, **b.outcomes}, b.ownership)
         for a, b in zip(first, other, strict=True)
@@ -66,12 +66,12 @@ def merge_seed(first: Sequence[Rollout], other: Sequence[Rollout]) -> list[Rollo
 
 
 def pool_seeds(rows: Sequence[MetricRow], seeds: int) -> list[MetricRow]:
-    """Rows over all seeds' measurements: ``n`` counts an episode once."""
+    """Correct rows over all seeds' rollouts: ``n`` counts an episode once."""
     return [replace(row, n=row.n // seeds, seeds=seeds) for row in rows]
 
 
 def measure_spread(by_seed: Sequence[Mapping[str, MetricRow]]) -> list[MetricRow]:
-    """Each seed's own rows of what is headline, and how far they are apart; nothing with one seed."""
+    """Build each seed's own headline rows and their standard deviation; nothing with one seed."""
     if len(by_seed) < 2:
         return []
     out = []

@@ -1,11 +1,11 @@
-"""Row 3: change detection, online, on generated signals whose change points are known.
+"""Row 3: online change detection on generated signals with known change points.
 
-Ours asks at every new value whether it left her own band (``models.patient.change_detection``); against it the
-squared-error cost of ``ruptures`` (scaled by the true noise, which ours does not know) on each prefix: the gain of
-the best single split, which is the penalty below which PELT finds a change point, several at once left aside. Both
-thresholds are set on series without a change so that ``FALSE_ALARMS`` of these alarm at all; then recall (an alarm
-after the change, within ``HORIZON`` values) and delay (values from change to alarm, over changes that both find) are
-compared on other series. Series are synthetic: they show the detector, not a clinic.
+Ours asks at every new value whether it left the patient's own band (``models.patient.change_detection``). The baseline
+is the squared-error cost of ``ruptures`` (scaled by the true noise, which ours does not know) on each prefix: the gain
+of the best single split, which is the penalty below which PELT finds one change point. Both thresholds are set on
+series without a change so that ``FALSE_ALARMS`` of these alarm; then recall (an alarm after the change, within
+``HORIZON`` values) and delay (values from change to alarm, over changes that both find) are compared on other series.
+Series are synthetic: they test the detector, not a clinic.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ SERIES = 200
 LENGTH, EARLIEST, HORIZON = 24, 8, 8
 SHIFTS = (2.0, 3.0, 4.0)  # of the change, in standard deviations of the noise
 NOISE = {"systolic": 6.0, "haemoglobin": 0.5, "weight": 0.9, "glucose": 9.0}
-Statistic = Callable[["Series"], np.ndarray]
+Statistic = Callable[["SignalSeries"], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One generated signal: its values, noise (standard deviation), smallest step worth a word, and change point
-    (the index of the first changed value; ``LENGTH`` where it never changes)."""
+class SignalSeries:
+    """One generated signal: values, noise (standard deviation), smallest notable step.
+
+    ``change`` is the index of the first changed value, ``LENGTH`` where it never changes.
+    """
 
     values: np.ndarray
     noise: float
@@ -40,26 +42,26 @@ class Series:
     change: int
 
 
-def rows(seeds: int) -> list[MetricRow]:
-    """Row 3's rows, over ``SERIES`` changing series a seed."""
+def build_rows(seeds: int) -> list[MetricRow]:
+    """Build row 3's rows over ``SERIES`` changing series per seed."""
     recalls: dict[str, list[float]] = {"band": [], "pelt": []}
     delays: dict[str, list[float]] = {"band": [], "pelt": []}
     for seed in range(seeds):
-        calm = generate(SERIES, False, 2 * seed)
-        changing = generate(SERIES, True, 2 * seed + 1)
+        calm = generate_series(SERIES, False, 2 * seed)
+        changing = generate_series(SERIES, True, 2 * seed + 1)
         found = {}
-        for name, statistic in (("band", band), ("pelt", pelt)):
+        for name, statistic in (("band", score_band), ("pelt", score_pelt)):
             limit = float(np.quantile([statistic(s)[EARLIEST:].max() for s in calm], 1 - FALSE_ALARMS))
-            found[name] = [first_alarm(s, statistic(s), limit) for s in changing]
+            found[name] = [find_first_alarm(s, statistic(s), limit) for s in changing]
             recalls[name] += [float(delay is not None) for delay in found[name]]
         both = [(a, b) for a, b in zip(found["band"], found["pelt"], strict=True) if a is not None and b is not None]
         delays["band"] += [float(a) for a, _ in both]
         delays["pelt"] += [float(b) for _, b in both]
-    return _rows(recalls, delays, seeds)
+    return _compare_detectors(recalls, delays, seeds)
 
 
-def generate(count: int, changes: bool, seed: int) -> list[Series]:
-    """``count`` series around a level of her own, with a step of ``SHIFTS`` standard deviations where they change."""
+def generate_series(count: int, changes: bool, seed: int) -> list[SignalSeries]:
+    """Generate ``count`` series; a change is a step of ``SHIFTS`` standard deviations."""
     random = np.random.default_rng(seed)
     steps = {s.name: s.step for s in SIGNALS}
     out = []
@@ -69,12 +71,12 @@ def generate(count: int, changes: bool, seed: int) -> list[Series]:
         change = int(random.integers(EARLIEST, LENGTH - HORIZON)) if changes else LENGTH
         shift = float(random.choice(SHIFTS)) * noise * float(random.choice([-1, 1]))
         values = random.normal(0, noise, LENGTH) + np.where(np.arange(LENGTH) >= change, shift, 0.0)
-        out.append(Series(values, noise, steps[name], change))
+        out.append(SignalSeries(values, noise, steps[name], change))
     return out
 
 
-def band(series: Series) -> np.ndarray:
-    """|z| of each value against her own values before it, [LENGTH]; 0 before there are two."""
+def score_band(series: SignalSeries) -> np.ndarray:
+    """|z| of each value against the values before it, [LENGTH]; 0 for the first two."""
     out = np.zeros(LENGTH)
     for i in range(2, LENGTH):
         past = series.values[:i]
@@ -82,8 +84,8 @@ def band(series: Series) -> np.ndarray:
     return out
 
 
-def pelt(series: Series) -> np.ndarray:
-    """For each prefix the largest penalty at which PELT still finds a change point, [LENGTH]."""
+def score_pelt(series: SignalSeries) -> np.ndarray:
+    """Largest penalty per prefix at which PELT finds a change point, [LENGTH]."""
     out = np.zeros(LENGTH)
     scaled = series.values / series.noise
     for i in range(EARLIEST, LENGTH):
@@ -96,24 +98,24 @@ def pelt(series: Series) -> np.ndarray:
     return out
 
 
-def first_alarm(series: Series, statistic: np.ndarray, limit: float) -> int | None:
-    """Values from the change to the first alarm after it, None for none within ``HORIZON``."""
+def find_first_alarm(series: SignalSeries, statistic: np.ndarray, limit: float) -> int | None:
+    """Count the values from the change to the first alarm; None for none within ``HORIZON``."""
     alarms = np.flatnonzero(statistic[series.change : series.change + HORIZON] > limit)
     return int(alarms[0]) if len(alarms) else None
 
 
-def _rows(recalls: dict[str, list[float]], delays: dict[str, list[float]], seeds: int) -> list[MetricRow]:
-    def said(name: str, values: Sequence[float]) -> MetricRow:
+def _compare_detectors(recalls: dict[str, list[float]], delays: dict[str, list[float]], seeds: int) -> list[MetricRow]:
+    def mean(name: str, values: Sequence[float]) -> MetricRow:
         return MetricRow.of(3, name, "generated", bootstrap_mean(list(values), range(len(values))), seeds=seeds)
 
-    def compared(name: str, ours: list[float], theirs: list[float], shorter: bool) -> MetricRow:
+    def difference(name: str, ours: list[float], theirs: list[float], shorter: bool) -> MetricRow:
         e = bootstrap_difference(ours, theirs, range(len(ours)))
         holds = e.ci_high < 0 if shorter else e.value >= 0
         return MetricRow.of(3, name, "generated", e, target=0.0, holds=holds, seeds=seeds)
 
     return [
-        *(said(f"change_recall_{name}", values) for name, values in recalls.items()),
-        *(said(f"change_delay_{name}", values) for name, values in delays.items()),
-        compared("change_recall_band_vs_pelt", recalls["band"], recalls["pelt"], shorter=False),
-        compared("change_delay_band_vs_pelt", delays["band"], delays["pelt"], shorter=True),
+        *(mean(f"change_recall_{name}", values) for name, values in recalls.items()),
+        *(mean(f"change_delay_{name}", values) for name, values in delays.items()),
+        difference("change_recall_band_vs_pelt", recalls["band"], recalls["pelt"], shorter=False),
+        difference("change_delay_band_vs_pelt", delays["band"], delays["pelt"], shorter=True),
     ]

@@ -1,7 +1,7 @@
-"""Row 9 on episodes that PMLM did not make: questions, record sentences and replies edited by experts.
+"""Row 9 on external episodes: questions, record sentences and replies edited by experts.
 
-One JSON object a line: ``{"episode", "patient", "question", "segments": [{"key", "kind", "text"}], "reference"}``; more
-fields are passed over. The refiner sees each segment as a plain entry of a record, and was never trained on any.
+One JSON object per line: ``{"episode", "patient", "question", "segments": [{"key", "kind", "text"}], "reference"}``;
+more fields are ignored. The refiner sees each segment as a plain entry of a record, and was never trained on any.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class ExternalEpisode(BaseModel):
     reference: str = Field(min_length=1)
 
 
-def read(path: Path, count: Callable[[str], int]) -> list[Episode]:
-    """The file's episodes; :class:`TrainingError` names the line and field of the first that is not one."""
+def read_episodes(path: Path, count: Callable[[str], int]) -> list[Episode]:
+    """Read the file's episodes; :class:`TrainingError` names line and field of the first bad one."""
     if not path.exists():
         raise TrainingError(f"there is no file {path}")
     found = []
@@ -66,7 +66,7 @@ def read(path: Path, count: Callable[[str], int]) -> list[Episode]:
         if not line.strip():
             continue
         try:
-            found.append(_episode(ExternalEpisode.model_validate(json.loads(line)), count))
+            found.append(_to_episode(ExternalEpisode.model_validate(json.loads(line)), count))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
@@ -76,7 +76,7 @@ def read(path: Path, count: Callable[[str], int]) -> list[Episode]:
     return found
 
 
-def _episode(given: ExternalEpisode, count: Callable[[str], int]) -> Episode:
+def _to_episode(given: ExternalEpisode, count: Callable[[str], int]) -> Episode:
     safety = Segment(
         "safety", "pinned", render_sentence("safety", "en"), pinned=True, tokens=count(render_sentence("safety", "en"))
     )
@@ -95,28 +95,28 @@ def _episode(given: ExternalEpisode, count: Callable[[str], int]) -> Episode:
     )
 
 
-def rows(
+def build_rows(
     path: Path,
-    contenders: Mapping[str, Refiner],
+    candidates: Mapping[str, Refiner],
     reward: Rewards,
     encode: KeptEncoder,
     count: Callable[[str], int],
     most: int | None = None,
 ) -> list[MetricRow]:
-    """Row 9's external rows, over the first ``most`` episodes; none where nothing was refined."""
-    if REFINED not in contenders:
+    """Build row 9's external rows over the first ``most`` episodes; none without a refined candidate."""
+    if REFINED not in candidates:
         return []
-    compared = {name: contenders[name] for name in (REFINED, *COMPARED) if name in contenders}
-    measured = run_rollouts(read(path, count)[:most], compared, reward, encode)
-    subjects = [m.episode.subject_id for m in measured]
+    compared = {name: candidates[name] for name in (REFINED, *COMPARED) if name in candidates}
+    rollouts = run_rollouts(read_episodes(path, count)[:most], compared, reward, encode)
+    subjects = [r.episode.subject_id for r in rollouts]
     out = []
     for name in compared:
-        e = bootstrap_mean([m.outcomes[name].score.specific for m in measured], subjects)
+        e = bootstrap_mean([r.outcomes[name].score.specific for r in rollouts], subjects)
         out.append(MetricRow.of(9, f"external_log_p_{name}", SPLIT, e))
     for name in compared:
         if name == REFINED:
             continue
-        ours, theirs = ([m.outcomes[who].score.specific for m in measured] for who in (REFINED, name))
+        ours, theirs = ([r.outcomes[who].score.specific for r in rollouts] for who in (REFINED, name))
         e = bootstrap_difference(ours, theirs, subjects)
         aim, holds = (0.0, e.ci_low > 0) if name in AIMS else (None, None)
         out.append(MetricRow.of(9, f"refined_vs_{name}", SPLIT, e, target=aim, holds=holds))

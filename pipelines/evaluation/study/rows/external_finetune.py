@@ -1,7 +1,7 @@
-"""Row 9 on episodes that PMLM did not make, after a little training on others of their kind.
+"""Row 9 on external episodes after fine-tuning on others of their kind.
 
-What at most ``MOST`` measured external training episodes and the replies of all teach, beside the clinic's own, goes on
-from the night's policy; then a few steps of GRPO on the external ones.
+The night's policy is trained on the labels of at most ``MOST`` measured external episodes and of all their replies,
+together with the clinic's own; then by a few steps of GRPO on the external ones.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ MOST, QUICK_MOST = 20, 2
 STEPS = 4
 
 
-def rows(
+def build_rows(
     bench: Bench, learnt_from: Path, measured_on: Path, count: Callable[[str], int], most: int | None
 ) -> list[MetricRow]:
-    """``external_trained_refined_vs_X`` over the first ``most`` external episodes; none without a trained policy."""
+    """Build ``external_trained_refined_vs_X`` over the first ``most`` episodes; none without a policy."""
     night = bench.settings.models / "challenger"
     if not (night / checkpoint.WEIGHTS).exists():
         return []
-    tests = external.read(measured_on, count)[:most]
+    tests = external.read_episodes(measured_on, count)[:most]
     known = {e.subject_id for e in tests}
-    ours = [e for e in external.read(learnt_from, count) if e.subject_id not in known]
+    ours = [e for e in external.read_episodes(learnt_from, count) if e.subject_id not in known]
     ours = sorted(ours, key=lambda e: shuffled(e.episode_id))
     measured = [
         single.measure(bench.reward, e, slots(bench.params)) for e in ours[: QUICK_MOST if bench.quick else MOST]
     ]
     if not measured or not tests:
         return []
-    gains = bench.labelled(measured, ours)
+    gains = bench.label(measured, ours)
     start = (checkpoint.read_description(night)["id"], checkpoint.load_policy(night))
     steps = 0 if bench.quick else STEPS
     recipe = TrainingRecipe(
-        [*bench.labelled(bench.measured, bench.train), *gains],
+        [*bench.label(bench.gains, bench.train), *gains],
         ours,
         int(bench.params["train"]["seed"]),
         steps,
@@ -52,5 +52,5 @@ def rows(
         start,
     )
     trained = train_or_load(bench.settings, recipe, bench.params, bench.encode, train.rewarded(ours, bench.reward))
-    rivals = bench.rivals(trained.refined, gains) | {"zero_shot": checkpoint.load_refiner(night, bench.encode)}
-    return compare_refined(bench.measure(tests, rivals), 9, "external_trained_", external.SPLIT)
+    rivals = bench.build_rivals(trained.refined, gains) | {"zero_shot": checkpoint.load_refiner(night, bench.encode)}
+    return compare_refined(bench.roll_out(tests, rivals), 9, "external_trained_", external.SPLIT)

@@ -1,12 +1,12 @@
-"""Row 9: what was never seen in training. Something is left out, a refiner is trained without it, and meets it.
+"""Row 9: generalization. A refiner is trained without something and tested on it.
 
-- ``left_out_topics_*``: the kinds of question in ``FOLDS`` folds, each met by a refiner trained on the others. A topic
-  is the clinic's own name for it where one is known, else the nearest of the centres of the training questions.
+- ``left_out_topics_*``: topics of questions in ``FOLDS`` folds, each tested by a refiner trained on the others. A topic
+  is the clinic's own name where known, else the nearest of the centres of the training questions.
 - ``held_out_wordings_*``: questions in wordings that no training question had. ``hash_bag`` is the control that knows
   words alone.
-- ``left_out_kinds_*``: a kind of segment that no training episode offered, offered again.
+- ``left_out_kinds_*``: a kind of segment that no training episode offered.
 
-Test patients are nobody's training patients besides. One training seed; episodes of all folds (or kinds) together.
+Test patients are never training patients. One training seed; episodes of all folds (or kinds) are pooled.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pipelines.embedding_cache import KeptEncoder
 from pipelines.evaluation.nightly.intervals import bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
-from pipelines.evaluation.study.comparison.bench import Bench, to_measured_episodes
-from pipelines.evaluation.study.comparison.candidates import REFINED
+from pipelines.evaluation.study.comparison.bench import Bench
+from pipelines.evaluation.study.comparison.candidates import REFINED, to_measured_episodes
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.comparison.paired import compare_refined
 from pipelines.features.trajectory import sequences
@@ -33,29 +33,30 @@ from pipelines.training.gains import Gains
 from pipelines.training.provenance import slots
 
 FOLDS = 4
-HELD_OUT_SHARE = 0.25  # of wordings
+LEFT_OUT_SHARE = 0.25  # of wordings
 FEWEST_GAINS = 4  # measured episodes, or there is nothing to learn from
 LEFT_OUT_KINDS = ("change", "peer", "behaviour", "preference")  # never all of a record
 KIND_STEPS = 4
 
 
-def topics(bench: Bench) -> list[MetricRow]:
-    """Rows over the folds of topics."""
-    known = topics_of([*bench.train, *bench.test], bench.train, bench.encode)
+def build_topic_rows(bench: Bench) -> list[MetricRow]:
+    """Build the rows over the folds of topics."""
+    known = assign_topics([*bench.train, *bench.test], bench.train, bench.encode)
     found: list[Rollout] = []
-    for left_out in folds(known)[: 1 if bench.quick else FOLDS]:
-        met = [e for e in bench.test if known[e.episode_id] in left_out]
-        gains = [g for g in bench.measured if known[g.episode.episode_id] not in left_out]
+    for left_out in split_folds(known)[: 1 if bench.quick else FOLDS]:
+        unseen = [e for e in bench.test if known[e.episode_id] in left_out]
+        gains = [g for g in bench.gains if known[g.episode.episode_id] not in left_out]
         seen = [e for e in bench.train if known[e.episode_id] not in left_out]
-        if met and len(gains) >= FEWEST_GAINS:
-            gains = bench.labelled(gains, seen)
-            trained = bench.trained(gains, seen, bench.steps)
-            found += bench.measure(met, bench.rivals(trained.refined, gains) | {"warm_start": trained.warm_start})
+        if unseen and len(gains) >= FEWEST_GAINS:
+            gains = bench.label(gains, seen)
+            trained = bench.train_refiner(gains, seen, bench.steps)
+            rivals = bench.build_rivals(trained.refined, gains) | {"warm_start": trained.warm_start}
+            found += bench.roll_out(unseen, rivals)
     return compare_refined(found, 9, "left_out_topics_", TEST)
 
 
-def topics_of(episodes: Sequence[Episode], train: Sequence[Episode], encode: KeptEncoder) -> dict[str, str]:
-    """The topic of each episode by id: its own, or the nearest centre of the training questions."""
+def assign_topics(episodes: Sequence[Episode], train: Sequence[Episode], encode: KeptEncoder) -> dict[str, str]:
+    """Assign each episode its own topic or the nearest centre of training questions."""
     if all(e.topic for e in train):
         return {e.episode_id: e.topic or "" for e in episodes}
     codes = sequences.assign_topics(
@@ -64,8 +65,8 @@ def topics_of(episodes: Sequence[Episode], train: Sequence[Episode], encode: Kep
     return {e.episode_id: code or "" for e, code in zip(episodes, codes, strict=True)}
 
 
-def folds(topic_of: Mapping[str, str], count: int = FOLDS) -> list[set[str]]:
-    """Topics in folds of about equal numbers of episodes, most frequent topics first; at least two folds or none."""
+def split_folds(topic_of: Mapping[str, str], count: int = FOLDS) -> list[set[str]]:
+    """Split topics into folds with about equal numbers of episodes; none for one topic."""
     counted = sorted(Counter(topic_of.values()).items(), key=lambda pair: (-pair[1], pair[0]))
     if len(counted) < 2:
         return []
@@ -78,33 +79,35 @@ def folds(topic_of: Mapping[str, str], count: int = FOLDS) -> list[set[str]]:
     return made
 
 
-def wordings(bench: Bench) -> list[MetricRow]:
-    """Rows over questions in wordings that the refiner's training questions never had."""
-    known = {e.episode_id: wording(e.question) for e in (*bench.train, *bench.test)}
-    held = held_out({known[e.episode_id] for e in bench.train}, [known[e.episode_id] for e in bench.test])
-    gains = [g for g in bench.measured if known[g.episode.episode_id] not in held]
-    met = [e for e in bench.test if known[e.episode_id] in held]
-    if not met or len(gains) < FEWEST_GAINS:
+def build_wording_rows(bench: Bench) -> list[MetricRow]:
+    """Build the rows over questions in wordings that no training question had."""
+    known = {e.episode_id: identify_wording(e.question) for e in (*bench.train, *bench.test)}
+    left_out = choose_left_out({known[e.episode_id] for e in bench.train}, [known[e.episode_id] for e in bench.test])
+    gains = [g for g in bench.gains if known[g.episode.episode_id] not in left_out]
+    unseen = [e for e in bench.test if known[e.episode_id] in left_out]
+    if not unseen or len(gains) < FEWEST_GAINS:
         return []
-    seen = [e for e in bench.train if known[e.episode_id] not in held]
-    gains = bench.labelled(gains, seen)
-    trained = bench.trained(gains, seen, bench.steps)
-    rivals = bench.rivals(trained.refined, gains) | {"hash_bag": fit_hash_bag(to_measured_episodes(gains), bench.caps)}
-    return compare_refined(bench.measure(met, rivals), 9, "held_out_wordings_", TEST)
+    seen = [e for e in bench.train if known[e.episode_id] not in left_out]
+    gains = bench.label(gains, seen)
+    trained = bench.train_refiner(gains, seen, bench.steps)
+    rivals = bench.build_rivals(trained.refined, gains) | {
+        "hash_bag": fit_hash_bag(to_measured_episodes(gains), bench.caps)
+    }
+    return compare_refined(bench.roll_out(unseen, rivals), 9, "held_out_wordings_", TEST)
 
 
-def wording(question: str) -> str:
-    """What a question's wording is known by: topic and family in a simulated clinic, else the words themselves."""
+def identify_wording(question: str) -> str:
+    """Identify a wording: topic and family in a simulated clinic, else the words themselves."""
     plain = " ".join(question.lower().split())
-    for text, family in _families():
+    for text, family in _wording_families():
         if plain.startswith(text):
             return family
     return plain
 
 
 @cache
-def _families() -> tuple[tuple[str, str], ...]:
-    """Beginnings of the simulator's questions with the family each belongs to, longest first."""
+def _wording_families() -> tuple[tuple[str, str], ...]:
+    """Prefixes of the simulator's questions with the family of each, longest first."""
     known = [
         (" ".join(text.lower().split()), f"{topic.topic}/{family}")
         for topic in rules.load_topics()
@@ -114,51 +117,50 @@ def _families() -> tuple[tuple[str, str], ...]:
     return tuple(sorted(known, key=lambda pair: (-len(pair[0]), pair)))
 
 
-def held_out(trained_on: set[str], met: Sequence[str]) -> set[str]:
-    """Wordings to leave out: those that training never had and, where they are too few, others by a hash."""
-    held = {w for w in met if w not in trained_on}
-    wanted = HELD_OUT_SHARE * len(met)
-    for candidate in sorted(set(met) - held, key=shuffled):
-        if sum(w in held for w in met) >= wanted:
+def choose_left_out(trained_on: set[str], tested: Sequence[str]) -> set[str]:
+    """Choose the wordings to leave out: untrained ones, and others by hash if too few."""
+    left_out = {w for w in tested if w not in trained_on}
+    wanted = LEFT_OUT_SHARE * len(tested)
+    for candidate in sorted(set(tested) - left_out, key=shuffled):
+        if sum(w in left_out for w in tested) >= wanted:
             break
-        held.add(candidate)
-    return held
+        left_out.add(candidate)
+    return left_out
 
 
-def kinds(bench: Bench) -> list[MetricRow]:
-    """Rows over kinds of segment, each left out of training once, and the share of picks that are of that kind."""
+def build_kind_rows(bench: Bench) -> list[MetricRow]:
+    """Build rows over kinds of segment, each left out once, and shares of picks."""
     present = [kind for kind in LEFT_OUT_KINDS if any(s.kind == kind for e in bench.test for s in e.free)]
     everything: list[Rollout] = []
     out: list[MetricRow] = []
     for kind in present[: 1 if bench.quick else None]:
-        met = [e for e in bench.test if any(s.kind == kind for s in e.free)]
-        gains = [g for g in (masked(bench, g, kind) for g in bench.measured) if g is not None]
+        unseen = [e for e in bench.test if any(s.kind == kind for s in e.free)]
+        gains = [g for g in (mask_gains(bench, g, kind) for g in bench.gains) if g is not None]
         if len(gains) < FEWEST_GAINS:
             continue
-        seen = [without(e, kind) for e in bench.train]
-        gains = bench.labelled(gains, seen)
-        trained = bench.trained(gains, seen, 0 if bench.quick else min(KIND_STEPS, bench.steps))
-        found = bench.measure(met, bench.rivals(trained.refined, gains))
+        seen = [remove_kind(e, kind) for e in bench.train]
+        gains = bench.label(gains, seen)
+        trained = bench.train_refiner(gains, seen, 0 if bench.quick else min(KIND_STEPS, bench.steps))
+        found = bench.roll_out(unseen, bench.build_rivals(trained.refined, gains))
         out += compare_refined(found, 9, f"left_out_kind_{kind}_", TEST)
-        out.append(_picked(found, kind))
+        out.append(_pick_share_row(found, kind))
         everything += found
     return [*compare_refined(everything, 9, "left_out_kinds_", TEST), *out]
 
 
-def without(episode: Episode, kind: str) -> Episode:
-    """The episode as if no segment of this kind had been offered."""
-    kept = tuple(s for s in episode.segments if s.pinned or s.kind != kind)
-    return replace(episode, segments=kept)
+def remove_kind(episode: Episode, kind: str) -> Episode:
+    """Remove the free segments of this kind from an episode."""
+    return replace(episode, segments=tuple(s for s in episode.segments if s.pinned or s.kind != kind))
 
 
-def masked(bench: Bench, gains: Gains, kind: str) -> Gains | None:
-    """The gains without the kind: the same prompts, so the cache has their scores; None if no segment is left."""
-    episode = without(gains.episode, kind)
+def mask_gains(bench: Bench, gains: Gains, kind: str) -> Gains | None:
+    """Measure the gains without the kind, from cached scores; None if no segment is left."""
+    episode = remove_kind(gains.episode, kind)
     return single.measure(bench.reward, episode, slots(bench.params)) if episode.free else None
 
 
-def _picked(measured: Sequence[Rollout], kind: str) -> MetricRow:
-    """How much of what is chosen is of the kind that training never offered."""
+def _pick_share_row(measured: Sequence[Rollout], kind: str) -> MetricRow:
+    """The share of picks that are of the kind that training never offered."""
     kinds_of = [{s.key: s.kind for s in m.episode.free} for m in measured]
     shares = [
         (sum(kind_of[k] == kind for k in picks) / len(picks), m.episode.subject_id)

@@ -1,6 +1,6 @@
-"""Row 10: ratings alone. Replies are hidden; a reward is learnt from ratings of answers, and trained on.
+"""Row 10: train on ratings alone, by a reward model fitted to simulated ratings.
 
-    r̂(q, S, a) = β · [picks, style, style × what her preference sentences say, Σ φ(q, s) over picks]
+    r̂(q, S, a) = β · [picks, style, style × embedding of the preference sentences, Σ φ(q, s) over picks]
 
 The user is simulated, and the row says so: ratings follow the sample clinic's rule
 (``synthetic.portal.conversations.rate_reply``: liked style, facts that matter, noise). A patient likes the style rated
@@ -33,39 +33,41 @@ from pipelines.synthetic.portal.conversations import rate_reply
 from pipelines.synthetic.portal.replies import BRIEF_WORDS, ReplySentence, RuleReply
 from pipelines.synthetic.records.traits import Style
 
-ANSWERS = 8  # rated answers a training episode
+ANSWERS = 8  # rated answers per training episode
 DRAWS = 24  # of noise, behind an expected rating
 STEPS, QUICK_STEPS = 40, 3
 FEWEST = 12  # training episodes with a rating, or the row is left out
 LIKED: tuple[Style, Style] = ("brief", "detailed")
 
 
-def rows(bench: Bench) -> list[MetricRow]:
-    """Row 10's rows; none where no simulator says which facts matter, or hardly any reply was rated."""
-    scored = {g.episode.episode_id for g in bench.measured}
+def build_rows(bench: Bench) -> list[MetricRow]:
+    """Build row 10's rows; none without a simulator's facts or enough ratings."""
+    scored = {g.episode.episode_id for g in bench.gains}
     rated = [e for e in bench.train if e.rating is not None and e.facts and e.episode_id not in scored]
     tests = [e for e in bench.test if e.facts]
-    if len(rated) < FEWEST or not tests or not bench.measured:
+    if len(rated) < FEWEST or not tests or not bench.gains:
         return []
-    likes = liked([*bench.train, *bench.gate, *bench.test])
-    warm = bench.trained(bench.labelled(bench.measured, []), [], 0).warm_start  # the rated ones' replies stay unread
-    model = _learnt(bench, rated, warm, likes)
+    likes = find_liked_styles([*bench.train, *bench.gate, *bench.test])
+    warm = bench.train_refiner(
+        bench.label(bench.gains, []), [], 0
+    ).warm_start  # the rated episodes' replies stay unread
+    model = _fit_reward(bench, rated, warm, likes)
     steps = QUICK_STEPS if bench.quick else STEPS
     recipe = TrainingRecipe(
         [], rated, int(bench.params["train"]["seed"]), steps, f"ratings:{warm.id}", (warm.id, warm.policy)
     )
     price = float(bench.params["train"]["token_price"])
     refined = train_or_load(
-        bench.settings, recipe, bench.params, bench.encode, _rewarded(rated, model, bench.encode, price)
+        bench.settings, recipe, bench.params, bench.encode, _build_reward(rated, model, bench.encode, price)
     ).refined
-    return _measured(tests, refined, warm, model, likes, bench.encode)
+    return _compare_refiners(tests, refined, warm, model, likes, bench.encode)
 
 
-def liked(episodes: Sequence[Episode]) -> dict[int, Style]:
-    """The style each woman likes: the one she rated higher, else a coin by her number."""
+def find_liked_styles(episodes: Sequence[Episode]) -> dict[int, Style]:
+    """Find the style each patient likes: rated higher, else a seeded coin toss."""
     given: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for e in episodes:
-        given[e.subject_id]  # everybody likes one
+        given[e.subject_id]  # also patients without ratings
         if e.rating is not None:
             style = "brief" if len(" ".join(e.reply).split()) < BRIEF_WORDS else "detailed"
             given[e.subject_id][style].append(e.rating)
@@ -78,8 +80,8 @@ def liked(episodes: Sequence[Episode]) -> dict[int, Style]:
     return out
 
 
-def rating(episode: Episode, program: EditProgram, likes: Style, rng: random.Random) -> int:
-    """What the simulated woman gives an answer written from the program; plain is brief or detailed by chance."""
+def simulate_rating(episode: Episode, program: EditProgram, likes: Style, rng: random.Random) -> int:
+    """Simulate the rating of a program's answer; plain is brief or detailed by chance."""
     style: Style = (
         "brief" if program.style == "brief" or (program.style == "plain" and rng.random() < 0.5) else "detailed"
     )
@@ -89,25 +91,25 @@ def rating(episode: Episode, program: EditProgram, likes: Style, rng: random.Ran
     return rate_reply(reply, likes, rng)
 
 
-def expected(episode: Episode, program: EditProgram, likes: Style) -> float:
-    """The mean of ``DRAWS`` ratings of it."""
+def expect_rating(episode: Episode, program: EditProgram, likes: Style) -> float:
+    """Average ``DRAWS`` simulated ratings of an answer from the program."""
     rng = random.Random(f"expected/{episode.episode_id}")
-    return float(np.mean([rating(episode, program, likes, rng) for _ in range(DRAWS)]))
+    return float(np.mean([simulate_rating(episode, program, likes, rng) for _ in range(DRAWS)]))
 
 
-def features(episode: Episode, program: EditProgram, encode: KeptEncoder) -> np.ndarray:
-    """φ of an answer's program: counts, style, style beside her preference sentences, what was picked and asked."""
+def build_features(episode: Episode, program: EditProgram, encode: KeptEncoder) -> np.ndarray:
+    """Build the reward model's features of a program: counts, style, style × preferences, picks."""
     style = np.array([float(program.style == s) for s in STYLES])
     preferring = [s.text for s in episode.free if s.kind == "preference"]
-    heard = encode.encode(preferring).mean(0) if preferring else np.zeros(encode.encode(["x"]).shape[1])
+    preference = encode.encode(preferring).mean(0) if preferring else np.zeros(encode.encode(["x"]).shape[1])
     direction = style[STYLES.index("brief")] - style[STYLES.index("detailed")]
     picked = [s for s in episode.free if s.key in program.picks]
     every = gain_regressors.build_gain_features(episode.question, [*picked, episode.free[0]], encode)
-    return np.concatenate([[len(picked)], style, heard * direction, every[:-1].sum(0)])
+    return np.concatenate([[len(picked)], style, preference * direction, every[:-1].sum(0)])
 
 
-def answers(policy: PolicyRefiner, episode: Episode, count: int, rng: np.random.Generator) -> list[EditProgram]:
-    """``count`` programs around the policy's view of an episode: picks by the square root of its probabilities."""
+def sample_answers(policy: PolicyRefiner, episode: Episode, count: int, rng: np.random.Generator) -> list[EditProgram]:
+    """Sample ``count`` programs, picks by the square root of the policy's probabilities."""
     program = policy.refine(episode.question, episode.segments)
     weights = compute_choice_probabilities(policy, episode.question, episode.segments, program)
     if weights is None or not weights.steps:
@@ -124,30 +126,30 @@ def answers(policy: PolicyRefiner, episode: Episode, count: int, rng: np.random.
     return made
 
 
-def _learnt(bench: Bench, rated: Sequence[Episode], warm: PolicyRefiner, likes: Mapping[int, Style]) -> RidgeCV:
-    """Ridge of simulated ratings on ``features``; its penalty by leaving one out."""
+def _fit_reward(bench: Bench, rated: Sequence[Episode], warm: PolicyRefiner, likes: Mapping[int, Style]) -> RidgeCV:
+    """Fit ridge regression of simulated ratings on ``build_features``; its penalty by leaving one out."""
     rng = np.random.default_rng(0)
     x, y = [], []
     for e in rated:
         noise = random.Random(f"rated/{e.episode_id}")
-        for program in answers(warm, e, ANSWERS, rng):
-            x.append(features(e, program, bench.encode))
-            y.append(rating(e, program, likes[e.subject_id], noise))
+        for program in sample_answers(warm, e, ANSWERS, rng):
+            x.append(build_features(e, program, bench.encode))
+            y.append(simulate_rating(e, program, likes[e.subject_id], noise))
     return RidgeCV(alphas=np.logspace(0, 4, 9)).fit(np.array(x), np.array(y))
 
 
-def _rewarded(episodes: Sequence[Episode], model: RidgeCV, encode: KeptEncoder, price: float) -> RewardFunction:
+def _build_reward(episodes: Sequence[Episode], model: RidgeCV, encode: KeptEncoder, price: float) -> RewardFunction:
     by_id = {e.episode_id: e for e in episodes}
 
     def of_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
-        x = np.array([features(by_id[i], p, encode) for i, p in zip(ids, programs, strict=True)])
+        x = np.array([build_features(by_id[i], p, encode) for i, p in zip(ids, programs, strict=True)])
         spent = [sum(s.tokens for s in by_id[i].free if s.key in p.picks) for i, p in zip(ids, programs, strict=True)]
         return [round(float(v), 6) for v in model.predict(x) - price * np.array(spent)]
 
     return of_programs
 
 
-def _measured(
+def _compare_refiners(
     tests: Sequence[Episode],
     refined: PolicyRefiner,
     warm: PolicyRefiner,
@@ -158,18 +160,18 @@ def _measured(
     subjects = [e.subject_id for e in tests]
     given = {}
     for name, who in (("refined", refined), ("warm_start", warm)):
-        given[name] = [expected(e, who.refine(e.question, e.segments), likes[e.subject_id]) for e in tests]
+        given[name] = [expect_rating(e, who.refine(e.question, e.segments), likes[e.subject_id]) for e in tests]
     e = bootstrap_difference(given["refined"], given["warm_start"], subjects)
     rng = np.random.default_rng(1)
-    others = [(t, p) for t in tests for p in answers(warm, t, 4, rng)]
-    said = model.predict(np.array([features(t, p, encode) for t, p in others]))
-    came = [expected(t, p, likes[t.subject_id]) for t, p in others]
-    agreement = float(np.corrcoef(said, came)[0, 1]) if np.ptp(said) and np.ptp(came) else float("nan")
+    others = [(t, p) for t in tests for p in sample_answers(warm, t, 4, rng)]
+    predicted = model.predict(np.array([build_features(t, p, encode) for t, p in others]))
+    actual = [expect_rating(t, p, likes[t.subject_id]) for t, p in others]
+    agreement = float(np.corrcoef(predicted, actual)[0, 1]) if np.ptp(predicted) and np.ptp(actual) else float("nan")
     nan = float("nan")
     return [
         MetricRow.of(10, "ratings_only_refined_vs_warm_start", TEST, e, target=0.0, holds=e.ci_low > 0),
         *(MetricRow.of(10, f"ratings_only_stars_{n}", TEST, bootstrap_mean(v, subjects)) for n, v in given.items()),
         MetricRow.of(
-            10, "ratings_only_reward_correlation", TEST, Estimate(agreement, nan, nan, len(came), len(set(subjects)))
+            10, "ratings_only_reward_correlation", TEST, Estimate(agreement, nan, nan, len(actual), len(set(subjects)))
         ),
     ]

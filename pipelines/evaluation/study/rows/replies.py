@@ -1,7 +1,7 @@
-"""Rows 1, 5, 6, 7, 8 and 11: what refined prompts do to the likelihood of the clinician's own reply.
+"""Rows 1, 5–8 and 11: how refined prompts change the likelihood of the clinician's reply.
 
-On held-out patients, every contender on the same episodes. ``refined_vs_X`` is the difference in mean log p of the
-reply's patient-specific tokens (nats a token), ``reward_refined_vs_X`` in the whole reward, length priced.
+On held-out patients, every candidate on the same episodes. ``refined_vs_X`` is the difference in mean log p of the
+reply's patient-specific tokens (nats per token), ``reward_refined_vs_X`` in the whole reward, length priced.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pipelines.evaluation.nightly.rollout import Rollout, match_other_patients, 
 from pipelines.evaluation.study.comparison import seeds
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED
+from pipelines.evaluation.study.comparison.paired import compare_log_p
 from pipelines.training.gains import Gains, validity
 from pipelines.training.rewards import LARGEST_UNIT, Rewards, trial
 
@@ -29,51 +30,53 @@ ABLATION = (("self", "none"), ("peer", "none"), ("ranking", "self"), ("ranking",
 LEARNT = ("warm_start", "table", "regressor", "best_of_k", "gepa", "mipro", "refined+cosine")
 
 
-def rows(
+def build_rows(
     episodes: Sequence[Episode],
-    contenders: Mapping[str, Refiner],
+    candidates: Mapping[str, Refiner],
     gains: Sequence[Gains],
     reward: Rewards,
     encode: KeptEncoder,
     split: str,
     others: Sequence[Callable[[], Mapping[str, Refiner]]] = (),
 ) -> tuple[list[MetricRow], list[Rollout]]:
-    """The rows of one split's episodes, over the night's seed and ``others`` (each trained when it is its
-    turn, the first that the budget does not pay for ends them), and the night's measurements."""
-    found = validity_rows(gains)
+    """Build one split's rows over the night's seed and ``others``; return the night's rollouts too.
+
+    ``others`` train one seed's refiners each, in turn; the first that the budget does not pay for ends them.
+    """
+    found = build_validity_rows(gains)
     chosen = [e for e in episodes if e.split == split]
-    if not chosen or REFINED not in contenders:
+    if not chosen or REFINED not in candidates:
         return found, []
-    measured = run_rollouts(chosen, contenders, reward, encode)
-    by_seed = [measured]
-    swaps = [_swapped(measured, contenders[REFINED], reward, encode)]
+    rollouts = run_rollouts(chosen, candidates, reward, encode)
+    by_seed = [rollouts]
+    swaps = [_score_swaps(rollouts, candidates[REFINED], reward, encode)]
     for another in others:
         try:
             other = another()
-            seen = seeds.merge_seed(measured, run_rollouts(chosen, other, reward, encode))
-            swaps.append(_swapped(seen, other[REFINED], reward, encode))
-            by_seed.append(seen)
+            merged = seeds.merge_seed(rollouts, run_rollouts(chosen, other, reward, encode))
+            swaps.append(_score_swaps(merged, other[REFINED], reward, encode))
+            by_seed.append(merged)
         except BudgetSpentError:
             break  # the seeds that were paid for count
-    names = list(contenders)
-    everything = [m for one in by_seed for m in one]
-    found += seeds.pool_seeds(_all(everything, [s for one in swaps for s in one], names, split), len(by_seed))
-    own = [_all(m, s, names, split) for m, s in zip(by_seed, swaps, strict=True)]
+    names = list(candidates)
+    everything = [rollout for one in by_seed for rollout in one]
+    found += seeds.pool_seeds(_split_rows(everything, [s for one in swaps for s in one], names, split), len(by_seed))
+    own = [_split_rows(m, s, names, split) for m, s in zip(by_seed, swaps, strict=True)]
     found += seeds.measure_spread([{row.name: row for row in one} for one in own])
-    return found, measured
+    return found, rollouts
 
 
-def _all(
-    measured: Sequence[Rollout], swaps: Sequence[tuple[Rollout, Score]], names: Sequence[str], split: str
+def _split_rows(
+    rollouts: Sequence[Rollout], swaps: Sequence[tuple[Rollout, Score]], names: Sequence[str], split: str
 ) -> list[MetricRow]:
-    """Rows 5 to 8 and the pinned facts' over some measurements."""
-    found = [_renumbered(row) for row in nightly.build_rows(measured, split, names)]
-    found += [_difference(5, f"ablation_{a}_vs_{b}", measured, a, b, split) for a, b in ABLATION]
-    return [*found, _swap(swaps, split)]
+    """Build rows 5 to 8, and row 11's of the pinned facts, over some rollouts."""
+    found = [_renumber(row) for row in nightly.build_rows(rollouts, split, names)]
+    found += [_difference_row(5, f"ablation_{a}_vs_{b}", rollouts, a, b, split) for a, b in ABLATION]
+    return [*found, _swap_row(swaps, split)]
 
 
-def validity_rows(gains: Sequence[Gains]) -> list[MetricRow]:
-    """Row 1: does a segment's single gain tell the facts behind the reply from the rest?"""
+def build_validity_rows(gains: Sequence[Gains]) -> list[MetricRow]:
+    """Row 1: does the single gain separate facts behind the reply from the rest?"""
     one_each = [(validity([g]), g.episode.subject_id) for g in gains]
     known = [(value, subject) for value, subject in one_each if value is not None]
     if not known:
@@ -82,59 +85,59 @@ def validity_rows(gains: Sequence[Gains]) -> list[MetricRow]:
     return [MetricRow.of(1, "gain_validity_auc", "train", e, target=VALID, holds=e.value >= VALID)]
 
 
-def _renumbered(row: MetricRow) -> MetricRow:
-    """The night's rows count what was learnt without RL as row 6; the table of the method has it in row 7."""
+def _renumber(row: MetricRow) -> MetricRow:
+    """Move what learns without RL from the night's row 6 to the method's row 7."""
     about = {f"{kind}refined_vs_{name}" for name in LEARNT for kind in ("", "reward_")}
     return MetricRow(7, **{k: v for k, v in row.json().items() if k != "row"}) if row.name in about else row
 
 
-def _difference(number: int, name: str, measured: Sequence[Rollout], a: str, b: str, split: str) -> MetricRow:
-    subjects = [m.episode.subject_id for m in measured]
-    ours, theirs = ([m.outcomes[who].score.specific for m in measured] for who in (a, b))
-    e = bootstrap_difference(ours, theirs, subjects)
+def _difference_row(number: int, name: str, rollouts: Sequence[Rollout], a: str, b: str, split: str) -> MetricRow:
+    e = compare_log_p(rollouts, a, b)
     return MetricRow.of(number, name, split, e, target=0.0, holds=e.ci_low > 0)
 
 
-def _swapped(
-    measured: Sequence[Rollout], refined: Refiner, reward: Rewards, encode: KeptEncoder
+def _score_swaps(
+    rollouts: Sequence[Rollout], refined: Refiner, reward: Rewards, encode: KeptEncoder
 ) -> list[tuple[Rollout, Score]]:
-    """Each episode with the score, on her record, of the keys chosen for another patient who asked the like."""
-    others = match_other_patients([m.episode for m in measured], encode)
-    pairs = [(m, other) for m, other in zip(measured, others, strict=True) if other is not None]
-    swapped = [_borrowed(m.episode, refined.refine(o.question, o.segments)) for m, o in pairs]
-    trials = [trial(m.episode, program) for (m, _), program in zip(pairs, swapped, strict=True)]
+    """Score, on each patient's record, the keys chosen for another's similar question."""
+    others = match_other_patients([r.episode for r in rollouts], encode)
+    pairs = [(r, other) for r, other in zip(rollouts, others, strict=True) if other is not None]
+    swapped = [_borrow_keys(r.episode, refined.refine(o.question, o.segments)) for r, o in pairs]
+    trials = [trial(r.episode, program) for (r, _), program in zip(pairs, swapped, strict=True)]
     theirs: list[Score] = []
     for start in range(0, len(trials), LARGEST_UNIT):
         theirs += reward.scores(trials[start : start + LARGEST_UNIT])
-    return [(m, score) for (m, _), score in zip(pairs, theirs, strict=True)]
+    return [(r, score) for (r, _), score in zip(pairs, theirs, strict=True)]
 
 
-def _swap(swaps: Sequence[tuple[Rollout, Score]], split: str) -> MetricRow:
-    """Row 8: her own chosen keys against those chosen for another patient who asked the like, both on her record."""
+def _swap_row(swaps: Sequence[tuple[Rollout, Score]], split: str) -> MetricRow:
+    """Row 8: the patient's own keys against those chosen for another's similar question."""
     e = bootstrap_difference(
-        [m.outcomes[REFINED].score.specific for m, _ in swaps],
+        [r.outcomes[REFINED].score.specific for r, _ in swaps],
         [score.specific for _, score in swaps],
-        [m.episode.subject_id for m, _ in swaps],
+        [r.episode.subject_id for r, _ in swaps],
     )
     return MetricRow.of(8, "selection_swap", split, e, target=SWAP, holds=e.value >= SWAP and e.ci_low > 0)
 
 
-def _borrowed(hers: Episode, program: EditProgram) -> EditProgram:
-    """The other patient's choice as far as her record has those keys."""
-    keys = {s.key for s in hers.free}
+def _borrow_keys(episode: Episode, program: EditProgram) -> EditProgram:
+    """Reduce another patient's choice to the keys that this episode has."""
+    keys = {s.key for s in episode.free}
     return EditProgram(tuple(k for k in program.picks if k in keys), program.style)
 
 
-def slices(measured: Sequence[Rollout], split: str, of: Mapping[str, Callable[[Episode], str]]) -> list[MetricRow]:
-    """Refined against ranking in whole reward, by slice; ``of`` names each kind of slice and reads an episode's."""
+def build_slice_rows(
+    rollouts: Sequence[Rollout], split: str, slices: Mapping[str, Callable[[Episode], str]]
+) -> list[MetricRow]:
+    """Compare refined with the ranking in whole reward, by slice."""
     out = []
-    for kind, read in of.items():
-        for name in sorted({read(m.episode) for m in measured}):
-            ours = [m for m in measured if read(m.episode) == name]
+    for kind, read in slices.items():
+        for name in sorted({read(r.episode) for r in rollouts}):
+            ours = [r for r in rollouts if read(r.episode) == name]
             e = bootstrap_difference(
-                [m.outcomes[REFINED].reward for m in ours],
-                [m.outcomes["ranking"].reward for m in ours],
-                [m.episode.subject_id for m in ours],
+                [r.outcomes[REFINED].reward for r in ours],
+                [r.outcomes["ranking"].reward for r in ours],
+                [r.episode.subject_id for r in ours],
             )
             out.append(MetricRow.of(6, f"slice_{kind}_{name}_reward_refined_vs_ranking", split, e))
     return out

@@ -1,7 +1,7 @@
-"""Row 13: how the night's training went where input was bad, from ``metrics/train.json`` and the episodes.
+"""Row 13: how the night's training coped with bad input, from ``metrics/train.json`` and episodes.
 
-Dead groups (all rewards of a group equal: nothing is learnt from it), rewards that were not finite and were left out,
-whether a weight became NaN and stopped the training, and segments that no prompt can hold or that say the same twice.
+Zero-variance groups (all rewards of a group equal, so no gradient), rewards that were not finite and were left out,
+whether a NaN weight stopped the training, and segments that fit no prompt or duplicate another's text.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pmlm.settings import Settings
 from pmlm.storage import read_json
 
 
-def rows(settings: Settings) -> list[MetricRow]:
-    """Counts and shares of the last training; none where nothing was trained."""
+def build_rows(settings: Settings) -> list[MetricRow]:
+    """Build rows of the last training's counts and shares; none where nothing was trained."""
     path = settings.metrics / "train.json"
     curves = read_json(path).get("grpo") if path.exists() else None
     found: dict[str, float] = {}
@@ -37,15 +37,15 @@ def rows(settings: Settings) -> list[MetricRow]:
     episodes = episode_file.read(settings)
     if episodes:
         params = load_params(settings)
-        found |= unusable(episodes, caps(params).tokens, slots(params))
+        found |= count_unusable(episodes, caps(params).tokens, slots(params))
     return [
         MetricRow.of(13, f"training_{name}", "train", Estimate(value, float("nan"), float("nan"), 1, 0))
         for name, value in found.items()
     ]
 
 
-def unusable(episodes: Sequence[Episode], longest: int, visible: int) -> dict[str, float]:
-    """Segments beyond the token cap, unseen for want of a slot, and whose text another segment of the episode has."""
+def count_unusable(episodes: Sequence[Episode], longest: int, visible: int) -> dict[str, float]:
+    """Count segments above the token cap, without a slot, or with another segment's text."""
     return {
         "segments": float(sum(len(e.free) for e in episodes)),
         "segments_longer_than_cap": float(sum(s.tokens > longest for e in episodes for s in e.free)),

@@ -112,7 +112,7 @@ def test_a_token_counts_once_and_is_told_why(tmp_path: Path, keys_at: KeyServer,
 def test_what_has_expired_is_forgotten_and_what_is_too_much_goes_first_to_expire(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(used_tokens, "REMEMBERED", 3)
+    monkeypatch.setattr(used_tokens, "CAPACITY", 3)
     used, now = UsedTokens(), time.time()
 
     def first(name: str, left: float, issuer: str = EHR) -> bool:

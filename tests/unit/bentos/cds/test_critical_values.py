@@ -114,7 +114,7 @@ def test_any_row_can_be_read_and_a_finding_is_always_a_recorded_value(
 ) -> None:
     for found in find_critical_values(row(1, who, **values), NOW, "zh"):
         names = ("systolic", "diastolic") if found.limit.measure == "pressure" else (found.limit.measure,)
-        assert found.limit.reached(tuple(float(values[name]) for name in names))
+        assert found.limit.is_reached(tuple(float(values[name]) for name in names))
 
 
 @given(st.text(max_size=400))

@@ -75,8 +75,8 @@ def test_a_clinic_of_thousands_needs_no_index(states: States, monkeypatch: pytes
 def test_the_encoder_can_be_loaded_after_an_index_was_built() -> None:
     """Where usearch is loaded before torch, compiling the encoder's pass never ends."""
     code = (
-        "import numpy as np; from models import peer_index; "
-        "peer_index.built(np.zeros((9, 4), np.float32), np.array([0, 9])); import models.minilm_forward"
+        "import numpy as np; from models.peers import ann_index; "
+        "ann_index.build_indexes(np.zeros((9, 4), np.float32), np.array([0, 9])); import models.minilm_forward"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.prompt.candidates import FREE_LIMIT, build_candidates, drug_allergies
-from models.prompt.sentences.pinned import PINNED_KEYS
+from models.prompt.candidates import FREE_LIMIT, build_candidates
+from models.prompt.sentences.pinned import PINNED_KEYS, list_drug_allergies
 from models.schema import Segment
 from models.templates import DATE_LIKE
 from tests.unit.models.feature_rows import AS_OF, HOSTILE, feature_rows
@@ -77,7 +77,7 @@ def test_a_drug_allergy_is_pinned_by_name_and_a_food_allergy_is_free() -> None:
     assert found["allergies"].text == "Drug allergies: penicillin V, sulfonamide."
     assert found["allergies"].sources == ("s1", "s3")
     assert found["allergy.food"].text == "Food allergy: peanut."
-    assert drug_allergies(row) == ("penicillin V", "sulfonamide")
+    assert list_drug_allergies(row) == ("penicillin V", "sulfonamide")
 
 
 def test_absence_is_a_fact_and_presence_takes_its_place() -> None:

@@ -1,4 +1,4 @@
-"""A small real server of log-probabilities of given text: SmolLM2 behind HTTP, in both shapes that PMLM can read."""
+"""A local HTTP server of log-probabilities of given text, by SmolLM2, in both formats."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from transformers import AutoModelForCausalLM
 
 @dataclass
 class GivenText:
-    """The model, and how the server is to behave: what it answers instead, and whether it leaves text offsets out."""
+    """The model and the server's behaviour: errors to return, text offsets or none."""
 
     folder: Path
     requests: list[dict[str, Any]] = field(default_factory=list)
-    refusals: list[tuple[int, str]] = field(default_factory=list)  # answered first, one a request
+    refusals: list[tuple[int, str]] = field(default_factory=list)  # answered first, one per request
     dies_after: int | None = None
     offsets: bool = True
     bos: bool = False
@@ -41,7 +41,7 @@ class GivenText:
             return 200, self._chat(body) if path.endswith("chat/completions") else self._completion(body)
 
     def _scored(self, text: str) -> tuple[list[str], list[float | None], list[int]]:
-        """Tokens as shown one by one, log-probabilities, and where each begins."""
+        """Return shown tokens, log-probabilities and start offsets."""
         encoded = self.tokenizer.encode(text, add_special_tokens=False)
         ids = ([self.tokenizer.token_to_id("<|endoftext|>")] if self.bos else []) + encoded.ids
         values: list[float | None] = [None, *([-1.0] * (len(ids) - 1))]
@@ -58,11 +58,11 @@ class GivenText:
         assert body["logprobs"] == 1
         tokens, log_ps, starts = self._scored(body["prompt"])
         end = len(body["prompt"]) + (starts[1] if self.bos else 0)
-        told = {"tokens": [*tokens, " and"], "token_logprobs": [*log_ps, -1.0]}  # one token is always generated
+        logprobs = {"tokens": [*tokens, " and"], "token_logprobs": [*log_ps, -1.0]}  # one token is always generated
         if self.offsets:
-            told["text_offset"] = [*starts, end]
+            logprobs["text_offset"] = [*starts, end]
         usage = {"prompt_tokens": len(tokens), "completion_tokens": 1}
-        return {"choices": [{"text": body["prompt"] + " and", "logprobs": told}], "usage": usage}
+        return {"choices": [{"text": body["prompt"] + " and", "logprobs": logprobs}], "usage": usage}
 
     def _chat(self, body: dict[str, Any]) -> dict[str, Any]:
         assert body["continue_final_message"]

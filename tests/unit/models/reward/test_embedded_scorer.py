@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 from models.llm import make_token_counter
 from models.prompt.candidates import build_candidates
 from models.prompt.ranking import render_opening, render_prompt
-from models.reward.embedded_scorer import EmbeddedScorer, HalfProduct
-from models.reward.terms import Trial, score
+from models.reward.embedded_scorer import Bf16Linear, EmbeddedScorer
+from models.reward.terms import Trial, score_trials
 from tests.unit.models.feature_rows import AS_OF
 
 ROW = {
@@ -41,7 +41,7 @@ def trials(llm_folder: Path) -> list[Trial]:
 
 
 def _plain(folder: Path, trial: Trial) -> list[float]:
-    """Sum of log p of each sentence by the textbook: one sequence, one pass, no cache, no padding."""
+    """Sum of log p per sentence by the textbook: one sequence, no cache, no padding."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     text = (
         f"<|im_start|>system\n{trial.prompt}<|im_end|>\n<|im_start|>user\n{trial.question}<|im_end|>\n"
@@ -65,25 +65,25 @@ def _plain(folder: Path, trial: Trial) -> list[float]:
 
 @pytest.fixture(scope="module")
 def full(llm_folder: Path) -> EmbeddedScorer:
-    return EmbeddedScorer(llm_folder, halved=False)
+    return EmbeddedScorer(llm_folder, bf16=False)
 
 
 def test_a_shared_prefix_and_a_batch_give_the_plain_score(
     full: EmbeddedScorer, trials: list[Trial], llm_folder: Path
 ) -> None:
-    found = full.sentences(trials)
+    found = full.score_sentences(trials)
     for i in (0, 3):
         assert list(found[i].sums) == pytest.approx(_plain(llm_folder, trials[i]), abs=1e-3)
 
 
-@pytest.mark.parametrize(("halved", "within"), [(False, 1e-4), (True, 0.03)])
+@pytest.mark.parametrize(("bf16", "within"), [(False, 1e-4), (True, 0.03)])
 def test_scores_do_not_depend_on_company(
-    scorer: EmbeddedScorer, full: EmbeddedScorer, trials: list[Trial], halved: bool, within: float
+    scorer: EmbeddedScorer, full: EmbeddedScorer, trials: list[Trial], bf16: bool, within: float
 ) -> None:
-    tried = scorer if halved else full
-    together = score(tried, trials)
-    alone = [score(tried, [t])[0] for t in reversed(trials)][::-1]
-    without_prefix = score(tried, [replace(t, opening="") for t in trials])
+    tried = scorer if bf16 else full
+    together = score_trials(tried, trials)
+    alone = [score_trials(tried, [t])[0] for t in reversed(trials)][::-1]
+    without_prefix = score_trials(tried, [replace(t, opening="") for t in trials])
     for a, b, c in zip(together, alone, without_prefix, strict=True):
         assert a.specific == pytest.approx(b.specific, abs=within)
         assert a.all == pytest.approx(c.all, abs=within)
@@ -94,7 +94,7 @@ def test_half_products_are_one_definition_on_every_processor(native: bool) -> No
     layer = torch.nn.Linear(64, 32, bias=False)
     x = torch.randn(9, 64, generator=torch.Generator().manual_seed(0))
     exact = torch.nn.functional.linear(x.bfloat16().double(), layer.weight.bfloat16().double())
-    found = HalfProduct(layer, native)(x)
+    found = Bf16Linear(layer, native)(x)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), exact, rtol=2**-8, atol=1e-5)
 
@@ -103,7 +103,7 @@ def test_halved_products_stay_near_the_full_score(
     scorer: EmbeddedScorer, full: EmbeddedScorer, trials: list[Trial]
 ) -> None:
     assert scorer.id != full.id
-    for half, whole in zip(score(scorer, trials), score(full, trials), strict=True):
+    for half, whole in zip(score_trials(scorer, trials), score_trials(full, trials), strict=True):
         assert half.specific == pytest.approx(whole.specific, abs=0.03)
 
 
@@ -116,7 +116,7 @@ def test_the_fact_behind_the_reply_makes_it_likelier(scorer: EmbeddedScorer, llm
         )
         for key in ("haemoglobin.latest", "smoking")
     )
-    better, worse = score(scorer, [with_fact, without])
+    better, worse = score_trials(scorer, [with_fact, without])
     assert better.specific > worse.specific
 
 
@@ -129,11 +129,11 @@ def test_chat_markers_in_a_question_are_plain_characters(scorer: EmbeddedScorer)
 
 def test_an_opening_that_does_not_begin_the_prompt_is_refused(scorer: EmbeddedScorer, trials: list[Trial]) -> None:
     with pytest.raises(ValueError, match="opening"):
-        scorer.sentences([replace(trials[0], opening="Something else")])
+        scorer.score_sentences([replace(trials[0], opening="Something else")])
 
 
 def test_the_kept_key_values_stay_within_their_limit(llm_folder: Path, trials: list[Trial]) -> None:
     small = EmbeddedScorer(llm_folder, shared_tokens=60)
     for characters in (120, 160, 200):
-        small.sentences([replace(trials[0], opening=trials[0].prompt[:characters])])
+        small.score_sentences([replace(trials[0], opening=trials[0].prompt[:characters])])
         assert sum(map(len, small._shared)) <= 60

@@ -12,25 +12,25 @@ import pytest
 
 from models.llm import LLMError
 from models.reward.judge import (
-    Calibrated,
+    CalibratedScorer,
     Calibration,
     CalibrationError,
-    Graded,
+    GradedAnswer,
     Grading,
     Judge,
     JudgeScorer,
-    calibrate,
-    fit,
-    read_graded,
+    calibrate_judge,
+    fit_calibration,
+    read_graded_answers,
 )
 from models.reward.request_pool import ScorerError
 from models.reward.score_cache import CachedScorer, ScoreCache
-from models.reward.terms import Trial, score
+from models.reward.terms import Trial, score_trials
 from tests.answering_server import serving
 
 
 class Rater:
-    """A judge behind HTTP that reads ``quality=N`` in the answer it is to grade and counts with known noise."""
+    """A judge behind HTTP that reads ``quality=N`` in the answer, with known noise."""
 
     def __init__(self, noise: float = 0.0) -> None:
         self.noise = noise
@@ -41,22 +41,22 @@ class Rater:
         self.requests.append(body)
         assert body["response_format"]["json_schema"]["schema"]["additionalProperties"] is False
         if self.instead:
-            return 200, _said(self.instead.pop(0))
+            return 200, _completion(self.instead.pop(0))
         asked = body["messages"][1]["content"]
         random = np.random.default_rng(len(asked) + sum(map(ord, asked)))
         quality = float(asked.rpartition("quality=")[2].split()[0]) + self.noise * random.normal()
         stated = int(np.clip(round(quality), 0, 10))
         grading = {"facts_in_reply": 10, "facts_stated": stated, "contradictions": int(stated < 2), "tone": 2}
-        return 200, _said(json.dumps(grading))
+        return 200, _completion(json.dumps(grading))
 
 
-def _said(text: str) -> dict[str, Any]:
+def _completion(text: str) -> dict[str, Any]:
     return {"id": "1", "object": "chat.completion", "created": 1, "model": "rater", "choices": [
         {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}  # fmt: skip
 
 
 class Answering:
-    """A language model whose answers get better with the facts in its prompt; it may be down."""
+    """A language model that answers better with more facts in its prompt; may be down."""
 
     id = "answering"
 
@@ -80,14 +80,16 @@ def judge(rater: Rater) -> Iterator[Judge]:
         yield Judge(base_url, "rater")
 
 
-def graded(n: int, seed: int = 0) -> list[Graded]:
+def graded(n: int, seed: int = 0) -> list[GradedAnswer]:
     """Answers of known quality, graded 1–5 by people who are a little noisy."""
     random = np.random.default_rng(seed)
     found = []
     for i in range(n):
         quality = random.uniform(0, 10)
         grade = float(np.clip(round(1 + 0.4 * quality + random.normal(0, 0.3)), 1, 5))
-        found.append(Graded(question=f"Question {i}?", reply="Reply.", answer=f"quality={quality:.2f} ", grade=grade))
+        found.append(
+            GradedAnswer(question=f"Question {i}?", reply="Reply.", answer=f"quality={quality:.2f} ", grade=grade)
+        )
     return found
 
 
@@ -103,7 +105,7 @@ def test_quality_rewards_facts_and_tone_and_punishes_contradictions() -> None:
 
 def test_a_noisy_judge_is_calibrated_to_people_s_grades(rater: Rater, judge: Judge, tmp_path: Path) -> None:
     rater.noise = 1.5
-    fitted = calibrate(judge, graded(60))
+    fitted = calibrate_judge(judge, graded(60))
     assert fitted.n == 60
     assert 0.7 < fitted.spearman < 1
     assert fitted.error < 0.6 * fitted.plain_error
@@ -116,23 +118,23 @@ def test_a_noisy_judge_is_calibrated_to_people_s_grades(rater: Rater, judge: Jud
 def test_a_judge_without_signal_is_refused(rater: Rater, judge: Judge) -> None:
     rater.noise = 1000.0
     with pytest.raises(CalibrationError, match=r"say nothing about the human ones: Spearman .*n 60"):
-        calibrate(judge, graded(60))
+        calibrate_judge(judge, graded(60))
     with pytest.raises(CalibrationError, match="same grade"):
-        fit("judge", [0.5] * 30, list(range(30)))
+        fit_calibration("judge", [0.5] * 30, list(range(30)))
     with pytest.raises(CalibrationError, match="say nothing"):
-        fit("judge", range(30), list(range(30, 0, -1)))
+        fit_calibration("judge", range(30), list(range(30, 0, -1)))
 
 
 def test_without_enough_graded_answers_nothing_is_asked(rater: Rater, judge: Judge, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="3 graded answers; a calibration needs 20"):
-        calibrate(judge, graded(3))
+        calibrate_judge(judge, graded(3))
     assert not rater.requests
     with pytest.raises(CalibrationError, match="not calibrated"):
         Calibration.read(tmp_path / "none.json", judge.id)
 
 
 def test_another_judge_s_calibration_is_refused(tmp_path: Path) -> None:
-    fit("judge/other", range(30), list(range(30))).write(tmp_path / "c.json")
+    fit_calibration("judge/other", range(30), list(range(30))).write(tmp_path / "c.json")
     with pytest.raises(CalibrationError, match="of judge/other, not of judge/mine"):
         Calibration.read(tmp_path / "c.json", "judge/mine")
 
@@ -142,10 +144,10 @@ def test_a_file_of_graded_answers_names_the_bad_line_and_not_its_text(tmp_path: 
     good = graded(1)[0].model_dump_json()
     path.write_text(f'{good}\n\n{{"question": "Am I ill?", "reply": "No.", "answer": "No.", "grade": "best"}}\n')
     with pytest.raises(CalibrationError, match=r"graded.jsonl, line 3: not a graded answer \(grade\)") as caught:
-        read_graded(path)
+        read_graded_answers(path)
     assert "ill" not in str(caught.value)
     path.write_text(f"{good}\n")
-    assert read_graded(path) == graded(1)
+    assert read_graded_answers(path) == graded(1)
 
 
 def test_a_better_prompt_gets_a_better_reward_and_a_new_calibration_costs_nothing(
@@ -153,13 +155,17 @@ def test_a_better_prompt_gets_a_better_reward_and_a_new_calibration_costs_nothin
 ) -> None:
     trials = [Trial(f"Prompt. {'A fact. ' * n}", "Question?", ("One.", "Two."), (True, False)) for n in (1, 6, 9)]
     cached = CachedScorer(JudgeScorer(Answering(), judge), ScoreCache(tmp_path / "s"))
-    first = Calibrated(cached, fit(judge.id, np.linspace(-0.5, 1.5, 30), np.linspace(1, 5, 30).tolist()))
-    rewards = [s.specific for s in score(first, trials)]
+    first = CalibratedScorer(
+        cached, fit_calibration(judge.id, np.linspace(-0.5, 1.5, 30), np.linspace(1, 5, 30).tolist())
+    )
+    rewards = [s.specific for s in score_trials(first, trials)]
     assert rewards == sorted(rewards)
     assert rewards[0] < rewards[2]
     asked = len(rater.requests)
-    again = Calibrated(cached, fit(judge.id, np.linspace(-0.5, 1.5, 30), np.linspace(1, 9, 30).tolist()))
-    assert score(again, trials)[2].specific > rewards[2]
+    again = CalibratedScorer(
+        cached, fit_calibration(judge.id, np.linspace(-0.5, 1.5, 30), np.linspace(1, 9, 30).tolist())
+    )
+    assert score_trials(again, trials)[2].specific > rewards[2]
     assert len(rater.requests) == asked == 3
     assert first.id != again.id
     assert JudgeScorer(Answering(), judge).id == f"{judge.id}/answering"
@@ -175,4 +181,4 @@ def test_a_judge_that_does_not_follow_the_rubric_is_asked_once_more(rater: Rater
 
 def test_a_language_model_that_is_down_is_a_scorer_s_failure(judge: Judge) -> None:
     with pytest.raises(ScorerError, match="APITimeoutError"):
-        JudgeScorer(Answering(down=True), judge).sentences([Trial("P", "Q?", ("R.",), (True,))])
+        JudgeScorer(Answering(down=True), judge).score_sentences([Trial("P", "Q?", ("R.",), (True,))])

@@ -1,4 +1,4 @@
-"""Any server of given text's log-probabilities can take the embedded scorer's place: same model, same scores."""
+"""Any server of given text's log-probabilities can replace the embedded scorer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from models.reward.embedded_scorer import EmbeddedScorer
 from models.reward.request_pool import ScorerError
 from models.reward.score_cache import CachedScorer, ScoreCache
-from models.reward.server_scorer import Kind, Server, ServerScorer
+from models.reward.server_scorer import ScoringServer, ServerKind, ServerScorer
 from models.reward.terms import SentenceScores, Trial
-from models.reward.token_alignment import MISSPELT, Token, by_sentence, spelt
+from models.reward.token_alignment import MISALIGNED, ServerToken, align_from_end, sum_by_sentence
 from tests.answering_server import serving
 from tests.unit.models.reward.given_text_server import GivenText
 
@@ -34,7 +34,7 @@ PLAIN = [replace(t, question="Why am I so tired?") for t in (TRIALS[0], *TRIALS[
 @pytest.fixture(scope="module")
 def embedded(llm_folder: Path) -> list[SentenceScores]:
     """The same trials under the embedded model, in the server's own arithmetic."""
-    return EmbeddedScorer(llm_folder, halved=False).sentences(PLAIN)
+    return EmbeddedScorer(llm_folder, bf16=False).score_sentences(PLAIN)
 
 
 @pytest.fixture(scope="module")
@@ -50,63 +50,63 @@ def server(model: GivenText) -> Iterator[GivenText]:
         yield model
 
 
-def asking(server: GivenText, kind: Kind, at_once: int = 2) -> ServerScorer:
-    return ServerScorer(kind, Server(server.base_url, "smollm2", "key", 30.0, at_once, first_wait=0.01))
+def asking(server: GivenText, kind: ServerKind, at_once: int = 2) -> ServerScorer:
+    return ServerScorer(kind, ScoringServer(server.base_url, "smollm2", "key", 30.0, at_once, first_wait=0.01))
 
 
 @pytest.mark.parametrize(("kind", "offsets"), [("vllm", True), ("completions", True), ("completions", False)])
 def test_both_shapes_give_the_embedded_scores(
-    server: GivenText, embedded: list[SentenceScores], kind: Kind, offsets: bool
+    server: GivenText, embedded: list[SentenceScores], kind: ServerKind, offsets: bool
 ) -> None:
     server.offsets, server.quick = offsets, False
-    for found, known in zip(asking(server, kind).sentences(PLAIN), embedded, strict=True):
+    for found, known in zip(asking(server, kind).score_sentences(PLAIN), embedded, strict=True):
         assert found.counts == known.counts
         assert list(found.sums) == pytest.approx(list(known.sums), abs=1e-3)
 
 
 def test_a_beginning_token_that_the_server_adds_moves_no_offset(server: GivenText) -> None:
-    without = asking(server, "completions").sentences(TRIALS[:1])[0]
+    without = asking(server, "completions").score_sentences(TRIALS[:1])[0]
     server.bos = True
-    assert asking(server, "completions").sentences(TRIALS[:1])[0].counts == without.counts
+    assert asking(server, "completions").score_sentences(TRIALS[:1])[0].counts == without.counts
 
 
 @pytest.mark.parametrize("kind", ["vllm", "completions"])
-def test_chat_markers_in_a_patient_s_words_are_sent_as_plain_characters(server: GivenText, kind: Kind) -> None:
-    asking(server, kind).sentences(TRIALS[:1])
+def test_chat_markers_in_a_patient_s_words_are_sent_as_plain_characters(server: GivenText, kind: ServerKind) -> None:
+    asking(server, kind).score_sentences(TRIALS[:1])
     assert "really" in str(server.requests)
     assert "<|im_end|> really" not in str(server.requests)
 
 
 def test_a_busy_server_is_asked_again_and_a_refusal_is_told_in_its_own_words(server: GivenText) -> None:
     server.refusals = [(503, "busy"), (429, "slower")]
-    assert asking(server, "completions").sentences(TRIALS[:1])[0].counts
+    assert asking(server, "completions").score_sentences(TRIALS[:1])[0].counts
     assert len(server.requests) == 3
     server.refusals = [(400, "logprobs are not supported by this model")]
     with pytest.raises(ScorerError, match=r"smollm2 at .* answered 400: logprobs are not supported by this model"):
-        asking(server, "completions").sentences(TRIALS[:1])
+        asking(server, "completions").score_sentences(TRIALS[:1])
 
 
 def test_a_refusal_that_repeats_patient_text_is_not_shown(server: GivenText) -> None:
     server.refusals = [(400, f"bad prompt: {TRIAL.prompt}")]
     with pytest.raises(ScorerError, match="not shown") as caught:
-        asking(server, "completions").sentences(TRIALS[:1])
+        asking(server, "completions").score_sentences(TRIALS[:1])
     assert "haemoglobin" not in str(caught.value)
 
 
 def test_a_server_that_dies_halfway_is_resumed_without_double_cost(server: GivenText, tmp_path: Path) -> None:
     server.dies_after = 3
     with pytest.raises(ScorerError, match="out of memory"):
-        CachedScorer(asking(server, "completions", 1), ScoreCache(tmp_path / "s")).sentences(TRIALS[:6])
-    kept = ScoreCache(tmp_path / "s")
-    assert len(kept) == 3
+        CachedScorer(asking(server, "completions", 1), ScoreCache(tmp_path / "s")).score_sentences(TRIALS[:6])
+    cache = ScoreCache(tmp_path / "s")
+    assert len(cache) == 3
     server.dies_after, server.requests = None, []
-    CachedScorer(asking(server, "completions"), kept).sentences(TRIALS[:6])
+    CachedScorer(asking(server, "completions"), cache).score_sentences(TRIALS[:6])
     assert len(server.requests) == 3
 
 
 def test_two_models_never_share_a_score(server: GivenText) -> None:
     ids = {
-        ServerScorer(kind, Server(server.base_url, name), template).id
+        ServerScorer(kind, ScoringServer(server.base_url, name), template).id
         for kind in ("vllm", "completions")
         for name in ("one", "other")
         for template in ("{{ system }}\n{{ user }}\n", "{{ user }}\n{{ system }}\n")
@@ -115,20 +115,22 @@ def test_two_models_never_share_a_score(server: GivenText) -> None:
 
 
 def test_an_unreachable_server_is_named() -> None:
-    unreachable = Server("http://127.0.0.1:9/v1", "gone", first_wait=0.001)
+    unreachable = ScoringServer("http://127.0.0.1:9/v1", "gone", first_wait=0.001)
     with pytest.raises(ScorerError, match=r"gone at .*127\.0\.0\.1:9"):
-        ServerScorer("vllm", unreachable).sentences(TRIALS[:1])
+        ServerScorer("vllm", unreachable).score_sentences(TRIALS[:1])
 
 
 def test_tokens_that_do_not_spell_the_reply_are_an_error() -> None:
-    tokens = [Token("assistant\n", None), Token("Yes", -1.0), Token(" no", -1.0)]
-    with pytest.raises(ScorerError, match=MISSPELT):
-        spelt(tokens, "Yes.")
+    tokens = [ServerToken("assistant\n", None), ServerToken("Yes", -1.0), ServerToken(" no", -1.0)]
+    with pytest.raises(ScorerError, match=MISALIGNED):
+        align_from_end(tokens, "Yes.")
 
 
 def test_a_token_counts_in_the_sentence_it_ends_in_and_parts_of_a_character_where_it_is() -> None:
-    tokens = [Token(t, -1.0) for t in ("\n\n", "\ufffd", "\ufffd", "ok", ". ", "Ta", "\ufffd", "bytes:\\x9f", ".")]
-    pieces = spelt(tokens, "éok. Taß.")
-    assert by_sentence(pieces, ("éok.", "Taß.")).counts == (3, 5)
+    tokens = [
+        ServerToken(t, -1.0) for t in ("\n\n", "\ufffd", "\ufffd", "ok", ". ", "Ta", "\ufffd", "bytes:\\x9f", ".")
+    ]
+    pieces = align_from_end(tokens, "éok. Taß.")
+    assert sum_by_sentence(pieces, ("éok.", "Taß.")).counts == (3, 5)
     with pytest.raises(ScorerError, match="no log-probability"):
-        by_sentence(spelt([Token("Yes.", None)], "Yes."), ("Yes.",))
+        sum_by_sentence(align_from_end([ServerToken("Yes.", None)], "Yes."), ("Yes.",))

@@ -116,7 +116,7 @@ class _Additive:
         self.worth = worth
         self.asked = 0
 
-    def sentences(self, trials):
+    def score_sentences(self, trials):
         self.asked += len(trials)
         sums = [sum(value for text, value in self.worth.items() if text in t.prompt) for t in trials]
         return [SentenceScores((total,), (1,)) for total in sums]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from models.reward.embedded_scorer import EmbeddedScorer
-from models.reward.score_cache import ScoreCache, trial_key
+from models.reward.score_cache import ScoreCache, hash_trial
 from models.reward.terms import SentenceScores
 from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
 from pipelines.episodes import episode_file
@@ -179,7 +179,7 @@ def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhe
     cache = ScoreCache(cache_path(settings))
     program = EditProgram(("peer.weight", "haemoglobin.latest"))
     cache.put(
-        trial_key(EmbeddedScorer(settings.embedded_llm).id, trial(scored, program)), SentenceScores((-4.0,), (2,))
+        hash_trial(EmbeddedScorer(settings.embedded_llm).id, trial(scored, program)), SentenceScores((-4.0,), (2,))
     )
     cache.flush()
     (value,) = rewards.build_held_out(settings, NIGHT, SINCE)["reward of the ranking"]

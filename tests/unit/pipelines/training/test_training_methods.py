@@ -29,7 +29,7 @@ class Facts:
 
     id = "facts"
 
-    def sentences(self, trials: list[Trial]) -> list[SentenceScores]:
+    def score_sentences(self, trials: list[Trial]) -> list[SentenceScores]:
         return [SentenceScores((self.worth(t),) * len(t.reply), (1,) * len(t.reply)) for t in trials]
 
     @staticmethod

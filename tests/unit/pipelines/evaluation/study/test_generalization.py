@@ -1,4 +1,4 @@
-"""What is left out stays out, seeds are pooled fairly, a budget is a budget, and no program takes safety away."""
+"""The study: leave-outs, pooled seeds, budget, controls, attacks and simulated ratings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Flat:
     id = "flat"
     asked = 0
 
-    def sentences(self, trials: list[Trial]) -> list[SentenceScores]:
+    def score_sentences(self, trials: list[Trial]) -> list[SentenceScores]:
         self.asked += len(trials)
         return [SentenceScores((-1.0,) * len(t.reply), (1,) * len(t.reply)) for t in trials]
 
@@ -62,11 +62,11 @@ def test_folds_hold_each_topic_once_and_are_of_like_size() -> None:
     topics = {
         f"{topic}{i}": topic for topic, count in zip("abcdef", (9, 8, 7, 3, 2, 1), strict=True) for i in range(count)
     }
-    made = generalization.folds(topics, 3)
+    made = generalization.split_folds(topics, 3)
     assert sorted(t for fold in made for t in fold) == list("abcdef")
     sizes = [sum(topic in fold for topic in topics.values()) for fold in made]
     assert max(sizes) - min(sizes) <= 2
-    assert generalization.folds({"1": "a", "2": "a"}) == []
+    assert generalization.split_folds({"1": "a", "2": "a"}) == []
 
 
 def test_topics_without_names_are_found_among_the_training_questions() -> None:
@@ -75,27 +75,31 @@ def test_topics_without_names_are_found_among_the_training_questions() -> None:
             return np.array([[float("tired" in t), float("painkiller" in t), 0.1] for t in texts])
 
     nameless = [replace(e, topic=None) for e in EPISODES]
-    found = generalization.topics_of(nameless, nameless, Words())  # type: ignore[arg-type]
+    found = generalization.assign_topics(nameless, nameless, Words())  # type: ignore[arg-type]
     by_question = {e.question: {found[o.episode_id] for o in nameless if o.question == e.question} for e in nameless}
     assert all(len(topics) == 1 for topics in by_question.values())
     assert len(set.union(*by_question.values())) == len(by_question) == 2
 
 
 def test_wordings_that_training_never_had_are_held_out_before_any_other() -> None:
-    assert generalization.held_out({"a", "b"}, ["a", "new", "new", "b"]) == {"new"}
-    held = generalization.held_out({"a", "b", "c", "d"}, ["a", "b", "c", "d"])
-    assert len(held) == 1
-    first = generalization.wording("Should I take baby aspirin in this pregnancy? I am Ann.")
-    assert first == generalization.wording("Do I need aspirin to prevent pre-eclampsia?") == "aspirin_prevention/plain"
-    assert generalization.wording("Something  ELSE?") == "something else?"
+    assert generalization.choose_left_out({"a", "b"}, ["a", "new", "new", "b"]) == {"new"}
+    left_out = generalization.choose_left_out({"a", "b", "c", "d"}, ["a", "b", "c", "d"])
+    assert len(left_out) == 1
+    first = generalization.identify_wording("Should I take baby aspirin in this pregnancy? I am Ann.")
+    assert (
+        first
+        == generalization.identify_wording("Do I need aspirin to prevent pre-eclampsia?")
+        == "aspirin_prevention/plain"
+    )
+    assert generalization.identify_wording("Something  ELSE?") == "something else?"
 
 
 def test_a_kind_left_out_is_offered_nowhere_and_pinned_facts_stay() -> None:
     peer = Segment("peer.x", "peer", "Of 11 similar patients, 45% take iron.", tokens=9)
     offered = replace(EPISODES[0], segments=(*EPISODES[0].segments, peer))
-    left = generalization.without(offered, "peer")
-    assert left.segments == EPISODES[0].segments
-    assert generalization.without(offered, "pinned").pinned == offered.pinned
+    masked = generalization.remove_kind(offered, "peer")
+    assert masked.segments == EPISODES[0].segments
+    assert generalization.remove_kind(offered, "pinned").pinned == offered.pinned
 
 
 def test_pooled_seeds_are_the_mean_over_seeds_with_each_episode_counted_once() -> None:
@@ -135,33 +139,33 @@ def test_the_word_bag_learns_what_words_tell() -> None:
 def test_no_program_takes_safety_out_of_a_prompt_and_a_prompt_without_it_is_found() -> None:
     pregnant = Segment("pregnancy", "pinned", "She is 30 weeks and 2 days pregnant.", pinned=True, tokens=9)
     allergic = Segment("allergies", "pinned", "Drug allergies: ibuprofen, penicillin.", pinned=True, tokens=9)
-    hers = replace(EPISODES[0], segments=(EPISODES[0].segments[0], pregnant, allergic, *EPISODES[0].free))
-    measured = [replace(_measured(0, 1.0, 1.0), episode=hers)]
-    rows = {r.name: r for r in attacks.rows(measured, "test")}
+    pinned = replace(EPISODES[0], segments=(EPISODES[0].segments[0], pregnant, allergic, *EPISODES[0].free))
+    measured = [replace(_measured(0, 1.0, 1.0), episode=pinned)]
+    rows = {r.name: r for r in attacks.build_rows(measured, "test")}
     assert set(rows) == {"attacked_pinned_present", "allergy_rules_intact", "red_flags_intact", "contradictions"}
     assert all(r.holds for r in rows.values())
-    assert attacks.allergies_of(hers.pinned) == ["ibuprofen", "penicillin"]
-    assert attacks.stated(hers.pinned) == (True, 30)
-    assert not attacks.pinned_first(hers, "a prompt without anything")
+    assert attacks.read_allergies(pinned.pinned) == ["ibuprofen", "penicillin"]
+    assert attacks.read_pregnancy(pinned.pinned) == (True, 30)
+    assert not attacks.check_pinned_first(pinned, "a prompt without anything")
     wrong = Segment("x", "record", "She is not pregnant.", tokens=5)
-    assert attacks.contradicted(replace(hers, segments=(*hers.segments, wrong)), "She is not pregnant.") == (
+    assert attacks.find_contradicted(replace(pinned, segments=(*pinned.segments, wrong)), "She is not pregnant.") == (
         "pregnancy",
     )
 
 
-def test_the_simulated_woman_likes_her_style_and_the_facts_that_matter() -> None:
-    hers = next(e for e in EPISODES if len(e.facts) > 1)
-    good, bad = EditProgram(tuple(sorted(hers.facts)), "brief"), EditProgram((), "detailed")
-    assert ratings.expected(hers, good, "brief") > ratings.expected(hers, bad, "brief") + 1
-    rated = [replace(hers, reply=("Short.",), rating=5.0), replace(hers, reply=("word " * 60,), rating=2.0)]
-    assert ratings.liked(rated) == {hers.subject_id: "brief"}
-    assert 1 <= ratings.rating(hers, EditProgram((), "plain"), "brief", random.Random(0)) <= 5
+def test_the_simulated_patient_likes_one_style_and_the_facts_that_matter() -> None:
+    asked = next(e for e in EPISODES if len(e.facts) > 1)
+    good, bad = EditProgram(tuple(sorted(asked.facts)), "brief"), EditProgram((), "detailed")
+    assert ratings.expect_rating(asked, good, "brief") > ratings.expect_rating(asked, bad, "brief") + 1
+    rated = [replace(asked, reply=("Short.",), rating=5.0), replace(asked, reply=("word " * 60,), rating=2.0)]
+    assert ratings.find_liked_styles(rated) == {asked.subject_id: "brief"}
+    assert 1 <= ratings.simulate_rating(asked, EditProgram((), "plain"), "brief", random.Random(0)) <= 5
 
 
 def test_bad_segments_are_counted_and_slices_are_read() -> None:
     long = Segment("long", "record", "x", tokens=99)
     bad = replace(EPISODES[0], segments=(*EPISODES[0].segments, long, replace(long, key="again", tokens=1)))
-    found = training_health.unusable([bad], 60, len(bad.segments) - 1)
+    found = training_health.count_unusable([bad], 60, len(bad.segments) - 1)
     assert (found["segments_longer_than_cap"], found["segments_duplicate"], found["segments_without_slot"]) == (1, 1, 1)
     aged = replace(bad, segments=(*bad.segments, Segment("age", "record", "She is 36 years old.")))
     assert (slices.read_age_band(aged), slices.read_age_band(bad), slices.read_language(bad)) == (

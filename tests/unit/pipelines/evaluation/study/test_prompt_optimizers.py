@@ -1,4 +1,4 @@
-"""GEPA and MIPROv2 find a better instruction through a real server of chat answers; without one they say why not."""
+"""GEPA and MIPROv2 improve an instruction over HTTP, and say why they cannot."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ BETTER = "Choose what a CLINICAL reply depends on."
 
 
 class Facts:
-    """A scorer for which a reply is likelier the more of the facts behind it the prompt states."""
+    """A scorer: the more of its facts the prompt states, the likelier a reply."""
 
     id = "facts"
 
-    def sentences(self, trials: list[Trial]) -> list[SentenceScores]:
+    def score_sentences(self, trials: list[Trial]) -> list[SentenceScores]:
         known = {(e.question, e.reply): {s.text for s in e.free if s.key in e.facts} for e in EPISODES}
         worth = [-4.0 + 0.5 * sum(text in t.prompt for text in known[t.question, t.reply]) for t in trials]
         return [SentenceScores((w,) * len(t.reply), (1,) * len(t.reply)) for w, t in zip(worth, trials, strict=True)]
 
 
 class Chatting:
-    """A language model behind HTTP: asked for an instruction it proposes a better one, under which it chooses well."""
+    """A language model behind HTTP that proposes a better instruction and follows it."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, Any]:
         self.requests.append(body)
-        said = json.dumps(body["messages"], ensure_ascii=False)
+        messages = json.dumps(body["messages"], ensure_ascii=False)
         return 200, {"id": "1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [
-            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": self._said(said)}}],
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": self._reply(messages)}}],
             "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
 
-    def _said(self, asked: str) -> str:
+    def _reply(self, asked: str) -> str:
         if "[[ ## keep ## ]]" in asked and "[[ ## sentences ## ]]" in asked:
             shown = asked.rpartition("[[ ## sentences ## ]]")[2].partition("[[ ## at_most")[0].replace("\\n", "\n")
             lines = re.findall(r"^(\d+)\. (.+)$", shown, re.MULTILINE)
             question = asked.rpartition("[[ ## question ## ]]")[2].partition("[[ ## sentences")[0].replace("\\n", "")
             behind = {s.text for e in EPISODES if e.question in question for s in e.free if s.key in e.facts}
-            kept = [int(n) for n, text in lines if ("CLINICAL" in asked) == (text in behind)]
-            return f"[[ ## keep ## ]]\n{kept}\n\n[[ ## completed ## ]]"
+            chosen = [int(n) for n, text in lines if ("CLINICAL" in asked) == (text in behind)]
+            return f"[[ ## keep ## ]]\n{chosen}\n\n[[ ## completed ## ]]"
         fields = re.findall(r'"(\w+)": "\{', asked.partition("Outputs will be a JSON object")[2].replace('\\"', '"'))
         if fields:
             return json.dumps(dict.fromkeys(fields, BETTER))
@@ -103,7 +103,7 @@ def test_a_better_instruction_is_found_within_the_reward_evaluations(method: str
     assert not [r for r in replies if r in json.dumps(model.requests)]
 
 
-def test_a_model_that_does_not_answer_is_said_without_what_was_sent(model: Chatting) -> None:
+def test_a_model_that_does_not_answer_is_reported_without_what_was_sent(model: Chatting) -> None:
     pytest.importorskip("dspy")
     searching, _ = search(model)
     searching.lm.kwargs["api_base"] = "http://127.0.0.1:9/v1"
@@ -116,7 +116,7 @@ def test_a_model_that_does_not_answer_is_said_without_what_was_sent(model: Chatt
     assert EPISODES[0].question not in str(caught.value)
 
 
-def test_they_are_absent_and_it_is_said_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_absent_and_the_error_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = load_params(Settings(home=tmp_path))
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="no capable language model is configured"):

@@ -30,7 +30,7 @@ from pmlm.errors import SettingsError
 from pmlm.settings import Settings
 from tests.unit.pipelines.features.built import all_rows, clinic
 
-pytestmark = pytest.mark.xdist_group("spark")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spark")]
 BEFORE, LAST = "20260401", "20260602"
 K = 3
 

@@ -222,8 +222,8 @@ def test_a_procedure_that_was_not_done_is_no_fact(clinic: Clinic) -> None:
 
 
 def test_resources_of_a_transaction_are_named_by_their_full_url(clinic: Clinic) -> None:
-    woman, weight = without(patient(), "id"), observation("w", subject={"reference": URN})
-    named = bundle(woman, weight)
+    mother, weight = without(patient(), "id"), observation("w", subject={"reference": URN})
+    named = bundle(mother, weight)
     named["entry"][0]["fullUrl"] = URN
     clinic.drop(FIRST, named)
 

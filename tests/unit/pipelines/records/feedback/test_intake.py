@@ -36,7 +36,7 @@ def settings_of(clinic: Clinic, **more: Any) -> Settings:
 
 @pytest.fixture
 def answered(clinic: Clinic) -> Clinic:
-    """A clinic after one night, with the next drop to come; Ana got six answers in between."""
+    """A clinic between two drops; Ana has had six answers since the first."""
     named = patient(name=[{"family": "Torres", "given": ["Maria"]}])
     clinic.drop(FIRST, named, observation("w"))
     clinic.put(SECOND, "records.ndjson", [observation("x", value=62.0, effectiveDateTime="2026-06-02T09:00:00Z")])

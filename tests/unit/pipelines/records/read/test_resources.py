@@ -140,7 +140,7 @@ def test_an_entry_over_the_limit_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_line_over_the_limit_is_never_held(tmp_path: Path) -> None:
-    """Sixty times the limit on one line, plain and packed: the reader's memory stays about the limit."""
+    """Memory stays near the limit for a line sixty times longer, plain and packed."""
     long = (
         b'{"resourceType": "Patient", "note": "' + b"n" * (60 * LIMIT) + b'"}\n' + json.dumps(PAIR[0]).encode() + b"\n"
     )

@@ -109,7 +109,7 @@ RULES = sorted({rule for _, rule, _ in CASES})
 
 
 def named(broken: Any, ident: str) -> Any:
-    """The broken resource with an id of its own, unless the id is what is broken."""
+    """The broken resource with its own id, unless the id is what is broken."""
     return broken | {"id": ident} if isinstance(broken, dict) and broken.get("id") == "x" else broken
 
 

@@ -1,4 +1,4 @@
-"""The patient-clustered bootstrap: wide where episodes of one patient are alike, blind to order, honest about few."""
+"""Intervals: the bootstrap resamples patients, ignores order, gives none for one patient."""
 
 from __future__ import annotations
 
