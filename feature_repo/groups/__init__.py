@@ -1,4 +1,4 @@
-"""The feature groups, one file each, with what is computed (``expression``) and its schema (``view``).
+"""The feature groups, one file each: what is computed (``expression``), its schema (``view``).
 
 Peers and trajectory have no expression: programs compute them (``pipelines.features.engines.peer_rows`` and
 ``pipelines.features.trajectory``).

@@ -20,7 +20,7 @@ FEW = 10
 
 
 def expression(events: Table, moments: Table) -> Table:
-    """Compute the times of visits and questions, and the smoking status, as known at each moment."""
+    """Compute times of visits and questions, and smoking, as known at each moment."""
     smoking = select_known(
         events.filter(events.code == SMOKING_CODE, events.text_value.notnull()), moments, "observation"
     )

@@ -19,9 +19,8 @@ from ibis.expr.types import Table, TimestampValue
 from feature_repo.concepts import matches_code, matches_concept
 from feature_repo.entities import subject
 from feature_repo.point_in_time import DAY, FOREVER, KEY, join_to_moments, select_known, select_latest, to_seconds
+from models.patient.gestational_age import LONGEST
 from models.vocabulary import EDD_CODE, LMP_CODE
-
-LONGEST_DAYS = 308
 
 #: Procedures that end a pregnancy (SNOMED): births, termination, surgery and methotrexate for a tubal one.
 ENDING_PROCEDURES = (
@@ -56,7 +55,7 @@ def expression(events: Table, moments: Table) -> Table:
 
 
 def _read_date(events: Table, moments: Table, code: str, name: str) -> Table:
-    """Read the ISO date that the latest observation of ``code`` states; any other text is unknown."""
+    """Read the ISO date of the latest observation of ``code``; other texts are unknown."""
     stated = events.filter(events.code == code).mutate(date=events.text_value[:10].try_cast("date"))
     dated = select_known(stated.filter(stated.date.notnull()), moments, "observation")
     newest = select_latest(dated, value=dated.date, source=dated.source)
@@ -76,7 +75,7 @@ def _select_pregnancies(events: Table, moments: Table) -> Table:
 
 
 def _find_last_end(events: Table, moments: Table, pregnancies: Table) -> Table:
-    """Find the last end: a birth, a loss, or an abatement that no open condition outlives."""
+    """Find the last end: birth, loss, or an abatement that no open condition outlives."""
     births = select_known(
         events.filter(matches_code(events.code, (*ENDING_PROCEDURES, *LOSSES), ENDING_ICD10)),
         moments,
@@ -88,7 +87,7 @@ def _find_last_end(events: Table, moments: Table, pregnancies: Table) -> Table:
         *KEY,
         other.ended.isnull(),
         other.time <= shut.ended,
-        to_seconds(other.time) >= to_seconds(shut.time) - LONGEST_DAYS * DAY,
+        to_seconds(other.time) >= to_seconds(shut.time) - LONGEST.days * DAY,
     ]
     over = shut.anti_join(other, outlived)
     all_ends = births.select(*KEY, end=births.time).union(over.select(*KEY, end=over.ended))
@@ -102,7 +101,7 @@ def _count_pregnancies(pregnancies: Table) -> Table:
         *KEY,
         other.place < pregnancies.place,
         ibis.coalesce(other.ended, ibis.literal(FOREVER)) >= pregnancies.time,
-        to_seconds(other.time) >= to_seconds(pregnancies.time) - LONGEST_DAYS * DAY,
+        to_seconds(other.time) >= to_seconds(pregnancies.time) - LONGEST.days * DAY,
     ]
     first = pregnancies.anti_join(other, inside)
     return first.group_by(*KEY).aggregate(pregnancies=first.record.nunique())

@@ -7,7 +7,8 @@
     picks = the segments with the greatest ĝ(s) > 0 that fit the caps,   style = the one of greatest mean gain
 
 Departures from textbook ridge regression:
-1. λ is chosen among ``PENALTIES`` by cross-validation over patients, so no patient is on both sides of a fold.
+1. λ is chosen among ``PENALTIES`` by cross-validation over patients, so no patient is on both sides of a fold; the
+   intercept b is each fold's mean gain, not fitted (so not ``RidgeCV``, which fits one or none).
 2. Words are hashed (Weinberger et al. 2009) by BLAKE2b, not by the MurmurHash3 of scikit-learn's ``HashingVectorizer``:
    the weights of a saved refiner are indexed by these positions, so the hash is frozen.
 ``fixed`` and ``table`` know keys only and predict 0 for a segment they have not met; ``regressor`` generalizes.
@@ -22,7 +23,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,9 +31,6 @@ from models.encoder import Encoder
 from models.refiner.featurizer import numeric_features
 from models.refiner.interface import STYLES, Caps
 from models.schema import EditProgram, Segment
-
-if TYPE_CHECKING:
-    from sklearn.linear_model import Ridge, RidgeCV
 
 WORDS = 256  # positions of the hashed words
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
@@ -147,9 +145,8 @@ def fit_regressor(measured: Sequence[MeasuredEpisode], caps: Caps, encoder: Enco
     y = np.array([g for m in measured for _, g in _free_gains(m)])
     groups = np.array([m.subject_id % FOLDS for m in measured for _ in _free_gains(m)])
     centre, scale = x.mean(0), x.std(0) + 1e-6
-    model = _fit_ridge((x - centre) / scale, y, groups)
-    gain = RidgeGainModel(model.coef_, float(model.intercept_), centre, scale, encoder)
-    return GainRefiner("regressor", caps, choose_style(measured), gain)
+    weights, bias = _fit_ridge((x - centre) / scale, y, groups)
+    return GainRefiner("regressor", caps, choose_style(measured), RidgeGainModel(weights, bias, centre, scale, encoder))
 
 
 def build_gain_features(question: str, free: Sequence[Segment], encoder: Encoder) -> np.ndarray:
@@ -216,11 +213,19 @@ def _hash_words(question: str, text: str) -> np.ndarray:
     return out
 
 
-def _fit_ridge(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> Ridge | RidgeCV:
-    """Fit ridge with the penalty of least mean squared error over folds ``groups``."""
-    from sklearn.linear_model import Ridge, RidgeCV  # here: serving loads refiners and fits none
-    from sklearn.model_selection import PredefinedSplit
+def _fit_ridge(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit weights and bias with the penalty of least mean squared error over folds ``groups``."""
+    from sklearn.compose import TransformedTargetRegressor  # here: serving loads refiners and fits none
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, PredefinedSplit
+    from sklearn.preprocessing import StandardScaler
 
-    if len(np.unique(groups)) < 2:
-        return Ridge(PENALTIES[0]).fit(x, y)
-    return RidgeCV(PENALTIES, scoring="neg_mean_squared_error", cv=PredefinedSplit(groups)).fit(x, y)
+    model = TransformedTargetRegressor(
+        Ridge(PENALTIES[0], fit_intercept=False), transformer=StandardScaler(with_std=False)
+    )
+    if len(np.unique(groups)) > 1:
+        grid, folds = {"regressor__alpha": PENALTIES}, PredefinedSplit(groups)
+        model = GridSearchCV(model, grid, scoring="neg_mean_squared_error", cv=folds).fit(x, y).best_estimator_
+    else:
+        model.fit(x, y)
+    return model.regressor_.coef_, float(y.mean())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from bentos.auth.keys import development_token
+from bentos.telemetry import logs
 from pmlm.settings import Settings, load_settings
 from tests.contract import three_women
 from tests.contract.one_day import day, day_clinic, day_model  # noqa: F401 - fixtures
@@ -86,15 +88,28 @@ def bearer(settings: Settings) -> dict[str, str]:
     return {"Authorization": f"Bearer {development_token(settings)}"}
 
 
+@contextmanager
+def _log_to(file: Path) -> Iterator[None]:
+    """Give the endpoint's logger a file: its threads also log between tests, when pytest captures no output."""
+    handler, logger = logging.FileHandler(file), logging.getLogger(logs.LOGGER)
+    before, logger.handlers = logger.handlers, [handler]
+    try:
+        yield
+    finally:
+        logger.handlers = before
+        handler.close()
+
+
 @pytest.fixture(scope="module")
 def client_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientFactory]:
     """A function that gives an in-process client of the same service, under other ``PMLM_*`` settings if asked."""
     from pipelines.packaging.bento import make_serving_environment
 
-    with ExitStack() as open_clients, pytest.MonkeyPatch.context() as patch:
+    folder = tmp_path_factory.mktemp("service")
+    with ExitStack() as open_clients, pytest.MonkeyPatch.context() as patch, _log_to(folder / "endpoint.log"):
         for name, value in make_serving_environment(settings).items():
             patch.setenv(name, value)
-        patch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path_factory.mktemp("metrics")))
+        patch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
         from starlette.testclient import TestClient
 
         from bentos.service import PMLM

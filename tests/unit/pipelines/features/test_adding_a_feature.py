@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import feature_repo
+from feature_repo import groups
 from feature_repo.store import online, services
 from pipelines.features.build import stage
 from pipelines.features.inspect import verify
@@ -27,12 +27,12 @@ from feast import FeatureView, Field, FileSource
 from feast.types import Int64
 
 from feature_repo.entities import subject
-from feature_repo.point_in_time import KEY, complete, known
+from feature_repo.point_in_time import KEY, join_to_moments, select_known
 
 
 def expression(events, moments):
-    held = known(events, moments, "procedure")
-    return complete(moments, held.group_by(*KEY).aggregate(procedures=held.record.count()))
+    known = select_known(events, moments, "procedure")
+    return join_to_moments(moments, known.group_by(*KEY).aggregate(procedures=known.record.count()))
 
 
 source = FileSource(
@@ -54,10 +54,10 @@ view = FeatureView(
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder whose modules are part of ``feature_repo`` during the test."""
+    """Return a folder whose modules are feature groups during the test."""
     added = tmp_path / "added"
     added.mkdir()
-    monkeypatch.setattr(feature_repo, "__path__", [*feature_repo.__path__, str(added)])
+    monkeypatch.setattr(groups, "__path__", [*groups.__path__, str(added)])
     services.find_groups.cache_clear()
     yield added
     services.find_groups.cache_clear()
@@ -103,7 +103,7 @@ def test_an_expression_that_disagrees_with_its_view_is_refused(built: Settings, 
 
 def test_the_worked_example_of_the_docs_is_one_file_and_nothing_else(built: Settings, folder: Path) -> None:
     page = (PROJECT / "docs" / "features.md").read_text()
-    [(name, code)] = re.findall(r"<!-- feature_repo/(\w+\.py) -->\n```python\n(.*?)```", page, re.S)
+    [(name, code)] = re.findall(r"<!-- feature_repo/groups/(\w+\.py) -->\n```python\n(.*?)```", page, re.S)
     (folder / name).write_text(code)
     services.find_groups.cache_clear()
     stage.run(built, LAST)
