@@ -1,8 +1,7 @@
 """Add a feature group: weight gain, as one expression and one view.
 
 A group is one file in ``feature_repo/groups/``, such as this one. Run as a script, it builds the group for a clinic of
-one patient and prints its value as of three times. The weight of 1 March is corrected in the next drop: before that
-drop was known, the first value counts.
+one patient and prints its value as of three times: the corrected weight of 1 March counts only once it is known.
 """
 
 from __future__ import annotations
@@ -62,8 +61,7 @@ def write_drop(folder: Path, weights: dict[str, float]) -> None:
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as home:
-        added = Path(home) / "groups"
-        added.mkdir()
+        (added := Path(home) / "groups").mkdir()
         shutil.copy(__file__, added / f"{NAME}.py")
         groups.__path__.append(str(added))  # stands for a copy of this file in feature_repo/groups/
         settings = Settings(home=Path(home) / "state", drops=Path(home) / "drops", key_dir=Path(home) / "keys")
