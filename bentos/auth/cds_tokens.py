@@ -1,4 +1,4 @@
-"""Check the JWT of a CDS client, as CDS Hooks 2.0 specifies ("Trusting CDS Clients").
+"""Check the JWT of a CDS client as CDS Hooks 2.0 specifies.
 
 Such a token says who calls (``iss``), which service it is for (``aud``: the URL that is called), until when (``exp``),
 and has no scope. An issuer is trusted for this clinic by ``PMLM_CDS_ISSUERS``, which names the key set its tokens are

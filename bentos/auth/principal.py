@@ -1,4 +1,4 @@
-"""Who asks: a client with its scopes, bound to one clinic or some of its patients.
+"""Who asks: a client with its scopes, bound to a clinic or to patients.
 
 A patient reference is resolved with the key of the clinic that this endpoint serves and nothing else, so no
 reference of another clinic can lead to a record here.

@@ -1,4 +1,4 @@
-"""Every route of the endpoint: who may use it, and its name in logs and metrics.
+"""Every route of the endpoint: who may use it, its name in logs.
 
 A path that no rule names does not exist, whatever else the server would answer there (BentoML's own pages, for one).
 Names never hold what stands in a path, so a patient's reference in one reaches no log.

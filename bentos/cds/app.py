@@ -1,4 +1,4 @@
-"""The CDS Hooks app: discovery, the services, feedback on their cards, and CORS for all three."""
+"""The CDS Hooks app: discovery, services, feedback on cards, and CORS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read draft medicine orders in FHIR's shapes, and find what in the record speaks against them."""
+"""Read draft medicine orders and find what in the record speaks against them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn feedback on an answer into signals of the reward log, for those who may see its patient."""
+"""Turn feedback on an answer into signals of the reward log."""
 
 from __future__ import annotations
 

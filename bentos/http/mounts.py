@@ -1,4 +1,4 @@
-"""The apps mounted on the service next to its own routes, each in a package of its own.
+"""The apps mounted on the service, each in a package of its own.
 
 An app is light to import (a bento is built without loading a model) and reaches the models through
 ``bentos.personalizer.current.personalizer()``; the principal is at ``request.state.principal``.

@@ -1,4 +1,4 @@
-"""One set of upstreams and breakers per service, asked from its event loop or from any thread.
+"""One set of upstreams and breakers per service, for async and blocking callers.
 
 Each event loop has a pool of connections of its own. Blocking callers (BentoML's and the page's threads, the command
 line) are served by one loop that runs in a thread of its own, started with the first of them.

@@ -1,4 +1,4 @@
-"""Parse what a language model sends: a whole completion, or a stream of chunks until its ``[DONE]``."""
+"""Parse what a language model sends: a whole completion or a stream."""
 
 from __future__ import annotations
 

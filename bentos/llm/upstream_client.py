@@ -1,4 +1,4 @@
-"""Ask language models over HTTP: one deadline, one retry layer, failover in order, no retry of a begun answer.
+"""Ask language models over HTTP: one deadline, one retry layer, failover in order.
 
 Attempts are repeated only where nothing of an answer has arrived and another try may help: no connection, 408, 429 or
 5xx, silence while another model is left to ask. A call that is cancelled closes its connection, which is how an
@@ -33,7 +33,7 @@ RequestBody = Callable[[Upstream], bytes]
 
 
 class UpstreamReply:
-    """A language model's answer that has begun: its first bytes, and the connection that the rest comes over."""
+    """A language model's answer that has begun, and its open connection."""
 
     def __init__(self, upstream: Upstream, response: aiohttp.ClientResponse, first: bytes) -> None:
         self._upstream = upstream

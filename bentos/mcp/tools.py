@@ -1,4 +1,4 @@
-"""The MCP tools; as on every route, the request's principal decides whose record they may read."""
+"""The MCP tools; the request's principal decides whose record they may read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many requests may be inside at once; the rest are refused at once instead of waiting."""
+"""Limit how many requests may be inside at once; refuse the rest immediately."""
 
 from __future__ import annotations
 

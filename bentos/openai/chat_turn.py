@@ -1,4 +1,4 @@
-"""One chat completion under way: the request, its prompt, and how its answer went so far."""
+"""One chat completion under way: request, prompt, and the answer so far."""
 
 from __future__ import annotations
 

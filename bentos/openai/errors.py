@@ -21,7 +21,10 @@ _FAILURES = {
 
 
 class GatewayError(PmlmError):
-    """A request that gets an error instead of an answer. ``param`` names the field, ``retry_after`` is in seconds."""
+    """A request that gets an error instead of an answer.
+
+    ``param`` names the field, ``retry_after`` is in seconds.
+    """
 
     def __init__(
         self,

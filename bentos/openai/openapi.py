@@ -1,4 +1,4 @@
-"""Describe the two routes for OpenAPI: their bodies are parsed by hand, so that unknown fields pass."""
+"""Describe the two routes for OpenAPI: their bodies are parsed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show a language model's stream sentence by sentence, each checked first; write the chunks of a stream.
+"""Show a language model's stream sentence by sentence, each checked first.
 
 The chunk that says why an answer ended, usage and ``[DONE]`` wait for the model's own ``[DONE]``. A stream that breaks,
 or is none, ends with an error event and without them: no part of an answer looks like all of it.

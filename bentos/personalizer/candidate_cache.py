@@ -1,4 +1,4 @@
-"""Cache a patient's candidate sentences between questions: they depend on the feature row and the clock alone.
+"""Cache a patient's candidate sentences between questions.
 
 An entry holds for one row as it was read and for the minute it was made in, because prompts name days.
 """

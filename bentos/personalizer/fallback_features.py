@@ -1,4 +1,4 @@
-"""Compute a patient's pinned facts from the event log, for answers while the feature store is down.
+"""Compute pinned facts from the event log while the feature store is down.
 
 Allergies and pregnancy come from the expressions that the nightly features are built with
 (``feature_repo.groups.medicines``, ``feature_repo.groups.pregnancy``), run by DuckDB over one patient's events;

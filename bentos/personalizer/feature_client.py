@@ -1,4 +1,4 @@
-"""Read a patient's online features, without waiting again and again for a store that is down.
+"""Read a patient's online features, and skip a store that is down.
 
 A read that fails costs its request at most ``feature_repo.store.online.PATIENCE_S`` and a fair share of its deadline;
 for ``RESTS_S`` after it every other request fails at once, so that a stopped server never fills the queue. The first

@@ -1,4 +1,4 @@
-"""Store feedback until the night reads it: one line per signal, each text in a file of its own.
+"""Store feedback until the night reads it; each text in its own file.
 
 ``<workspace>/feedback/<day>.jsonl`` is the reward log: hashes, points, the edit program and its log-probability, no
 text. Texts go to ``<workspace>/quarantine/feedback/<id>.json``, with the other raw lines that have not been
@@ -25,7 +25,10 @@ _SWEEP_S = 3600
 
 
 class FeedbackStore:
-    """The store of one clinic, with this process's count of feedback per giver today; the night's count decides."""
+    """The feedback store of one clinic, with today's counts per giver.
+
+    Counts are of this process alone; the night's count decides.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._log = settings.workspace / "feedback"

@@ -43,7 +43,10 @@ class Interaction(BaseModel):
 
 
 class InteractionLog:
-    """Appends to ``<folder>/<day>.jsonl`` (mode 600); one write per line, so processes may share a file."""
+    """Append interactions to ``<folder>/<day>.jsonl``, one write per line.
+
+    The file has mode 600; processes may share it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Turn a refined prompt into an answer that a patient may read: escalation first, then what passed the check.
+"""Turn a refined prompt into an answer that a patient may read.
 
 The language model is asked under the request's deadline. Whatever it does (nothing, too late, rubbish, a drug that the
 patient is allergic to), the escalation text comes first and the failure is stated in words.

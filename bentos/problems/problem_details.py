@@ -1,4 +1,4 @@
-"""Send every error in one shape (RFC 9457), and refuse bodies that are too large or not JSON.
+"""Send every error in one shape (RFC 9457); refuse bad bodies.
 
 BentoML answers errors in three shapes of its own (an object, a list, plain text). This ASGI middleware turns each
 into ``application/problem+json`` with the offending field named; other responses pass untouched. Below ``/v1`` errors

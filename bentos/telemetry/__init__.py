@@ -1,1 +1,1 @@
-"""What an operator sees of the endpoint: metrics, traces, logs. None knows a patient or a word that was said."""
+"""Metrics, traces and logs of the endpoint, without patients or texts."""

@@ -1,4 +1,4 @@
-"""Prometheus metrics ``pmlm_*``, read at ``/metrics``. Labels come from closed lists of ours, never from a request.
+"""Prometheus metrics ``pmlm_*`` with labels from closed lists of ours.
 
 Routes are named as ``auth.routes`` names them, so that no path (one of ours has a patient in it) becomes a label.
 Each worker counts in files of its own (``PROMETHEUS_MULTIPROC_DIR``, set by BentoML); ``/metrics`` adds them up.

@@ -1,4 +1,4 @@
-"""OpenTelemetry traces: one span per request, with the method and the language model's call below it.
+"""OpenTelemetry traces: one span per request, method and model below it.
 
 The call's span follows the semantic conventions for generative AI (``gen_ai.*``) without message content. Off unless
 the environment asks for an exporter: ``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or

@@ -1,4 +1,4 @@
-"""The page at ``/``: one patient, one question, and why the answer is what it is.
+"""The page at ``/``: one patient, one question, why the answer is so.
 
 ``app`` is what is mounted. ``static/`` is the whole page: no build step, nothing loaded from elsewhere. Everything it
 shows of a patient comes through the endpoint's own routes and the few under ``/page/api/``, which answer a

@@ -1,4 +1,4 @@
-"""Security headers: a browser runs the page's own files and calls its own endpoint, nothing else.
+"""Security headers: a browser runs the page's own files alone.
 
 No inline script or style, no other origin, no frame, no form that is sent by the browser itself, no referrer, and no
 copy of anything about a patient in a cache.

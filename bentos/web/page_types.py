@@ -1,4 +1,4 @@
-"""Requests and responses of the page's own routes; times are days or weeks ago, never dates."""
+"""Requests and responses of the page's routes; times in days or weeks ago."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_the_unexpected_visit_has_the_greater_surprise(learnt: Forecaster) -> No
 def test_one_pass_says_of_every_earlier_state_what_a_pass_of_its_own_would(
     learnt: Forecaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.patient.forecaster.LONGEST", 12)
+    monkeypatch.setattr("models.patient.forecaster.MAX_DAYS", 12)
     monkeypatch.setattr("models.patient.trajectory.MAX_DAYS", 12)
     whole = record(99, 20)
     states = [PatientDays(99, whole.days[:n], whole.codes[:n]) for n in range(1, 21)]
