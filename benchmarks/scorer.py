@@ -22,8 +22,8 @@ from models.reward.terms import score_trials
 from models.schema import Episode
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly.intervals import bootstrap_mean
-from pipelines.training.gains import programs
-from pipelines.training.rewards import trial
+from pipelines.training.gains import build_probe_programs
+from pipelines.training.rewards import build_trial
 from pmlm.settings import Settings
 
 RESULTS = Path(__file__).parent / "results" / "scorer.json"
@@ -33,7 +33,7 @@ def gains(scorer: EmbeddedScorer, episodes: list[Episode]) -> tuple[list[np.ndar
     """Each episode's single gains (nats a token), the scores taken and the seconds they took."""
     found, scores, seconds = [], 0, 0.0
     for episode in episodes:
-        trials = [trial(episode, p) for p in programs(episode.segments)]
+        trials = [build_trial(episode, p) for p in build_probe_programs(episode.segments)]
         started = time.perf_counter()
         got = np.array([s.specific for s in score_trials(scorer, trials)])
         seconds += time.perf_counter() - started
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=12)
     most = parser.parse_args().episodes
     settings = Settings()
-    episodes = [e for e in episode_file.read(settings) if e.split == "train" and any(e.specific)][:most]
+    episodes = [e for e in episode_file.read_episodes(settings) if e.split == "train" and any(e.specific)][:most]
     torch.set_num_threads(1)
     full, half = (EmbeddedScorer(settings.embedded_llm, bf16=bf16) for bf16 in (False, True))
     for scorer in (full, half):

@@ -18,14 +18,14 @@ from pmlm.storage import atomic_write
 SCHEMA = pa.schema([pa.field("key", pa.binary(16)), pa.field("vector", pa.list_(pa.float32(), DIMENSIONS))])
 
 
-class KeptEncoder:
+class CachedEncoder:
     """An ``Encoder`` that asks another only for texts it has no vector of. ``id`` is the other's."""
 
     def __init__(self, encoder: Encoder, file: Path, id: str) -> None:
         self.id = id
         self.encoder = encoder
         self.file = file
-        self._vectors = _read(file)
+        self._vectors = _read_vectors(file)
         self._before = len(self._vectors)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
@@ -49,7 +49,7 @@ class KeptEncoder:
         return hashlib.blake2b(text.encode(), key=self.id.encode()[:64], digest_size=16).digest()
 
 
-def _read(file: Path) -> dict[bytes, np.ndarray]:
+def _read_vectors(file: Path) -> dict[bytes, np.ndarray]:
     if not file.exists():
         return {}
     table = pq.read_table(file, schema=SCHEMA)
@@ -58,8 +58,8 @@ def _read(file: Path) -> dict[bytes, np.ndarray]:
 
 
 @contextmanager
-def encoder(settings: Settings) -> Iterator[KeptEncoder]:
+def open_encoder(settings: Settings) -> Iterator[CachedEncoder]:
     """The sentence encoder of this clinic; what it encoded is kept when the block ends without error."""
-    kept = KeptEncoder(MiniLM(), settings.workspace / "cache" / "vectors.parquet", MiniLM.id)
+    kept = CachedEncoder(MiniLM(), settings.workspace / "cache" / "vectors.parquet", MiniLM.id)
     yield kept
     kept.save()

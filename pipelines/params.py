@@ -146,7 +146,7 @@ def _explain(error: ValidationError, overrides: dict[str, dict[str, Any]]) -> st
     section, key = (*map(str, first["loc"]), "")[:2]
     if first["type"] == "extra_forbidden" and not key:  # an unknown section; a clinic names keys in it
         key = next(iter(overrides.get(section, {})), "")
-    file = "clinic.yaml" if key in overrides.get(section, {}) else "params.yaml"
+    file = "clinic.yaml" if section in overrides and (not key or key in overrides[section]) else "params.yaml"
     name = f"params.{section}.{key}".rstrip(".")
     if first["type"] == "extra_forbidden":
         return f"{file}: {name} is not a parameter of params.yaml"

@@ -43,7 +43,7 @@ def stage_run(settings: Settings, night: str, stage: str) -> Iterator[StageSumma
     write_json(summary_path(settings, night, stage), asdict(summary))
 
 
-def summaries(settings: Settings, night: str) -> list[StageSummary]:
+def read_summaries(settings: Settings, night: str) -> list[StageSummary]:
     """The summaries of one night in the order the stages ran."""
     folder = settings.runs / night
     found = sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime) if folder.exists() else []

@@ -26,7 +26,7 @@ class SplitParams:
     time_quantile: float
 
 
-def of_patient(subject_id: int, params: SplitParams) -> str:
+def assign_patient(subject_id: int, params: SplitParams) -> str:
     """The split a patient belongs to, whoever else is in the clinic."""
     digest = hashlib.blake2b(f"split\x1f{subject_id}".encode(), digest_size=8).digest()
     place = int.from_bytes(digest, "big") / 2**64
@@ -35,24 +35,24 @@ def of_patient(subject_id: int, params: SplitParams) -> str:
     return GATE if place < params.test_share + params.gate_share else TRAIN
 
 
-def cut(times: Sequence[datetime], quantile: float) -> datetime:
+def find_time_cut(times: Sequence[datetime], quantile: float) -> datetime:
     """The moment before which training questions lie: the ``quantile`` of all question times."""
     ordered = sorted(times)
     return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
 
-def assign(questions: Sequence[tuple[int, datetime]], params: SplitParams) -> list[str | None]:
+def assign_splits(questions: Sequence[tuple[int, datetime]], params: SplitParams) -> list[str | None]:
     """The split of each (subject, time), None for a question on the wrong side of its patient's cut."""
     if not questions:
         return []
-    moment = cut([time for _, time in questions], params.time_quantile)
-    splits = [of_patient(subject_id, params) for subject_id, _ in questions]
+    moment = find_time_cut([time for _, time in questions], params.time_quantile)
+    splits = [assign_patient(subject_id, params) for subject_id, _ in questions]
     return [
         split if (time < moment) == (split == TRAIN) else None
         for split, (_, time) in zip(splits, questions, strict=True)
     ]
 
 
-def shuffled(identifier: str) -> bytes:
+def hash_order(identifier: str) -> bytes:
     """A key that sorts episodes in an order that has nothing to do with them and never changes."""
     return hashlib.blake2b(identifier.encode(), digest_size=8).digest()

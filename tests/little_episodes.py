@@ -90,5 +90,5 @@ def clinic(home: Path, params: dict[str, dict[str, float]] | None = None, held_o
     settings = Settings(home=home, drops=drops)
     settings.embedded_llm.symlink_to(unpack_embedded_llm(load_settings().embedded_llm))
     parts = [("train", 24), ("gate", held_out), ("test", held_out)]
-    episode_file.write(settings, [episode(i, split) for split, count in parts for i in range(count)])
+    episode_file.write_episodes(settings, [episode(i, split) for split, count in parts for i in range(count)])
     return settings

@@ -32,7 +32,7 @@ class Exchange:
     rating: float | None
 
 
-def sentences(text: str) -> tuple[str, ...]:
+def split_sentences(text: str) -> tuple[str, ...]:
     """A text cut at sentence ends, English or Chinese; joined with spaces it is the (one-line) text again."""
     found: list[str] = []
     for part in _END.split(" ".join(text.split())):
@@ -43,7 +43,7 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
+def pair_exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
     """All questions with a reply known by ``as_of``, in order of time, then record. A reply without text is none."""
     known = (
         event_log.select_as_of(events, as_of).filter(pl.col("kind").is_in(["question", "reply", "rating"])).collect()
@@ -66,7 +66,7 @@ def exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
                 subject_id=row["subject_id"],
                 asked=row["time"],
                 question=row["text_value"],
-                reply=sentences(reply["text_value"]),
+                reply=split_sentences(reply["text_value"]),
                 rating=rated.get(reply["record"]),
             )
         )

@@ -46,26 +46,26 @@ SCHEMA = pa.schema(
 )
 
 
-def path(settings: Settings) -> Path:
+def episodes_path(settings: Settings) -> Path:
     return settings.episodes / "episodes.parquet"
 
 
-def write(settings: Settings, episodes: Sequence[Episode]) -> None:
+def write_episodes(settings: Settings, episodes: Sequence[Episode]) -> None:
     """Write all episodes, in order of time, then id."""
     ordered = sorted(episodes, key=lambda e: (e.as_of, e.episode_id))
     rows = [asdict(episode) | {"facts": sorted(episode.facts)} for episode in ordered]
-    with atomic_write(path(settings)) as temporary:
+    with atomic_write(episodes_path(settings)) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), temporary, compression="zstd")
 
 
-def read(settings: Settings) -> list[Episode]:
+def read_episodes(settings: Settings) -> list[Episode]:
     """The episodes as written; none where there is no file."""
-    if not path(settings).exists():
+    if not episodes_path(settings).exists():
         return []
-    return [_episode(row) for row in pq.read_table(path(settings), schema=SCHEMA).to_pylist()]
+    return [_parse_episode(row) for row in pq.read_table(episodes_path(settings), schema=SCHEMA).to_pylist()]
 
 
-def _episode(row: dict[str, Any]) -> Episode:
+def _parse_episode(row: dict[str, Any]) -> Episode:
     segments = tuple(Segment(**s | {"sources": tuple(s["sources"])}) for s in row["segments"])
     texts = {"reply": tuple(row["reply"]), "specific": tuple(row["specific"]), "facts": frozenset(row["facts"])}
     return Episode(**row | texts | {"segments": segments})

@@ -25,9 +25,9 @@ from models.prompt.ranking import rank_segments
 from models.reward.terms import ReplyBank, find_specific_sentences
 from models.schema import Episode, FeatureRow
 from pipelines import splits
-from pipelines.embedding_cache import encoder
+from pipelines.embedding_cache import open_encoder
 from pipelines.episodes import episode_file
-from pipelines.episodes.conversations import Exchange, exchanges
+from pipelines.episodes.conversations import Exchange, pair_exchanges
 from pipelines.features.build import historical_rows
 from pipelines.params import load_params
 from pipelines.records.log import event_log
@@ -39,7 +39,7 @@ READ_LANGUAGE = "en"  # the embedded models read English; other languages are an
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """What a simulator knew of a reply: its topic and the segment keys behind it."""
 
     topic: str | None
@@ -50,21 +50,21 @@ def run(settings: Settings, night: str) -> StageSummary:
     """Write ``data/episodes/episodes.parquet``; status ``hold`` where there is too little to train on."""
     with stage_run(settings, night, "episodes") as summary:
         params = load_params(settings)["episodes"]
-        asked = exchanges(event_log.scan_events(settings), settings.now())
-        chosen = choose(asked, params)
-        episodes = build(settings, chosen) if chosen else []
-        episode_file.write(settings, episodes)
+        asked = pair_exchanges(event_log.scan_events(settings), settings.now())
+        chosen = choose_exchanges(asked, params)
+        episodes = build_episodes(settings, chosen) if chosen else []
+        episode_file.write_episodes(settings, episodes)
         counts = Counter(e.split for e in episodes)
         summary.rows_in, summary.rows_out = len(asked), len(episodes)
         summary.hashes = {"episodes": hash_files([settings.episodes])}
         summary.figures = {split: counts[split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
         summary.figures |= {"chosen": len(chosen), "patients": len({e.subject_id for e in episodes})}
-        if reason := too_few(len(asked), counts[splits.TRAIN]):
+        if reason := explain_hold(len(asked), counts[splits.TRAIN]):
             summary.status, summary.detail = "hold", reason
     return summary
 
 
-def too_few(asked: int, trainable: int) -> str:
+def explain_hold(asked: int, trainable: int) -> str:
     """Why there can be no training, or nothing."""
     if asked == 0:
         return "no question-and-reply pairs in the records"
@@ -74,41 +74,41 @@ def too_few(asked: int, trainable: int) -> str:
     return ""
 
 
-def choose(asked: Sequence[Exchange], params: dict[str, Any]) -> list[tuple[Exchange, str]]:
+def choose_exchanges(asked: Sequence[Exchange], params: dict[str, Any]) -> list[tuple[Exchange, str]]:
     """The exchanges that belong to a split, at most ``most_train`` and ``most_held_out`` of each, in order of time."""
     shares = splits.SplitParams(params["gate_share"], params["test_share"], params["time_quantile"])
-    assigned = splits.assign([(e.subject_id, e.asked) for e in asked], shares)
+    assigned = splits.assign_splits([(e.subject_id, e.asked) for e in asked], shares)
     chosen: list[tuple[Exchange, str]] = []
     for split in (splits.TRAIN, splits.GATE, splits.TEST):
         most = params["most_train"] if split == splits.TRAIN else params["most_held_out"]
         members = [e for e, s in zip(asked, assigned, strict=True) if s == split]
-        chosen += [(e, split) for e in sorted(members, key=lambda e: splits.shuffled(episode_id(e)))[:most]]
+        chosen += [(e, split) for e in sorted(members, key=lambda e: splits.hash_order(format_episode_id(e)))[:most]]
     return sorted(chosen, key=lambda pair: (pair[0].asked, pair[0].record))
 
 
-def episode_id(exchange: Exchange) -> str:
+def format_episode_id(exchange: Exchange) -> str:
     return f"{exchange.record:016x}"
 
 
-def build(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Episode]:
+def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Episode]:
     """Episodes of the chosen exchanges, those of patients who are answered in another language left out."""
-    rows = feature_rows(settings, [e for e, _ in chosen])
+    rows = read_feature_rows(settings, [e for e, _ in chosen])
     kept = [
         (e, s, row)
         for (e, s), row in zip(chosen, rows, strict=True)
         if (row.get("language") or READ_LANGUAGE) == READ_LANGUAGE
     ]
     count = make_token_counter(settings.embedded_llm)
-    known = truths(settings)
-    with encoder(settings) as encode:
-        bank = reply_bank([e for e, split, _ in kept if split == splits.TRAIN], encode)
+    known = read_ground_truth(settings)
+    with open_encoder(settings) as encode:
+        bank = build_reply_bank([e for e, split, _ in kept if split == splits.TRAIN], encode)
         episodes = []
         for exchange, split, row in kept:
-            truth = known.get(exchange.reply_record, Truth(None, frozenset()))
+            truth = known.get(exchange.reply_record, GroundTruth(None, frozenset()))
             vector = encode.encode([exchange.question])[0]
             episodes.append(
                 Episode(
-                    episode_id=episode_id(exchange),
+                    episode_id=format_episode_id(exchange),
                     subject_id=exchange.subject_id,
                     as_of=exchange.asked,
                     question=exchange.question,
@@ -124,7 +124,7 @@ def build(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Ep
     return episodes
 
 
-def feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[FeatureRow]:
+def read_feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[FeatureRow]:
     """Each patient's features as of her question, in order."""
     entities = pd.DataFrame(
         {
@@ -136,7 +136,7 @@ def feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[FeatureR
     return [{str(name): value for name, value in row.items()} for row in found]
 
 
-def reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
+def build_reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
     """The training split's replies, by which a reply's general sentences are known."""
     return ReplyBank(
         vectors=encode.encode([e.question for e in asked]),
@@ -145,7 +145,7 @@ def reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
     )
 
 
-def truths(settings: Settings) -> dict[int, Truth]:
+def read_ground_truth(settings: Settings) -> dict[int, GroundTruth]:
     """What the clinic's simulator knew, by the reply's record; empty for a real clinic."""
     path = settings.drops / "facts.jsonl.gz"
     if not path.exists():
@@ -153,6 +153,6 @@ def truths(settings: Settings) -> dict[int, Truth]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         facts = [json.loads(line) for line in lines]
     return {
-        settings.pseudonym("Communication", f["communication"]): Truth(f.get("topic"), frozenset(f["facts"]))
+        settings.pseudonym("Communication", f["communication"]): GroundTruth(f.get("topic"), frozenset(f["facts"]))
         for f in facts
     }

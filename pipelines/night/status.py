@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.night import airflow_settings, night, stages
-from pipelines.runs import StageSummary, summaries
+from pipelines.runs import StageSummary, read_summaries
 from pmlm.errors import UnknownNightError
 from pmlm.settings import Settings
 from pmlm.storage import read_json
@@ -25,7 +25,7 @@ def collect_status(settings: Settings, nights: list[str] | None = None) -> dict[
     missing = [n for n in chosen if n not in ingested]
     if missing or not chosen:
         raise UnknownNightError(f"night {missing[0]} was never taken in" if missing else "no night has been taken in")
-    done = [s for n in chosen for s in summaries(settings, n)]
+    done = [s for n in chosen for s in read_summaries(settings, n)]
     return {
         "clinic": settings.clinic,
         "nights": chosen,

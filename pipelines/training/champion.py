@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.refiner import checkpoint
 from models.refiner.interface import Caps
-from pipelines.training.provenance import WARM_START, origin
+from pipelines.training.provenance import WARM_START, current_provenance
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
@@ -35,41 +35,45 @@ class Champion:
     refused: tuple[str, ...] = ()
 
 
-def path(settings: Settings) -> Path:
+def champion_folder(settings: Settings) -> Path:
     return settings.models / "champion"
 
 
-def registry(settings: Settings, id: str) -> Path:
+def registry_folder(settings: Settings, id: str) -> Path:
     return settings.models / "registry" / id
 
 
-def current(settings: Settings) -> Champion | None:
+def read_champion(settings: Settings) -> Champion | None:
     """The champion, or None where the gate has not run yet."""
-    recover(path(settings))
-    record = path(settings) / RECORD
-    return _read(record) if record.exists() else None
+    recover_folder(champion_folder(settings))
+    record = champion_folder(settings) / RECORD
+    return _read_record(record) if record.exists() else None
 
 
-def facing(settings: Settings, night: str) -> Champion | None:
+def find_incumbent(settings: Settings, night: str) -> Champion | None:
     """The champion that this night's challenger faces: the one of before this night, however often the night is run."""
-    champion = current(settings)
+    champion = read_champion(settings)
     while champion is not None and champion.since == night and champion.previous:
-        champion = _read(registry(settings, champion.previous[-1]) / RECORD)
+        champion = _read_record(registry_folder(settings, champion.previous[-1]) / RECORD)
     return champion
 
 
-def folder(settings: Settings, champion: Champion) -> Path:
+def find_champion_folder(settings: Settings, champion: Champion) -> Path:
     """Where a champion's files are: in place, or in the registry if it is a former one."""
-    now = current(settings)
-    return path(settings) if now is not None and now.id == champion.id else registry(settings, champion.id)
+    now = read_champion(settings)
+    return (
+        champion_folder(settings)
+        if now is not None and now.id == champion.id
+        else registry_folder(settings, champion.id)
+    )
 
 
-def establish(settings: Settings, night: str, caps: Caps) -> Champion:
+def ensure_champion(settings: Settings, night: str, caps: Caps) -> Champion:
     """The champion there is; where there is none, the ranking becomes the first."""
-    champion = current(settings)
+    champion = read_champion(settings)
     if champion is None:
-        with whole_folder(path(settings)) as part:
-            checkpoint.save_ranking(part, caps, origin())
+        with replace_folder(champion_folder(settings)) as part:
+            checkpoint.save_ranking(part, caps, current_provenance())
             champion = Champion(id="ranking", kind="ranking", since=night)
             write_json(part / RECORD, asdict(champion))
     return champion
@@ -77,13 +81,13 @@ def establish(settings: Settings, night: str, caps: Caps) -> Champion:
 
 def promote(settings: Settings, night: str, challenger: Path) -> Champion:
     """Make the refiner in ``challenger`` the champion; doing so twice is doing so once."""
-    before = current(settings)
+    before = read_champion(settings)
     description = checkpoint.read_description(challenger)
     if before is None:
         raise TrainingError("there is no champion to replace")
     if before.id == description["id"]:
         return before
-    _keep(settings, before)
+    _archive(settings, before)
     after = Champion(
         id=description["id"],
         kind=description["kind"],
@@ -100,15 +104,15 @@ def roll_back(settings: Settings, to: str | None = None) -> Champion:
 
     Raises TrainingError where there is none to go back to.
     """
-    now = current(settings)
+    now = read_champion(settings)
     if now is None or not now.previous:
         raise TrainingError("there is no former champion to go back to")
     target = to or now.previous[-1]
     if target not in now.previous:
         raise TrainingError(f"{target} was never champion before this one; former: {', '.join(now.previous)}")
-    _keep(settings, now)
+    _archive(settings, now)
     place = now.previous.index(target)
-    former = _read(registry(settings, target) / RECORD)
+    former = _read_record(registry_folder(settings, target) / RECORD)
     left = (*now.previous[place + 1 :], now.id)
     after = Champion(
         id=former.id,
@@ -117,35 +121,35 @@ def roll_back(settings: Settings, to: str | None = None) -> Champion:
         previous=now.previous[:place],
         refused=tuple(sorted({*now.refused, *left})),
     )
-    _install(settings, after, registry(settings, target))
+    _install(settings, after, registry_folder(settings, target))
     return after
 
 
 def _install(settings: Settings, champion: Champion, files: Path) -> None:
-    with whole_folder(path(settings)) as part:
+    with replace_folder(champion_folder(settings)) as part:
         shutil.copytree(files, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(WARM_START))
         write_json(part / RECORD, asdict(champion))
 
 
-def _keep(settings: Settings, champion: Champion) -> None:
+def _archive(settings: Settings, champion: Champion) -> None:
     """Copy the champion in place into the registry, its record with it."""
-    with whole_folder(registry(settings, champion.id)) as part:
-        shutil.copytree(path(settings), part, dirs_exist_ok=True)
+    with replace_folder(registry_folder(settings, champion.id)) as part:
+        shutil.copytree(champion_folder(settings), part, dirs_exist_ok=True)
 
 
-def _read(record: Path) -> Champion:
+def _read_record(record: Path) -> Champion:
     found = read_json(record)
     return Champion(**found | {"previous": tuple(found["previous"]), "refused": tuple(found["refused"])})
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def replace_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``target`` that takes its place when the block ends without error.
 
-    Two renames: if the process dies between them ``recover`` puts the old one back.
+    Two renames: if the process dies between them ``recover_folder`` puts the old one back.
     """
-    recover(target)
-    part, old = _beside(target, "part"), _beside(target, "old")
+    recover_folder(target)
+    part, old = _sibling(target, "part"), _sibling(target, "old")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
@@ -158,9 +162,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def recover(target: Path) -> None:
+def recover_folder(target: Path) -> None:
     """Undo a replacement that died halfway; drop the leavings of one that died at its end."""
-    old = _beside(target, "old")
+    old = _sibling(target, "old")
     if old.exists():
         if target.exists():
             shutil.rmtree(old)
@@ -168,5 +172,5 @@ def recover(target: Path) -> None:
             old.rename(target)
 
 
-def _beside(target: Path, what: str) -> Path:
+def _sibling(target: Path, what: str) -> Path:
     return target.with_name(f".{target.name}.{what}")

@@ -20,12 +20,12 @@ import numpy as np
 
 from models.refiner.interface import STYLES
 from models.schema import EditProgram, Episode, Segment
-from pipelines.splits import shuffled
+from pipelines.splits import hash_order
 from pipelines.training.rewards import Rewards
 
 
 @dataclass(frozen=True, slots=True)
-class Gains:
+class EpisodeGains:
     """One episode, measured.
 
     ``gains`` [segments] as measured, ``useful`` [segments] beyond the median sentence: what is to be learnt; both
@@ -39,26 +39,26 @@ class Gains:
     styles: np.ndarray
 
 
-def affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Episode]:
+def select_affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Episode]:
     """The episodes whose single gains can be measured within ``budget`` reward evaluations."""
     chosen, spent = [], 0
-    for episode in sorted(episodes, key=lambda e: shuffled(e.episode_id)):
-        spent += cost(episode, slots)
+    for episode in sorted(episodes, key=lambda e: hash_order(e.episode_id)):
+        spent += count_evaluations(episode, slots)
         if spent > budget:
             break
         chosen.append(episode)
     return chosen
 
 
-def cost(episode: Episode, slots: int) -> int:
+def count_evaluations(episode: Episode, slots: int) -> int:
     """The reward evaluations that measuring an episode takes."""
-    return len(programs(episode.segments[:slots]))
+    return len(build_probe_programs(episode.segments[:slots]))
 
 
-def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
+def measure_gains(rewards: Rewards, episode: Episode, slots: int) -> EpisodeGains:
     """The single gains of one episode, over the segments a policy with ``slots`` slots sees."""
     segments = episode.segments[:slots]
-    outcomes = rewards.outcomes([(episode, program) for program in programs(segments)])
+    outcomes = rewards.outcomes([(episode, program) for program in build_probe_programs(segments)])
     values = np.array([o.reward for o in outcomes])
     likelihood = np.array([o.score.specific for o in outcomes])
     free = [i for i, s in enumerate(segments) if not s.pinned]
@@ -67,16 +67,16 @@ def measure(rewards: Rewards, episode: Episode, slots: int) -> Gains:
     alone = likelihood[len(STYLES) :] - likelihood[0]
     useful[free] = alone - np.median(alone) if free else alone
     useful[free] -= rewards.price * np.array([segments[i].tokens for i in free])
-    return Gains(episode, segments, gains, useful, values[: len(STYLES)] - values[0])
+    return EpisodeGains(episode, segments, gains, useful, values[: len(STYLES)] - values[0])
 
 
-def programs(segments: Sequence[Segment]) -> list[EditProgram]:
+def build_probe_programs(segments: Sequence[Segment]) -> list[EditProgram]:
     """Each style alone (plain first: pinned facts only), then each free segment alone."""
     styles = [EditProgram((), style) for style in STYLES]
     return styles + [EditProgram((s.key,)) for s in segments if not s.pinned]
 
 
-def validity(measured: Sequence[Gains]) -> float | None:
+def compute_gain_auc(measured: Sequence[EpisodeGains]) -> float | None:
     """Within-episode AUC of gain against the facts behind the reply, mean over episodes; None where none is known.
 
     The share of (behind, not behind) pairs that the gain orders rightly; ties count half.

@@ -14,38 +14,40 @@ import numpy as np
 from models.encoder import Encoder
 from models.refiner import pseudo_labels
 from models.schema import Episode
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class PropagatedLabels:
     """``gains`` to learn from, and how well reading the replies told those of other patients (None: not used)."""
 
-    gains: list[Gains]
+    gains: list[EpisodeGains]
     told: float | None
 
 
-def labels(measured: Sequence[Gains], episodes: Sequence[Episode], encode: Encoder, slots: int) -> Labels:
+def propagate_labels(
+    measured: Sequence[EpisodeGains], episodes: Sequence[Episode], encode: Encoder, slots: int
+) -> PropagatedLabels:
     """Predicted gains of all ``episodes`` with a specific reply; ``measured`` as they are where nothing can be read."""
     everything = {e.episode_id: e for e in (*(g.episode for g in measured), *episodes) if any(e.specific)}
     rare = pseudo_labels.compute_idf(
         text for e in everything.values() for text in (*e.reply, *(s.text for s in e.segments[:slots] if not s.pinned))
     )
     paid = [g for g in measured if any(g.episode.specific)]
-    x = [pseudo_labels.build_overlap_features(_reading(g.episode, slots), encode, rare) for g in paid]
+    x = [pseudo_labels.build_overlap_features(_episode_text(g.episode, slots), encode, rare) for g in paid]
     found = pseudo_labels.fit_predictor(
-        x, [_free(g.episode, g.useful) for g in paid], [g.episode.subject_id for g in paid]
+        x, [_free_values(g.episode, g.useful) for g in paid], [g.episode.subject_id for g in paid]
     )
     if found is None:
-        return Labels(list(measured), None)
+        return PropagatedLabels(list(measured), None)
     predict, told = found
     styles: np.ndarray = np.mean([g.styles for g in paid], axis=0)
     own = {g.episode.episode_id: g.styles for g in paid}
-    return Labels(
+    return PropagatedLabels(
         [
-            _predicted(
+            _build_gains(
                 e,
-                predict(pseudo_labels.build_overlap_features(_reading(e, slots), encode, rare)),
+                predict(pseudo_labels.build_overlap_features(_episode_text(e, slots), encode, rare)),
                 own.get(e.episode_id, styles),
                 slots,
             )
@@ -56,7 +58,7 @@ def labels(measured: Sequence[Gains], episodes: Sequence[Episode], encode: Encod
     )
 
 
-def _reading(episode: Episode, slots: int) -> pseudo_labels.EpisodeText:
+def _episode_text(episode: Episode, slots: int) -> pseudo_labels.EpisodeText:
     free = [s for s in episode.segments[:slots] if not s.pinned]
     return pseudo_labels.EpisodeText(
         episode.subject_id,
@@ -67,13 +69,13 @@ def _reading(episode: Episode, slots: int) -> pseudo_labels.EpisodeText:
     )
 
 
-def _free(episode: Episode, values: np.ndarray) -> np.ndarray:
+def _free_values(episode: Episode, values: np.ndarray) -> np.ndarray:
     """The values of an episode's free segments."""
     return values[[not s.pinned for s in episode.segments[: len(values)]]]
 
 
-def _predicted(episode: Episode, values: np.ndarray, styles: np.ndarray, slots: int) -> Gains:
+def _build_gains(episode: Episode, values: np.ndarray, styles: np.ndarray, slots: int) -> EpisodeGains:
     segments = episode.segments[:slots]
     useful = np.full(len(segments), np.nan)
     useful[[not s.pinned for s in segments]] = np.round(values, 6)
-    return Gains(episode, segments, useful, useful, styles)
+    return EpisodeGains(episode, segments, useful, useful, styles)

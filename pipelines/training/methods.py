@@ -13,7 +13,7 @@ from models.encoder import Encoder
 from models.refiner import best_of_k, gain_regressors, grpo
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from pmlm.errors import SettingsError
 
 GRPO, WARM_START, BEST_OF_K = "grpo", "warm_start", "best_of_k"
@@ -29,15 +29,17 @@ def chosen(knobs: dict[str, Any]) -> str:
     return method
 
 
-def by_gain(method: str, measured: Sequence[Gains], limits: Caps, encode: Encoder) -> gain_regressors.GainRefiner:
+def fit_gain_refiner(
+    method: str, measured: Sequence[EpisodeGains], limits: Caps, encode: Encoder
+) -> gain_regressors.GainRefiner:
     """The alternative of that name, learnt from measured single gains."""
-    learnt = learnt_from(measured)
+    learnt = to_measured_episodes(measured)
     if method == "fixed":
         return gain_regressors.fit_fixed(learnt, limits)
     return (gain_regressors.fit_table if method == "table" else gain_regressors.fit_regressor)(learnt, limits, encode)
 
 
-def learnt_from(measured: Sequence[Gains]) -> list[gain_regressors.MeasuredEpisode]:
+def to_measured_episodes(measured: Sequence[EpisodeGains]) -> list[gain_regressors.MeasuredEpisode]:
     """Measured gains as the alternatives read them."""
     return [
         gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
@@ -45,7 +47,7 @@ def learnt_from(measured: Sequence[Gains]) -> list[gain_regressors.MeasuredEpiso
     ]
 
 
-def distil(
+def distil_best_of_k(
     policy: Policy, prompts: Sequence[grpo.PolicyPrompt], reward: grpo.RewardFunction, knobs: dict[str, Any], seed: int
 ) -> best_of_k.BestOfKCurves:
     """Best-of-K distillation of ``policy`` in place, at the reward evaluations that GRPO would ask for."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipelines.training.train import Training
+    from pipelines.training.train import TrainingMetrics
 
 
-def card(night: str, params: dict[str, dict[str, Any]], training: Training) -> str:
+def render_card(night: str, params: dict[str, dict[str, Any]], training: TrainingMetrics) -> str:
     """Markdown: what it is, what it was trained on and how, what it is not. Counts only; no patient, no text."""
     knobs = params["train"]
     validity = "not known" if training.validity is None else f"{training.validity:.3f}"

@@ -23,7 +23,7 @@ def slots(params: dict[str, dict[str, Any]]) -> int:
     return int(params["episodes"]["free_segments"]) + PINNED_SLOTS
 
 
-def origin() -> Provenance:
+def current_provenance() -> Provenance:
     return Provenance(
         encoder=MiniLM.id,
         template=TEMPLATE_VERSION,

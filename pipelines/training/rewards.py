@@ -31,7 +31,7 @@ LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whol
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProgramOutcome:
     """What one program came to: the reply's likelihood, free tokens, and the whole reward (nats)."""
 
     score: Score
@@ -47,11 +47,11 @@ class Rewards:
         self.price = price
         self.asked = 0
 
-    def outcomes(self, cases: Sequence[tuple[Episode, EditProgram]]) -> list[Outcome]:
+    def outcomes(self, cases: Sequence[tuple[Episode, EditProgram]]) -> list[ProgramOutcome]:
         """One outcome a case, in order; at most ``LARGEST_UNIT`` cases a call."""
         if len(cases) > LARGEST_UNIT:
             raise ValueError(f"{len(cases)} cases in one unit of work; at most {LARGEST_UNIT}")
-        trials = [trial(episode, program) for episode, program in cases]
+        trials = [build_trial(episode, program) for episode, program in cases]
         return [
             self._outcome(episode, program, t, s)
             for (episode, program), t, s in zip(cases, trials, self.scores(trials), strict=True)
@@ -62,13 +62,13 @@ class Rewards:
         self.asked += len(trials)
         return score_trials(self.scorer, trials)
 
-    def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: Score) -> Outcome:
+    def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: Score) -> ProgramOutcome:
         tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
         safe = all(sanitize_line(s.text) in tried.prompt for s in episode.pinned)
-        return Outcome(found, tokens, reward_with_floor(found, tokens, self.price, safe))
+        return ProgramOutcome(found, tokens, reward_with_floor(found, tokens, self.price, safe))
 
 
-def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:
+def build_trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:
     """The refined prompt of a program, tried on the episode's own reply or on another episode's."""
     source = reply_of or episode
     prompt, _ = apply_program(episode.segments, program)
@@ -76,13 +76,13 @@ def trial(episode: Episode, program: EditProgram, reply_of: Episode | None = Non
 
 
 @contextmanager
-def opened(settings: Settings, price: float) -> Iterator[Rewards]:
+def open_rewards(settings: Settings, price: float) -> Iterator[Rewards]:
     """Rewards under the scorer that is set: the clinic's own score cache over the one its sample may ship with.
 
     A server that gives no usable answer is a TrainingError; what it had scored is kept, so a rerun goes on there.
     """
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / SHIPPED])
-    with scorer_choice.chosen(settings) as (scorer, calibrated):
+    with scorer_choice.open_scorer(settings) as (scorer, calibrated):
         try:
             yield Rewards(calibrated(CachedScorer(scorer, cache, save_every=LARGEST_UNIT)), price)
         except ScorerError as error:
@@ -95,7 +95,7 @@ def cache_path(settings: Settings) -> Path:
     return settings.workspace / "cache" / "scores.parquet"
 
 
-def export(settings: Settings, target: Path) -> int:
+def export_scores(settings: Settings, target: Path) -> int:
     """Write every score this clinic knows, shipped or its own, sorted by key; how many there are."""
     files = [f for f in (cache_path(settings), settings.drops / SHIPPED) if f.exists()]
     if not files:

@@ -21,10 +21,10 @@ from pmlm.errors import SettingsError
 from pmlm.settings import Settings
 
 #: What the cached scorer is seen through: itself, or a judge's calibration (which may change while grades do not).
-Seen = Callable[[Scorer], Scorer]
+CacheView = Callable[[Scorer], Scorer]
 
 
-class HalfAndHalf:
+class TwoThreadScorer:
     """Two scorers of one model, each for one half of every unit, in a thread of its own.
 
     Each uses one torch thread: two threads inside one product would wait for each other at every step, and lose all
@@ -46,25 +46,25 @@ class HalfAndHalf:
 
 
 @contextmanager
-def chosen(settings: Settings) -> Iterator[tuple[Scorer, Seen]]:
+def open_scorer(settings: Settings) -> Iterator[tuple[Scorer, CacheView]]:
     """The scorer that is set, and what its cached scores are seen through. SettingsError where a setting is missing."""
     if settings.scorer == "embedded":
         with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             first, second = EmbeddedScorer(settings.embedded_llm), EmbeddedScorer(settings.embedded_llm)
-            yield HalfAndHalf(first, second, pool), _as_it_is
+            yield TwoThreadScorer(first, second, pool), _pass_through
     elif settings.scorer == "judge":
-        grader = judge(settings)
-        calibration = calibration_of(settings, grader)
-        answering = JudgeScorer(language_model(settings), grader, settings.scorer_concurrency)
+        grader = build_judge(settings)
+        calibration = load_calibration(settings, grader)
+        answering = JudgeScorer(build_llm(settings), grader, settings.scorer_concurrency)
         yield answering, lambda cached: CalibratedScorer(cached, calibration)
     else:
-        with closing(server(settings, settings.scorer)) as scorer:
-            yield scorer, _as_it_is
+        with closing(build_server_scorer(settings, settings.scorer)) as scorer:
+            yield scorer, _pass_through
 
 
-def server(settings: Settings, kind: ServerKind) -> ServerScorer:
+def build_server_scorer(settings: Settings, kind: ServerKind) -> ServerScorer:
     """The server that the settings name."""
-    _required(settings, "scorer_base_url", "scorer_model")
+    _require_settings(settings, "scorer_base_url", "scorer_model")
     return ServerScorer(
         kind,
         ScoringServer(
@@ -78,15 +78,15 @@ def server(settings: Settings, kind: ServerKind) -> ServerScorer:
     )
 
 
-def judge(settings: Settings) -> Judge:
+def build_judge(settings: Settings) -> Judge:
     """The judge that the settings name."""
-    _required(settings, "judge_base_url", "judge_model")
+    _require_settings(settings, "judge_base_url", "judge_model")
     return Judge(
         str(settings.judge_base_url), str(settings.judge_model), settings.judge_api_key, settings.scorer_timeout_s
     )
 
 
-def language_model(settings: Settings) -> LLM:
+def build_llm(settings: Settings) -> LLM:
     """Whose answers are judged: the language model that answers patients."""
     if not settings.llm_base_url:
         return EmbeddedLLM(threads=1)
@@ -97,7 +97,7 @@ def calibration_path(settings: Settings) -> Path:
     return settings.workspace / "judge" / "calibration.json"
 
 
-def calibration_of(settings: Settings, grader: Judge) -> Calibration:
+def load_calibration(settings: Settings, grader: Judge) -> Calibration:
     """The judge's calibration; SettingsError where there is none, or it is another judge's."""
     try:
         return Calibration.read(calibration_path(settings), grader.id)
@@ -105,11 +105,11 @@ def calibration_of(settings: Settings, grader: Judge) -> Calibration:
         raise SettingsError(f"{error}: run `pmlm calibrate GRADED.jsonl`") from error
 
 
-def _as_it_is(scorer: Scorer) -> Scorer:
+def _pass_through(scorer: Scorer) -> Scorer:
     return scorer
 
 
-def _required(settings: Settings, *names: str) -> None:
+def _require_settings(settings: Settings, *names: str) -> None:
     missing = [f"PMLM_{name.upper()}" for name in names if not getattr(settings, name)]
     if missing:
         raise SettingsError(f"PMLM_SCORER={settings.scorer} needs {' and '.join(missing)}")

@@ -23,13 +23,13 @@ from models.refiner.policy import Policy, PolicyConfig
 from models.schema import EditProgram, Episode
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
-from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.training import champion, gains, label_propagation, methods, rewards
-from pipelines.training.model_card import card
-from pipelines.training.provenance import WARM_START, caps, origin, slots
+from pipelines.training.model_card import render_card
+from pipelines.training.provenance import WARM_START, caps, current_provenance, slots
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, write_json
@@ -38,7 +38,7 @@ Params = dict[str, dict[str, Any]]
 
 
 @dataclass(slots=True)
-class Training:
+class TrainingMetrics:
     """What a training did; ``metrics/train.json``. ``validity`` is the AUC of single gains where facts are known,
     ``told`` the correlation of single gains with those read off the replies (None: only measured ones were used)."""
 
@@ -59,23 +59,25 @@ def run(settings: Settings, night: str) -> StageSummary:
     """Write ``models/challenger`` and ``metrics/train.json``; status ``hold``, and no challenger, without episodes."""
     with stage_run(settings, night, "train") as summary:
         params = load_params(settings)
-        episodes = [e for e in episode_file.read(settings) if e.split == splits.TRAIN]
+        episodes = [e for e in episode_file.read_episodes(settings) if e.split == splits.TRAIN]
         summary.rows_in = len(episodes)
         target = settings.models / "challenger"
         if len(episodes) < splits.FEWEST_TO_TRAIN_ON:
             summary.status, summary.detail = "hold", f"{len(episodes)} episodes to train on"
-            with champion.whole_folder(target):
+            with champion.replace_folder(target):
                 pass  # an empty folder: there is no challenger tonight
             write_json(settings.metrics / "train.json", {"status": "hold", "why": summary.detail})
             return summary
         with (
             deterministic_torch(),
-            rewards.opened(settings, params["train"]["token_price"]) as reward,
-            encoder(settings) as encode,
-            champion.whole_folder(target) as part,
+            rewards.open_rewards(settings, params["train"]["token_price"]) as reward,
+            open_encoder(settings) as encode,
+            champion.replace_folder(target) as part,
         ):
-            training = train(episodes, params, night, reward, encode, starting_point(settings, night, params), part)
-        write_json(settings.metrics / "train.json", {"status": "done", **figures(training)})
+            training = train(
+                episodes, params, night, reward, encode, load_starting_policy(settings, night, params), part
+            )
+        write_json(settings.metrics / "train.json", {"status": "done", **round_metrics(training)})
         summary.rows_out = 1
         summary.hashes = {"weights": hash_files([target / checkpoint.WEIGHTS])}
         summary.figures = {"start": training.start, "evaluations": training.evaluations, "measured": training.measured}
@@ -83,19 +85,19 @@ def run(settings: Settings, night: str) -> StageSummary:
     return summary
 
 
-def starting_point(settings: Settings, night: str, params: Params) -> Policy | None:
+def load_starting_policy(settings: Settings, night: str, params: Params) -> Policy | None:
     """The champion's policy, if it is one and was made with what this system is made with; else None."""
-    faced = champion.facing(settings, night)
+    faced = champion.find_incumbent(settings, night)
     if faced is None or faced.kind != "policy":
         return None
     if methods.chosen(params["train"]) not in (methods.GRPO, methods.BEST_OF_K):
         return None
-    folder = champion.folder(settings, faced)
+    folder = champion.find_champion_folder(settings, faced)
     try:
         policy = checkpoint.load_policy(folder)
     except checkpoint.OutdatedCheckpointError:
         return None
-    same = checkpoint.read_description(folder)["origin"] == asdict(origin())
+    same = checkpoint.read_description(folder)["origin"] == asdict(current_provenance())
     return policy if same and policy.config.caps == caps(params) and policy.config.slots == slots(params) else None
 
 
@@ -104,23 +106,25 @@ def train(
     params: Params,
     night: str,
     reward: rewards.Rewards,
-    encode: KeptEncoder,
+    encode: CachedEncoder,
     start: Policy | None,
     target: Path,
-) -> Training:
+) -> TrainingMetrics:
     """Train a challenger and write it into the folder ``target``, its warm start beside it where there was one."""
     knobs = params["train"]
     seed = int(knobs["seed"]) + int(night)
     method = methods.chosen(knobs)
-    training = Training("champion" if start else "warm start", len(episodes), len({e.subject_id for e in episodes}))
+    training = TrainingMetrics(
+        "champion" if start else "warm start", len(episodes), len({e.subject_id for e in episodes})
+    )
     reader = Featurizer(encode)
     visible = slots(params)
     if method in methods.BY_GAIN:
-        refiner = methods.by_gain(
+        refiner = methods.fit_gain_refiner(
             method, _labels(episodes, knobs, visible, reward, encode, training), caps(params), encode
         )
         training.start, training.evaluations = "single gains", reward.asked
-        checkpoint.save_gain_refiner(target, refiner, origin(), card(night, params, training))
+        checkpoint.save_gain_refiner(target, refiner, current_provenance(), render_card(night, params, training))
         return training
     prompts = as_prompts(episodes, reader, visible)
     table = reader.build_table()
@@ -128,16 +132,16 @@ def train(
     policy.pointer.set_table(table)
     if start is None:
         _warm(policy, episodes, prompts, knobs, seed, reward, encode, training)
-        checkpoint.save_policy(target / WARM_START, policy, origin(), card(night, params, training))
+        checkpoint.save_policy(target / WARM_START, policy, current_provenance(), render_card(night, params, training))
     if method == methods.GRPO:
         asked = options(knobs if start is None else knobs | {"grpo_steps": knobs["continued_steps"]}, seed)
         training.grpo = grpo.train_grpo(policy, len(table), prompts, rewarded(episodes, reward), asked)
     elif method == methods.BEST_OF_K:
-        training.distilled = methods.distil(policy, prompts, rewarded(episodes, reward), knobs, seed)
+        training.distilled = methods.distil_best_of_k(policy, prompts, rewarded(episodes, reward), knobs, seed)
     training.evaluations = reward.asked
     if not all(bool(p.isfinite().all()) for p in policy.parameters()):
         raise TrainingError("training ended with weights that are not finite")
-    checkpoint.save_policy(target, policy, origin(), card(night, params, training))
+    checkpoint.save_policy(target, policy, current_provenance(), render_card(night, params, training))
     return training
 
 
@@ -167,8 +171,8 @@ def _warm(
     knobs: dict[str, Any],
     seed: int,
     reward: rewards.Rewards,
-    encode: KeptEncoder,
-    training: Training,
+    encode: CachedEncoder,
+    training: TrainingMetrics,
 ) -> None:
     """Measure single gains within the budget, read the rest off the replies, and fit the policy to them."""
     labelled = _labels(episodes, knobs, policy.config.slots, reward, encode, training)
@@ -192,21 +196,21 @@ def _labels(
     knobs: dict[str, Any],
     visible: int,
     reward: rewards.Rewards,
-    encode: KeptEncoder,
-    training: Training,
-) -> list[gains.Gains]:
+    encode: CachedEncoder,
+    training: TrainingMetrics,
+) -> list[gains.EpisodeGains]:
     """The single gains that the budget pays for, and from them those of all training episodes."""
-    chosen = gains.affordable(episodes, knobs["gain_evaluations"], visible)
-    measured = [gains.measure(reward, episode, visible) for episode in chosen]
+    chosen = gains.select_affordable(episodes, knobs["gain_evaluations"], visible)
+    measured = [gains.measure_gains(reward, episode, visible) for episode in chosen]
     training.measured = len(measured)
-    training.validity = gains.validity(measured)
-    found = label_propagation.labels(measured, episodes, encode, visible)
+    training.validity = gains.compute_gain_auc(measured)
+    found = label_propagation.propagate_labels(measured, episodes, encode, visible)
     training.labelled, training.told = len(found.gains), found.told
     return found.gains
 
 
 def examples(
-    measured: Sequence[gains.Gains], prompts: Sequence[grpo.PolicyPrompt]
+    measured: Sequence[gains.EpisodeGains], prompts: Sequence[grpo.PolicyPrompt]
 ) -> list[warm_start.WarmStartExample]:
     """Measured gains as the warm start reads them; ``prompts`` hold each episode's rows."""
     rows = {p.episode: p.rows for p in prompts}
@@ -243,8 +247,8 @@ def options(knobs: dict[str, Any], seed: int) -> grpo.GrpoOptions:
     )
 
 
-def figures(training: Training) -> dict[str, Any]:
-    """``Training`` as JSON, every number rounded to what a rerun repeats; NaN has no place in it."""
+def round_metrics(training: TrainingMetrics) -> dict[str, Any]:
+    """``TrainingMetrics`` as JSON, every number rounded to what a rerun repeats; NaN has no place in it."""
     return {name: _rounded(value) for name, value in asdict(training).items()}
 
 

@@ -116,9 +116,9 @@ def scores(
     drops: Drops = None,
 ) -> None:
     """Export the clinic's score cache, so that another machine can reuse the scores."""
-    from pipelines.training.rewards import export
+    from pipelines.training.rewards import export_scores
 
-    typer.echo(f"{export(load_settings(drops=drops), path)} scores in {path}")
+    typer.echo(f"{export_scores(load_settings(drops=drops), path)} scores in {path}")
 
 
 def calibrate(
@@ -137,7 +137,7 @@ def calibrate(
     settings = load_settings(drops=drops)
     try:
         fitted = calibrate_judge(
-            scorer_choice.judge(settings), read_graded_answers(graded), settings.scorer_concurrency
+            scorer_choice.build_judge(settings), read_graded_answers(graded), settings.scorer_concurrency
         )
     except (CalibrationError, ScorerError) as error:
         raise TrainingError(str(error)) from error

@@ -104,7 +104,9 @@ def _choose_sample_question(settings: Settings) -> tuple[int, str] | None:
     from models.safety.triage.rules import find_red_flags
     from pipelines.episodes import episode_file
 
-    candidates = sorted((e for e in episode_file.read(settings) if e.split == "test"), key=lambda e: e.episode_id)
+    candidates = sorted(
+        (e for e in episode_file.read_episodes(settings) if e.split == "test"), key=lambda e: e.episode_id
+    )
     calm = [e for e in candidates if "[" not in e.question and not find_red_flags(e.question, "en")]
     chosen = next(iter(calm or candidates), None)
     return (chosen.subject_id, chosen.question) if chosen else None

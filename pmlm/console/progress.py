@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.status import Status
 
 from pipelines.night import stages
-from pipelines.runs import StageSummary, summaries
+from pipelines.runs import StageSummary, read_summaries
 from pmlm.settings import Settings
 
 POLL_S = 0.2
@@ -86,7 +86,7 @@ class Progress:
         """Summaries written since the start and not printed yet, oldest first."""
         found = []
         for night in self._nights:
-            for summary in summaries(self._settings, night):
+            for summary in read_summaries(self._settings, night):
                 path = self._settings.runs / night / f"{summary.stage}.json"
                 written = path.stat().st_mtime
                 mark = (night, summary.stage, written)

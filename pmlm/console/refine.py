@@ -22,7 +22,7 @@ from bentos.web.effects import measure_effects
 from bentos.web.page_types import Effects
 from models.encoder import MiniLM
 from models.refiner.inference import ChoiceProbabilities
-from pipelines.episodes.conversations import exchanges
+from pipelines.episodes.conversations import pair_exchanges
 from pipelines.packaging import serving
 from pipelines.records.log import event_log
 from pmlm.api_types import Language
@@ -84,7 +84,9 @@ def explain_refinement(
 
 def _find_similar_reply(settings: Settings, prepared: PreparedPrompt) -> tuple[str | None, str]:
     """The clinician's reply to the patient's most similar former question, if it is similar enough."""
-    asked = [e for e in exchanges(event_log.scan_events(settings), settings.now()) if e.subject_id == prepared.subject]
+    asked = [
+        e for e in pair_exchanges(event_log.scan_events(settings), settings.now()) if e.subject_id == prepared.subject
+    ]
     if not asked:
         return None, "none"
     vectors = MiniLM().encode([prepared.question, *(e.question for e in asked)])

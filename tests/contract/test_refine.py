@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.episodes.conversations import exchanges
+from pipelines.episodes.conversations import pair_exchanges
 from pipelines.records.log import event_log
 from pmlm.console import refine as refining
 from pmlm.console.refine import Refinement
@@ -16,7 +16,7 @@ from tests.conftest import NightDone
 def found(night_done: NightDone) -> Refinement:
     """Her own former question asked again, so that the clinician's reply to it is known."""
     settings = night_done.settings
-    asked = next(e for e in exchanges(event_log.scan_events(settings), settings.now()) if "?" in e.question)
+    asked = next(e for e in pair_exchanges(event_log.scan_events(settings), settings.now()) if "?" in e.question)
     return refining.explain_refinement(settings, f"subject:{asked.subject_id}", asked.question, None, True, None)
 
 
@@ -40,7 +40,7 @@ def test_gains_are_measured_on_the_clinicians_reply_to_her_like_question(found: 
 
 def test_a_question_like_none_of_hers_has_no_gains_and_an_unknown_patient_is_told(night_done: NightDone) -> None:
     settings = night_done.settings
-    subject = next(iter(exchanges(event_log.scan_events(settings), settings.now()))).subject_id
+    subject = next(iter(pair_exchanges(event_log.scan_events(settings), settings.now()))).subject_id
     odd = refining.explain_refinement(
         settings, f"subject:{subject}", "Which bus goes to the harbour on Sundays?", None, True, None
     )

@@ -39,9 +39,9 @@ from pipelines.packaging import serving
 from pipelines.params import load_params
 from pipelines.records import stage as records
 from pipelines.records.log import ledger, quarantine
-from pipelines.runs import summaries
+from pipelines.runs import read_summaries
 from pipelines.training import champion, rewards, train
-from pipelines.training.provenance import origin
+from pipelines.training.provenance import current_provenance
 from pmlm.api_types import PersonalizeRequest
 from pmlm.settings import Settings, load_settings
 
@@ -129,28 +129,28 @@ def test_a_patient_of_the_next_drop_keeps_their_subject_id(clinic: Settings) -> 
 
 
 def test_the_champion_is_served_as_the_same_refiner(clinic: Settings) -> None:
-    now = champion.current(clinic)
+    now = champion.read_champion(clinic)
     assert now is not None
     assert (now.id, now.kind, now.since) == (FACTS["champion"], "policy", FACTS["champion_since"])
-    assert checkpoint.load_refiner(champion.path(clinic), MiniLM()).id == now.id
+    assert checkpoint.load_refiner(champion.champion_folder(clinic), MiniLM()).id == now.id
     served = releases.read_release(serving.current_release(clinic))
     assert served.refiner == now.id
     assert checkpoint.load_refiner(serving.current_release(clinic) / releases.REFINER, MiniLM()).id == now.id
 
 
 def test_training_goes_on_from_the_champion(clinic: Settings) -> None:
-    start = train.starting_point(clinic, TO_COME, load_params(clinic))
+    start = train.load_starting_policy(clinic, TO_COME, load_params(clinic))
     assert start is not None
-    described = checkpoint.read_description(champion.path(clinic))
-    copied = checkpoint.save_policy(clinic.home / "copied", start, origin())
+    described = checkpoint.read_description(champion.champion_folder(clinic))
+    copied = checkpoint.save_policy(clinic.home / "copied", start, current_provenance())
     assert copied == described["id"]
 
 
 def test_no_score_is_paid_for_twice(clinic: Settings) -> None:
-    measured = [e for e in episode_file.read(clinic) if e.split in (splits.GATE, splits.TEST)]
-    refiner = checkpoint.load_refiner(champion.path(clinic), MiniLM())
+    measured = [e for e in episode_file.read_episodes(clinic) if e.split in (splits.GATE, splits.TEST)]
+    refiner = checkpoint.load_refiner(champion.champion_folder(clinic), MiniLM())
     cases = [(e, EditProgram(())) for e in measured] + [(e, refiner.refine(e.question, e.segments)) for e in measured]
-    with rewards.opened(clinic, load_params(clinic)["train"]["token_price"]) as reward:
+    with rewards.open_rewards(clinic, load_params(clinic)["train"]["token_price"]) as reward:
         reward.outcomes(cases)
         cache = reward.scorer.cache  # type: ignore[attr-defined]
     assert cache.hits > len(measured) > 0
@@ -160,7 +160,9 @@ def test_no_score_is_paid_for_twice(clinic: Settings) -> None:
 def test_a_question_asked_before_gets_the_same_prompt(clinic: Settings) -> None:
     logged = [Interaction.model_validate_json(line) for line in _lines(clinic.workspace / "interactions")]
     last = [one for one in logged if one.versions.release == releases.read_release(serving.current_release(clinic)).id]
-    questions = {clinic.pseudonym("question", e.question.strip()): e.question for e in episode_file.read(clinic)}
+    questions = {
+        clinic.pseudonym("question", e.question.strip()): e.question for e in episode_file.read_episodes(clinic)
+    }
     personalizer = Personalizer.open(clinic, serving.current_release(clinic))
     everyone = Principal("client", frozenset(), None)
     assert last
@@ -195,8 +197,8 @@ def test_what_the_nights_wrote_is_still_read(clinic: Settings) -> None:
     entries = ledger.read_entries(clinic)
     assert [entry.night for entry in entries] == NIGHTS
     assert len(list(quarantine.read_rows(clinic))) == sum(e.accounts.quarantined for e in entries) > 0
-    assert all(len(summaries(clinic, night)) > 8 for night in NIGHTS)
-    assert episode_file.read(clinic)
+    assert all(len(read_summaries(clinic, night)) > 8 for night in NIGHTS)
+    assert episode_file.read_episodes(clinic)
 
 
 def test_the_saved_nights_are_still_listed(clinic: Settings) -> None:

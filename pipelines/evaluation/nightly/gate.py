@@ -28,8 +28,8 @@ def run(settings: Settings, night: str) -> StageSummary:
     """Write ``metrics/gate.json``, and ``models/champion`` if none exists or it is replaced."""
     with stage_run(settings, night, "gate") as summary:
         params = load_params(settings)
-        there = champion.establish(settings, night, caps(params))
-        faced = champion.facing(settings, night) or there
+        there = champion.ensure_champion(settings, night, caps(params))
+        faced = champion.find_incumbent(settings, night) or there
         decision = decide(read_evaluation(settings), faced, count_looks(settings, night, faced), params["gate"])
         if decision["decision"] == PROMOTE:
             champion.promote(settings, night, settings.models / "challenger")
@@ -38,7 +38,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.rows_out = int(decision["decision"] == PROMOTE)
         summary.status = "done" if decision["decision"] == PROMOTE else "hold"
         summary.detail = decision["why"]
-        summary.hashes = {"champion": hash_files([champion.path(settings)])}
+        summary.hashes = {"champion": hash_files([champion.champion_folder(settings)])}
         summary.figures = {"champion": decision["champion"], "challenger": decision["challenger"]}
     return summary
 
@@ -83,8 +83,8 @@ def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[st
 
 def describe_champion(settings: Settings) -> str:
     """Describe the current champion in one line."""
-    now = champion.current(settings)
+    now = champion.read_champion(settings)
     if now is None:
         return "no champion yet"
-    kind = checkpoint.read_description(champion.path(settings))["kind"]
+    kind = checkpoint.read_description(champion.champion_folder(settings))["kind"]
     return f"{now.id} ({kind}), champion since night {now.since}"

@@ -15,7 +15,7 @@ from models.encoder import Encoder
 from models.refiner.interface import Refiner
 from models.reward.terms import ownership
 from models.schema import EditProgram, Episode
-from pipelines.training.rewards import LARGEST_UNIT, Outcome, Rewards, trial
+from pipelines.training.rewards import LARGEST_UNIT, ProgramOutcome, Rewards, build_trial
 
 OWNER = "refined"  # whose prompts are also tried on another patient's reply
 
@@ -26,7 +26,7 @@ class Rollout:
 
     episode: Episode
     programs: Mapping[str, EditProgram]
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, ProgramOutcome]
     ownership: float
 
     def f1(self, name: str) -> float:
@@ -53,7 +53,7 @@ def _roll_out_unit(
     programs = [{name: r.refine(e.question, e.segments) for name, r in candidates.items()} for e, _ in pairs]
     cases = [(e, program) for (e, _), chosen in zip(pairs, programs, strict=True) for program in chosen.values()]
     outcomes = iter(rewards.outcomes(cases))
-    swaps = [trial(e, p[OWNER], reply_of=other) for (e, other), p in zip(pairs, programs, strict=True) if other]
+    swaps = [build_trial(e, p[OWNER], reply_of=other) for (e, other), p in zip(pairs, programs, strict=True) if other]
     swapped = iter(rewards.scores(swaps))
     for (episode, other), chosen in zip(pairs, programs, strict=True):
         found = {name: next(outcomes) for name in chosen}

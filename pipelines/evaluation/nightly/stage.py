@@ -16,7 +16,7 @@ from models.refiner.baselines import EmptyRefiner, FullRefiner, NearestRefiner, 
 from models.refiner.interface import Refiner
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
-from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly import metrics, rollout
 from pipelines.evaluation.nightly.rollout import Rollout
@@ -33,7 +33,7 @@ MEASURED_SPLITS = (splits.GATE, splits.TEST)
 def run(settings: Settings, night: str) -> StageSummary:
     """Write ``metrics/evaluation.json``; ``hold`` where there is no challenger or no episode."""
     with stage_run(settings, night, "evaluate") as summary:
-        episodes = [e for e in episode_file.read(settings) if e.split in MEASURED_SPLITS]
+        episodes = [e for e in episode_file.read_episodes(settings) if e.split in MEASURED_SPLITS]
         summary.rows_in = len(episodes)
         target = settings.metrics / "evaluation.json"
         reason = explain_hold(settings, len(episodes))
@@ -42,7 +42,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             write_json(target, {"status": "hold", "why": reason, "rows": []})
             return summary
         price = load_params(settings)["train"]["token_price"]
-        with deterministic_torch(), rewards.opened(settings, price) as reward, encoder(settings) as encode:
+        with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
             rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
         rows = [row for split in MEASURED_SPLITS for row in metrics.build_rows(rollouts, split, list(refiners))]
@@ -70,15 +70,15 @@ def explain_hold(settings: Settings, episodes: int) -> str:
     return "" if episodes else "no held-out episodes"
 
 
-def load_candidates(settings: Settings, night: str, encode: KeptEncoder) -> dict[str, Refiner]:
+def load_candidates(settings: Settings, night: str, encode: CachedEncoder) -> dict[str, Refiner]:
     """Load the candidates by name; all but the initial prompt have the same caps."""
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
-    faced = champion.facing(settings, night)
+    faced = champion.find_incumbent(settings, night)
     served: Refiner = RankingRefiner(limits)
     if faced:
         with suppress(checkpoint.OutdatedCheckpointError):  # the ranking, which was the first champion, replaces it
-            served = checkpoint.load_refiner(champion.folder(settings, faced), encode)
+            served = checkpoint.load_refiner(champion.find_champion_folder(settings, faced), encode)
     found: dict[str, Refiner] = {
         "refined": checkpoint.load_refiner(challenger, encode),
         "champion": served,

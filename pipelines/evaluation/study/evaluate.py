@@ -20,7 +20,7 @@ import psutil
 from models.schema import Episode
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
-from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import MetricRow
@@ -40,7 +40,7 @@ from pipelines.evaluation.study.rows import (
 from pipelines.features.trajectory import sequences
 from pipelines.params import load_params
 from pipelines.training import rewards
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write
@@ -121,12 +121,14 @@ def _split_params(settings: Settings) -> splits.SplitParams:
 def _prediction_rows(settings: Settings, now: datetime, seeds: int) -> list[MetricRow]:
     """Row 2: train on training patients before the time cut, measure on test patients after."""
     shares = _split_params(settings)
-    with encoder(settings) as encode:
+    with open_encoder(settings) as encode:
         read = sequences.select_training_records(sequences.read_events(settings, now), shares, encode)
     if read is None:
         return []
     test = [
-        (r, read.start[r.subject_id]) for r in read.everybody if splits.of_patient(r.subject_id, shares) == splits.TEST
+        (r, read.start[r.subject_id])
+        for r in read.everybody
+        if splits.assign_patient(r.subject_id, shares) == splits.TEST
     ]
     epochs = load_params(settings)["trajectory"]["epochs"]  # the night's
     return prediction.build_rows(read.train, test, page.page_folder(settings), seeds, epochs)
@@ -136,7 +138,7 @@ def _peer_rows(settings: Settings, now: datetime) -> list[MetricRow]:
     """Row 4: donors are training patients, forecasts are for the others."""
     shares = _split_params(settings)
     known = sequences.read_events(settings, now)["subject_id"].unique().sort().to_list()
-    donors = [s for s in known if splits.of_patient(s, shares) == splits.TRAIN]
+    donors = [s for s in known if splits.assign_patient(s, shares) == splits.TRAIN]
     others = [s for s in known if s not in set(donors)]
     return peers.build_rows(settings, donors, others, now) if donors and others else []
 
@@ -146,7 +148,7 @@ def _run_scored_parts(settings: Settings, options: StudyOptions, report: ReportP
 
     A part for which the budget is too small makes no row; ``cost_parts_left_out`` counts these.
     """
-    episodes = episode_file.read(settings)
+    episodes = episode_file.read_episodes(settings)
     if not episodes:
         return []
     params = load_params(settings)
@@ -155,7 +157,7 @@ def _run_scored_parts(settings: Settings, options: StudyOptions, report: ReportP
     rows: list[MetricRow] = []
     left_out = 0
     started = time.monotonic()
-    with rewards.opened(settings, params["train"]["token_price"]) as reward, encoder(settings) as encode:
+    with rewards.open_rewards(settings, params["train"]["token_price"]) as reward, open_encoder(settings) as encode:
         meter = meter_rewards(reward, options.limit)
         gains = candidates.measure_affordable_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
         bench = _choose_episodes(settings, options, params, episodes, gains, reward, encode)
@@ -176,9 +178,9 @@ def _choose_episodes(
     options: StudyOptions,
     params: dict[str, dict[str, Any]],
     episodes: Sequence[Episode],
-    gains: Sequence[Gains],
+    gains: Sequence[EpisodeGains],
     reward: rewards.Rewards,
-    encode: KeptEncoder,
+    encode: CachedEncoder,
 ) -> Bench:
     """Choose all episodes, or as many held-out ones as half the budget pays for."""
     each = EVALUATIONS_PER_EPISODE + EVALUATIONS_PER_SEED * (1 if options.quick else options.seeds)
@@ -188,7 +190,9 @@ def _choose_episodes(
         most = affordable if most is None else min(most, affordable)
     of = {split: [e for e in episodes if e.split == split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
     # cut in a random order, by hash
-    gate, test = (sorted(of[s], key=lambda e: splits.shuffled(e.episode_id))[:most] for s in (splits.GATE, splits.TEST))
+    gate, test = (
+        sorted(of[s], key=lambda e: splits.hash_order(e.episode_id))[:most] for s in (splits.GATE, splits.TEST)
+    )
     return Bench(settings, params, reward, encode, of[splits.TRAIN], gate, test, gains, options.quick)
 
 

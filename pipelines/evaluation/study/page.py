@@ -15,7 +15,7 @@ from plotly.subplots import make_subplots
 
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write, read_json, write_json
 
@@ -36,7 +36,7 @@ def page_folder(settings: Settings) -> Path:
     return settings.reports / "method"
 
 
-def save_gains(settings: Settings, measured: Sequence[Gains], rollouts: Sequence[Rollout]) -> None:
+def save_gains(settings: Settings, measured: Sequence[EpisodeGains], rollouts: Sequence[Rollout]) -> None:
     """Save the values that the plot of gains draws: no text, no identifier."""
     behind: list[float] = []
     other: list[float] = []

@@ -18,7 +18,7 @@ from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED
 from pipelines.evaluation.study.rows import attacks, external, external_finetune, generalization, ratings, replies
 from pipelines.splits import TEST
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 
 HEADLINE = "replies"
 QUICK_EXTERNAL = 4  # external episodes
@@ -68,6 +68,6 @@ def _headline_rows(bench: Bench, seed_count: int, compared: dict[str, Refiner]) 
     return rows
 
 
-def _train_seed(bench: Bench, labelled: Sequence[Gains], number: int) -> dict[str, Refiner]:
+def _train_seed(bench: Bench, labelled: Sequence[EpisodeGains], number: int) -> dict[str, Refiner]:
     arguments = (labelled, bench.train, bench.params, bench.reward, bench.encode)
     return seeds.train_seed(bench.settings, number, *arguments)

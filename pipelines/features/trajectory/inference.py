@@ -21,7 +21,7 @@ from models.encoder import Encoder
 from models.patient.forecaster import Forecaster, VisitForecast, forecast_states
 from models.patient.trajectory import PatientDays
 from models.vocabulary import BIRTH_CODE
-from pipelines.embedding_cache import encoder
+from pipelines.embedding_cache import open_encoder
 from pipelines.features.engines.query import MOMENTS, VERSIONS
 from pipelines.features.trajectory import sequences
 from pipelines.features.trajectory.rows import SCHEMA
@@ -36,7 +36,7 @@ def compute_rows(settings: Settings, connection: Any, forecaster: Forecaster, mo
     """Predict a row per moment (sorted by ``KEY``) from the connection's record versions."""
     found = select_versions(connection.table(VERSIONS), connection.table(MOMENTS))
     versions = pl.DataFrame(found.to_pyarrow()).sort("subject_id", "second", "code", "source")
-    with _THREADS_LOCK, encoder(settings) as encode:
+    with _THREADS_LOCK, open_encoder(settings) as encode:
         return predict_rows(forecaster, versions, moments, encode)
 
 

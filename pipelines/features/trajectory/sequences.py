@@ -154,9 +154,9 @@ def select_training_records(
     times = (asked if len(asked) else found)["time"].drop_nulls().to_list()
     if not times:
         return None
-    cut = splits.cut(times, shares.time_quantile)
+    cut = splits.find_time_cut(times, shares.time_quantile)
     births = dict(found.filter(pl.col("code") == BIRTH_CODE).select("subject_id", "time").iter_rows())
-    learners = {s for s in births if splits.of_patient(s, shares) == splits.TRAIN}
+    learners = {s for s in births if splits.assign_patient(s, shares) == splits.TRAIN}
     early = asked.filter(pl.col("subject_id").is_in(list(learners)), pl.col("time") < cut)
     centres = find_centres(early["text_value"].drop_nulls().to_list(), encoder)
     everybody = build_records(found, centres, encoder)

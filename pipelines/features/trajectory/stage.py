@@ -13,7 +13,7 @@ import polars as pl
 
 from models.patient.forecaster import train_forecaster
 from pipelines import splits
-from pipelines.embedding_cache import encoder
+from pipelines.embedding_cache import open_encoder
 from pipelines.features.trajectory import model_store, sequences
 from pipelines.night_dates import end_of_night, parse_night
 from pipelines.params import load_params
@@ -77,7 +77,7 @@ def _train(
 
     shares = splits.SplitParams(*(params["episodes"][n] for n in ("gate_share", "test_share", "time_quantile")))
     model = None
-    with deterministic_torch(), encoder(settings) as encode:
+    with deterministic_torch(), open_encoder(settings) as encode:
         records = sequences.select_training_records(found, shares, encode)
         if records is not None and len(records.train) >= FEWEST_PATIENTS:
             model = train_forecaster(records.train, records.centres, params["trajectory"]["epochs"])

@@ -36,7 +36,7 @@ def build_held_out(settings: Settings, night: str, since: datetime) -> pl.DataFr
         return pl.DataFrame()
     asked = [
         episode
-        for episode in episode_file.read(settings)
+        for episode in episode_file.read_episodes(settings)
         if episode.split in (splits.GATE, splits.TEST) and since < episode.as_of <= end_of_night(night)
     ]
     one_each = {e.subject_id: e for e in sorted(asked, key=lambda e: e.episode_id, reverse=True)}
@@ -52,7 +52,7 @@ def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[fl
     from models.reward.embedded_scorer import EmbeddedScorer
     from models.reward.score_cache import ScoreCache, hash_trial
     from pipelines.training.provenance import caps
-    from pipelines.training.rewards import cache_path, trial
+    from pipelines.training.rewards import build_trial, cache_path
 
     params = load_params(settings)
     ranking, price = RankingRefiner(caps(params)), params["train"]["token_price"]
@@ -61,7 +61,7 @@ def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[fl
     found = []
     for episode in episodes:
         program = ranking.refine(episode.question, episode.segments)
-        scores = cache.get(hash_trial(scorer_id, trial(episode, program)))
+        scores = cache.get(hash_trial(scorer_id, build_trial(episode, program)))
         if scores is not None:
             tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
             found.append(reward(scores.score(episode.specific), tokens, price))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study import evaluate, page
 from pipelines.evaluation.study.evaluate import StudyOptions
 from tests.behaviour.training.conftest import Trained

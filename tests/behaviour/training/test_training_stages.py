@@ -46,8 +46,8 @@ def test_the_challenger_is_a_whole_artefact_with_a_card(trained) -> None:
 
 
 def test_no_patient_is_named_in_a_metric_or_a_card(trained) -> None:
-    subjects = {str(e.subject_id) for e in episode_file.read(trained.settings)}
-    episodes = {e.episode_id for e in episode_file.read(trained.settings)}
+    subjects = {str(e.subject_id) for e in episode_file.read_episodes(trained.settings)}
+    episodes = {e.episode_id for e in episode_file.read_episodes(trained.settings)}
     files = [*trained.settings.metrics.glob("*.json"), *trained.settings.models.rglob("README.md")]
     words = {w.strip('",:[]{}') for f in files for w in f.read_text().split()}
     assert not words & episodes
@@ -109,9 +109,9 @@ def test_the_facts_behind_a_reply_change_no_decision(trained, tmp_path) -> None:
     blind = Settings(home=home, drops=home / "drops")
     without = [
         type(e)(**{name: getattr(e, name) for name in e.__slots__} | {"facts": frozenset(), "topic": None})
-        for e in episode_file.read(blind)
+        for e in episode_file.read_episodes(blind)
     ]
-    episode_file.write(blind, without)
+    episode_file.write_episodes(blind, without)
     for stage in (train, evaluate, gate):
         stage.run(blind, NIGHT)
     weights, seen = (s.models / "challenger" / checkpoint.WEIGHTS for s in (blind, trained.settings))
@@ -123,7 +123,7 @@ def test_the_facts_behind_a_reply_change_no_decision(trained, tmp_path) -> None:
 
 def test_a_fact_behind_the_reply_raises_its_likelihood_more_than_another_fact(trained) -> None:
     behind, beside = [], []
-    with rewards.opened(trained.settings, 0.003) as reward:
+    with rewards.open_rewards(trained.settings, 0.003) as reward:
         for one in (episode(i, "train") for i in range(8)):
             programs = [EditProgram(()), *(EditProgram((s.key,)) for s in one.free)]
             none, *single = (o.score.specific for o in reward.outcomes([(one, p) for p in programs]))
@@ -135,7 +135,7 @@ def test_a_fact_behind_the_reply_raises_its_likelihood_more_than_another_fact(tr
 
 def test_the_price_of_length_is_in_the_reward_and_pinned_facts_are_not_priced(trained) -> None:
     one = episode(3, "train")
-    with rewards.opened(trained.settings, 0.5) as reward:
+    with rewards.open_rewards(trained.settings, 0.5) as reward:
         none, all_free = reward.outcomes([(one, EditProgram(())), (one, EditProgram(tuple(s.key for s in one.free)))])
     assert none.tokens == 0
     assert none.reward == pytest.approx(none.score.specific)
@@ -148,7 +148,7 @@ def test_the_next_night_goes_on_from_a_champion_that_is_a_policy_for_fewer_steps
     home = tmp_path / "home"
     shutil.copytree(trained.settings.home, home, symlinks=True)
     settings = Settings(home=home, drops=home / "drops")
-    before = champion.current(settings)
+    before = champion.read_champion(settings)
     if before.kind != "policy":
         champion.promote(settings, NIGHT, settings.models / "challenger")
     summary = train.run(settings, "20260602")
@@ -159,7 +159,7 @@ def test_the_next_night_goes_on_from_a_champion_that_is_a_policy_for_fewer_steps
 
 def test_too_few_episodes_hold_and_say_so_and_the_ranking_is_champion(tmp_path) -> None:
     settings = clinic(tmp_path / "home")
-    episode_file.write(settings, [episode(i, "train") for i in range(5)])
+    episode_file.write_episodes(settings, [episode(i, "train") for i in range(5)])
     summaries = [stage.run(settings, NIGHT) for stage in (train, evaluate, gate)]
     assert [s.status for s in summaries] == ["hold"] * 3
     assert "5 episodes" in summaries[0].detail

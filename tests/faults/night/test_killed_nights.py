@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.night import night, saved_nights, stages, verify_hashes
-from pipelines.runs import summaries
+from pipelines.runs import read_summaries
 from pmlm.settings import Settings
 from tests.command_line import environment
 from tests.conftest import NightDone
@@ -44,7 +44,9 @@ def killed(tmp_path: Path, night_done: NightDone) -> Settings:
 def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settings, night_done: NightDone) -> None:
     undisturbed = verify_hashes.read_recorded_hashes(night_done.settings.workspace)
     usual = {
-        (s.night, s.stage): s.seconds for n in night_done.result["nights"] for s in summaries(night_done.settings, n)
+        (s.night, s.stage): s.seconds
+        for n in night_done.result["nights"]
+        for s in read_summaries(night_done.settings, n)
     }
     chance = random.Random(20260601)
 

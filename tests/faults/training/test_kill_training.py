@@ -77,11 +77,11 @@ def test_training_killed_and_run_again_gives_the_same_weights_and_metrics(
 def test_a_gate_killed_anywhere_leaves_a_whole_champion(undisturbed: Settings, tmp_path: Path) -> None:
     settings = clinic(tmp_path / "home", PARAMS)
     process = _stage(settings, "gate")
-    _wait_until(lambda: champion.path(settings).exists() or process.poll() is not None, process)
+    _wait_until(lambda: champion.champion_folder(settings).exists() or process.poll() is not None, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert champion.current(settings).id == "ranking"
+    assert champion.read_champion(settings).id == "ranking"
     gate.run(settings, NIGHT)
     alone = clinic(tmp_path / "alone", PARAMS)
     gate.run(alone, NIGHT)
-    assert hash_files([champion.path(settings)]) == hash_files([champion.path(alone)])
+    assert hash_files([champion.champion_folder(settings)]) == hash_files([champion.champion_folder(alone)])

@@ -31,7 +31,7 @@ from models.reward.score_cache import SCHEMA as SCORES
 from models.safety.triage.classifier import WEIGHTS as CLASSIFIER
 from models.schema import EVENT_SCHEMA
 from pipelines.episodes.episode_file import SCHEMA as EPISODES
-from pipelines.episodes.episode_file import path as episodes_path
+from pipelines.episodes.episode_file import episodes_path as episodes_path
 from pipelines.evaluation.nightly.gate import decide
 from pipelines.evaluation.nightly.metrics import MetricRow as EvaluationRow
 from pipelines.features.engines.feature_files import METADATA_KEY, GroupPlan
@@ -48,10 +48,10 @@ from pipelines.records.log.ledger import write_entry as write_ledger
 from pipelines.records.log.quarantine import QuarantineRow as QuarantineRow
 from pipelines.records.log.quarantine import write_row as put_row
 from pipelines.runs import stage_run, summary_path
-from pipelines.training.champion import RECORD, establish, registry
-from pipelines.training.champion import path as champion_path
+from pipelines.training.champion import RECORD, ensure_champion, registry_folder
+from pipelines.training.champion import champion_folder as champion_path
 from pipelines.training.rewards import cache_path
-from pipelines.training.train import Training, figures
+from pipelines.training.train import TrainingMetrics, round_metrics
 from pmlm.api_types import AnswerResponse
 from pmlm.settings import Manifest, Settings, load_settings
 from tests.unit.persisted.shapes import (
@@ -136,7 +136,7 @@ def triage_classifier(tmp: Path) -> list[str]:
 def champion(tmp: Path) -> list[str]:
     """Collect the keys of ``champion.json``."""
     settings = clinic(tmp)
-    establish(settings, NIGHT, Caps())
+    ensure_champion(settings, NIGHT, Caps())
     return names_in(champion_path(settings) / RECORD, f"{RECORD} ")
 
 
@@ -178,7 +178,7 @@ def manifest(tmp: Path) -> list[str]:
 def metrics(tmp: Path) -> list[str]:
     """Collect the keys of ``metrics/*.json``: evaluation rows, training report, gate decision."""
     knobs = {"confidence": 0.95, "bootstrap": 10, "minimum_episodes": 1, "minimum_patients": 1}
-    faced = establish(clinic(tmp), NIGHT, Caps())
+    faced = ensure_champion(clinic(tmp), NIGHT, Caps())
     done = {
         "status": "done", "challenger": "b", "champion": faced.id, "why": "",
         "paired": {"patient": [0, 1], "difference": [0.5, 0.5]},
@@ -186,7 +186,7 @@ def metrics(tmp: Path) -> list[str]:
     decisions = [decide(evaluated, faced, 1, knobs) for evaluated in (done, done | {"status": "hold"})]
     return [
         *(f"evaluation.json rows[].{name}" for name in json_names(example(EvaluationRow).json())),
-        *(f"train.json {name}" for name in json_names(figures(Training("fresh", 0, 0)))),
+        *(f"train.json {name}" for name in json_names(round_metrics(TrainingMetrics("fresh", 0, 0)))),
         *(f"gate.json {name}" for decision in decisions for name in json_names(decision)),
         *(f"gate.json decision={decision['decision']}" for decision in decisions),
     ]
@@ -254,7 +254,7 @@ def places(tmp: Path) -> list[str]:
     found = [value for name in dir(Settings) if isinstance(value := _property(settings, name), Path)]
     found += [
         audit_folder(settings), cache_path(settings), champion_path(settings) / RECORD, episodes_path(settings),
-        ledger_folder(settings), registry(settings, "id"), summary_path(settings, NIGHT, "stage"),
+        ledger_folder(settings), registry_folder(settings, "id"), summary_path(settings, NIGHT, "stage"),
         trajectory_folder(settings) / CURRENT, champion_path(settings) / DESCRIPTION, champion_path(settings) / WEIGHTS,
     ]  # fmt: skip
     return [str(path.relative_to(settings.home)) for path in found if path.is_relative_to(settings.home)]

@@ -54,7 +54,7 @@ from pipelines.records.read.raw_resource import ResourceError
 from pipelines.records.validate.fields import FIELDS
 from pipelines.records.validate.structure import read_type, select_allowed
 from pipelines.records.validate.suites import TABLES, build_suite
-from pipelines.splits import GATE, TEST, TRAIN, SplitParams, of_patient, shuffled
+from pipelines.splits import GATE, TEST, TRAIN, SplitParams, assign_patient, hash_order
 from pmlm.settings import load_settings
 from tests.unit.persisted.shapes import MOMENT, json_names
 
@@ -189,8 +189,8 @@ def hashes(tmp: Path) -> list[str]:
         f"patient in the audit {patient_hash(settings, 1)}",
         f"score {hash_trial('scorer', trial).hex()}",
         f"wording {hash_text('a sentence')}",
-        f"order {shuffled('a').hex()}",
-        f"splits {' '.join(of_patient(subject, SplitParams(0.25, 0.25, 0.6)) for subject in range(12))}",
+        f"order {hash_order('a').hex()}",
+        f"splits {' '.join(assign_patient(subject, SplitParams(0.25, 0.25, 0.6)) for subject in range(12))}",
     ]
 
 

@@ -57,8 +57,8 @@ def night_metrics(tmp: Path) -> list[str]:
     for status in ("done", "hold"):
         settings = clinic(tmp / status, {"train": {"method": "fixed"}}, held_out=6)  # type: ignore[dict-item]
         if status == "hold":
-            episode_file.write(settings, [])
-        with patch.object(scorer_choice, "chosen", _even):
+            episode_file.write_episodes(settings, [])
+        with patch.object(scorer_choice, "open_scorer", _even):
             for stage in (train, evaluate, gate):
                 stage.run(settings, NIGHT)
         for name in ("train", "evaluation", "gate"):
@@ -67,8 +67,8 @@ def night_metrics(tmp: Path) -> list[str]:
             found += names_in(summary_path(settings, NIGHT, name), f"runs/{name}.json ")
         evaluated = json.loads((settings.metrics / "evaluation.json").read_text())
         found += [f"evaluation row {row['row']} {row['name']} {row['split']}" for row in evaluated["rows"]]
-    distilled = train.Training("fresh", 0, 0, distilled=BestOfKCurves())
-    return [*found, *(f"metrics/train.json {name}" for name in json_names(train.figures(distilled)))]
+    distilled = train.TrainingMetrics("fresh", 0, 0, distilled=BestOfKCurves())
+    return [*found, *(f"metrics/train.json {name}" for name in json_names(train.round_metrics(distilled)))]
 
 
 def trajectory_version(tmp: Path) -> list[str]:

@@ -9,12 +9,12 @@ from models.refiner.baselines import NearestRefiner, RandomRefiner
 from models.refiner.gain_regressors import fit_regressor
 from models.refiner.interface import Caps, Refiner
 from models.schema import Episode
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly.rollout import Rollout, run_rollouts
 from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner, to_measured_episodes
 from pipelines.evaluation.study.comparison.recipe import Params, TrainedRefiner, TrainingRecipe, train_or_load
 from pipelines.training import label_propagation, provenance, train
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from pipelines.training.rewards import Rewards
 from pmlm.settings import Settings
 
@@ -32,11 +32,11 @@ class Bench:
     settings: Settings
     params: Params
     reward: Rewards
-    encode: KeptEncoder
+    encode: CachedEncoder
     train: Sequence[Episode]
     gate: Sequence[Episode]
     test: Sequence[Episode]
-    gains: Sequence[Gains]
+    gains: Sequence[EpisodeGains]
     quick: bool = False
 
     @property
@@ -47,17 +47,17 @@ class Bench:
     def steps(self) -> int:
         return 1 if self.quick else min(SHORT_STEPS, int(self.params["train"]["grpo_steps"]))
 
-    def label(self, gains: Sequence[Gains], episodes: Sequence[Episode]) -> list[Gains]:
+    def label(self, gains: Sequence[EpisodeGains], episodes: Sequence[Episode]) -> list[EpisodeGains]:
         """Label ``gains``, and ``episodes`` whose replies may be read, for learning."""
-        return label_propagation.labels(gains, episodes, self.encode, provenance.slots(self.params)).gains
+        return label_propagation.propagate_labels(gains, episodes, self.encode, provenance.slots(self.params)).gains
 
-    def train_refiner(self, gains: Sequence[Gains], episodes: Sequence[Episode], steps: int) -> TrainedRefiner:
+    def train_refiner(self, gains: Sequence[EpisodeGains], episodes: Sequence[Episode], steps: int) -> TrainedRefiner:
         """Train a refiner from a warm start on ``gains`` and GRPO on ``episodes``."""
         recipe = TrainingRecipe(gains, episodes, int(self.params["train"]["seed"]), steps, self.reward.scorer.id)
         of_programs = train.rewarded(episodes, self.reward)
         return train_or_load(self.settings, recipe, self.params, self.encode, of_programs)
 
-    def build_rivals(self, refined: Refiner, gains: Sequence[Gains]) -> dict[str, Refiner]:
+    def build_rivals(self, refined: Refiner, gains: Sequence[EpisodeGains]) -> dict[str, Refiner]:
         """``refined`` and what it has to beat, within the same caps; the regressor fits ``gains``."""
         found: dict[str, Refiner] = {
             REFINED: refined,

@@ -19,7 +19,7 @@ from models.refiner.featurizer import Featurizer
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
 from models.schema import EditProgram, Episode, Segment
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.study.comparison import prompt_optimizers
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.params import load_params
@@ -65,7 +65,7 @@ class LengthMatchedRefiner:
     """The segments nearest to the question, cut to as many tokens as another refiner uses."""
 
     other: Refiner
-    encoder: KeptEncoder
+    encoder: CachedEncoder
     id: str = "length_matched"
 
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
@@ -76,19 +76,21 @@ class LengthMatchedRefiner:
 
 def measure_affordable_gains(
     settings: Settings, episodes: Sequence[Episode], reward: Rewards, budget: int | None = None
-) -> list[gains.Gains]:
+) -> list[gains.EpisodeGains]:
     """Measure the single gains of training episodes that the night's or ``budget`` pays for."""
     params = load_params(settings)
     limit = params["train"]["gain_evaluations"] if budget is None else min(budget, params["train"]["gain_evaluations"])
-    chosen = gains.affordable([e for e in episodes if e.split == "train"], limit, slots(params))
-    found: list[gains.Gains] = []
+    chosen = gains.select_affordable([e for e in episodes if e.split == "train"], limit, slots(params))
+    found: list[gains.EpisodeGains] = []
     with suppress(BudgetSpentError):  # the gains measured so far are used
         for episode in chosen:
-            found += [gains.measure(reward, episode, slots(params))]
+            found += [gains.measure_gains(reward, episode, slots(params))]
     return found
 
 
-def load_candidates(settings: Settings, encode: KeptEncoder, measured: Sequence[gains.Gains]) -> dict[str, Refiner]:
+def load_candidates(
+    settings: Settings, encode: CachedEncoder, measured: Sequence[gains.EpisodeGains]
+) -> dict[str, Refiner]:
     """Load the candidates by name; challenger (``refined``) and warm start only where trained."""
     limits = caps(load_params(settings))
     challenger = settings.models / "challenger"
@@ -114,7 +116,7 @@ def load_candidates(settings: Settings, encode: KeptEncoder, measured: Sequence[
     return found
 
 
-def to_measured_episodes(measured: Sequence[gains.Gains]) -> list[gain_regressors.MeasuredEpisode]:
+def to_measured_episodes(measured: Sequence[gains.EpisodeGains]) -> list[gain_regressors.MeasuredEpisode]:
     """Convert gains to the input of the regressors."""
     return [
         gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
@@ -127,8 +129,8 @@ def train_candidates(
     params: dict[str, dict[str, Any]],
     warm_start: Refiner | None,
     episodes: Sequence[Episode],
-    measured: Sequence[gains.Gains],
-    encode: KeptEncoder,
+    measured: Sequence[gains.EpisodeGains],
+    encode: CachedEncoder,
     reward: Rewards,
 ) -> Iterator[tuple[str, Refiner]]:
     """Train candidates at as many reward evaluations as GRPO gets.
@@ -149,7 +151,7 @@ def distil_best_of_k(
     warm_start: PolicyRefiner,
     episodes: Sequence[Episode],
     params: dict[str, dict[str, Any]],
-    encode: KeptEncoder,
+    encode: CachedEncoder,
     reward: Rewards,
 ) -> PolicyRefiner:
     """Distil a copy of ``warm_start`` on training episodes by best-of-K."""
@@ -157,5 +159,7 @@ def distil_best_of_k(
     featurizer = Featurizer(encode)
     prompts = train.as_prompts(episodes, featurizer, slots(params))
     policy.pointer.set_table(featurizer.build_table())
-    methods.distil(policy, prompts, train.rewarded(episodes, reward), params["train"], int(params["train"]["seed"]))
+    methods.distil_best_of_k(
+        policy, prompts, train.rewarded(episodes, reward), params["train"], int(params["train"]["seed"])
+    )
     return PolicyRefiner(policy, encode, "best_of_k")

@@ -17,7 +17,7 @@ import numpy as np
 from models.refiner.inference import PolicyRefiner, compute_choice_probabilities
 from models.refiner.interface import Caps
 from models.schema import EditProgram, Episode, Segment
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.training.rewards import LARGEST_UNIT
 
@@ -31,7 +31,7 @@ class FusedRefiner:
     """First-pick probabilities plus ``weight`` times the cosine to the question."""
 
     policy: PolicyRefiner
-    encoder: KeptEncoder
+    encoder: CachedEncoder
     weight: float
     id: str = "refined+cosine"
 

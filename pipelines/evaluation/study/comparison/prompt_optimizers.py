@@ -24,7 +24,7 @@ import numpy as np
 
 from models.refiner.interface import Caps, Refiner
 from models.schema import EditProgram, Segment
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from pipelines.training.provenance import caps
 from pipelines.training.rewards import Rewards
 from pmlm.errors import TrainingError
@@ -52,7 +52,7 @@ def explain_absence(settings: Settings) -> str:
 
 
 def optimize_instructions(
-    settings: Settings, params: dict[str, dict[str, Any]], measured: Sequence[Gains], reward: Rewards
+    settings: Settings, params: dict[str, dict[str, Any]], measured: Sequence[EpisodeGains], reward: Rewards
 ) -> dict[str, Refiner]:
     """Optimise ``gepa`` and ``mipro``; TrainingError where they cannot run or the model fails."""
     reason = explain_absence(settings) or ("too few measured episodes" if len(measured) < FEWEST_EPISODES else "")
@@ -72,7 +72,9 @@ def optimize_instructions(
 class InstructionSearch:
     """A search for an instruction: language model, episodes, and their rewards."""
 
-    def __init__(self, settings: Settings, limits: Caps, measured: Sequence[Gains], reward: Rewards, seed: int) -> None:
+    def __init__(
+        self, settings: Settings, limits: Caps, measured: Sequence[EpisodeGains], reward: Rewards, seed: int
+    ) -> None:
         import dspy
 
         for name in ("dspy", "gepa", "optuna", "LiteLLM"):

@@ -18,10 +18,10 @@ from models.refiner.featurizer import Featurizer
 from models.refiner.inference import PolicyRefiner
 from models.refiner.policy import Policy
 from models.schema import Episode
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.training import champion, train
-from pipelines.training.gains import Gains
-from pipelines.training.provenance import WARM_START, origin, slots
+from pipelines.training.gains import EpisodeGains
+from pipelines.training.provenance import WARM_START, current_provenance, slots
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
@@ -33,7 +33,7 @@ Params = dict[str, dict[str, Any]]
 class TrainingRecipe:
     """Input of a training: ``steps`` of GRPO on ``episodes``; ``start`` is (id, policy)."""
 
-    gains: Sequence[Gains]
+    gains: Sequence[EpisodeGains]
     episodes: Sequence[Episode]
     seed: int
     steps: int
@@ -51,12 +51,12 @@ class TrainedRefiner:
 
 
 def train_or_load(
-    settings: Settings, recipe: TrainingRecipe, params: Params, encode: KeptEncoder, reward: grpo.RewardFunction
+    settings: Settings, recipe: TrainingRecipe, params: Params, encode: CachedEncoder, reward: grpo.RewardFunction
 ) -> TrainedRefiner:
     """Load the recipe's refiner from the cache, else train it; errors store nothing."""
     folder = settings.workspace / "cache" / "retrained" / _hash_recipe(recipe, params)
     if not (folder / checkpoint.DESCRIPTION).exists():
-        with champion.whole_folder(folder) as part:
+        with champion.replace_folder(folder) as part:
             policy, curves = _start_policy(recipe, params), grpo.GrpoCurves()
             reader = Featurizer(encode)
             visible = slots(params)
@@ -66,13 +66,13 @@ def train_or_load(
             policy.pointer.set_table(table)
             knobs = params["train"]
             train.warm(policy, train.examples(recipe.gains, prompts), knobs, recipe.seed)
-            checkpoint.save_policy(part / WARM_START, policy, origin())
+            checkpoint.save_policy(part / WARM_START, policy, current_provenance())
             wanted = {e.episode_id for e in recipe.episodes}
             chosen = [p for p in prompts if p.episode in wanted]
             if recipe.steps and chosen:
                 asked = train.options(knobs | {"grpo_steps": recipe.steps}, recipe.seed)
                 curves = grpo.train_grpo(policy, len(table), chosen, reward, asked)
-            checkpoint.save_policy(part, policy, origin())
+            checkpoint.save_policy(part, policy, current_provenance())
             write_json(part / CURVES, asdict(curves))
     loaded = [checkpoint.load_refiner(f, encode) for f in (folder, folder / WARM_START)]
     if not isinstance(loaded[0], PolicyRefiner) or not isinstance(loaded[1], PolicyRefiner):
@@ -90,7 +90,9 @@ def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
     """Hash everything that the trained weights depend on."""
     digest = hashlib.sha256()
     inputs = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params["train"]]
-    digest.update(json.dumps([*inputs, slots(params), asdict(origin())], sort_keys=True, default=str).encode())
+    digest.update(
+        json.dumps([*inputs, slots(params), asdict(current_provenance())], sort_keys=True, default=str).encode()
+    )
     for g in recipe.gains:
         digest.update(b"gains" + _episode_bytes(g.episode) + g.useful.tobytes() + g.styles.tobytes())
     for e in sorted(recipe.episodes, key=lambda e: e.episode_id):

@@ -15,14 +15,14 @@ import numpy as np
 
 from models.refiner.interface import Refiner
 from models.schema import Episode
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner
 from pipelines.evaluation.study.comparison.recipe import Params, TrainingRecipe, train_or_load
 from pipelines.training import train
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from pipelines.training.rewards import Rewards
 from pmlm.settings import Settings
 
@@ -34,11 +34,11 @@ SPREAD = ("refined_reward", "refined_f1", "refined_vs_minilm", "refined_vs_none"
 def train_seed(
     settings: Settings,
     number: int,
-    measured: Sequence[Gains],
+    measured: Sequence[EpisodeGains],
     episodes: Sequence[Episode],
     params: Params,
     reward: Rewards,
-    encode: KeptEncoder,
+    encode: CachedEncoder,
 ) -> dict[str, Refiner]:
     """Train the candidates of seed ``number``: refined, warm start, length-matched; 0 is the night's."""
     knobs = params["train"]

@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field, ValidationError
 from models.refiner.interface import Refiner
 from models.schema import Episode, Segment
 from models.templates import render_sentence, sanitize_line
-from pipelines.embedding_cache import KeptEncoder
-from pipelines.episodes.conversations import sentences
+from pipelines.embedding_cache import CachedEncoder
+from pipelines.episodes.conversations import split_sentences
 from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import run_rollouts
@@ -82,7 +82,7 @@ def _to_episode(given: ExternalEpisode, count: Callable[[str], int]) -> Episode:
     )
     texts = {s.key: sanitize_line(s.text) for s in given.segments}
     free = tuple(Segment(key, "record", text, tokens=count(text)) for key, text in texts.items() if text)
-    reply = sentences(given.reference)
+    reply = split_sentences(given.reference)
     return Episode(
         episode_id=given.episode,
         subject_id=int.from_bytes(hashlib.blake2b(given.patient.encode(), digest_size=6).digest(), "big"),
@@ -99,7 +99,7 @@ def build_rows(
     path: Path,
     candidates: Mapping[str, Refiner],
     reward: Rewards,
-    encode: KeptEncoder,
+    encode: CachedEncoder,
     count: Callable[[str], int],
     most: int | None = None,
 ) -> list[MetricRow]:

@@ -15,7 +15,7 @@ from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.paired import compare_refined
 from pipelines.evaluation.study.comparison.recipe import TrainingRecipe, train_or_load
 from pipelines.evaluation.study.rows import external
-from pipelines.splits import shuffled
+from pipelines.splits import hash_order
 from pipelines.training import gains as single
 from pipelines.training import train
 from pipelines.training.provenance import slots
@@ -34,9 +34,9 @@ def build_rows(
     tests = external.read_episodes(measured_on, count)[:most]
     known = {e.subject_id for e in tests}
     ours = [e for e in external.read_episodes(learnt_from, count) if e.subject_id not in known]
-    ours = sorted(ours, key=lambda e: shuffled(e.episode_id))
+    ours = sorted(ours, key=lambda e: hash_order(e.episode_id))
     measured = [
-        single.measure(bench.reward, e, slots(bench.params)) for e in ours[: QUICK_MOST if bench.quick else MOST]
+        single.measure_gains(bench.reward, e, slots(bench.params)) for e in ours[: QUICK_MOST if bench.quick else MOST]
     ]
     if not measured or not tests:
         return []

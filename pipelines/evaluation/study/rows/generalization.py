@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import cache
 
 from models.schema import Episode
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly.intervals import bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
@@ -26,10 +26,10 @@ from pipelines.evaluation.study.comparison.candidates import REFINED, to_measure
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.comparison.paired import compare_refined
 from pipelines.features.trajectory import sequences
-from pipelines.splits import TEST, shuffled
+from pipelines.splits import TEST, hash_order
 from pipelines.synthetic.portal import rules
 from pipelines.training import gains as single
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from pipelines.training.provenance import slots
 
 FOLDS = 4
@@ -55,7 +55,7 @@ def build_topic_rows(bench: Bench) -> list[MetricRow]:
     return compare_refined(found, 9, "left_out_topics_", TEST)
 
 
-def assign_topics(episodes: Sequence[Episode], train: Sequence[Episode], encode: KeptEncoder) -> dict[str, str]:
+def assign_topics(episodes: Sequence[Episode], train: Sequence[Episode], encode: CachedEncoder) -> dict[str, str]:
     """Assign each episode its own topic or the nearest centre of training questions."""
     if all(e.topic for e in train):
         return {e.episode_id: e.topic or "" for e in episodes}
@@ -121,7 +121,7 @@ def choose_left_out(trained_on: set[str], tested: Sequence[str]) -> set[str]:
     """Choose the wordings to leave out: untrained ones, and others by hash if too few."""
     left_out = {w for w in tested if w not in trained_on}
     wanted = LEFT_OUT_SHARE * len(tested)
-    for candidate in sorted(set(tested) - left_out, key=shuffled):
+    for candidate in sorted(set(tested) - left_out, key=hash_order):
         if sum(w in left_out for w in tested) >= wanted:
             break
         left_out.add(candidate)
@@ -153,10 +153,10 @@ def remove_kind(episode: Episode, kind: str) -> Episode:
     return replace(episode, segments=tuple(s for s in episode.segments if s.pinned or s.kind != kind))
 
 
-def mask_gains(bench: Bench, gains: Gains, kind: str) -> Gains | None:
+def mask_gains(bench: Bench, gains: EpisodeGains, kind: str) -> EpisodeGains | None:
     """Measure the gains without the kind, from cached scores; None if no segment is left."""
     episode = remove_kind(gains.episode, kind)
-    return single.measure(bench.reward, episode, slots(bench.params)) if episode.free else None
+    return single.measure_gains(bench.reward, episode, slots(bench.params)) if episode.free else None
 
 
 def _pick_share_row(measured: Sequence[Rollout], kind: str) -> MetricRow:

@@ -23,7 +23,7 @@ from models.refiner.grpo import RewardFunction
 from models.refiner.inference import PolicyRefiner, compute_choice_probabilities
 from models.refiner.interface import STYLES
 from models.schema import EditProgram, Episode
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly.intervals import Estimate, bootstrap_difference, bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study.comparison.bench import Bench
@@ -97,7 +97,7 @@ def expect_rating(episode: Episode, program: EditProgram, likes: Style) -> float
     return float(np.mean([simulate_rating(episode, program, likes, rng) for _ in range(DRAWS)]))
 
 
-def build_features(episode: Episode, program: EditProgram, encode: KeptEncoder) -> np.ndarray:
+def build_features(episode: Episode, program: EditProgram, encode: CachedEncoder) -> np.ndarray:
     """Build the reward model's features of a program: counts, style, style × preferences, picks."""
     style = np.array([float(program.style == s) for s in STYLES])
     preferring = [s.text for s in episode.free if s.kind == "preference"]
@@ -138,7 +138,7 @@ def _fit_reward(bench: Bench, rated: Sequence[Episode], warm: PolicyRefiner, lik
     return RidgeCV(alphas=np.logspace(0, 4, 9)).fit(np.array(x), np.array(y))
 
 
-def _build_reward(episodes: Sequence[Episode], model: RidgeCV, encode: KeptEncoder, price: float) -> RewardFunction:
+def _build_reward(episodes: Sequence[Episode], model: RidgeCV, encode: CachedEncoder, price: float) -> RewardFunction:
     by_id = {e.episode_id: e for e in episodes}
 
     def of_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
@@ -155,7 +155,7 @@ def _compare_refiners(
     warm: PolicyRefiner,
     model: RidgeCV,
     likes: Mapping[int, Style],
-    encode: KeptEncoder,
+    encode: CachedEncoder,
 ) -> list[MetricRow]:
     subjects = [e.subject_id for e in tests]
     given = {}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from models.refiner.interface import Refiner
 from models.reward.terms import Score
 from models.schema import EditProgram, Episode
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly import metrics as nightly
 from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
@@ -20,8 +20,8 @@ from pipelines.evaluation.study.comparison import seeds
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED
 from pipelines.evaluation.study.comparison.paired import compare_log_p
-from pipelines.training.gains import Gains, validity
-from pipelines.training.rewards import LARGEST_UNIT, Rewards, trial
+from pipelines.training.gains import EpisodeGains, compute_gain_auc
+from pipelines.training.rewards import LARGEST_UNIT, Rewards, build_trial
 
 VALID = 0.95
 SWAP = 0.4
@@ -33,9 +33,9 @@ LEARNT = ("warm_start", "table", "regressor", "best_of_k", "gepa", "mipro", "ref
 def build_rows(
     episodes: Sequence[Episode],
     candidates: Mapping[str, Refiner],
-    gains: Sequence[Gains],
+    gains: Sequence[EpisodeGains],
     reward: Rewards,
-    encode: KeptEncoder,
+    encode: CachedEncoder,
     split: str,
     others: Sequence[Callable[[], Mapping[str, Refiner]]] = (),
 ) -> tuple[list[MetricRow], list[Rollout]]:
@@ -75,9 +75,9 @@ def _split_rows(
     return [*found, _swap_row(swaps, split)]
 
 
-def build_validity_rows(gains: Sequence[Gains]) -> list[MetricRow]:
+def build_validity_rows(gains: Sequence[EpisodeGains]) -> list[MetricRow]:
     """Row 1: does the single gain separate facts behind the reply from the rest?"""
-    one_each = [(validity([g]), g.episode.subject_id) for g in gains]
+    one_each = [(compute_gain_auc([g]), g.episode.subject_id) for g in gains]
     known = [(value, subject) for value, subject in one_each if value is not None]
     if not known:
         return []
@@ -97,13 +97,13 @@ def _difference_row(number: int, name: str, rollouts: Sequence[Rollout], a: str,
 
 
 def _score_swaps(
-    rollouts: Sequence[Rollout], refined: Refiner, reward: Rewards, encode: KeptEncoder
+    rollouts: Sequence[Rollout], refined: Refiner, reward: Rewards, encode: CachedEncoder
 ) -> list[tuple[Rollout, Score]]:
     """Score, on each patient's record, the keys chosen for another's similar question."""
     others = match_other_patients([r.episode for r in rollouts], encode)
     pairs = [(r, other) for r, other in zip(rollouts, others, strict=True) if other is not None]
     swapped = [_borrow_keys(r.episode, refined.refine(o.question, o.segments)) for r, o in pairs]
-    trials = [trial(r.episode, program) for (r, _), program in zip(pairs, swapped, strict=True)]
+    trials = [build_trial(r.episode, program) for (r, _), program in zip(pairs, swapped, strict=True)]
     theirs: list[Score] = []
     for start in range(0, len(trials), LARGEST_UNIT):
         theirs += reward.scores(trials[start : start + LARGEST_UNIT])

@@ -34,7 +34,7 @@ def build_rows(settings: Settings) -> list[MetricRow]:
             "rewards_not_finite": float(curves.get("unscored", 0)),
             "stopped_by_nan": float(bool(curves.get("stopped"))),
         }
-    episodes = episode_file.read(settings)
+    episodes = episode_file.read_episodes(settings)
     if episodes:
         params = load_params(settings)
         found |= count_unusable(episodes, caps(params).tokens, slots(params))

@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.episodes.conversations import exchanges, sentences
+from pipelines.episodes.conversations import pair_exchanges, split_sentences
 from pipelines.records.log.event_log import SCHEMA
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,47 +40,47 @@ RATING = _event("rating", 3, 2, 5, None, 4.0)
 
 
 def test_a_question_its_reply_and_her_rating_are_one_exchange() -> None:
-    (found,) = exchanges(_log(QUESTION, REPLY, RATING), START + timedelta(days=9))
+    (found,) = pair_exchanges(_log(QUESTION, REPLY, RATING), START + timedelta(days=9))
     assert (found.question, found.reply, found.rating) == ("May I fly?", ("You may.", "Walk every hour."), 4.0)
     assert (found.record, found.reply_record, found.subject_id, found.asked) == (1, 2, 7, START)
 
 
 def test_a_rating_that_came_later_is_not_known_yet() -> None:
-    (found,) = exchanges(_log(QUESTION, REPLY, RATING), START + timedelta(days=4))
+    (found,) = pair_exchanges(_log(QUESTION, REPLY, RATING), START + timedelta(days=4))
     assert found.rating is None
 
 
 def test_a_question_without_a_reply_known_yet_is_no_exchange() -> None:
-    assert exchanges(_log(QUESTION, REPLY), START) == []
-    assert exchanges(_log(QUESTION), START + timedelta(days=9)) == []
+    assert pair_exchanges(_log(QUESTION, REPLY), START) == []
+    assert pair_exchanges(_log(QUESTION), START + timedelta(days=9)) == []
 
 
 def test_a_corrected_reply_counts_from_the_moment_of_its_correction() -> None:
     corrected = _event("reply", 2, 1, 3, "You may not.")
     log = _log(QUESTION, REPLY, corrected)
-    assert exchanges(log, START + timedelta(days=2))[0].reply == ("You may.", "Walk every hour.")
-    assert exchanges(log, START + timedelta(days=3))[0].reply == ("You may not.",)
+    assert pair_exchanges(log, START + timedelta(days=2))[0].reply == ("You may.", "Walk every hour.")
+    assert pair_exchanges(log, START + timedelta(days=3))[0].reply == ("You may not.",)
 
 
 def test_of_two_replies_the_first_is_the_reply() -> None:
     second = _event("reply", 4, 1, 2, "And drink enough.")
-    assert exchanges(_log(second, REPLY, QUESTION), START + timedelta(days=9))[0].reply_record == 2
+    assert pair_exchanges(_log(second, REPLY, QUESTION), START + timedelta(days=9))[0].reply_record == 2
 
 
 def test_a_reply_to_a_question_that_is_not_known_is_passed_over() -> None:
-    assert exchanges(_log(REPLY, RATING), START + timedelta(days=9)) == []
+    assert pair_exchanges(_log(REPLY, RATING), START + timedelta(days=9)) == []
 
 
 def test_sentence_ends_are_found_in_english_and_chinese_and_not_within_numbers() -> None:
-    assert sentences("Your haemoglobin is 9.8 g/dL. Take iron! Is that clear?") == (
+    assert split_sentences("Your haemoglobin is 9.8 g/dL. Take iron! Is that clear?") == (
         "Your haemoglobin is 9.8 g/dL.",
         "Take iron!",
         "Is that clear?",
     )
-    assert sentences("Ask Dr. Lee, e.g. on Monday. Good.") == ("Ask Dr. Lee, e.g. on Monday.", "Good.")
-    assert sentences("血压正常。请继续服药。") == ("血压正常。", "请继续服药。")
+    assert split_sentences("Ask Dr. Lee, e.g. on Monday. Good.") == ("Ask Dr. Lee, e.g. on Monday.", "Good.")
+    assert split_sentences("血压正常。请继续服药。") == ("血压正常。", "请继续服药。")
 
 
 @given(st.text(alphabet="abC .!?9\n"))
 def test_no_word_of_a_reply_is_lost_between_sentences(text) -> None:
-    assert "".join(sentences(text)).replace(" ", "") == "".join(text.split())
+    assert "".join(split_sentences(text)).replace(" ", "") == "".join(text.split())

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from models.encoder import MiniLM
 from models.reward.terms import SentenceScores
 from models.schema import EditProgram, Segment
-from pipelines.embedding_cache import KeptEncoder
+from pipelines.embedding_cache import CachedEncoder
 from pipelines.episodes import episode_file
 from pipelines.episodes.conversations import Exchange
-from pipelines.episodes.stage import choose, episode_id, too_few, truths
+from pipelines.episodes.stage import choose_exchanges, explain_hold, format_episode_id, read_ground_truth
 from pipelines.training import gains, rewards
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
@@ -40,39 +40,41 @@ def _asked(count: int) -> list[Exchange]:
 @given(st.integers(0, 300))
 @hypothesis_settings(deadline=None)
 def test_a_large_clinic_is_thinned_to_what_a_night_can_use(count) -> None:
-    chosen = choose(_asked(count), KNOBS)
+    chosen = choose_exchanges(_asked(count), KNOBS)
     per_split = [sum(split == s for _, split in chosen) for s in SPLITS]
     assert per_split[0] <= KNOBS["most_train"]
     assert max(per_split[1:]) <= KNOBS["most_held_out"]
     assert [e.asked for e, _ in chosen] == sorted(e.asked for e, _ in chosen)
-    assert choose(_asked(count)[::-1], KNOBS) == chosen
+    assert choose_exchanges(_asked(count)[::-1], KNOBS) == chosen
 
 
 def test_episodes_come_back_as_they_were_written_and_equal_ones_give_equal_bytes(tmp_path) -> None:
     written = [episode(i, split) for split in SPLITS for i in range(5)]
     first, second = (Settings(home=tmp_path / name, drops=tmp_path) for name in ("a", "b"))
-    episode_file.write(first, written)
-    episode_file.write(second, written[::-1])
-    assert sorted(episode_file.read(first), key=lambda e: e.episode_id) == sorted(written, key=lambda e: e.episode_id)
+    episode_file.write_episodes(first, written)
+    episode_file.write_episodes(second, written[::-1])
+    assert sorted(episode_file.read_episodes(first), key=lambda e: e.episode_id) == sorted(
+        written, key=lambda e: e.episode_id
+    )
     assert hash_files([first.episodes]) == hash_files([second.episodes])
 
 
 def test_a_clinic_without_pairs_has_an_empty_file_and_a_reason(tmp_path) -> None:
     settings = Settings(home=tmp_path, drops=tmp_path)
-    assert episode_file.read(settings) == []
-    episode_file.write(settings, [])
-    assert episode_file.read(settings) == []
-    assert "no question-and-reply pairs" in too_few(0, 0)
-    assert "5 question-and-reply pairs" in too_few(30, 5)
-    assert too_few(100, 60) == ""
+    assert episode_file.read_episodes(settings) == []
+    episode_file.write_episodes(settings, [])
+    assert episode_file.read_episodes(settings) == []
+    assert "no question-and-reply pairs" in explain_hold(0, 0)
+    assert "5 question-and-reply pairs" in explain_hold(30, 5)
+    assert explain_hold(100, 60) == ""
 
 
 def test_what_a_simulator_knew_is_joined_by_the_reply(tmp_path) -> None:
     settings = Settings(home=tmp_path, drops=tmp_path)
-    assert truths(settings) == {}
+    assert read_ground_truth(settings) == {}
     line = {"communication": "r1", "topic": "sleep", "facts": ["age", "smoking"], "sentences": []}
     (tmp_path / "facts.jsonl.gz").write_bytes(gzip.compress(json.dumps(line).encode()))
-    truth = truths(settings)[settings.pseudonym("Communication", "r1")]
+    truth = read_ground_truth(settings)[settings.pseudonym("Communication", "r1")]
     assert (truth.topic, truth.facts) == ("sleep", {"age", "smoking"})
 
 
@@ -85,26 +87,26 @@ def test_a_vector_is_computed_once_and_no_text_is_kept(tmp_path) -> None:
             return super().encode(texts)
 
     inner, texts = Counting(), ["She has asthma.", "She smokes.", "She has asthma."]
-    kept = KeptEncoder(inner, tmp_path / "vectors.parquet", "minilm")
+    kept = CachedEncoder(inner, tmp_path / "vectors.parquet", "minilm")
     first = kept.encode(texts)
     kept.save()
-    again = KeptEncoder(inner, tmp_path / "vectors.parquet", "minilm")
+    again = CachedEncoder(inner, tmp_path / "vectors.parquet", "minilm")
     assert np.array_equal(again.encode(texts), first)
     assert np.array_equal(first, MiniLM().encode(texts))
     assert inner.asked == 2
     assert b"asthma" not in (tmp_path / "vectors.parquet").read_bytes()
-    assert KeptEncoder(inner, tmp_path / "vectors.parquet", "another").encode([]).shape == (0, 384)
+    assert CachedEncoder(inner, tmp_path / "vectors.parquet", "another").encode([]).shape == (0, 384)
 
 
 def test_an_episode_has_an_identifier_that_tells_nothing_but_its_record() -> None:
-    assert episode_id(_asked(1)[0]) == "0000000000000001"
+    assert format_episode_id(_asked(1)[0]) == "0000000000000001"
 
 
 @given(st.integers(0, 400))
 def test_episodes_are_measured_within_the_budget_and_in_an_order_of_their_own(budget) -> None:
-    chosen = gains.affordable([episode(i, "train") for i in range(24)], budget, slots=7)
-    assert sum(gains.cost(e, slots=7) for e in chosen) <= budget
-    assert chosen == gains.affordable([episode(i, "train") for i in range(24)][::-1], budget, slots=7)
+    chosen = gains.select_affordable([episode(i, "train") for i in range(24)], budget, slots=7)
+    assert sum(gains.count_evaluations(e, slots=7) for e in chosen) <= budget
+    assert chosen == gains.select_affordable([episode(i, "train") for i in range(24)][::-1], budget, slots=7)
 
 
 class _Additive:
@@ -130,8 +132,8 @@ def test_facts_that_help_are_told_from_sentences_that_move_a_reply_by_chance(cou
     chance = 0.02 * np.random.default_rng(count).uniform(-1, 1, count)
     worth = {f"Fact {i:02d}.": 0.9 if i in helpful else chance[i] for i in range(count)}
     scorer = _Additive(worth)
-    measured = gains.measure(rewards.Rewards(scorer, price=0.003), one, slots=count + len(PINNED))
-    assert scorer.asked == gains.cost(one, slots=count + len(PINNED))
+    measured = gains.measure_gains(rewards.Rewards(scorer, price=0.003), one, slots=count + len(PINNED))
+    assert scorer.asked == gains.count_evaluations(one, slots=count + len(PINNED))
     pinned, free = measured.gains[: len(PINNED)], measured.gains[len(PINNED) :]
     assert np.isnan(pinned).all()
     assert np.isnan(measured.useful[: len(PINNED)]).all()
@@ -146,11 +148,11 @@ def test_facts_that_help_are_told_from_sentences_that_move_a_reply_by_chance(cou
 def test_the_validity_of_gains_is_their_auc_within_an_episode() -> None:
     one = next(e for e in (episode(i, "train") for i in range(24)) if e.facts and len(e.free) > len(e.facts))
     sharp = np.array([np.nan if s.pinned else float(s.key in one.facts) for s in one.segments])
-    measured = gains.Gains(one, one.segments, sharp, sharp, np.zeros(3))
-    assert gains.validity([measured]) == 1.0
-    assert gains.validity([gains.Gains(one, one.segments, -sharp, sharp, np.zeros(3))]) == 0.0
-    assert gains.validity([gains.Gains(one, one.segments, 0 * sharp, sharp, np.zeros(3))]) == 0.5
-    assert gains.validity([]) is None
+    measured = gains.EpisodeGains(one, one.segments, sharp, sharp, np.zeros(3))
+    assert gains.compute_gain_auc([measured]) == 1.0
+    assert gains.compute_gain_auc([gains.EpisodeGains(one, one.segments, -sharp, sharp, np.zeros(3))]) == 0.0
+    assert gains.compute_gain_auc([gains.EpisodeGains(one, one.segments, 0 * sharp, sharp, np.zeros(3))]) == 0.5
+    assert gains.compute_gain_auc([]) is None
 
 
 def test_one_unit_of_scoring_is_bounded_so_that_it_is_kept_whole(tmp_path) -> None:
@@ -162,12 +164,12 @@ def test_one_unit_of_scoring_is_bounded_so_that_it_is_kept_whole(tmp_path) -> No
 def test_exported_scores_are_all_that_is_known_and_stand_in_for_scoring(tmp_path) -> None:
     settings = clinic(tmp_path / "home", {"train": {"gain_evaluations": 0, "grpo_steps": 0}})
     with pytest.raises(TrainingError, match="no scores yet"):
-        rewards.export(settings, tmp_path / "out.parquet")
+        rewards.export_scores(settings, tmp_path / "out.parquet")
     cases = [(episode(i, "train"), EditProgram(())) for i in range(2)]
-    with rewards.opened(settings, PARAMS["train"].get("token_price", 0.003)) as reward:
+    with rewards.open_rewards(settings, PARAMS["train"].get("token_price", 0.003)) as reward:
         first = reward.outcomes(cases)
-    assert rewards.export(settings, settings.drops / rewards.SHIPPED) == 2
+    assert rewards.export_scores(settings, settings.drops / rewards.SHIPPED) == 2
     rewards.cache_path(settings).unlink()
-    with rewards.opened(settings, 0.003) as reward:
+    with rewards.open_rewards(settings, 0.003) as reward:
         assert reward.outcomes(cases) == first
     assert not rewards.cache_path(settings).exists()

@@ -21,7 +21,7 @@ from pipelines.monitoring.families.drift_table import SAMPLE
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger
 from pipelines.records.log.ledger import Accounts, LedgerEntry
-from pipelines.training.rewards import cache_path, trial
+from pipelines.training.rewards import build_trial, cache_path
 from pmlm.settings import Settings
 from pmlm.storage import write_json
 
@@ -130,7 +130,9 @@ def _episode(subject: int, as_of: datetime, ident: str) -> Episode:
 
 def test_only_what_the_policy_may_choose_from_is_compared(settings: Settings) -> None:
     early, tonight = SINCE - timedelta(hours=1), KNOWN - timedelta(hours=1)
-    episode_file.write(settings, [_episode(1, early, "a"), _episode(1, tonight, "b"), _episode(1, tonight, "c")])
+    episode_file.write_episodes(
+        settings, [_episode(1, early, "a"), _episode(1, tonight, "b"), _episode(1, tonight, "c")]
+    )
     (row,) = prompts.build_asked(settings, NIGHT, SINCE).to_dicts()
     assert (row["candidates"], row["free tokens"], row["ranked first"]) == (2, 14, "peer.weight")
     assert (row["peer segments"], row["record segments"], row["change segments"]) == (1, 1, 0)
@@ -173,13 +175,14 @@ def test_one_patient_who_asks_all_day_is_one_sampling_unit(settings: Settings) -
 def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhere_else(settings: Settings) -> None:
     scored, unscored = (replace(_episode(i, KNOWN, ident), split="gate") for i, ident in enumerate("ab", start=1))
     unscored = replace(unscored, reply=("No.",))
-    episode_file.write(settings, [scored, unscored])
+    episode_file.write_episodes(settings, [scored, unscored])
     assert rewards.build_held_out(settings, NIGHT, SINCE).is_empty()
     write_json(settings.runs / NIGHT / "evaluate.json", {})
     cache = ScoreCache(cache_path(settings))
     program = EditProgram(("peer.weight", "haemoglobin.latest"))
     cache.put(
-        hash_trial(EmbeddedScorer(settings.embedded_llm).id, trial(scored, program)), SentenceScores((-4.0,), (2,))
+        hash_trial(EmbeddedScorer(settings.embedded_llm).id, build_trial(scored, program)),
+        SentenceScores((-4.0,), (2,)),
     )
     cache.flush()
     (value,) = rewards.build_held_out(settings, NIGHT, SINCE)["reward of the ranking"]

@@ -11,7 +11,7 @@ import polars as pl
 
 from pipelines.monitoring import drift
 from pipelines.monitoring.window import window_folder
-from pipelines.runs import summaries
+from pipelines.runs import read_summaries
 from pmlm.settings import Settings
 
 Clinic = Callable[..., str]
@@ -28,7 +28,7 @@ def test_a_shift_of_haemoglobin_is_drift_of_records(settings: Settings, clinic: 
     records = drift.read_verdicts(settings, night)["records"]
     assert (records["verdict"], records["drifted"]) == ("drift", ["haemoglobin"])
     assert summary.figures["records"] == "drift"
-    assert [s.stage for s in summaries(settings, night)] == ["drift"]
+    assert [s.stage for s in read_summaries(settings, night)] == ["drift"]
 
 
 def test_a_quiet_night_is_stable(settings: Settings, clinic: Clinic) -> None:

@@ -13,7 +13,7 @@ import pytest
 from models.encoder import MiniLM
 from models.schema import Episode
 from pipelines.training import label_propagation
-from pipelines.training.gains import Gains
+from pipelines.training.gains import EpisodeGains
 from tests.little_episodes import episode
 
 SLOTS = 20
@@ -26,16 +26,16 @@ def encoder() -> MiniLM:
     return MiniLM()
 
 
-def _measured(one: Episode, random: np.random.Generator | None = None) -> Gains:
+def _measured(one: Episode, random: np.random.Generator | None = None) -> EpisodeGains:
     """Gains that are what they should be, with noise; or nothing but noise."""
     values = np.full(len(one.segments), np.nan)
     for i, s in enumerate(one.segments):
         if not s.pinned:
             values[i] = random.normal() if random else 0.2 * (s.key in one.facts)
-    return Gains(one, one.segments, values, values, np.array([0.0, 0.01, 0.02]))
+    return EpisodeGains(one, one.segments, values, values, np.array([0.0, 0.01, 0.02]))
 
 
-def _auc(found: list[Gains]) -> float:
+def _auc(found: list[EpisodeGains]) -> float:
     behind = [v for g in found for s, v in zip(g.segments, g.useful, strict=True) if s.key in g.episode.facts]
     rest = [
         v
@@ -47,7 +47,7 @@ def _auc(found: list[Gains]) -> float:
 
 
 def test_what_was_never_measured_is_labelled_by_what_the_reply_takes_up(encoder: MiniLM) -> None:
-    found = label_propagation.labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS)
+    found = label_propagation.propagate_labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS)
     new = [g for g in found.gains if g.episode not in TAUGHT and g.episode.facts]
     assert found.told is not None
     assert found.told > 0.3
@@ -58,20 +58,24 @@ def test_what_was_never_measured_is_labelled_by_what_the_reply_takes_up(encoder:
 def test_labels_follow_the_reply_and_not_the_facts_behind_it(encoder: MiniLM) -> None:
     blind = [replace(e, facts=frozenset()) for e in EPISODES]
     seen, hidden = (
-        label_propagation.labels([_measured(e) for e in TAUGHT], asked, encoder, SLOTS) for asked in (EPISODES, blind)
+        label_propagation.propagate_labels([_measured(e) for e in TAUGHT], asked, encoder, SLOTS)
+        for asked in (EPISODES, blind)
     )
     for a, b in zip(seen.gains, hidden.gains, strict=True):
         np.testing.assert_array_equal(a.useful, b.useful)
 
 
 def test_pinned_segments_have_no_label_and_every_free_one_has(encoder: MiniLM) -> None:
-    for g in label_propagation.labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS).gains:
+    for g in label_propagation.propagate_labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS).gains:
         assert [bool(np.isnan(v)) for v in g.useful] == [s.pinned for s in g.segments]
 
 
 def test_an_unmeasured_episode_gets_the_mean_style_and_a_measured_one_keeps_its_own(encoder: MiniLM) -> None:
     measured = [replace(_measured(e), styles=np.array([0.0, i / 10, 0.0])) for i, e in enumerate(TAUGHT)]
-    found = {g.episode.episode_id: g.styles for g in label_propagation.labels(measured, EPISODES, encoder, SLOTS).gains}
+    found = {
+        g.episode.episode_id: g.styles
+        for g in label_propagation.propagate_labels(measured, EPISODES, encoder, SLOTS).gains
+    }
     for g in measured:
         np.testing.assert_array_equal(found[g.episode.episode_id], g.styles)
     new = next(e for e in EPISODES if e.facts and e not in TAUGHT)
@@ -80,7 +84,7 @@ def test_an_unmeasured_episode_gets_the_mean_style_and_a_measured_one_keeps_its_
 
 def test_few_measurements_are_learnt_from_as_they_are(encoder: MiniLM) -> None:
     few = [_measured(e) for e in TAUGHT[:6]]
-    found = label_propagation.labels(few, EPISODES, encoder, SLOTS)
+    found = label_propagation.propagate_labels(few, EPISODES, encoder, SLOTS)
     assert found.told is None
     assert found.gains == few
 
@@ -88,7 +92,7 @@ def test_few_measurements_are_learnt_from_as_they_are(encoder: MiniLM) -> None:
 def test_gains_that_replies_tell_nothing_of_are_not_read_off_them(encoder: MiniLM) -> None:
     random = np.random.default_rng(3)
     measured = [_measured(e, random) for e in TAUGHT]
-    found = label_propagation.labels(measured, EPISODES, encoder, SLOTS)
+    found = label_propagation.propagate_labels(measured, EPISODES, encoder, SLOTS)
     assert found.told is None or found.told < 0.2
 
 

@@ -12,7 +12,7 @@ import yaml
 from models.encoder import MiniLM
 from models.refiner import checkpoint
 from models.reward.terms import SentenceScores, Trial
-from pipelines.embedding_cache import KeptEncoder, encoder
+from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.params import load_params
 from pipelines.training import methods, train
 from pipelines.training.rewards import Rewards
@@ -53,14 +53,14 @@ def clinic(home: Path, **train_params: object) -> Settings:
 
 
 @pytest.fixture
-def encode(tmp_path: Path) -> Iterator[KeptEncoder]:
-    with encoder(Settings(home=tmp_path / "vectors")) as kept:
+def encode(tmp_path: Path) -> Iterator[CachedEncoder]:
+    with open_encoder(Settings(home=tmp_path / "vectors")) as kept:
         yield kept
 
 
 @pytest.mark.parametrize("method", methods.METHODS)
 def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
-    method: str, params: dict, encode: KeptEncoder, tmp_path: Path
+    method: str, params: dict, encode: CachedEncoder, tmp_path: Path
 ) -> None:
     params["train"] |= {"method": method, "samples": 4, "gain_evaluations": 120}
     made, ids = [], set()
@@ -83,10 +83,10 @@ def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
     on_top = PARAMS["train"]["grpo_steps"] * PARAMS["train"]["batch"]
     gains = made[0].evaluations - (on_top if method in (methods.GRPO, methods.BEST_OF_K) else 0)
     assert 0 < gains <= 120
-    assert train.figures(made[0])["start"] in ("warm start", "single gains")
+    assert train.round_metrics(made[0])["start"] in ("warm start", "single gains")
 
 
-def test_grpo_and_best_of_k_ask_for_equally_many_rewards(params: dict, encode: KeptEncoder, tmp_path: Path) -> None:
+def test_grpo_and_best_of_k_ask_for_equally_many_rewards(params: dict, encode: CachedEncoder, tmp_path: Path) -> None:
     spent = {}
     for method in (methods.GRPO, methods.BEST_OF_K):
         params["train"] |= {"method": method, "samples": 4}
@@ -101,13 +101,13 @@ def test_a_method_that_there_is_not_is_named_beside_those_there_are(tmp_path: Pa
         methods.chosen(knobs)
 
 
-def test_alternatives_pick_what_single_gains_bear_out(encode: KeptEncoder) -> None:
+def test_alternatives_pick_what_single_gains_bear_out(encode: CachedEncoder) -> None:
     from pipelines.training import gains
 
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
-    measured = [gains.measure(reward, e, 8) for e in EPISODES[:16]]
+    measured = [gains.measure_gains(reward, e, 8) for e in EPISODES[:16]]
     limits = train.caps(load_params(Settings()))
     for method in methods.BY_GAIN[1:]:
-        refiner = methods.by_gain(method, measured, limits, encode)
+        refiner = methods.fit_gain_refiner(method, measured, limits, encode)
         hits = [k in e.facts for e in EPISODES[16:] for k in refiner.refine(e.question, e.segments).picks]
         assert np.mean(hits) > 0.6

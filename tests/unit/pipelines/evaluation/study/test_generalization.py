@@ -19,8 +19,8 @@ from pipelines.evaluation.study.comparison.bench import to_measured_episodes
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError, meter_rewards
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.rows import attacks, generalization, ratings, training_health
-from pipelines.training.gains import Gains
-from pipelines.training.rewards import Outcome, Rewards
+from pipelines.training.gains import EpisodeGains
+from pipelines.training.rewards import ProgramOutcome, Rewards
 from tests.little_episodes import episode
 
 EPISODES = [episode(i, "test") for i in range(12)]
@@ -38,7 +38,7 @@ class Flat:
 
 
 def _measured(number: int, refined: float, other: float, ownership: float = 0.0) -> Rollout:
-    outcomes = {n: Outcome(Score(v, v), 8, v) for n, v in (("refined", refined), ("minilm", other))}
+    outcomes = {n: ProgramOutcome(Score(v, v), 8, v) for n, v in (("refined", refined), ("minilm", other))}
     programs = {n: EditProgram(()) for n in outcomes}
     return Rollout(EPISODES[number], programs, outcomes, ownership)
 
@@ -115,7 +115,7 @@ def test_pooled_seeds_are_the_mean_over_seeds_with_each_episode_counted_once() -
     only = seeds.merge_seed(
         first,
         [
-            replace(_measured(i, 3.0 + i % 3, 1.0), outcomes={"refined": Outcome(Score(3.0, 3.0), 8, 3.0)})
+            replace(_measured(i, 3.0 + i % 3, 1.0), outcomes={"refined": ProgramOutcome(Score(3.0, 3.0), 8, 3.0)})
             for i in range(12)
         ],
     )
@@ -129,7 +129,7 @@ def test_the_word_bag_learns_what_words_tell() -> None:
     gains = []
     for e in (episode(i, "train") for i in range(24)):
         useful = np.array([np.nan if s.pinned else float(s.key in e.facts) - 0.3 for s in e.segments])
-        gains.append(Gains(e, e.segments, useful, useful, np.zeros(3)))
+        gains.append(EpisodeGains(e, e.segments, useful, useful, np.zeros(3)))
     bag = fit_hash_bag(to_measured_episodes(gains), Caps(2, 30))
     chosen = [(set(bag.refine(e.question, e.segments).picks), e.facts) for e in EPISODES if e.facts]
     assert all(picks <= facts for picks, facts in chosen)

@@ -78,7 +78,7 @@ def model() -> Iterator[Chatting]:
 
 def search(model: Chatting) -> tuple[prompt_optimizers.InstructionSearch, Rewards]:
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
-    measured = [gains.measure(reward, e, 8) for e in EPISODES[:12]]
+    measured = [gains.measure_gains(reward, e, 8) for e in EPISODES[:12]]
     reward.asked = 0
     settings = Settings(llm_base_url=model.base_url, llm_model="capable", llm_api_key="key")  # type: ignore[attr-defined]
     return prompt_optimizers.InstructionSearch(settings, Caps(2, 30), measured, reward, 0), reward

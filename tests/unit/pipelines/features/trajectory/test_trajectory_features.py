@@ -15,7 +15,7 @@ from feature_repo.store import online
 from models.patient.forecaster import forecast_state
 from models.vocabulary import BIRTH_CODE
 from pipelines import splits
-from pipelines.embedding_cache import encoder
+from pipelines.embedding_cache import open_encoder
 from pipelines.features.build import historical_rows, stage
 from pipelines.features.engines import feature_files
 from pipelines.features.online import materialise
@@ -89,7 +89,7 @@ def test_every_row_is_what_the_model_says_of_what_was_known_then(nightly: Settin
     assert forecaster is not None
     rows = group_rows(nightly, "trajectory")
     checked = 0
-    with encoder(nightly) as encode:
+    with open_encoder(nightly) as encode:
         for moment in sorted(set(rows["event_timestamp"]))[::3]:
             # within a second the last version holds, see feature_repo.point_in_time
             seen = sequences.read_events(nightly, moment + timedelta(microseconds=999_999))
@@ -126,7 +126,7 @@ def test_a_night_adds_rows_only_for_patients_whose_record_changed(nightly: Setti
 def test_a_new_model_makes_all_rows_anew_and_is_served_at_once(nightly: Settings, tmp_path: Path) -> None:
     settings = copied(nightly, tmp_path)
     old = model_store.read_version(settings)
-    with encoder(settings) as encode:
+    with open_encoder(settings) as encode:
         read = sequences.select_training_records(sequences.read_events(settings, settings.now()), SHARES, encode)
     assert read is not None
     new = training.learn(read.train, read.centres, epochs=3)
@@ -174,18 +174,18 @@ def test_offline_and_online_say_the_same(nightly: Settings) -> None:
 def test_only_training_patients_days_before_the_cut_are_learnt_from(nightly: Settings) -> None:
     found = sequences.read_events(nightly, nightly.now())
     held_out = pl.col("subject_id").is_in(
-        [s for s in set(found["subject_id"]) if splits.of_patient(s, SHARES) != splits.TRAIN]
+        [s for s in set(found["subject_id"]) if splits.assign_patient(s, SHARES) != splits.TRAIN]
     )
     visits = pl.col("kind").is_in(sequences.VISIT_KINDS)
     times = found.filter(pl.col("kind") == "question")["time"].to_list()
-    late = pl.col("time") >= splits.cut(times, SHARES.time_quantile) + timedelta(days=1)
+    late = pl.col("time") >= splits.find_time_cut(times, SHARES.time_quantile) + timedelta(days=1)
     altered = found.with_columns(
         code=pl.when(visits & (held_out | late)).then(pl.lit("SNOMED//planted")).otherwise("code")
     )
     assert not altered.equals(found)
     versions = []
     for seen in (found, altered):
-        with encoder(nightly) as encode:
+        with open_encoder(nightly) as encode:
             read = sequences.select_training_records(seen, SHARES, encode)
         assert read is not None
         learnt = training.learn(read.train, read.centres, epochs=1)

@@ -14,7 +14,7 @@ import pytest
 
 from models import feedback as signal
 from models.vocabulary import ANSWER_CODE, QUESTION_CODE, RATING_CODE, REPLY_CODE
-from pipelines.episodes.conversations import exchanges
+from pipelines.episodes.conversations import pair_exchanges
 from pipelines.records import stage
 from pipelines.records.feedback import intake
 from pipelines.records.feedback import texts as feedback_texts
@@ -123,7 +123,7 @@ def test_a_clinicians_edit_is_learnt_from_as_a_reply_without_names(answered: Cli
     settings = answered.settings
     raw = write(settings, say(settings, 1, 0, kind="edit", points=None, by="clinician"), question=ASKED, edit=EDITED)
     stage.run(settings, NIGHT)
-    (exchange,) = exchanges(event_log.scan_events(settings), settings.now())
+    (exchange,) = pair_exchanges(event_log.scan_events(settings), settings.now())
     assert exchange.subject_id == settings.subject_id("ana")
     assert exchange.question == "[name] asked: is 161/99 too high, call [contact]?"
     assert exchange.reply[0] == "Dear [name], please come in today."
