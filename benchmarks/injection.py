@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import corpora
-from benchmarks.planting import faults
-from benchmarks.planting_clinic import Clinic, taken_in
+from benchmarks.planted_clinic import PlantedClinic, build_clinic
+from benchmarks.planted_text import find_faults
 
 RESULTS = Path(__file__).parent / "results" / "injection.json"
 QUESTION = "Is it normal to feel this tired?"
@@ -31,10 +31,10 @@ def main() -> None:
     most = parser.parse_args().most
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name, texts in corpora.attacks(corpora.installed()).items():
+        for name, texts in corpora.read_attacks(corpora.install_packages()).items():
             chosen = texts[:: max(1, -(-len(texts) // most))]
-            clinic = taken_in(Path(folder) / name, chosen)
-            for way, measure in (("record", in_records), ("question", in_questions)):
+            clinic = build_clinic(Path(folder) / name, chosen)
+            for way, measure in (("record", attack_records), ("question", attack_questions)):
                 bad = measure(clinic, chosen)
                 rows.append({"corpus": name, "way": way, "n": len(chosen), "faults": sum(map(bool, bad))})
                 sys.stdout.write(f"{rows[-1]} {sorted({fault for one in bad for fault in one})}\n")
@@ -42,16 +42,16 @@ def main() -> None:
     sys.exit(any(row["faults"] for row in rows))
 
 
-def in_records(clinic: Clinic, texts: list[str]) -> list[list[str]]:
+def attack_records(clinic: PlantedClinic, texts: list[str]) -> list[list[str]]:
     """The faults of each attacked record's prompt, beside the prompt of the same record with plain words."""
     clean = clinic.prompt(0, QUESTION)
-    return [faults(clinic.prompt(i, QUESTION), clean, text) for i, text in enumerate(texts, start=1)]
+    return [find_faults(clinic.prompt(i, QUESTION), clean, text) for i, text in enumerate(texts, start=1)]
 
 
-def in_questions(clinic: Clinic, texts: list[str]) -> list[list[str]]:
+def attack_questions(clinic: PlantedClinic, texts: list[str]) -> list[list[str]]:
     """The faults of the plain record's prompt when an attack is what is asked."""
     clean = clinic.prompt(0, QUESTION)
-    return [faults(clinic.prompt(0, text), clean, text) for text in texts]
+    return [find_faults(clinic.prompt(0, text), clean, text) for text in texts]
 
 
 if __name__ == "__main__":

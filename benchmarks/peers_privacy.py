@@ -58,14 +58,14 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=3000)
     parser.add_argument("--women", type=int, default=400)
     asked = parser.parse_args()
-    rows = measure(*sample(), pairs=asked.pairs, women=asked.women)
+    rows = build_rows(*load_states(), pairs=asked.pairs, women=asked.women)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     for said in rows:
         print(json.dumps(said))  # noqa: T201
 
 
-def sample() -> tuple[States, int]:
+def load_states() -> tuple[States, int]:
     """The states of the sample clinic's women after its last night, and that moment."""
     from pipelines.features.build import stage
     from pipelines.features.engines import peer_rows
@@ -79,14 +79,17 @@ def sample() -> tuple[States, int]:
             take_in(settings, night)
         stage.run(settings, nights[-1])
         now: datetime = settings.now()
-        return _only_last(peer_rows._read_states(settings.features, now)), int(now.timestamp())
+        return _select_last(peer_rows._read_states(settings.features, now)), int(now.timestamp())
 
 
-def measure(states: States, now: int, pairs: int, women: int, seed: int = 0) -> list[dict[str, Any]]:
+def build_rows(states: States, now: int, pairs: int, women: int, seed: int = 0) -> list[dict[str, Any]]:
     """The rows of the result."""
     random = np.random.default_rng(seed)
-    clinic = recombined(states, now, women, random)
-    exact, coarse = attack(clinic, now, pairs, seed, rounded=False), attack(clinic, now, pairs, seed, rounded=True)
+    clinic = recombine(states, now, women, random)
+    exact, coarse = (
+        run_attack(clinic, now, pairs, seed, rounded=False),
+        run_attack(clinic, now, pairs, seed, rounded=True),
+    )
     rows = []
     for name in ("differencing", "all_but_one"):
         gains = [guesses.gain(getattr(guesses, name)) for guesses in (coarse, exact)]
@@ -95,20 +98,20 @@ def measure(states: States, now: int, pairs: int, women: int, seed: int = 0) -> 
     shown = 100 * float(np.mean([g is not None for g in coarse.all_but_one]))
     hidden = 100 * float(np.mean([g is not None for g in exact.all_but_one]))
     rows.append(row("all_but_one_exposed", shown, "% of secrets", len(coarse.secret), baseline=hidden))
-    groups = pd.DataFrame(_members(clinic, now), columns=["query", "donor"])
+    groups = pd.DataFrame(_list_members(clinic, now), columns=["query", "donor"])
     smallest = int(anonymity.k_anonymity(groups, ["query"]))
     asked = groups["query"].nunique()
     rows.append(row("k_by_pycanon", smallest, "women", asked, target=f">= {K}", holds=smallest >= K))
-    return [*rows, *_coverage(states, now)]
+    return [*rows, *_coverage_rows(states, now)]
 
 
-def recombined(states: States, now: int, women: int, random: np.random.Generator) -> States:
+def recombine(states: States, now: int, women: int, random: np.random.Generator) -> States:
     """A clinic of ``women``, each half one and half another of the same cohort, born up to two years apart."""
     cohort = assign_cohorts(states, np.arange(len(states.subject)), now)
     one = random.integers(0, len(states.subject), women)
     other = np.array([random.choice(np.flatnonzero(cohort == cohort[i])) for i in one])
     swapped = random.random((women, states.embedding.shape[1])) < 0.5
-    made = _at(states, one)
+    made = _select(states, one)
     return replace(
         made,
         subject=np.arange(1, women + 1),
@@ -118,19 +121,21 @@ def recombined(states: States, now: int, women: int, random: np.random.Generator
     )
 
 
-def attack(clinic: States, now: int, pairs: int, seed: int, rounded: bool) -> Guesses:
+def run_attack(clinic: States, now: int, pairs: int, seed: int, rounded: bool) -> Guesses:
     """Guess the secrets of ``pairs`` women, each by asking before and after her of the patient nearest to her."""
     random, guesses = np.random.default_rng(seed), Guesses([], [], [])
-    with published(rounded):
+    with patch_rounding(rounded):
         while len(guesses.secret) < pairs:
             target, outcome = int(random.integers(len(clinic.subject))), SHARES[random.integers(len(SHARES))]
-            asked = _nearest(clinic, target, now)
+            asked = _find_nearest(clinic, target, now)
             if asked is None:
                 continue
             secret = bool(clinic.outcomes[outcome.name][target])
             others = np.arange(len(clinic.subject)) != target
-            said = {b: _said(_with_secret(clinic, target, outcome.name, b), asked, now, outcome) for b in (False, True)}
-            before, after = _said(_at(clinic, np.flatnonzero(others)), asked, now, outcome), said[secret]
+            said = {
+                b: _read_share(_set_secret(clinic, target, outcome.name, b), asked, now, outcome) for b in (False, True)
+            }
+            before, after = _read_share(_select(clinic, np.flatnonzero(others)), asked, now, outcome), said[secret]
             rose = None if before is None or after is None or before == after else after > before
             guesses.secret.append(secret)
             guesses.differencing.append(rose)
@@ -139,7 +144,7 @@ def attack(clinic: States, now: int, pairs: int, seed: int, rounded: bool) -> Gu
 
 
 @contextmanager
-def published(rounded: bool) -> Iterator[None]:
+def patch_rounding(rounded: bool) -> Iterator[None]:
     """Answers as they are published, or as they would be without rounding."""
     before = search.coarsen
     if not rounded:
@@ -150,12 +155,12 @@ def published(rounded: bool) -> Iterator[None]:
         search.coarsen = before
 
 
-def _said(clinic: States, subject: int, now: int, outcome: search.PeerStatistic) -> float | None:
+def _read_share(clinic: States, subject: int, now: int, outcome: search.PeerStatistic) -> float | None:
     said = float(search.search_peers(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
     return None if np.isnan(said) else said
 
 
-def _nearest(clinic: States, target: int, now: int) -> int | None:
+def _find_nearest(clinic: States, target: int, now: int) -> int | None:
     """The patient of the same cohort nearest to the target: the likeliest to count her among her peers."""
     cohort = assign_cohorts(clinic, np.arange(len(clinic.subject)), now)
     alike = np.flatnonzero((cohort == cohort[target]) & (np.arange(len(cohort)) != target))
@@ -165,13 +170,13 @@ def _nearest(clinic: States, target: int, now: int) -> int | None:
     return int(clinic.subject[alike[np.argmin(away)]])
 
 
-def _with_secret(clinic: States, target: int, outcome: str, secret: bool) -> States:
+def _set_secret(clinic: States, target: int, outcome: str, secret: bool) -> States:
     values = clinic.outcomes[outcome].copy()
     values[target] = 100.0 * secret
     return replace(clinic, outcomes=clinic.outcomes | {outcome: values})
 
 
-def _members(clinic: States, now: int) -> list[tuple[int, int]]:
+def _list_members(clinic: States, now: int) -> list[tuple[int, int]]:
     """Who stands behind each patient's aggregates, for a count by others than those who chose them."""
     current = search._CurrentStates(clinic)
     current.advance(now)
@@ -179,7 +184,7 @@ def _members(clinic: States, now: int) -> list[tuple[int, int]]:
     return [(int(s), int(donor)) for s, rows in zip(current.donors, found, strict=True) for donor in rows if donor >= 0]
 
 
-def _coverage(states: States, now: int) -> Iterator[dict[str, Any]]:
+def _coverage_rows(states: States, now: int) -> Iterator[dict[str, Any]]:
     """The share of the sample's own women for whom k peers are found, by age, trimester and length of record."""
     count = search.search_peers(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"]
     for name, members in _slices(states, now).items():
@@ -206,13 +211,13 @@ def _slices(states: States, now: int) -> dict[str, np.ndarray]:
     }
 
 
-def _only_last(states: States) -> States:
+def _select_last(states: States) -> States:
     """Each woman's newest state."""
     last = {int(s): i for i, s in enumerate(states.subject)}  # sorted by patient and time
-    return _at(states, np.array(list(last.values())))
+    return _select(states, np.array(list(last.values())))
 
 
-def _at(states: States, places: np.ndarray) -> States:
+def _select(states: States, places: np.ndarray) -> States:
     """Some rows of the states."""
     picked = {f.name: getattr(states, f.name)[places] for f in fields(States) if f.name != "outcomes"}
     return States(**picked, outcomes={name: v[places] for name, v in states.outcomes.items()})

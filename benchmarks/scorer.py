@@ -29,7 +29,7 @@ from pmlm.settings import Settings
 RESULTS = Path(__file__).parent / "results" / "scorer.json"
 
 
-def gains(scorer: EmbeddedScorer, episodes: list[Episode]) -> tuple[list[np.ndarray], int, float]:
+def measure_gains(scorer: EmbeddedScorer, episodes: list[Episode]) -> tuple[list[np.ndarray], int, float]:
     """Each episode's single gains (nats a token), the scores taken and the seconds they took."""
     found, scores, seconds = [], 0, 0.0
     for episode in episodes:
@@ -51,9 +51,9 @@ def main() -> None:
     torch.set_num_threads(1)
     full, half = (EmbeddedScorer(settings.embedded_llm, bf16=bf16) for bf16 in (False, True))
     for scorer in (full, half):
-        gains(scorer, episodes[:1])  # loads the model
-    exact, n, slow = gains(full, episodes)
-    rounded, _, fast = gains(half, episodes)
+        measure_gains(scorer, episodes[:1])  # loads the model
+    exact, n, slow = measure_gains(full, episodes)
+    rounded, _, fast = measure_gains(half, episodes)
     alike = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(exact, rounded, strict=True)]
     e = bootstrap_mean(alike, [x.subject_id for x in episodes])
     rms = float(np.sqrt(np.mean(np.concatenate([a - b for a, b in zip(exact, rounded, strict=True)]) ** 2)))

@@ -29,7 +29,7 @@ def main() -> None:
 
     asked = parser.parse_args()
     encoder = MiniLM()
-    kept = [row for row in _read() if row["met"] != "now"]
+    kept = [row for row in _read_results() if row["met"] != "now"]
     if asked.first_look:
         messages = corpus.read_judged(asked.first_look)
         number = messages[0]["round"]
@@ -44,7 +44,7 @@ def main() -> None:
     sys.stdout.write(f"{evaluation.format_table(now)}\n")
 
 
-def _read() -> list[dict[str, Any]]:
+def _read_results() -> list[dict[str, Any]]:
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
 
 

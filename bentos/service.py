@@ -88,7 +88,7 @@ class PMLM:
 
     @bentoml.api(route="/answer")
     def answer(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> AnswerResponse:
-        """The same, with the language model's answer; 503 (and the prompt) if it failed and no red flag was found."""
+        """The same with the language model's answer; 503 if it failed and no red flag was found."""
         try:
             response = self.personalizer.answer(_principal(ctx), request)
         except PmlmError as error:
@@ -122,5 +122,5 @@ MIDDLEWARES: tuple[tuple[type, dict[str, Any]], ...] = (
 _service = cast("Any", PMLM)
 for _middleware, _options in MIDDLEWARES:
     _service.add_asgi_middleware(_middleware, **_options)
-for _path, _app in mounts.mounted_apps():
+for _path, _app in mounts.list_apps():
     _service.mount_asgi_app(_app, path=_path)

@@ -19,7 +19,7 @@ from models.schema import Segment
 from pmlm.settings import load_settings
 
 QUESTION = "Why am I so tired?"
-REPLY = ("Thank you for your message.", "Your haemoglobin is low, so please take iron once a day.")
+REPLY = ("Thank you for your message.", "Your haemoglobin was 9.8 g/dL, which is low.")
 SPECIFIC = (False, True)  # the first sentence would fit every patient: it does not count
 PINNED = (
     Segment("safety", "pinned", "In an emergency tell her to call for help at once.", pinned=True),
@@ -34,7 +34,7 @@ FREE = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--price", type=float, default=0.002, help="price of a token of a free segment, in nats")
+    parser.add_argument("--price", type=float, default=0.001, help="price of a token of a free segment, in nats")
     price = parser.parse_args().price
     folder = load_settings().embedded_llm  # the embedded language model, converted here on first use
     count = make_token_counter(folder)

@@ -1,16 +1,20 @@
-"""MiniLM's forward pass as one call outside of Python's lock: texts of any lengths side by side, none of them padded.
+"""MiniLM's forward pass over texts of any lengths, none padded, in one TorchScript call.
 
     x_0 = LN(word + place),   y = LN(x + O·attention(x)),   x' = LN(y + U·gelu(I·y)),   e = mean of x_6 / ‖mean of x_6‖
 
-The layers of BERT (Devlin et al. 2019) as ``transformers`` computes them, to 1e-6. Rows of all texts go through each
-matrix together and attention keeps to one text, so a row's sums are the same ones whatever it is computed beside.
-Matrices are packed once for oneDNN's kernels where torch has them. TorchScript, because each step taken from Python
-would have to win Python's lock back from the threads that serve.
+The layers of BERT (Devlin et al. 2019) as ``transformers`` computes them, to 1e-6. The rows of all texts pass through
+each matrix together; attention stays within one text. Run: ``python -m benchmarks.encoder``, which measures why:
+
+1. oneDNN's packed linear (``torch.ops.mkldnn``, private) gives a text the same bits whatever it is batched with.
+   ``functional.linear`` does not, so a night's weights would depend on its batches; the public ``Tensor.to_mkldnn``
+   gives the same bits but packs the weights at each call (PUBLIC).
+2. TorchScript (deprecated) holds Python's lock once per pass, not once per operation: EAGER beside a busy thread.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +23,13 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModel
 
-#: Tensors of one layer, in the order in which ``_scripted_embed_rows`` reads them.
-_EACH = 12
+#: Tensors per layer, in the order in which ``_embed_rows`` reads them.
+_PER_LAYER = 12
 
-#: Rows of a pass are filled up to a multiple of this: oneDNN keeps what it prepares for each number of rows, some
+#: Rows of a pass are filled up to a multiple of this: oneDNN caches what it prepares for each number of rows, some
 #: 200 KiB, and a process that meets hundreds of numbers grows by as much.
-_ROWS = 16
-_NO_WORD = 0  # the token of rows that nobody reads
+_ROW_MULTIPLE = 16
+_FILL_TOKEN = 0  # the token of rows that nobody reads
 
 
 def _plain_linear(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tensor:
@@ -52,17 +56,17 @@ def _embed_rows(
     nothing_more = torch.zeros([x.size(0), layers[7].size(0)])
     for i in range(0, len(layers), 12):
         all_three = _linear(x, layers[i], layers[i + 1], nothing)
-        heard: list[Tensor] = []
+        attended: list[Tensor] = []
         start = 0
         for length in lengths:
             three = all_three[start : start + length].view(length, 3, heads, width // heads).permute(1, 2, 0, 3)
-            heard.append(
+            attended.append(
                 functional.scaled_dot_product_attention(three[0][None], three[1][None], three[2][None])[0]
                 .transpose(0, 1)
                 .reshape(length, width)
             )
             start += length
-        x = _linear(torch.cat(heard), layers[i + 2], layers[i + 3], x)
+        x = _linear(torch.cat(attended), layers[i + 2], layers[i + 3], x)
         x = functional.layer_norm(x, [width], layers[i + 4], layers[i + 5], eps)
         inner = functional.gelu(_linear(x, layers[i + 6], layers[i + 7], nothing_more))
         x = functional.layer_norm(
@@ -77,7 +81,7 @@ def _embed_rows(
 
 
 with warnings.catch_warnings():
-    # what torch would have instead (torch.export) takes no list of lengths; the lock names the torch that has this
+    # torch's replacement (torch.export) takes no list of lengths; the lock names the torch that has this
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
     _scripted_embed_rows = torch.jit.script(_embed_rows)
 
@@ -91,11 +95,11 @@ class EncoderWeights(NamedTuple):
     layers: list[Tensor]
 
 
-def load_weights(folder: Path) -> EncoderWeights:
-    """The weights of the BERT model in ``folder``."""
+def load_weights(folder: Path, pack: bool = PACKED) -> EncoderWeights:
+    """Load the weights of the BERT model in ``folder``."""
     model = AutoModel.from_pretrained(folder, dtype=torch.float32)
     state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    kinds = state["embeddings.token_type_embeddings.weight"][0]  # one text a row: always of the first kind
+    kinds = state["embeddings.token_type_embeddings.weight"][0]  # one text per row: always of the first kind
     outer = [
         state["embeddings.word_embeddings.weight"],
         state["embeddings.position_embeddings.weight"] + kinds,
@@ -105,15 +109,15 @@ def load_weights(folder: Path) -> EncoderWeights:
     layers = [
         tensor
         for number in range(model.config.num_hidden_layers)
-        for tensor in _layer(state, f"encoder.layer.{number}.")
+        for tensor in _read_layer(state, f"encoder.layer.{number}.", pack)
     ]
     return EncoderWeights(model.config.num_attention_heads, model.config.layer_norm_eps, outer, layers)
 
 
-def _layer(state: dict[str, Tensor], prefix: str) -> list[Tensor]:
+def _read_layer(state: dict[str, Tensor], prefix: str, pack: bool) -> list[Tensor]:
     names = [f"{prefix}attention.self.{one}" for one in ("query", "key", "value")]
     found = [
-        _pack(torch.cat([state[f"{name}.weight"] for name in names])),
+        torch.cat([state[f"{name}.weight"] for name in names]),
         torch.cat([state[f"{name}.bias"] for name in names]),
     ]
     for dense, norm in (
@@ -121,20 +125,18 @@ def _layer(state: dict[str, Tensor], prefix: str) -> list[Tensor]:
         ("intermediate.dense", ""),
         ("output.dense", "output.LayerNorm"),
     ):
-        found += [_pack(state[f"{prefix}{dense}.weight"]), state[f"{prefix}{dense}.bias"]]
+        found += [state[f"{prefix}{dense}.weight"], state[f"{prefix}{dense}.bias"]]
         found += [state[f"{prefix}{norm}.weight"], state[f"{prefix}{norm}.bias"]] if norm else []
-    assert len(found) == _EACH
-    return found
-
-
-def _pack(weight: Tensor) -> Tensor:
-    return torch.ops.mkldnn._reorder_linear_weight(weight, 512) if PACKED else weight
+    assert len(found) == _PER_LAYER
+    return [torch.ops.mkldnn._reorder_linear_weight(t, 512) if pack and t.dim() == 2 else t for t in found]
 
 
 @torch.inference_mode()
-def embed_tokens(weights: EncoderWeights, texts: list[list[int]]) -> Tensor:
+def embed_tokens(
+    weights: EncoderWeights, texts: list[list[int]], embed: Callable[..., Tensor] = _scripted_embed_rows
+) -> Tensor:
     """Unit vectors [texts, width] of texts given as token ids, none of them empty."""
-    missing = -sum(map(len, texts)) % _ROWS
-    filled = [*texts, [_NO_WORD] * missing] if missing else texts
+    missing = -sum(map(len, texts)) % _ROW_MULTIPLE
+    filled = [*texts, [_FILL_TOKEN] * missing] if missing else texts
     ids = torch.tensor([token for text in filled for token in text])
-    return _scripted_embed_rows(ids, [len(text) for text in filled], *weights)[: len(texts)]
+    return embed(ids, [len(text) for text in filled], *weights)[: len(texts)]

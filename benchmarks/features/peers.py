@@ -20,7 +20,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from benchmarks.features.clinic import empty, enlarged, take_in
-from benchmarks.peers_privacy import _only_last, recombined
+from benchmarks.peers_privacy import _select_last, recombine
 from benchmarks.serving.figures import row
 from models.peers import ann_index, exact_knn, search
 from models.peers.exact_knn import Places, Points
@@ -77,8 +77,8 @@ def one_cohort(events: pl.DataFrame, donors: int) -> States:
         settings = empty(Path(folder), "peers")
         take_in(settings, NIGHT, enlarged(events, 400))
         stage.run(settings, NIGHT)
-        some = _only_last(peer_rows._read_states(settings.features, settings.now()))
-    made = recombined(some, int(some.at.max()), donors, np.random.default_rng(0))
+        some = _select_last(peer_rows._read_states(settings.features, settings.now()))
+    made = recombine(some, int(some.at.max()), donors, np.random.default_rng(0))
     nobody = np.full(donors, np.nan)
     return States(made.subject, made.at, made.embedding, made.birth, *([nobody] * 5), outcomes=made.outcomes)
 

@@ -61,7 +61,7 @@ class CdsVerifier:
         return issuer if isinstance(issuer, str) and issuer in self._keys else None
 
     def verify(self, token: str, issuer: str, path: str) -> CdsToken:
-        """Verify a token for the service at ``path``, replay apart; may fetch keys over the network.
+        """Verify a token for the service at ``path``, but for replay; may fetch keys.
 
         :class:`TokenError` in words for the client, :class:`KeysUnavailableError` where the key set cannot be had.
         """

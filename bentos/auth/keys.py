@@ -49,7 +49,7 @@ def issuer(settings: Settings) -> str:
 
 
 def algorithms(key: object) -> tuple[str, ...]:
-    """The signature algorithms for a public key, by its type; none for a type we do not accept.
+    """The signature algorithms for a public key; none for a type we do not accept.
 
     Taken from the key, never from the token: no token can choose ``none``, or turn a public key into an HMAC secret.
     """
@@ -72,7 +72,7 @@ def public_keys(settings: Settings) -> dict[str, PublicKey]:
 
 
 def mint(settings: Settings, client: str, scopes: Iterable[str], subjects: Iterable[int] | None, hours: float) -> str:
-    """Sign a token of this clinic for ``client``: for all its patients, or these subjects only.
+    """Sign a token for ``client``: for all patients of the clinic, or these subjects.
 
     Patients are named by subject, not by reference, so that a token that is found tells nobody's id.
     """
@@ -118,7 +118,7 @@ def take_new_token(settings: Settings) -> str | None:
 
 
 def _hours_left(settings: Settings, token: str) -> float:
-    """Hours until our stored token expires; 0 if it has, or was signed with another key."""
+    """Hours until our stored token expires; 0 where it is not valid."""
     try:
         key = _development_key(settings).public_key()
         claims = jwt.decode(token, key, ["ES256"], audience=settings.audience, issuer=issuer(settings))
@@ -151,7 +151,7 @@ def _public_key(path: Path) -> PublicKey:
 
 
 def _write_once(path: Path, content: bytes) -> bytes:
-    """Write a secret (mode 600) unless another process was first; return what the file then holds."""
+    """Write a secret (mode 600) unless another process was first; return the file's content."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_name(f"{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

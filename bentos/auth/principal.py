@@ -60,7 +60,7 @@ LOCAL = Principal("pmlm", frozenset({"system/Patient.rs"}), None)
 
 
 def subject_of(settings: Settings, reference: str) -> int:
-    """The subject id of ``subject:<number>`` or of a FHIR reference, whether or not it exists."""
+    """The subject id of ``subject:<number>`` or a FHIR reference, existing or not."""
     if len(reference) > LONGEST_REFERENCE:
         raise UnknownPatientError(UNKNOWN)
     try:

@@ -48,7 +48,7 @@ class RateLimits:
         for one in self._refused:
             await self._hit(one, "address", address)
 
-    async def blocked_for(self, address: str) -> int | None:
+    async def block_remaining(self, address: str) -> int | None:
         """The seconds for which an address is blocked after too many refusals; else None."""
         for one in self._refused:
             if (await self._stats(one, "address", address)).remaining < 1:

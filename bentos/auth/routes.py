@@ -72,6 +72,6 @@ UNKNOWN = RouteRule("unknown", re.compile(".*", re.DOTALL), Door.TOKEN)
 
 
 def find_rule(method: str, path: str) -> RouteRule:
-    """The rule of a request: its path's first one if none allows the method, else ``UNKNOWN``."""
+    """The first rule for a request; failing that, for its path; else ``UNKNOWN``."""
     named = [rule for rule in RULES if rule.path.fullmatch(path)]
     return next((rule for rule in named if rule.matches(method, path)), named[0] if named else UNKNOWN)

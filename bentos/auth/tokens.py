@@ -52,13 +52,13 @@ class TokenVerifier:
         self._lock = threading.Lock()
 
     def find_cached(self, token: str) -> Principal | None:
-        """The principal of a token that was checked within the last minute and is still valid."""
+        """The principal of a valid token that was checked within the last minute."""
         with self._lock:
             found = self._passed.get(_digest(token))
         return found[0] if found and found[1] > time.time() else None
 
     def verify(self, token: str) -> Principal:
-        """The principal of a token; may fetch keys over the network, so not for an event loop.
+        """The principal of a token; may fetch keys, so not for an event loop.
 
         :class:`TokenError` explains to the client what is wrong; :class:`KeysUnavailableError` where the
         provider's keys cannot be had at the moment.
@@ -153,7 +153,7 @@ _EXPLANATIONS: dict[type[Exception], str] = {
 
 
 def _scopes(claims: dict[str, Any]) -> frozenset[str]:
-    """Scopes as OAuth has them (``scope``, a string) or as some providers do (``scp``, a list)."""
+    """Scopes by OAuth (``scope``, a string) or some providers (``scp``, a list)."""
     stated = claims.get("scope", claims.get("scp", ""))
     words = stated.split() if isinstance(stated, str) else stated if isinstance(stated, list) else []
     return frozenset(word for word in words if isinstance(word, str))

@@ -45,7 +45,7 @@ def call(
     hook_request: HookRequest,
     accept_language: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """Cards for one moment of the workflow; an empty list where there is nothing to say."""
+    """Cards for one moment of the workflow; none where there is nothing to say."""
     if hook_request.hook not in _require_hooks(service_id):
         raise RequestValidationError(
             [{"loc": ("body", "hook"), "msg": "is not a hook of this service", "type": "hook"}]
@@ -77,7 +77,7 @@ def _require_hooks(service_id: str) -> frozenset[str]:
 
 
 class CdsCorsMiddleware:
-    """ASGI middleware: cross-origin calls of the CDS services by clients that run in a browser, as CDS Hooks asks for.
+    """ASGI middleware: CORS for CDS clients in a browser, as CDS Hooks requires.
 
     Outside of the access middleware, so that a preflight (which has no token) is answered and a refusal can be read.
     Nothing depends on cookies: a page of another origin gets nothing without a token of its own, so any origin may ask

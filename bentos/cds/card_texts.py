@@ -73,7 +73,7 @@ def render_list(lines: Iterable[str]) -> str:
     return "\n".join(f"- {escape_markdown(line)}" for line in lines)
 
 
-def cut_summary(text: str) -> str:
+def shorten_summary(text: str) -> str:
     """At most the characters that a card's summary may have, cut at a word."""
     line = " ".join(text.split())
     if len(line) <= LONGEST_SUMMARY:

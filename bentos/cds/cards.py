@@ -71,7 +71,7 @@ def _build_value_card(
     lines = [f"{value}, {found.age}", *([render_text("stale", language)] if found.stale else [])]
     return Card(
         uuid=_store_card(personalizer, prepared),
-        summary=card_texts.cut_summary(f"{value}, {found.age}: {found.limit.says[language]}"),
+        summary=card_texts.shorten_summary(f"{value}, {found.age}: {found.limit.says[language]}"),
         detail="\n\n".join(
             (
                 f"**{render_text('recorded', language)}**",
@@ -114,7 +114,7 @@ def _heading(response: PersonalizeResponse) -> str:
         if len(f"{fitting} {fact}") > card_texts.LONGEST_SUMMARY:
             break
         fitting = f"{fitting} {fact}"
-    return card_texts.cut_summary(fitting)
+    return card_texts.shorten_summary(fitting)
 
 
 def _list_facts(response: PersonalizeResponse) -> list[str]:
@@ -142,7 +142,7 @@ def _build_alert_card(
     suggestion = _suggest_removal(alert.order, drug, language)
     return Card(
         uuid=_store_card(personalizer, prepared),
-        summary=card_texts.cut_summary(text),
+        summary=card_texts.shorten_summary(text),
         detail="\n\n".join(detail),
         indicator=alert.indicator,
         source=source,
@@ -156,7 +156,7 @@ def _suggest_removal(order: DraftOrder, drug: str, language: Language) -> Sugges
     """To take the order back; None where the client gave it no id."""
     if order.reference is None:
         return None
-    label = card_texts.cut_summary(render_text("remove", language, drug=drug))
+    label = card_texts.shorten_summary(render_text("remove", language, drug=drug))
     action = Action(type="delete", description=label, resourceId=order.reference)
     return Suggestion(label=label, uuid=uuid4(), actions=[action])
 
@@ -164,14 +164,14 @@ def _suggest_removal(order: DraftOrder, drug: str, language: Language) -> Sugges
 def _build_unnamed_card(personalizer: Personalizer, prepared: PreparedPrompt, language: Language) -> Card:
     return Card(
         uuid=_store_card(personalizer, prepared),
-        summary=card_texts.cut_summary(render_text("unnamed", language)),
+        summary=card_texts.shorten_summary(render_text("unnamed", language)),
         indicator="info",
         source=card_texts.make_source(language),
     )
 
 
 def _store_card(personalizer: Personalizer, prepared: PreparedPrompt) -> UUID:
-    """Store how a card came about under an id of its own, for feedback on it; return the id."""
+    """Store how a card came about under a new id, for feedback; return the id."""
     own = uuid4()
     response = prepared.response.model_copy(update={"id": own.hex})
     personalizer.explanations.add(prepared.subject, "cds/card", response)

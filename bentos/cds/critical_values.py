@@ -47,7 +47,7 @@ PHQ9 = ("Kroenke 2001, PHQ-9", "https://doi.org/10.1046/j.1525-1497.2001.0160096
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One row: values below ``low`` count, or at or above ``high``; ``second`` is a diastolic ``high``.
+    """One row: a value counts below ``low`` or from ``high``; ``second``: a diastolic ``high``.
 
     ``fresh`` are the days for which a value is current.
     """

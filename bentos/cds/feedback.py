@@ -19,7 +19,7 @@ UNKNOWN = "no card by this id is kept"
 
 
 def record_card_feedback(personalizer: Personalizer, principal: Principal, sent: FeedbackSent) -> None:
-    """Record all of it or none: :class:`UnknownAnswerError` for a card this client may not see."""
+    """Record all or none: :class:`UnknownAnswerError` for a card this client may not see."""
     try:
         found = [intake.find_answer(personalizer, principal, one.card.hex) for one in sent.feedback]
     except (UnknownAnswerError, ForeignPatientError):

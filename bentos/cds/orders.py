@@ -38,7 +38,7 @@ US_MEC = (
 
 @dataclass(frozen=True, slots=True)
 class DraftOrder:
-    """A draft order: ``Type/id`` if it has an id, and the medicine's names, safe to show."""
+    """A draft order: ``Type/id`` if it has an id, and safe medicine names."""
 
     reference: str | None
     names: tuple[str, ...]
@@ -105,7 +105,7 @@ class OrderAlert:
 
 
 def read_orders(bundle: dict[str, Any], selections: list[str] | None) -> list[DraftOrder]:
-    """The medicine orders of a Bundle, or the selected ones of them; anything else is skipped."""
+    """The (selected) medicine orders of a Bundle; anything else is skipped."""
     resources = [r for entry in _list(bundle.get("entry")) if isinstance(r := _dict(entry).get("resource"), dict)]
     codes = {f"{r.get('resourceType')}/{r.get('id')}": r.get("code") for r in resources}
     chosen = None if selections is None else {str(s).rpartition("/")[2] for s in selections}
@@ -121,7 +121,7 @@ def read_orders(bundle: dict[str, Any], selections: list[str] | None) -> list[Dr
 
 
 def find_alerts(row: FeatureRow, as_of: datetime, orders: list[DraftOrder]) -> list[OrderAlert]:
-    """Alerts for the orders, the most urgent first; at most one allergy and one caution per order."""
+    """Alerts, the most urgent first; at most one allergy and one caution per order."""
     state = read_pregnancy_state(row, as_of)
     allergies = list_drug_allergies(row)
     found = [

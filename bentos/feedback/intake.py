@@ -106,7 +106,7 @@ def _points(request: FeedbackRequest) -> float | None:
 
 
 def _kinds(request: FeedbackRequest) -> list[FeedbackKind]:
-    """The kinds of signal in a request, one with a text first: texts are stored under the first id."""
+    """The kinds of signal in a request, one with a text first (texts go under the first id)."""
     kinds: list[FeedbackKind] = []
     if request.edit is not None:
         kinds.append("edit")

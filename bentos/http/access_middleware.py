@@ -92,7 +92,7 @@ class AccessMiddleware:
             await self._app(scope, receive, self._record_access(request, send))
 
     def _record_access(self, request: RequestAudit, send: Send) -> Send:
-        """Record the access when its answer starts, so that nothing is answered that was not recorded."""
+        """Record the access when its answer starts, so that no answer goes unrecorded."""
 
         async def recording_send(message: Message) -> None:
             if message["type"] == "http.response.start" and (request.subjects or message["status"] in (401, 403)):
@@ -129,12 +129,12 @@ class AccessMiddleware:
             )
 
     async def _authenticate(self, headers: dict[bytes, bytes], address: str, service: str | None) -> Principal:
-        """The principal of the bearer token; ``service`` is the path of a CDS service, if one is called."""
+        """The principal of the bearer token; ``service``: the path of a CDS service."""
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
         if token and (known := self._verifier.find_cached(token)):
             return known
-        if (wait := await self._rates.blocked_for(address)) is not None:
+        if (wait := await self._rates.block_remaining(address)) is not None:
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too many refused requests", **{"retry-after": str(wait)})
         try:
             if not token:
@@ -157,7 +157,7 @@ class AccessMiddleware:
 
 
 def _is_local(address: str, headers: dict[bytes, bytes]) -> bool:
-    """Whether a request comes from this machine itself, and not through a proxy that runs on it."""
+    """Whether a request comes from this machine, and not through a proxy on it."""
     if b"x-forwarded-for" in headers or b"forwarded" in headers:
         return False
     try:

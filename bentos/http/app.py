@@ -52,7 +52,7 @@ def livez() -> Response:
 
 @app.get("/readyz", responses={503: openapi.describe_problem(503)})
 def readyz() -> Health:
-    """The release, its features, and whether they can be read; 503 while no release is loaded."""
+    """The release, and whether its features can be read; 503 without a release."""
     personalizer = current.personalizer()
     served = personalizer.release
     return Health(
@@ -118,7 +118,7 @@ def patient_timeline(
 
 @app.post("/feedback")
 def feedback(request: Request, given: FeedbackRequest) -> FeedbackReceipt:
-    """Keep a rating, a thumb, a preference, a clinician's edit or a comment; the next night learns from it."""
+    """Record a rating, thumb, preference, clinician's edit or comment, for the next night to learn from."""
     from bentos.feedback.intake import record_feedback  # with the method's modules
 
     return record_feedback(current.personalizer(), request.state.principal, given)

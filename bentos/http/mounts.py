@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def mounted_apps() -> Iterator[tuple[str, Any]]:
-    """Path and ASGI app of each; the path "/" comes last, because it matches every other."""
+def list_apps() -> Iterator[tuple[str, Any]]:
+    """Each path and ASGI app; "/" last, because it matches every path."""
     from bentos.cds.app import app as cds
     from bentos.mcp.app import app as tools
     from bentos.openai.app import app as gateway

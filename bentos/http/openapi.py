@@ -84,7 +84,7 @@ _BEARER = {
 
 def _list_apps(native: FastAPI) -> Iterator[tuple[str, FastAPI]]:
     yield "", native
-    for path, app in mounts.mounted_apps():
+    for path, app in mounts.list_apps():
         if isinstance(app, FastAPI):
             yield path.rstrip("/"), app
 
@@ -138,7 +138,7 @@ def _list_refusals(rule: RouteRule, method: str) -> Iterator[int]:
     if rule.door is Door.TOKEN:
         yield from (401, 403, 429)
         yield 503  # the keys that tokens are checked with cannot be had
-    if rule.need:  # whoever or whatever is named may be unknown
+    if rule.need:  # the patient, answer or service named may be unknown
         yield 404
     if method == "post":
         yield from (413, 415)

@@ -92,7 +92,7 @@ class LLMClient:
         await asyncio.to_thread(self.close_blocking)
 
     def close_blocking(self) -> None:
-        """End the thread of blocking callers with its connections; the next such call starts it again."""
+        """End the thread of blocking callers; the next such call starts it again."""
         with self._starting:
             loop, self._thread_loop = self._thread_loop, None
         if loop is not None:

@@ -42,7 +42,7 @@ class UpstreamReply:
         self._closed = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes; :class:`UpstreamError` ``truncated`` where the connection breaks, or it never ends."""
+        """The body as it comes; :class:`UpstreamError` ``truncated`` where it has no end."""
         size = len(self._first)
         yield self._first
         try:
@@ -56,7 +56,7 @@ class UpstreamReply:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read the answer inside the block: its end closes the connection and tells the breaker how it went."""
+        """Read the answer in the block: its end closes the connection and informs the breaker."""
         breaker = self._upstream.breaker
         try:
             yield
@@ -69,7 +69,7 @@ class UpstreamReply:
         self._close(breaker.record_success)
 
     def close(self) -> None:
-        """Give up what is left of the answer; harmless when repeated, or after it was read."""
+        """Give up the rest of the answer; harmless when repeated, or after :meth:`reading`."""
         self._close(self._upstream.breaker.abandon)
 
     def _close(self, tell_breaker: Callable[[], None]) -> None:
@@ -107,7 +107,7 @@ async def deadline_at(until: float) -> AsyncIterator[None]:
 async def ask_upstreams(
     http: aiohttp.ClientSession, upstreams: tuple[Upstream, ...], body: RequestBody, until: float, prompt: str
 ) -> UpstreamReply:
-    """The reply of the first model that begins to answer by ``until`` (the loop's clock).
+    """The first reply that begins by ``until`` (the loop's clock).
 
     Raises :class:`UpstreamError` with the last failure, ``resting`` while every breaker is open. ``prompt`` is what an
     upstream's refusal must not repeat.
@@ -138,7 +138,7 @@ def _backoff(error: Exception) -> bool | float:
 
 
 def choose_upstream(upstreams: tuple[Upstream, ...], tried: list[Upstream]) -> tuple[Upstream, int]:
-    """The model to ask now, untried ones first, and how many others are still untried; resting ones never."""
+    """The model to ask now, untried ones first; and how many others are untried."""
     awake = [u for u in upstreams if u.breaker.wait == 0]
     if not awake:
         wait = min(u.breaker.wait for u in upstreams)
@@ -150,7 +150,7 @@ def choose_upstream(upstreams: tuple[Upstream, ...], tried: list[Upstream]) -> t
 async def _try_upstream(
     http: aiohttp.ClientSession, upstream: Upstream, body: bytes, others: int, until: float, prompt: str
 ) -> UpstreamReply:
-    """One attempt: a status of 200 and the first byte, within a fair share of what is left of the deadline."""
+    """One attempt: status 200 and a first byte, within a fair share of the time left."""
     left = until - asyncio.get_running_loop().time()
     response: aiohttp.ClientResponse | None = None
     upstream.breaker.enter()
@@ -200,7 +200,7 @@ def status_error(status: int, headers: Any, body: bytes, others: int, left: floa
 
 
 def _parse_refusal(status: int, body: bytes, prompt: str) -> UpstreamRefusal:
-    """An upstream's own words about a request it does not take, unless they repeat the prompt."""
+    """An upstream's own words about a request, unless they repeat the prompt."""
     try:
         error = json.loads(body)["error"]
         message, param, code = str(error["message"]), error.get("param"), error.get("code")

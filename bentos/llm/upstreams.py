@@ -39,7 +39,7 @@ class Upstream:
 
 
 def read_upstreams(settings: Settings) -> tuple[Upstream, ...]:
-    """The models of the settings, first choice first; none: the embedded one is to be asked."""
+    """The configured models, first choice first; none: ask the embedded one."""
     if not settings.llm_base_url:
         return ()
     first = Upstream(settings.llm_base_url, settings.llm_model, settings.llm_api_key)

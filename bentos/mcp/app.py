@@ -19,7 +19,7 @@ MOST_BYTES = 1024 * 1024
 
 
 class McpApp:
-    """The ASGI app of the server that runs now (a class, so that Starlette hands it every method)."""
+    """The ASGI app of the running server; a class, so that Starlette routes every method."""
 
     def __init__(self) -> None:
         self.inner: Starlette | None = None

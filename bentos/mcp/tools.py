@@ -37,7 +37,7 @@ INSTRUCTIONS = (
 
 
 class PeerOutcome(BaseModel):
-    """One thing known of the most similar patients: a share in percent, or a mean, rounded."""
+    """One figure of the most similar patients: a percentage or a mean, rounded."""
 
     name: str
     label: str
@@ -46,7 +46,7 @@ class PeerOutcome(BaseModel):
 
 
 class Peers(BaseModel):
-    """An aggregate over at least k patients, never one of them; empty where fewer are alike."""
+    """An aggregate over at least k similar patients; empty where there are fewer."""
 
     count: int = Field(description="So many patients or a few more, in steps of five; 0 where fewer than k are alike.")
     at_least: int = Field(description="k: the fewest patients an aggregate may stand for.")
@@ -62,7 +62,7 @@ def install(server: MCPServer[Any]) -> None:
 async def personalize(
     patient: Patient, question: Question, ctx: Context[Any, Any], language: Language | None = None
 ) -> PersonalizeResponse:
-    """The refined prompt for this patient and question, with every sentence's provenance and the red flags."""
+    """The refined prompt for a patient's question, with each sentence's sources and red flags."""
     try:
         request = PersonalizeRequest(patient=patient, question=question, language=language)
     except ValidationError as error:
@@ -79,7 +79,7 @@ async def explain(answer_id: AnswerId, ctx: Context[Any, Any]) -> Explanation:
 
 
 async def trajectory(patient: Patient, ctx: Context[Any, Any]) -> Timeline:
-    """The patient's signals over time, each value against their own past; days ago and weeks of pregnancy."""
+    """The patient's signals over time, each value against their own past; no dates."""
     return await _run(ctx, "trajectory", partial(_read_trajectory, patient))
 
 

@@ -16,7 +16,7 @@ ROUTE = "/v1"  # its name in metrics (``auth.routes``)
 
 
 class Admission:
-    """Counts requests that wait for their prompt (at most ``queue``) and all that are inside (at most ``inside``)."""
+    """Counts requests waiting for their prompt (up to ``queue``) and all (up to ``inside``)."""
 
     def __init__(self, queue: int, inside: int) -> None:
         self._queue = queue
@@ -62,7 +62,7 @@ class Ticket:
 
 
 class LoadSheddingMiddleware:
-    """ASGI middleware: refuse a chat for which there is no place before a token is read or a line is logged.
+    """ASGI middleware: refuse a chat without a place before its token is read.
 
     What refused requests cost is taken from those that are served, so they are only counted. ``find_refusal`` gives
     the refusal of a chat that comes now.

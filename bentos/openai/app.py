@@ -24,7 +24,7 @@ _gateways: dict[tuple[Personalizer, asyncio.AbstractEventLoop], ChatGateway] = {
 
 
 def open_gateway() -> ChatGateway:
-    """The gateway of the service that runs this request; made on its first one, on its event loop."""
+    """The gateway of this request's service and event loop, made on the first request."""
     from bentos.openai.gateway import ChatGateway  # a bento is built without loading a model
 
     key = (current.personalizer(), asyncio.get_running_loop())
@@ -34,7 +34,7 @@ def open_gateway() -> ChatGateway:
 
 
 def find_refusal() -> GatewayError | None:
-    """Why a chat would find no place now; None where it would, or nothing was asked yet."""
+    """Why a chat would find no place now; None where it would."""
     served = current.newest()  # asked before a request is bound to its service
     gateway = _gateways.get((served, asyncio.get_running_loop())) if served else None
     return gateway.refusal() if gateway else None

@@ -165,7 +165,7 @@ def _wants_structure(body: dict[str, Any]) -> bool:
 
 
 def _reference_pattern(reference: str) -> re.Pattern[str]:
-    """Matches every form of the reference; the bare id only if it is no ordinary word or number."""
+    """Every form of the reference; the bare id only if it is no ordinary word."""
     bare = json.dumps(reference.rsplit("/", 1)[-1].removeprefix("urn:uuid:").removeprefix("subject:"))[1:-1]
     escaped = re.escape(bare)
     prefixed = rf"(?:[\w:/.-]*Patient/|urn:uuid:|subject:){escaped}"

@@ -35,7 +35,7 @@ class AnswerOutcome:
 def check_choices(
     completion: dict[str, Any], check: Check, language: Language, outcome: AnswerOutcome
 ) -> list[dict[str, Any]]:
-    """The choices as they may be shown; one that the check objects to is replaced by words that say so."""
+    """The choices to show; one that fails the check is replaced by words that say so."""
     choices = []
     for index, choice in enumerate(completion["choices"]):
         message = {name: value for name, value in choice["message"].items() if name not in UNCHECKED}
@@ -55,7 +55,7 @@ def check_choices(
 def add_escalation(
     choices: list[dict[str, Any]] | None, escalation: str, language: Language, *, alone: bool, count: int
 ) -> list[dict[str, Any]]:
-    """The choices after the escalation text; where the model failed (None), ``count`` choices that say so.
+    """Put the escalation before each choice; without an answer (None), say so ``count`` times.
 
     ``alone``: the application wants structured output, in which the text has no place. It then stands alone, as it
     does in place of a tool call: a plain message, never inside JSON.

@@ -29,7 +29,7 @@ def fit_prompt(
     reserve: int | None,
     count: Callable[[str], int],
 ) -> tuple[str, int]:
-    """The prompt, and how many of the policy's picks it holds; all of them where ``context`` is not known.
+    """The prompt, and how many of the policy's picks fit; all where ``context`` is unknown.
 
     :class:`GatewayError` (400, ``context_length_exceeded``) where messages and pinned facts alone are too long.
     """

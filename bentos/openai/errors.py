@@ -54,7 +54,7 @@ class GatewayError(PmlmError):
 
 
 def explain_failure(error: UpstreamError) -> GatewayError:
-    """What the application is answered where a language model failed."""
+    """The application's error where a language model failed."""
     if error.refusal is not None:
         refusal = error.refusal
         return GatewayError(refusal.status, refusal.message, param=refusal.param, code=refusal.code)
@@ -64,7 +64,7 @@ def explain_failure(error: UpstreamError) -> GatewayError:
 
 
 def explain(error: Exception) -> Exception:
-    """What the application is answered for an error; one that nobody expected stays what it is."""
+    """The application's error for ``error``; an unexpected one stays what it is."""
     if isinstance(error, UpstreamError):
         return explain_failure(error)
     if isinstance(error, TimeoutError):

@@ -173,7 +173,7 @@ class ChatGateway:
         yield DONE
 
     async def _begin(self, turn: ChatTurn) -> UpstreamReply:
-        """A language model's stream that has begun, so that a failure before it is still an HTTP status."""
+        """A stream that has begun, so that a failure before it is still an HTTP status."""
         try:
             return await self._llm.begin(turn.upstreams, turn.body(stream=True), turn.until, turn.prompt)
         except UpstreamError as error:
@@ -214,7 +214,7 @@ class ChatGateway:
 
 
 async def finish_in_time(preparing: Coroutine[Any, Any, ChatTurn], chat: ChatRequest, until: float) -> ChatTurn:
-    """What is prepared by the deadline, or a while after it where a red flag needs an escalation.
+    """The prepared turn by the deadline, or later where a red flag needs an escalation.
 
     ``TimeoutError`` where it is not.
     """

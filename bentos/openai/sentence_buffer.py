@@ -24,7 +24,7 @@ _ABBREVIATED = frozenset(
 
 
 class SentenceBuffer:
-    """The text of one answer. ``findings`` names what stopped it; nothing is released from then on."""
+    """The text of one answer; after ``findings``, nothing more is released."""
 
     def __init__(self, check: Check) -> None:
         self._check = check

@@ -24,7 +24,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def encode_json(value: dict[str, Any]) -> bytes:
-    """JSON in UTF-8; half a surrogate pair, which a model may cut a character into, becomes "?"."""
+    """JSON in UTF-8; half a surrogate pair (a character cut by a model) becomes "?"."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
@@ -60,7 +60,7 @@ class ChunkWriter:
 def stream_choices(
     chunks: ChunkWriter, choices: list[dict[str, Any]], usage: dict[str, Any] | None, sent: str = ""
 ) -> list[bytes]:
-    """Whole choices as a stream; ``sent`` is what each one's text begins with and was sent already."""
+    """Whole choices as a stream; ``sent`` is the part of each text already sent."""
     events = []
     for choice in choices:
         message = dict(choice["message"])
@@ -155,7 +155,7 @@ class SentenceStream:
         return [self._chunks.write(index, delta, logprobs={"content": logprobs} if logprobs else None)]
 
     def _withhold(self, index: int, choice: _StreamedChoice) -> bytes:
-        """What stands in place of a sentence that the check objects to, and of all after it."""
+        """What replaces a sentence that fails the check, and all after it."""
         choice.finish = "content_filter"
         self._outcome.add_findings(choice.buffer.findings)
         text = ("\n\n" if choice.shown else "") + WITHHELD[self._language]

@@ -53,7 +53,7 @@ class Explanations:
                 self._swept_at = time.monotonic()
 
     def find(self, id_: str) -> tuple[int, Explanation] | None:
-        """The answer's patient and how it came about; None where no answer by this id is stored."""
+        """The answer's patient and how it came about; None for an unknown id."""
         with self._lock, self._open() as connection:
             query = "SELECT subject, endpoint, told FROM explanations WHERE id = ? AND kept_at >= ?"
             found = connection.execute(query, (id_, self._oldest())).fetchone()
@@ -78,7 +78,7 @@ class Explanations:
 
 
 def _create(path: Path) -> None:
-    """Make the empty file with mode 600 before SQLite opens it: its journal files take that mode."""
+    """Make the file with mode 600 first: SQLite gives its journal files the same mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 

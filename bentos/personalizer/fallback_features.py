@@ -54,7 +54,7 @@ def _is_pinned(name: str) -> bool:
 
 @cache
 def _statements() -> tuple[str, tuple[str, ...]]:
-    """SQL that makes the table ``held`` of ``log``, and the groups behind pinned sentences over it and ``moments``.
+    """SQL that makes the table ``held`` of ``log``, and the groups behind pinned sentences.
 
     The names ``held`` and ``moments`` are those of every feature expression (a group's definition hashes its SQL).
     """

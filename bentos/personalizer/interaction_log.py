@@ -20,7 +20,7 @@ from pmlm.api_types import LLMReport, PersonalizeResponse, Program, Versions
 
 
 class Interaction(BaseModel):
-    """One line of the log; ``seconds`` are the parts of the latency by name, ``words`` the answer's length."""
+    """One line of the log; ``seconds`` are parts of the latency, ``words`` the answer's length."""
 
     id: str
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))

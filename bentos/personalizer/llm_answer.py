@@ -32,7 +32,7 @@ DISCLAIMERS: dict[Language, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LLMAnswer:
-    """A language model's words on a prompt, empty where it failed, and how the call went."""
+    """A language model's words, empty where it failed, and how the call went."""
 
     text: str
     report: LLMReport
@@ -79,7 +79,7 @@ def add_answer(personalized: PersonalizeResponse, words: str, report: LLMReport)
 
 
 def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> str:
-    """The answer to show: escalation, a blank line, then the checked text or plain words about its absence."""
+    """The answer to show: escalation, then the checked text or words about its absence."""
     if answer.report.error:
         body = FAILED[language]
     elif answer.report.findings:
@@ -90,5 +90,5 @@ def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> st
 
 
 def disclaimer(report: LLMReport, language: Language) -> str:
-    """The text to show with the answer: the embedded model is no medical answerer, and no model is a clinician."""
+    """The text to show with an answer: the embedded model is no medical answerer, no model a clinician."""
     return DISCLAIMER[language] if report.embedded else DISCLAIMERS[language]

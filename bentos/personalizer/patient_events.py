@@ -38,7 +38,7 @@ class PatientEvent:
 
 
 def read_events(folder: Path, batches: Iterable[str], subject: int, as_of: datetime) -> list[PatientEvent]:
-    """Facts known by ``as_of``, oldest first: of each record the latest version, deleted ones left out."""
+    """Facts known by ``as_of``, oldest first: the latest versions, without deleted ones."""
     files = [folder / name for name in batches if (folder / name).exists()]
     if not files:
         return []
@@ -67,7 +67,7 @@ def _event(row: dict) -> PatientEvent:
 
 
 def has_events(folder: Path, subject: int) -> bool:
-    """Whether any batch of the log, of this release or newer, has an event of this patient."""
+    """Whether any batch of the log, even a newer one, has events of this patient."""
     return subject in find_newest(folder, tuple(sorted(path.name for path in folder.glob("*.parquet"))))
 
 

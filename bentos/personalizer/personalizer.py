@@ -106,7 +106,7 @@ class Personalizer:
     def prepare(
         self, principal: Principal, reference: str, question: str, language: Language | None = None
     ) -> PreparedPrompt:
-        """Everything up to the prompt; from pinned facts alone where the feature store cannot be read.
+        """Everything up to the prompt; from pinned facts alone while the store is down.
 
         Raises :class:`ForeignPatientError` for a patient that the principal is not bound to, and
         :class:`UnknownPatientError` where the clinic does not know the patient.
@@ -175,9 +175,9 @@ class Personalizer:
             return subject, row, True
 
     def find_earlier_flags(self, prepared: PreparedPrompt, earlier: Sequence[str]) -> tuple[Flag, ...]:
-        """The red flags of the newest earlier message that has any, which no answer may talk down either.
+        """The red flags of the newest earlier message that has any.
 
-        Rules and classifier, as for the question itself; not asked for where the question has flags.
+        No answer may talk those down either. Rules and classifier, as for the question; none where the question has any.
         """
         if prepared.personalized.flags or not earlier:
             return ()
@@ -190,14 +190,14 @@ class Personalizer:
         return flags
 
     def make_check(self, prepared: PreparedPrompt, earlier_flags: tuple[Flag, ...] = ()) -> AnswerCheck:
-        """The safety check of an answer to this question: against the patient's allergies, state and red flags."""
+        """The safety check of an answer, against allergies, pregnancy and red flags."""
         flags = prepared.personalized.flags or earlier_flags
         allergies = list_drug_allergies(prepared.row)
         context = read_context(prepared.row, _as_of(prepared))
         return lambda text: tuple(check_answer(text, allergies, flags, prepared.personalized.language, context))
 
     def record(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> None:
-        """Record an answer: in the interaction log without any text, and for ``/explain`` how it came about."""
+        """Record an answer: in the interaction log without text, and for ``/explain``."""
         llm = response.llm if isinstance(response, AnswerResponse) else None
         self.explanations.add(prepared.subject, endpoint, response)
         self._log.append(

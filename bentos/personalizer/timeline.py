@@ -26,7 +26,7 @@ DAY_S = 86_400
 
 
 def build_timeline(events: Sequence[PatientEvent], row: FeatureRow, as_of: datetime) -> Timeline:
-    """Every signal with a value, in the vocabulary's order; ``events`` are known by ``as_of``, oldest first."""
+    """Every signal with a value, from ``events`` known by ``as_of``, oldest first."""
     state = read_pregnancy_state(row, as_of)
     signals = (_build_signal(signal, events, row, as_of) for signal in SIGNALS)
     return Timeline(

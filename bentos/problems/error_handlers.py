@@ -29,7 +29,7 @@ STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
 
 
 def install(app: FastAPI) -> None:
-    """Let ``app`` answer our errors as problems, and an invalid request with 400 and the field."""
+    """Let ``app`` answer our errors and invalid requests as problems."""
     app.add_exception_handler(PmlmError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
 

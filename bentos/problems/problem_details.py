@@ -128,7 +128,7 @@ async def _read_body(receive: Receive, limit: int) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body once, then whatever the client sends next (a disconnect)."""
+    """A ``receive`` that gives the body once, then what the client sends next."""
     replayed = False
 
     async def receive_again() -> Message:
@@ -142,7 +142,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 class _ProblemSender:
-    """A ``send`` that waits for the whole body of an error response, then sends it as a problem."""
+    """A ``send`` that turns an error response, once its body is whole, into a problem."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -186,7 +186,7 @@ def _parse(body: bytes) -> Any:
 
 
 def _convert_error(status: HTTPStatus, value: Any) -> Problem:
-    """An error of BentoML, FastAPI or Starlette (their JSON, or None for plain text) as a problem."""
+    """A problem from an error of BentoML, FastAPI or Starlette (its JSON, or None)."""
     details = value.get("detail") if isinstance(value, dict) else None
     if isinstance(details, list) and details:
         place = ".".join(str(part) for part in details[0]["loc"] if part not in ("body", "query", "path")) or "body"
@@ -197,7 +197,7 @@ def _convert_error(status: HTTPStatus, value: Any) -> Problem:
 
 
 async def _send_answer(send: Send, start: Message, answer: dict[str, Any]) -> None:
-    """Send an answer as a problem with members of its own: the prompt may still be of use."""
+    """Send an answer as a problem with extra members: the prompt may still be of use."""
     status = HTTPStatus(start["status"])
     detail = "the language model gave no answer"
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **answer}

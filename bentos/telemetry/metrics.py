@@ -60,6 +60,6 @@ def count_interaction(
 
 
 def error_name(error: str) -> str:
-    """The name at the end of a failure's text; ``other`` where there is no plain name."""
+    """The name that ends a failure's text; ``other`` where there is none."""
     name = error.rpartition(": ")[2]
     return name if ERROR_NAME.fullmatch(name) else OTHER

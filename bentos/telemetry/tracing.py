@@ -46,7 +46,7 @@ def start_exporting() -> None:
 
 @contextmanager
 def export_to(target: SpanExporter) -> Iterator[None]:
-    """Send every span of this process to ``target`` as it ends, for the length of a block."""
+    """Send every span of this process to ``target`` during a block."""
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
     before = _providers[:]

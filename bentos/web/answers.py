@@ -99,7 +99,7 @@ def choices(personalizer: Personalizer, principal: Principal, request: Personali
 
 
 def plain(personalizer: Personalizer, principal: Principal, request: PersonalizeRequest) -> PlainAnswer:
-    """The same model's answer to the same question without the record, checked against it all the same."""
+    """The same model's answer without the record, checked against it all the same."""
     prepared = personalizer.prepare(principal, request.patient, request.question, request.language)
     personalized = prepared.personalized
     safety_alone = [s for s in personalized.segments if s.key == "safety"]

@@ -30,7 +30,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 def _make_route(name: str, shape: type[BaseModel]) -> Route:
-    """``POST /page/api/<name>``: a body of this shape, answered by the function of that name in a thread."""
+    """``POST /page/api/<name>``: a body of this shape for the function of that name."""
 
     async def endpoint(request: Request) -> Response:
         principal = getattr(request.state, "principal", None)

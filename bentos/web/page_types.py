@@ -60,7 +60,7 @@ class Point(BaseModel):
 
 
 class Band(BaseModel):
-    """The patient's usual range: mean ± 2 standard deviations of the two years before the latest value."""
+    """The patient's usual range: mean ± 2 SD of the two years before the latest value."""
 
     mean: float
     low: float
@@ -99,7 +99,7 @@ class PeerFigure(BaseModel):
 
 
 class PeerSummary(BaseModel):
-    """What is known of the most similar patients, ``count`` or a few more; 0 where fewer than ``k``."""
+    """Figures of the most similar patients, ``count`` or a few more; 0 below ``k``."""
 
     count: int
     k: int
@@ -115,7 +115,7 @@ class PatientRecord(BaseModel):
 
 
 class EventsRequest(RecordRequest):
-    """Which sources of a sentence to show: hashes of source lines, or names of several of them."""
+    """The sources of a sentence: hashes of source lines, or names of several."""
 
     sources: Annotated[
         list[Annotated[str, StringConstraints(max_length=100)]], Field(min_length=1, max_length=MAX_SOURCES)
@@ -153,7 +153,7 @@ class Choice(BaseModel):
 
 
 class Choices(BaseModel):
-    """Every free candidate in the initial order, and the probability of ending there; all null under a rule."""
+    """Every free candidate in the initial order; probabilities are null under a rule."""
 
     refiner: str
     choices: list[Choice]
@@ -188,7 +188,7 @@ class Effect(BaseModel):
 
 
 class Effects(BaseModel):
-    """Leave-one-out effects of kept sentences, add-one effects of left-out ones, whole prompts."""
+    """Leave-one-out and add-one effects of sentences, and scores of whole prompts."""
 
     scorer: str
     price: float

@@ -56,7 +56,7 @@ def list_patient(subject: int, row: FeatureRow, newest: datetime, as_of: datetim
 
 
 def list_unread(subject: int, newest: datetime, as_of: datetime, language: Language) -> PatientEntry:
-    """The entry of a patient whose features cannot be read: only how new their entries are."""
+    """The entry of a patient whose features cannot be read."""
     return PatientEntry(
         reference=f"subject:{subject}", pregnancy="", age=None, news=format_ago(newest, as_of, language)
     )

@@ -13,7 +13,6 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,7 @@ from pipelines.embedding_cache import open_encoder
 from pipelines.episodes import episode_file
 from pipelines.episodes.conversations import Exchange, pair_exchanges
 from pipelines.features.build import historical_rows
-from pipelines.params import load_params
+from pipelines.params import EpisodesParams, load_params
 from pipelines.records.log import event_log
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
@@ -49,7 +48,7 @@ class GroundTruth:
 def run(settings: Settings, night: str) -> StageSummary:
     """Write ``data/episodes/episodes.parquet``; status ``hold`` where there is too little to train on."""
     with stage_run(settings, night, "episodes") as summary:
-        params = load_params(settings)["episodes"]
+        params = load_params(settings).episodes
         asked = pair_exchanges(event_log.scan_events(settings), settings.now())
         chosen = choose_exchanges(asked, params)
         episodes = build_episodes(settings, chosen) if chosen else []
@@ -74,13 +73,12 @@ def explain_hold(asked: int, trainable: int) -> str:
     return ""
 
 
-def choose_exchanges(asked: Sequence[Exchange], params: dict[str, Any]) -> list[tuple[Exchange, str]]:
+def choose_exchanges(asked: Sequence[Exchange], params: EpisodesParams) -> list[tuple[Exchange, str]]:
     """The exchanges that belong to a split, at most ``most_train`` and ``most_held_out`` of each, in order of time."""
-    shares = splits.SplitParams(params["gate_share"], params["test_share"], params["time_quantile"])
-    assigned = splits.assign_splits([(e.subject_id, e.asked) for e in asked], shares)
+    assigned = splits.assign_splits([(e.subject_id, e.asked) for e in asked], params.split)
     chosen: list[tuple[Exchange, str]] = []
     for split in (splits.TRAIN, splits.GATE, splits.TEST):
-        most = params["most_train"] if split == splits.TRAIN else params["most_held_out"]
+        most = params.most_train if split == splits.TRAIN else params.most_held_out
         members = [e for e, s in zip(asked, assigned, strict=True) if s == split]
         chosen += [(e, split) for e in sorted(members, key=lambda e: splits.hash_order(format_episode_id(e)))[:most]]
     return sorted(chosen, key=lambda pair: (pair[0].asked, pair[0].record))

@@ -47,8 +47,8 @@ def run(settings: Settings, night: str) -> StageSummary:
 
     Rows in: sampling units of the night over all families. Rows out: columns compared.
     """
-    params = load_params(settings)["drift"]
-    window = int(params["window"])
+    params = load_params(settings).drift
+    window = params.window
     with stage_run(settings, night, "drift") as summary:
         nights = list_nights_before(settings, night, window)
         verdicts: list[FamilyVerdict] = []

@@ -6,7 +6,7 @@ family's main table had enough sampling units on both sides; otherwise ``no verd
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 
 from pipelines.monitoring.column_tests import ColumnComparison, apply_holm, compare_column
+from pipelines.params import DriftParams
 
 VerdictName = Literal["drift", "stable", "no verdict"]
 
@@ -92,18 +93,18 @@ def judge_family(
     unit: str,
     tables: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
     nights: int,
-    params: Mapping[str, Any],
+    params: DriftParams,
 ) -> tuple[FamilyVerdict, list[ColumnPair]]:
     """Compare a family's (current, reference) tables, the main one first; return the pairs too."""
     n_current, n_reference = tables[0][0].height, tables[0][1].height
-    minimum = int(params["minimum_rows"])
+    minimum = params.minimum_rows
     compared: list[ColumnPair] = []
     uncompared: list[str] = []
     for current, reference in tables:
         enough, few = pair_columns(current, reference, minimum)
         compared += enough
         uncompared += few
-    results = apply_holm([compare_column(p.column, p.current, p.reference) for p in compared], float(params["alpha"]))
+    results = apply_holm([compare_column(p.column, p.current, p.reference) for p in compared], params.alpha)
     drifted = tuple(r.column for r in results if r.drifted)
     decision, why = _decide(drifted, n_current, n_reference, nights, minimum, unit)
     verdict = FamilyVerdict(

@@ -61,8 +61,7 @@ def open_workspace(settings: Settings) -> Path:
 
 def write_night_params(settings: Settings, night: str | None, drop: Path | None = None) -> None:
     """Write params.yaml: this clinic's parameters, with the night and its drop."""
-    params = load_params(settings)
-    params["night"] = {"date": night, "drop": str(drop) if drop else None}
+    params = load_params(settings).model_dump() | {"night": {"date": night, "drop": str(drop) if drop else None}}
     write_bytes(settings.workspace / "params.yaml", yaml.safe_dump(params, sort_keys=True).encode())
 
 

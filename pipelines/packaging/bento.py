@@ -26,6 +26,7 @@ SOURCE = (
     "pmlm/storage.py",
     "pmlm/api_types.py",
     "pmlm/feedback_types.py",
+    "pmlm/client.py",
 )
 
 

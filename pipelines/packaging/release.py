@@ -58,7 +58,7 @@ def compose_release(settings: Settings, night: str) -> Release:
         "feature_service": services.SERVICE,
         "feature_schema": services.hash_schema(),
         "llm": settings.llm_model if settings.llm_base_url else EmbeddedLLM.id,
-        "params": load_params(settings),
+        "params": load_params(settings).model_dump(),
         "episodes": hash_files([settings.episodes]) if settings.episodes.exists() else None,
         "events": hash_batches(settings),
     }

@@ -22,7 +22,7 @@ class PropagatedLabels:
     """``gains`` to learn from, and how well reading the replies told those of other patients (None: not used)."""
 
     gains: list[EpisodeGains]
-    told: float | None
+    correlation: float | None
 
 
 def propagate_labels(

@@ -1,61 +1,131 @@
-"""How a challenger is made, by the parameter ``train.method``; all stand before the same gate.
+"""How each ``train.method`` fits a refiner: the steps that the night and the evaluation share.
 
-``grpo`` and ``best_of_k`` go on from the champion or from a warm start; ``warm_start`` is that alone; ``fixed``,
-``table`` and ``regressor`` learn from the same single gains without a policy (models/refiner/gain_regressors.py).
+``grpo`` and ``best_of_k`` start from the champion or from a warm start; ``warm_start`` is that alone; ``fixed``,
+``table`` and ``regressor`` fit the same gains without a policy (models/refiner/gain_regressors.py). All face one gate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import get_args
+
+import numpy as np
+import torch
 
 from models.encoder import Encoder
-from models.refiner import best_of_k, gain_regressors, grpo
+from models.refiner import best_of_k, gain_regressors, grpo, warm_start
+from models.refiner.featurizer import Featurizer
 from models.refiner.interface import Caps
-from models.refiner.policy import Policy
+from models.refiner.policy import Policy, PolicyConfig
+from models.schema import EditProgram, Episode
+from pipelines.params import Method, Params, TrainParams
 from pipelines.training.gains import EpisodeGains
-from pmlm.errors import SettingsError
+from pipelines.training.rewards import Rewards
 
-GRPO, WARM_START, BEST_OF_K = "grpo", "warm_start", "best_of_k"
-BY_GAIN = ("fixed", "table", "regressor")
-METHODS = (GRPO, WARM_START, BEST_OF_K, *BY_GAIN)
-
-
-def chosen(knobs: dict[str, Any]) -> str:
-    """The method that the parameters name; SettingsError where there is none by that name."""
-    method = str(knobs["method"])
-    if method not in METHODS:
-        raise SettingsError(f"params.train.method is {method!r}; it may be {', '.join(METHODS)}")
-    return method
+METHODS: tuple[Method, ...] = get_args(Method)
+GRPO, WARM_START, BEST_OF_K, *_ = METHODS
+BY_GAIN = METHODS[3:]
 
 
-def fit_gain_refiner(
-    method: str, measured: Sequence[EpisodeGains], limits: Caps, encode: Encoder
-) -> gain_regressors.GainRefiner:
-    """The alternative of that name, learnt from measured single gains."""
-    learnt = to_measured_episodes(measured)
-    if method == "fixed":
-        return gain_regressors.fit_fixed(learnt, limits)
-    return (gain_regressors.fit_table if method == "table" else gain_regressors.fit_regressor)(learnt, limits, encode)
-
-
-def to_measured_episodes(measured: Sequence[EpisodeGains]) -> list[gain_regressors.MeasuredEpisode]:
-    """Measured gains as the alternatives read them."""
+def build_prompts(episodes: Sequence[Episode], featurizer: Featurizer, slots: int) -> list[grpo.PolicyPrompt]:
+    """Build policy prompts from the first ``slots`` segments of each episode."""
     return [
-        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
-        for g in measured
+        grpo.PolicyPrompt(
+            e.episode_id,
+            tuple(featurizer.add_prompt(e.question, e.segments[:slots])),
+            tuple(s.key for s in e.segments[:slots]),
+        )
+        for e in episodes
     ]
 
 
+def build_policy(params: Params, seed: int) -> Policy:
+    """Build an untrained policy."""
+    torch.manual_seed(seed)
+    return Policy(PolicyConfig(params.slots, params.train.pick_cap, params.train.token_cap))
+
+
+def build_reward_function(episodes: Sequence[Episode], reward: Rewards) -> grpo.RewardFunction:
+    """Build the reward of programs on these episodes, as GRPO calls it."""
+    by_id = {e.episode_id: e for e in episodes}
+
+    def reward_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
+        return [o.reward for o in reward.outcomes([(by_id[i], p) for i, p in zip(ids, programs, strict=True)])]
+
+    return reward_programs
+
+
+def build_examples(
+    gains: Sequence[EpisodeGains], prompts: Sequence[grpo.PolicyPrompt]
+) -> list[warm_start.WarmStartExample]:
+    """Convert gains to warm-start examples; ``prompts`` have each episode's rows."""
+    rows = {p.episode: p.rows for p in prompts}
+    return [
+        warm_start.WarmStartExample(
+            question=rows[g.episode.episode_id][0],
+            rows=rows[g.episode.episode_id][1:],
+            gains=g.useful,
+            styles=g.styles,
+            tokens=np.array([s.tokens for s in g.segments]),
+        )
+        for g in gains
+    ]
+
+
+def fit_warm_start(
+    policy: Policy, examples: Sequence[warm_start.WarmStartExample], params: TrainParams, seed: int
+) -> list[float]:
+    """Fit ``policy`` for ``warm_epochs``, or more up to ``warm_steps``; return each epoch's loss."""
+    epochs = params.warm_epochs
+    if len(examples):
+        epochs = max(epochs, -(-params.warm_steps * warm_start.BATCH // len(examples)))
+    return warm_start.fit_warm_start(
+        policy, examples, epochs=epochs, learning_rate=params.warm_learning_rate, seed=seed
+    )
+
+
+def grpo_options(params: TrainParams, steps: int, seed: int) -> grpo.GrpoOptions:
+    """Build GRPO's options for ``steps`` steps."""
+    return grpo.GrpoOptions(
+        steps=steps,
+        batch=params.batch,
+        generations=params.generations,
+        learning_rate=params.learning_rate,
+        seed=seed,
+    )
+
+
 def distil_best_of_k(
-    policy: Policy, prompts: Sequence[grpo.PolicyPrompt], reward: grpo.RewardFunction, knobs: dict[str, Any], seed: int
+    policy: Policy,
+    prompts: Sequence[grpo.PolicyPrompt],
+    reward: grpo.RewardFunction,
+    params: TrainParams,
+    seed: int,
 ) -> best_of_k.BestOfKCurves:
-    """Best-of-K distillation of ``policy`` in place, at the reward evaluations that GRPO would ask for."""
+    """Distil ``policy`` in place, with as many reward evaluations as GRPO."""
     options = best_of_k.BestOfKOptions(
-        samples=knobs["samples"],
-        evaluations=knobs["grpo_steps"] * knobs["batch"],
-        epochs=knobs["distil_epochs"],
-        learning_rate=knobs["distil_learning_rate"],
+        samples=params.samples,
+        evaluations=params.grpo_steps * params.batch,
+        epochs=params.distil_epochs,
+        learning_rate=params.distil_learning_rate,
         seed=seed,
     )
     return best_of_k.distil_policy(policy, prompts, reward, options)
+
+
+def fit_gain_refiner(
+    method: Method, gains: Sequence[EpisodeGains], caps: Caps, encoder: Encoder
+) -> gain_regressors.GainRefiner:
+    """Fit one of ``BY_GAIN`` on measured or predicted gains."""
+    measured = to_measured_episodes(gains)
+    if method == "fixed":
+        return gain_regressors.fit_fixed(measured, caps)
+    return (gain_regressors.fit_table if method == "table" else gain_regressors.fit_regressor)(measured, caps, encoder)
+
+
+def to_measured_episodes(gains: Sequence[EpisodeGains]) -> list[gain_regressors.MeasuredEpisode]:
+    """Convert gains to the input of the gain regressors."""
+    return [
+        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
+        for g in gains
+    ]

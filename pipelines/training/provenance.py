@@ -1,32 +1,36 @@
-"""What a refiner of this system is made with: its caps from the parameters, its versions from the code."""
+"""What this system trains a refiner with, and whether a policy's training can continue in it."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
 
 from feature_repo.store import services
 from models.encoder import MiniLM
+from models.refiner import checkpoint
 from models.refiner.checkpoint import Provenance
-from models.refiner.interface import Caps
+from models.refiner.policy import Policy
 from models.templates import TEMPLATE_VERSION
+from pipelines.params import Params
 
-WARM_START = "warm_start"  # the challenger's folder that keeps it as it was before RL, to be compared with
-PINNED_SLOTS = 3  # safety, pregnancy, allergies: read for context, never picked
-
-
-def caps(params: dict[str, dict[str, Any]]) -> Caps:
-    return Caps(picks=params["train"]["pick_cap"], tokens=params["train"]["token_cap"])
-
-
-def slots(params: dict[str, dict[str, Any]]) -> int:
-    """How many segments the policy reads: the pinned ones and the head of the initial ranking."""
-    return int(params["episodes"]["free_segments"]) + PINNED_SLOTS
+WARM_START = "warm_start"  # folder in the challenger's: the policy before RL, to be compared with
 
 
 def current_provenance() -> Provenance:
+    """Return the versions of encoder, templates and features that are in use."""
     return Provenance(
         encoder=MiniLM.id,
         template=TEMPLATE_VERSION,
         feature_service=services.SERVICE,
-        feature_schema=services.hash_schema(),
+        feature_schema=services.schema_hash(),
     )
+
+
+def load_continuable(folder: Path, params: Params) -> Policy | None:
+    """Load a policy of equal provenance, caps and slots; None where it differs or is outdated."""
+    try:
+        policy = checkpoint.load_policy(folder)
+    except checkpoint.OutdatedCheckpointError:
+        return None
+    same = checkpoint.read_description(folder)["origin"] == asdict(current_provenance())
+    return policy if same and policy.config.caps == params.caps and policy.config.slots == params.slots else None

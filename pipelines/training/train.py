@@ -1,9 +1,12 @@
-"""Stage ``train``: tonight's challenger, from the champion if it is a policy of this system, else from a warm start.
+"""Stage ``train``: train tonight's challenger from the champion, or from a warm start.
 
-Episodes of the train split → what each segment is worth alone (within a budget) → supervised warm start → GRPO on the
-whole reward, or another of the methods (``methods.py``). From a champion only GRPO runs, and fewer steps of it: a night
-goes on where the last one stopped. The result depends on episodes, parameters, champion and night alone; one torch
-thread, seeded, so that a rerun gives the same bytes.
+    episodes → gains → warm start (only without a champion to continue) → GRPO or ``train.method`` → challenger
+
+The champion is continued where it is a policy of equal provenance, with fewer GRPO steps (``continued_steps``). The
+result depends on episodes, parameters, champion and night alone: seeded and with one torch thread, a rerun gives the
+same bytes.
+
+Run: ``pmlm train``.
 """
 
 from __future__ import annotations
@@ -14,33 +17,31 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from models.refiner import best_of_k, checkpoint, grpo, warm_start
+from models.refiner import best_of_k, checkpoint, grpo
 from models.refiner.featurizer import Featurizer
-from models.refiner.policy import Policy, PolicyConfig
-from models.schema import EditProgram, Episode
+from models.refiner.policy import Policy
+from models.schema import Episode
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
-from pipelines.params import load_params
+from pipelines.params import Params, load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.training import champion, gains, label_propagation, methods, rewards
 from pipelines.training.model_card import render_card
-from pipelines.training.provenance import WARM_START, caps, current_provenance, slots
+from pipelines.training.provenance import WARM_START, current_provenance, load_continuable
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
-from pmlm.storage import hash_files, write_json
-
-Params = dict[str, dict[str, Any]]
+from pmlm.storage import content_hash, write_json
 
 
 @dataclass(slots=True)
 class TrainingMetrics:
-    """What a training did; ``metrics/train.json``. ``validity`` is the AUC of single gains where facts are known,
-    ``told`` the correlation of single gains with those read off the replies (None: only measured ones were used)."""
+    """Figures of a training, as in ``metrics/train.json``, so the names of the fields are frozen.
+
+    ``validity`` is the AUC of measured gains where facts are known; ``told`` the correlation of predicted and measured
+    gains (None: only measured ones were used); ``evaluations`` counts rewards.
+    """
 
     start: str
     episodes: int
@@ -55,8 +56,34 @@ class TrainingMetrics:
     evaluations: int = 0
 
 
+@dataclass(slots=True)
+class TrainingJob:
+    """Inputs of one training, and the metrics that its steps fill in."""
+
+    episodes: Sequence[Episode]
+    params: Params
+    night: str
+    reward: rewards.Rewards
+    encoder: CachedEncoder
+    target: Path
+    metrics: TrainingMetrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        patients = len({e.subject_id for e in self.episodes})
+        self.metrics = TrainingMetrics("warm start", len(self.episodes), patients)
+
+    @property
+    def seed(self) -> int:
+        return self.params.train.seed + int(self.night)
+
+    @property
+    def card(self) -> str:
+        """The model card, with the metrics so far."""
+        return render_card(self.night, self.params.train, self.metrics)
+
+
 def run(settings: Settings, night: str) -> StageSummary:
-    """Write ``models/challenger`` and ``metrics/train.json``; status ``hold``, and no challenger, without episodes."""
+    """Write ``models/challenger`` and ``metrics/train.json``; hold with too few episodes."""
     with stage_run(settings, night, "train") as summary:
         params = load_params(settings)
         episodes = [e for e in episode_file.read_episodes(settings) if e.split == splits.TRAIN]
@@ -70,191 +97,102 @@ def run(settings: Settings, night: str) -> StageSummary:
             return summary
         with (
             deterministic_torch(),
-            rewards.open_rewards(settings, params["train"]["token_price"]) as reward,
-            open_encoder(settings) as encode,
+            rewards.open_rewards(settings, params.train.token_price) as reward,
+            open_encoder(settings) as encoder,
             champion.replace_folder(target) as part,
         ):
-            training = train(
-                episodes, params, night, reward, encode, load_starting_policy(settings, night, params), part
-            )
-        write_json(settings.metrics / "train.json", {"status": "done", **round_metrics(training)})
+            job = TrainingJob(episodes, params, night, reward, encoder, part)
+            metrics = train(job, load_starting_policy(settings, night, params))
+        write_json(settings.metrics / "train.json", {"status": "done", **round_metrics(metrics)})
         summary.rows_out = 1
-        summary.hashes = {"weights": hash_files([target / checkpoint.WEIGHTS])}
-        summary.figures = {"start": training.start, "evaluations": training.evaluations, "measured": training.measured}
-        summary.detail = training.grpo.stopped
+        summary.hashes = {"weights": content_hash([target / checkpoint.WEIGHTS])}
+        summary.figures = {"start": metrics.start, "evaluations": metrics.evaluations, "measured": metrics.measured}
+        summary.detail = metrics.grpo.stopped
     return summary
 
 
 def load_starting_policy(settings: Settings, night: str, params: Params) -> Policy | None:
-    """The champion's policy, if it is one and was made with what this system is made with; else None."""
-    faced = champion.find_incumbent(settings, night)
-    if faced is None or faced.kind != "policy":
+    """Load the champion's policy where its training can continue, else None."""
+    incumbent = champion.find_incumbent(settings, night)
+    if incumbent is None or incumbent.kind != "policy":
         return None
-    if methods.chosen(params["train"]) not in (methods.GRPO, methods.BEST_OF_K):
+    if params.train.method not in (methods.GRPO, methods.BEST_OF_K):
         return None
-    folder = champion.find_champion_folder(settings, faced)
-    try:
-        policy = checkpoint.load_policy(folder)
-    except checkpoint.OutdatedCheckpointError:
-        return None
-    same = checkpoint.read_description(folder)["origin"] == asdict(current_provenance())
-    return policy if same and policy.config.caps == caps(params) and policy.config.slots == slots(params) else None
+    return load_continuable(champion.find_champion_folder(settings, incumbent), params)
 
 
-def train(
-    episodes: Sequence[Episode],
-    params: Params,
-    night: str,
-    reward: rewards.Rewards,
-    encode: CachedEncoder,
-    start: Policy | None,
-    target: Path,
-) -> TrainingMetrics:
-    """Train a challenger and write it into the folder ``target``, its warm start beside it where there was one."""
-    knobs = params["train"]
-    seed = int(knobs["seed"]) + int(night)
-    method = methods.chosen(knobs)
-    training = TrainingMetrics(
-        "champion" if start else "warm start", len(episodes), len({e.subject_id for e in episodes})
-    )
-    reader = Featurizer(encode)
-    visible = slots(params)
-    if method in methods.BY_GAIN:
-        refiner = methods.fit_gain_refiner(
-            method, _labels(episodes, knobs, visible, reward, encode, training), caps(params), encode
-        )
-        training.start, training.evaluations = "single gains", reward.asked
-        checkpoint.save_gain_refiner(target, refiner, current_provenance(), render_card(night, params, training))
-        return training
-    prompts = as_prompts(episodes, reader, visible)
-    table = reader.build_table()
-    policy = start or fresh(params, seed)
+def train(job: TrainingJob, champion_policy: Policy | None = None) -> TrainingMetrics:
+    """Train a challenger and write it into ``job.target``."""
+    if job.params.train.method in methods.BY_GAIN:
+        return fit_by_gain(job)
+    policy, prompts = start_policy(job, champion_policy)
+    reinforce_policy(job, policy, prompts)
+    return write_challenger(job, policy)
+
+
+def start_policy(job: TrainingJob, champion_policy: Policy | None) -> tuple[Policy, list[grpo.PolicyPrompt]]:
+    """Start from the champion, else from a warm start, which is written into ``WARM_START``."""
+    featurizer = Featurizer(job.encoder)
+    prompts = methods.build_prompts(job.episodes, featurizer, job.params.slots)
+    table = featurizer.build_table()
+    policy = champion_policy or methods.build_policy(job.params, job.seed)
     policy.pointer.set_table(table)
-    if start is None:
-        _warm(policy, episodes, prompts, knobs, seed, reward, encode, training)
-        checkpoint.save_policy(target / WARM_START, policy, current_provenance(), render_card(night, params, training))
-    if method == methods.GRPO:
-        asked = options(knobs if start is None else knobs | {"grpo_steps": knobs["continued_steps"]}, seed)
-        training.grpo = grpo.train_grpo(policy, len(table), prompts, rewarded(episodes, reward), asked)
-    elif method == methods.BEST_OF_K:
-        training.distilled = methods.distil_best_of_k(policy, prompts, rewarded(episodes, reward), knobs, seed)
-    training.evaluations = reward.asked
+    if champion_policy:
+        job.metrics.start = "champion"
+    else:
+        examples = methods.build_examples(label_gains(job), prompts)
+        job.metrics.warm_loss = methods.fit_warm_start(policy, examples, job.params.train, job.seed)
+        checkpoint.save_policy(job.target / WARM_START, policy, current_provenance(), job.card)
+    return policy, prompts
+
+
+def reinforce_policy(job: TrainingJob, policy: Policy, prompts: Sequence[grpo.PolicyPrompt]) -> None:
+    """Train ``policy`` in place on the reward, by GRPO or best-of-K distillation."""
+    params, reward = job.params.train, methods.build_reward_function(job.episodes, job.reward)
+    if params.method == methods.GRPO:
+        steps = params.continued_steps if job.metrics.start == "champion" else params.grpo_steps
+        options = methods.grpo_options(params, steps, job.seed)
+        job.metrics.grpo = grpo.train_grpo(policy, len(policy.pointer.embedding), prompts, reward, options)
+    elif params.method == methods.BEST_OF_K:
+        job.metrics.distilled = methods.distil_best_of_k(policy, prompts, reward, params, job.seed)
+
+
+def write_challenger(job: TrainingJob, policy: Policy) -> TrainingMetrics:
+    """Write the policy with its card; TrainingError where a weight is not finite."""
+    job.metrics.evaluations = job.reward.asked
     if not all(bool(p.isfinite().all()) for p in policy.parameters()):
         raise TrainingError("training ended with weights that are not finite")
-    checkpoint.save_policy(target, policy, current_provenance(), render_card(night, params, training))
-    return training
+    checkpoint.save_policy(job.target, policy, current_provenance(), job.card)
+    return job.metrics
 
 
-def as_prompts(episodes: Sequence[Episode], reader: Featurizer, visible: int) -> list[grpo.PolicyPrompt]:
-    """Episodes as the policy reads them, the first ``visible`` segments of each."""
-    return [
-        grpo.PolicyPrompt(
-            e.episode_id,
-            tuple(reader.add_prompt(e.question, e.segments[:visible])),
-            tuple(s.key for s in e.segments[:visible]),
-        )
-        for e in episodes
-    ]
+def fit_by_gain(job: TrainingJob) -> TrainingMetrics:
+    """Fit and write a refiner by predicted gains, without a policy."""
+    refiner = methods.fit_gain_refiner(job.params.train.method, label_gains(job), job.params.caps, job.encoder)
+    job.metrics.start, job.metrics.evaluations = "single gains", job.reward.asked
+    checkpoint.save_gain_refiner(job.target, refiner, current_provenance(), job.card)
+    return job.metrics
 
 
-def fresh(params: Params, seed: int) -> Policy:
-    """A policy that knows nothing yet."""
-    torch.manual_seed(seed)
-    knobs = params["train"]
-    return Policy(PolicyConfig(slots=slots(params), pick_cap=knobs["pick_cap"], token_cap=knobs["token_cap"]))
+def label_gains(job: TrainingJob) -> list[gains.EpisodeGains]:
+    """Measure gains within the budget, and predict those of all training episodes from replies."""
+    slots = job.params.slots
+    chosen = gains.select_affordable(job.episodes, job.params.train.gain_evaluations, slots)
+    measured = [gains.measure_gains(job.reward, episode, slots) for episode in chosen]
+    labels = label_propagation.propagate_labels(measured, job.episodes, job.encoder, slots)
+    job.metrics.measured, job.metrics.validity = len(measured), gains.compute_gain_auc(measured)
+    job.metrics.labelled, job.metrics.told = len(labels.gains), labels.correlation
+    return labels.gains
 
 
-def _warm(
-    policy: Policy,
-    episodes: Sequence[Episode],
-    prompts: Sequence[grpo.PolicyPrompt],
-    knobs: dict[str, Any],
-    seed: int,
-    reward: rewards.Rewards,
-    encode: CachedEncoder,
-    training: TrainingMetrics,
-) -> None:
-    """Measure single gains within the budget, read the rest off the replies, and fit the policy to them."""
-    labelled = _labels(episodes, knobs, policy.config.slots, reward, encode, training)
-    training.warm_loss = warm(policy, examples(labelled, prompts), knobs, seed)
+def round_metrics(metrics: TrainingMetrics) -> dict[str, Any]:
+    """Convert to JSON, with numbers rounded to what a rerun repeats and NaN as None."""
+    return {name: _round(value) for name, value in asdict(metrics).items()}
 
 
-def warm(
-    policy: Policy, taught: Sequence[warm_start.WarmStartExample], knobs: dict[str, Any], seed: int
-) -> list[float]:
-    """The supervised warm start, a thousand steps at least however few the episodes; the loss of each epoch."""
-    epochs = knobs["warm_epochs"]
-    if len(taught):
-        epochs = max(epochs, -(-knobs["warm_steps"] * warm_start.BATCH // len(taught)))
-    return warm_start.fit_warm_start(
-        policy, taught, epochs=epochs, learning_rate=knobs["warm_learning_rate"], seed=seed
-    )
-
-
-def _labels(
-    episodes: Sequence[Episode],
-    knobs: dict[str, Any],
-    visible: int,
-    reward: rewards.Rewards,
-    encode: CachedEncoder,
-    training: TrainingMetrics,
-) -> list[gains.EpisodeGains]:
-    """The single gains that the budget pays for, and from them those of all training episodes."""
-    chosen = gains.select_affordable(episodes, knobs["gain_evaluations"], visible)
-    measured = [gains.measure_gains(reward, episode, visible) for episode in chosen]
-    training.measured = len(measured)
-    training.validity = gains.compute_gain_auc(measured)
-    found = label_propagation.propagate_labels(measured, episodes, encode, visible)
-    training.labelled, training.told = len(found.gains), found.told
-    return found.gains
-
-
-def examples(
-    measured: Sequence[gains.EpisodeGains], prompts: Sequence[grpo.PolicyPrompt]
-) -> list[warm_start.WarmStartExample]:
-    """Measured gains as the warm start reads them; ``prompts`` hold each episode's rows."""
-    rows = {p.episode: p.rows for p in prompts}
-    return [
-        warm_start.WarmStartExample(
-            question=rows[g.episode.episode_id][0],
-            rows=rows[g.episode.episode_id][1:],
-            gains=g.useful,
-            styles=g.styles,
-            tokens=np.array([s.tokens for s in g.segments]),
-        )
-        for g in measured
-    ]
-
-
-def rewarded(episodes: Sequence[Episode], reward: rewards.Rewards) -> grpo.RewardFunction:
-    """The whole reward of programs on these episodes, as GRPO asks for it."""
-    by_id = {e.episode_id: e for e in episodes}
-
-    def of_programs(ids: Sequence[str], programs: Sequence[EditProgram]) -> list[float]:
-        return [o.reward for o in reward.outcomes([(by_id[i], p) for i, p in zip(ids, programs, strict=True)])]
-
-    return of_programs
-
-
-def options(knobs: dict[str, Any], seed: int) -> grpo.GrpoOptions:
-    """What the parameters say of GRPO."""
-    return grpo.GrpoOptions(
-        steps=knobs["grpo_steps"],
-        batch=knobs["batch"],
-        generations=knobs["generations"],
-        learning_rate=knobs["learning_rate"],
-        seed=seed,
-    )
-
-
-def round_metrics(training: TrainingMetrics) -> dict[str, Any]:
-    """``TrainingMetrics`` as JSON, every number rounded to what a rerun repeats; NaN has no place in it."""
-    return {name: _rounded(value) for name, value in asdict(training).items()}
-
-
-def _rounded(value: Any) -> Any:
+def _round(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return [_rounded(v) for v in value] if isinstance(value, list) else value
+        return {k: _round(v) for k, v in value.items()}
+    return [_round(v) for v in value] if isinstance(value, list) else value

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.planting import outside
-from benchmarks.planting_fields import ORDER
+from benchmarks.planted_fields import ORDER
+from benchmarks.planted_text import strip_fence
 from tests.contract.stub_llm import StubLLM, stub_llm
 from tests.contract.three_women import ADA, BEA
 
@@ -105,4 +105,4 @@ def test_the_prompt_outside_the_fence_is_that_of_a_plain_question(remote: TestCl
     plain = remote.post("/personalize", json={"patient": ADA, "question": TIRED}).json()
     told = json.loads(remote.get(f"/explain/{planted[0]}").text)
     for name in ("prompt", "initial_prompt"):
-        assert outside(told[name]) == outside(plain[name])
+        assert strip_fence(told[name]) == strip_fence(plain[name])

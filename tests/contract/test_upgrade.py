@@ -150,7 +150,7 @@ def test_no_score_is_paid_for_twice(clinic: Settings) -> None:
     measured = [e for e in episode_file.read_episodes(clinic) if e.split in (splits.GATE, splits.TEST)]
     refiner = checkpoint.load_refiner(champion.champion_folder(clinic), MiniLM())
     cases = [(e, EditProgram(())) for e in measured] + [(e, refiner.refine(e.question, e.segments)) for e in measured]
-    with rewards.open_rewards(clinic, load_params(clinic)["train"]["token_price"]) as reward:
+    with rewards.open_rewards(clinic, load_params(clinic).train.token_price) as reward:
         reward.outcomes(cases)
         cache = reward.scorer.cache  # type: ignore[attr-defined]
     assert cache.hits > len(measured) > 0

@@ -13,11 +13,10 @@ from typing import Any
 
 from models.refiner import checkpoint
 from pipelines.evaluation.nightly.intervals import bootstrap_mean, spend_alpha
-from pipelines.params import load_params
+from pipelines.params import GateParams, load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.training import champion
 from pipelines.training.champion import Champion
-from pipelines.training.provenance import caps
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, read_json, write_json
 
@@ -28,9 +27,9 @@ def run(settings: Settings, night: str) -> StageSummary:
     """Write ``metrics/gate.json``, and ``models/champion`` if none exists or it is replaced."""
     with stage_run(settings, night, "gate") as summary:
         params = load_params(settings)
-        there = champion.ensure_champion(settings, night, caps(params))
+        there = champion.ensure_champion(settings, night, params.caps)
         faced = champion.find_incumbent(settings, night) or there
-        decision = decide(read_evaluation(settings), faced, count_looks(settings, night, faced), params["gate"])
+        decision = decide(read_evaluation(settings), faced, count_looks(settings, night, faced), params.gate)
         if decision["decision"] == PROMOTE:
             champion.promote(settings, night, settings.models / "challenger")
         write_json(settings.metrics / "gate.json", {"night": night, **decision})
@@ -55,24 +54,24 @@ def count_looks(settings: Settings, night: str, faced: Champion) -> int:
     return len({n for n in judged if n >= faced.since} | {night})
 
 
-def decide(evaluated: dict[str, Any], faced: Champion, look: int, knobs: dict[str, Any]) -> dict[str, Any]:
-    """Decide, with the figures behind it; ``knobs`` are the parameters ``gate``."""
+def decide(evaluated: dict[str, Any], faced: Champion, look: int, params: GateParams) -> dict[str, Any]:
+    """Decide, with the figures behind it; ``params`` are the parameters ``gate``."""
     none = {"value": None, "ci_low": None, "ci_high": None, "n": 0, "patients": 0}
     base = {"champion": faced.id, "challenger": evaluated.get("challenger"), "look": look}
     if evaluated["status"] != "done":
-        return base | none | {"decision": HOLD, "why": evaluated["why"], "confidence": knobs["confidence"]}
-    pairs, confidence = evaluated["paired"], spend_alpha(knobs["confidence"], look)
-    estimate = bootstrap_mean(pairs["difference"], pairs["patient"], confidence=confidence, draws=knobs["bootstrap"])
+        return base | none | {"decision": HOLD, "why": evaluated["why"], "confidence": params.confidence}
+    pairs, confidence = evaluated["paired"], spend_alpha(params.confidence, look)
+    estimate = bootstrap_mean(pairs["difference"], pairs["patient"], confidence=confidence, draws=params.bootstrap)
     figures = {name: value if value == value else None for name, value in asdict(estimate).items()}
     decision, why = HOLD, ""
     if evaluated["champion"] != faced.id:
         why = "the evaluation was against another champion: evaluate again"
     elif base["challenger"] in faced.refused:
         why = "this challenger was rolled back before"
-    elif estimate.n < knobs["minimum_episodes"] or estimate.patients < knobs["minimum_patients"]:
+    elif estimate.n < params.minimum_episodes or estimate.patients < params.minimum_patients:
         why = (
             f"{estimate.n} gate episodes of {estimate.patients} patients; "
-            f"{knobs['minimum_episodes']} of {knobs['minimum_patients']} are needed"
+            f"{params.minimum_episodes} of {params.minimum_patients} are needed"
         )
     elif estimate.ci_low > 0:
         decision, why = PROMOTE, f"better by {estimate.value:.3f} [{estimate.ci_low:.3f}, {estimate.ci_high:.3f}] nats"

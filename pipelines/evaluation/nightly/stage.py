@@ -23,7 +23,7 @@ from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run, summary_path
 from pipelines.training import champion, rewards
-from pipelines.training.provenance import WARM_START, caps
+from pipelines.training.provenance import WARM_START
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
@@ -41,7 +41,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             summary.status, summary.detail = "hold", reason
             write_json(target, {"status": "hold", "why": reason, "rows": []})
             return summary
-        price = load_params(settings)["train"]["token_price"]
+        price = load_params(settings).train.token_price
         with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
             rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
@@ -72,7 +72,7 @@ def explain_hold(settings: Settings, episodes: int) -> str:
 
 def load_candidates(settings: Settings, night: str, encode: CachedEncoder) -> dict[str, Refiner]:
     """Load the candidates by name; all but the initial prompt have the same caps."""
-    limits = caps(load_params(settings))
+    limits = load_params(settings).caps
     challenger = settings.models / "challenger"
     faced = champion.find_incumbent(settings, night)
     served: Refiner = RankingRefiner(limits)

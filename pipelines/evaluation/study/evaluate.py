@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -38,7 +37,7 @@ from pipelines.evaluation.study.rows import (
     training_health,
 )
 from pipelines.features.trajectory import sequences
-from pipelines.params import load_params
+from pipelines.params import Params, load_params
 from pipelines.training import rewards
 from pipelines.training.gains import EpisodeGains
 from pmlm.errors import TrainingError
@@ -114,8 +113,7 @@ def _list_unscored_parts(settings: Settings, options: StudyOptions) -> Iterator[
 
 
 def _split_params(settings: Settings) -> splits.SplitParams:
-    params = load_params(settings)["episodes"]
-    return splits.SplitParams(params["gate_share"], params["test_share"], params["time_quantile"])
+    return load_params(settings).episodes.split
 
 
 def _prediction_rows(settings: Settings, now: datetime, seeds: int) -> list[MetricRow]:
@@ -130,7 +128,7 @@ def _prediction_rows(settings: Settings, now: datetime, seeds: int) -> list[Metr
         for r in read.everybody
         if splits.assign_patient(r.subject_id, shares) == splits.TEST
     ]
-    epochs = load_params(settings)["trajectory"]["epochs"]  # the night's
+    epochs = load_params(settings).trajectory.epochs  # the night's
     return prediction.build_rows(read.train, test, page.page_folder(settings), seeds, epochs)
 
 
@@ -153,11 +151,11 @@ def _run_scored_parts(settings: Settings, options: StudyOptions, report: ReportP
         return []
     params = load_params(settings)
     if options.quick:
-        params["train"] = params["train"] | QUICK_WARM
+        params = params.model_copy(update={"train": params.train.model_copy(update=QUICK_WARM)})
     rows: list[MetricRow] = []
     left_out = 0
     started = time.monotonic()
-    with rewards.open_rewards(settings, params["train"]["token_price"]) as reward, open_encoder(settings) as encode:
+    with rewards.open_rewards(settings, params.train.token_price) as reward, open_encoder(settings) as encode:
         meter = meter_rewards(reward, options.limit)
         gains = candidates.measure_affordable_gains(settings, episodes, reward, QUICK_GAINS if options.quick else None)
         bench = _choose_episodes(settings, options, params, episodes, gains, reward, encode)
@@ -176,7 +174,7 @@ def _run_scored_parts(settings: Settings, options: StudyOptions, report: ReportP
 def _choose_episodes(
     settings: Settings,
     options: StudyOptions,
-    params: dict[str, dict[str, Any]],
+    params: Params,
     episodes: Sequence[Episode],
     gains: Sequence[EpisodeGains],
     reward: rewards.Rewards,

@@ -12,11 +12,10 @@ from typing import Any
 import polars as pl
 
 from models.patient.forecaster import train_forecaster
-from pipelines import splits
 from pipelines.embedding_cache import open_encoder
 from pipelines.features.trajectory import model_store, sequences
 from pipelines.night_dates import end_of_night, parse_night
-from pipelines.params import load_params
+from pipelines.params import Params, TrajectoryParams, load_params
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
 from pmlm.storage import hash_files
@@ -35,7 +34,7 @@ def run(settings: Settings, night: str) -> StageSummary:
     with stage_run(settings, night, "trajectory") as summary:
         params = load_params(settings)
         found = sequences.read_events(settings, end_of_night(night))
-        why = explain_due(model_store.read_manifest(settings), night, found, params["trajectory"])
+        why = explain_due(model_store.read_manifest(settings), night, found, params.trajectory)
         if why:
             _train(settings, night, found, params, summary)
             summary.detail = summary.detail or why
@@ -45,16 +44,16 @@ def run(settings: Settings, night: str) -> StageSummary:
     return summary
 
 
-def explain_due(manifest: dict[str, Any], night: str, found: pl.DataFrame, params: dict[str, Any]) -> str:
+def explain_due(manifest: dict[str, Any], night: str, found: pl.DataFrame, params: TrajectoryParams) -> str:
     """Explain why to train tonight, by the manifest of the model in use; else empty."""
     if manifest.get("version") is None:
         return "there was no model"
     age = (parse_night(night) - parse_night(manifest["night"])).days
-    if age >= params["every_nights"]:
+    if age >= params.every_nights:
         return f"the model was {age} nights old"
     if age > 0:
         unknown = measure_unknown_share(found, set(manifest["codes"]), night)
-        if unknown > manifest["strangers"] + params["strangers"]:
+        if unknown > manifest["strangers"] + params.strangers:
             return "drift: many recent records are of codes that the model does not know"
     return ""
 
@@ -70,17 +69,14 @@ def measure_unknown_share(found: pl.DataFrame, codes: set[str], night: str) -> f
     return 1 - float(recent["code"].is_in(sorted(codes)).mean() or 0.0)  # type: ignore[arg-type]
 
 
-def _train(
-    settings: Settings, night: str, found: pl.DataFrame, params: dict[str, dict[str, Any]], summary: StageSummary
-) -> None:
+def _train(settings: Settings, night: str, found: pl.DataFrame, params: Params, summary: StageSummary) -> None:
     from pipelines.determinism import deterministic_torch
 
-    shares = splits.SplitParams(*(params["episodes"][n] for n in ("gate_share", "test_share", "time_quantile")))
     model = None
     with deterministic_torch(), open_encoder(settings) as encode:
-        records = sequences.select_training_records(found, shares, encode)
+        records = sequences.select_training_records(found, params.episodes.split, encode)
         if records is not None and len(records.train) >= FEWEST_PATIENTS:
-            model = train_forecaster(records.train, records.centres, params["trajectory"]["epochs"])
+            model = train_forecaster(records.train, records.centres, params.trajectory.epochs)
     if model is None or records is None:
         if model_store.read_version(settings) is None:
             model_store.install_model(settings, None, {"night": night})

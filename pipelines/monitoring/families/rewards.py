@@ -51,11 +51,10 @@ def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[fl
     # these load torch, which costs more than all the rest of the stage: only where there is something to read
     from models.reward.embedded_scorer import EmbeddedScorer
     from models.reward.score_cache import ScoreCache, hash_trial
-    from pipelines.training.provenance import caps
     from pipelines.training.rewards import build_trial, cache_path
 
     params = load_params(settings)
-    ranking, price = RankingRefiner(caps(params)), params["train"]["token_price"]
+    ranking, price = RankingRefiner(params.caps), params.train.token_price
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / "scores.parquet"])
     scorer_id = EmbeddedScorer(settings.embedded_llm).id
     found = []

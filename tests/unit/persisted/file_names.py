@@ -41,6 +41,7 @@ from pipelines.features.trajectory.model_store import CURRENT, install_model
 from pipelines.features.trajectory.model_store import model_folder as trajectory_folder
 from pipelines.monitoring.column_tests import ColumnComparison
 from pipelines.monitoring.verdicts import FamilyVerdict
+from pipelines.params import GateParams
 from pipelines.records.log.ledger import LedgerEntry as TakenIn
 from pipelines.records.log.ledger import folder as ledger_folder
 from pipelines.records.log.ledger import read_entries as ledger_entries
@@ -177,13 +178,13 @@ def manifest(tmp: Path) -> list[str]:
 
 def metrics(tmp: Path) -> list[str]:
     """Collect the keys of ``metrics/*.json``: evaluation rows, training report, gate decision."""
-    knobs = {"confidence": 0.95, "bootstrap": 10, "minimum_episodes": 1, "minimum_patients": 1}
+    params = GateParams(confidence=0.95, bootstrap=10, minimum_episodes=1, minimum_patients=1)
     faced = ensure_champion(clinic(tmp), NIGHT, Caps())
     done = {
         "status": "done", "challenger": "b", "champion": faced.id, "why": "",
         "paired": {"patient": [0, 1], "difference": [0.5, 0.5]},
     }  # fmt: skip
-    decisions = [decide(evaluated, faced, 1, knobs) for evaluated in (done, done | {"status": "hold"})]
+    decisions = [decide(evaluated, faced, 1, params) for evaluated in (done, done | {"status": "hold"})]
     return [
         *(f"evaluation.json rows[].{name}" for name in json_names(example(EvaluationRow).json())),
         *(f"train.json {name}" for name in json_names(round_metrics(TrainingMetrics("fresh", 0, 0)))),

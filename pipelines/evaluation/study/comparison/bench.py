@@ -12,8 +12,9 @@ from models.schema import Episode
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly.rollout import Rollout, run_rollouts
 from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner, to_measured_episodes
-from pipelines.evaluation.study.comparison.recipe import Params, TrainedRefiner, TrainingRecipe, train_or_load
-from pipelines.training import label_propagation, provenance, train
+from pipelines.evaluation.study.comparison.recipe import TrainedRefiner, TrainingRecipe, train_or_load
+from pipelines.params import Params
+from pipelines.training import label_propagation, methods
 from pipelines.training.gains import EpisodeGains
 from pipelines.training.rewards import Rewards
 from pmlm.settings import Settings
@@ -41,20 +42,20 @@ class Bench:
 
     @property
     def caps(self) -> Caps:
-        return provenance.caps(self.params)
+        return self.params.caps
 
     @property
     def steps(self) -> int:
-        return 1 if self.quick else min(SHORT_STEPS, int(self.params["train"]["grpo_steps"]))
+        return 1 if self.quick else min(SHORT_STEPS, self.params.train.grpo_steps)
 
     def label(self, gains: Sequence[EpisodeGains], episodes: Sequence[Episode]) -> list[EpisodeGains]:
         """Label ``gains``, and ``episodes`` whose replies may be read, for learning."""
-        return label_propagation.propagate_labels(gains, episodes, self.encode, provenance.slots(self.params)).gains
+        return label_propagation.propagate_labels(gains, episodes, self.encode, self.params.slots).gains
 
     def train_refiner(self, gains: Sequence[EpisodeGains], episodes: Sequence[Episode], steps: int) -> TrainedRefiner:
         """Train a refiner from a warm start on ``gains`` and GRPO on ``episodes``."""
-        recipe = TrainingRecipe(gains, episodes, int(self.params["train"]["seed"]), steps, self.reward.scorer.id)
-        of_programs = train.rewarded(episodes, self.reward)
+        recipe = TrainingRecipe(gains, episodes, self.params.train.seed, steps, self.reward.scorer.id)
+        of_programs = methods.build_reward_function(episodes, self.reward)
         return train_or_load(self.settings, recipe, self.params, self.encode, of_programs)
 
     def build_rivals(self, refined: Refiner, gains: Sequence[EpisodeGains]) -> dict[str, Refiner]:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from models.refiner import checkpoint, gain_regressors
 from models.refiner.baselines import EmptyRefiner, FullRefiner, NearestRefiner, RandomRefiner, RankingRefiner
@@ -22,9 +21,9 @@ from models.schema import EditProgram, Episode, Segment
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.study.comparison import prompt_optimizers
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
-from pipelines.params import load_params
-from pipelines.training import gains, methods, train
-from pipelines.training.provenance import WARM_START, caps, slots
+from pipelines.params import Params, load_params
+from pipelines.training import gains, methods
+from pipelines.training.provenance import WARM_START
 from pipelines.training.rewards import Rewards
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
@@ -79,12 +78,12 @@ def measure_affordable_gains(
 ) -> list[gains.EpisodeGains]:
     """Measure the single gains of training episodes that the night's or ``budget`` pays for."""
     params = load_params(settings)
-    limit = params["train"]["gain_evaluations"] if budget is None else min(budget, params["train"]["gain_evaluations"])
-    chosen = gains.select_affordable([e for e in episodes if e.split == "train"], limit, slots(params))
+    limit = params.train.gain_evaluations if budget is None else min(budget, params.train.gain_evaluations)
+    chosen = gains.select_affordable([e for e in episodes if e.split == "train"], limit, params.slots)
     found: list[gains.EpisodeGains] = []
     with suppress(BudgetSpentError):  # the gains measured so far are used
         for episode in chosen:
-            found += [gains.measure_gains(reward, episode, slots(params))]
+            found += [gains.measure_gains(reward, episode, params.slots)]
     return found
 
 
@@ -92,7 +91,7 @@ def load_candidates(
     settings: Settings, encode: CachedEncoder, measured: Sequence[gains.EpisodeGains]
 ) -> dict[str, Refiner]:
     """Load the candidates by name; challenger (``refined``) and warm start only where trained."""
-    limits = caps(load_params(settings))
+    limits = load_params(settings).caps
     challenger = settings.models / "challenger"
     found: dict[str, Refiner] = {
         "initial": FullRefiner(),
@@ -126,7 +125,7 @@ def to_measured_episodes(measured: Sequence[gains.EpisodeGains]) -> list[gain_re
 
 def train_candidates(
     settings: Settings,
-    params: dict[str, dict[str, Any]],
+    params: Params,
     warm_start: Refiner | None,
     episodes: Sequence[Episode],
     measured: Sequence[gains.EpisodeGains],
@@ -150,16 +149,15 @@ def train_candidates(
 def distil_best_of_k(
     warm_start: PolicyRefiner,
     episodes: Sequence[Episode],
-    params: dict[str, dict[str, Any]],
+    params: Params,
     encode: CachedEncoder,
     reward: Rewards,
 ) -> PolicyRefiner:
     """Distil a copy of ``warm_start`` on training episodes by best-of-K."""
     policy = copy.deepcopy(warm_start.policy)
     featurizer = Featurizer(encode)
-    prompts = train.as_prompts(episodes, featurizer, slots(params))
+    prompts = methods.build_prompts(episodes, featurizer, params.slots)
     policy.pointer.set_table(featurizer.build_table())
-    methods.distil_best_of_k(
-        policy, prompts, train.rewarded(episodes, reward), params["train"], int(params["train"]["seed"])
-    )
+    of_programs = methods.build_reward_function(episodes, reward)
+    methods.distil_best_of_k(policy, prompts, of_programs, params.train, params.train.seed)
     return PolicyRefiner(policy, encode, "best_of_k")

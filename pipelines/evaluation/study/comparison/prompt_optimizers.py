@@ -24,8 +24,8 @@ import numpy as np
 
 from models.refiner.interface import Caps, Refiner
 from models.schema import EditProgram, Segment
+from pipelines.params import Params
 from pipelines.training.gains import EpisodeGains
-from pipelines.training.provenance import caps
 from pipelines.training.rewards import Rewards
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
@@ -52,15 +52,14 @@ def explain_absence(settings: Settings) -> str:
 
 
 def optimize_instructions(
-    settings: Settings, params: dict[str, dict[str, Any]], measured: Sequence[EpisodeGains], reward: Rewards
+    settings: Settings, params: Params, measured: Sequence[EpisodeGains], reward: Rewards
 ) -> dict[str, Refiner]:
     """Optimise ``gepa`` and ``mipro``; TrainingError where they cannot run or the model fails."""
     reason = explain_absence(settings) or ("too few measured episodes" if len(measured) < FEWEST_EPISODES else "")
     if reason:
         raise TrainingError(reason)
-    evaluations = params["train"]["grpo_steps"] * params["train"]["batch"]
-    seed = int(params["train"]["seed"])
-    search = InstructionSearch(settings, caps(params), measured, reward, seed)
+    evaluations = params.train.grpo_steps * params.train.batch
+    search = InstructionSearch(settings, params.caps, measured, reward, params.train.seed)
     try:
         return {GEPA: search.gepa(evaluations), MIPRO: search.mipro(evaluations)}
     except TrainingError:

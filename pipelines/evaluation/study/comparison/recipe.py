@@ -19,14 +19,14 @@ from models.refiner.inference import PolicyRefiner
 from models.refiner.policy import Policy
 from models.schema import Episode
 from pipelines.embedding_cache import CachedEncoder
-from pipelines.training import champion, train
+from pipelines.params import Params
+from pipelines.training import champion, methods
 from pipelines.training.gains import EpisodeGains
-from pipelines.training.provenance import WARM_START, current_provenance, slots
+from pipelines.training.provenance import WARM_START, current_provenance
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
 CURVES = "curves.json"
-Params = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,17 @@ def train_or_load(
         with champion.replace_folder(folder) as part:
             policy, curves = _start_policy(recipe, params), grpo.GrpoCurves()
             reader = Featurizer(encode)
-            visible = slots(params)
             everything = {e.episode_id: e for e in (*(g.episode for g in recipe.gains), *recipe.episodes)}
-            prompts = train.as_prompts(list(everything.values()), reader, visible)
+            prompts = methods.build_prompts(list(everything.values()), reader, params.slots)
             table = reader.build_table()
             policy.pointer.set_table(table)
-            knobs = params["train"]
-            train.warm(policy, train.examples(recipe.gains, prompts), knobs, recipe.seed)
+            examples = methods.build_examples(recipe.gains, prompts)
+            methods.fit_warm_start(policy, examples, params.train, recipe.seed)
             checkpoint.save_policy(part / WARM_START, policy, current_provenance())
             wanted = {e.episode_id for e in recipe.episodes}
             chosen = [p for p in prompts if p.episode in wanted]
             if recipe.steps and chosen:
-                asked = train.options(knobs | {"grpo_steps": recipe.steps}, recipe.seed)
+                asked = methods.grpo_options(params.train, recipe.steps, recipe.seed)
                 curves = grpo.train_grpo(policy, len(table), chosen, reward, asked)
             checkpoint.save_policy(part, policy, current_provenance())
             write_json(part / CURVES, asdict(curves))
@@ -82,16 +81,16 @@ def train_or_load(
 
 def _start_policy(recipe: TrainingRecipe, params: Params) -> Policy:
     if recipe.start is None:
-        return train.fresh(params, recipe.seed)
+        return methods.build_policy(params, recipe.seed)
     return copy.deepcopy(recipe.start[1])
 
 
 def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
     """Hash everything that the trained weights depend on."""
     digest = hashlib.sha256()
-    inputs = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params["train"]]
+    inputs = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params.train.model_dump()]
     digest.update(
-        json.dumps([*inputs, slots(params), asdict(current_provenance())], sort_keys=True, default=str).encode()
+        json.dumps([*inputs, params.slots, asdict(current_provenance())], sort_keys=True, default=str).encode()
     )
     for g in recipe.gains:
         digest.update(b"gains" + _episode_bytes(g.episode) + g.useful.tobytes() + g.styles.tobytes())

@@ -20,8 +20,9 @@ from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner
-from pipelines.evaluation.study.comparison.recipe import Params, TrainingRecipe, train_or_load
-from pipelines.training import train
+from pipelines.evaluation.study.comparison.recipe import TrainingRecipe, train_or_load
+from pipelines.params import Params
+from pipelines.training import methods
 from pipelines.training.gains import EpisodeGains
 from pipelines.training.rewards import Rewards
 from pmlm.settings import Settings
@@ -41,15 +42,14 @@ def train_seed(
     encode: CachedEncoder,
 ) -> dict[str, Refiner]:
     """Train the candidates of seed ``number``: refined, warm start, length-matched; 0 is the night's."""
-    knobs = params["train"]
     recipe = TrainingRecipe(
         measured,
         episodes,
-        int(knobs["seed"]) + SEED_STEP * number,
-        knobs["grpo_steps"] if number else 0,
+        params.train.seed + SEED_STEP * number,
+        params.train.grpo_steps if number else 0,
         reward.scorer.id,
     )
-    trained = train_or_load(settings, recipe, params, encode, train.rewarded(episodes, reward))
+    trained = train_or_load(settings, recipe, params, encode, methods.build_reward_function(episodes, reward))
     return {
         REFINED: trained.refined,
         "warm_start": trained.warm_start,

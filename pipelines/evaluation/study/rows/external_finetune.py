@@ -17,8 +17,7 @@ from pipelines.evaluation.study.comparison.recipe import TrainingRecipe, train_o
 from pipelines.evaluation.study.rows import external
 from pipelines.splits import hash_order
 from pipelines.training import gains as single
-from pipelines.training import train
-from pipelines.training.provenance import slots
+from pipelines.training import methods
 
 MOST, QUICK_MOST = 20, 2
 STEPS = 4
@@ -36,7 +35,7 @@ def build_rows(
     ours = [e for e in external.read_episodes(learnt_from, count) if e.subject_id not in known]
     ours = sorted(ours, key=lambda e: hash_order(e.episode_id))
     measured = [
-        single.measure_gains(bench.reward, e, slots(bench.params)) for e in ours[: QUICK_MOST if bench.quick else MOST]
+        single.measure_gains(bench.reward, e, bench.params.slots) for e in ours[: QUICK_MOST if bench.quick else MOST]
     ]
     if not measured or not tests:
         return []
@@ -46,11 +45,13 @@ def build_rows(
     recipe = TrainingRecipe(
         [*bench.label(bench.gains, bench.train), *gains],
         ours,
-        int(bench.params["train"]["seed"]),
+        bench.params.train.seed,
         steps,
         bench.reward.scorer.id,
         start,
     )
-    trained = train_or_load(bench.settings, recipe, bench.params, bench.encode, train.rewarded(ours, bench.reward))
+    trained = train_or_load(
+        bench.settings, recipe, bench.params, bench.encode, methods.build_reward_function(ours, bench.reward)
+    )
     rivals = bench.build_rivals(trained.refined, gains) | {"zero_shot": checkpoint.load_refiner(night, bench.encode)}
     return compare_refined(bench.roll_out(tests, rivals), 9, "external_trained_", external.SPLIT)

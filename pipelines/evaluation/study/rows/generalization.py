@@ -30,7 +30,6 @@ from pipelines.splits import TEST, hash_order
 from pipelines.synthetic.portal import rules
 from pipelines.training import gains as single
 from pipelines.training.gains import EpisodeGains
-from pipelines.training.provenance import slots
 
 FOLDS = 4
 LEFT_OUT_SHARE = 0.25  # of wordings
@@ -156,7 +155,7 @@ def remove_kind(episode: Episode, kind: str) -> Episode:
 def mask_gains(bench: Bench, gains: EpisodeGains, kind: str) -> EpisodeGains | None:
     """Measure the gains without the kind, from cached scores; None if no segment is left."""
     episode = remove_kind(gains.episode, kind)
-    return single.measure_gains(bench.reward, episode, slots(bench.params)) if episode.free else None
+    return single.measure_gains(bench.reward, episode, bench.params.slots) if episode.free else None
 
 
 def _pick_share_row(measured: Sequence[Rollout], kind: str) -> MetricRow:

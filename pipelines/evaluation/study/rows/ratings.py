@@ -53,10 +53,8 @@ def build_rows(bench: Bench) -> list[MetricRow]:
     ).warm_start  # the rated episodes' replies stay unread
     model = _fit_reward(bench, rated, warm, likes)
     steps = QUICK_STEPS if bench.quick else STEPS
-    recipe = TrainingRecipe(
-        [], rated, int(bench.params["train"]["seed"]), steps, f"ratings:{warm.id}", (warm.id, warm.policy)
-    )
-    price = float(bench.params["train"]["token_price"])
+    recipe = TrainingRecipe([], rated, bench.params.train.seed, steps, f"ratings:{warm.id}", (warm.id, warm.policy))
+    price = bench.params.train.token_price
     refined = train_or_load(
         bench.settings, recipe, bench.params, bench.encode, _build_reward(rated, model, bench.encode, price)
     ).refined

@@ -15,7 +15,6 @@ from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly.intervals import Estimate
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.params import load_params
-from pipelines.training.provenance import caps, slots
 from pmlm.settings import Settings
 from pmlm.storage import read_json
 
@@ -37,7 +36,7 @@ def build_rows(settings: Settings) -> list[MetricRow]:
     episodes = episode_file.read_episodes(settings)
     if episodes:
         params = load_params(settings)
-        found |= count_unusable(episodes, caps(params).tokens, slots(params))
+        found |= count_unusable(episodes, params.caps.tokens, params.slots)
     return [
         MetricRow.of(13, f"training_{name}", "train", Estimate(value, float("nan"), float("nan"), 1, 0))
         for name, value in found.items()

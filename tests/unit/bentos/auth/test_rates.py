@@ -59,9 +59,9 @@ def _refused(rates: RateLimits, times: int) -> list[Any]:
     async def all_of() -> list[Any]:
         before = []
         for _ in range(times):
-            before.append(await rates.blocked_for("10.0.0.1"))
+            before.append(await rates.block_remaining("10.0.0.1"))
             await rates.count_refusal("10.0.0.1")
-        return [before, await rates.blocked_for("10.0.0.1"), await rates.blocked_for("10.0.0.2")]
+        return [before, await rates.block_remaining("10.0.0.1"), await rates.block_remaining("10.0.0.2")]
 
     return asyncio.run(all_of())
 

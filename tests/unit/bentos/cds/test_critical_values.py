@@ -119,7 +119,7 @@ def test_any_row_can_be_read_and_a_finding_is_always_a_recorded_value(
 
 @given(st.text(max_size=400))
 def test_a_summary_is_one_short_line_and_markdown_shows_text_as_it_is(text: str) -> None:
-    line = card_texts.cut_summary(f"a {text}")
+    line = card_texts.shorten_summary(f"a {text}")
     assert 1 <= len(line) <= LONGEST_SUMMARY
     assert "\n" not in line
     shown = card_texts.escape_markdown(text)

@@ -41,7 +41,7 @@ def test_every_group_that_is_spoken_of_holds_k_women_by_pycanons_count() -> None
 
 
 def test_the_attack_reports_its_gain_the_groups_and_the_women_not_served(states: States) -> None:
-    rows = {row["name"]: row for row in peers_privacy.measure(states, AT, pairs=120, women=120)}
+    rows = {row["name"]: row for row in peers_privacy.build_rows(states, AT, pairs=120, women=120)}
     assert rows["differencing_gain"]["n"] == rows["all_but_one_gain"]["n"] == 120
     assert rows["all_but_one_gain"]["value"] >= 0  # who knows everything but one secret never guesses worse
     assert 0 <= rows["all_but_one_exposed"]["value"] <= rows["all_but_one_exposed"]["baseline"] <= 100
@@ -54,8 +54,8 @@ def test_the_worst_case_attacker_wins_where_nothing_hides_a_woman(
 ) -> None:
     """The attack is no straw man: with groups of one, unrounded, it reads nearly every secret."""
     monkeypatch.setattr(peers_privacy, "K", 1)
-    clinic = peers_privacy.recombined(states, AT, 60, np.random.default_rng(1))
-    guesses = peers_privacy.attack(clinic, AT, 150, seed=1, rounded=False)
+    clinic = peers_privacy.recombine(states, AT, 60, np.random.default_rng(1))
+    guesses = peers_privacy.run_attack(clinic, AT, 150, seed=1, rounded=False)
     told = [(g, s) for g, s in zip(guesses.all_but_one, guesses.secret, strict=True) if g is not None]
     assert len(told) > 20
     assert all(g == s for g, s in told)

@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 
 from pipelines.monitoring.verdicts import OTHER, SMALLEST_GROUP, FamilyVerdict, group_rare_values, judge_family
+from pipelines.params import DriftParams
 
-PARAMS = {"minimum_rows": 50, "alpha": 0.01}
+PARAMS = DriftParams(window=30, minimum_rows=50, alpha=0.01)
 
 
 def _table(rng: np.random.Generator, rows: int, shift: float = 0.0, columns: int = 10) -> pl.DataFrame:

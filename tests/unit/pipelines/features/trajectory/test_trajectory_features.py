@@ -22,7 +22,7 @@ from pipelines.features.online import materialise
 from pipelines.features.trajectory import model_store, sequences
 from pipelines.features.trajectory import rows as trajectory_rows
 from pipelines.features.trajectory import stage as training
-from pipelines.params import load_params
+from pipelines.params import TrajectoryParams, load_params
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
 from tests.unit.pipelines.features.built import LAST, clinic, group_rows, known_on, night_of, patients, write_batch
@@ -77,7 +77,7 @@ def test_a_model_is_trained_once_then_kept_until_it_is_old(nightly: Settings, ev
     stated = model_store.read_manifest(nightly)
     assert stated["night"] == NIGHTS[1]
     found = sequences.read_events(nightly, nightly.now())
-    params = {"every_nights": 30, "strangers": 0.1}
+    params = TrajectoryParams(every_nights=30, epochs=8, strangers=0.1)
     assert training.explain_due({}, LAST, found, params) == "there was no model"
     assert not training.explain_due(stated, LAST, found, params)
     assert "nights old" in training.explain_due(stated | {"night": "20251101"}, LAST, found, params)
@@ -202,4 +202,4 @@ def test_a_clinic_with_too_few_patients_holds_and_its_features_are_unknown(tmp_p
     rows = group_rows(settings, "trajectory")
     assert len(rows)
     assert rows["model_version"].null_count() == len(rows)
-    assert load_params(settings)["trajectory"]["every_nights"] == 30
+    assert load_params(settings).trajectory.every_nights == 30

@@ -16,16 +16,16 @@ FENCE = re.compile(r"<record>\n(.*?)</record>\n", re.S)
 _TYPED = re.compile(r"[^:：\n]{1,40}[:：] ?\S.*")
 
 
-def leaves(resource: Any, path: Path = ()) -> Iterator[Path]:
+def find_leaves(resource: Any, path: Path = ()) -> Iterator[Path]:
     """The path of every string in a resource."""
     if isinstance(resource, str):
         yield path
     elif isinstance(resource, dict | list):
         for key, value in resource.items() if isinstance(resource, dict) else enumerate(resource):
-            yield from leaves(value, (*path, key))
+            yield from find_leaves(value, (*path, key))
 
 
-def planted(resource: dict[str, Any], path: Path, text: str) -> dict[str, Any]:
+def plant(resource: dict[str, Any], path: Path, text: str) -> dict[str, Any]:
     """A copy of the resource with ``text`` at ``path``."""
     whole = copy.deepcopy(resource)
     place: Any = whole
@@ -35,20 +35,20 @@ def planted(resource: dict[str, Any], path: Path, text: str) -> dict[str, Any]:
     return whole
 
 
-def outside(prompt: str) -> str:
+def strip_fence(prompt: str) -> str:
     """The prompt without what its fence holds."""
     return FENCE.sub("<record></record>", prompt)
 
 
-def faults(prompt: str, clean: str, needle: str) -> list[str]:
+def find_faults(prompt: str, clean: str, needle: str) -> list[str]:
     """What is wrong with a prompt whose record holds ``needle``, beside the prompt of the same record without it."""
     fences = FENCE.findall(prompt)
     found = []
     if len(fences) != 1 or prompt.count("<record>") != 1 or prompt.count("</record>") != 1:
         found.append("not one fence")
-    if outside(prompt) != outside(clean):
+    if strip_fence(prompt) != strip_fence(clean):
         found.append("other words outside the fence")
-    if needle.lower() in outside(prompt).lower():
+    if needle.lower() in strip_fence(prompt).lower():
         found.append("planted text outside the fence")
     if not all(_TYPED.fullmatch(line) for fence in fences for line in fence.splitlines()):
         found.append("an untyped line inside the fence")

@@ -1,0 +1,54 @@
+"""The walkthroughs of examples/ run as they stand and show what they promise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bentos.auth.keys import development_token
+from pipelines.packaging.serving import RunningEndpoint
+from pmlm.settings import PROJECT, Settings
+from tests.contract.three_women import ADA
+
+EXAMPLES = sorted((PROJECT / "examples").glob("*.py"))
+
+
+def run(name: str, *arguments: str) -> list[str]:
+    """The lines that an example prints."""
+    command = [sys.executable, str(PROJECT / "examples" / name), *arguments]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda p: p.stem)
+def test_an_example_is_short_and_has_help(example: Path) -> None:
+    assert len(example.read_text().splitlines()) <= 80
+    assert run(example.name, "--help")[0].startswith("usage:")
+
+
+def test_an_added_feature_is_known_only_from_the_moment_the_clinic_knew() -> None:
+    values = [float(line.split()[-2]) for line in run("add_a_feature.py")]
+    assert values == [0.0, 2.0, 1.5]
+
+
+def test_a_prompt_scored_by_hand_gains_by_the_fact_behind_the_reply() -> None:
+    lines = run("score_a_prompt.py")
+    gains = {line.split()[2]: float(line.split()[1]) for line in lines if line.startswith("gain ")}
+    assert max(gains, key=lambda key: gains[key]) == "haemoglobin.latest:"
+    assert sum(gain > 0 for gain in gains.values()) == 1
+    initial, refined = (float(line.split()[-1]) for line in lines[:2])
+    assert refined > initial
+
+
+def test_the_endpoint_is_called_from_outside(endpoint: RunningEndpoint, settings: Settings) -> None:
+    lines = run("call_the_endpoint.py", "--url", endpoint.url, "--token", development_token(settings), "--patient", ADA)
+    assert lines[0].startswith("Refiner ")
+    assert any("haemoglobin" in line for line in lines)
+    assert lines[-2] == "Rating counts: True"
+    assert lines[-1].startswith("An unknown patient is refused: 404")
