@@ -1,1 +1,6 @@
-"""Every number we publish: one package a benchmark, run by ``make``, written to ``results/``."""
+"""The benchmarks behind every published number; each writes a file in ``results/``.
+
+``serving`` and ``features`` run by ``make``, the modules here as ``python -m benchmarks.<name>``: ``triage``,
+``scorer``, ``peers_privacy`` and ``injection`` (with ``corpora``, ``planted_text`` and ``planted_clinic``).
+``planted_fields`` is the drop of the tests that follow a text through the whole system.
+"""

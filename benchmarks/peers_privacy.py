@@ -1,13 +1,13 @@
-"""What the aggregates over peers give away: an attack over thousands of pairs of queries, beside a count of the groups.
+"""Membership attacks on peer aggregates by pairs of queries, and group sizes.
 
-The attacker knows a woman's record but for one secret: whether she has an outcome. He asks for the peers of the patient
-nearest to her before she came to the clinic and after, and guesses. ``differencing`` sees these two answers only and
-goes by whether the share rose or fell; ``all_but_one`` also knows every other woman's record, works out what would be
-published for either secret, and compares: the worst case. A gain is his share of right guesses less that of always
-guessing what is commoner; the baseline is the same attack on answers that are not rounded. k-anonymity bounds neither.
+The attacker knows a patient's record but for one secret: whether the patient has an outcome. They ask for the peers of
+the nearest patient before and after the target came to the clinic, and guess. ``differencing`` sees these two answers
+only and goes by whether the share rose or fell; ``all_but_one`` also knows every other patient's record, computes what
+would be published for either secret, and compares: the worst case. A gain is the share of right guesses less that of
+always guessing what is commoner; the baseline is the same attack on unrounded answers. k-anonymity bounds neither.
 
-``python -m benchmarks.peers_privacy [--pairs N]`` takes the sample clinic's women, recombines them to a clinic of
-``--women``, and writes ``results/peers_privacy.json``.
+``python -m benchmarks.peers_privacy [--pairs N]`` recombines the sample clinic's patients to a clinic of ``--women``
+patients, and writes ``results/peers_privacy.json``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TRIMESTER_WEEKS = (14, 28)
 
 @dataclass(frozen=True, slots=True)
 class Guesses:
-    """Of each pair: the secret, and what either attacker guessed (None: he has nothing to go by)."""
+    """Of each pair: the secret, and what each attacker guessed (None: no evidence)."""
 
     secret: list[bool]
     differencing: list[bool | None]
@@ -56,36 +56,36 @@ class Guesses:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=3000)
-    parser.add_argument("--women", type=int, default=400)
+    parser.add_argument("--women", dest="patients", type=int, default=400)
     asked = parser.parse_args()
-    rows = build_rows(*load_states(), pairs=asked.pairs, women=asked.women)
+    rows = build_rows(*load_states(), pairs=asked.pairs, patients=asked.patients)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
-    for said in rows:
-        print(json.dumps(said))  # noqa: T201
+    for result in rows:
+        print(json.dumps(result))  # noqa: T201
 
 
 def load_states() -> tuple[States, int]:
-    """The states of the sample clinic's women after its last night, and that moment."""
+    """Load the states of the sample clinic's patients after its last night, and that time."""
     from pipelines.features.build import stage
     from pipelines.features.engines import peer_rows
     from pipelines.records.drops import list_drops
-    from pipelines.records.stage import run as take_in
+    from pipelines.records.stage import run as ingest
 
     with tempfile.TemporaryDirectory() as home:
         settings = Settings(home=Path(home), drops=PROJECT / "examples" / "clinic")
         nights = [drop.night for drop in list_drops(settings)]
         for night in nights:
-            take_in(settings, night)
+            ingest(settings, night)
         stage.run(settings, nights[-1])
         now: datetime = settings.now()
         return _select_last(peer_rows._read_states(settings.features, now)), int(now.timestamp())
 
 
-def build_rows(states: States, now: int, pairs: int, women: int, seed: int = 0) -> list[dict[str, Any]]:
-    """The rows of the result."""
+def build_rows(states: States, now: int, pairs: int, patients: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Build the rows of the result."""
     random = np.random.default_rng(seed)
-    clinic = recombine(states, now, women, random)
+    clinic = recombine(states, now, patients, random)
     exact, coarse = (
         run_attack(clinic, now, pairs, seed, rounded=False),
         run_attack(clinic, now, pairs, seed, rounded=True),
@@ -93,11 +93,10 @@ def build_rows(states: States, now: int, pairs: int, women: int, seed: int = 0) 
     rows = []
     for name in ("differencing", "all_but_one"):
         gains = [guesses.gain(getattr(guesses, name)) for guesses in (coarse, exact)]
-        said = f"{name}_gain"
-        rows.append(row(said, gains[0], "points of right guesses", len(coarse.secret), baseline=gains[1]))
-    shown = 100 * float(np.mean([g is not None for g in coarse.all_but_one]))
-    hidden = 100 * float(np.mean([g is not None for g in exact.all_but_one]))
-    rows.append(row("all_but_one_exposed", shown, "% of secrets", len(coarse.secret), baseline=hidden))
+        rows.append(row(f"{name}_gain", gains[0], "points of right guesses", len(coarse.secret), baseline=gains[1]))
+    exposed = 100 * float(np.mean([g is not None for g in coarse.all_but_one]))
+    unrounded = 100 * float(np.mean([g is not None for g in exact.all_but_one]))
+    rows.append(row("all_but_one_exposed", exposed, "% of secrets", len(coarse.secret), baseline=unrounded))
     groups = pd.DataFrame(_list_members(clinic, now), columns=["query", "donor"])
     smallest = int(anonymity.k_anonymity(groups, ["query"]))
     asked = groups["query"].nunique()
@@ -105,24 +104,26 @@ def build_rows(states: States, now: int, pairs: int, women: int, seed: int = 0) 
     return [*rows, *_coverage_rows(states, now)]
 
 
-def recombine(states: States, now: int, women: int, random: np.random.Generator) -> States:
-    """A clinic of ``women``, each half one and half another of the same cohort, born up to two years apart."""
+def recombine(states: States, now: int, patients: int, random: np.random.Generator) -> States:
+    """Recombine pairs of patients of one cohort to a clinic of ``patients``."""
     cohort = assign_cohorts(states, np.arange(len(states.subject)), now)
-    one = random.integers(0, len(states.subject), women)
+    one = random.integers(0, len(states.subject), patients)
     other = np.array([random.choice(np.flatnonzero(cohort == cohort[i])) for i in one])
-    swapped = random.random((women, states.embedding.shape[1])) < 0.5
+    swapped = random.random((patients, states.embedding.shape[1])) < 0.5
     made = _select(states, one)
     return replace(
         made,
-        subject=np.arange(1, women + 1),
+        subject=np.arange(1, patients + 1),
         embedding=np.where(swapped, states.embedding[other], states.embedding[one]),
-        birth=made.birth + random.integers(-2, 3, women) * YEAR,
-        outcomes={name: np.where(random.random(women) < 0.5, v[one], v[other]) for name, v in states.outcomes.items()},
+        birth=made.birth + random.integers(-2, 3, patients) * YEAR,
+        outcomes={
+            name: np.where(random.random(patients) < 0.5, v[one], v[other]) for name, v in states.outcomes.items()
+        },
     )
 
 
 def run_attack(clinic: States, now: int, pairs: int, seed: int, rounded: bool) -> Guesses:
-    """Guess the secrets of ``pairs`` women, each by asking before and after her of the patient nearest to her."""
+    """Guess ``pairs`` secrets by queries for the nearest patient with and without the target."""
     random, guesses = np.random.default_rng(seed), Guesses([], [], [])
     with patch_rounding(rounded):
         while len(guesses.secret) < pairs:
@@ -132,20 +133,20 @@ def run_attack(clinic: States, now: int, pairs: int, seed: int, rounded: bool) -
                 continue
             secret = bool(clinic.outcomes[outcome.name][target])
             others = np.arange(len(clinic.subject)) != target
-            said = {
+            shares = {
                 b: _read_share(_set_secret(clinic, target, outcome.name, b), asked, now, outcome) for b in (False, True)
             }
-            before, after = _read_share(_select(clinic, np.flatnonzero(others)), asked, now, outcome), said[secret]
+            before, after = _read_share(_select(clinic, np.flatnonzero(others)), asked, now, outcome), shares[secret]
             rose = None if before is None or after is None or before == after else after > before
             guesses.secret.append(secret)
             guesses.differencing.append(rose)
-            guesses.all_but_one.append(None if said[True] == said[False] else after == said[True])
+            guesses.all_but_one.append(None if shares[True] == shares[False] else after == shares[True])
     return guesses
 
 
 @contextmanager
 def patch_rounding(rounded: bool) -> Iterator[None]:
-    """Answers as they are published, or as they would be without rounding."""
+    """Patch the rounding of answers away, unless ``rounded``."""
     before = search.coarsen
     if not rounded:
         search.coarsen = lambda value, step: value
@@ -156,18 +157,18 @@ def patch_rounding(rounded: bool) -> Iterator[None]:
 
 
 def _read_share(clinic: States, subject: int, now: int, outcome: search.PeerStatistic) -> float | None:
-    said = float(search.search_peers(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
-    return None if np.isnan(said) else said
+    share = float(search.search_peers(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
+    return None if np.isnan(share) else share
 
 
 def _find_nearest(clinic: States, target: int, now: int) -> int | None:
-    """The patient of the same cohort nearest to the target: the likeliest to count her among her peers."""
+    """Find the nearest patient of the target's cohort, whose peers most likely include the target."""
     cohort = assign_cohorts(clinic, np.arange(len(clinic.subject)), now)
-    alike = np.flatnonzero((cohort == cohort[target]) & (np.arange(len(cohort)) != target))
-    if not len(alike):
+    same = np.flatnonzero((cohort == cohort[target]) & (np.arange(len(cohort)) != target))
+    if not len(same):
         return None
-    away = ((clinic.embedding[alike] - clinic.embedding[target]) ** 2).sum(axis=1)
-    return int(clinic.subject[alike[np.argmin(away)]])
+    distances = ((clinic.embedding[same] - clinic.embedding[target]) ** 2).sum(axis=1)
+    return int(clinic.subject[same[np.argmin(distances)]])
 
 
 def _set_secret(clinic: States, target: int, outcome: str, secret: bool) -> States:
@@ -177,7 +178,7 @@ def _set_secret(clinic: States, target: int, outcome: str, secret: bool) -> Stat
 
 
 def _list_members(clinic: States, now: int) -> list[tuple[int, int]]:
-    """Who stands behind each patient's aggregates, for a count by others than those who chose them."""
+    """List the donors behind each patient's aggregates, to be counted by another library."""
     current = search._CurrentStates(clinic)
     current.advance(now)
     found = current.nearest(np.arange(len(current.donors)), K)
@@ -185,7 +186,7 @@ def _list_members(clinic: States, now: int) -> list[tuple[int, int]]:
 
 
 def _coverage_rows(states: States, now: int) -> Iterator[dict[str, Any]]:
-    """The share of the sample's own women for whom k peers are found, by age, trimester and length of record."""
+    """The share of the sample's patients for whom k peers are found, by slice."""
     count = search.search_peers(states, states.subject.tolist(), np.full(len(states.subject), now), K)["peers_count"]
     for name, members in _slices(states, now).items():
         if members.any():
@@ -212,13 +213,13 @@ def _slices(states: States, now: int) -> dict[str, np.ndarray]:
 
 
 def _select_last(states: States) -> States:
-    """Each woman's newest state."""
+    """Select each patient's newest state."""
     last = {int(s): i for i, s in enumerate(states.subject)}  # sorted by patient and time
     return _select(states, np.array(list(last.values())))
 
 
 def _select(states: States, places: np.ndarray) -> States:
-    """Some rows of the states."""
+    """Select some rows of the states."""
     picked = {f.name: getattr(states, f.name)[places] for f in fields(States) if f.name != "outcomes"}
     return States(**picked, outcomes={name: v[places] for name, v in states.outcomes.items()})
 

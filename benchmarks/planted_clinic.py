@@ -1,4 +1,4 @@
-"""A clinic whose patients differ in one thing: the words planted in their records. Taken in by the real stages."""
+"""Build a clinic, by the real stages, whose patients differ in the planted text alone."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SNOMED, LOINC, RXNORM = "http://snomed.info/sct", "http://loinc.org", "http://ww
 
 @dataclass(frozen=True, slots=True)
 class PlantedClinic:
-    """A clinic after its night; patient 0 has plain words."""
+    """A clinic after its night; patient 0 has plain text."""
 
     settings: Settings
     encoder: MiniLM
 
     def prompt(self, number: int, question: str) -> str:
-        """The refined prompt of one patient's question."""
+        """Build the prompt of one patient's question."""
         from bentos.auth.principal import Principal
 
         whole = Principal("benchmark", frozenset(), None)
@@ -43,7 +43,7 @@ class PlantedClinic:
 
 
 def build_clinic(folder: Path, texts: Sequence[str]) -> PlantedClinic:
-    """The clinic of one plain patient and one a text, through intake, features and the online store."""
+    """Build a clinic with one plain patient and one per text, in the online store."""
     from pipelines.features.build import stage as features
     from pipelines.features.online import materialise
     from pipelines.records import stage as records
@@ -82,8 +82,8 @@ def _build_records(patient: str, text: str) -> list[dict[str, Any]]:
         {"resourceType": "MedicationRequest", "id": f"m-{patient}", "status": "active", "intent": "order",
          "medicationCodeableConcept": _build_concept(RXNORM, "310325", "?"), "subject": subject,
          "authoredOn": "2026-05-20T09:20:00+00:00", "dosageInstruction": [{"text": "?"}]},
-        {"resourceType": "Observation", "id": f"o-{patient}", "status": "final", "code": _build_concept(LOINC, "718-7", "?"),
-         "subject": subject, "effectiveDateTime": "2026-05-20T09:10:00+00:00",
+        {"resourceType": "Observation", "id": f"o-{patient}", "status": "final",
+         "code": _build_concept(LOINC, "718-7", "?"), "subject": subject, "effectiveDateTime": "2026-05-20T09:10:00+00:00",
          "issued": "2026-05-20T09:10:00+00:00", "note": [{"text": "?"}],
          "valueQuantity": {"value": 9.8, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"}},
     ]  # fmt: skip

@@ -1,7 +1,7 @@
-"""A clinic with one patient a string: each has the same rich record, with an instruction in one place of it.
+"""Write a drop with one patient per string field, an instruction in that field.
 
-So whatever a field can carry to a prompt arrives alone, and a word that only this patient's record holds tells whose
-it is wherever it turns up.
+All have the same rich record otherwise, so what a field can carry to a prompt arrives alone, and a word that only this
+patient's record has identifies it wherever it appears.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FREE_TEXT: dict[str, Any] = {
     "note": [{"text": "?"}],
     "extension": [{"url": "urn:note", "valueString": "?"}],
 }
-#: What an EHR holds of a patient, every resource that the intake reads, in known codes and in the clinic's own.
+#: Every resource type that the intake reads, in known codes and in the clinic's own.
 _EXTRA: tuple[dict[str, Any], ...] = (
     {"resourceType": "Condition", "clinicalStatus": {"coding": [{"code": "active"}]},
      "code": {"coding": [{"system": "urn:clinic", "code": "scanned", "display": "Scanned letter"}],
@@ -62,7 +62,7 @@ _EXTRA: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class PlantedField:
-    """One patient: her id, the word that only her record holds, and the field it stands in (list places left out)."""
+    """One patient: id, the word unique to the record, its field without list indices."""
 
     patient: str
     word: str
@@ -70,7 +70,7 @@ class PlantedField:
 
 
 def write_drop(drops: Path, base: list[dict[str, Any]], patient: str) -> list[PlantedField]:
-    """Lay down a drop of ``patient``'s ``base`` records, once plain as ``plain-0`` and once a string; who has what."""
+    """Write ``patient``'s ``base`` records plain as ``plain-0`` and once per string; return the latter."""
     rich = [record | _FREE_TEXT for record in (*base, *_EXTRA)]
     (drops / DAY).mkdir(parents=True)
     manifest = {"name": "infested", "clock": "last_drop", "hash_key": "a public key", "synthetic": True}
@@ -101,7 +101,7 @@ def _list_patients(rich: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[str 
 
 
 def _rename(rich: list[dict[str, Any]], patient: str, who: str) -> list[dict[str, Any]]:
-    """The records as ``who``'s own: ids, references, nothing else."""
+    """Give the records ``who``'s ids and references, changing nothing else."""
     own = copy.deepcopy(rich)
     for number, record in enumerate(own):
         record["id"] = who if record["resourceType"] == "Patient" else f"{who}-{number}"

@@ -1,7 +1,7 @@
-"""Text planted in FHIR records, and where it may turn up: inside a prompt's fence as data, or nowhere.
+"""Plant text in FHIR records, and check that prompts fence it.
 
-outside(p) = p without what stands between <record> and </record>
-obeyed nowhere  ⇔  a prompt has one fence, each line inside begins with its type, and outside(p) is what it was
+strip_fence(p) = p without what is between <record> and </record>
+no fault      ⇔  one fence, every line inside it begins with its type, and strip_fence(p) is unchanged
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TYPED = re.compile(r"[^:：\n]{1,40}[:：] ?\S.*")
 
 
 def find_leaves(resource: Any, path: Path = ()) -> Iterator[Path]:
-    """The path of every string in a resource."""
+    """Find the path of every string in a resource."""
     if isinstance(resource, str):
         yield path
     elif isinstance(resource, dict | list):
@@ -26,7 +26,7 @@ def find_leaves(resource: Any, path: Path = ()) -> Iterator[Path]:
 
 
 def plant(resource: dict[str, Any], path: Path, text: str) -> dict[str, Any]:
-    """A copy of the resource with ``text`` at ``path``."""
+    """Copy the resource with ``text`` at ``path``."""
     whole = copy.deepcopy(resource)
     place: Any = whole
     for step in path[:-1]:
@@ -36,12 +36,12 @@ def plant(resource: dict[str, Any], path: Path, text: str) -> dict[str, Any]:
 
 
 def strip_fence(prompt: str) -> str:
-    """The prompt without what its fence holds."""
+    """The prompt without the content of its fence."""
     return FENCE.sub("<record></record>", prompt)
 
 
 def find_faults(prompt: str, clean: str, needle: str) -> list[str]:
-    """What is wrong with a prompt whose record holds ``needle``, beside the prompt of the same record without it."""
+    """Find what is wrong with a prompt with ``needle`` planted, against the clean prompt."""
     fences = FENCE.findall(prompt)
     found = []
     if len(fences) != 1 or prompt.count("<record>") != 1 or prompt.count("</record>") != 1:

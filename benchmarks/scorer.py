@@ -1,8 +1,8 @@
-"""How fast bfloat16 products score, and how much of the measured gains they keep, beside fp32 in the same run.
+"""Speed of scoring with bfloat16 products, and agreement of gains with fp32.
 
     python -m benchmarks.scorer [--episodes 12]
 
-Reads the current clinic's training episodes (after `pmlm night`), writes benchmarks/results/scorer.json.
+Both run in turn on the current clinic's training episodes (after `pmlm night`). Writes benchmarks/results/scorer.json.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RESULTS = Path(__file__).parent / "results" / "scorer.json"
 
 
 def measure_gains(scorer: EmbeddedScorer, episodes: list[Episode]) -> tuple[list[np.ndarray], int, float]:
-    """Each episode's single gains (nats a token), the scores taken and the seconds they took."""
+    """Measure each episode's single gains (nats per token); count scores and seconds."""
     found, scores, seconds = [], 0, 0.0
     for episode in episodes:
         trials = [build_trial(episode, p) for p in build_probe_programs(episode.segments)]
@@ -54,8 +54,8 @@ def main() -> None:
         measure_gains(scorer, episodes[:1])  # loads the model
     exact, n, slow = measure_gains(full, episodes)
     rounded, _, fast = measure_gains(half, episodes)
-    alike = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(exact, rounded, strict=True)]
-    e = bootstrap_mean(alike, [x.subject_id for x in episodes])
+    correlations = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(exact, rounded, strict=True)]
+    e = bootstrap_mean(correlations, [x.subject_id for x in episodes])
     rms = float(np.sqrt(np.mean(np.concatenate([a - b for a, b in zip(exact, rounded, strict=True)]) ** 2)))
     rows = [
         {"name": "scores_a_second", "value": n / fast, "unit": "1/s, one thread", "baseline": n / slow,

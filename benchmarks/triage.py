@@ -1,10 +1,10 @@
-"""How the triage of messages does: now, and what each round of messages got when the system first met it.
+"""Measure triage of messages now, and on each new round before anything learns from it.
 
-    python -m benchmarks.triage                    measure all rounds, keep the first looks
-    python -m benchmarks.triage --first-look FILE  measure a new round before anything learns from it, and keep that
+    python -m benchmarks.triage                    measure all rounds, leave the first looks as they are
+    python -m benchmarks.triage --first-look FILE  measure a new round before anything learns from it, and add that
 
 Writes ``benchmarks/results/triage.json``, rows {round, met, name, label, escalated, n, share, low, high}: ``met`` is
-``now`` or what the system was when it first met that round; low and high are Wilson's 95 % interval.
+``now`` or the system at the first look at that round; low and high are Wilson's 95 % interval.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def main() -> None:
 
     asked = parser.parse_args()
     encoder = MiniLM()
-    kept = [row for row in _read_results() if row["met"] != "now"]
+    first_looks = [row for row in _read_results() if row["met"] != "now"]
     if asked.first_look:
         messages = corpus.read_judged(asked.first_look)
         number = messages[0]["round"]
-        if any(row["round"] == number for row in kept):
+        if any(row["round"] == number for row in first_looks):
             raise SystemExit(f"round {number} was looked at before: a first look is taken once")
-        kept += [
+        first_looks += [
             {"round": number, "met": "rules and classifier", **row} for row in evaluation.build_rows(messages, encoder)
         ]
     judged = corpus.read_judged()
     now = [{"round": "all", "met": "now", **row} for row in evaluation.build_rows(judged, encoder)]
-    RESULTS.write_text("[\n" + ",\n".join(json.dumps(row) for row in [*kept, *now]) + "\n]\n")
+    RESULTS.write_text("[\n" + ",\n".join(json.dumps(row) for row in [*first_looks, *now]) + "\n]\n")
     sys.stdout.write(f"{evaluation.format_table(now)}\n")
 
 

@@ -88,7 +88,7 @@ class PMLM:
 
     @bentoml.api(route="/answer")
     def answer(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> AnswerResponse:
-        """The same with the language model's answer; 503 if it failed and no red flag was found."""
+        """The same with an answer; 503 if the language model failed without a red flag."""
         try:
             response = self.personalizer.answer(_principal(ctx), request)
         except PmlmError as error:

@@ -1,7 +1,7 @@
 """The parameters of a night: the schema of ``params.yaml``, with the clinic's overrides applied.
 
-``params.yaml`` gives every value; ``params:`` in ``clinic.yaml`` may override any of them. Keys are frozen: DVC, releases
-and clinics name them. ``docs/reference.py`` prints this schema.
+``params.yaml`` gives every value; ``params:`` in ``clinic.yaml`` may override any of them. Keys are frozen, as DVC,
+releases and clinics name them. ``docs/reference.py`` prints this schema.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Params(_Section):
 
     @property
     def slots(self) -> int:
-        """The number of segments that the policy reads: the pinned ones and the head of the initial ranking."""
+        """Segments that the policy reads: pinned ones and the head of the initial ranking."""
         return self.episodes.free_segments + PINNED_SLOTS
 
 

@@ -1,4 +1,4 @@
-"""What the endpoint takes and gives: the request, the two answers, and the problem it reports instead.
+"""Types of the endpoint's requests and responses.
 
 A request that breaks a rule here is answered 400 with the field named; its values are never repeated, neither
 in the answer nor in a log (``hide_input_in_errors``).
@@ -20,7 +20,7 @@ Language = Literal["en", "zh"]
 
 
 def readable(text: str) -> str:
-    """Text a person could have typed: no control characters but line breaks and tabs, at least one letter or digit."""
+    """Text a person could have typed: with a letter or digit, without control characters."""
     if any(unicodedata.category(c) in ("Cc", "Cs", "Cn") and c not in "\n\r\t" for c in text):
         raise ValueError("must be text without control characters")
     if not any(c.isalnum() for c in text):
@@ -47,7 +47,7 @@ class PersonalizeRequest(BaseModel):
 
 
 class PromptSegment(BaseModel):
-    """One candidate sentence and what became of it. ``sources`` are hashes of records or a peer aggregate."""
+    """One candidate sentence and its fate; ``sources`` are hashes of records or an aggregate."""
 
     key: str
     kind: SegmentKind
@@ -59,7 +59,7 @@ class PromptSegment(BaseModel):
 
 
 class RedFlag(BaseModel):
-    """A warning sign that the rules found in the question, why it is one, and the public source that says so."""
+    """A warning sign in the question, why it is one, and the public source that says so."""
 
     sign: str
     label: Literal["emergency", "urgent", "routine"]
@@ -76,7 +76,7 @@ class Program(BaseModel):
 
 
 class Versions(BaseModel):
-    """What made this answer, down to the feature schema; ``as_of`` is the clinic's clock it was made at."""
+    """The versions behind an answer; ``as_of`` is the clinic's clock when it was made."""
 
     release: str
     bento: str
@@ -96,7 +96,7 @@ class PersonalizeResponse(BaseModel):
     initial_prompt: str
     segments: list[PromptSegment]
     red_flags: list[RedFlag]
-    escalation: str | None = Field(description="What to tell her first, where a red flag was found.")
+    escalation: str | None = Field(description="What to tell the patient first, where a red flag was found.")
     style: str
     language: Language
     program: Program
@@ -122,7 +122,7 @@ class LLMReport(BaseModel):
 
 
 class AnswerResponse(PersonalizeResponse):
-    """The same, with the language model's answer. With a red flag the escalation text always comes first."""
+    """The same with the language model's answer, after the escalation of a red flag."""
 
     answer: str
     llm: LLMReport
@@ -131,7 +131,7 @@ class AnswerResponse(PersonalizeResponse):
 
 
 class MovedSegment(BaseModel):
-    """A kept free sentence that the refiner put elsewhere: its place among the kept ones before and after, from 0."""
+    """A chosen sentence that the refiner moved: its place among the chosen ones, from 0."""
 
     key: str
     initial: int
@@ -139,7 +139,7 @@ class MovedSegment(BaseModel):
 
 
 class Explanation(PersonalizeResponse):
-    """How an answer came about. The language model's words and every message of an application are not in it."""
+    """How an answer came about, without any message and the language model's words."""
 
     endpoint: str = Field(description="The surface it was asked through.")
     dropped: list[str] = Field(description="Keys of the sentences that the refiner left out.")
@@ -148,7 +148,7 @@ class Explanation(PersonalizeResponse):
 
 
 class TimelinePoint(BaseModel):
-    """One value. ``gestational_week`` is of her latest dated pregnancy at that moment, null outside of it."""
+    """One value; ``gestational_week`` is of the latest dated pregnancy then, null outside of it."""
 
     days_ago: int
     gestational_week: int | None
@@ -169,7 +169,7 @@ class TimelineSignal(BaseModel):
 
 
 class Timeline(BaseModel):
-    """A patient's signals over time. No dates and no identifiers: days ago and weeks of pregnancy."""
+    """A patient's signals over time, in days ago and weeks of pregnancy, without identifiers."""
 
     pregnant: bool | None
     gestational_week: int | None
@@ -178,7 +178,7 @@ class Timeline(BaseModel):
 
 
 class Health(BaseModel):
-    """What is served: the release, its refiner, the features it was made for and whether they can be read."""
+    """What is served: the release, its refiner, its features and whether they can be read."""
 
     release: str
     bento: str

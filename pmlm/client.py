@@ -1,5 +1,7 @@
 """A typed Python client of the endpoint, for applications.
 
+from pmlm import Client
+
 with Client("http://localhost:3000", token) as pmlm:
     answer = pmlm.answer("Patient/6f0c4a1e", "Is it normal to feel this tired?")
 """
@@ -30,7 +32,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 class Client:
-    """Every method asks once and returns a typed answer, or raises :class:`EndpointError` with the problem's words."""
+    """One request per method; :class:`EndpointError` with the problem's words if refused."""
 
     def __init__(self, url: str, token: str, timeout: float = 60.0) -> None:
         headers = {"Authorization": f"Bearer {token}"}
@@ -50,28 +52,30 @@ class Client:
 
     def personalize(self, patient: str, question: str, language: Language | None = None) -> PersonalizeResponse:
         """The refined prompt for this patient's question, with the fate and sources of every sentence."""
-        return self._post("/personalize", patient, question, language, PersonalizeResponse)
+        return self._ask("/personalize", patient, question, language, PersonalizeResponse)
 
     def answer(self, patient: str, question: str, language: Language | None = None) -> AnswerResponse:
         """The same with the language model's answer; where the model failed, ``llm.error`` says so."""
-        return self._post("/answer", patient, question, language, AnswerResponse)
+        return self._ask("/answer", patient, question, language, AnswerResponse)
 
     def explain(self, answer_id: str) -> Explanation:
-        """How an answer came about, for as long as the clinic keeps it."""
-        return self._read("GET", f"/explain/{quote(answer_id, safe='')}", Explanation)
+        """How an answer came about, for as long as the clinic stores it."""
+        return self._request("GET", f"/explain/{quote(answer_id, safe='')}", Explanation)
 
     def timeline(self, patient: str) -> Timeline:
-        """Her signals over time, each value against her own past."""
-        return self._read("GET", f"/patients/{quote(patient, safe='')}/timeline", Timeline)
+        """The patient's signals over time, each value against their own past."""
+        return self._request("GET", f"/patients/{quote(patient, safe='')}/timeline", Timeline)
 
-    def feedback(self, answer_id: str, **said: Any) -> FeedbackReceipt:
-        """Say what was thought of an answer: ``rating`` (1 to 5), ``thumbs``, ``preferred_over`` (another answer's id),
-        ``comment``, or a clinician's ``edit`` with its ``question``; the fields of ``POST /feedback``.
+    def feedback(self, answer_id: str, **fields: Any) -> FeedbackReceipt:
+        """Give feedback on an answer, in the fields of ``POST /feedback``.
+
+        ``rating`` (1 to 5), ``thumbs``, ``preferred_over`` (another answer's id), ``comment``, or a clinician's
+        ``edit`` with its ``question``.
 
         :class:`pydantic.ValidationError` before anything is sent where they contradict each other.
         """
-        request = FeedbackRequest(answer_id=answer_id, **said)
-        return self._read("POST", "/feedback", FeedbackReceipt, request.model_dump(exclude_none=True))
+        request = FeedbackRequest(answer_id=answer_id, **fields)
+        return self._request("POST", "/feedback", FeedbackReceipt, request.model_dump(exclude_none=True))
 
     def alive(self) -> bool:
         """Whether the endpoint answers at all; never raises."""
@@ -82,13 +86,13 @@ class Client:
 
     def ready(self) -> Health:
         """What is served, and whether features can be read."""
-        return self._read("GET", "/readyz", Health)
+        return self._request("GET", "/readyz", Health)
 
-    def _post(self, route: str, patient: str, question: str, language: Language | None, shape: type[T]) -> T:
+    def _ask(self, route: str, patient: str, question: str, language: Language | None, shape: type[T]) -> T:
         request = PersonalizeRequest(patient=patient, question=question, language=language)
-        return self._read("POST", route, shape, request.model_dump())
+        return self._request("POST", route, shape, request.model_dump())
 
-    def _read(self, method: str, route: str, shape: type[T], body: dict[str, Any] | None = None) -> T:
+    def _request(self, method: str, route: str, shape: type[T], body: dict[str, Any] | None = None) -> T:
         try:
             response = self._http.request(method, route, json=body)
         except httpx.HTTPError as error:
@@ -101,7 +105,7 @@ class Client:
 
 
 def _members(response: httpx.Response) -> dict[str, Any]:
-    """The members of a problem; none where a proxy or another server answered in its own words."""
+    """The members of a problem; none where another server answered in its own shape."""
     if not response.headers.get("content-type", "").startswith(PROBLEM):
         return {}
     members: dict[str, Any] = response.json()

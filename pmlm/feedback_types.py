@@ -1,4 +1,4 @@
-"""What ``POST /feedback`` takes and gives."""
+"""Types of ``POST /feedback``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class FeedbackRequest(BaseModel):
     )
 
     answer_id: AnswerId = Field(description="The `id` of the response that is spoken of.")
-    by: Giver = Field(default="patient", description="Whose opinion this is. Only a patient's own shapes her answers.")
+    by: Giver = Field(
+        default="patient", description="Whose opinion this is; only a patient's own shapes their answers."
+    )
     user: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         default=None, description="An opaque id of the person, where many share a token. Kept as a keyed hash only."
     )
@@ -62,7 +64,7 @@ class FeedbackRequest(BaseModel):
 
 
 class FeedbackReceipt(BaseModel):
-    """That it was kept, and whether it counts: beyond the cap it is kept, and teaches nothing."""
+    """That feedback was recorded, and whether it counts; beyond the cap it teaches nothing."""
 
     id: str
     counts: bool = Field(description="False where this giver has spoken of enough answers to this patient today.")

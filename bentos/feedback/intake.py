@@ -106,7 +106,7 @@ def _points(request: FeedbackRequest) -> float | None:
 
 
 def _kinds(request: FeedbackRequest) -> list[FeedbackKind]:
-    """The kinds of signal in a request, one with a text first (texts go under the first id)."""
+    """A request's kinds of signal, one with a text first: texts go under that id."""
     kinds: list[FeedbackKind] = []
     if request.edit is not None:
         kinds.append("edit")

@@ -118,7 +118,7 @@ def patient_timeline(
 
 @app.post("/feedback")
 def feedback(request: Request, given: FeedbackRequest) -> FeedbackReceipt:
-    """Record a rating, thumb, preference, clinician's edit or comment, for the next night to learn from."""
+    """Record a rating, preference, clinician's edit or comment; the next night learns from it."""
     from bentos.feedback.intake import record_feedback  # with the method's modules
 
     return record_feedback(current.personalizer(), request.state.principal, given)

@@ -150,7 +150,7 @@ def choose_upstream(upstreams: tuple[Upstream, ...], tried: list[Upstream]) -> t
 async def _try_upstream(
     http: aiohttp.ClientSession, upstream: Upstream, body: bytes, others: int, until: float, prompt: str
 ) -> UpstreamReply:
-    """One attempt: status 200 and a first byte, within a fair share of the time left."""
+    """One attempt: status 200 and a first byte within a share of the time left."""
     left = until - asyncio.get_running_loop().time()
     response: aiohttp.ClientResponse | None = None
     upstream.breaker.enter()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bentos.llm.upstream_client import RequestBody
 from bentos.llm.upstreams import Upstream
 from bentos.openai.chat_request import ChatRequest, build_body, encode_anonymous
+from bentos.openai.chunk_stream import ChunkWriter
 from bentos.openai.completions import AnswerOutcome
-from bentos.openai.streaming import ChunkWriter
 from bentos.personalizer import llm_answer
 from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeResponse
 

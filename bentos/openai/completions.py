@@ -35,7 +35,7 @@ class AnswerOutcome:
 def check_choices(
     completion: dict[str, Any], check: Check, language: Language, outcome: AnswerOutcome
 ) -> list[dict[str, Any]]:
-    """The choices to show; one that fails the check is replaced by words that say so."""
+    """The choices to show; words say so in place of one that fails the check."""
     choices = []
     for index, choice in enumerate(completion["choices"]):
         message = {name: value for name, value in choice["message"].items() if name not in UNCHECKED}

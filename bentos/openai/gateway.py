@@ -24,11 +24,11 @@ from bentos.openai.admission import Admission
 from bentos.openai.batcher import PromptBatcher
 from bentos.openai.chat_request import PATIENT_HEADER, ChatRequest, read_chat_request
 from bentos.openai.chat_turn import ChatTurn
+from bentos.openai.chunk_stream import DONE, SentenceStream, encode_event, encode_json, stream_choices
 from bentos.openai.completions import AnswerOutcome, add_escalation, build_completion, check_choices
 from bentos.openai.connection import EventStream, unless_gone
 from bentos.openai.context_budget import fit_prompt, mark_dropped
 from bentos.openai.errors import GatewayError, explain, explain_failure
-from bentos.openai.streaming import DONE, SentenceStream, encode_event, encode_json, stream_choices
 from models.llm import load_tokenizer
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_red_flags
@@ -173,7 +173,7 @@ class ChatGateway:
         yield DONE
 
     async def _begin(self, turn: ChatTurn) -> UpstreamReply:
-        """A stream that has begun, so that a failure before it is still an HTTP status."""
+        """A stream that has begun: a failure before it is still an HTTP status."""
         try:
             return await self._llm.begin(turn.upstreams, turn.body(stream=True), turn.until, turn.prompt)
         except UpstreamError as error:

@@ -90,5 +90,5 @@ def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> st
 
 
 def disclaimer(report: LLMReport, language: Language) -> str:
-    """The text to show with an answer: the embedded model is no medical answerer, no model a clinician."""
+    """The text to show with an answer: no language model is a clinician."""
     return DISCLAIMER[language] if report.embedded else DISCLAIMERS[language]

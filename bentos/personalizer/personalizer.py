@@ -177,7 +177,7 @@ class Personalizer:
     def find_earlier_flags(self, prepared: PreparedPrompt, earlier: Sequence[str]) -> tuple[Flag, ...]:
         """The red flags of the newest earlier message that has any.
 
-        No answer may talk those down either. Rules and classifier, as for the question; none where the question has any.
+        No answer may talk those down either. None where the question itself has some.
         """
         if prepared.personalized.flags or not earlier:
             return ()

@@ -197,7 +197,7 @@ def _convert_error(status: HTTPStatus, value: Any) -> Problem:
 
 
 async def _send_answer(send: Send, start: Message, answer: dict[str, Any]) -> None:
-    """Send an answer as a problem with extra members: the prompt may still be of use."""
+    """Send an answer as a problem with extra members, since its prompt is still of use."""
     status = HTTPStatus(start["status"])
     detail = "the language model gave no answer"
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail, **answer}

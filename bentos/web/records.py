@@ -72,7 +72,7 @@ def _age_band(years: int) -> str:
 def build_trajectories(
     events: list[PatientEvent], row: FeatureRow, as_of: datetime, language: Language
 ) -> list[SignalTrajectory]:
-    """Every signal with a value in two years, those furthest outside the patient's own band first."""
+    """Every signal of two years, those furthest outside the patient's own band first."""
     found = [t for s in SIGNALS if (t := _build_trajectory(s, events, row, as_of, language)).points]
     return sorted(found, key=lambda t: (-abs(t.change.z) if t.change else 0.0, -len(t.points), t.name))
 
@@ -117,7 +117,7 @@ def _band(signal: Signal, row: FeatureRow) -> Band | None:
 
 
 def summarize_peers(row: FeatureRow, k: int, language: Language) -> PeerSummary:
-    """The row's peer aggregates; none where fewer than ``k`` patients are alike, whatever a store holds."""
+    """The row's peer aggregates; none below ``k`` similar patients, whatever a store holds."""
     count = int(read_number(row, "peers_count") or 0)
     if count < k:
         return PeerSummary(count=0, k=k, outcomes=[])
@@ -147,7 +147,7 @@ def _describe_event(event: PatientEvent, row: FeatureRow, as_of: datetime, langu
     value = None if event.value is None else f"{event.value:g} {event.unit}".strip()
     if event.value is None and event.kind == "observation":
         value = event.name or None
-    # a birth date or an expected delivery date must not follow from "days ago" beside it
+    # a birth date or an expected delivery date must not follow from the "days ago" of its event
     dated = event.kind != "patient"
     return EvidenceEvent(
         what=event.name or event.kind,

@@ -1,9 +1,9 @@
-"""The champion: the refiner that is served. Replaced as a whole folder or not at all; every former one is kept.
+"""Promote, roll back and read the champion: the refiner that is served.
 
-``models/champion/`` holds the refiner's files and ``champion.json``: ``{id, kind, since, previous, refused}``.
-``since`` is the night it became champion, ``previous`` the former champions' ids, oldest first, ``refused`` the ids
-that were rolled back and are not promoted again. Former champions lie in ``models/registry/<id>/`` with their own
-files. The first champion is the initial ranking cut to the caps.
+``models/champion/`` has the refiner's files and ``champion.json``: ``{id, kind, since, previous, refused}``. ``since``
+is the night it became champion, ``previous`` the former champions' ids, oldest first, ``refused`` the ids that were
+rolled back and are not promoted again. Former champions are archived in ``models/registry/<id>/``. The folder is
+replaced atomically. The first champion is the initial ranking cut to the caps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RECORD = "champion.json"
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """One champion's record, as in ``champion.json``."""
+    """The record of a champion, as in ``champion.json``."""
 
     id: str
     kind: str
@@ -44,14 +44,14 @@ def registry_folder(settings: Settings, id: str) -> Path:
 
 
 def read_champion(settings: Settings) -> Champion | None:
-    """The champion, or None where the gate has not run yet."""
+    """Read the champion; None before the first gate."""
     recover_folder(champion_folder(settings))
     record = champion_folder(settings) / RECORD
     return _read_record(record) if record.exists() else None
 
 
 def find_incumbent(settings: Settings, night: str) -> Champion | None:
-    """The champion that this night's challenger faces: the one of before this night, however often the night is run."""
+    """Find the champion before this night, which its challenger faces, also in a rerun."""
     champion = read_champion(settings)
     while champion is not None and champion.since == night and champion.previous:
         champion = _read_record(registry_folder(settings, champion.previous[-1]) / RECORD)
@@ -59,7 +59,7 @@ def find_incumbent(settings: Settings, night: str) -> Champion | None:
 
 
 def find_champion_folder(settings: Settings, champion: Champion) -> Path:
-    """Where a champion's files are: in place, or in the registry if it is a former one."""
+    """Find a champion's files: in place, or in the registry."""
     now = read_champion(settings)
     return (
         champion_folder(settings)
@@ -69,7 +69,7 @@ def find_champion_folder(settings: Settings, champion: Champion) -> Path:
 
 
 def ensure_champion(settings: Settings, night: str, caps: Caps) -> Champion:
-    """The champion there is; where there is none, the ranking becomes the first."""
+    """Return the champion; the ranking becomes the first one."""
     champion = read_champion(settings)
     if champion is None:
         with replace_folder(champion_folder(settings)) as part:
@@ -80,7 +80,7 @@ def ensure_champion(settings: Settings, night: str, caps: Caps) -> Champion:
 
 
 def promote(settings: Settings, night: str, challenger: Path) -> Champion:
-    """Make the refiner in ``challenger`` the champion; doing so twice is doing so once."""
+    """Make the refiner in ``challenger`` the champion; idempotent."""
     before = read_champion(settings)
     description = checkpoint.read_description(challenger)
     if before is None:
@@ -100,9 +100,9 @@ def promote(settings: Settings, night: str, challenger: Path) -> Champion:
 
 
 def roll_back(settings: Settings, to: str | None = None) -> Champion:
-    """Bring back the champion before this one, or ``to``, one of the former; what is left behind is refused from now.
+    """Restore the former champion ``to`` (by default the last), and refuse the later ones.
 
-    Raises TrainingError where there is none to go back to.
+    Raises TrainingError where there is none.
     """
     now = read_champion(settings)
     if now is None or not now.previous:
@@ -132,7 +132,7 @@ def _install(settings: Settings, champion: Champion, files: Path) -> None:
 
 
 def _archive(settings: Settings, champion: Champion) -> None:
-    """Copy the champion in place into the registry, its record with it."""
+    """Copy the current champion with its record into the registry."""
     with replace_folder(registry_folder(settings, champion.id)) as part:
         shutil.copytree(champion_folder(settings), part, dirs_exist_ok=True)
 
@@ -144,7 +144,7 @@ def _read_record(record: Path) -> Champion:
 
 @contextmanager
 def replace_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``target`` that takes its place when the block ends without error.
+    """Yield an empty folder that replaces ``target`` when the block ends without error.
 
     Two renames: if the process dies between them ``recover_folder`` puts the old one back.
     """
@@ -163,7 +163,7 @@ def replace_folder(target: Path) -> Iterator[Path]:
 
 
 def recover_folder(target: Path) -> None:
-    """Undo a replacement that died halfway; drop the leavings of one that died at its end."""
+    """Undo a replacement that was killed halfway; clean up after a finished one."""
     old = _sibling(target, "old")
     if old.exists():
         if target.exists():

@@ -1,14 +1,10 @@
-"""What each free segment is worth alone: the measurements the warm start learns from, within a budget.
+"""Measure the gains of segments and styles (``models.reward.terms``) within a budget.
 
-    g_i = R(S_0 ∪ {s_i}) − R(S_0),    g_style = R(S_0, style) − R(S_0, plain)
+    gain(s) = R(S₀ ∪ {s}) − R(S₀),    gain(style) = R(S₀, style) − R(S₀, plain)
 
-R is the whole reward, length price included. Episodes are measured whole, in an order that depends on nothing but
-their ids, until the next one would exceed the budget of reward evaluations.
-
-Any sentence moves a reply's likelihood a little, whatever it says: a longer prompt is another prompt. What is learnt is
-therefore a sentence's gain in likelihood beyond the median of the episode's free segments, less its price. (Cutting off
-what the best of n idle sentences might show by chance, the universal threshold, was tried: it costs the labels of true
-facts more than it saves, F1 .22 against .26 on held-out episodes of the sample, three seeds.)
+Episodes are measured whole, in an order that depends on nothing but their ids, until the next one would exceed the
+budget of reward evaluations. (A universal threshold on gains, against the best of n idle sentences, was tried: it cost
+true facts more labels than it saved, F1 .22 against .26 on held-out episodes of the sample, three seeds.)
 """
 
 from __future__ import annotations
@@ -19,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.refiner.interface import STYLES
+from models.reward.terms import centre_gains
 from models.schema import EditProgram, Episode, Segment
 from pipelines.splits import hash_order
 from pipelines.training.rewards import Rewards
@@ -26,10 +23,10 @@ from pipelines.training.rewards import Rewards
 
 @dataclass(frozen=True, slots=True)
 class EpisodeGains:
-    """One episode, measured.
+    """One episode's gains (nats), measured or predicted.
 
-    ``gains`` [segments] as measured, ``useful`` [segments] beyond the median sentence: what is to be learnt; both
-    NaN where pinned. ``styles`` [len(STYLES)] the gains of the style directives.
+    ``gains`` [segments] as measured; ``useful`` [segments] centred, for learning; both NaN where pinned. ``styles``
+    [len(STYLES)] are the gains of the style directives.
     """
 
     episode: Episode
@@ -40,23 +37,23 @@ class EpisodeGains:
 
 
 def select_affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Episode]:
-    """The episodes whose single gains can be measured within ``budget`` reward evaluations."""
-    chosen, spent = [], 0
+    """Select episodes whose gains can be measured within ``budget`` reward evaluations."""
+    chosen, evaluations = [], 0
     for episode in sorted(episodes, key=lambda e: hash_order(e.episode_id)):
-        spent += count_evaluations(episode, slots)
-        if spent > budget:
+        evaluations += count_evaluations(episode, slots)
+        if evaluations > budget:
             break
         chosen.append(episode)
     return chosen
 
 
 def count_evaluations(episode: Episode, slots: int) -> int:
-    """The reward evaluations that measuring an episode takes."""
+    """Count the reward evaluations that an episode's gains need."""
     return len(build_probe_programs(episode.segments[:slots]))
 
 
 def measure_gains(rewards: Rewards, episode: Episode, slots: int) -> EpisodeGains:
-    """The single gains of one episode, over the segments a policy with ``slots`` slots sees."""
+    """Measure one episode's gains, over the first ``slots`` segments."""
     segments = episode.segments[:slots]
     outcomes = rewards.outcomes([(episode, program) for program in build_probe_programs(segments)])
     values = np.array([o.reward for o in outcomes])
@@ -64,22 +61,21 @@ def measure_gains(rewards: Rewards, episode: Episode, slots: int) -> EpisodeGain
     free = [i for i, s in enumerate(segments) if not s.pinned]
     gains, useful = np.full(len(segments), np.nan), np.full(len(segments), np.nan)
     gains[free] = values[len(STYLES) :] - values[0]
-    alone = likelihood[len(STYLES) :] - likelihood[0]
-    useful[free] = alone - np.median(alone) if free else alone
-    useful[free] -= rewards.price * np.array([segments[i].tokens for i in free])
+    tokens = np.array([segments[i].tokens for i in free])
+    useful[free] = centre_gains(likelihood[len(STYLES) :] - likelihood[0], tokens, rewards.price)
     return EpisodeGains(episode, segments, gains, useful, values[: len(STYLES)] - values[0])
 
 
 def build_probe_programs(segments: Sequence[Segment]) -> list[EditProgram]:
-    """Each style alone (plain first: pinned facts only), then each free segment alone."""
+    """Build each style alone (plain first: pinned facts only), then each free segment alone."""
     styles = [EditProgram((), style) for style in STYLES]
     return styles + [EditProgram((s.key,)) for s in segments if not s.pinned]
 
 
 def compute_gain_auc(measured: Sequence[EpisodeGains]) -> float | None:
-    """Within-episode AUC of gain against the facts behind the reply, mean over episodes; None where none is known.
+    """Compute the mean within-episode AUC of gains against facts; None without facts.
 
-    The share of (behind, not behind) pairs that the gain orders rightly; ties count half.
+    AUC: the share of (fact behind the reply, other) pairs that the gain orders right; ties count half.
     """
     found = []
     for one in measured:

@@ -1,7 +1,7 @@
-"""What the warm start learns from: a label for every segment of every training episode, from the few measured ones.
+"""Predict gains of all training episodes from the few measured ones.
 
-``models.refiner.pseudo_labels`` predicts single gains from how a reply takes a segment up; here it is fitted to the
-measured episodes and asked about all. Replies are those of the train split only, and no facts behind them are read.
+Fits ``models.refiner.pseudo_labels`` to the measured episodes and predicts all. Reads replies of the train split only,
+and no facts behind them.
 """
 
 from __future__ import annotations
@@ -19,43 +19,38 @@ from pipelines.training.gains import EpisodeGains
 
 @dataclass(frozen=True, slots=True)
 class PropagatedLabels:
-    """``gains`` to learn from, and how well reading the replies told those of other patients (None: not used)."""
+    """Gains to learn from; ``correlation`` of predicted and measured ones, None if unused."""
 
     gains: list[EpisodeGains]
     correlation: float | None
 
 
 def propagate_labels(
-    measured: Sequence[EpisodeGains], episodes: Sequence[Episode], encode: Encoder, slots: int
+    measured: Sequence[EpisodeGains], episodes: Sequence[Episode], encoder: Encoder, slots: int
 ) -> PropagatedLabels:
-    """Predicted gains of all ``episodes`` with a specific reply; ``measured`` as they are where nothing can be read."""
-    everything = {e.episode_id: e for e in (*(g.episode for g in measured), *episodes) if any(e.specific)}
-    rare = pseudo_labels.compute_idf(
-        text for e in everything.values() for text in (*e.reply, *(s.text for s in e.segments[:slots] if not s.pinned))
+    """Predict gains of all episodes with a specific reply; else return ``measured``."""
+    usable = {e.episode_id: e for e in (*(g.episode for g in measured), *episodes) if any(e.specific)}
+    idf = pseudo_labels.compute_idf(
+        text for e in usable.values() for text in (*e.reply, *(s.text for s in e.segments[:slots] if not s.pinned))
     )
-    paid = [g for g in measured if any(g.episode.specific)]
-    x = [pseudo_labels.build_overlap_features(_episode_text(g.episode, slots), encode, rare) for g in paid]
+    known = [g for g in measured if any(g.episode.specific)]
     found = pseudo_labels.fit_predictor(
-        x, [_free_values(g.episode, g.useful) for g in paid], [g.episode.subject_id for g in paid]
+        [pseudo_labels.build_overlap_features(_episode_text(g.episode, slots), encoder, idf) for g in known],
+        [_free_values(g.episode, g.useful) for g in known],
+        [g.episode.subject_id for g in known],
     )
     if found is None:
         return PropagatedLabels(list(measured), None)
-    predict, told = found
-    styles: np.ndarray = np.mean([g.styles for g in paid], axis=0)
-    own = {g.episode.episode_id: g.styles for g in paid}
-    return PropagatedLabels(
-        [
-            _build_gains(
-                e,
-                predict(pseudo_labels.build_overlap_features(_episode_text(e, slots), encode, rare)),
-                own.get(e.episode_id, styles),
-                slots,
-            )
-            for e in everything.values()
-            if any(not s.pinned for s in e.segments[:slots])
-        ],
-        told,
-    )
+    predict, correlation = found
+    mean_styles: np.ndarray = np.mean([g.styles for g in known], axis=0)
+    own_styles = {g.episode.episode_id: g.styles for g in known}
+    labels = []
+    for episode_id, episode in usable.items():
+        text = _episode_text(episode, slots)
+        if text.texts:
+            values = predict(pseudo_labels.build_overlap_features(text, encoder, idf))
+            labels.append(_build_gains(episode, values, own_styles.get(episode_id, mean_styles), slots))
+    return PropagatedLabels(labels, correlation)
 
 
 def _episode_text(episode: Episode, slots: int) -> pseudo_labels.EpisodeText:
@@ -70,7 +65,7 @@ def _episode_text(episode: Episode, slots: int) -> pseudo_labels.EpisodeText:
 
 
 def _free_values(episode: Episode, values: np.ndarray) -> np.ndarray:
-    """The values of an episode's free segments."""
+    """Select the values of an episode's free segments."""
     return values[[not s.pinned for s in episode.segments[: len(values)]]]
 
 

@@ -1,4 +1,4 @@
-"""Render the model card of a trained refiner; ``{id}`` becomes the refiner's id when it is saved."""
+"""Render a trained refiner's model card; saving replaces ``{id}`` by its id."""
 
 from __future__ import annotations
 

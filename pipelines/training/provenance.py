@@ -1,4 +1,4 @@
-"""What this system trains a refiner with, and whether a policy's training can continue in it."""
+"""What this system trains a refiner with, and whether it can continue a policy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def current_provenance() -> Provenance:
 
 
 def load_continuable(folder: Path, params: Params) -> Policy | None:
-    """Load a policy of equal provenance, caps and slots; None where it differs or is outdated."""
+    """Load a policy of equal provenance, caps and slots; None where they differ."""
     try:
         policy = checkpoint.load_policy(folder)
     except checkpoint.OutdatedCheckpointError:

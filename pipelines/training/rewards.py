@@ -1,7 +1,7 @@
-"""The reward of an edit program on an episode: render, score the clinician's reply, price the length.
+"""Compute rewards of edit programs on episodes: render, score the reply, price the length.
 
-One call scores its missing trials as one batch and keeps them together, so a run that was killed scores the same
-batches again, and gets the same bits. Callers ask for one unit of work at a time (an episode, a GRPO step).
+One call scores its missing trials as one batch and caches them together, so a killed run scores the same batches again
+and gets the same bits. Callers pass one unit of work at a time (an episode, a GRPO step).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write
 
-SHIPPED = "scores.parquet"  # in a clinic's folder: scores that need not be paid for again
-LARGEST_UNIT = 128  # trials; what one call may ask for, so that it is kept whole or not at all
+SHIPPED = "scores.parquet"  # in a clinic's folder: scores that ship with it
+LARGEST_UNIT = 128  # trials per call, so that they are cached together or not at all
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramOutcome:
-    """What one program came to: the reply's likelihood, free tokens, and the whole reward (nats)."""
+    """One program's outcome: reply likelihood, free tokens, and reward (nats)."""
 
     score: Score
     tokens: int
@@ -40,7 +40,7 @@ class ProgramOutcome:
 
 
 class Rewards:
-    """Outcomes of programs on episodes under one scorer and one token price."""
+    """Computes program outcomes under one scorer and one token price; ``asked`` counts them."""
 
     def __init__(self, scorer: Scorer, price: float) -> None:
         self.scorer = scorer
@@ -48,7 +48,7 @@ class Rewards:
         self.asked = 0
 
     def outcomes(self, cases: Sequence[tuple[Episode, EditProgram]]) -> list[ProgramOutcome]:
-        """One outcome a case, in order; at most ``LARGEST_UNIT`` cases a call."""
+        """Compute one outcome per case, in order; at most ``LARGEST_UNIT`` cases."""
         if len(cases) > LARGEST_UNIT:
             raise ValueError(f"{len(cases)} cases in one unit of work; at most {LARGEST_UNIT}")
         trials = [build_trial(episode, program) for episode, program in cases]
@@ -58,7 +58,7 @@ class Rewards:
         ]
 
     def scores(self, trials: Sequence[Trial]) -> list[Score]:
-        """Scores of trials made elsewhere; counted, like all others, whether cached or not."""
+        """Score trials; count them, cached or not."""
         self.asked += len(trials)
         return score_trials(self.scorer, trials)
 
@@ -69,7 +69,7 @@ class Rewards:
 
 
 def build_trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:
-    """The refined prompt of a program, tried on the episode's own reply or on another episode's."""
+    """Build the trial of a program on the episode's own reply, or on another episode's."""
     source = reply_of or episode
     prompt, _ = apply_program(episode.segments, program)
     return Trial(prompt, episode.question, source.reply, source.specific, render_opening(episode.segments))
@@ -77,9 +77,9 @@ def build_trial(episode: Episode, program: EditProgram, reply_of: Episode | None
 
 @contextmanager
 def open_rewards(settings: Settings, price: float) -> Iterator[Rewards]:
-    """Rewards under the scorer that is set: the clinic's own score cache over the one its sample may ship with.
+    """Open the configured scorer over the clinic's score cache and the shipped one.
 
-    A server that gives no usable answer is a TrainingError; what it had scored is kept, so a rerun goes on there.
+    TrainingError where a server gives no usable answer; finished scores are cached, so a rerun continues there.
     """
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / SHIPPED])
     with scorer_choice.open_scorer(settings) as (scorer, calibrated):
@@ -96,7 +96,7 @@ def cache_path(settings: Settings) -> Path:
 
 
 def export_scores(settings: Settings, target: Path) -> int:
-    """Write every score this clinic knows, shipped or its own, sorted by key; how many there are."""
+    """Write all scores, shipped and own, sorted by key; return their number."""
     files = [f for f in (cache_path(settings), settings.drops / SHIPPED) if f.exists()]
     if not files:
         raise TrainingError("no scores yet: run `pmlm train`")

@@ -1,6 +1,6 @@
-"""Which scorer measures the reward: the embedded model, a server of given text's log-probabilities, or a judge.
+"""Build the scorer that ``PMLM_SCORER`` names: embedded model, log-probability server or judge.
 
-Chosen by ``PMLM_SCORER`` and the settings beside it. A scorer's id holds its model, so the score cache never mixes two.
+A scorer's id includes its model, so the score cache never mixes two.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from models.reward.terms import Scorer, SentenceScores, Trial
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
 
-#: What the cached scorer is seen through: itself, or a judge's calibration (which may change while grades do not).
+#: Wraps the cached scorer: unchanged, or in a judge's calibration (which may change while grades do not).
 CacheView = Callable[[Scorer], Scorer]
 
 
 class TwoThreadScorer:
-    """Two scorers of one model, each for one half of every unit, in a thread of its own.
+    """Scores each half of a unit in its own thread, with one model.
 
-    Each uses one torch thread: two threads inside one product would wait for each other at every step, and lose all
-    they gain as soon as anything else runs. The halves are cut by position, so scores do not depend on the machine's
-    number of cores.
+    Each uses one torch thread: two threads inside one product would wait for each other at every step. Halves are split
+    by position, so scores do not depend on the number of cores.
     """
 
     def __init__(self, first: EmbeddedScorer, second: EmbeddedScorer, pool: ThreadPoolExecutor) -> None:
@@ -47,7 +46,7 @@ class TwoThreadScorer:
 
 @contextmanager
 def open_scorer(settings: Settings) -> Iterator[tuple[Scorer, CacheView]]:
-    """The scorer that is set, and what its cached scores are seen through. SettingsError where a setting is missing."""
+    """Open the configured scorer and its cache view; SettingsError on a missing setting."""
     if settings.scorer == "embedded":
         with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             first, second = EmbeddedScorer(settings.embedded_llm), EmbeddedScorer(settings.embedded_llm)
@@ -63,7 +62,7 @@ def open_scorer(settings: Settings) -> Iterator[tuple[Scorer, CacheView]]:
 
 
 def build_server_scorer(settings: Settings, kind: ServerKind) -> ServerScorer:
-    """The server that the settings name."""
+    """Build the scorer of the configured server."""
     _require_settings(settings, "scorer_base_url", "scorer_model")
     return ServerScorer(
         kind,
@@ -79,7 +78,7 @@ def build_server_scorer(settings: Settings, kind: ServerKind) -> ServerScorer:
 
 
 def build_judge(settings: Settings) -> Judge:
-    """The judge that the settings name."""
+    """Build the configured judge."""
     _require_settings(settings, "judge_base_url", "judge_model")
     return Judge(
         str(settings.judge_base_url), str(settings.judge_model), settings.judge_api_key, settings.scorer_timeout_s
@@ -87,7 +86,7 @@ def build_judge(settings: Settings) -> Judge:
 
 
 def build_llm(settings: Settings) -> LLM:
-    """Whose answers are judged: the language model that answers patients."""
+    """Build the language model whose answers are judged: the one that answers patients."""
     if not settings.llm_base_url:
         return EmbeddedLLM(threads=1)
     return OpenAICompatible(settings.llm_base_url, settings.llm_model, settings.llm_api_key, settings.scorer_timeout_s)
@@ -98,7 +97,7 @@ def calibration_path(settings: Settings) -> Path:
 
 
 def load_calibration(settings: Settings, grader: Judge) -> Calibration:
-    """The judge's calibration; SettingsError where there is none, or it is another judge's."""
+    """Load the judge's calibration; SettingsError if missing or another judge's."""
     try:
         return Calibration.read(calibration_path(settings), grader.id)
     except CalibrationError as error:

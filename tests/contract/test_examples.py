@@ -40,8 +40,7 @@ def test_an_added_feature_is_known_only_from_the_moment_the_clinic_knew() -> Non
 def test_a_prompt_scored_by_hand_gains_by_the_fact_behind_the_reply() -> None:
     lines = run("score_a_prompt.py")
     gains = {line.split()[2]: float(line.split()[1]) for line in lines if line.startswith("gain ")}
-    assert max(gains, key=lambda key: gains[key]) == "haemoglobin.latest:"
-    assert sum(gain > 0 for gain in gains.values()) == 1
+    assert gains.pop("haemoglobin.latest:") > 0.5 > 5 * max(gains.values())
     initial, refined = (float(line.split()[-1]) for line in lines[:2])
     assert refined > initial
 

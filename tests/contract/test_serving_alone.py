@@ -35,12 +35,16 @@ def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings
     version = serving.current_release(settings).resolve().name
     (source,) = (settings.workspace / "bentoml" / "bentos" / "pmlm").glob(f"*-{version}/src")
     # a bento that has served holds what Python compiled, too
-    assert {p.name for p in (source / "pipelines").iterdir()} - {"__pycache__"} == {
+    assert {p.name for p in (source / "pmlm").iterdir()} - {"__pycache__"} == {
         "__init__.py",
-        "settings.py",
+        "api_types.py",
+        "client.py",
         "errors.py",
+        "feedback_types.py",
+        "settings.py",
         "storage.py",
     }
+    assert not (source / "pipelines").exists()
     requirements = (source.parent / "env" / "python" / "requirements.txt").read_text()
     assert "apache-airflow" not in requirements
     assert "bentoml==1.4.39" in requirements

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from models.vocabulary import find_drug_class
-from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, choose_latest, read_time
+from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.read.coding import CodedConcept, choose_coding, read_status_code
+from pipelines.records.read.fhir_time import choose_latest, read_time
 from pipelines.records.read.raw_resource import Resource
 
 _DRUG_SYSTEMS = ("RXNORM", "NDC", "ATC")

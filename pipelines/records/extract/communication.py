@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from models.vocabulary import QUESTION_CODE, REPLY_CODE
-from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, read_time
+from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.read.coding import MAX_MESSAGE, clean_text
+from pipelines.records.read.fhir_time import read_time
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource
 

@@ -3,19 +3,9 @@
 from __future__ import annotations
 
 from models.vocabulary import CONDITION_END_CODE
-from pipelines.records.extract.facts import (
-    END,
-    RETRACTED,
-    ExtractedFacts,
-    ExtractionContext,
-    Fact,
-    choose_latest,
-    read_latest_end,
-    read_period_end,
-    read_time,
-)
+from pipelines.records.extract.facts import END, RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.read.coding import choose_coding, read_status_code
-from pipelines.records.read.fhir_time import Micros
+from pipelines.records.read.fhir_time import choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource
 
 _OVER = ("inactive", "remission", "resolved")
@@ -40,9 +30,6 @@ def extract_condition(resource: Resource, context: ExtractionContext) -> Extract
         facts.append(
             Fact("condition.end", CONDITION_END_CODE, end, text=concept.code, facet=END, known=end, parent=parent)
         )
-    row = {"code": concept.code, "text": concept.text, "start": onset, "end": _latest_end(resource)}
+    latest_end = read_latest_end(resource, "abatementDateTime", "abatementPeriod", "onsetPeriod")
+    row = {"code": concept.code, "text": concept.text, "start": onset, "end": latest_end}
     return ExtractedFacts(facts, [("conditions", row)], facets=(END,))
-
-
-def _latest_end(resource: Resource) -> Micros | None:
-    return read_latest_end(resource, "abatementDateTime", "abatementPeriod", "onsetPeriod")

@@ -1,4 +1,4 @@
-"""What an extractor takes (``ExtractionContext``) and returns (``ExtractedFacts``), and how it reads times."""
+"""What an extractor takes (``ExtractionContext``) and returns (``ExtractedFacts``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pipelines.records.deidentify.scrub import Scrubber
 from pipelines.records.read.coding import CodedConcept, list_units
-from pipelines.records.read.fhir_time import Micros, parse_latest_time, parse_time
+from pipelines.records.read.fhir_time import Micros
 from pipelines.records.read.raw_resource import Resource, ResourceError
 
 RETRACTED = "entered-in-error"
@@ -83,38 +83,3 @@ class ExtractionContext:
         if at is not None and at > self.end:
             raise ResourceError("future_date", f"{name} is after the drop's day")
         return at
-
-
-def read_time(resource: Resource, *names: str) -> Micros | None:
-    """The first of some dateTime or Period fields, by its start, else its end."""
-    for name in names:
-        value = resource.get(name)
-        if isinstance(value, str):
-            return parse_time(value)
-        if isinstance(value, dict) and ("start" in value or "end" in value):
-            return parse_time(value.get("start") or value["end"])
-    return None
-
-
-def read_period_end(resource: Resource, name: str) -> Micros | None:
-    """The end of a Period field, or None."""
-    value = resource.get(name)
-    return parse_time(value["end"]) if value and "end" in value else None
-
-
-def read_latest_end(resource: Resource, *names: str) -> Micros | None:
-    """The latest time that the first dateTime or Period's end can mean.
-
-    A start after it is an error; a partial date counts to its last microsecond.
-    """
-    for name in names:
-        value = resource.get(name)
-        text = value.get("end") if isinstance(value, dict) else value
-        if text is not None:
-            return parse_latest_time(text)
-    return None
-
-
-def choose_latest(*times: Micros | None) -> Micros | None:
-    """The latest of the known times, or None: nothing is known before it has happened."""
-    return max((t for t in times if t is not None), default=None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from models.vocabulary import MEDICATION_END_CODE
-from pipelines.records.extract.facts import END, RETRACTED, ExtractedFacts, ExtractionContext, Fact, read_time
+from pipelines.records.extract.facts import END, RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.read.coding import CodedConcept, choose_coding
-from pipelines.records.read.fhir_time import MICROS_PER_DAY, Micros, parse_time
+from pipelines.records.read.fhir_time import MICROS_PER_DAY, Micros, parse_time, read_time
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
 from pipelines.records.validate.elements import check_concept

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
-from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact, choose_latest, read_time
+from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
-from pipelines.records.read.fhir_time import Micros, parse_time, to_datetime
+from pipelines.records.read.fhir_time import Micros, choose_latest, parse_time, read_time, to_datetime
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from models.vocabulary import BIRTH_CODE, DEATH_CODE, LANGUAGE_CODE
-from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext, Fact, read_latest_end, read_time
+from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.read.fhir_time import read_latest_end, read_time
 from pipelines.records.read.raw_resource import Resource
 
 

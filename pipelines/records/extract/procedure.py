@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.records.extract.facts import (
-    RETRACTED,
-    ExtractedFacts,
-    ExtractionContext,
-    Fact,
-    choose_latest,
-    read_latest_end,
-    read_period_end,
-    read_time,
-)
+from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.read.coding import choose_coding
+from pipelines.records.read.fhir_time import choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource
 
 _NOT_DONE = (RETRACTED, "not-done", "preparation")

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from pipelines.records.read.raw_resource import Resource
+
 Micros = int
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,6 +39,41 @@ def parse_latest_time(text: str) -> Micros | None:
         return start
     days = {4: 366, 7: 31}.get(len(text), 1)
     return start + days * MICROS_PER_DAY - 1
+
+
+def read_time(resource: Resource, *names: str) -> Micros | None:
+    """The first of some dateTime or Period fields, by its start, else its end."""
+    for name in names:
+        value = resource.get(name)
+        if isinstance(value, str):
+            return parse_time(value)
+        if isinstance(value, dict) and ("start" in value or "end" in value):
+            return parse_time(value.get("start") or value["end"])
+    return None
+
+
+def read_period_end(resource: Resource, name: str) -> Micros | None:
+    """The end of a Period field, or None."""
+    value = resource.get(name)
+    return parse_time(value["end"]) if value and "end" in value else None
+
+
+def read_latest_end(resource: Resource, *names: str) -> Micros | None:
+    """The latest time that the first dateTime or Period's end can mean.
+
+    A start after it is an error; a partial date counts to its last microsecond.
+    """
+    for name in names:
+        value = resource.get(name)
+        text = value.get("end") if isinstance(value, dict) else value
+        if text is not None:
+            return parse_latest_time(text)
+    return None
+
+
+def choose_latest(*times: Micros | None) -> Micros | None:
+    """The latest of the known times, or None: nothing is known before it has happened."""
+    return max((t for t in times if t is not None), default=None)
 
 
 def to_micros(at: datetime) -> Micros:

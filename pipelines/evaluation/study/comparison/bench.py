@@ -11,7 +11,7 @@ from models.refiner.interface import Caps, Refiner
 from models.schema import Episode
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly.rollout import Rollout, run_rollouts
-from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner, to_measured_episodes
+from pipelines.evaluation.study.comparison.candidates import REFINED, LengthMatchedRefiner
 from pipelines.evaluation.study.comparison.recipe import TrainedRefiner, TrainingRecipe, train_or_load
 from pipelines.params import Params
 from pipelines.training import label_propagation, methods
@@ -67,7 +67,7 @@ class Bench:
             "length_matched": LengthMatchedRefiner(refined, self.encode),
         }
         if gains:
-            found["regressor"] = fit_regressor(to_measured_episodes(gains), self.caps, self.encode)
+            found["regressor"] = fit_regressor(methods.to_measured_episodes(gains), self.caps, self.encode)
         return found
 
     def roll_out(self, episodes: Sequence[Episode], candidates: Mapping[str, Refiner]) -> list[Rollout]:

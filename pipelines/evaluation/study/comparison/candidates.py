@@ -103,7 +103,7 @@ def load_candidates(
         "peer": KindOnlyRefiner("peer", limits, peers=True),
         "ranking": RankingRefiner(limits),
     }
-    if examples := to_measured_episodes(measured):
+    if examples := methods.to_measured_episodes(measured):
         found["fixed"] = gain_regressors.fit_fixed(examples, limits)
         found["table"] = gain_regressors.fit_table(examples, limits, encode)
         found["regressor"] = gain_regressors.fit_regressor(examples, limits, encode)
@@ -113,14 +113,6 @@ def load_candidates(
     if REFINED in found:
         found["length_matched"] = LengthMatchedRefiner(found[REFINED], encode)
     return found
-
-
-def to_measured_episodes(measured: Sequence[gains.EpisodeGains]) -> list[gain_regressors.MeasuredEpisode]:
-    """Convert gains to the input of the regressors."""
-    return [
-        gain_regressors.MeasuredEpisode(g.episode.question, g.episode.subject_id, g.segments, g.useful, g.styles)
-        for g in measured
-    ]
 
 
 def train_candidates(

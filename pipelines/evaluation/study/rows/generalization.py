@@ -22,7 +22,7 @@ from pipelines.evaluation.nightly.intervals import bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison.bench import Bench
-from pipelines.evaluation.study.comparison.candidates import REFINED, to_measured_episodes
+from pipelines.evaluation.study.comparison.candidates import REFINED
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.comparison.paired import compare_refined
 from pipelines.features.trajectory import sequences
@@ -30,6 +30,7 @@ from pipelines.splits import TEST, hash_order
 from pipelines.synthetic.portal import rules
 from pipelines.training import gains as single
 from pipelines.training.gains import EpisodeGains
+from pipelines.training.methods import to_measured_episodes
 
 FOLDS = 4
 LEFT_OUT_SHARE = 0.25  # of wordings

@@ -41,7 +41,7 @@ def test_every_group_that_is_spoken_of_holds_k_women_by_pycanons_count() -> None
 
 
 def test_the_attack_reports_its_gain_the_groups_and_the_women_not_served(states: States) -> None:
-    rows = {row["name"]: row for row in peers_privacy.build_rows(states, AT, pairs=120, women=120)}
+    rows = {row["name"]: row for row in peers_privacy.build_rows(states, AT, pairs=120, patients=120)}
     assert rows["differencing_gain"]["n"] == rows["all_but_one_gain"]["n"] == 120
     assert rows["all_but_one_gain"]["value"] >= 0  # who knows everything but one secret never guesses worse
     assert 0 <= rows["all_but_one_exposed"]["value"] <= rows["all_but_one_exposed"]["baseline"] <= 100

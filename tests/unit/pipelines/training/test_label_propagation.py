@@ -49,8 +49,8 @@ def _auc(found: list[EpisodeGains]) -> float:
 def test_what_was_never_measured_is_labelled_by_what_the_reply_takes_up(encoder: MiniLM) -> None:
     found = label_propagation.propagate_labels([_measured(e) for e in TAUGHT], EPISODES, encoder, SLOTS)
     new = [g for g in found.gains if g.episode not in TAUGHT and g.episode.facts]
-    assert found.told is not None
-    assert found.told > 0.3
+    assert found.correlation is not None
+    assert found.correlation > 0.3
     assert len(new) >= 5
     assert _auc(new) > 0.8
 
@@ -85,7 +85,7 @@ def test_an_unmeasured_episode_gets_the_mean_style_and_a_measured_one_keeps_its_
 def test_few_measurements_are_learnt_from_as_they_are(encoder: MiniLM) -> None:
     few = [_measured(e) for e in TAUGHT[:6]]
     found = label_propagation.propagate_labels(few, EPISODES, encoder, SLOTS)
-    assert found.told is None
+    assert found.correlation is None
     assert found.gains == few
 
 
@@ -93,30 +93,30 @@ def test_gains_that_replies_tell_nothing_of_are_not_read_off_them(encoder: MiniL
     random = np.random.default_rng(3)
     measured = [_measured(e, random) for e in TAUGHT]
     found = label_propagation.propagate_labels(measured, EPISODES, encoder, SLOTS)
-    assert found.told is None or found.told < 0.2
+    assert found.correlation is None or found.correlation < 0.2
 
 
-WHAT_A_SENTENCE_TELLS = """
+FEATURES_OF_SENTENCES = """
 import numpy as np
-from models.refiner import uptake
+from models.refiner import pseudo_labels
 class Flat:
     id = "flat"
     def encode(self, texts): return np.full((len(texts), 4), 0.5)
 words = [f"word{i}" for i in range(60)]
-rare = {w: 1 / (i + 3) for i, w in enumerate(words)}
-said = " ".join(words[:50]), " ".join(words[20:])
-read = uptake.Reading(1, "?", said, tuple(" ".join(words[i:]) for i in range(9)), (9,) * 9)
-print(uptake.features(read, Flat(), rare).tobytes().hex())
+idf = {w: 1 / (i + 3) for i, w in enumerate(words)}
+reply = " ".join(words[:50]), " ".join(words[20:])
+text = pseudo_labels.EpisodeText(1, "?", reply, tuple(" ".join(words[i:]) for i in range(9)), (9,) * 9)
+print(pseudo_labels.build_overlap_features(text, Flat(), idf).tobytes().hex())
 """
 
 
 def test_every_process_reads_a_reply_to_the_same_bits() -> None:
-    """Words are kept in sets, whose order differs between processes."""
-    told = {
+    """Words are in sets, whose order differs between processes."""
+    outputs = {
         subprocess.run(
-            [sys.executable, "-c", WHAT_A_SENTENCE_TELLS], env=os.environ | {"PYTHONHASHSEED": seed},
+            [sys.executable, "-c", FEATURES_OF_SENTENCES], env=os.environ | {"PYTHONHASHSEED": seed},
             capture_output=True, text=True, check=True,
         ).stdout
         for seed in ("1", "2")
     }  # fmt: skip
-    assert len(told) == 1
+    assert len(outputs) == 1

@@ -13,7 +13,7 @@ from models.encoder import MiniLM
 from models.refiner import checkpoint
 from models.reward.terms import SentenceScores, Trial
 from pipelines.embedding_cache import CachedEncoder, open_encoder
-from pipelines.params import load_params
+from pipelines.params import Params, load_params
 from pipelines.training import methods, train
 from pipelines.training.rewards import Rewards
 from pmlm.errors import SettingsError
@@ -40,7 +40,7 @@ class Facts:
 
 
 @pytest.fixture
-def params(tmp_path: Path) -> dict:
+def params(tmp_path: Path) -> Params:
     return load_params(clinic(tmp_path))
 
 
@@ -52,6 +52,10 @@ def clinic(home: Path, **train_params: object) -> Settings:
     return Settings(home=home, drops=drops)
 
 
+def with_train_params(params: Params, **values: object) -> Params:
+    return params.model_copy(update={"train": params.train.model_copy(update=values)})
+
+
 @pytest.fixture
 def encode(tmp_path: Path) -> Iterator[CachedEncoder]:
     with open_encoder(Settings(home=tmp_path / "vectors")) as kept:
@@ -60,13 +64,13 @@ def encode(tmp_path: Path) -> Iterator[CachedEncoder]:
 
 @pytest.mark.parametrize("method", methods.METHODS)
 def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
-    method: str, params: dict, encode: CachedEncoder, tmp_path: Path
+    method: str, params: Params, encode: CachedEncoder, tmp_path: Path
 ) -> None:
-    params["train"] |= {"method": method, "samples": 4, "gain_evaluations": 120}
+    params = with_train_params(params, method=method, samples=4, gain_evaluations=120)
     made, ids = [], set()
     for folder in (tmp_path / "one", tmp_path / "two"):
         reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
-        made.append(train.train(EPISODES, params, NIGHT, reward, encode, None, folder))
+        made.append(train.train(train.TrainingJob(EPISODES, params, NIGHT, reward, encode, folder)))
         ids.add(checkpoint.read_description(folder)["id"])
         assert reward.asked == made[-1].evaluations
         assert next(iter(ids)) in (folder / checkpoint.CARD).read_text()
@@ -75,7 +79,7 @@ def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
     kind = method if method in methods.BY_GAIN else "policy"
     assert checkpoint.read_description(tmp_path / "one")["kind"] == kind
     refiner = checkpoint.load_refiner(tmp_path / "one", MiniLM())
-    limits = train.caps(params)
+    limits = params.caps
     for e in EPISODES:
         program = refiner.refine(e.question, e.segments)
         assert len(program.picks) <= limits.picks
@@ -86,19 +90,19 @@ def test_every_method_makes_a_challenger_that_can_be_loaded_and_repeated(
     assert train.round_metrics(made[0])["start"] in ("warm start", "single gains")
 
 
-def test_grpo_and_best_of_k_ask_for_equally_many_rewards(params: dict, encode: CachedEncoder, tmp_path: Path) -> None:
+def test_grpo_and_best_of_k_ask_for_equally_many_rewards(params: Params, encode: CachedEncoder, tmp_path: Path) -> None:
     spent = {}
     for method in (methods.GRPO, methods.BEST_OF_K):
-        params["train"] |= {"method": method, "samples": 4}
         reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
-        spent[method] = train.train(EPISODES, params, NIGHT, reward, encode, None, tmp_path / method).evaluations
+        changed = with_train_params(params, method=method, samples=4)
+        job = train.TrainingJob(EPISODES, changed, NIGHT, reward, encode, tmp_path / method)
+        spent[method] = train.train(job).evaluations
     assert len(set(spent.values())) == 1
 
 
 def test_a_method_that_there_is_not_is_named_beside_those_there_are(tmp_path: Path) -> None:
-    knobs = load_params(clinic(tmp_path, method="magic"))["train"]
     with pytest.raises(SettingsError, match=r"params.train.method is 'magic'; it may be grpo, warm_start, best_of_k"):
-        methods.chosen(knobs)
+        load_params(clinic(tmp_path, method="magic"))
 
 
 def test_alternatives_pick_what_single_gains_bear_out(encode: CachedEncoder) -> None:
@@ -106,7 +110,7 @@ def test_alternatives_pick_what_single_gains_bear_out(encode: CachedEncoder) -> 
 
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
     measured = [gains.measure_gains(reward, e, 8) for e in EPISODES[:16]]
-    limits = train.caps(load_params(Settings()))
+    limits = load_params(Settings()).caps
     for method in methods.BY_GAIN[1:]:
         refiner = methods.fit_gain_refiner(method, measured, limits, encode)
         hits = [k in e.facts for e in EPISODES[16:] for k in refiner.refine(e.question, e.segments).picks]

@@ -15,11 +15,11 @@ from models.reward.terms import Score, SentenceScores, Trial
 from models.schema import EditProgram, Segment
 from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison import paired, seeds, slices
-from pipelines.evaluation.study.comparison.bench import to_measured_episodes
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError, meter_rewards
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.rows import attacks, generalization, ratings, training_health
 from pipelines.training.gains import EpisodeGains
+from pipelines.training.methods import to_measured_episodes
 from pipelines.training.rewards import ProgramOutcome, Rewards
 from tests.little_episodes import episode
 
