@@ -1,1 +1,1 @@
-"""Look at features: show, verify, compare nights, write the catalogue."""
+"""Inspect features: show, verify, compare nights, write the catalogue."""

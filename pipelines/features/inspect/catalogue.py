@@ -1,8 +1,7 @@
-"""The catalogue: every feature with its meaning, unit, owner, source codes, how often it is unknown, and a plot.
+"""Write the feature catalogue: meaning, unit, owner, codes, null rate and plot of each.
 
-One self-contained page, generated from the definitions and the newest rows. It shows no person: a plot is drawn where
-at least ``2 k`` patients have a value, its ends are cut where k values lie, and a word is named where k patients share
-it.
+One self-contained page, generated from the definitions and the newest rows. It shows no individual: a plot needs
+values of at least ``2 k`` patients, its ends are cut at the k-th value, and a word is named where k patients share it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ CODE = re.compile(r"'([A-Z][A-Z0-9_]*//[^'%]+|MEDS_[A-Z]+)'")
 
 @dataclass(frozen=True, slots=True)
 class PlotBar:
-    """One bar of a plot: what it stands for, and its height as a share of the highest."""
+    """One bar of a plot; ``share`` is its height relative to the highest."""
 
     label: str
     share: float
@@ -43,7 +42,7 @@ class PlotBar:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueFeature:
-    """One feature of the page; ``unknown`` is the share of patients without a value."""
+    """One feature on the page; ``unknown`` is the share of patients without a value."""
 
     name: str
     meaning: str
@@ -57,7 +56,7 @@ class CatalogueFeature:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueGroup:
-    """One feature group of the page."""
+    """One feature group on the page."""
 
     name: str
     meaning: str
@@ -70,7 +69,9 @@ class CatalogueGroup:
 def write_page(settings: Settings, made: datetime) -> Path:
     """Write ``reports/features.html`` and return its path; ``FeaturesError`` before the first build."""
     found = describe_groups(settings)
-    environment = Environment(loader=PackageLoader("pipelines.features", "."), autoescape=select_autoescape(["j2"]))
+    environment = Environment(
+        loader=PackageLoader("pipelines.features.inspect", "."), autoescape=select_autoescape(["j2"])
+    )
     page = environment.get_template("catalogue.html.j2").render(
         groups=found, clinic=settings.clinic, made=f"{made:%Y-%m-%d %H:%M} UTC", schema=hash_schema()
     )
@@ -78,7 +79,7 @@ def write_page(settings: Settings, made: datetime) -> Path:
 
 
 def describe_groups(settings: Settings) -> list[CatalogueGroup]:
-    """What the page says, group by group."""
+    """Describe every feature group for the page."""
     if not any(settings.features.glob("*/*.parquet")):
         raise FeaturesError("no features yet: run `pmlm features build`")
     return [_describe_group(settings, name) for name in find_groups()]
@@ -92,12 +93,12 @@ def _describe_group(settings: Settings, name: str) -> CatalogueGroup:
     for field in view.features:
         codes = next((codes for stem, codes in of_signals.items() if field.name.startswith(stem)), ())
         entries.append(_describe_feature(field, rows[field.name], tuple(codes), settings.k_anonymity))
-    said_once = () if all(entry.codes for entry in entries) else _find_codes(name)
-    return CatalogueGroup(name, view.description, view.owner, rows.height, said_once, tuple(entries))
+    codes = () if all(entry.codes for entry in entries) else _find_codes(name)
+    return CatalogueGroup(name, view.description, view.owner, rows.height, codes, tuple(entries))
 
 
 def _find_codes(name: str) -> tuple[str, ...]:
-    """Every code that a group's expression asks for, as it stands in its query; none where a model computes it."""
+    """Find the codes in a group's query; none where a program computes it."""
     return () if name in MODELLED else tuple(sorted(set(CODE.findall(compile_group(find_groups()[name]).sql))))
 
 
@@ -117,7 +118,7 @@ def _describe_feature(field: Field, values: pl.Series, codes: tuple[str, ...], k
 
 
 def _plot_values(name: str, values: pl.Series, k: int) -> tuple[PlotBar, ...]:
-    """Numbers as a histogram, times as years, lists by length, words by how many share them; hashes not at all."""
+    """Plot numbers, months, list lengths, or words by how many share them; never hashes."""
     if name.endswith(("_source", "_sources")) or values.drop_nulls().len() < 2 * k:
         return ()
     if values.dtype == pl.List:

@@ -1,4 +1,4 @@
-"""What changed from one night to another, feature by feature, over all patients; never what changed for one."""
+"""Compare two nights feature by feature over all patients, never for one patient."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pmlm.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class FeatureDifference:
-    """One feature among the patients of both nights.
+    """One feature of the patients of both nights.
 
-    How many values changed, became known, are no longer known; the means where at least k values changed and are known
-    (two means between which one patient changed would tell her value).
+    How many values changed, became known, are no longer known; the means if at least k values changed and are known
+    (two means between which one patient changed would reveal the value).
     """
 
     group: str
@@ -35,7 +35,7 @@ class FeatureDifference:
 
 @dataclass(frozen=True, slots=True)
 class NightComparison:
-    """Two nights compared: how many patients each had, and the features that changed, most changed first."""
+    """Two nights' numbers of patients, and the features that changed, most changed first."""
 
     before: str
     after: str
@@ -45,7 +45,7 @@ class NightComparison:
 
 
 def compare_nights(settings: Settings, before: str, after: str) -> NightComparison:
-    """The rows as of the ends of two nights ``YYYYMMDD``; ``UnknownNightError`` where one was never taken in."""
+    """Compare the rows as of the ends of two nights ``YYYYMMDD``; ``UnknownNightError`` for other nights."""
     known = {entry.night for entry in records_ledger.read_entries(settings)}
     for night in (before, after):
         if night not in known:
@@ -65,7 +65,7 @@ def compare_nights(settings: Settings, before: str, after: str) -> NightComparis
 
 
 def _read_rows(settings: Settings, group: str, night: str) -> pl.DataFrame:
-    """Each patient's row as of the end of a night."""
+    """Read each patient's row as of the end of a night."""
     rows = feature_files.scan_rows(settings.features / group).filter(pl.col(KEY[1]) <= end_of_night(night))
     return rows.sort(*KEY).unique(KEY[0], keep="last", maintain_order=True).collect()
 
@@ -79,7 +79,7 @@ def _compare_feature(both: pl.DataFrame, group: str, name: str, k: int) -> Featu
 
 
 def _mean(values: pl.Series, k: int) -> float | None:
-    """The mean of a number that at least ``k`` patients have."""
+    """Return the mean of a number that at least ``k`` patients have."""
     if not values.dtype.is_numeric() or values.count() < k:
         return None
     return round(float(values.cast(pl.Float64).mean() or 0.0), 3)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One patient's features as a person reads them: value, unit, age of the value in days, the events it came from."""
+"""Show one patient's features: value, unit, age of the value in days, source events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMPANIONS = ("_time", "_times", "_source", "_sources")
 
 @dataclass(frozen=True, slots=True)
 class FeatureValue:
-    """One feature; ``age_days`` (of the newest value in a list) is None and ``sources`` empty where it has none."""
+    """One feature; ``age_days`` (of a list's newest value) may be None, ``sources`` empty."""
 
     group: str
     name: str
@@ -41,7 +41,7 @@ class FeatureValue:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSource:
-    """An event behind a feature, by the hash of its source line: what, when it happened, since when it is known."""
+    """An event behind a feature, by the hash of its source line."""
 
     source: str
     code: str
@@ -50,9 +50,10 @@ class FeatureSource:
 
 
 def read_row(settings: Settings, patient: str, as_of: datetime | None) -> FeatureRow:
-    """Her row as of ``as_of`` (offline) or now (online).
+    """Read a patient's row as of ``as_of`` (offline) or now (online).
 
-    UnknownPatientError where nothing is known of her then, FeaturesError where the online store does not answer.
+    ``UnknownPatientError`` if nothing is known of the patient then, ``FeaturesError`` if the online store does not
+    answer.
     """
     subject_id = settings.subject_id(patient)
     if as_of is None:
@@ -73,7 +74,7 @@ def _read_online(settings: Settings, subject_id: int) -> FeatureRow | None:
 
 
 def find_group_moments(settings: Settings, patient: str, as_of: datetime) -> dict[str, datetime]:
-    """For each group the moment of her newest row by then: since when its values stand, or how fresh her peers are."""
+    """Find, per group, the as-of time of the patient's newest row by then."""
     subject_id, found = settings.subject_id(patient), {}
     for name in find_groups():
         rows = feature_files.scan_rows(settings.features / name).filter(
@@ -86,7 +87,7 @@ def find_group_moments(settings: Settings, patient: str, as_of: datetime) -> dic
 def find_source_events(
     settings: Settings, patient: str, sources: Iterable[str], as_of: datetime
 ) -> list[FeatureSource]:
-    """Her events of these source lines that were known by then, oldest first."""
+    """Find the patient's events of these source lines known by then, oldest first."""
     columns = ("source", "code", "time", "known_at")
     found = event_log.scan_events(settings).filter(
         pl.col("subject_id") == settings.subject_id(patient),
@@ -100,32 +101,26 @@ def find_source_events(
 
 
 def describe_row(values: FeatureRow, as_of: datetime, k: int) -> list[FeatureValue]:
-    """Every known feature of a row, by group; times and sources stand beside the values they belong to.
+    """Describe every known feature of a row, by group, with its time and sources.
 
-    The number of her peers is said as coarsely as everywhere (``models.peers.counts``).
+    The number of peers is rounded as everywhere.
     """
-    shown = []
+    found = []
     values = {**values, "peers_count": round_count(values["peers_count"] or 0, k)}
     for view in list_views():
         names = {field.name for field in view.features}
         stems = {name: next((name.removesuffix(p) for p in PARTS if name.endswith(p)), name) for name in names}
-        beside = {f"{stem}{end}" for stem in stems.values() for end in COMPANIONS}
-        beside |= {f"{name}_time" for name in names}
+        companions = {f"{stem}{end}" for stem in stems.values() for end in COMPANIONS}
+        companions |= {f"{name}_time" for name in names}
         for field in view.features:
-            value = values[field.name]
-            if value is None or value == [] or field.name in beside:
+            value, stem, unit = values[field.name], stems[field.name], field.tags.get("unit", "")
+            if value is None or value == [] or field.name in companions:
                 continue
-            own = f"{field.name}_time" if f"{field.name}_time" in names else f"{stems[field.name]}_time"
-            times = _collect_values(values, own, f"{stems[field.name]}_times") or [
-                v for v in _as_list(value) if _is_time(v)
-            ]
-            sources = _collect_values(values, f"{stems[field.name]}_source", f"{stems[field.name]}_sources")
-            shown.append(
-                FeatureValue(
-                    view.name, field.name, value, field.tags.get("unit", ""), _age(times, as_of), tuple(sources)
-                )
-            )
-    return shown
+            own = f"{field.name}_time" if f"{field.name}_time" in names else f"{stem}_time"
+            times = _collect_values(values, own, f"{stem}_times") or [v for v in _as_list(value) if _is_time(v)]
+            sources = tuple(_collect_values(values, f"{stem}_source", f"{stem}_sources"))
+            found.append(FeatureValue(view.name, field.name, value, unit, _age(times, as_of), sources))
+    return found
 
 
 def _as_list(value: Any) -> list[Any]:

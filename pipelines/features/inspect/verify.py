@@ -1,6 +1,6 @@
-"""Whether the features can be trusted tonight: complete, of one definition, fresh, possible, alike in both stores.
+"""Verify the features: complete, of one definition, fresh, possible, equal in both stores.
 
-Each check is one line with a verdict. Nothing here names a patient or shows a value: counts by group and feature only.
+Each check is one line with a verdict. None names a patient or shows a value: only counts by group and feature.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class FeatureCheck:
-    """One thing that must hold; ``found`` says what was looked at, or what is wrong where it does not."""
+    """The result of a check; ``found`` says what was checked, or what is wrong."""
 
     name: str
     holds: bool
@@ -41,7 +41,7 @@ class FeatureCheck:
 
 
 def verify(settings: Settings, most_patients: int, max_age_days: float) -> list[FeatureCheck]:
-    """All checks. Parity is checked for at most ``most_patients``, spread evenly over all by their pseudonyms.
+    """Run all checks; the stores are compared for at most ``most_patients``.
 
     Raises ``FeaturesError`` before the first build.
     """
@@ -60,7 +60,7 @@ def verify(settings: Settings, most_patients: int, max_age_days: float) -> list[
 
 
 def _sample_patients(settings: Settings, most: int) -> list[int]:
-    """Patients in order of their pseudonyms, which are hashes: every n-th is a sample that knows no order."""
+    """Sample every n-th patient by pseudonym: these are hashes, in no meaningful order."""
     rows = feature_files.scan_rows(settings.features / next(iter(find_groups())))
     every: list[int] = rows.select("subject_id").unique().collect()["subject_id"].sort().to_list()
     return every[:: max(1, -(-len(every) // most))]
@@ -73,14 +73,12 @@ def _check_complete(settings: Settings) -> Iterator[FeatureCheck]:
         taken = {batch for origin in feature_files.read_origins(settings.features / name) for batch in origin.events}
         if batches - taken:
             behind[name] = len(batches - taken)
-    said = (
-        ", ".join(f"{name} lacks {n}" for name, n in behind.items()) or f"{len(batches)} event batches in every group"
-    )
-    yield FeatureCheck("complete", not behind, said)
+    missing = ", ".join(f"{name} lacks {n}" for name, n in behind.items())
+    yield FeatureCheck("complete", not behind, missing or f"{len(batches)} event batches in every group")
 
 
 def _check_definitions(settings: Settings) -> Iterator[FeatureCheck]:
-    """Rows of two versions of a definition, or of the model behind it, never stand in one group."""
+    """Check that all of a group's rows are of one definition, and of one model."""
     odd = []
     for name, definition in define_groups(settings).items():
         made_by = {origin.definition for origin in feature_files.read_origins(settings.features / name)}
@@ -93,44 +91,41 @@ def _check_fresh(settings: Settings, max_age_days: float) -> Iterator[FeatureChe
     nights = [entry.night for entry in records_ledger.read_entries(settings)]
     last = end_of_night(nights[-1]) if nights else None
     age = (settings.now() - last).total_seconds() / DAY_S if last else float("inf")
-    said = f"the last drop is {age:.1f} days old" if last else "no drop was ever taken in"
-    yield FeatureCheck("fresh records", age <= max_age_days, f"{said} (bound: {max_age_days:g})")
+    found = f"the last drop is {age:.1f} days old" if last else "no drop was ever taken in"
+    yield FeatureCheck("fresh records", age <= max_age_days, f"{found} (bound: {max_age_days:g})")
     rows = feature_files.scan_rows(settings.features / "peers")
     oldest = rows.group_by(KEY[0]).agg(pl.col(KEY[1]).max()).select(pl.col(KEY[1]).min()).collect().item()
     # every night with an event batch makes a row for every patient who was known by then
     with_events = [path.name[:8] for path in records_ledger.list_batches(settings)]
     bound: datetime = end_of_night(max(with_events)) if with_events else settings.now()
-    said = f"the oldest is of {oldest:%Y-%m-%d}, the last night with events was {bound:%Y-%m-%d}"
-    yield FeatureCheck("fresh peers", oldest >= bound, said)
+    found = f"the oldest is of {oldest:%Y-%m-%d}, the last night with events was {bound:%Y-%m-%d}"
+    yield FeatureCheck("fresh peers", oldest >= bound, found)
 
 
 def _check_bounds(settings: Settings) -> Iterator[FeatureCheck]:
-    stated, broken, rows_seen = expectations.list_bounds(), Counter[str](), 0
-    ahead = Counter[str]()
+    bounds, rows_seen = expectations.list_bounds(), 0
+    broken, ahead = Counter[str](), Counter[str]()
     for name, module in find_groups().items():
         rows = feature_files.scan_rows(settings.features / name).collect()
         rows_seen += len(rows)
         for field in module.view.features:
-            if field.name in stated:
-                broken[field.name] += _count_outside(rows[field.name], stated[field.name])
+            if field.name in bounds:
+                broken[field.name] += _count_outside(rows[field.name], bounds[field.name])
             if field.name.endswith("_time"):
                 ahead[field.name] += int((rows[field.name] > rows[KEY[1]]).sum() or 0)
     for title, found in (("possible", broken), ("not ahead of their time", ahead)):
-        wrong = {name: n for name, n in found.items() if n}
-        said = (
-            ", ".join(f"{name}: {n} rows" for name, n in wrong.items()) or f"{len(found)} features of {rows_seen} rows"
-        )
-        yield FeatureCheck(title, not wrong, said)
+        wrong = ", ".join(f"{name}: {n} rows" for name, n in found.items() if n)
+        yield FeatureCheck(title, not wrong, wrong or f"{len(found)} features of {rows_seen} rows")
 
 
-def _count_outside(values: pl.Series, expected: expectations.FeatureBounds) -> int:
-    """How many rows break what is expected of a column; an array's every element counts."""
-    if expected.never_null and values.null_count():
+def _count_outside(values: pl.Series, bounds: expectations.FeatureBounds) -> int:
+    """Count the values outside the bounds; every element of an array counts."""
+    if bounds.never_null and values.null_count():
         return values.null_count()
     flat = values.explode() if values.dtype == pl.List else values
-    if expected.low is None and expected.high is None:
+    if bounds.low is None and bounds.high is None:
         return 0
-    low, high = expected.low if expected.low is not None else float("-inf"), expected.high
+    low, high = bounds.low if bounds.low is not None else float("-inf"), bounds.high
     inside = (flat >= low) & (flat <= (high if high is not None else float("inf")))
     return int((~inside).sum() or 0)
 
@@ -144,29 +139,29 @@ def _check_peers(settings: Settings) -> Iterator[FeatureCheck]:
 
 
 def _check_recomputed(settings: Settings, patients: Sequence[int]) -> FeatureCheck:
-    """Her newest rows in the files equal what the event log says of the same moment, computed anew."""
+    """Check that the newest rows in the files equal those computed again from the event log."""
     differing = recompute.count_differences(settings, patients)
-    said = ", ".join(f"{name}: {n}" for name, n in differing.items()) or f"{len(patients)} patients"
-    return FeatureCheck("files equal the event log", not differing, said)
+    found = ", ".join(f"{name}: {n}" for name, n in differing.items()) or f"{len(patients)} patients"
+    return FeatureCheck("files equal the event log", not differing, found)
 
 
 def _check_online(settings: Settings, patients: Sequence[int]) -> Iterator[FeatureCheck]:
     path = settings.feast / materialise.TAKEN
-    held = read_json(path) if path.exists() and (settings.feast / feast_store.CONFIG).exists() else {}
-    same = held.get("files") == materialise.hash_feature_files(settings) and held.get("schema") == hash_schema()
-    said = "every feature file is in it" if same else "it is behind the feature files: run `pmlm features materialise`"
-    yield FeatureCheck("online store is up to date", same, said)
+    state = read_json(path) if path.exists() and (settings.feast / feast_store.CONFIG).exists() else {}
+    same = state.get("files") == materialise.hash_feature_files(settings) and state.get("schema") == hash_schema()
+    found = "every feature file is in it" if same else "it is behind the feature files: run `pmlm features materialise`"
+    yield FeatureCheck("online store is up to date", same, found)
     try:
         differing = _count_unequal(settings, patients)
     except online.StoreDownError as error:
         yield FeatureCheck("online equals offline", False, str(error))
         return
-    said = ", ".join(f"{name}: {n}" for name, n in differing.most_common(8)) or f"{len(patients)} patients"
-    yield FeatureCheck("online equals offline", not differing, said)
+    found = ", ".join(f"{name}: {n}" for name, n in differing.most_common(8)) or f"{len(patients)} patients"
+    yield FeatureCheck("online equals offline", not differing, found)
 
 
 def _count_unequal(settings: Settings, patients: Sequence[int]) -> Counter[str]:
-    """Features whose online value is not the offline one as of now, in value and type, with the number of patients."""
+    """Count, per feature, the patients whose online value differs from the offline one in value or type."""
     now = pd.Timestamp(settings.now())
     asked = pd.DataFrame({KEY[0]: list(patients), KEY[1]: [now] * len(patients)})
     differing: Counter[str] = Counter()
