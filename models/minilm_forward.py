@@ -3,12 +3,14 @@
     x_0 = LN(word + place),   y = LN(x + O·attention(x)),   x' = LN(y + U·gelu(I·y)),   e = mean of x_6 / ‖mean of x_6‖
 
 The layers of BERT (Devlin et al. 2019) as ``transformers`` computes them, to 1e-6. The rows of all texts pass through
-each matrix together; attention stays within one text. Run: ``python -m benchmarks.encoder``, which measures why:
+each matrix together; attention stays within one text. ``benchmarks/results/encoder.json`` (Run: ``python -m
+benchmarks.encoder``) says why two calls are private or deprecated:
 
-1. oneDNN's packed linear (``torch.ops.mkldnn``, private) gives a text the same bits whatever it is batched with.
-   ``functional.linear`` does not, so a night's weights would depend on its batches; the public ``Tensor.to_mkldnn``
-   gives the same bits but packs the weights at each call (PUBLIC).
-2. TorchScript (deprecated) holds Python's lock once per pass, not once per operation: EAGER beside a busy thread.
+1. ``torch.ops.mkldnn``: oneDNN's packed linear gives a text the same bits whatever it is batched with. Through
+   ``functional.linear``, no faster, all of 70 vectors change with their batch, and a night's weights would with them
+   (rows ``changed_by_company_*``); the public ``Tensor.to_mkldnn`` packs at each call, 1.3 times slower.
+2. ``torch.jit.script``: a pass takes Python's lock once, not at each operation: 1.4 times faster beside a thread that
+   serves another request (``question_busy_eager``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``pmlm features``: build a night's features, put them online; look at, check, compare and explain them."""
+"""``pmlm features``: build features, put them online, show, verify and compare them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Json = Annotated[bool, typer.Option("--json", help="End with one JSON object on 
 
 
 def register(app: typer.Typer) -> None:
-    """Add this room's commands to ``pmlm``."""
+    """Add the commands to ``pmlm``."""
     app.add_typer(features, name="features")
 
 
 @features.command("build", epilog="Example: pmlm features build --date 2026-06-02")
 def build(date: Date = None, drops: Drops = None, as_json: Json = False) -> None:
-    """Compute the features of every patient whose record changed, and everybody's peers."""
+    """Compute the features of every patient whose record changed, and all patients' peers."""
     from pipelines.features.build import stage
 
     settings = load_settings(drops=drops)
@@ -36,7 +36,7 @@ def build(date: Date = None, drops: Drops = None, as_json: Json = False) -> None
 
 @features.command("materialise", epilog="Example: pmlm features materialise")
 def materialise(date: Date = None, drops: Drops = None, as_json: Json = False) -> None:
-    """Write the latest rows to the online store, late ones too."""
+    """Write the latest rows to the online store."""
     from pipelines.features.online import materialise as stage
 
     settings = load_settings(drops=drops)
@@ -52,36 +52,35 @@ def show(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Show what is known of a patient, now or as of a moment: value, unit, age in days, source events."""
-    from pipelines.features.inspect import show as read
+    """Show a patient's features, now or as of a time: value, unit, age, source events."""
+    from pipelines.features.inspect.show import describe_row, find_group_moments, find_source_events, read_row
 
     settings = load_settings(drops=drops)
     moment = _parse_moment(as_of)
-    values = read.read_row(settings, patient, moment)
+    row = read_row(settings, patient, moment)
     at = moment or settings.now()
-    shown = read.describe_row(values, at, settings.k_anonymity)
-    stands = read.find_group_moments(settings, patient, at)
-    events = {
-        e.source: e for e in read.find_source_events(settings, patient, (s for f in shown for s in f.sources), at)
-    }
+    found = describe_row(row, at, settings.k_anonymity)
+    moments = find_group_moments(settings, patient, at)
+    sources = (source for value in found for source in value.sources)
+    events = {event.source: event for event in find_source_events(settings, patient, sources, at)}
     if as_json:
-        known = {"as_of": values["as_of"], "groups": stands, "features": [asdict(s) for s in shown]}
-        typer.echo(json.dumps(known | {"events": [asdict(e) for e in events.values()]}, default=str))
+        known = {"as_of": row["as_of"], "groups": moments, "features": [asdict(value) for value in found]}
+        typer.echo(json.dumps(known | {"events": [asdict(event) for event in events.values()]}, default=str))
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("group", "feature", "value", "unit", "age (days)", "source", title=f"as of {values['as_of']}")
-    for s in shown:
-        age = "" if s.age_days is None else f"{s.age_days:g}"
-        first = events.get(s.sources[0]) if s.sources else None
-        told = (
-            f"{first.code} {s.sources[0][:8]}, known {first.known_at:%Y-%m-%d}" if first else " ".join(s.sources)[:12]
-        )
-        more = f" +{len(s.sources) - 1}" if len(s.sources) > 1 else ""
-        table.add_row(s.group, s.name, _format_value(s.value), s.unit, age, told + more)
+    table = Table("group", "feature", "value", "unit", "age (days)", "source", title=f"as of {row['as_of']}")
+    for v in found:
+        age = "" if v.age_days is None else f"{v.age_days:g}"
+        first = events.get(v.sources[0]) if v.sources else None
+        source = " ".join(v.sources)[:12]
+        if first:
+            source = f"{first.code} {v.sources[0][:8]}, known {first.known_at:%Y-%m-%d}"
+        more = f" +{len(v.sources) - 1}" if len(v.sources) > 1 else ""
+        table.add_row(v.group, v.name, _format_value(v.value), v.unit, age, source + more)
     Console().print(table)
-    typer.echo("rows of: " + ", ".join(f"{name} {moment:%Y-%m-%d}" for name, moment in stands.items()))
+    typer.echo("rows of: " + ", ".join(f"{name} {moment:%Y-%m-%d}" for name, moment in moments.items()))
 
 
 @features.command("verify", epilog="Example: pmlm features verify --max-age 2")
@@ -91,7 +90,10 @@ def verify(
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Check the features: complete, of one version, fresh, possible, equal offline and online. Exit 1 if not."""
+    """Check the features; exit 1 if any check fails.
+
+    They must be complete, of one version, fresh, possible, and equal offline and online.
+    """
     from pipelines.features.inspect import verify as checking
 
     found = checking.verify(load_settings(drops=drops), patients, max_age)
@@ -135,7 +137,7 @@ def diff(
 
 @features.command("catalogue", epilog="Example: pmlm features catalogue")
 def catalogue(drops: Drops = None, as_json: Json = False) -> None:
-    """Write a page that says of every feature its meaning, unit, owner, source codes, null rate, and plots it."""
+    """Write a page with every feature's meaning, unit, owner, source codes, null rate and plot."""
     from pipelines.features.inspect import catalogue as pages
 
     settings = load_settings(drops=drops)
@@ -144,7 +146,7 @@ def catalogue(drops: Drops = None, as_json: Json = False) -> None:
 
 
 def _parse_night(settings: Settings, date: str | None) -> str:
-    """``YYYYMMDD`` of the date given, else of the last drop taken in."""
+    """Return ``YYYYMMDD`` of a date, or of the last drop taken in."""
     if date:
         try:
             return datetime.strptime(date, "%Y%m%d" if date.isdigit() else "%Y-%m-%d").strftime("%Y%m%d")
@@ -166,7 +168,9 @@ def _parse_moment(text: str | None) -> datetime | None:
     except ValueError as error:
         raise FeaturesError(f"--as-of {text}: not an ISO 8601 date or time") from error
     if len(text) == len("2026-06-01"):
-        moment = moment.replace(hour=23, minute=59, second=59)
+        from pipelines.night_dates import end_of_day
+
+        return end_of_day(moment.date())
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

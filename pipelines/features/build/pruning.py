@@ -1,8 +1,8 @@
 """Load only the columns and rows of the record versions that some feature group reads.
 
-A group's expression says what it reads: by its filters on ``held`` (``kind``, ``code`` and others) and by the columns
-it uses. A fifth and more of a clinic's record is nobody's feature: procedures that end no pregnancy, values that are no
-signal.
+A group's expression says what it reads: by its filters on the versions (``kind``, ``code`` and others) and by the
+columns it uses. A fifth and more of a clinic's record is nobody's feature: procedures that end no pregnancy, values
+that are no signal.
 """
 
 from __future__ import annotations

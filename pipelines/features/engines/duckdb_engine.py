@@ -1,6 +1,6 @@
 """Run feature expressions on DuckDB, in UTC, with one connection per build.
 
-``log`` is a view of every event file. ``held`` has the record versions (``point_in_time.build_versions``) of the
+``log`` is a view of every event file. The table ``query.VERSIONS`` has the versions (``build_versions``) of the
 patients a build needs, computed once for all groups; a full build computes them partition by partition, so memory
 does not grow with the log. What does not fit in memory spills to disk.
 """
@@ -150,7 +150,7 @@ def _quote(path: Path | str) -> str:
 
 
 def evaluate(connection: Backend, query: Query) -> pa.Table:
-    """Compute a group's rows from the connection's ``held`` at its ``moments``."""
+    """Compute a group's rows from the connection's record versions at its as-of times."""
     return connection.con.execute(_parse(query.sql)).to_arrow_table()
 
 

@@ -128,7 +128,7 @@ def open_workers(connection: Any, partitions: int) -> Iterator[list[Any]]:
 
 
 def evaluate(connection: Any, query: Query) -> pa.Table:
-    """Compute a group's rows from the connection's ``held`` at its ``moments``."""
+    """Compute a group's rows from the connection's record versions at its as-of times."""
     table = connection._session.sql(to_sql(query.expression)).toArrow()
     stated = query.expression.schema().to_pyarrow()
     return table.cast(pa.schema([field.with_type(_to_utc(field.type)) for field in stated]))

@@ -37,7 +37,7 @@ def count_differences(settings: Settings, patients: Sequence[int]) -> dict[str, 
 
 
 def _count_unequal(stored: pl.DataFrame, computed: pl.DataFrame) -> int:
-    """Count the rows that differ in any bit: computing a row again gives the same bits."""
+    """Count the rows that differ in any bit, as recomputed rows never should."""
     if stored.height != computed.height:
         return max(stored.height, computed.height)
     unequal = [~stored[name].eq_missing(computed[name].cast(stored.schema[name])) for name in stored.columns]

@@ -139,7 +139,7 @@ def _check_peers(settings: Settings) -> Iterator[FeatureCheck]:
 
 
 def _check_recomputed(settings: Settings, patients: Sequence[int]) -> FeatureCheck:
-    """Check that the newest rows in the files equal those computed again from the event log."""
+    """Check that the files' newest rows equal those computed from the event log."""
     differing = recompute.count_differences(settings, patients)
     found = ", ".join(f"{name}: {n}" for name, n in differing.items()) or f"{len(patients)} patients"
     return FeatureCheck("files equal the event log", not differing, found)
@@ -161,7 +161,7 @@ def _check_online(settings: Settings, patients: Sequence[int]) -> Iterator[Featu
 
 
 def _count_unequal(settings: Settings, patients: Sequence[int]) -> Counter[str]:
-    """Count, per feature, the patients whose online value differs from the offline one in value or type."""
+    """Count, per feature, the patients whose online and offline values (or types) differ."""
     now = pd.Timestamp(settings.now())
     asked = pd.DataFrame({KEY[0]: list(patients), KEY[1]: [now] * len(patients)})
     differing: Counter[str] = Counter()

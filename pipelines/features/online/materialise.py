@@ -87,7 +87,7 @@ def hash_feature_files(settings: Settings) -> dict[str, str]:
 
 
 def _read_taken(settings: Settings, online: Mapping[str, Any]) -> dict[str, str]:
-    """Read which files are in the served store; none if it is another, lost its rows, or has an old schema."""
+    """Read which files are in the served store; none if it cannot be continued."""
     path = settings.feast / TAKEN
     if not path.exists() or not (settings.feast / feast_store.CONFIG).exists():
         return {}
@@ -98,7 +98,7 @@ def _read_taken(settings: Settings, online: Mapping[str, Any]) -> dict[str, str]
 
 
 def _has_rows(settings: Settings) -> bool:
-    """Whether the served store has the newest feature row's patient: a server may have lost its data."""
+    """Whether the served store has the newest row's patient: servers may lose data."""
     if read_store_config(settings) == feast_store.SQLITE:
         return (settings.feast / str(feast_store.SQLITE["path"])).exists()
     group = next(iter(find_groups()))
@@ -157,7 +157,7 @@ def _write_in_place(settings: Settings, fresh: list[str]) -> dict[str, int]:
 def _replace_store(
     settings: Settings, online: Mapping[str, Any], project: str, fresh: list[str], copy_from: Path | None
 ) -> dict[str, int]:
-    """Fill a store in the staging folder and swap it in; drop what it replaces and leftovers of killed runs."""
+    """Fill a store in the staging folder, swap it in, and drop what it replaces."""
     staging, served, database = settings.feast / STAGING, settings.feast, str(feast_store.SQLITE["path"])
     _drop_leftovers(staging, served)
     shutil.rmtree(staging, ignore_errors=True)
@@ -190,7 +190,7 @@ def _swap_in(staging: Path, served: Path, registry: str, database: str) -> None:
 
 
 def _drop_leftovers(staging: Path, served: Path) -> None:
-    """Drop the rows that a killed run had begun to write to a server, under a project of their own."""
+    """Drop the rows that a killed run had begun to write under another project."""
     staged, current = _open_or_none(staging), _open_or_none(served)
     if staged is None or staged.project == feast_store.PROJECT:
         return
@@ -229,7 +229,7 @@ def _write_groups(settings: Settings, target: FeatureStore, fresh: list[str], *,
 
 
 def _read_latest_rows(files: list[Path], changed: list[Path]) -> pl.DataFrame:
-    """Read the newest row in ``files`` of every patient with a row in the ``changed`` ones.
+    """Read the newest row of every patient with a row in the ``changed`` files.
 
     Of all files the keys are read, whole rows only of the files that have one of the newest.
     """

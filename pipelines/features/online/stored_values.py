@@ -52,7 +52,7 @@ def _to_storable_column(name: str, dtype: FeastType) -> pl.Expr:
 
 
 def encode_texts(column: pl.Series, dtype: FeastType) -> list[str | None]:
-    """Encode the text that SQL stores have next to the bytes of a storable number or text."""
+    """Encode the text that SQL stores add to the bytes of a storable value."""
     if isinstance(dtype, Array) or dtype == UnixTimestamp:
         return [None] * len(column)
     return [None if value is None else str(value) for value in column.to_list()]

@@ -1,4 +1,4 @@
-"""Write rows of a feature group to the online store in bulk, exactly as Feast stores them.
+"""Write a feature group's rows to the online store in bulk, as Feast stores them.
 
 Feast's own writing builds one object per value, sends SQLite and Postgres one value at a time, and asks Redis first
 what it has. Here the statements are ours, the rest Feast's (``feature_repo.store.feast_internals``). Both leave the
@@ -32,7 +32,7 @@ _REPLACED = _COLUMNS[2:]
 
 
 def build_writer(store: FeatureStore) -> WriteRows:
-    """Build a function that writes rows, each whole or not at all, over one open connection.
+    """Build a function that writes rows, each whole or not at all.
 
     It raises what the store's driver raises; a store of another type raises ``NotImplementedError`` here.
     """

@@ -1,1 +1,1 @@
-"""The clinic's trajectory model: read the log for it, train and store it, compute its features."""
+"""The clinic's trajectory model: read the log, train and store it, compute its features."""

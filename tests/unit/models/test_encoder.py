@@ -55,7 +55,7 @@ def test_no_texts_give_no_vectors(encoder: MiniLM) -> None:
 
 
 def test_only_the_last_texts_are_remembered() -> None:
-    small = MiniLM(remembered=2)
+    small = MiniLM(cache_size=2)
     first = small.encode(TEXTS[:1]).copy()
     small.encode(TEXTS[1:3])
     assert list(small._vectors) == list(TEXTS[1:3])
@@ -80,7 +80,7 @@ def test_memory_does_not_grow_with_the_number_of_lengths_met() -> None:
         "import psutil, torch\n"
         "from models.encoder import MiniLM\n"
         "torch.set_num_threads(1)\n"
-        "encoder, worker = MiniLM(remembered=0), psutil.Process()\n"
+        "encoder, worker = MiniLM(cache_size=0), psutil.Process()\n"
         "encoder.encode(['one', 'two words ' * 100])\n"
         "before = worker.memory_info().rss\n"
         "for n in range(4, 204): encoder.encode(['a ' * n])\n"
