@@ -26,7 +26,6 @@ SOURCE = (
     "pmlm/storage.py",
     "pmlm/api_types.py",
     "pmlm/feedback_types.py",
-    "pmlm/client.py",
 )
 
 
