@@ -83,8 +83,9 @@ def _build_records(patient: str, text: str) -> list[dict[str, Any]]:
          "medicationCodeableConcept": _build_concept(RXNORM, "310325", "?"), "subject": subject,
          "authoredOn": "2026-05-20T09:20:00+00:00", "dosageInstruction": [{"text": "?"}]},
         {"resourceType": "Observation", "id": f"o-{patient}", "status": "final",
-         "code": _build_concept(LOINC, "718-7", "?"), "subject": subject, "effectiveDateTime": "2026-05-20T09:10:00+00:00",
-         "issued": "2026-05-20T09:10:00+00:00", "note": [{"text": "?"}],
+         "code": _build_concept(LOINC, "718-7", "?"), "subject": subject,
+         "effectiveDateTime": "2026-05-20T09:10:00+00:00", "issued": "2026-05-20T09:10:00+00:00",
+         "note": [{"text": "?"}],
          "valueQuantity": {"value": 9.8, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"}},
     ]  # fmt: skip
     whole = [_fill(record, text) for record in coded]
