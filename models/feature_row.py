@@ -1,8 +1,8 @@
-"""Reads one value of a feature row, whatever store it came from.
+"""Read one value of a feature row, whatever store it came from.
 
-A row comes from Feast offline (pandas), Feast online (protobuf) or a test (plain Python); absence comes as None, NaN,
-NaT or a missing name. These three readers are the only place where that matters: everything after them sees a
-float, an aware datetime or a tuple of strings, or None. No part of the paper; the plumbing under ``z_t``.
+A row comes from Feast offline (pandas), Feast online (protobuf) or a test (plain Python); an absent value is None, NaN,
+NaT or a missing name. Only these readers handle that: everything after them gets a float, an aware datetime, strings or
+None. Not part of the paper; the plumbing under ``z_t``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.schema import FeatureRow
 
 
 def _is_absent(value: Any) -> bool:
-    # NaN and NaT are the only values that differ from themselves; pandas.NA refuses the question
+    # NaN and NaT are the only values that differ from themselves; pandas.NA has no truth value
     if value is None:
         return True
     try:
@@ -41,7 +41,7 @@ def _with_timezone(value: datetime) -> datetime:
 
 
 def read_time(row: FeatureRow, name: str) -> datetime | None:
-    """The value as an aware datetime (naive ones are UTC, as the event log is), or None where unknown."""
+    """The value as an aware datetime (naive ones are UTC), or None where unknown."""
     value = row.get(name)
     return None if _is_absent(value) else _with_timezone(value)  # type: ignore[arg-type]
 

@@ -1,1 +1,1 @@
-"""How fast features are built, kept up, served and how fast peers are found, with each baseline in the same run."""
+"""Measure feature builds, increments, online reads and peer search, each with its baseline in the same run."""

@@ -1,8 +1,8 @@
-"""``make bench-features``: writes ``results/features.json``. Sizes are this machine's; ``--women`` turns them up.
+"""``make bench-features``: measure the feature store and write ``results/features.json``.
 
-With the defaults it takes three quarters of an hour on two idle cores, 10 GiB of memory and as much disk. ``load`` in a
-row is the machine's load average when the row was made: above the number of cores, times are too long. ``--only`` makes
-some rows anew and keeps the others.
+With the defaults it takes three quarters of an hour on two idle cores, 10 GiB of memory and as much disk; ``--women``
+sets the size. ``load`` in a row is the machine's load average when the row was measured: above the number of cores,
+times are too long. ``--only`` measures some rows again and leaves the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ import numpy as np
 import polars as pl
 
 from benchmarks.features import ingest, peers, self_features, stores
-from benchmarks.features.clinic import copies, empty, known_on, sample_events, take_in, take_in_copies
+from benchmarks.features.clinic import (
+    create_clinic,
+    iterate_copies,
+    make_known,
+    read_sample_events,
+    take_in,
+    take_in_copies,
+)
 from benchmarks.serving.figures import percentile, row, slope
 from feature_repo.store import online
 from pipelines.features.build import stage
@@ -33,7 +40,7 @@ from pmlm.settings import Settings
 
 RESULTS = Path(__file__).parents[1] / "results" / "features.json"
 HISTORY, NEXT = "20260601", "20260602"
-READS, READS_A_SECOND = 1000, 200
+READS, READS_PER_SECOND = 1000, 200
 
 Row = dict[str, Any]
 
@@ -49,109 +56,109 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="parts to run: ingest self_features nights increment peers")
     parser.add_argument("--donors", type=int, default=1_000_000, help="patients of the neighbour search")
     asked = parser.parse_args()
-    events = cache(sample_events)
+    events = cache(read_sample_events)
     rows: list[Row] = []
     parts: dict[str, Callable[[], Iterator[Row]]] = {
-        "ingest": lambda: ingest.rows(asked.copies),
-        "self_features": lambda: self_features.rows(events(), 5 * asked.women, asked.women // 10),
-        "nights": lambda: _nights(events(), asked.women, asked.rows, asked.feast_rows),
-        "peers": lambda: peers.rows(events(), asked.donors),
+        "ingest": lambda: ingest.measure_ingest(asked.copies),
+        "self_features": lambda: self_features.measure_builds(events(), 5 * asked.women, asked.women // 10),
+        "nights": lambda: _measure_nights(events(), asked.women, asked.rows, asked.feast_rows),
+        "peers": lambda: peers.measure_peers(events(), asked.donors),
     }
     if asked.only:  # else the nights measure it
-        parts["increment"] = lambda: _increment(events(), asked.women)
+        parts["increment"] = lambda: _measure_increment(events(), asked.women)
     for name, part in parts.items():
         if asked.only and name not in asked.only:
             continue
-        for said in part():
-            rows.append(said | {"load": round(os.getloadavg()[0], 1)})
+        for measured in part():
+            rows.append(measured | {"load": round(os.getloadavg()[0], 1)})
             print(json.dumps(rows[-1]), flush=True)  # noqa: T201
             if asked.only:
-                _keep(rows[-1:])
+                _write_results(rows[-1:], keep_others=True)
     if not asked.only:
-        _keep(rows, anew=True)
+        _write_results(rows)
 
 
-def _keep(rows: list[Row], *, anew: bool = False) -> None:
-    """Write rows over those of the same name that were measured before; with ``anew`` nothing else is kept."""
+def _write_results(rows: list[Row], *, keep_others: bool = False) -> None:
+    """Write rows, over those of the same names or over all."""
     RESULTS.parent.mkdir(exist_ok=True)
-    held = json.loads(RESULTS.read_text()) if not anew and RESULTS.exists() else []
-    made = {said["name"] for said in rows}
-    kept = [said for said in held if said["name"] not in made]
-    RESULTS.write_text(json.dumps([*kept, *rows], indent=1) + "\n")
+    before = json.loads(RESULTS.read_text()) if keep_others and RESULTS.exists() else []
+    names = {measured["name"] for measured in rows}
+    others = [measured for measured in before if measured["name"] not in names]
+    RESULTS.write_text(json.dumps([*others, *rows], indent=1) + "\n")
 
 
-def _timed(call: Callable[[], object]) -> float:
+def _time(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     with redirect_stdout(StringIO()):
         call()
     return time.perf_counter() - started
 
 
-def _nights(events: pl.DataFrame, women: int, asked: int, by_feast: int) -> Iterator[Row]:
-    """The whole night at three sizes (features, peers, online store), one of 1 % news, reads, and Feast's own ways.
+def _measure_nights(events: pl.DataFrame, patients: int, asked: int, by_feast: int) -> Iterator[Row]:
+    """Measure whole nights at three sizes, one with 1 % changes, reads, and Feast's own ways.
 
-    Feast's own ways answer from the smaller clinics: it would take hours over the largest.
+    Feast's own ways are measured on the smaller clinics: over the largest they would take hours.
     """
-    sizes = [women // 100, women // 10, women]
+    sizes = [patients // 100, patients // 10, patients]
     with tempfile.TemporaryDirectory() as folder:
-        clinics = [empty(Path(folder), f"women{size}") for size in sizes]
+        clinics = [create_clinic(Path(folder), f"women{size}") for size in sizes]
         taken = []
         for size, settings in zip(sizes, clinics, strict=True):
             take_in_copies(settings, HISTORY, events, size, at_once=False)
-            taken.append(_timed(lambda s=settings: _night(s, HISTORY)))
+            taken.append(_time(lambda s=settings: _run_night(s, HISTORY)))
         found, (low, high) = slope(np.log(sizes).tolist(), np.log(taken).tolist())
         interval = {"ci_low": round(low, 3), "ci_high": round(high, 3), "sizes": sizes}
-        # below a thousand patients what a night costs anyway hides the slope: no verdict
+        # below a thousand patients a night's fixed cost hides the slope: no verdict
         holds = found <= 1.05 if sizes[0] >= 1000 else None
         yield row(
             "growth", found, "slope, log-log", len(sizes), target="<= 1.05", holds=holds,
             seconds=[round(t, 1) for t in taken], **interval,
         )  # fmt: skip
-        yield _next_night(clinics[-1], events, women, taken[-1])
-        yield from _online_read(clinics[-1], women)
-        yield from stores.materialise_redis(clinics[1], HISTORY)
-        yield from stores.point_in_time(clinics[0], asked, by_feast)
+        yield _measure_next_night(clinics[-1], events, patients, taken[-1])
+        yield from _measure_reads(clinics[-1], patients)
+        yield from stores.measure_redis(clinics[1], HISTORY)
+        yield from stores.measure_point_in_time(clinics[0], asked, by_feast)
 
 
-def _increment(events: pl.DataFrame, women: int) -> Iterator[Row]:
-    """The row ``increment`` alone: one clinic built whole, then a night of 1 % news."""
+def _measure_increment(events: pl.DataFrame, patients: int) -> Iterator[Row]:
+    """Measure the row ``increment`` alone: a full build, then a night with 1 % changes."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = empty(Path(folder), "increment")
-        take_in_copies(settings, HISTORY, events, women, at_once=False)
-        yield _next_night(settings, events, women, _timed(lambda: _night(settings, HISTORY)))
+        settings = create_clinic(Path(folder), "increment")
+        take_in_copies(settings, HISTORY, events, patients, at_once=False)
+        yield _measure_next_night(settings, events, patients, _time(lambda: _run_night(settings, HISTORY)))
 
 
-def _next_night(settings: Settings, events: pl.DataFrame, women: int, whole: float) -> Row:
-    """A night in which one woman in a hundred has five facts told anew, against the seconds of a ``whole`` build."""
-    news = pl.concat(made.filter(pl.col("subject_id") % 100 == 0) for made in copies(events, women))
-    newest = news.sort("known_at", "record", descending=True)
-    renewed = newest.group_by("subject_id").head(5).with_columns(source=pl.lit("anew") + pl.col("source").str.slice(4))
-    take_in(settings, NEXT, known_on(renewed, NEXT))
-    seconds = _timed(lambda: _night(settings, NEXT))
+def _measure_next_night(settings: Settings, events: pl.DataFrame, patients: int, whole: float) -> Row:
+    """Measure a night in which 1 % of patients have five corrected facts, against a full build."""
+    some = pl.concat(made.filter(pl.col("subject_id") % 100 == 0) for made in iterate_copies(events, patients))
+    newest = some.sort("known_at", "record", descending=True).group_by("subject_id").head(5)
+    corrected = newest.with_columns(source=pl.lit("anew") + pl.col("source").str.slice(4))
+    take_in(settings, NEXT, make_known(corrected, NEXT))
+    seconds = _time(lambda: _run_night(settings, NEXT))
     share = seconds / whole
     return row(
-        "increment", 100 * share, "% of a full build", women, target="<= 5 %", holds=share <= 0.05, night_s=seconds
+        "increment", 100 * share, "% of a full build", patients, target="<= 5 %", holds=share <= 0.05, night_s=seconds
     )
 
 
-def _night(settings: Settings, night: str) -> None:
+def _run_night(settings: Settings, night: str) -> None:
     stage.run(settings, night)
     materialise.run(settings, night)
 
 
-def _online_read(settings: Settings, women: int) -> Iterator[Row]:
-    """One patient, all views, one call, 200 a second; beside it the bare bytes of the same rows from the same file.
+def _measure_reads(settings: Settings, patients: int) -> Iterator[Row]:
+    """Measure reads of one patient's row, 200 per second, against reading its bytes alone.
 
-    Each patient is asked for once, so that no answer is a remembered one.
+    Each patient is read once, so that no row comes from a cache.
     """
     random = np.random.default_rng(0)
-    subjects = random.permutation(women)[: min(READS, women)] + 1
+    subjects = random.permutation(patients)[: min(READS, patients)] + 1
     online.read(settings.feast, 1)
-    through = [_paced(lambda s=s: online.read(settings.feast, int(s))) for s in subjects]
+    through = [_time_paced(lambda s=s: online.read(settings.feast, int(s))) for s in subjects]
     with sqlite3.connect(settings.feast / "online.db") as connection:
         tables = [t for (t,) in connection.execute("select name from sqlite_master where type = 'table'")]
         keys = [k for (k,) in connection.execute(f"select distinct entity_key from {tables[0]}")]
-        bare = [_paced(lambda k=k: _bare(connection, tables, k)) for k in keys[: len(subjects)]]
+        bare = [_time_paced(lambda k=k: _read_bytes(connection, tables, k)) for k in keys[: len(subjects)]]
     median, base = 1e3 * percentile(through, 50), 1e3 * percentile(bare, 50)
     yield row("online_read", median, "ms", len(through), baseline=base, target="<= 4 x", holds=median <= 4 * base)
     tail, bare_tail = 1e3 * percentile(through, 99), round(1e3 * percentile(bare, 99), 3)
@@ -161,14 +168,14 @@ def _online_read(settings: Settings, women: int) -> Iterator[Row]:
     )  # fmt: skip
 
 
-def _paced(call: Callable[[], object]) -> float:
-    """The call's seconds; then what is left of its two hundredth of a second."""
-    took = _timed(call)
-    time.sleep(max(0.0, 1 / READS_A_SECOND - took))
+def _time_paced(call: Callable[[], object]) -> float:
+    """Time a call, then wait until the next one is due."""
+    took = _time(call)
+    time.sleep(max(0.0, 1 / READS_PER_SECOND - took))
     return took
 
 
-def _bare(connection: sqlite3.Connection, tables: list[str], key: bytes) -> None:
+def _read_bytes(connection: sqlite3.Connection, tables: list[str], key: bytes) -> None:
     for table in tables:
         connection.execute(f"select feature_name, value from {table} where entity_key = ?", (key,)).fetchall()
 

@@ -27,7 +27,7 @@ HISTORY = PROJECT / "examples" / "clinic" / "2026-06-01"
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8}(?=[0-9a-f]{4})[0-9a-f]{4}")
 
 
-def rows(copies: int) -> Iterator[dict[str, Any]]:
+def measure_ingest(copies: int) -> Iterator[dict[str, Any]]:
     """The rate for ``copies`` of the sample clinic's history, and the growth of memory from there to six times them.
 
     One copy is less than what intake holds at once (a row group of the log is 122,880 events), so it says nothing of
@@ -35,7 +35,7 @@ def rows(copies: int) -> Iterator[dict[str, Any]]:
     """
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        one, many, most = (_measured(base / str(n), n) for n in (1, copies, 6 * copies))
+        one, many, most = (_measure(base / str(n), n) for n in (1, copies, 6 * copies))
     rate = many["read"] / many["processor_s"]
     bare = many["read"] / many["parse_s"]
     more = {"wall_s": round(many["wall_s"], 1), "events": many["events"], "baseline_is": "parsing the JSON alone"}
@@ -50,16 +50,16 @@ def rows(copies: int) -> Iterator[dict[str, Any]]:
     )
 
 
-def _measured(folder: Path, copies: int) -> dict[str, Any]:
+def _measure(folder: Path, copies: int) -> dict[str, Any]:
     drop = folder / "drops" / "2026-06-01"
-    write(drop, copies)
+    write_drop(drop, copies)
     command = [sys.executable, "-m", "benchmarks.features.ingest", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 
 
-def write(drop: Path, copies: int) -> None:
+def write_drop(drop: Path, copies: int) -> None:
     """``copies`` of the sample clinic's history as one drop; every copy's ids end in four letters of its own."""
     drop.mkdir(parents=True)
     for file in sorted(HISTORY.glob("*.ndjson.gz")):
@@ -83,11 +83,11 @@ def _take_in(folder: Path) -> dict[str, Any]:
         "wall_s": time.perf_counter() - wall,
         "processor_s": time.process_time() - processor,
         "parse_s": parsed,
-        "peak_mib": peak_mib(),
+        "peak_mib": read_peak_mib(),
     }
 
 
-def peak_mib() -> float:
+def read_peak_mib() -> float:
     """This program's own peak; ``getrusage`` would count what the process held before it became this program."""
     stated = Path("/proc/self/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+) kB", stated)[0]) / 1024

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from benchmarks.features.clinic import empty, enlarged, take_in
+from benchmarks.features.clinic import copy_patients, create_clinic, take_in
 from benchmarks.peers_privacy import _select_last, recombine
 from benchmarks.serving.figures import row
 from models.peers import ann_index, exact_knn, search
@@ -38,9 +38,9 @@ NEW = 0.01
 Row = dict[str, Any]
 
 
-def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
+def measure_peers(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     """Recall and speed of the index, and what adding 1 % of new women to it costs of building it."""
-    states = one_cohort(events, donors)
+    states = build_cohort(events, donors)
     current = search._CurrentStates(states)
     current.advance(int(states.at.max()))
     members = current._by_birth
@@ -49,17 +49,19 @@ def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     asked = np.sort(np.random.default_rng(0).choice(donors, ASKED, replace=False))
     low, high = search._find_age_bands(birth, asked, K)
     with threadpool_limits(1, "blas"):
-        together, exact = _timed(lambda: exact_knn.find_nearest(points, members, asked, low, high, WANTED))
+        together, exact = _time(lambda: exact_knn.find_nearest(points, members, asked, low, high, WANTED))
     from usearch.index import search as by_library
 
-    library, _ = _timed(lambda: by_library(points, points[asked[:BY_LIBRARY]], WANTED, "l2sq", exact=True))
+    library, _ = _time(lambda: by_library(points, points[asked[:BY_LIBRARY]], WANTED, "l2sq", exact=True))
     starts = ann_index.find_stripe_edges(birth)
-    build, indexes = _timed(lambda: ann_index.build_indexes(points, starts))
-    indexed, found = _timed(
+    build, indexes = _time(lambda: ann_index.build_indexes(points, starts))
+    indexed, found = _time(
         lambda: ann_index.rank_candidates(indexes, starts, points, members, asked, low, high, WANTED)
     )
     served = exact[:, 9] >= 0
-    recall = _recall(points, asked[served], np.argsort(members)[exact[served]], np.argsort(members)[found[served]])
+    recall = _compute_recall(
+        points, asked[served], np.argsort(members)[exact[served]], np.argsort(members)[found[served]]
+    )
     said = {"donors": donors, "build_s": round(build, 1)}
     yield row("peers_recall_at_10", recall, "share", int(served.sum()), target=">= 0.95", holds=recall >= 0.95, **said)
     each, slow = 1e3 * indexed / ASKED, 1e3 * library / BY_LIBRARY
@@ -67,15 +69,15 @@ def rows(events: pl.DataFrame, donors: int) -> Iterator[Row]:
         "peers_search", each, "ms", ASKED, baseline=slow, target="1/50", holds=slow >= 50 * each,
         all_at_once_ms=round(1e3 * together / ASKED, 3), **said,
     )  # fmt: skip
-    share = 100 * _timed(lambda: _add(indexes, points, starts))[0] / build
+    share = 100 * _time(lambda: _add_patients(indexes, points, starts))[0] / build
     yield row("peers_index_update", share, "% of a build", int(NEW * donors), target="<= 2 %", holds=share <= 2, **said)
 
 
-def one_cohort(events: pl.DataFrame, donors: int) -> States:
+def build_cohort(events: pl.DataFrame, donors: int) -> States:
     """States of as many women as wanted, recombined from some hundred that a build made, none of them pregnant."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = empty(Path(folder), "peers")
-        take_in(settings, NIGHT, enlarged(events, 400))
+        settings = create_clinic(Path(folder), "peers")
+        take_in(settings, NIGHT, copy_patients(events, 400))
         stage.run(settings, NIGHT)
         some = _select_last(peer_rows._read_states(settings.features, settings.now()))
     made = recombine(some, int(some.at.max()), donors, np.random.default_rng(0))
@@ -83,7 +85,7 @@ def one_cohort(events: pl.DataFrame, donors: int) -> States:
     return States(made.subject, made.at, made.embedding, made.birth, *([nobody] * 5), outcomes=made.outcomes)
 
 
-def _recall(points: Points, asked: Places, exact: Places, found: Places) -> float:
+def _compute_recall(points: Points, asked: Places, exact: Places, found: Places) -> float:
     """The share of ten found that are as near as the tenth nearest: ties are as good, as ``ann-benchmarks`` has it."""
 
     def away(places: Places) -> Points:
@@ -92,7 +94,7 @@ def _recall(points: Points, asked: Places, exact: Places, found: Places) -> floa
     return float(np.mean(away(found)[:, :10] <= away(exact)[:, 9:10]))
 
 
-def _add(indexes: list[Index], points: Points, starts: Places) -> None:
+def _add_patients(indexes: list[Index], points: Points, starts: Places) -> None:
     """1 % new women, who are like those there, each to the index of her birth; as many at once as in building."""
     new = np.sort(np.random.default_rng(1).choice(len(points), int(NEW * len(points)), replace=False))
     stripe = np.searchsorted(starts, new, side="right") - 1
@@ -105,7 +107,7 @@ def _add(indexes: list[Index], points: Points, starts: Places) -> None:
         list(pool.map(add, np.unique(stripe).tolist()))
 
 
-def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
+def _time(call: Callable[[], Any]) -> tuple[float, Any]:
     started = time.perf_counter()
     found = call()
     return time.perf_counter() - started, found

@@ -31,19 +31,19 @@ from pmlm.settings import Settings
 Row = dict[str, Any]
 
 
-def point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row]:
+def measure_point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row]:
     """Rows a second of a training set with all features; Feast's default offline store answers a part of the rows.
 
     The baseline is what a further row costs Feast: between a quarter of that part and all of it, so that what it needs
     once does not count. ``AssertionError`` where the two differ in any value of those rows.
     """
-    wanted = _moments(settings, asked)
+    wanted = _draw_moments(settings, asked)
     started = time.perf_counter()
     ours = historical_rows.read_rows(settings, wanted)
     seconds = time.perf_counter() - started
     few, part = wanted.head(by_feast // 4), wanted.head(by_feast)
-    _, quick = _by_default_store(settings, few)
-    theirs, slow = _by_default_store(settings, part)
+    _, quick = _ask_default_store(settings, few)
+    theirs, slow = _ask_default_store(settings, part)
     ours_of_part = [cast_row(r) for r in ours.head(by_feast).to_dict("records")]
     assert theirs == ours_of_part, "Feast's default offline store gives other rows"
     speed, baseline = len(wanted) / seconds, (len(part) - len(few)) / max(slow - quick, 1e-9)
@@ -54,7 +54,7 @@ def point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row
     )  # fmt: skip
 
 
-def _moments(settings: Settings, asked: int) -> pd.DataFrame:
+def _draw_moments(settings: Settings, asked: int) -> pd.DataFrame:
     """Patients and seconds at random, seeded, within the years that their rows cover."""
     held = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(*KEY).collect()
     drawn = held.sample(asked, with_replacement=True, seed=0).to_pandas()
@@ -62,7 +62,7 @@ def _moments(settings: Settings, asked: int) -> pd.DataFrame:
     return drawn.assign(event_timestamp=drawn[KEY[1]] + pd.to_timedelta(later, unit="s")).drop_duplicates()
 
 
-def _by_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[dict[str, Any]], float]:
+def _ask_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[dict[str, Any]], float]:
     """The same question to ``offline_store: file`` (Dask), with the same registry; and its seconds."""
     folder = settings.feast / "by-default"
     feast_store.define_store(folder, settings.features)
@@ -79,14 +79,14 @@ def _by_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[di
     return [dict(cast_row(r)) for r in ordered.to_dict("records")], seconds
 
 
-def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
+def measure_redis(settings: Settings, night: str) -> Iterator[Row]:
     """Rows a second from the feature files into an empty Redis, by the night and by ``feast materialize``.
 
     ``AssertionError`` where a patient's served row differs. No row is made where no Redis is installed.
     """
     if shutil.which("redis-server") is None:
         return
-    with _redis() as url:
+    with _start_redis() as url:
         ours = settings.model_copy(update={"online_store": url + "/0"})
         started = time.perf_counter()
         written = materialise.run(ours, night).rows_out
@@ -96,8 +96,8 @@ def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
         end = end_of_night(night)
         theirs.materialize(start_date=end - timedelta(days=365 * 200), end_date=end, disable_event_timestamp=False)
         slow = time.perf_counter() - started
-        women = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(KEY[0]).unique().collect()
-        _same_rows(feast_store.open_store(settings.feast), theirs, women[KEY[0]].sort().to_list())
+        patients = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(KEY[0]).unique().collect()
+        _assert_same_rows(feast_store.open_store(settings.feast), theirs, patients[KEY[0]].sort().to_list())
     speed, baseline = written / seconds, written / slow
     yield row(
         "materialise_redis", speed, "rows/s", written, baseline=baseline, target=">= 5 x", holds=speed >= 5 * baseline,
@@ -105,9 +105,9 @@ def materialise_redis(settings: Settings, night: str) -> Iterator[Row]:
     )  # fmt: skip
 
 
-def _same_rows(ours: FeatureStore, theirs: FeatureStore, women: list[int]) -> None:
-    for start in range(0, len(women), 500):
-        asked = [{"subject_id": woman} for woman in women[start : start + 500]]
+def _assert_same_rows(ours: FeatureStore, theirs: FeatureStore, patients: list[int]) -> None:
+    for start in range(0, len(patients), 500):
+        asked = [{"subject_id": woman} for woman in patients[start : start + 500]]
         one, other = (
             s.get_online_features(features=s.get_feature_service(SERVICE), entity_rows=asked).to_df()
             for s in (ours, theirs)
@@ -116,7 +116,7 @@ def _same_rows(ours: FeatureStore, theirs: FeatureStore, women: list[int]) -> No
             assert cast_row(a) == cast_row(b), "feast materialize serves another row"
 
 
-def _answering(port: int) -> None:
+def _wait_for(port: int) -> None:
     """Wait for the server; what imports the client is whoever asks first, and that is on neither way's clock."""
     from redis import Redis
     from redis.exceptions import ConnectionError as NotYet
@@ -130,7 +130,7 @@ def _answering(port: int) -> None:
 
 
 @contextmanager
-def _redis() -> Iterator[str]:
+def _start_redis() -> Iterator[str]:
     """A Redis of its own on a free port, without files; its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -138,7 +138,7 @@ def _redis() -> Iterator[str]:
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        _answering(port)
+        _wait_for(port)
         yield f"redis://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -1,1 +1,1 @@
-"""Self-informed: what one patient's own record says: pregnancy, changes, preferences, trajectory."""
+"""Self-informed: pregnancy, changes, preferences and trajectory of one patient."""

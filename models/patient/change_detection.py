@@ -1,11 +1,15 @@
-"""Has a signal left the patient's own band: the "changes in behaviours" of self-informed personalisation.
+"""Detect when a signal leaves the patient's own band.
 
     z = (latest − mean) / max(sd, step)
 
-``mean`` and ``sd`` are of her own values in the two years before the latest (latest excluded), ``step`` the smallest
-change of that signal worth a word (models/vocabulary.py), which also keeps a very steady or twice-measured signal
-from alarming at noise. The paper names changes without defining them; this is our definition. It is deliberately not
-a population range: 128/84 is news for a woman who is always at 104/62, and none for another.
+``mean`` and ``sd`` are of the patient's own values in the two years before the latest (latest excluded), ``step`` the
+smallest change of that signal worth a word (models/vocabulary.py). It also keeps a very steady or twice-measured
+signal from alarming at noise.
+
+1. The paper names changes without defining them; this definition is ours.
+2. It is no population range: 128/84 is a change for a patient who is always at 104/62, and none for another.
+
+Run: ``pmlm evaluate`` (row 3), ``pmlm ask``.
 """
 
 from __future__ import annotations

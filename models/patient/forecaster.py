@@ -1,16 +1,19 @@
-"""What the trajectory model says of one patient as of a moment: an embedding, her next visit, and how unusual the last.
+"""Forecast a patient's next visit, embed their record, and measure surprise.
 
-    e_t = h_d                                              rounded to 1/1000; d is her last day with records
+    e_t = h_d                                              rounded to 1/1000; d is the last day with records
     q_c = isotonic(p(c ∈ day d+1))                         calibrated on visits of patients left out of a first fit
-    said: c with q_c ≥ 0.3, q_c ≥ 1.5 · rate of c over all visits, and |mean q_c − share that came| ≤ 0.1 where left out
-    surprise = mean over the codes c of her last visit of −ln p(c)      nats
+    shown: c with q_c ≥ 0.3, q_c ≥ 1.5 · rate of c over all visits, |mean q_c − share that came| ≤ 0.1 where left out
+    surprise = mean over the codes c of the last visit of −ln p(c)      nats
 
-The paper's "interpretation" of a record is not specified; that a forecast is only said where it was right for patients
-it was not learnt from, and more than the clinic's habit, is ours. A forecaster is kept as one folder named by the hash
-of its content: weights and topic centres in safetensors, everything else in JSON.
+1. The paper's "interpretation" of a record is not specified. A forecast is shown only where forecasts of that code
+   were right for patients left out, and only if it exceeds the clinic's usual rate; both rules are ours.
+2. Records are read in double precision. Rounded, the forecast of a day is then the same whether later days were read
+   in the same pass or not, so one pass over the whole record serves all its days.
 
-Records are read in double precision: rounded, what is said of a day is then the same whether later days were read in
-the same pass or not, so one pass over the whole record says it of all its days.
+A forecaster is stored as one folder named by the hash of its content: weights and topic centres in safetensors,
+everything else in JSON.
+
+Run: ``pmlm stage trajectory``; ``pmlm evaluate`` (row 2).
 """
 
 from __future__ import annotations

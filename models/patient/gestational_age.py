@@ -1,13 +1,15 @@
-"""How far along a pregnancy is: self-informed state that every obstetric answer depends on.
+"""Compute pregnancy, gestational age and weeks postpartum as of a moment.
 
     start = EDD − 280 d, else LMP, else unknown        (d = whole days from start to as_of)
     weeks = ⌊d / 7⌋, days = d mod 7                    (0 ≤ d ≤ 308, else unknown)
     postpartum_weeks = ⌊(as_of − end of pregnancy) / 7 d⌋   (0 … 52, else None)
 
-The paper's abstract speaks of obstetric records and says nothing of dating. This fills the gap with the usual rule
-(Naegele's 280 days; an expected delivery date, which a scan may have set, outranks the last period) and never
-guesses: a pregnancy without either date has no week. A last period alone is asked of every woman, so it dates a
-pregnancy but never makes one.
+1. The paper speaks of obstetric records and not of dating. This is the usual rule: Naegele's 280 days; an expected
+   delivery date, which a scan may have set, outranks the last period.
+2. It never guesses: a pregnancy without either date has no week. A last period alone dates a pregnancy but never
+   makes one, since it is asked of every patient.
+
+Run: ``pmlm ask``, ``pmlm features show PATIENT``.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
-"""How she likes to be answered: empirical-Bayes means of her ratings of brief and of detailed replies.
+"""Estimate from ratings whether a patient prefers brief or detailed replies.
 
     x̄_j | θ_j ~ N(θ_j, σ²/n_j),   θ_j ~ N(μ_j, τ²)      j ∈ {brief, detailed}
     E[θ_j | x̄_j] = (n_j x̄_j/σ² + μ_j/τ²) / (n_j/σ² + 1/τ²),   Var = 1 / (n_j/σ² + 1/τ²)
 
-μ_j is the mean among her peers where at least k of them rated (cold start), else one global mean for both. Something
-is said only when P(θ_brief > θ_detailed) leaves [1 − CONFIDENCE, CONFIDENCE]. The paper names preferences without a
-model; the normal–normal shrinkage is ours, its variances are fixed constants until enough clinics have ratings to
-estimate them.
+μ_j is the mean among the patient's peers where at least k of them rated (cold start), else one global mean for both.
+A preference is shown only when P(θ_brief > θ_detailed) leaves [1 − CONFIDENCE, CONFIDENCE].
+
+1. The paper names preferences without a model; the normal–normal shrinkage is ours.
+2. Its variances are fixed constants until enough clinics have ratings to estimate them.
+
+Run: ``pmlm evaluate`` (row 12).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Words for a value: below, in or above the limits that public guidelines use for adults.
+"""Name a value low, normal or high by public guidelines for adults.
 
-A level is a word beside a number in a segment, so that a reader (and a small model) need not know the limits. It
-decides nothing: triage has its own rules (models/safety/answer_check.py), change its own band
+A level is a word next to a number in a segment, so that a reader (and a small model) need not know the limits. It
+decides nothing: triage has its own rules (models/safety/triage), change its own band
 (models/patient/change_detection.py). The paper gives no limits; each row names where ours come from.
 """
 

@@ -1,14 +1,18 @@
-"""Self-informed: what tends to come next for her, learnt by one small causal transformer over the days of a record.
+"""Predict the codes of a patient's next day with one small causal transformer.
 
-    x_d = Σ_{c ∈ day d} E_c + A[log-spaced waves of age_d] + G[waves of log gap_d]     one step a day with records
-    h_d = CausalTransformer(x_1 … x_d)                                                 embedding of her as of day d
-    logit p(c ∈ day d+1 | x_≤d) = w_c · h_d + b_c + α_c·log-odds of her own past rate of c + Σ_{c'} D_cc' [c' ∈ day d]
+    x_d = Σ_{c ∈ day d} E_c + A[log-spaced waves of age_d] + G[waves of log gap_d]     one step per day with records
+    h_d = CausalTransformer(x_1 … x_d)                                                 embedding as of day d
+    logit p(c ∈ day d+1 | x_≤d) = w_c · h_d + b_c + α_c·log-odds of the own past rate of c + Σ_{c'} D_cc' [c' ∈ day d]
 
-Trained with binary cross-entropy over the vocabulary, so that each p(c) is a probability that can be calibrated, and
-the ten likeliest codes are a forecast. The last two terms let a short record lean on what she already repeats, and on
-what usually follows what she had last. The paper "interprets a patient's record" without saying how; steps of a day
-(not of one event) are our departure from the event-stream models ETHOS and Delphi-2M: within a day a clinic's records
-have no order worth learning.
+Trained with binary cross-entropy over the vocabulary, so that each p(c) is a probability that can be calibrated; the
+ten likeliest codes are a forecast.
+
+1. The last two terms let a short record lean on what it already repeats, and on what usually follows its last day.
+2. The paper "interprets a patient's record" without a model.
+3. Steps are days, not events as in the event-stream models ETHOS and Delphi-2M: within a day a clinic's records have
+   no order worth learning.
+
+Run: ``pmlm stage trajectory``; ``pmlm evaluate`` (row 2).
 """
 
 from __future__ import annotations

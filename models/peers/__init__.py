@@ -1,1 +1,1 @@
-"""Peer-informed: the most similar patients as of a moment, and what is known of them in aggregate."""
+"""Peer-informed: the most similar patients as of a moment, in aggregate only."""

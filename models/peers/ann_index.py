@@ -1,13 +1,16 @@
-"""The nearest of many to each of very many by indexes; which of them count is decided exactly, as without one.
+"""Approximate kNN (HNSW) with exact re-ranking.
 
-    candidates(h) = of each stripe of births that her age band meets the m nearest by HNSW
-    N(h)          = the n nearest of those within her age band
+    candidates(h) = of each stripe of births that the patient's age band meets the m nearest by HNSW
+    N(h)          = the n nearest of those within the age band
 
-``usearch`` has no filter in Python, and a filtered walk through a graph loses its recall: so there is an index a
-cohort and stripe of three years of births, of which an age band meets a few. Candidates outside the band are left out,
-and distances are computed anew from the points. Where fewer than n of the candidates lie in the band, she is searched
-exactly. So an answer is always of real members of her band, in exact order; what an index can do is overlook one. Each
-graph is built by one thread: the same cohort gives the same graphs.
+1. ``usearch`` has no filter in Python, and a filtered walk through a graph loses its recall. So there is one index per
+   cohort and stripe of three years of births, of which an age band meets a few.
+2. Candidates outside the band are left out, and distances are computed again from the points.
+3. Where fewer than n candidates are in the band, the search is exact. An answer always consists of real members of the
+   band, in exact order; an index can only overlook one.
+4. Each graph is built by one thread: the same cohort gives the same graphs.
+
+Run: ``make bench-features`` (rows ``peers_*``).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which patients can be compared with whom: cohorts as blocks, so that a search over a cluster never meets all pairs.
+"""Partition patients by cohort, so that a cluster never compares all pairs.
 
     block c at moments M  =  every state of every patient who belongs to cohort c at some T in M
 
-A patient's peers at T are of her own cohort at T, and whoever is of that cohort at T is in its block with all her
-states. So ``models.peers.search.search_peers`` over a block answers those of the block exactly as it does over everybody.
-The dead are a block of their own (``NO_COHORT``): they have a state, but no peers.
+A patient's peers at T are of the patient's own cohort at T, and every member of that cohort at T is in its block with
+all states. So ``search.search_peers`` over a block gives its patients the same peers as over everybody. The dead are a
+block of their own (``NO_COHORT``): they have a state, but no peers.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""The nearest of many to each of many, exactly, by products of matrices of whole numbers.
+"""Find exact nearest neighbours by integer matrix products.
 
     |q − m|² − |q|²  =  [−2q, 1] · [m, |m|²]
 
-Coordinates are whole numbers (``STEPS`` to one), so every product and every sum is one too, and single precision holds
-those below 2²⁴ exactly, double precision those below 2⁵³: the distances are right to the last bit in whatever order a
-processor adds, and equal ones are told apart by name. The same neighbours come out for one patient or a million, on
-any machine.
+Coordinates are whole numbers (``STEPS`` to one), so every product and every sum is one too. Single precision holds
+those below 2²⁴ exactly, double precision those below 2⁵³. The distances are right to the last bit in whatever order a
+processor adds; ties are broken by name. The same neighbours come out for one patient or a million, on any machine.
 
-Whoever is compared lies within a span of places (members in order of birth, so that an age band is a span). Each
-row of the product is cut into groups: the ``wanted`` smallest of the groups' smallest distances are those of so many
-members, so the ``wanted`` nearest are no farther than the last of them, and only who is no farther is sorted.
+Candidates are a span of places (members in order of birth, so that an age band is a span). Each row of the product is
+cut into groups. The ``wanted`` smallest of the groups' minima belong to that many members, so the ``wanted`` nearest
+are no farther than the last of them, and only members that near are sorted.
 """
 
 from __future__ import annotations

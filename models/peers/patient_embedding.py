@@ -1,12 +1,14 @@
-"""A patient's state as numbers: the embedding h_t by which peers are compared, and what is said of her as one of many.
+"""Embed a patient's state for peer search, with cohort and outcomes.
 
     h_t = [ z(signal), 1[signal missing], …, z(counts), 1[concept], …, z(age_t), z(weeks_t), 1[undated_t] ]
     z(x) = clip((x − centre) / scale, −3, 3) rounded to sixteenths,   0 where x is missing
 
-Centres and scales are fixed and written below, so that an embedding never depends on who else is in the clinic or on
-later data. Sixteenths make every squared distance an exact binary fraction: no rounding, no dependence on the order
-of summation. A signal counts if it was measured within two years of the state's moment. The trajectory model's hidden
-state can take the place of ``States.embedding`` without anything else changing.
+1. Centres and scales are fixed below, so that an embedding never depends on other patients or on later data.
+2. Sixteenths make every squared distance an exact binary fraction: no rounding, no dependence on the order of
+   summation.
+3. A signal counts if it was measured within two years of the state's moment.
+
+The trajectory model's hidden state can replace ``States.embedding`` without any other change.
 """
 
 from __future__ import annotations

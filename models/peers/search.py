@@ -1,18 +1,21 @@
-"""Peer-informed personalisation: what is known of the women most like her, as of a moment and only as an aggregate.
+"""Find each patient's k nearest peers as of a moment, and aggregate outcomes.
 
-    N_k(h_t) = the n nearest of { p ≠ her : cohort_t(p) = cohort_t(her), |age_t(p) − age_t(her)| ≤ band },  k ≤ n ≤ 2k
+    N_k(h_t) = the n nearest of { p ≠ i : cohort_t(p) = cohort_t(i), |age_t(p) − age_t(i)| ≤ band },  k ≤ n ≤ 2k
     peer_o   = coarsen( mean of outcome o over N_k )    if at least k of them have it, else nothing
 
-A cohort is pregnant, postpartum (a year) or neither. The age band widens (3, 6, 12 years) until k are found; if even
-the widest holds fewer than k, nothing is said. h_t is the embedding of ``models.peers.patient_embedding``. The paper
-speaks of "signals from clinically similar patients" without saying how; distance, cohorts and k-anonymity are ours.
-This is not differential privacy: an aggregate of at least k women, rounded, never an individual, never the patient
-herself, never text.
+A cohort is pregnant, postpartum (one year) or neither. The age band widens (3, 6, 12 years) until k are found; if even
+the widest has fewer than k, there is no aggregate. h_t is the embedding of ``patient_embedding``.
 
-``search_peers`` sweeps time forward and keeps one current state for each patient, so a question at T sees exactly what was
-known at T. All questions of one moment are answered together (``models.peers.exact_knn``), a cohort of very many
-through an index (``models.peers.ann_index``). Distances are exact: the same neighbours come out for one patient or a
-thousand.
+1. The paper speaks of "signals from clinically similar patients" without saying how; distance, cohorts and k-anonymity
+   are ours.
+2. This is not differential privacy: an aggregate of at least k patients, rounded, never an individual, never the
+   patient asked about, never text.
+
+``search_peers`` sweeps time forward with one current state per patient, so a question at T sees exactly what was known
+at T. All questions of one moment are answered together (``exact_knn``), a very large cohort through an index
+(``ann_index``). The same neighbours come out for one patient or a thousand.
+
+Run: ``pmlm features build``; ``pmlm evaluate`` (row 4).
 """
 
 from __future__ import annotations
