@@ -46,7 +46,7 @@ view = FeatureView(name=NAME, entities=[subject], ttl=timedelta(0), schema=schem
 
 
 def write_drop(folder: Path, weights: dict[str, float]) -> None:
-    """Write a patient and weights by day as FHIR; another weight of the same day is a correction."""
+    """Write a patient and weights by day as FHIR; a day written again is a correction."""
     code = {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]}
     unit = {"unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"}
     lines = [{"resourceType": "Patient", "id": "ann", "gender": "female", "birthDate": "1990-01-01"}]

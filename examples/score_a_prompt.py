@@ -1,4 +1,4 @@
-"""Score two prompts by hand: all facts of an episode against the one fact that matters.
+"""Score two prompts by hand: all facts of an episode against the one that matters.
 
 Prints each prompt's likelihood of the clinician's reply (nats per token), the price of its free segments and the
 reward, then the gain of every free segment: how the reward changes if it is added to the pinned segments alone.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from models.llm import make_token_counter
-from models.prompt.ranking import render_prompt
+from models.prompt.rendering import render_prompt
 from models.reward import terms
 from models.reward.embedded_scorer import EmbeddedScorer
 from models.schema import Segment

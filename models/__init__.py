@@ -1,8 +1,21 @@
-"""The method of PMLM, pure: events and features in, prompts out.
+"""The method of PMLM, pure: feature rows in, prompts out.
 
-Read in this order: ``schema`` (the types), ``vocabulary`` (the codes), ``changes``,
-``preferences`` and ``peers`` (what is known about her and about women like her), ``segments``
-(candidate sentences), ``prompt`` (the initial hard prompt), ``refiner`` (the policy that
-re-ranks and cuts it), ``reward`` (what a good prompt is), ``safety`` and ``llm``.
+Read it in this order, about twenty minutes:
+
+1. ``schema``: the types (event, segment, edit program, episode); ``vocabulary``: the codes read by meaning;
+   ``feature_row``: how one value of a row is read.
+2. ``patient``, self-informed: ``gestational_age``, ``change_detection``, ``reference_ranges``, ``preferences``;
+   ``trajectory`` and ``forecaster`` (the next visit).
+3. ``peers``, peer-informed: ``patient_embedding``, ``search``; ``exact_knn`` and ``ann_index`` (how neighbours are
+   found), ``cohort_partitions`` (on a cluster).
+4. ``prompt``: ``candidates`` (with ``sentences``), ``ranking`` (the initial prompt), ``rendering`` (its text),
+   ``personalize`` (the whole path from a row to the refined prompt); ``templates`` and ``encoder`` serve them.
+5. ``reward``: ``terms`` (reward and gain), ``embedded_scorer``; ``server_scorer`` and ``judge`` (other scorers).
+6. ``refiner``: ``interface``, ``actions``, ``featurizer``, ``policy``, ``inference``; ``pseudo_labels``,
+   ``warm_start``, ``grpo`` (how it learns); ``best_of_k``, ``gain_regressors``, ``baselines`` (what it must beat);
+   ``checkpoint``.
+7. ``safety``: ``triage`` (red flags of a message), ``answer_check`` (what may be shown); ``llm`` (any language model),
+   ``feedback`` (what ratings are worth).
+
 Nothing in here imports a scheduler, a feature store or a server.
 """

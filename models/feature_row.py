@@ -1,8 +1,8 @@
-"""Read one value of a feature row, whatever store it came from.
+"""Read one typed value of a feature row, whatever store it came from.
 
-A row comes from Feast offline (pandas), Feast online (protobuf) or a test (plain Python); an absent value is None, NaN,
-NaT or a missing name. Only these readers handle that: everything after them gets a float, an aware datetime, strings or
-None. Not part of the paper; the plumbing under ``z_t``.
+A row comes from Feast offline (pandas), Feast online (protobuf) or a test (plain Python). Absence comes as None, NaN,
+NaT or a missing name. These readers are the only place where that matters: everything after them sees a float, an
+aware datetime or a tuple of strings, or None.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Feedback on answers as a reward signal, capped per giver, patient and day.
+"""Turn feedback on an answer into points, with a cap per person.
 
-    points: a rating is worth itself (1 to 5); a thumb or a preference 4 or 2, one step from the middle
-    cap(F)  = per (giver, patient, day) the first n answers judged, each with its latest signal
+    points: a rating is worth itself (1 to 5), a thumb or a preference one step to either side of the middle, 4 or 2
+    counted(F) = of each (giver, patient, day) the first n answers rated, each by its last feedback
 
-1. The paper learns from clinicians' replies and names no feedback. The cap stops one giver from dominating what the
-   policy or a patient's preferences learn.
-2. The edit program's log-probability is stored with the points, for off-policy estimates (weights π_new / π_logged).
+1. The paper learns from clinicians' replies and names no feedback.
+2. The cap keeps one person from teaching the policy or a patient's preferences alone.
+3. The program's log-probability is stored with the points, so that an off-policy estimate (importance weights
+   π_new / π_logged) can be made from it.
 
-Run: ``pmlm records feedback``.
+Run: ``pmlm evaluate`` (row 10).
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ FeedbackKind = Literal["rating", "thumbs", "preferred", "edit", "comment", "card
 
 THUMB_POINTS: dict[str, float] = {"up": 4.0, "down": 2.0}
 PREFERRED_POINTS, OTHER_POINTS = 4.0, 2.0
-MIN_POINTS, MAX_POINTS = 1.0, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

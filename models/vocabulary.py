@@ -1,7 +1,8 @@
-"""The codes PMLM knows by meaning: signals, concepts, drugs. One table each; everything else is carried, not read.
+"""The codes PMLM reads by meaning: signals, concepts, drugs.
 
-Codes are written as in the event log, ``SYSTEM//code`` with SYSTEM one of LOINC, SNOMED, RXNORM, ICD10, CVX.
-Plausible ranges are limits of possibility (a value outside is a recording error), not of health.
+Every other code is carried, not read. Codes are written as in the event log, ``SYSTEM//code`` with SYSTEM one of
+LOINC, SNOMED, RXNORM, ICD10, CVX. Plausible ranges are limits of possibility (a value outside is a recording error),
+not of health.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Signal:
     decimals: int = 0
     offsets: Mapping[str, float] = field(default_factory=dict)
 
-    def canonical(self, value: float, unit: str) -> float | None:
+    def to_canonical(self, value: float, unit: str) -> float | None:
         """``value`` in the signal's own unit; None for a unit that it does not know."""
         factor = self.units.get(unit)
         return None if factor is None else value * factor + self.offsets.get(unit, 0.0)

@@ -1,4 +1,4 @@
-"""``pmlm`` as a user runs it: a process of its own, with settings in the environment."""
+"""Run ``pmlm`` as a user does: in its own process, with settings in the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pmlm.settings import Settings
 
 
 def pmlm(settings: Settings, *arguments: str, timeout_s: float = 600) -> str:
-    """Run ``pmlm`` as a user does; its standard output. AssertionError, with all it said, if it fails."""
+    """Run ``pmlm`` and return its standard output; AssertionError with all output if it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "pmlm.cli.main", *arguments],
         env=environment(settings),
@@ -24,8 +24,8 @@ def pmlm(settings: Settings, *arguments: str, timeout_s: float = 600) -> str:
 
 def environment(settings: Settings) -> dict[str, str]:
     """The process environment that gives ``pmlm`` these settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PMLM_", "AIRFLOW"))}
-    return kept | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PMLM_", "AIRFLOW"))}
+    return inherited | {
         "OMP_NUM_THREADS": "1",
         "PMLM_HOME": str(settings.home),
         "PMLM_DROPS": str(settings.drops),

@@ -1,4 +1,4 @@
-"""What all tests share: a small clinic cut from the sample, and one night of it, run once for the whole session.
+"""Fixtures of all tests: a small clinic cut from the sample, and one night of it.
 
 Under xdist every worker is a session of its own; a file lock lets the first one do the work for all.
 """
@@ -23,7 +23,7 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_T
 
 @dataclass(frozen=True)
 class NightDone:
-    """A small clinic after its first night: its settings, what the night printed, and its final JSON object."""
+    """A small clinic after its first night: settings, printed screen, final JSON object."""
 
     settings: Settings
     screen: str
@@ -49,7 +49,7 @@ def small_clinic(shared_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def night_done(shared_folder: Path, small_clinic: Path) -> NightDone:
-    """The small clinic after ``pmlm night``. Shared by all tests: read it, or copy it, but do not write into it."""
+    """The small clinic after ``pmlm night``, shared by all tests: read or copy it, never write."""
     home = shared_folder / "night-done"
     settings = Settings(home=home, drops=small_clinic, airflow_port=18080)
     with FileLock(shared_folder / "night-done.lock", timeout=600):

@@ -1,7 +1,7 @@
-"""A clinic of any size for the benchmark: the sample clinic's women again and again, each copy a person of her own.
+"""Make a clinic of any size for the benchmark: shifted copies of the sample clinic's patients.
 
-A copy's events are shifted by her own number of days (up to a year back, never ahead of when they were known), so that
-no two patients share their moments. Everything follows from the seed.
+Each copy is a patient of their own, whose events are shifted by a number of days (up to a year back, never ahead of
+when they were known), so that no two patients share their as-of times. Everything follows from the seed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_sample_events() -> pl.DataFrame:
 
 
 def copy_patients(events: pl.DataFrame, patients: int, seed: int = 0, first: int = 0) -> pl.DataFrame:
-    """The events of ``women`` copies, numbered from ``first`` on: other subjects, records and days."""
+    """Copy some patients at random, numbered from ``first``: other subjects, records and days."""
     random = np.random.default_rng(seed)
     whose = events["subject_id"].unique().sort()
     copies = pl.DataFrame(
@@ -77,7 +77,7 @@ def take_in(settings: Settings, night: str, events: pl.DataFrame) -> None:
 
 
 def take_in_copies(settings: Settings, night: str, events: pl.DataFrame, patients: int, *, at_once: bool) -> int:
-    """Append ``women`` copies as one drop in several batches, so that memory does not grow with it; how many events.
+    """Append copies as one drop of several batches, so that memory stays flat; return events.
 
     ``at_once`` makes all of it known that night, else the copies keep when each event was known.
     """
@@ -91,7 +91,7 @@ def take_in_copies(settings: Settings, night: str, events: pl.DataFrame, patient
 
 
 def iterate_copies(events: pl.DataFrame, patients: int) -> Iterator[pl.DataFrame]:
-    """The events of ``women`` copies, some thousand women at a time."""
+    """Yield the events of so many copies, some thousand patients at a time."""
     for first in range(0, patients, PATIENTS_PER_BATCH):
         yield copy_patients(events, min(PATIENTS_PER_BATCH, patients - first), seed=first, first=first)
 

@@ -1,7 +1,7 @@
-"""Taking records in: FHIR lines to validated, de-identified events, the whole way that a night's drop goes.
+"""Measure ingestion: FHIR lines to validated, de-identified events, as in a night.
 
-Each size runs in a process of its own, so that its peak memory is its own. The rate is by the processor time that all
-threads took, which is what "a second and core" means and what a busy machine does not change much.
+Each size runs in a process of its own, for its own peak memory. The rate is per second of processor time over all
+threads ("per second and core"), which a busy machine changes little.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8
 
 
 def measure_ingest(copies: int) -> Iterator[dict[str, Any]]:
-    """The rate for ``copies`` of the sample clinic's history, and the growth of memory from there to six times them.
+    """Measure the rate for ``copies`` of the sample history, and memory growth to six times as many.
 
-    One copy is less than what intake holds at once (a row group of the log is 122,880 events), so it says nothing of
-    growth; its peak is told beside the others.
+    One copy is less than ingestion has in memory at once (a row group of the log is 122,880 events), so it says nothing
+    of growth; its peak is reported with the others.
     """
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
@@ -55,12 +55,12 @@ def _measure(folder: Path, copies: int) -> dict[str, Any]:
     write_drop(drop, copies)
     command = [sys.executable, "-m", "benchmarks.features.ingest", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def write_drop(drop: Path, copies: int) -> None:
-    """``copies`` of the sample clinic's history as one drop; every copy's ids end in four letters of its own."""
+    """Write copies of the sample history as one drop, each with its own endings of ids."""
     drop.mkdir(parents=True)
     for file in sorted(HISTORY.glob("*.ndjson.gz")):
         lines = gzip.decompress(file.read_bytes())
@@ -88,13 +88,13 @@ def _take_in(folder: Path) -> dict[str, Any]:
 
 
 def read_peak_mib() -> float:
-    """This program's own peak; ``getrusage`` would count what the process held before it became this program."""
+    """Read this program's peak memory; ``getrusage`` counts the process before ``exec`` too."""
     stated = Path("/proc/self/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+) kB", stated)[0]) / 1024
 
 
 def _parse(drop: Path) -> float:
-    """Processor seconds that parsing every line takes."""
+    """Measure the processor seconds that parsing every line takes."""
     started = time.process_time()
     for file in sorted(drop.iterdir()):
         with file.open("rb") as stream:

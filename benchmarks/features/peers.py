@@ -1,8 +1,8 @@
-"""The rows ``peers_*``: a thousand women of one cohort of any size, their peers by index and by looking at all.
+"""Measure peer search (rows ``peers_*``): a thousand patients of one cohort, by index and exactly.
 
-The baseline of ``peers_search`` is exact search as the index's library offers it (``usearch``'s ``exact=True``: each
-woman against her whole cohort); beside it stands what the system does where no index pays, all women at once and only
-within their age bands (``models.peers.exact_knn``).
+The baseline of ``peers_search`` is the index library's exact search (``usearch``'s ``exact=True``: each patient against
+the whole cohort). ``all_at_once_ms`` is what the system does where no index pays: all patients together, within their
+age bands (``models.peers.exact_knn``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 
 def measure_peers(events: pl.DataFrame, donors: int) -> Iterator[Row]:
-    """Recall and speed of the index, and what adding 1 % of new women to it costs of building it."""
+    """Measure the index's recall and speed, and the cost of adding 1 % of new patients."""
     states = build_cohort(events, donors)
     current = search._CurrentStates(states)
     current.advance(int(states.at.max()))
@@ -62,19 +62,23 @@ def measure_peers(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     recall = _compute_recall(
         points, asked[served], np.argsort(members)[exact[served]], np.argsort(members)[found[served]]
     )
-    said = {"donors": donors, "build_s": round(build, 1)}
-    yield row("peers_recall_at_10", recall, "share", int(served.sum()), target=">= 0.95", holds=recall >= 0.95, **said)
+    figures = {"donors": donors, "build_s": round(build, 1)}
+    yield row(
+        "peers_recall_at_10", recall, "share", int(served.sum()), target=">= 0.95", holds=recall >= 0.95, **figures
+    )
     each, slow = 1e3 * indexed / ASKED, 1e3 * library / BY_LIBRARY
     yield row(
         "peers_search", each, "ms", ASKED, baseline=slow, target="1/50", holds=slow >= 50 * each,
-        all_at_once_ms=round(1e3 * together / ASKED, 3), **said,
+        all_at_once_ms=round(1e3 * together / ASKED, 3), **figures,
     )  # fmt: skip
     share = 100 * _time(lambda: _add_patients(indexes, points, starts))[0] / build
-    yield row("peers_index_update", share, "% of a build", int(NEW * donors), target="<= 2 %", holds=share <= 2, **said)
+    yield row(
+        "peers_index_update", share, "% of a build", int(NEW * donors), target="<= 2 %", holds=share <= 2, **figures
+    )
 
 
 def build_cohort(events: pl.DataFrame, donors: int) -> States:
-    """States of as many women as wanted, recombined from some hundred that a build made, none of them pregnant."""
+    """Build states of so many patients, none pregnant, by recombining some hundred real ones."""
     with tempfile.TemporaryDirectory() as folder:
         settings = create_clinic(Path(folder), "peers")
         take_in(settings, NIGHT, copy_patients(events, 400))
@@ -86,22 +90,22 @@ def build_cohort(events: pl.DataFrame, donors: int) -> States:
 
 
 def _compute_recall(points: Points, asked: Places, exact: Places, found: Places) -> float:
-    """The share of ten found that are as near as the tenth nearest: ties are as good, as ``ann-benchmarks`` has it."""
+    """Compute recall at 10; like ``ann-benchmarks``, ties with the tenth nearest count."""
 
-    def away(places: Places) -> Points:
+    def measure(places: Places) -> Points:
         return np.square(points[places] - points[asked][:, None]).sum(axis=2)
 
-    return float(np.mean(away(found)[:, :10] <= away(exact)[:, 9:10]))
+    return float(np.mean(measure(found)[:, :10] <= measure(exact)[:, 9:10]))
 
 
 def _add_patients(indexes: list[Index], points: Points, starts: Places) -> None:
-    """1 % new women, who are like those there, each to the index of her birth; as many at once as in building."""
+    """Add 1 % of patients similar to the others to their birth stripes' indexes, in parallel."""
     new = np.sort(np.random.default_rng(1).choice(len(points), int(NEW * len(points)), replace=False))
     stripe = np.searchsorted(starts, new, side="right") - 1
 
     def add(number: int) -> None:
-        hers = new[stripe == number]
-        indexes[number].add(len(points) + hers, points[hers].astype(np.float32), threads=1)
+        own = new[stripe == number]
+        indexes[number].add(len(points) + own, points[own].astype(np.float32), threads=1)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(add, np.unique(stripe).tolist()))

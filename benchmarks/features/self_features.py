@@ -1,8 +1,8 @@
-"""The rows ``self_features`` and ``self_features_history``: a first build from the log on disk to the groups' files.
+"""Measure first builds (rows ``self_features`` and ``self_features_history``) without peers.
 
-The first is of a clinic that tells its whole past in one night: one row a patient and group. The second is of one
-whose past became known day by day: as many rows a patient as days on which her record changed. Peers belong to
-neither. Each runs in a process of its own, so that its peak is the build's, the libraries it imports included.
+The first is of a clinic whose whole past became known in one night: one row per patient and group. The second is of
+one whose past became known day by day: a row per day on which a patient's record changed. Each runs in a process of
+its own, so that its peak is the build's, with the libraries it imports.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 def measure_builds(events: pl.DataFrame, patients: int, with_history: int) -> Iterator[Row]:
-    """Events a second by the wall clock, processor seconds, feature rows and the peak of memory of both clinics."""
+    """Measure events per second, processor seconds, feature rows and peak memory of both clinics."""
     made = _measure(events, patients, at_once=True)
     speed = made["events"] / made["wall_s"]
     holds = speed >= TARGET and made["peak_gib"] <= MOST_GIB
@@ -47,8 +47,8 @@ def _measure(events: pl.DataFrame, patients: int, *, at_once: bool) -> Row:
         taken = take_in_copies(create_clinic(Path(folder), "self"), NIGHT, events, patients, at_once=at_once)
         command = [sys.executable, "-m", "benchmarks.features.self_features", folder]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    told: Row = json.loads(done.stdout.splitlines()[-1])
-    return {"events": taken} | told
+    figures: Row = json.loads(done.stdout.splitlines()[-1])
+    return {"events": taken} | figures
 
 
 def _build(folder: Path) -> Row:

@@ -1,4 +1,4 @@
-"""Feast's own ways beside ours, over the same feature files: the past for training, the present into Redis."""
+"""Measure historical reads and Redis materialisation against Feast's own, over the same files."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Row = dict[str, Any]
 
 
 def measure_point_in_time(settings: Settings, asked: int, by_feast: int) -> Iterator[Row]:
-    """Rows a second of a training set with all features; Feast's default offline store answers a part of the rows.
+    """Measure rows per second of a training set; Feast's default offline store reads a part.
 
-    The baseline is what a further row costs Feast: between a quarter of that part and all of it, so that what it needs
-    once does not count. ``AssertionError`` where the two differ in any value of those rows.
+    The baseline is what a further row costs Feast: between a quarter of that part and all of it, so that its fixed
+    cost does not count. Raises ``AssertionError`` where the two differ in any value of those rows.
     """
     wanted = _draw_moments(settings, asked)
     started = time.perf_counter()
@@ -55,20 +55,20 @@ def measure_point_in_time(settings: Settings, asked: int, by_feast: int) -> Iter
 
 
 def _draw_moments(settings: Settings, asked: int) -> pd.DataFrame:
-    """Patients and seconds at random, seeded, within the years that their rows cover."""
-    held = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(*KEY).collect()
-    drawn = held.sample(asked, with_replacement=True, seed=0).to_pandas()
+    """Draw patients and seconds at random, within the years that their rows cover."""
+    keys = pl.scan_parquet(settings.features / "demographics" / "*.parquet").select(*KEY).collect()
+    drawn = keys.sample(asked, with_replacement=True, seed=0).to_pandas()
     later = np.random.default_rng(0).integers(0, 86_400 * 30, asked)
     return drawn.assign(event_timestamp=drawn[KEY[1]] + pd.to_timedelta(later, unit="s")).drop_duplicates()
 
 
 def _ask_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[dict[str, Any]], float]:
-    """The same question to ``offline_store: file`` (Dask), with the same registry; and its seconds."""
+    """Read the same rows by ``offline_store: file`` (Dask) from the same registry; return seconds too."""
     folder = settings.feast / "by-default"
     feast_store.define_store(folder, settings.features)
     config = folder / feast_store.CONFIG
-    said = json.loads(config.read_text().split("\n", 1)[1])
-    config.write_text(json.dumps(said | {"offline_store": {"type": "file"}}))
+    stated = json.loads(config.read_text().split("\n", 1)[1])
+    config.write_text(json.dumps(stated | {"offline_store": {"type": "file"}}))
     opened = FeatureStore(repo_path=str(folder))
     started = time.perf_counter()
     service = opened.get_feature_service(SERVICE)
@@ -80,9 +80,9 @@ def _ask_default_store(settings: Settings, wanted: pd.DataFrame) -> tuple[list[d
 
 
 def measure_redis(settings: Settings, night: str) -> Iterator[Row]:
-    """Rows a second from the feature files into an empty Redis, by the night and by ``feast materialize``.
+    """Measure rows per second into an empty Redis, by the night and by ``feast materialize``.
 
-    ``AssertionError`` where a patient's served row differs. No row is made where no Redis is installed.
+    Raises ``AssertionError`` where a patient's served row differs. Without Redis nothing is measured.
     """
     if shutil.which("redis-server") is None:
         return
@@ -107,7 +107,7 @@ def measure_redis(settings: Settings, night: str) -> Iterator[Row]:
 
 def _assert_same_rows(ours: FeatureStore, theirs: FeatureStore, patients: list[int]) -> None:
     for start in range(0, len(patients), 500):
-        asked = [{"subject_id": woman} for woman in patients[start : start + 500]]
+        asked = [{"subject_id": subject} for subject in patients[start : start + 500]]
         one, other = (
             s.get_online_features(features=s.get_feature_service(SERVICE), entity_rows=asked).to_df()
             for s in (ours, theirs)
@@ -117,7 +117,7 @@ def _assert_same_rows(ours: FeatureStore, theirs: FeatureStore, patients: list[i
 
 
 def _wait_for(port: int) -> None:
-    """Wait for the server; what imports the client is whoever asks first, and that is on neither way's clock."""
+    """Wait for the server, and import its client before any clock runs."""
     from redis import Redis
     from redis.exceptions import ConnectionError as NotYet
 
@@ -131,7 +131,7 @@ def _wait_for(port: int) -> None:
 
 @contextmanager
 def _start_redis() -> Iterator[str]:
-    """A Redis of its own on a free port, without files; its URL."""
+    """Start a Redis without files on a free port; return its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -16,7 +16,8 @@ from bentos.personalizer.personalizer import Personalizer
 from feature_repo.store import online
 from models.prompt.candidates import build_candidates
 from models.prompt.personalize import apply_program
-from models.prompt.ranking import rank_segments, render_prompt
+from models.prompt.ranking import rank_segments
+from models.prompt.rendering import render_prompt
 from models.safety.triage.rules import find_red_flags, read_context
 from pipelines.packaging import serving
 from pmlm.settings import Settings

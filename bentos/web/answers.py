@@ -27,7 +27,7 @@ from bentos.web.page_types import (
     RecordRequest,
     Sources,
 )
-from models.prompt.ranking import render_prompt
+from models.prompt.rendering import render_prompt
 from pmlm.api_types import PersonalizeRequest
 from pmlm.errors import FeaturesUnavailableError
 

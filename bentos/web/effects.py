@@ -17,7 +17,7 @@ from pathlib import Path
 from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
 from bentos.web.page_types import Effect, Effects
 from models.prompt.personalize import Personalized
-from models.prompt.ranking import render_opening, render_prompt
+from models.prompt.rendering import render_opening, render_prompt
 from models.refiner.inference import ChoiceProbabilities
 from models.reward.embedded_scorer import EmbeddedScorer
 from models.reward.terms import Trial, length_term, score_trials

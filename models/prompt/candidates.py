@@ -1,12 +1,15 @@
-"""Candidate segments: every sentence that a patient's features support, each with where it comes from.
+"""Build the candidate segments: every sentence that a patient's features support.
 
     S(x_t, N_k) = S_0 ∪ {free},   S_0 = {safety, pregnancy, allergies} pinned
 
-The paper's initial personalised prompts are built from self- and peer-informed signals whose form is not known; ours
-are typed one-line sentences, so that the refiner can only choose among statements the record supports. Absence is
-stated too ("No current asthma on her record."), so that a sentence's presence alone does not give its relevance away.
-Everything that depends on the clock (days ago, age, gestational week) is computed here from the row and ``as_of``, in
-training and serving alike.
+1. The paper's initial prompts are built from self- and peer-informed signals whose form is not known. Ours are typed
+   one-line sentences, so that the refiner can only choose among statements the record supports.
+2. Absence is stated too ("No current asthma on her record."), so that a sentence's presence alone does not reveal its
+   relevance.
+3. Everything that depends on the clock (days ago, age, gestational week) is computed here from the row and ``as_of``,
+   by the same code in training and serving.
+
+Run: ``pmlm ask``, ``pmlm refine``.
 """
 
 from __future__ import annotations

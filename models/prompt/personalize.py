@@ -1,9 +1,11 @@
-"""From a row and a question to the refined prompt: the one path that training, ``pmlm ask`` and the endpoint share.
+"""Make the refined prompt of a feature row and a question.
 
     S = segments(x_t),  p_0 = render(rank(q, S)),  a = π(q, S),  p = render(S_0 ∪ a)
 
-The paper's two steps, initial prompt and refinement, in one function, so that what was trained is what is served. The
-question is triaged first and outside of everything that learns.
+The paper's two steps, initial prompt and refinement, in the one function that training, ``pmlm ask`` and the endpoint
+share: what was trained is what is served. The question is triaged first, by code outside everything that learns.
+
+Run: ``pmlm ask``, ``pmlm refine``.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from datetime import datetime
 
 from models.encoder import Encoder
 from models.prompt.candidates import build_candidates
-from models.prompt.ranking import rank_segments, render_prompt
+from models.prompt.ranking import rank_segments
+from models.prompt.rendering import render_prompt
 from models.refiner.interface import Refiner
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_red_flags, read_context

@@ -1,10 +1,10 @@
-"""Safety outside everything that learns: escalation before the answer, checks after it.
+"""Escalate red flags before an answer, and check the answer after it.
 
     shown(y) = escalation(flags) + (y if check(y) = ∅ else nothing)
 
-The paper leaves safety aside. Ours: red flags are found by rules (models/triage), the escalation text always stands
-first whatever a policy or a language model says, and an answer that names a drug the record lists as an allergy, or
-that talks down an escalation or contradicts what her record pins, is not shown.
+The paper has no safety layer; this one is ours. Red flags are found by rules (models/safety/triage). The escalation
+text always comes first, whatever a policy or a language model writes. An answer is withheld if it names a drug that
+the record lists as an allergy, reassures against an escalation, or contradicts the pinned facts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What an answer says of her against what her record pins: pregnant or not, the gestational week, her allergies.
+"""Find where an answer contradicts the pinned facts: pregnancy, gestational week, allergies.
 
     contradictions(y, facts) ⊆ {"pregnancy", "gestational_week", "no_allergy"}
 
-Only what is said of the reader herself counts ("you are 12 weeks pregnant"), never a condition ("if you are pregnant")
-or a general word ("at 12 weeks many women …"). The paper leaves answers unchecked.
+Only statements about the reader count ("you are 12 weeks pregnant"), never a condition ("if you are pregnant") or a
+general statement ("at 12 weeks many women …"). The paper leaves answers unchecked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The words by which an answer can name a drug: substances, brands and Chinese names, and the classes that react alike.
+"""Every word by which an answer can name a drug: substance, brand, class.
 
-One row a substance. A row matters only where a record lists the drug as an allergy: then no answer may suggest it
-under another of its names. Brands are those sold over the counter in English-speaking countries and China.
+One row per substance, with Chinese names and the classes that cross-react. A row matters only where a record lists the
+drug as an allergy: then no answer may suggest it under another of its names. Brands are those sold over the counter in
+English-speaking countries and China.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from models.prompt.personalize import apply_program
-from models.prompt.ranking import render_opening
+from models.prompt.rendering import render_opening
 from models.reward.request_pool import ScorerError
 from models.reward.score_cache import SCHEMA, CachedScorer, ScoreCache
 from models.reward.terms import Score, Scorer, Trial, reward_with_floor, score_trials

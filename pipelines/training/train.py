@@ -32,7 +32,7 @@ from pipelines.training.model_card import render_card
 from pipelines.training.provenance import WARM_START, current_provenance, load_continuable
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
-from pmlm.storage import content_hash, write_json
+from pmlm.storage import hash_files, write_json
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             metrics = train(job, load_starting_policy(settings, night, params))
         write_json(settings.metrics / "train.json", {"status": "done", **round_metrics(metrics)})
         summary.rows_out = 1
-        summary.hashes = {"weights": content_hash([target / checkpoint.WEIGHTS])}
+        summary.hashes = {"weights": hash_files([target / checkpoint.WEIGHTS])}
         summary.figures = {"start": metrics.start, "evaluations": metrics.evaluations, "measured": metrics.measured}
         summary.detail = metrics.grpo.stopped
     return summary

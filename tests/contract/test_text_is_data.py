@@ -29,7 +29,7 @@ from feature_repo.store import online
 from models.encoder import MiniLM
 from models.prompt.candidates import build_candidates
 from models.prompt.personalize import Personalized, personalize
-from models.prompt.ranking import render_prompt
+from models.prompt.rendering import render_prompt
 from models.refiner.baselines import RankingRefiner
 from models.refiner.interface import Caps
 from models.schema import FeatureRow

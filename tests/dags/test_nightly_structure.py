@@ -1,4 +1,4 @@
-"""The ``nightly`` DAG as a table of contents: whole, light, and in the order that dvc.yaml gives."""
+"""The ``nightly`` DAG is complete, fast to parse, and in the order of dvc.yaml."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ WAIT_S = 400.0
 
 @pytest.fixture
 def one_more_night(tmp_path: Path, night_done: NightDone) -> Settings:
-    """The small clinic on the evening after its last night: all it knows, and one drop that waits."""
+    """The small clinic after its last night, with one pending drop."""
     drops = tmp_path / "small"
     cut(PROJECT / "examples" / "clinic", drops, nights=3)
     home = tmp_path / "state"

@@ -1,4 +1,4 @@
-"""The intake through Airflow's Spark provider: asked for by one setting, with the arguments that the night needs."""
+"""The intake through Airflow's Spark provider, enabled by one setting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ else:
 
 @pytest.fixture(scope="module")
 def parsed() -> dict:
-    """The DAG as Airflow reads it with the setting; in a process of its own, since a DAG is read once."""
+    """The DAG as Airflow parses it with the setting, in another process: a DAG is parsed once."""
     environment = os.environ | {"PMLM_SPARK_CONNECTION": "clinic_spark"}
     done = subprocess.run([sys.executable, "-c", PARSED], env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""One whole small night, started as a user starts it and run by Airflow in that process."""
+"""A whole small night, started as a user does and run by Airflow in that process."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ def test_a_second_night_without_new_records_says_so_at_once(night_done: NightDon
 
 def test_status_says_again_what_the_night_said(night_done: NightDone) -> None:
     again = collect_status(night_done.settings, night_done.result["nights"])
-    told = {key: night_done.result[key] for key in ("stages", "accounts", "gate", "evaluation")}
-    assert json.loads(json.dumps({key: again[key] for key in told})) == told
+    reported = {key: night_done.result[key] for key in ("stages", "accounts", "gate", "evaluation")}
+    assert json.loads(json.dumps({key: again[key] for key in reported})) == reported

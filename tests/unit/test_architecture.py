@@ -1,4 +1,4 @@
-"""The import graph has no cycle between folders, and the page of the architecture shows it as it is."""
+"""The import graph has no cycle between folders, and docs/architecture.md shows it."""
 
 from __future__ import annotations
 

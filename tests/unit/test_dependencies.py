@@ -29,7 +29,7 @@ PARTS = {"apache-airflow-core": "apache-airflow", "apache-airflow-task-sdk": "ap
 
 
 def _extra_of(file: Path) -> str | None:
-    """The extra that a file may import from at its top; None for the base dependencies alone."""
+    """The extra that a file may import from; None for the base dependencies alone."""
     package, *rest = file.relative_to(PROJECT).parts
     if package == "pmlm" and len(rest) == 1:
         return None
@@ -58,7 +58,7 @@ def _files(name: str) -> frozenset[str]:
 
 @cache
 def _distribution(module: str) -> str:
-    """The distribution that has the module; ``module`` may end in a name that the module defines."""
+    """The distribution of a module, or of a name that a module defines."""
     absent = next((name for top, name in ABSENT.items() if f"{module}.".startswith(f"{top}.")), None)
     if absent:
         return absent
@@ -73,7 +73,7 @@ def _distribution(module: str) -> str:
 
 
 def _imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
-    """Imported names, each with whether it is imported only inside a function or for type checking."""
+    """Imported names, each with whether a function or type checking alone imports it."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, inside) for alias in node.names)

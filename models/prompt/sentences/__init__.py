@@ -1,1 +1,1 @@
-"""The families of candidate sentences: one file a family, each a function from a feature row to segments."""
+"""Candidate sentences by family: each file maps a feature row to segments."""

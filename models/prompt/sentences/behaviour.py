@@ -1,4 +1,4 @@
-"""Sentences about her: age, smoking, visits kept and missed, history of pregnancies, how she likes to be answered."""
+"""Sentences on age, smoking, visits attended and missed, past pregnancies, preferences."""
 
 from __future__ import annotations
 

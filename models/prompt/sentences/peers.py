@@ -1,4 +1,4 @@
-"""Sentences about patients like her: aggregates of at least k neighbours, never one of them."""
+"""Sentences on similar patients: aggregates of at least k, never one of them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Pinned sentences: safety rules, pregnancy and gestational age, drug allergies. No policy can drop them.
+"""Pinned sentences: safety rules, pregnancy and gestational age, drug allergies.
 
 The paper does not say what must never be left out of a prompt. A free choice of facts learns to drop allergies (it
-costs tokens and seldom moves a likelihood), so these three stand outside the policy's reach, in every prompt, in this
+costs tokens and seldom moves a likelihood), so no policy can drop these three. They are in every prompt, in this
 order.
 """
 

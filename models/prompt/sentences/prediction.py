@@ -1,9 +1,9 @@
-"""A sentence about what is likely at her next visit: a forecast of the trajectory model, said as one.
+"""A sentence on what the trajectory model forecasts for the next visit.
 
-    said: c of the row's forecasts that has words in both languages and is no open condition of hers, at most ``MAX_FORECASTS``
+    shown: c of the row's forecasts that has words in both languages and is no open condition, at most MAX_FORECASTS
 
-The row's forecasts are calibrated, likely and above the clinic's habit already (``models.patient.forecaster``).
-Chances are rounded to 5 %; a forecast that is older than a year is not said.
+The row's forecasts are calibrated, likely and above the clinic's usual rate already (``models.patient.forecaster``).
+Chances are rounded to 5 %; a forecast older than a year is not shown.
 """
 
 from __future__ import annotations

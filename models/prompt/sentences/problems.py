@@ -1,4 +1,4 @@
-"""Sentences about conditions she has or has not, medicines she takes, and allergies other than to drugs."""
+"""Sentences on conditions present and absent, medicines, and allergies other than to drugs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences about measured signals: the latest value with its age, and what changed against her own past."""
+"""Sentences on measured signals: the latest value, and what changed."""
 
 from __future__ import annotations
 

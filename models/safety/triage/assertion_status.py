@@ -1,4 +1,4 @@
-"""Whether what a sentence says counts: not denied, not over, not long ago, not another's, not only asked about."""
+"""Decide whether a mention counts: not denied, past, another's, or only asked about."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""A small classifier beside the rules: it reads what no rule spells out ("not a peep from the bump since lunch").
+"""A small classifier for warning signs that no rule spells out.
 
     s(m) = w·x(m) / 4 + Σ_i a_i exp(−γ ‖e(m) − e_i‖²) + b,   flagged where s(m) ≥ t
 
 x are hashed n-grams (models/safety/triage/ngrams.py), e the sentence embedding that the endpoint computes anyway; the
-kernel part is for English only, because the encoder reads English. The paper leaves safety aside. It never calms:
-rules and classifier each escalate alone. Weights are fitted by ``pmlm triage --learn`` on messages written for it
+kernel part is for English only, because the encoder reads English. The classifier never de-escalates: rules and
+classifier each escalate alone. Weights are fitted by ``pmlm triage --learn`` on messages written for it
 (pipelines/triage), no patient's; a threshold is the score that a set share of routine messages reaches out of fold.
+
+Run: ``pmlm triage FILE``, ``python -m benchmarks.triage``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What the classifier adds to the rules: one flag that says a message is like those of women with a warning sign.
+"""The one flag that the classifier adds to the rules' flags.
 
-It names no sign. Which one it would be was tried, and the naming was wrong more often than right on messages it had
-not met; a patient must not be told of thoughts she never had. It calls an emergency: of round 19's messages that it
-alone found, 43 were one, 37 urgent and 11 routine. Where a rule knows the sign and says that it cannot count in her
-context, the classifier is not asked; where a rule has read its words and finds them denied, over or another's, the
-classifier must be ``SURE_MARGIN``: it sees words, not who says them of whom.
+1. It names no sign. Naming one was tried and was wrong more often than right on unseen messages; a patient must not
+   read of thoughts they never had.
+2. It calls an emergency: of round 19's messages that it alone found, 43 were one, 37 urgent and 11 routine.
+3. Where a rule knows the sign and its context cannot count, the classifier is not asked. Where a rule matches words
+   that are denied, over or another's, the classifier must exceed ``SURE_MARGIN``: it sees words, not their subject.
 """
 
 from __future__ import annotations

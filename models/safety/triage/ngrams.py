@@ -1,4 +1,4 @@
-"""A message as a sparse vector of hashed n-grams: the classifier's reading of words, of misspelt words and of Chinese.
+"""Encode a message as a sparse vector of hashed n-grams.
 
     x_b = (1 + ln n_b) · idf_b, scaled to length one;   n_b counts the n-grams that fall into bucket b
 

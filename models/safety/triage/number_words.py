@@ -1,6 +1,7 @@
-"""Numbers written as words made digits, so that "a hundred and seventy over one ten" reads as 170 over 110.
+"""Replace numbers written as words by digits, in English and Chinese.
 
-Only numbers from 30 on are turned: no sign of the table holds one, and "one side", "ten minutes" must stay words.
+"A hundred and seventy over one ten" reads as 170 over 110. Only numbers from 30 on are replaced: no sign of the table
+needs a smaller one, and "one side", "ten minutes" must stay words.
 """
 
 from __future__ import annotations

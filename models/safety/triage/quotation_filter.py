@@ -1,11 +1,11 @@
-"""Words that a message only quotes: a leaflet's, a form's, an instruction's. They tell nothing of her.
+"""Remove quotations of leaflets and forms, which say nothing of the patient.
 
     'The card says "severe pain, fever or heavy bleeding". May I swim?'   →   'The card says "". May I swim?'
 
-A quotation counts as another's where a leaflet's or a form's word (cue ``quoting`` of the table) stands before it, near
-and in the same sentence, and she does not say it herself ("I said"). What a person says ("my wife says") and what a
-form holds of her ("symptom": …) is told, not quoted. Everything outside of the quotation marks is read as ever, and the
-classifier still reads the whole message.
+A quotation counts as another's where a leaflet's or a form's word (cue ``quoting`` of the table) is before it, near
+and in the same sentence, and the patient does not speak it ("I said"). What a person says ("my wife says") and what a
+form records of the patient ("symptom": …) is reported, not quoted. Everything outside the quotation marks is read as
+usual, and the classifier still reads the whole message.
 """
 
 from __future__ import annotations

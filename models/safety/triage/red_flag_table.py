@@ -1,4 +1,4 @@
-"""The red-flag table as compiled patterns. Its syntax stands in the head of ``templates/red_flags.yaml``."""
+"""Compile the red-flag table; its syntax is documented in ``template_files/red_flags.yaml``."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Which red flags a patient's message holds: rules over her own words, before any language model is asked.
+"""Find the red flags of a patient's message, before any language model is asked.
 
-    flags(m, c) = { s : a rule of s matches in a sentence of m, in context c, and counts
-    (models/safety/triage/assertion_status.py) }
-                  ∪ { like a warning sign: the classifier says so and no rule found one
-                  (models/safety/triage/classifier_flag.py) }
+    flags(m, c) = { s : a rule of s matches in a sentence of m, in context c, and counts (assertion_status) }
+                  ∪ { like a warning sign: the classifier flags m and no rule found a sign (classifier_flag) }
 
-The paper leaves safety aside. Ours is a table that a clinician reviews (templates/red_flags.yaml, after CDC's "Hear
-Her" urgent maternal warning signs and the obstetric emergencies around them) and this small deterministic reader of
-it. English and Chinese rules both run on every message, whatever its stated language. Missing an emergency is worse
-than a false alarm: where the words do not decide, a sign counts.
+The paper has no triage. Ours is a table that a clinician reviews (template_files/red_flags.yaml, after CDC's "Hear
+Her" urgent maternal warning signs and the obstetric emergencies around them) and this small deterministic reader.
+English and Chinese rules both run on every message, whatever its stated language. Missing an emergency is worse than a
+false alarm: where the words do not decide, a sign counts.
+
+Run: ``pmlm triage FILE``, ``python -m benchmarks.triage``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A patient's own words made comparable: one case, contractions opened, misspellings mended, sentences apart.
+"""Normalise a message for the rules: case, contractions, misspellings, sentences.
 
-For the red-flag rules, which must read "shes not moved" and "hedache" as a person does. Deterministic, no model. A
-word is mended only towards a word that the rules know, of the same first letter, at one slip (two from eight letters
-on), and never if it is listed as a real word of its own.
+The red-flag rules must read "shes not moved" and "hedache" as a person does. Deterministic, no model. A word is
+corrected only towards a word that the rules know, of the same first letter, at one edit (two from eight letters on),
+and never if it is listed as a real word of its own.
 """
 
 from __future__ import annotations

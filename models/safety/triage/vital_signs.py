@@ -1,4 +1,4 @@
-"""Numbers in a message that are a red flag by themselves: blood pressure, temperature, pulse, oxygen, sugar."""
+"""Find numbers that are red flags: blood pressure, temperature, pulse, oxygen, sugar."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def _read_signal_value(part: Resource, signal: Signal) -> ObservedValue:
     if "value" not in quantity:
         return None, None, None
     named = list_units(quantity) or ((signal.unit,) if signal.unit == "{score}" else ())
-    value = next((v for u in named if (v := signal.canonical(float(quantity["value"]), u)) is not None), None)
+    value = next((v for u in named if (v := signal.to_canonical(float(quantity["value"]), u)) is not None), None)
     if value is None:
         raise ResourceError("unknown_unit", f"the unit of {signal.name} is none of {', '.join(sorted(signal.units))}")
     return value, None, signal.unit

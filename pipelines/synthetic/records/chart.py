@@ -190,7 +190,7 @@ def _signal_facts(resources: ByType, as_of: datetime) -> FactPairs:
 
 def convert_quantity(signal: Signal, amount: Resource) -> float | None:
     """Convert a quantity to the signal's unit; None in a unit that the intake quarantines."""
-    return signal.canonical(amount["value"], amount.get("code") or amount["unit"])
+    return signal.to_canonical(amount["value"], amount.get("code") or amount["unit"])
 
 
 def _active_conditions(resources: ByType, as_of: datetime) -> Iterator[tuple[Resource, str]]:

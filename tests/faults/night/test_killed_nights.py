@@ -1,4 +1,4 @@
-"""Any stage killed at any moment and run again gives the content that an undisturbed night gives."""
+"""A stage killed at any moment and run again gives an undisturbed night's content."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WAIT_S = 240.0
 
 @pytest.fixture
 def killed(tmp_path: Path, night_done: NightDone) -> Settings:
-    """A state of its own for the same clinic, with the embedded model that the other has converted."""
+    """Another workspace of the same clinic, with the embedded model already converted."""
     made = Settings(home=tmp_path / "state", drops=night_done.settings.drops)
     made.home.mkdir()
     shutil.copytree(night_done.settings.embedded_llm, made.embedded_llm, symlinks=True)

@@ -58,7 +58,7 @@ print(count)
 
 @pytest.fixture(scope="module")
 def unsaved(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A workspace whose stages have made what they make, one night saved and the next not yet."""
+    """A workspace with all stages' outputs, one night saved and the next not yet."""
     home = tmp_path_factory.mktemp("unsaved")
     settings = Settings(home=home / "state", drops=home / "clinic", key_dir=home / "keys")
     open_workspace(settings)

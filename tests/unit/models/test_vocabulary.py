@@ -20,14 +20,14 @@ SIGNAL = {s.name: s for s in SIGNALS}
     ],
 )
 def test_a_value_is_read_in_the_signals_own_unit(signal: str, value: float, unit: str, expected: float) -> None:
-    assert SIGNAL[signal].canonical(value, unit) == pytest.approx(expected)
+    assert SIGNAL[signal].to_canonical(value, unit) == pytest.approx(expected)
 
 
 def test_a_unit_never_seen_is_not_guessed() -> None:
-    assert all(signal.canonical(1.0, "furlong") is None for signal in SIGNALS)
+    assert all(signal.to_canonical(1.0, "furlong") is None for signal in SIGNALS)
 
 
 def test_the_canonical_unit_changes_nothing_and_every_offset_belongs_to_a_unit() -> None:
     for signal in SIGNALS:
-        assert signal.canonical(7.25, signal.unit) == 7.25
+        assert signal.to_canonical(7.25, signal.unit) == 7.25
         assert set(signal.offsets) <= set(signal.units)

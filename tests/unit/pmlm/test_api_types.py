@@ -1,4 +1,4 @@
-"""What a request may hold; a broken one is named by its field and never repeated."""
+"""A valid request is accepted; an invalid one is named by its field, never repeated."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 from bentos.openai.context_budget import PER_MESSAGE, fit_prompt
 from bentos.openai.errors import GatewayError
 from models.prompt.personalize import Personalized, apply_program
-from models.prompt.ranking import render_prompt
+from models.prompt.rendering import render_prompt
 from models.schema import EditProgram, Segment
 
 SEGMENTS = (

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from models.encoder import MiniLM
 from models.prompt.candidates import build_candidates
-from models.prompt.ranking import rank_segments, render_opening, render_prompt, score_relevance
+from models.prompt.ranking import rank_segments, score_relevance
+from models.prompt.rendering import render_opening, render_prompt
 from models.refiner.interface import STYLES
 from models.schema import Segment
 from models.templates import LANGUAGES

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from models.llm import make_token_counter
 from models.prompt.candidates import build_candidates
-from models.prompt.ranking import render_opening, render_prompt
+from models.prompt.rendering import render_opening, render_prompt
 from models.reward.embedded_scorer import Bf16Linear, EmbeddedScorer
 from models.reward.terms import Trial, score_trials
 from tests.unit.models.feature_rows import AS_OF

@@ -12,14 +12,14 @@ PATIENT = {"resourceType": "Patient", "id": "w1", "gender": "female", "birthDate
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A clinic of one woman and three drops, in a state of its own; nothing taken in."""
+    """A clinic of one patient and three drops, none of them ingested."""
     for day, weight in (("2026-03-01", 60.0), ("2026-03-02", 61.0), ("2026-03-03", 62.0)):
         write_drop(tmp_path / "clinic" / day, weight)
     return Settings(home=tmp_path / "state", drops=tmp_path / "clinic", key_dir=tmp_path / "keys")
 
 
 def write_drop(folder: Path, weight: float) -> None:
-    """Her patient record and one weighing, on the drop's day."""
+    """Write the patient's record and one weight of the drop's day."""
     observation = {
         "resourceType": "Observation",
         "id": f"weight-{folder.name}",

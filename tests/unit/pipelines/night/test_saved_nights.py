@@ -1,4 +1,4 @@
-"""Nights kept and brought back. What lies in the outs does not matter to DVC, so plain files stand for them."""
+"""Nights are saved and restored. Plain files stand for the outs, whose content does not matter to DVC."""
 
 from __future__ import annotations
 

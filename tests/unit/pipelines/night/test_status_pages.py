@@ -1,4 +1,4 @@
-"""The pages a night points to: those that exist, and of Data Docs the one that opens without a network."""
+"""The pages of a night: only existing ones, and Data Docs that open without a network."""
 
 from __future__ import annotations
 

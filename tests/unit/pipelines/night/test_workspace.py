@@ -101,10 +101,10 @@ def test_what_a_killed_feature_build_laid_on_disk_is_cleared(settings: Settings)
 
 def test_a_whole_lock_stays_as_it_is(settings: Settings) -> None:
     opened = workspace.open_workspace(settings)
-    held = "schema: '2.0'\nstages:\n  records:\n    cmd: a command\n"
-    (opened / "dvc.lock").write_text(held)
+    lock = "schema: '2.0'\nstages:\n  records:\n    cmd: a command\n"
+    (opened / "dvc.lock").write_text(lock)
     workspace.open_workspace(settings)
-    assert (opened / "dvc.lock").read_text() == held
+    assert (opened / "dvc.lock").read_text() == lock
 
 
 def test_a_workspace_killed_while_it_was_made_is_made_anew(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""``pmlm token`` and ``pmlm audit``, and what ``pmlm up`` says of the token: in full once, then only where it lies."""
+"""``pmlm token`` and ``pmlm audit``; ``pmlm up`` prints the token in full only once."""
 
 from __future__ import annotations
 

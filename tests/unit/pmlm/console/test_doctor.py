@@ -1,4 +1,4 @@
-"""What is missing is named, with the way to mend it; what is there is not complained of."""
+"""What is missing is named with its remedy; what is there is reported as well."""
 
 from __future__ import annotations
 
