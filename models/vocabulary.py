@@ -44,7 +44,7 @@ class Signal:
     offsets: Mapping[str, float] = field(default_factory=dict)
 
     def to_canonical(self, value: float, unit: str) -> float | None:
-        """``value`` in the signal's own unit; None for a unit that it does not know."""
+        """Convert ``value`` to the signal's own unit; None for an unknown unit."""
         factor = self.units.get(unit)
         return None if factor is None else value * factor + self.offsets.get(unit, 0.0)
 
@@ -147,7 +147,7 @@ DEATH_CODE = "MEDS_DEATH"
 RATING_CODE = "PMLM//RATING"
 QUESTION_CODE = "PMLM//QUESTION"
 REPLY_CODE = "PMLM//REPLY"
-ANSWER_CODE = "PMLM//ANSWER"  # a language model's answer that was rated: its words are counted, not kept
+ANSWER_CODE = "PMLM//ANSWER"  # a rated answer of a language model: only its number of words is stored
 LANGUAGE_CODE = "PMLM//LANGUAGE"
 CONDITION_END_CODE = "PMLM//CONDITION_END"
 MEDICATION_END_CODE = "PMLM//MEDICATION_END"
@@ -155,7 +155,7 @@ MEDICATION_END_CODE = "PMLM//MEDICATION_END"
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A condition of interest, in the patient's words; its absence is a fact too ("no asthma on record").
+    """A condition in the patient's words; its absence is a fact too ("no asthma on record").
 
     ``snomed`` are exact codes, ``icd10`` prefixes. ``negative`` says whether absence becomes a segment.
     """
@@ -206,7 +206,7 @@ CONCEPTS: tuple[Concept, ...] = (
 
 
 def find_concept(code: str) -> Concept | None:
-    """The concept a ``SYSTEM//code`` belongs to, or None (a code PMLM carries without reading)."""
+    """Find the concept that a ``SYSTEM//code`` belongs to; None for a code without meaning here."""
     system, _, value = code.partition("//")
     for concept in CONCEPTS:
         if system == "SNOMED" and value in concept.snomed:
@@ -252,6 +252,6 @@ DRUG_CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def find_drug_class(name: str) -> str | None:
-    """The first class one of whose words occurs in the drug's name, or None."""
+    """Find the first drug class one of whose words occurs in ``name``, or None."""
     lowered = name.lower() + " "
     return next((c for c, (_, words) in DRUG_CLASSES.items() if any(w in lowered for w in words)), None)

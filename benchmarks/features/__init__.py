@@ -1,1 +1,1 @@
-"""Measure feature builds, increments, online reads and peer search, each with its baseline in the same run."""
+"""Measure feature builds, increments, online reads and peer search, each against a baseline."""

@@ -129,7 +129,7 @@ def _measure_increment(events: pl.DataFrame, patients: int) -> Iterator[Row]:
 
 
 def _measure_next_night(settings: Settings, events: pl.DataFrame, patients: int, whole: float) -> Row:
-    """Measure a night in which 1 % of patients have five corrected facts, against a full build."""
+    """Measure a night with five corrected facts of 1 % of patients, against a full build."""
     some = pl.concat(made.filter(pl.col("subject_id") % 100 == 0) for made in iterate_copies(events, patients))
     newest = some.sort("known_at", "record", descending=True).group_by("subject_id").head(5)
     corrected = newest.with_columns(source=pl.lit("anew") + pl.col("source").str.slice(4))

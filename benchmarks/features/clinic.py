@@ -1,4 +1,4 @@
-"""Make a clinic of any size for the benchmark: shifted copies of the sample clinic's patients.
+"""Make a clinic of any size: shifted copies of the sample clinic's patients.
 
 Each copy is a patient of their own, whose events are shifted by a number of days (up to a year back, never ahead of
 when they were known), so that no two patients share their as-of times. Everything follows from the seed.

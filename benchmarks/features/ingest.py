@@ -28,10 +28,10 @@ _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8
 
 
 def measure_ingest(copies: int) -> Iterator[dict[str, Any]]:
-    """Measure the rate for ``copies`` of the sample history, and memory growth to six times as many.
+    """Measure the rate for copies of the sample history, and memory growth.
 
-    One copy is less than ingestion has in memory at once (a row group of the log is 122,880 events), so it says nothing
-    of growth; its peak is reported with the others.
+    Memory is compared between ``copies`` and six times as many. One copy is less than ingestion has in memory at once
+    (a row group of the log is 122,880 events), so it says nothing of growth; its peak is reported with the others.
     """
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
@@ -60,7 +60,7 @@ def _measure(folder: Path, copies: int) -> dict[str, Any]:
 
 
 def write_drop(drop: Path, copies: int) -> None:
-    """Write copies of the sample history as one drop, each with its own endings of ids."""
+    """Write copies of the sample history as one drop, with ids of their own."""
     drop.mkdir(parents=True)
     for file in sorted(HISTORY.glob("*.ndjson.gz")):
         lines = gzip.decompress(file.read_bytes())

@@ -1,4 +1,4 @@
-"""Measure peer search (rows ``peers_*``): a thousand patients of one cohort, by index and exactly.
+"""Measure peer search (rows ``peers_*``) for a thousand patients, by index and exactly.
 
 The baseline of ``peers_search`` is the index library's exact search (``usearch``'s ``exact=True``: each patient against
 the whole cohort). ``all_at_once_ms`` is what the system does where no index pays: all patients together, within their

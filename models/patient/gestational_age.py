@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from models.feature_row import has_record, read_text, read_time
 from models.schema import FeatureRow
 
+#: These three date pregnancies everywhere: in features, peers, triage and the sample clinic too.
 TERM = timedelta(days=280)
 #: 44 weeks: no pregnancy lasts longer, so an older date belongs to an earlier one or was never closed.
 LONGEST = timedelta(days=308)
@@ -28,10 +29,10 @@ POSTPARTUM = timedelta(weeks=52)
 
 @dataclass(frozen=True, slots=True)
 class PregnancyState:
-    """Pregnancy as of a moment.
+    """A patient's pregnancy as of a moment.
 
-    ``pregnant`` is True, False (a record exists and holds no current pregnancy) or None (unknown: no record, or a
-    pregnancy longer ago than any lasts that was never closed). ``weeks`` and ``days`` are completed weeks and the days
+    ``pregnant`` is True, False (there is a record without a current pregnancy) or None (unknown: no record, or a
+    pregnancy begun longer ago than any lasts and never closed). ``weeks`` and ``days`` are completed weeks and the days
     beyond, None when undated. ``postpartum_weeks`` counts from any end of a pregnancy, loss included.
     """
 
@@ -44,24 +45,22 @@ class PregnancyState:
 
 def _age_by_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
     edd = read_time(row, "edd")
-    if edd is None:
-        return None
-    start = edd - TERM
-    age = as_of - start
-    return age if (ended is None or start > ended) and timedelta(0) <= age <= LONGEST else None
+    return None if edd is None else _age_since(edd - TERM, as_of, ended)
 
 
 def _age_by_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
     lmp = read_time(row, "lmp")
-    if lmp is None:
-        return None
-    age = as_of - lmp
-    return age if (ended is None or lmp > ended) and timedelta(0) <= age <= LONGEST else None
+    return None if lmp is None else _age_since(lmp, as_of, ended)
+
+
+def _age_since(start: datetime, as_of: datetime, ended: datetime | None) -> timedelta | None:
+    """The age of a pregnancy since ``start``; None where ``start`` belongs to an earlier one."""
+    age = as_of - start
+    return age if (ended is None or start > ended) and timedelta(0) <= age <= LONGEST else None
 
 
 def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
-    """Pregnancy and gestational age as of ``as_of`` from ``edd``, ``lmp``, ``pregnancy_since`` and
-    ``pregnancy_ended``."""
+    """Compute pregnancy and gestational age from ``edd``, ``lmp``, ``pregnancy_since``, ``pregnancy_ended``."""
     since, ended = read_time(row, "pregnancy_since"), read_time(row, "pregnancy_ended")
     if since is not None and ended is not None and ended >= since:
         since = None

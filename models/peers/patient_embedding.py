@@ -26,7 +26,9 @@ from models.vocabulary import CONCEPTS, find_concept, find_drug_class
 
 DAY = 86_400
 YEAR = 365.25 * DAY
-TERM, LONGEST, POSTPARTUM, STALE = 280 * DAY, 308 * DAY, 364 * DAY, 730 * DAY
+#: In seconds: those of ``gestational_age``, and the age from which a signal no longer counts.
+TERM, LONGEST, POSTPARTUM = (int(span.total_seconds()) for span in dating)
+STALE = 730 * DAY
 NEITHER, PREGNANT, POSTPARTUM_COHORT = 0, 1, 2
 
 #: signal → (centre, scale) of adult women, in the signal's unit

@@ -55,7 +55,7 @@ def build_candidates(
 
 
 def _limit_free(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
-    """Drop from the end of each family in ``_DROP_ORDER`` until at most ``FREE_LIMIT`` free segments are left."""
+    """Drop segments by ``_DROP_ORDER`` until at most ``FREE_LIMIT`` free ones are left."""
     excess = sum(not s.pinned for s in segments) - FREE_LIMIT
     dropped: set[str] = set()
     for prefix in _DROP_ORDER:

@@ -85,7 +85,7 @@ def personalize(
 def personalize_pinned_only(
     row: FeatureRow, question: str, as_of: datetime, encoder: Encoder, count: Callable[[str], int], language: str = "en"
 ) -> Personalized:
-    """The prompt of a ``row`` that holds what pinned sentences say and nothing else: no candidates, no policy.
+    """Make the prompt of a row that has pinned facts alone: no candidates, no policy.
 
     A free sentence of such a row could state as absent what was merely not read.
     """

@@ -47,9 +47,9 @@ def render_opening(segments: Sequence[Segment], language: str = "en") -> str:
 
 
 def render_prompt(segments: Sequence[Segment], style: str = "plain", language: str = "en") -> str:
-    """The prompt of these segments: safety rules, fenced typed facts, one style line. ``style`` is one of ``STYLES``.
+    """Render the prompt: safety rules, fenced typed facts, one style line.
 
-    The order of ``segments`` does not matter and of equal keys the first counts. Raises ValueError without the
+    ``style`` is one of ``STYLES``. The order of ``segments`` does not matter and of equal keys the first counts. Raises ValueError without the
     pinned ``safety`` segment or for an unknown style.
     """
     if style not in STYLES:

@@ -79,7 +79,7 @@ _CLAUSE = re.compile(r"[,，;；:：]|\b(?:but|so|then|however)\b|但是|但|所
 
 
 def build_escalation(flags: Iterable[Flag], language: str = "en") -> str | None:
-    """The text that must stand first in the answer to a flagged question; None for a routine one."""
+    """The text that must open the answer to a flagged question, else None."""
     label = find_gravest_label(flags)
     return None if label == "routine" else ESCALATION.get(language, ESCALATION["en"])[label]
 
@@ -91,10 +91,10 @@ def check_answer(
     language: str = "en",
     known: TriageContext | None = None,
 ) -> tuple[str, ...]:
-    """What is wrong with an answer, or with a sentence of one; empty where it may be shown.
+    """Find what is wrong with an answer or a sentence; empty if it may be shown.
 
-    ``allergy`` (suggests a drug she must not have), ``plays_down`` (talks down an escalation), ``pregnancy``,
-    ``gestational_week`` and ``no_allergy`` (contradict what her record pins, models/safety/contradictions.py).
+    ``allergy`` (suggests a contraindicated drug), ``plays_down`` (talks down an escalation), ``pregnancy``,
+    ``gestational_week`` and ``no_allergy`` (contradict the pinned facts, models/safety/contradictions.py).
     ``allergies`` are names as the record gives them (models.prompt.candidates.list_drug_allergies), ``flags`` the
     question's, ``known`` what the record says of her pregnancy. An answer is read in both languages whatever
     ``language`` says.
@@ -111,7 +111,7 @@ def check_answer(
 
 
 def _suggests(answer: str, allergy: str) -> bool:
-    """Whether a sentence names the drug without saying that she must not have it, or a clause of it recommends it."""
+    """Whether a sentence names the drug without forbidding it, or a clause recommends it."""
     words = find_drug_words(allergy)
     for sentence in split_sentences(answer):
         if not any(w in sentence for w in words):

@@ -63,7 +63,7 @@ _NOT_ALLERGIC = compile_alternatives(
 def find_contradictions(
     text: str, allergies: Sequence[str], pregnant: bool | None, weeks: int | None
 ) -> tuple[str, ...]:
-    """What of the pinned facts a normalised answer contradicts; ``weeks`` is the gestational week, None if unknown."""
+    """Find the pinned facts that a normalised answer contradicts; unknown ``weeks`` is None."""
     found: set[str] = set()
     for sentence in split_sentences(convert_number_words(text)):
         if allergies and _denies_allergy(sentence, allergies):

@@ -84,7 +84,7 @@ _FORMS = frozenset(
 )
 
 
-@lru_cache(maxsize=2000)  # every sentence of every answer is read for the drugs of her record
+@lru_cache(maxsize=2000)  # every sentence of every answer is searched for the drugs of the patient's record
 def find_drug_words(name: str) -> frozenset[str]:
     """The words by which an answer could name this drug: its own, and those of the class that it names or is.
 

@@ -134,6 +134,6 @@ def _report_no_new_records(settings: Settings, as_json: bool) -> None:
 def _check_night_exists(settings: Settings, date: str) -> str:
     from pipelines.records import drops
 
-    if date not in {drop.night for drop in drops.drops(settings)} | set(night.list_nights(settings)):
+    if date not in {drop.night for drop in drops.list_drops(settings)} | set(night.list_nights(settings)):
         raise UnknownNightError(f"no drop of {format_night(date)} in {settings.drops}")
     return date

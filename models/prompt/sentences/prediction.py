@@ -44,7 +44,7 @@ def build_prediction_segments(row: FeatureRow, as_of: datetime, language: str) -
 
 
 def _words(event: str, held: Set[object], language: str) -> str:
-    """What is forecast in words; nothing for what has none, is as usual, or is open on her record already."""
+    """Name what is forecast, where it has words and is not on record already."""
     kind, _, code = event.partition("|")
     if kind in _VISITS:
         return render_sentence(f"prediction.{_VISITS[kind]}", language)

@@ -12,7 +12,7 @@ from models.schema import FeatureRow, Segment
 from models.templates import format_ago, look_up_label, render_sentence, sanitize_record_text
 from models.vocabulary import CONCEPTS, DRUG_CLASSES, Concept, find_concept, find_drug_class
 
-#: Conditions that belong to no concept are told up to this many, newest first; those of a concept always are.
+#: Conditions that belong to no concept are listed up to this many, newest first; those of a concept always are.
 OTHER_CONDITIONS = 8
 MEDICINE_LIMIT = 16
 #: The feature holds at most this many conditions: a full list may hide one, so then absence is not claimed.
@@ -35,7 +35,7 @@ def build_problem_segments(row: FeatureRow, as_of: datetime, language: str) -> I
 
 
 def _entries(row: FeatureRow, group: str) -> list[tuple[str, str, datetime | None, str]]:
-    """(code, display, time, source) of each entry of parallel arrays, entries without a readable name left out."""
+    """Zip parallel arrays into (code, display, time, source), unreadable names left out."""
     codes = read_texts(row, f"{group}_codes")
     columns = (
         read_texts(row, f"{group}_texts"),

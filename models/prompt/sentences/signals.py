@@ -129,6 +129,6 @@ def _pressure_change(row: FeatureRow, as_of: datetime) -> tuple[Change, str] | N
     if any(c is None for c in both):
         return None
     changes = [c for c in both if c is not None]
-    # a component that moved outranks one that held, so that "steady" means both held
+    # a component that moved outranks a steady one, so that "steady" means both are
     largest = max(changes, key=lambda c: (c.direction != "steady", abs(c.z)))
     return largest, "/".join(f"{c.previous:.0f}" for c in changes)

@@ -35,18 +35,18 @@ def _is_apart(span: TextSpan, others: Sequence[TextSpan]) -> bool:
 
 
 class MessageSentence:
-    """One normalised sentence of a message, with the ones beside it."""
+    """One normalised sentence of a message, with its neighbours."""
 
     def __init__(self, sentences: Sequence[str], index: int, language: str) -> None:
         self.text = sentences[index]
         self.language = language
         self.before = sentences[index - 1] if index else ""
         self.after = sentences[index + 1] if index + 1 < len(sentences) else ""
-        kept = find_spans(load_cue(language, "not_denied"), self.text)
-        self._denials = [s for s in find_spans(load_cue(language, "denied"), self.text) if _is_apart(s, kept)]
+        exceptions = find_spans(load_cue(language, "not_denied"), self.text)
+        self._denials = [s for s in find_spans(load_cue(language, "denied"), self.text) if _is_apart(s, exceptions)]
         self._found: dict[RulePart, list[TextSpan]] = {}
         self._denied_next = {
-            s.end for s in find_spans(load_cue(language, "denied_next"), self.text) if _is_apart(s, kept)
+            s.end for s in find_spans(load_cue(language, "denied_next"), self.text) if _is_apart(s, exceptions)
         }
 
     def _spans(self, part: RulePart) -> list[TextSpan]:
@@ -75,30 +75,30 @@ class MessageSentence:
             if not occurrences[-1]:
                 return None
         own = [s for part in occurrences for s in part]
-        found = [next((s for s in part if not self.denied(s, own)), None) for part in occurrences]
+        found = [next((s for s in part if not self.is_denied(s, own)), None) for part in occurrences]
         whole = [s for s in found if s is not None]
         return whole if len(whole) == len(parts) else None
 
     def counts(self, found: Sequence[TextSpan], lasting: bool) -> bool:
-        """Whether occurrences tell of her, now; ``lasting`` signs count even when they have stopped."""
+        """Whether occurrences are the patient's and present; ``lasting`` signs count after they stop."""
         first = min(found)
         return not (
-            (not lasting and self.over(found))
-            or self.denied_after(first)
-            or self.long_ago(found)
-            or self.someone_else(first)
-            or self.only_asked(first)
+            (not lasting and self.is_over(found))
+            or self.is_denied_after(first)
+            or self.is_long_ago(found)
+            or self.is_someone_else(first)
+            or self.is_only_asked(first)
         )
 
-    def denied(self, span: TextSpan, own: Sequence[TextSpan] = ()) -> bool:
-        """Whether a denial, not itself in ``own``, stands before the occurrence with no clause begun between."""
+    def is_denied(self, span: TextSpan, own: Sequence[TextSpan] = ()) -> bool:
+        """Whether a denial outside ``own`` precedes the occurrence in the same clause."""
         if any(c.start == span.start for c in self._denials):
             return False  # "no flutters, no kicks": the second "no" is the sign itself
         before = (c for c in self._denials if c.end <= span.start and _is_apart(c, own))
         return span.start in self._denied_next or any(self._reaches(c, span) for c in before)
 
-    def denied_after(self, first: TextSpan) -> bool:
-        """Whether it is denied behind the occurrence: "chest pain? no", "fever and pain: i have had neither"."""
+    def is_denied_after(self, first: TextSpan) -> bool:
+        """Whether a denial follows the occurrence: "chest pain? no", "pain: i have had neither"."""
         if _ANSWERED_NO.fullmatch(self.after):
             return True
         late = any(s.start >= first.end for s in find_spans(load_cue(self.language, "denied_after"), self.text))
@@ -107,29 +107,29 @@ class MessageSentence:
     def _reaches(self, denial: TextSpan, span: TextSpan) -> bool:
         between = self.text[denial.end : span.start]
         size = len(between) if self.language == "zh" else len(between.split())
-        listing = self.text[denial.start : denial.end] in _LISTING or self._listed(span)
+        listing = self.text[denial.start : denial.end] in _LISTING or self._is_listed(span)
         stops = re.search(r"[:，]" if listing else r"[,:，]", between)
         return (
             size <= REACH[self.language] and not stops and not load_cue(self.language, "breaks_denial").search(between)
         )
 
-    def _listed(self, span: TextSpan) -> bool:
-        """Whether the occurrence is an item of a list that ends in "or": "not had pain, fever or bleeding"."""
+    def _is_listed(self, span: TextSpan) -> bool:
+        """Whether the occurrence is in a list ended by "or": "not had pain or bleeding"."""
         joins = find_spans(load_cue(self.language, "list"), self.text)
         return any(j.end <= span.start <= j.end + 12 or span.end <= j.start <= span.end + 40 for j in joins)
 
-    def over(self, found: Sequence[TextSpan]) -> bool:
-        """Whether it is said, here or in the next sentence, to have stopped and not come back."""
+    def is_over(self, found: Sequence[TextSpan]) -> bool:
+        """Whether this or the next sentence says that it stopped and did not return."""
         next_says = bool(_FOLLOWS.match(self.after)) and self.has("over", self.after)
         stopped = self.has("over", outside=found) or next_says
         back = self.has("returns", self.after) and not _ASKS.match(self.after)
         return stopped and not self.has("returns", outside=found) and not back
 
-    def long_ago(self, found: Sequence[TextSpan]) -> bool:
+    def is_long_ago(self, found: Sequence[TextSpan]) -> bool:
         """Whether it belongs to another time and nothing says that it is so now."""
-        return self.has("long_ago") and not self.has("returns", outside=found) and not self.present()
+        return self.has("long_ago") and not self.has("returns", outside=found) and not self.is_present()
 
-    def someone_else(self, first: TextSpan) -> bool:
+    def is_someone_else(self, first: TextSpan) -> bool:
         """Whether it is another person's, named here or in the sentence before."""
         if self.has("right_now"):
             return False
@@ -139,14 +139,14 @@ class MessageSentence:
                 return True
         return bool(_THIRD_PERSON.match(self.text)) and self.has("someone_else", self.before)
 
-    def only_asked(self, first: TextSpan) -> bool:
-        """Whether it is asked about in general, not told."""
+    def is_only_asked(self, first: TextSpan) -> bool:
+        """Whether it is asked about in general, not reported."""
         begins = load_cue(self.language, "question").match(self.text)
         if begins and not self.text[begins.end() :].startswith(" not ") and not self.has("of_her"):
             return True
         asked = any(c.start <= first.start for c in find_spans(load_cue(self.language, "only_asked"), self.text))
-        return (asked or self.has("general")) and not self.present()
+        return (asked or self.has("general")) and not self.is_present()
 
-    def present(self) -> bool:
-        """Whether the sentence tells of her and of now ("i have", "since"), not merely "should i have"."""
+    def is_present(self) -> bool:
+        """Whether the sentence is about the patient now ("i have", "since"), not "should i have"."""
         return self.has("present", outside=find_spans(load_cue(self.language, "not_present"), self.text))

@@ -26,7 +26,7 @@ LIKENESS_FLAG = Flag(
 #: The margin above the threshold that outweighs a rule's reading. Of rounds 12 to 15 each scored without its writer's,
 #: 1.0 found two emergencies in a hundred fewer than 0.5 and raised no fewer false alarms.
 SURE_MARGIN = 0.5
-#: Words that may stand beside a reading: a message of readings alone is for the rules' limits, not for likeness.
+#: Words that may accompany a reading: a message of readings alone is for the rules' limits, not for likeness.
 _BESIDE_READINGS = re.compile(
     r"\b(?:my|the|is|it|was|this|that|a|bp|blood pressure|systolic|diastolic|temp|temperature|pulse|heart rate"
     r"|readings?"
@@ -48,7 +48,7 @@ def flag_likeness(text: str, encoder: Encoder | None, least: float = 0.0) -> Fla
 
 
 def compute_margins(text: str, encoder: Encoder | None) -> list[float]:
-    """How far the message is above the threshold, for each language that it is written in and can be read."""
+    """How far the message exceeds the threshold, per language it is written in."""
     found = [load_classifier("zh").margin(text)] if CHINESE.search(text) else []
     readable = encoder is not None and getattr(encoder, "id", None) == read_metadata()["encoder"]
     if encoder is not None and readable and len(_ENGLISH.findall(text)) >= 2:

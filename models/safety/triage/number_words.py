@@ -59,7 +59,7 @@ def _replace_number(written: str, value: float | None) -> str:
 
 
 def _parse_english(run: str) -> float | None:
-    """One hundred and twelve, one sixty five, one oh five, thirty eight point six; None for what is no number."""
+    """One hundred and twelve, one sixty five, thirty eight point six; None for no number."""
     whole, _, decimals = run.replace("-", " ").partition(" point ")
     value, last = 0, 1000
     for word in whole.split():
@@ -79,7 +79,7 @@ def _parse_english(run: str) -> float | None:
 
 
 def _parse_chinese(run: str) -> float | None:
-    """一百六十八, 一百一 (110), 三十八度七 (38.7); None where neither tens nor hundreds are said."""
+    """一百六十八, 一百一 (110), 三十八度七 (38.7); None without tens or hundreds."""
     whole, decimal = re.match(r"([^点度]+)(?:[点度](.))?", run).groups()  # type: ignore[union-attr]
     if not re.search("[十百]", whole):
         return None

@@ -20,7 +20,7 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One sign found: name, ``emergency`` or ``urgent``, reason in fixed words, public source. No patient text."""
+    """One sign found: name, label, fixed reason, public source; no patient text."""
 
     sign: str
     label: Label
@@ -36,7 +36,7 @@ class RulePart:
     pieces: tuple[str, ...]
 
     def may_match(self, text: str) -> bool:
-        """False where no search is needed to know that nothing matches; the search is ten times slower."""
+        """False where nothing can match, without the search, which is ten times slower."""
         for piece in self.pieces:  # noqa: SIM110 - a generator costs more than what it would look through
             if piece in text:
                 return True
@@ -45,7 +45,7 @@ class RulePart:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One row of the table: each rule is a tuple of parts that must all occur in a sentence."""
+    """One row of the table; a rule is parts that all occur in a sentence."""
 
     flag: Flag
     who: str
@@ -55,7 +55,7 @@ class Sign:
     unless: re.Pattern[str] | None
 
 
-#: At most five words, none of which denies: "waters ... broke" is not said by "waters have not broken".
+#: At most five words, none of which denies: "waters ... broke" does not match "waters have not broken".
 _GAP = r"(?:\W+(?!(?:not|no|never)\b)\w+){0,5}?\W+"
 
 
@@ -68,7 +68,7 @@ def _to_regex(alternative: str) -> str:
 
 
 def compile_alternatives(part: str) -> re.Pattern[str]:
-    """The alternatives of a part (``a | b* | c ... d``) as one pattern, longer alternatives first."""
+    """Compile the alternatives of a part (``a | b* | c ... d``), longer ones first."""
     return re.compile("|".join(map(_to_regex, _split_alternatives(part))))
 
 

@@ -38,7 +38,7 @@ _WEEKS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TriageContext:
-    """What is known of the patient beside her words; None is unknown."""
+    """What the record says of the patient's pregnancy; None is unknown."""
 
     pregnant: bool | None = None
     gestational_weeks: int | None = None
@@ -46,7 +46,7 @@ class TriageContext:
 
 
 def read_context(row: FeatureRow, as_of: datetime) -> TriageContext:
-    """The context that her record gives."""
+    """Read the triage context from a feature row."""
     state = read_pregnancy_state(row, as_of)
     return TriageContext(state.pregnant, state.weeks, state.postpartum_weeks)
 
@@ -60,17 +60,19 @@ def find_gravest_label(flags: Iterable[Flag]) -> Label:
 def find_red_flags(
     text: str, language: str = "en", context: TriageContext | None = None, encoder: Encoder | None = None
 ) -> tuple[Flag, ...]:
-    """The red flags of a message, one a sign, gravest first; empty for a routine one. Any text is accepted.
+    """Find the red flags of a message: one per sign, gravest first.
+
+    Empty for a routine message. Any text is accepted.
 
     ``language`` only says which rules are read first: both are, so a message in the other language is not missed.
     With ``encoder`` the classifier reads English too (models/safety/triage/classifier_flag.py); it adds flags, never
     takes one away.
     """
     plain = convert_number_words(normalize_text(text))
-    hers = remove_quotations(plain)
+    unquoted = remove_quotations(plain)
     found: dict[str, Flag] = {}
     for rules in sorted(("en", "zh"), key=lambda r: r != language):
-        body = load_speller().mend(hers) if rules == "en" else hers
+        body = load_speller().mend(unquoted) if rules == "en" else unquoted
         if rules == "en" or CHINESE.search(body):
             for flag in _flag_sentences(body, rules, context or TriageContext()):
                 if flag.sign not in found or flag.label == "emergency":
@@ -85,37 +87,37 @@ def find_red_flags(
 
 
 def _flag_sentences(body: str, language: str, context: TriageContext) -> Iterable[Flag]:
-    told = _update_context(body, language, context)
+    known = _update_context(body, language, context)
     parts = split_sentences(body)
     for index in range(len(parts)):
         sentence = MessageSentence(parts, index, language)
         if bool(CHINESE.search(sentence.text)) == (language == "zh"):
             yield from flag_vital_signs(sentence)
         for sign in load_signs(language):
-            if _applies(sign, told) and _matches(sign, sentence):
+            if _applies(sign, known) and _matches(sign, sentence):
                 yield sign.flag
 
 
 def _matches_ruled_out_sign(plain: str, context: TriageContext) -> bool:
-    """Whether a rule knows the message's sign, which cannot count in her known context: no movements at week 12."""
+    """Whether a sign matches that the known context rules out (no movements at week 12)."""
     for language in ("en", "zh"):
         body = load_speller().mend(plain) if language == "en" else plain
-        told, parts = _update_context(body, language, context), split_sentences(body)
+        known, parts = _update_context(body, language, context), split_sentences(body)
         for index in range(len(parts)):
             sentence = MessageSentence(parts, index, language)
             spoken = bool(CHINESE.search(sentence.text)) == (language == "zh")
-            if spoken and any(_is_ruled_out(s, told) and _matches(s, sentence) for s in load_signs(language)):
+            if spoken and any(_is_ruled_out(s, known) and _matches(s, sentence) for s in load_signs(language)):
                 return True
     return False
 
 
 def _mentions_sign(plain: str, context: TriageContext) -> bool:
-    """Whether a rule has read a sign that may count in her context, in words that it does not count."""
+    """Whether a sign that may count is mentioned, in words that do not count."""
     for language in ("en", "zh"):
         body = load_speller().mend(plain) if language == "en" else plain
-        told, parts = _update_context(body, language, context), split_sentences(body)
+        known, parts = _update_context(body, language, context), split_sentences(body)
         for sign in load_signs(language):
-            if _applies(sign, told) and any(_contains_words_of(sign, part) for part in parts):
+            if _applies(sign, known) and any(_contains_words_of(sign, part) for part in parts):
                 return True
     return False
 
@@ -127,7 +129,7 @@ def _contains_words_of(sign: Sign, sentence: str) -> bool:
 
 
 def _update_context(body: str, language: str, context: TriageContext) -> TriageContext:
-    """The context with what the message itself says of pregnancy, which is newer than the record."""
+    """Update the context by what the message says of pregnancy, newer than the record."""
     stated = _WEEKS.search(body)
     weeks = int(stated[1] or stated[2]) if stated else context.gestational_weeks
     not_pregnant = bool(load_cue(language, "not_pregnant").search(body))
@@ -140,21 +142,21 @@ def _update_context(body: str, language: str, context: TriageContext) -> TriageC
     return TriageContext(pregnant, weeks, 0 if born else context.postpartum_weeks)
 
 
-def _applies(sign: Sign, told: TriageContext) -> bool:
-    if told.gestational_weeks is not None and told.gestational_weeks < sign.weeks_from:
+def _applies(sign: Sign, known: TriageContext) -> bool:
+    if known.gestational_weeks is not None and known.gestational_weeks < sign.weeks_from:
         return False
-    postpartum = told.postpartum_weeks is not None and told.postpartum_weeks <= POSTPARTUM_WEEKS
+    postpartum = known.postpartum_weeks is not None and known.postpartum_weeks <= POSTPARTUM_WEEKS
     if sign.who == "pregnant":
-        return told.pregnant is True
+        return known.pregnant is True
     if sign.who == "postpartum":
         return postpartum
-    return sign.who == "anyone" or postpartum or told.pregnant is not False  # either: unknown counts
+    return sign.who == "anyone" or postpartum or known.pregnant is not False  # either: unknown counts
 
 
-def _is_ruled_out(sign: Sign, told: TriageContext) -> bool:
+def _is_ruled_out(sign: Sign, known: TriageContext) -> bool:
     """Whether what is known, not what is unknown, keeps a sign from counting."""
-    early = told.gestational_weeks is not None and told.gestational_weeks < sign.weeks_from
-    return early or (told.pregnant is False and not _applies(sign, told))
+    early = known.gestational_weeks is not None and known.gestational_weeks < sign.weeks_from
+    return early or (known.pregnant is False and not _applies(sign, told))
 
 
 def _matches(sign: Sign, sentence: MessageSentence) -> bool:

@@ -67,7 +67,7 @@ def distance(a: str, b: str, most: int) -> int:
 class Speller:
     """Mends words towards a lexicon.
 
-    ``words`` are what to mend towards; a word that begins with one of ``stems`` or is in ``kept`` is left alone, and
+    ``words`` are the correction targets; a word that begins with one of ``stems`` or is in ``kept`` is left alone, and
     ``respelled`` maps misspellings that likeness would not find.
     """
 

@@ -34,12 +34,12 @@ _SUGAR = re.compile(
     r"(?:sugars?|glucose|血糖)(?:\s+\w+){0,6}?\D{0,6}?(?<![\d.])(\d{1,3}(?:\.\d{1,2})?)(?![\d.])"
     r"|(?<![\d.])(\d{1,2}(?:\.\d{1,2})?)\s*mmol"
 )
-#: mg/dL in a mmol/L of glucose; no sugar is above 40 mmol/L and told in a message.
+#: mg/dL in a mmol/L of glucose; no message reports a sugar above 40 mmol/L.
 _MG = 18.0
 
 
 def flag_vital_signs(sentence: MessageSentence) -> Iterator[Flag]:
-    """The flag of each measured value in the sentence that reaches a limit and counts as hers and present."""
+    """Flag each value that reaches a limit and is the patient's and present."""
     for name, values, span in (v for read in _READERS for v in read(sentence.text)):
         if not sentence.counts([span], lasting=False):
             continue
