@@ -27,13 +27,13 @@ import pandas as pd
 from pycanon import anonymity
 
 from benchmarks.serving.figures import row
-from models.peers import search
+from models.peers import aggregates, search
 from models.peers.patient_embedding import YEAR, States, assign_cohorts
 from pmlm.settings import PROJECT, Settings
 
 RESULTS = Path(__file__).parent / "results" / "peers_privacy.json"
 K = 10
-SHARES = tuple(o for o in search.OUTCOMES if o.unit == "%")
+SHARES = tuple(o for o in aggregates.OUTCOMES if o.unit == "%")
 TRIMESTER_WEEKS = (14, 28)
 
 
@@ -147,16 +147,16 @@ def run_attack(clinic: States, now: int, pairs: int, seed: int, rounded: bool) -
 @contextmanager
 def patch_rounding(rounded: bool) -> Iterator[None]:
     """Patch the rounding of answers away, unless ``rounded``."""
-    before = search.coarsen
+    before = aggregates.coarsen
     if not rounded:
-        search.coarsen = lambda value, step: value
+        aggregates.coarsen = lambda value, step: value
     try:
         yield
     finally:
-        search.coarsen = before
+        aggregates.coarsen = before
 
 
-def _read_share(clinic: States, subject: int, now: int, outcome: search.PeerStatistic) -> float | None:
+def _read_share(clinic: States, subject: int, now: int, outcome: aggregates.PeerStatistic) -> float | None:
     share = float(search.search_peers(clinic, [subject], np.array([now]), K)[f"peer_{outcome.name}"][0])
     return None if np.isnan(share) else share
 
@@ -181,7 +181,7 @@ def _list_members(clinic: States, now: int) -> list[tuple[int, int]]:
     """List the donors behind each patient's aggregates, to be counted by another library."""
     current = search._CurrentStates(clinic)
     current.advance(now)
-    found = current.nearest(np.arange(len(current.donors)), K)
+    found = current.find_nearest(np.arange(len(current.donors)), K)
     return [(int(s), int(donor)) for s, rows in zip(current.donors, found, strict=True) for donor in rows if donor >= 0]
 
 

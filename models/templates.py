@@ -21,6 +21,7 @@ import yaml
 
 TEMPLATE_VERSION = "v1"
 LANGUAGES = ("en", "zh")
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 TEMPLATES = Path(__file__).parent / "template_files"
 MAX_RECORD_TEXT = 120
 

@@ -45,7 +45,7 @@ def measure_peers(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     current.advance(int(states.at.max()))
     members = current._by_birth
     birth = states.birth[current.row[members]]
-    points = current.points(members)
+    points = current.embed(members)
     asked = np.sort(np.random.default_rng(0).choice(donors, ASKED, replace=False))
     low, high = search._find_age_bands(birth, asked, K)
     with threadpool_limits(1, "blas"):

@@ -112,8 +112,7 @@ def _read_trajectory(patient: str, principal: Principal) -> Timeline:
 
 def _read_peers(patient: str, principal: Principal) -> Peers:
     from models.feature_row import read_number
-    from models.peers.counts import round_count
-    from models.peers.search import OUTCOMES
+    from models.peers.aggregates import OUTCOMES, round_count
 
     personalizer = current.personalizer()
     _, row = personalizer.read_patient(principal, patient)

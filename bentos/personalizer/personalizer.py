@@ -37,9 +37,10 @@ from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
 from models.safety.answer_check import check_answer
-from models.safety.triage.red_flag_table import CHINESE, Flag
+from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_red_flags, read_context
 from models.schema import FeatureRow
+from models.templates import CHINESE
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import FeaturesUnavailableError, ServingError, UnknownPatientError
 from pmlm.settings import Settings

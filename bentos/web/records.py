@@ -20,8 +20,7 @@ from bentos.web.page_types import (
 )
 from models.feature_row import read_number, read_time
 from models.patient.change_detection import Change, detect_change
-from models.peers.counts import round_count
-from models.peers.search import OUTCOMES
+from models.peers.aggregates import OUTCOMES, round_count
 from models.prompt.sentences.behaviour import OLDEST_AGE, compute_age
 from models.prompt.sentences.pinned import build_pinned_segments
 from models.schema import FeatureRow

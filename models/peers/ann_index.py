@@ -29,27 +29,27 @@ from models.peers.patient_embedding import YEAR, Floats
 if TYPE_CHECKING:
     from usearch.index import Index
 
-#: Microseconds on two cores: of exact search a member of the cohort and question, of the index a question, of building
-#: it a member (the rows ``peers_*`` of ``make bench-features``).
+#: Microseconds on two cores: exact search per member and question, index search per question, building per member
+#: (the rows ``peers_*`` of ``make bench-features``).
 EXACT_US, SEARCH_US, BUILD_US = 0.0014, 220.0, 28.0
 STRIPE = 3 * YEAR
 OVERSAMPLE = 2
 CONNECTIVITY, EXPANSION_ADD, EXPANSION_SEARCH = 32, 64, 80
-#: Asked at a time: their candidates' points are held.
+#: Questions at a time: the points of all their candidates are in memory.
 ROWS = 512
 
 
 def is_worthwhile(members: int, asked: int) -> bool:
-    """Whether for ``asked`` of a cohort of ``members``, at one moment, building an index costs less than it saves."""
+    """Whether an index saves more than it costs for ``asked`` questions of ``members``."""
     return asked * (members * EXACT_US - SEARCH_US) > members * BUILD_US
 
 
 def find_nearest(
     points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int, birth: Floats
 ) -> Places:
-    """As ``models.peers.exact_knn.find_nearest``, but that now and then one of the nearest is overlooked.
+    """Find the ``wanted`` nearest as ``exact_knn.find_nearest`` does; now and then one is overlooked.
 
-    ``birth`` is each member's in seconds, ascending.
+    ``birth`` is each member's time of birth in seconds, ascending.
     """
     starts = find_stripe_edges(birth)
     indexes = build_indexes(points, starts)
@@ -63,12 +63,12 @@ def find_nearest(
 
 
 def find_stripe_edges(birth: Floats) -> Places:
-    """The places at which a stripe of births begins, and the number of members."""
+    """Places at which a stripe of births begins, then the number of members."""
     return np.array([0, *(np.flatnonzero(np.diff(birth // STRIPE)) + 1), len(birth)])
 
 
 def build_indexes(points: Points, starts: Places) -> list[Index]:
-    """An index a stripe, by place."""
+    """Build one index per stripe, its keys being places."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(lambda ends: _build_index(points, *ends), pairwise(starts.tolist())))
 
@@ -99,11 +99,11 @@ def rank_candidates(
     high: Places,
     wanted: int,
 ) -> Places:
-    """The ``wanted`` nearest among the indexes' candidates; fewer (-1) where too few of those lie in the span."""
+    """Select the ``wanted`` nearest candidates within each span; -1 for no more."""
     first = np.searchsorted(starts, low, side="right") - 1
     stripes = np.searchsorted(starts, high, side="left") - first
     many = OVERSAMPLE * wanted + 1
-    keys = np.repeat(asked[:, None], int(stripes.max()) * many, axis=1)  # herself, where nobody else comes in
+    keys = np.repeat(asked[:, None], int(stripes.max()) * many, axis=1)  # the patient's own place marks an empty slot
     for stripe in range(int(first.min()), int((first + stripes).max())):
         rows = np.flatnonzero((first <= stripe) & (stripe < first + stripes))
         if len(rows):

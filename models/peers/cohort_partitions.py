@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from models.peers.patient_embedding import States, assign_cohorts
 
-NO_COHORT = -1
+NO_COHORT = -1  # of the dead, and of patients unknown as of the moment
 _FIRST = -(1 << 33)  # seconds: before every moment that a record can name
-_SPAN = 1 << 35  # seconds a patient's place on one number line has room for
+_SPAN = 1 << 35  # seconds per patient on one number line
 
 Ints = NDArray[np.int64]
 
 
 def find_cohorts(states: States, subjects: Sequence[int], moments: Ints) -> Ints:
-    """The cohort of each ``(subject, moment)``; ``NO_COHORT`` for the dead and for whom nothing was known by then."""
+    """Find the cohort of each ``(subject, moment)``, or ``NO_COHORT``."""
     row = _find_newest_states(states, np.asarray(subjects, dtype=np.int64), moments)
     found = np.full(len(row), NO_COHORT)
     for moment in np.unique(moments):
@@ -35,7 +35,7 @@ def find_cohorts(states: States, subjects: Sequence[int], moments: Ints) -> Ints
 
 
 def list_members(states: States, moments: Ints) -> dict[int, Ints]:
-    """For each cohort, and ``NO_COHORT``, the patients who belong to it at one of the moments at least."""
+    """List the patients of each cohort, and of ``NO_COHORT``, at any of the moments."""
     subjects = np.unique(states.subject)
     found: dict[int, set[int]] = {}
     for moment in np.unique(moments):
@@ -48,9 +48,9 @@ def list_members(states: States, moments: Ints) -> dict[int, Ints]:
 
 
 def _find_newest_states(states: States, subjects: Ints, moments: Ints) -> Ints:
-    """The row of each patient's newest state by a moment, -1 where she has none; ``states`` in order of patient, time.
+    """Find the row of each patient's newest state by a moment; -1 for none.
 
-    Of several states at one moment the last row counts, as in ``models.peers.search``.
+    ``states`` is in order of patient and time; of several states at one moment the last row counts, as in ``search``.
     """
     donors = np.unique(states.subject)
     if not len(donors):
@@ -58,5 +58,5 @@ def _find_newest_states(states: States, subjects: Ints, moments: Ints) -> Ints:
     line = np.searchsorted(donors, states.subject) * _SPAN + (states.at - _FIRST)
     place = np.minimum(np.searchsorted(donors, subjects), len(donors) - 1)
     row = np.searchsorted(line, place * _SPAN + (moments - _FIRST), side="right") - 1
-    hers = (row >= 0) & (states.subject[row] == subjects)
-    return np.where(hers, row, -1)
+    own = (row >= 0) & (states.subject[row] == subjects)
+    return np.where(own, row, -1)

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Whole numbers to one unit of an embedding.
+#: Whole numbers per unit of an embedding.
 STEPS = 64
-#: Asked at a time, at most, and distances at a time: what the caches of one core hold.
+#: At most so many questions, and distances, at a time: what fits the caches of one core.
 ROWS, DISTANCES = 256, 1 << 21
-#: Distances of which one smallest is taken.
+#: Distances per group, of which the smallest is taken.
 GROUP = 32
 #: Fewer blocks than this are not worth threads.
 MIN_THREADED_BLOCKS = 4
@@ -35,22 +35,22 @@ Places = NDArray[np.int64]
 
 
 def to_steps(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Embeddings in whole steps."""
+    """Convert embeddings to whole steps."""
     return np.rint(embedding * STEPS)
 
 
 def allocate_points(rows: int, wide: int, largest: float) -> Points:
-    """Room for points of numbers up to ``largest``, in a precision that adds squares of their differences exactly."""
+    """Allocate points of numbers up to ``largest``, precise enough for exact squared distances."""
     exact = wide * (2 * STEPS * largest) ** 2 < 1 << 24
     return np.zeros((rows, wide), np.float32 if exact else np.float64)
 
 
 def find_nearest(points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int) -> Places:
-    """For each of ``asked`` the names of the ``wanted`` nearest of the places from ``low`` up to ``high``, not herself.
+    """Find the names of the ``wanted`` nearest others to each of ``asked`` within its span.
 
-    ``points`` (``to_steps`` in ``allocate_points``) has shape ``[m, d]``; ``names`` has shape ``[m]``, and of equally near ones
-    the smaller name is the nearer. ``asked``, ``low`` and ``high`` have one element a question, best in ascending
-    order. Returns ``[len(asked), wanted]``, nearest first, -1 where there are no more.
+    ``points`` (``to_steps`` in ``allocate_points``) has shape ``[m, d]``, ``names`` ``[m]``; of equally near ones the
+    smaller name is the nearer. A span is ``low`` up to ``high``. ``asked``, ``low`` and ``high`` have one element per
+    question, best in ascending order. Returns ``[len(asked), wanted]``, nearest first, -1 where there are no more.
     """
     found = np.full((len(asked), wanted), -1, dtype=np.int64)
     across = np.column_stack([points, np.einsum("ij,ij->i", points, points)])
@@ -76,7 +76,7 @@ def find_nearest(points: Points, names: Places, asked: Places, low: Places, high
 
 
 def select_nearest(away: Points, names: Places, wanted: int) -> Places:
-    """The names of the ``wanted`` smallest of each row of distances, infinite ones left out; -1 for no more.
+    """Select the names of each row's ``wanted`` smallest finite distances; -1 for no more.
 
     ``names`` has the shape of ``away``, or one row for all.
     """
@@ -87,24 +87,26 @@ def select_nearest(away: Points, names: Places, wanted: int) -> Places:
     row, called = row[order], called[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
     found = np.full((len(away), wanted), -1, dtype=np.int64)
-    kept = rank < wanted
-    found[row[kept], rank[kept]] = called[kept]
+    selected = rank < wanted
+    found[row[selected], rank[selected]] = called[selected]
     return found
 
 
 def _bound_distance(away: Points, wanted: int) -> Points:
-    """For each row a distance that at least ``wanted`` of it do not exceed, where it has so many."""
+    """Bound each row: at least ``wanted`` of its distances do not exceed the bound."""
     whole = away.shape[1] // GROUP
     if whole < 2 * wanted:
         if away.shape[1] <= wanted:
             return np.full(len(away), np.inf, away.dtype)
         return np.partition(away, wanted - 1, axis=1)[:, wanted - 1]
-    smallest = away[:, : whole * GROUP].reshape(len(away), GROUP, whole).min(axis=1)  # every so many-th is one group
+    smallest = (
+        away[:, : whole * GROUP].reshape(len(away), GROUP, whole).min(axis=1)
+    )  # a group is every ``whole``-th distance
     return np.partition(smallest, wanted - 1, axis=1)[:, wanted - 1]
 
 
 def _cut_blocks(low: Places, high: Places) -> Iterator[slice]:
-    """Runs of questions whose spans together are few distances."""
+    """Cut questions into runs whose spans together are few distances."""
     start = 0
     while start < len(low):
         stop = min(start + ROWS, len(low))

@@ -22,13 +22,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.patient import gestational_age
 from models.vocabulary import CONCEPTS, find_concept, find_drug_class
 
 DAY = 86_400
 YEAR = 365.25 * DAY
-#: In seconds: those of ``gestational_age``, and the age from which a signal no longer counts.
-TERM, LONGEST, POSTPARTUM = (int(span.total_seconds()) for span in dating)
-STALE = 730 * DAY
+TERM, LONGEST, POSTPARTUM = (
+    int(length.total_seconds())
+    for length in (gestational_age.TERM, gestational_age.LONGEST, gestational_age.POSTPARTUM)
+)
+STALE = 730 * DAY  # age from which a signal no longer counts
 NEITHER, PREGNANT, POSTPARTUM_COHORT = 0, 1, 2
 
 #: signal → (centre, scale) of adult women, in the signal's unit
@@ -55,7 +58,7 @@ COUNT_SCALES: dict[str, tuple[float, float]] = {
     "medicine_texts": (2, 3),
 }
 AGE_SCALE, WEEKS_SCALE = (30.0, 8.0), (20.0, 10.0)
-#: Numbers of an embedding that time alone moves.
+#: Numbers of an embedding that time alone changes.
 TIME_DIMENSIONS = 3
 FLAGS: tuple[str, ...] = tuple(c.name for c in CONCEPTS if c.name != "pregnancy")
 
@@ -81,7 +84,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """One row a patient and moment. Times are seconds since 1970, NaN where unknown; shapes ``[n]`` and ``[n, d]``."""
+    """One row per patient and moment; times in seconds since 1970, NaN where unknown.
+
+    Shapes are ``[n]`` and ``[n, d]``.
+    """
 
     subject: NDArray[np.int64]
     at: NDArray[np.int64]
@@ -95,12 +101,12 @@ class States:
     outcomes: dict[str, Floats]
 
 
-#: The fields of ``States`` that are a time each.
+#: The fields of ``States`` with one time each.
 TIME_FIELDS = ("birth", "died", "edd", "lmp", "since", "ended")
 
 
 def make_unknown_states(subject: NDArray[np.int64]) -> States:
-    """One row a patient of whom nothing is known, for times to be filled in; no embedding, no outcomes."""
+    """Make one row per patient with unknown times, without embedding or outcomes."""
     times = {name: np.full(len(subject), np.nan) for name in TIME_FIELDS}
     return States(
         subject=subject, at=np.zeros_like(subject), embedding=np.empty((len(subject), 0)), **times, outcomes={}
@@ -112,7 +118,7 @@ def build_states(
     at: Sequence[int] | NDArray[np.int64],
     columns: Mapping[str, Any],
 ) -> States:
-    """Build states from the columns named in ``FEATURES``: times as seconds; None, in an array NaN, where unknown."""
+    """Build states from the columns of ``FEATURES``: times in seconds; None or NaN where unknown."""
     moments = np.asarray(at, dtype=np.int64)
     times = {name: _to_numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
     ended = _to_numbers(columns["pregnancy_ended"])
@@ -133,7 +139,7 @@ def build_states(
 
 
 def assign_cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np.int64]:
-    """Pregnant, postpartum or neither as of ``moment``, ``[len(row)]``; rules: ``gestational_age``."""
+    """Assign pregnant, postpartum or neither as of ``moment`` by the rules of ``gestational_age``."""
     pregnant = (moment - s.since[row] <= LONGEST) | ~np.isnan(
         _since_conception(s.edd[row] - TERM, s.ended[row], moment)
     )
@@ -142,7 +148,7 @@ def assign_cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np
 
 
 def embed_time(s: States, row: NDArray[np.int64], moment: int) -> Floats:
-    """The part of the embedding that time alone moves: age, gestational week, week unknown; ``[len(row), 3]``."""
+    """Embed what time alone changes: age, gestational week, week unknown; ``[len(row), 3]``."""
     pregnant = assign_cohorts(s, row, moment) == PREGNANT
     by_edd = _since_conception(s.edd[row] - TERM, s.ended[row], moment)
     elapsed = np.where(np.isnan(by_edd), _since_conception(s.lmp[row], s.ended[row], moment), by_edd)
@@ -152,7 +158,7 @@ def embed_time(s: States, row: NDArray[np.int64], moment: int) -> Floats:
 
 
 def _since_conception(start: Floats, ended: Floats, moment: int) -> Floats:
-    """Seconds since ``start`` where it belongs to a pregnancy that can be going on, else NaN."""
+    """Seconds since ``start`` where its pregnancy can still be going on, else NaN."""
     elapsed = moment - start
     current = (np.isnan(ended) | (start > ended)) & (elapsed >= 0) & (elapsed <= LONGEST)
     return np.where(current, elapsed, np.nan)
@@ -170,11 +176,11 @@ def _standardize(x: Floats, centre: float, scale: float) -> Floats:
 
 
 def _flag_concepts(codes: Sequence[Sequence[str] | None]) -> dict[str, Floats]:
-    """For each concept whether a condition of it is open: 1.0 or 0.0."""
+    """For each concept, 1.0 where a condition of it is open, else 0.0."""
     place = {name: i for i, name in enumerate(FLAGS)}
     out = np.zeros((len(FLAGS), len(codes)))
-    for column, held in enumerate(codes):
-        for code in held or ():
+    for column, conditions in enumerate(codes):
+        for code in conditions or ():
             name = _find_concept_name(code)
             if name in place:
                 out[place[name], column] = 1.0
@@ -193,9 +199,9 @@ def _find_drug_class(name: str) -> str | None:
 
 
 def _count_recent(times: Sequence[Sequence[int] | None], at: NDArray[np.int64]) -> Floats:
-    """How many of the times lie within a year before the moment."""
-    many = np.array([len(held or ()) for held in times], dtype=np.int64)
-    every = np.fromiter(chain.from_iterable(held for held in times if held), dtype=np.int64, count=many.sum())
+    """Count the times within a year before the moment."""
+    many = np.array([len(each or ()) for each in times], dtype=np.int64)
+    every = np.fromiter(chain.from_iterable(each for each in times if each), dtype=np.int64, count=many.sum())
     row = np.repeat(np.arange(len(many)), many)
     return np.bincount(row[at[row] - every <= YEAR], minlength=len(many)).astype(float)
 
@@ -223,8 +229,8 @@ def _to_counts(values: Sequence[Any] | Floats) -> Floats:
 def _collect_outcomes(
     columns: Mapping[str, Any], flags: dict[str, Floats], recent: dict[str, Floats]
 ) -> dict[str, Floats]:
-    """What ``models.peers.search.OUTCOMES`` and ``RATINGS`` average, in their units (shares as 0 or 100)."""
-    iron = [any(_find_drug_class(text) == "iron" for text in held or ()) for held in columns["medicine_texts"]]
+    """Collect what ``aggregates`` averages, in its units (shares as 0 or 100)."""
+    iron = [any(_find_drug_class(text) == "iron" for text in texts or ()) for texts in columns["medicine_texts"]]
     return {
         "anaemia": 100 * flags["anaemia"],
         "gestational_diabetes": 100 * flags["gestational_diabetes"],

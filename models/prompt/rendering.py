@@ -49,8 +49,8 @@ def render_opening(segments: Sequence[Segment], language: str = "en") -> str:
 def render_prompt(segments: Sequence[Segment], style: str = "plain", language: str = "en") -> str:
     """Render the prompt: safety rules, fenced typed facts, one style line.
 
-    ``style`` is one of ``STYLES``. The order of ``segments`` does not matter and of equal keys the first counts. Raises ValueError without the
-    pinned ``safety`` segment or for an unknown style.
+    ``style`` is one of ``STYLES``. The order of ``segments`` does not matter; of equal keys the first counts.
+    Raises ValueError without the pinned ``safety`` segment or for an unknown style.
     """
     if style not in STYLES:
         raise ValueError(f"unknown style {style!r}: one of {', '.join(STYLES)}")

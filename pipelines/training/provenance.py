@@ -22,7 +22,7 @@ def current_provenance() -> Provenance:
         encoder=MiniLM.id,
         template=TEMPLATE_VERSION,
         feature_service=services.SERVICE,
-        feature_schema=services.schema_hash(),
+        feature_schema=services.hash_schema(),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from models.feature_row import read_number
-from models.peers.search import OUTCOMES
+from models.peers.aggregates import OUTCOMES
 from models.schema import FeatureRow, Segment
 from models.templates import look_up_label, render_sentence
 

@@ -14,8 +14,9 @@ import re
 from models.encoder import Encoder
 from models.safety.triage.classifier import load_classifier, read_metadata
 from models.safety.triage.number_words import convert_number_words
-from models.safety.triage.red_flag_table import CHINESE, Flag
+from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.text_normalization import normalize_text
+from models.templates import CHINESE
 
 LIKENESS_FLAG = Flag(
     "like_a_warning_sign",

@@ -12,10 +12,9 @@ import yaml
 
 from models.encoder import find_packaged_minilm
 from models.safety.triage.text_normalization import Speller, normalize_text
-from models.templates import TEMPLATES
+from models.templates import CHINESE, TEMPLATES
 
 Label = Literal["emergency", "urgent", "routine"]
-CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True, slots=True)

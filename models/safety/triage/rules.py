@@ -24,10 +24,11 @@ from models.safety.triage.assertion_status import MessageSentence
 from models.safety.triage.classifier_flag import SURE_MARGIN, flag_likeness
 from models.safety.triage.number_words import convert_number_words
 from models.safety.triage.quotation_filter import remove_quotations
-from models.safety.triage.red_flag_table import CHINESE, Flag, Label, Sign, load_cue, load_signs, load_speller
+from models.safety.triage.red_flag_table import Flag, Label, Sign, load_cue, load_signs, load_speller
 from models.safety.triage.text_normalization import normalize_text, split_sentences
 from models.safety.triage.vital_signs import flag_vital_signs
 from models.schema import FeatureRow
+from models.templates import CHINESE
 
 #: CDC's warning signs hold up to a year after birth.
 POSTPARTUM_WEEKS = 52
@@ -156,7 +157,7 @@ def _applies(sign: Sign, known: TriageContext) -> bool:
 def _is_ruled_out(sign: Sign, known: TriageContext) -> bool:
     """Whether what is known, not what is unknown, keeps a sign from counting."""
     early = known.gestational_weeks is not None and known.gestational_weeks < sign.weeks_from
-    return early or (known.pregnant is False and not _applies(sign, told))
+    return early or (known.pregnant is False and not _applies(sign, known))
 
 
 def _matches(sign: Sign, sentence: MessageSentence) -> bool:

@@ -14,7 +14,7 @@ from feature_repo.point_in_time import KEY
 from feature_repo.store import online
 from feature_repo.store.rows import cast_row
 from feature_repo.store.services import find_groups, list_views
-from models.peers.counts import round_count
+from models.peers.aggregates import round_count
 from models.schema import DELETED, FeatureRow
 from pipelines.features.build import historical_rows
 from pipelines.features.engines import feature_files

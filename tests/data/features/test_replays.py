@@ -1,4 +1,4 @@
-"""Records to features: any order within a drop, any replay of drops and any late drop give the same features."""
+"""Any order within a drop, replay of drops and late drop give the same features."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from tests.unit.pipelines.records.fhir import (
 )
 
 DAYS = ("2026-06-01", "2026-06-02", "2026-06-03", "2026-06-04")
-WOMEN = ("ana", "eve", "ida")
+PATIENTS = ("ana", "eve", "ida")
 
 
 def drops(random: Random) -> dict[str, list[Resource]]:
-    """Four days' records: facts told once or several times, in other words each time, of one patient or another."""
-    told: dict[str, list[Resource]] = {day: [] for day in DAYS}
-    told[DAYS[0]] = [patient(woman) for woman in WOMEN]
+    """Make four days of records, facts with one or several versions each."""
+    by_day: dict[str, list[Resource]] = {day: [] for day in DAYS}
+    by_day[DAYS[0]] = [patient(patient_name) for patient_name in PATIENTS]
     for number in range(28):
-        subject = {"reference": f"Patient/{random.choice(WOMEN)}"}
+        subject = {"reference": f"Patient/{random.choice(PATIENTS)}"}
         for day in sorted(random.sample(DAYS, random.choice((1, 1, 2, 3)))):
-            told[day].append(_version(random, number, day) | {"subject": subject})
+            by_day[day].append(_version(random, number, day) | {"subject": subject})
     for number, day in enumerate(DAYS):
-        told[day].append(allergy(f"a{random.randrange(2)}", recordedDate=f"2015-01-0{number + 1}"))
-    return told
+        by_day[day].append(allergy(f"a{random.randrange(2)}", recordedDate=f"2015-01-0{number + 1}"))
+    return by_day
 
 
 def _version(random: Random, number: int, day: str) -> Resource:
-    """A fact as a day tells it: no two days tell it alike (of an equal repetition the log keeps no trace)."""
+    """Make a day's version of a fact; no two are equal, since repetitions are dropped."""
     at = f"{day}T0{random.randrange(1, 9)}:00:00Z"
     value = round(random.uniform(55, 80), 1)
     kinds: list[Resource] = [
@@ -66,14 +66,14 @@ def _version(random: Random, number: int, day: str) -> Resource:
     return kinds[number % len(kinds)]
 
 
-def features_of(folder: Path, told: dict[str, list[Resource]], order: list[str], random: Random) -> dict[str, Any]:
-    """Each group's newest row of each patient after the drops were taken in in that order, lines in any order."""
+def features_of(folder: Path, by_day: dict[str, list[Resource]], order: list[str], random: Random) -> dict[str, Any]:
+    """Return each patient's newest rows after drops in this order, lines in any order."""
     home = folder / "clinic"
     home.mkdir(parents=True)
     (home / "clinic.yaml").write_text("name: replays\nclock: last_drop\nhash_key: fixed\n")
     clinic = Clinic(Settings(home=folder / "state", drops=home, key_dir=folder / "keys"))
     for day in order:
-        lines = random.sample(told[day], len(told[day]))
+        lines = random.sample(by_day[day], len(by_day[day]))
         cut = random.randrange(len(lines) + 1)
         clinic.put(day, "a.ndjson", lines[:cut])
         clinic.put(day, "b/rest.ndjson.gz", lines[cut:])
@@ -93,10 +93,10 @@ def _newest(settings: Settings, group: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("seed", range(2))
 def test_order_within_a_drop_replays_and_late_drops_change_no_feature(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
-    told = drops(random)
+    by_day = drops(random)
     first, second, third, fourth = DAYS
     orders = {"in order": list(DAYS), "late ones, and some again": [first, fourth, third, second, third, first]}
-    found = {name: features_of(tmp_path / name, told, order, random) for name, order in orders.items()}
+    found = {name: features_of(tmp_path / name, by_day, order, random) for name, order in orders.items()}
     assert any(row["weight_latest"] for row in found["in order"]["vitals"])
     for name in orders:
         assert found[name] == found["in order"], name

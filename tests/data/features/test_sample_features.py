@@ -1,4 +1,4 @@
-"""What the sample clinic's features look like after a night: within possibility, with sources, peers in company."""
+"""The sample clinic's features after a night are possible, with sources and enough peers."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_peers_are_at_least_ten_or_nothing(clinic: Settings, rows: dict[str, pl.
     assert peers.filter(pl.col("peers_count") > 0)["peer_anaemia"].is_between(0, 100).all()
 
 
-def test_most_women_are_served_by_the_signals_of_every_group(clinic: Settings) -> None:
+def test_most_patients_have_the_signals_of_every_group(clinic: Settings) -> None:
     subjects = event_log.scan_events(clinic).select("subject_id").unique().collect()["subject_id"]
     served = [online.read(clinic.feast, subject) for subject in subjects]
     known = {name: sum(row is not None and row[name] not in (None, []) for row in served) for name in list_features()}

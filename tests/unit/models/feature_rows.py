@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.peers.search import OUTCOMES
+from models.peers.aggregates import OUTCOMES
 from models.vocabulary import CONCEPTS, SIGNALS
 
 AS_OF = datetime(2026, 6, 1, 23, 59, 59, tzinfo=UTC)

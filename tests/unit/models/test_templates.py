@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.peers.search import OUTCOMES
+from models.peers.aggregates import OUTCOMES
 from models.templates import (
     DATE_LIKE,
     MAX_RECORD_TEXT,

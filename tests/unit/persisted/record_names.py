@@ -13,7 +13,7 @@ from bentos.auth.audit import client_hash, patient_hash
 from feature_repo.store.services import SERVICE, find_groups, hash_schema, list_views
 from models.encoder import MiniLM
 from models.llm import EmbeddedLLM
-from models.peers.search import OUTCOMES
+from models.peers.aggregates import OUTCOMES
 from models.prompt.sentences.behaviour import build_behaviour_segments
 from models.prompt.sentences.peers import build_peer_segments
 from models.prompt.sentences.pinned import build_pinned_segments

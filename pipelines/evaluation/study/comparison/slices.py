@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from models.safety.triage.red_flag_table import CHINESE
 from models.schema import Episode
+from models.templates import CHINESE
 
 _WEEK = re.compile(r"(\d+) weeks?")
 _YEARS = re.compile(r"(\d+) years? old")

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.peers import patient_embedding, search
+from models.peers import aggregates, patient_embedding, search
 from models.peers.patient_embedding import NEITHER, POSTPARTUM_COHORT, PREGNANT, YEAR, States
 from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
@@ -34,7 +34,7 @@ EMBEDDING = "trajectory_embedding"
 COHORTS = {NEITHER: "neither", PREGNANT: "pregnant", POSTPARTUM_COHORT: "postpartum"}
 RIVALS = ("cohort", "random", "learned")
 AIMS = ("cohort", "random")
-SHARES = tuple(o for o in search.OUTCOMES if o.unit == "%")
+SHARES = tuple(o for o in aggregates.OUTCOMES if o.unit == "%")
 AGES = ((0, 25, "under_25"), (25, 35, "25_to_34"), (35, 200, "35_and_over"))
 
 

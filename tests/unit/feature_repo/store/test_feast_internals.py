@@ -1,4 +1,4 @@
-"""One module reaches into Feast, and it is told clearly when another Feast changes what it reaches for."""
+"""One module reaches into Feast, and a test fails clearly when Feast changes that."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def neighbours(states: States, asked: Places) -> list[set[int]]:
     """The places of whoever stands behind each answer."""
     current = standing(states)
     place = {int(row): i for i, row in enumerate(current.row)}
-    return [{place[int(row)] for row in rows if row >= 0} for rows in current.nearest(asked, K)]
+    return [{place[int(row)] for row in rows if row >= 0} for rows in current.find_nearest(asked, K)]
 
 
 def test_the_index_finds_nearly_all_and_only_members_of_the_band(
@@ -47,7 +47,7 @@ def test_the_index_finds_nearly_all_and_only_members_of_the_band(
     assert len(found) > 200
     assert np.mean([len(e & i) / len(e) for e, i in found]) >= 0.95
     current = standing(states)
-    birth, cohort = states.birth[current.row], current.cohort(np.arange(len(current.row)))
+    birth, cohort = states.birth[current.row], current.assign_cohorts(np.arange(len(current.row)))
     for place, near in enumerate(indexed):
         assert place not in near
         assert all(cohort[n] == cohort[place] for n in near)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from feature_repo.store.services import find_groups
 from models.patient.gestational_age import read_pregnancy_state
+from models.peers.aggregates import OUTCOMES, RATINGS, coarsen
 from models.peers.patient_embedding import (
     COUNT_SCALES,
     DAY,
@@ -23,7 +24,7 @@ from models.peers.patient_embedding import (
     assign_cohorts,
     build_states,
 )
-from models.peers.search import AGE_BANDS_YEARS, COLUMNS, OUTCOMES, RATINGS, coarsen, search_peers
+from models.peers.search import AGE_BANDS_YEARS, COLUMNS, search_peers
 
 FEW = settings(max_examples=15, deadline=None)
 #: A clinic is hundreds of draws, too many to shrink one by one: a failure names its seed.

@@ -1,4 +1,4 @@
-"""A clinic whose log is written straight from generated events, and what its feature build left."""
+"""Write a clinic's log straight from generated events, and read what its build left."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def patients(seed: int, pairs: int, records: int = 24) -> list[Event]:
 
 
 def write_batch(settings: Settings, night: str, events: list[Event], name: str = "a") -> None:
-    """Append one batch to the log and list it in the ledger, as the records stage does."""
+    """Append a batch to the log and its ledger, as the records stage does."""
     uncommitted(settings, night, events, name)
-    held = records_ledger.read_entry(settings, night) or records_ledger.LedgerEntry(night, content="")
-    held.batches = sorted({*held.batches, f"{night}-{name}.parquet"})
-    records_ledger.write_entry(settings, held)
+    entry = records_ledger.read_entry(settings, night) or records_ledger.LedgerEntry(night, content="")
+    entry.batches = sorted({*entry.batches, f"{night}-{name}.parquet"})
+    records_ledger.write_entry(settings, entry)
 
 
 def uncommitted(settings: Settings, night: str, events: list[Event], name: str = "a") -> None:
@@ -59,14 +59,14 @@ def forget(settings: Settings, night: str) -> None:
 
 
 def known_on(events: list[Event], after: str | None, upto: str) -> list[Event]:
-    """The events that became known after the end of one night and by the end of another."""
+    """Select the events that became known after one night and by another."""
     start = end_of_night(after) if after else None
     seconds = [(e, e["known_at"].replace(microsecond=0)) for e in events]
     return [e for e, known in seconds if (start is None or known > start) and known <= end_of_night(upto)]
 
 
 def group_rows(settings: Settings, group: str) -> pl.DataFrame:
-    """A group's rows, of several for a moment the one computed last, without the moment of computing."""
+    """Read a group's rows, per ``KEY`` the newest, without ``created_timestamp``."""
     rows = pl.read_parquet(settings.features / group / "*.parquet").sort("created_timestamp")
     last = rows.unique(["subject_id", "event_timestamp"], keep="last")
     return last.sort("subject_id", "event_timestamp").drop("created_timestamp")

@@ -1,4 +1,4 @@
-"""The feature expressions over a small log on DuckDB, compiled once, as rows in plain Python."""
+"""Run the feature expressions over a small log on DuckDB, as rows in plain Python."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PEERS = frozenset(field.name for name in ("peers", "trajectory") for field in fi
 
 
 class Expressions:
-    """Every group's expression as SQL over tables ``log`` and ``moments``, under a given meaning of ``versions``."""
+    """Every group's SQL over ``log`` and ``moments``, by a given way to build versions."""
 
     def __init__(self, versions: Callable[[Table], Table] = point_in_time.build_versions) -> None:
         log = ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log")
         moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name="moments")
-        held = versions(log)
+        record_versions = versions(log)
         self._queries = [
-            ibis.to_sql(module.expression(held, moments), dialect="duckdb")
+            ibis.to_sql(module.expression(record_versions, moments), dialect="duckdb")
             for module in find_groups().values()
             if hasattr(module, "expression")
         ]
@@ -57,7 +57,7 @@ class Expressions:
 
 
 def differences(got: Row, expected: Row) -> dict[str, tuple[Any, Any]]:
-    """Self features that differ; numbers may by one part in a billion, everything else not at all."""
+    """Find the self features that differ, numbers by more than one part in a billion."""
     return {
         name: (got[name], expected[name])
         for name in list_features()

@@ -1,6 +1,6 @@
-"""Make the rows of peers and trajectory for fixed inputs, which are kept in ``golden/`` with their revision.
+"""Make peer and trajectory rows of fixed inputs, stored in ``golden/`` with their revision.
 
-Run: python -m tests.unit.pipelines.features.golden_rows    (after raising a revision; it keeps rows of an equal one)
+Run: python -m tests.unit.pipelines.features.golden_rows    (after raising a revision; rows of an equal one stay)
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Rows = list[dict[str, Any]]
 
 
 def make_peers() -> Rows:
-    """Peer rows of some patients on two days, and the bounds that decide when and how an index is asked."""
+    """Make peer rows of some patients on two days; list the constants of the index."""
     random = Random(20260601)
     states = pl.DataFrame(
         [_state(random, subject, days) for subject in range(1, PATIENTS + 1) for days in (400, 90, 0)],
@@ -63,7 +63,7 @@ def make_peers() -> Rows:
 
 
 def make_trajectory() -> Rows:
-    """Trajectory rows of a model with made-up weights, whose last bits no training decides."""
+    """Make trajectory rows by a model with fixed weights, independent of any training."""
     random = Random(20260602)
     versions, born = [], int((END - timedelta(days=10_000)).timestamp())
     kinds = ["encounter", "condition", "observation", "question", "medicine"]
@@ -98,7 +98,7 @@ class Lengths:
 
 
 def _state(random: Random, subject: int, days: int) -> dict[str, Any]:
-    """One patient's state so many days before the end; about a fifth of it is unknown."""
+    """Make a patient's state so many days before the end, a fifth of it unknown."""
     moment = END - timedelta(days=days)
 
     def maybe(value: Any) -> Any:
@@ -166,7 +166,7 @@ def _forecaster(codes: Sequence[str]) -> Forecaster:
 
 
 def _listed(table: pa.Table) -> Rows:
-    """Rows as JSON has them: times as text, numbers of single precision to six digits."""
+    """List rows as JSON has them: times as text, list elements to six digits."""
     rows = json.loads(json.dumps(table.to_pylist(), default=str))
     return [
         {name: [round(x, 6) if isinstance(x, float) else x for x in v] if isinstance(v, list) else v
@@ -179,13 +179,13 @@ MAKERS = {"peers": make_peers, "trajectory": make_trajectory}
 
 
 def read(group: str) -> tuple[str, Rows]:
-    """The revision and rows kept for a group."""
-    kept = json.loads((FOLDER / f"{group}.json").read_text())
-    return kept["revision"], kept["rows"]
+    """Read the stored revision and rows of a group."""
+    golden = json.loads((FOLDER / f"{group}.json").read_text())
+    return golden["revision"], golden["rows"]
 
 
 def main() -> None:
-    """Keep the rows of every group whose revision has changed."""
+    """Store the rows of every group whose revision has changed."""
     for group, make in MAKERS.items():
         path, rows = FOLDER / f"{group}.json", json.loads(json.dumps(make()))
         if path.exists() and read(group)[0] == REVISIONS[group]:

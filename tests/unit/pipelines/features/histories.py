@@ -37,7 +37,7 @@ Event = dict[str, Any]
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAYS = 12
-"""Records become known on these days after START; what they tell may lie years back."""
+"""Records become known on these days after START; what they say may be years old."""
 
 CONDITIONS = ("SNOMED//72892002", "SNOMED//47200007", "ICD10//O14.1", "SNOMED//271737000", "SNOMED//19169002")
 HISTORY_OF_LOSS = "SNOMED//161744009"
@@ -47,30 +47,30 @@ TEXTS = ("yes", "rest " * 44, "rest " * 45, "  two\n words ")
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What a history has told so far: the signal it follows, and the records others can refer to."""
+class HistoryState:
+    """The state of a history: its signal, and the records to refer to."""
 
     signal: Signal
     records: dict[str, list[int]]
 
 
 def history(random: Random, subjects: list[int], records: int) -> list[Event]:
-    """The event log of some patients who share nothing but the clinic, in no particular order."""
+    """Generate the events of patients among whom facts may be refiled, in any order."""
     events: list[Event] = []
-    told = _Told(random.choice(SIGNALS), {"condition": [], "medicine": [], "reply": []})
+    state = HistoryState(random.choice(SIGNALS), {"condition": [], "medicine": [], "reply": []})
     for record in range(1, records + 1):
         record += 1000 * subjects[0]
         subject = random.choice(subjects)
-        fact = random.choice(_FACTS)(random, told)
-        if fact["kind"] in told.records:
-            told.records[fact["kind"]].append(record)
+        fact = random.choice(_FACTS)(random, state)
+        if fact["kind"] in state.records:
+            state.records[fact["kind"]].append(record)
         events += _versions(random, record, subject, subjects, fact)
     random.shuffle(events)
     return events
 
 
 def _versions(random: Random, record: int, subject: int, subjects: list[int], fact: Event) -> list[Event]:
-    """One to four versions of a fact: corrected, deleted, brought back, told twice, filed under somebody else."""
+    """Make one to four versions of a fact: corrected, deleted, restored, repeated, refiled."""
     out = []
     known = _known(random)
     for number in range(random.choice((1, 1, 2, 2, 3, 4))):
@@ -108,73 +108,73 @@ def _event(code: str, kind: str, time: dt.datetime | None, **more: Any) -> Event
     return {"code": code, "kind": kind, "time": time, **blank, **more}
 
 
-def _signal(random: Random, told: _Told) -> Event:
-    signal = random.choice((told.signal, told.signal, told.signal, random.choice(SIGNALS)))
+def _signal(random: Random, state: HistoryState) -> Event:
+    signal = random.choice((state.signal, state.signal, state.signal, random.choice(SIGNALS)))
     value = random.choice((60.0, 60.05, 61.7, 99.9995, 140.0))
     return _event(random.choice(signal.codes), "observation", _time(random), numeric_value=value, unit=signal.unit)
 
 
-def _date(random: Random, _: _Told) -> Event:
-    said = random.choice(("2026-06-30", "2026-02-30", "2025-12-01T08:00:00Z", "soon"))
-    return _event(random.choice((EDD_CODE, LMP_CODE)), "observation", _time(random), text_value=said)
+def _date(random: Random, _: HistoryState) -> Event:
+    text = random.choice(("2026-06-30", "2026-02-30", "2025-12-01T08:00:00Z", "soon"))
+    return _event(random.choice((EDD_CODE, LMP_CODE)), "observation", _time(random), text_value=text)
 
 
-def _smoking(random: Random, _: _Told) -> Event:
-    said = random.choice(("Never smoker", "Smokes tobacco daily"))
-    return _event(SMOKING_CODE, "observation", _time(random), text_value=said)
+def _smoking(random: Random, _: HistoryState) -> Event:
+    text = random.choice(("Never smoker", "Smokes tobacco daily"))
+    return _event(SMOKING_CODE, "observation", _time(random), text_value=text)
 
 
-def _condition(random: Random, _: _Told) -> Event:
+def _condition(random: Random, _: HistoryState) -> Event:
     code = random.choice((*CONDITIONS, CONDITIONS[0], HISTORY_OF_LOSS))
     return _event(code, "condition", _time(random), text_value=random.choice(("named", None)))
 
 
-def _condition_end(random: Random, told: _Told) -> Event:
-    parent = random.choice(told.records["condition"] or [None])
+def _condition_end(random: Random, state: HistoryState) -> Event:
+    parent = random.choice(state.records["condition"] or [None])
     return _event(CONDITION_END_CODE, "condition.end", _time(random), parent=parent)
 
 
-def _medicine(random: Random, _: _Told) -> Event:
+def _medicine(random: Random, _: HistoryState) -> Event:
     return _event(random.choice(MEDICINES), "medicine", _time(random), text_value="tablet")
 
 
-def _medicine_end(random: Random, told: _Told) -> Event:
-    parent = random.choice(told.records["medicine"] or [None])
+def _medicine_end(random: Random, state: HistoryState) -> Event:
+    parent = random.choice(state.records["medicine"] or [None])
     return _event(MEDICATION_END_CODE, "medicine.end", _time(random), parent=parent)
 
 
-def _allergy(random: Random, _: _Told) -> Event:
+def _allergy(random: Random, _: HistoryState) -> Event:
     kind = random.choice(("medication", "food", "environment", "other"))
     return _event(
         random.choice(("RXNORM//7980", "SNOMED//91934008")), f"allergy.{kind}", _time(random), text_value="it"
     )
 
 
-def _procedure(random: Random, _: _Told) -> Event:
+def _procedure(random: Random, _: HistoryState) -> Event:
     return _event(random.choice(PROCEDURES), "procedure", _time(random), text_value="procedure")
 
 
-def _encounter(random: Random, _: _Told) -> Event:
+def _encounter(random: Random, _: HistoryState) -> Event:
     kind = random.choice(("encounter", "encounter", "encounter.missed", "encounter.emergency"))
     return _event("ENCOUNTER//AMB", kind, _time(random), text_value="visit")
 
 
-def _question(random: Random, _: _Told) -> Event:
+def _question(random: Random, _: HistoryState) -> Event:
     return _event(QUESTION_CODE, "question", _time(random), text_value="how?")
 
 
-def _reply(random: Random, _: _Told) -> Event:
-    if random.random() < 0.3:  # a language model's answer: its words are counted, not kept
+def _reply(random: Random, _: HistoryState) -> Event:
+    if random.random() < 0.3:  # a language model's answer: the log has its number of words, not its text
         return _event(ANSWER_CODE, "reply", _time(random), numeric_value=random.choice((12.0, 44.0, 45.0, None)))
     return _event(REPLY_CODE, "reply", _time(random), text_value=random.choice(TEXTS))
 
 
-def _rating(random: Random, told: _Told) -> Event:
-    parent = random.choice(told.records["reply"] or [None])
+def _rating(random: Random, state: HistoryState) -> Event:
+    parent = random.choice(state.records["reply"] or [None])
     return _event(RATING_CODE, "rating", _time(random), numeric_value=float(random.randint(1, 5)), parent=parent)
 
 
-def _person(random: Random, _: _Told) -> Event:
+def _person(random: Random, _: HistoryState) -> Event:
     if random.random() < 0.5:
         return _event(LANGUAGE_CODE, "patient", None, text_value=random.choice(("en", "zh")))
     if random.random() < 0.2:
@@ -182,7 +182,7 @@ def _person(random: Random, _: _Told) -> Event:
     return _event(BIRTH_CODE, "patient", START - dt.timedelta(days=random.choice((9000, 11000))))
 
 
-_FACTS: tuple[Callable[[Random, _Told], Event], ...] = (
+_FACTS: tuple[Callable[[Random, HistoryState], Event], ...] = (
     *(_signal,) * 6,
     _date,
     _smoking,
@@ -208,5 +208,5 @@ def log_of(events: list[Event]) -> pa.Table:
 
 
 def day_ends(count: int = DAYS + 6) -> list[dt.datetime]:
-    """The end of every day on which anything can become known or come true, and of the day before."""
+    """List the ends of the days on which anything changes, and one before."""
     return [START + dt.timedelta(days=d, seconds=-1) for d in range(count)]

@@ -1,4 +1,4 @@
-"""The naive, slow, obviously right reading of a log: what the feature expressions are compared with.
+"""Compute features naively, slowly and obviously right, to compare the expressions with.
 
 One patient and one moment at a time, plain Python over plain lists, sharing no code with the engine. It follows the
 words of the docstrings in ``feature_repo``, feature by feature.
@@ -24,25 +24,25 @@ ENDING_PREFIXES = ("ICD10//O80", "ICD10//O82", "ICD10//O02", "ICD10//O03", "ICD1
 
 
 def state(events: list[Event], subject: int, moment: dt.datetime) -> list[Event]:
-    """The facts of a patient that hold as of a moment, oldest first."""
+    """Find the facts of a patient that are valid as of a moment, oldest first."""
     versions: dict[int, list[Event]] = defaultdict(list)
     for event in events:
         if event["known_at"].replace(microsecond=0) <= moment:
             versions[event["record"]].append(event)
     last = [max(v, key=lambda e: (e["known_at"], e["source"])) for v in versions.values()]
     facts = [dict(e, time=(e["time"] or e["known_at"]).replace(microsecond=0)) for e in last if e["code"] != DELETED]
-    held = [e for e in facts if e["subject_id"] == subject and e["time"] <= moment]
-    return sorted(held, key=lambda e: (e["time"], e["record"]))
+    facts = [e for e in facts if e["subject_id"] == subject and e["time"] <= moment]
+    return sorted(facts, key=lambda e: (e["time"], e["record"]))
 
 
 def features(events: list[Event], subject: int, moment: dt.datetime) -> dict[str, Any]:
-    """Every self feature of a patient as of a moment; names and Python types as in a feature row."""
-    held = state(events, subject, moment)
+    """Compute a patient's self features as of a moment, typed as in a row."""
+    facts = state(events, subject, moment)
     row: dict[str, Any] = {"as_of": moment}
     for signal in SIGNALS:
-        row |= _signal(signal.name, [e for e in held if e["code"] in signal.codes and e["kind"] == "observation"])
-    row |= _patient(held) | _open_problems(held) | _open_medicines(held) | _allergies(held) | _behaviour(held)
-    return row | _pregnancy(held) | _ratings(held)
+        row |= _signal(signal.name, [e for e in facts if e["code"] in signal.codes and e["kind"] == "observation"])
+    row |= _patient(facts) | _open_problems(facts) | _open_medicines(facts) | _allergies(facts) | _behaviour(facts)
+    return row | _pregnancy(facts) | _ratings(facts)
 
 
 def _thousandths(value: float) -> int:
@@ -50,29 +50,29 @@ def _thousandths(value: float) -> int:
     return math.floor(exact + Fraction(1, 2))  # halves go up; the signals are never negative
 
 
-def _signal(name: str, held: list[Event]) -> dict[str, Any]:
+def _signal(name: str, facts: list[Event]) -> dict[str, Any]:
     parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source")
     row: dict[str, Any] = {f"{name}_{part}": None for part in parts}
-    if not held:
+    if not facts:
         return row
-    newest = held[-1]
+    newest = facts[-1]
     row |= {
         f"{name}_latest": _thousandths(newest["numeric_value"]) / 1000,
         f"{name}_time": newest["time"],
         f"{name}_source": newest["source"],
     }
-    earlier = [e for e in held if e["time"].date() < newest["time"].date()]
+    earlier = [e for e in facts if e["time"].date() < newest["time"].date()]
     if earlier:
         row[f"{name}_previous"] = _thousandths(earlier[-1]["numeric_value"]) / 1000
         row[f"{name}_previous_time"] = earlier[-1]["time"]
-    band = [_thousandths(e["numeric_value"]) for e in held[:-1] if newest["time"] - e["time"] <= 730 * DAY]
+    band = [_thousandths(e["numeric_value"]) for e in facts[:-1] if newest["time"] - e["time"] <= 730 * DAY]
     row[f"{name}_count"] = len(band)
     if band:
         row[f"{name}_mean"] = float(Fraction(sum(band), len(band)) / 1000)
     if len(band) > 1:
         mean = Fraction(sum(band), len(band))
         row[f"{name}_sd"] = math.sqrt(sum((v - mean) ** 2 for v in band) / (len(band) - 1)) / 1000
-    row[f"{name}_slope"] = _slope([e for e in held if newest["time"] - e["time"] <= 84 * DAY])
+    row[f"{name}_slope"] = _slope([e for e in facts if newest["time"] - e["time"] <= 84 * DAY])
     return row
 
 
@@ -86,13 +86,13 @@ def _slope(points: list[Event]) -> float | None:
     return float(sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread) if spread else None
 
 
-def _last(held: list[Event], code: str, kind: str) -> Event | None:
-    return next((e for e in reversed(held) if e["code"] == code and e["kind"] == kind), None)
+def _last(facts: list[Event], code: str, kind: str) -> Event | None:
+    return next((e for e in reversed(facts) if e["code"] == code and e["kind"] == kind), None)
 
 
-def _patient(held: list[Event]) -> dict[str, Any]:
-    birth, death = _last(held, "MEDS_BIRTH", "patient"), _last(held, "MEDS_DEATH", "patient")
-    language = _last(held, "PMLM//LANGUAGE", "patient")
+def _patient(facts: list[Event]) -> dict[str, Any]:
+    birth, death = _last(facts, "MEDS_BIRTH", "patient"), _last(facts, "MEDS_DEATH", "patient")
+    language = _last(facts, "PMLM//LANGUAGE", "patient")
     return {
         "birth": birth and birth["time"],
         "died": death and death["time"],
@@ -100,14 +100,14 @@ def _patient(held: list[Event]) -> dict[str, Any]:
     }
 
 
-def _one_a_code(held: list[Event]) -> list[Event]:
+def _one_a_code(facts: list[Event]) -> list[Event]:
     """The newest of each code, newest first, at most 40."""
-    return sorted({e["code"]: e for e in held}.values(), key=lambda e: (e["time"], e["record"]), reverse=True)[:40]
+    return sorted({e["code"]: e for e in facts}.values(), key=lambda e: (e["time"], e["record"]), reverse=True)[:40]
 
 
-def _not_ended(held: list[Event], kind: str) -> list[Event]:
-    ended = {e["parent"] for e in held if e["kind"] == f"{kind}.end"}
-    return [e for e in held if e["kind"] == kind and e["record"] not in ended]
+def _not_ended(facts: list[Event], kind: str) -> list[Event]:
+    ended = {e["parent"] for e in facts if e["kind"] == f"{kind}.end"}
+    return [e for e in facts if e["kind"] == kind and e["record"] not in ended]
 
 
 def _arrays(name: str, chosen: list[Event]) -> dict[str, Any]:
@@ -118,26 +118,26 @@ def _arrays(name: str, chosen: list[Event]) -> dict[str, Any]:
     }
 
 
-def _open_problems(held: list[Event]) -> dict[str, Any]:
-    chosen = _one_a_code(_not_ended(held, "condition"))
+def _open_problems(facts: list[Event]) -> dict[str, Any]:
+    chosen = _one_a_code(_not_ended(facts, "condition"))
     return _arrays("condition", chosen) | {"condition_times": [e["time"] for e in chosen]}
 
 
-def _open_medicines(held: list[Event]) -> dict[str, Any]:
-    chosen = _one_a_code(_not_ended(held, "medicine"))
+def _open_medicines(facts: list[Event]) -> dict[str, Any]:
+    chosen = _one_a_code(_not_ended(facts, "medicine"))
     return _arrays("medicine", chosen) | {"medicine_times": [e["time"] for e in chosen]}
 
 
-def _allergies(held: list[Event]) -> dict[str, Any]:
-    chosen = _one_a_code([e for e in held if e["kind"].startswith("allergy.")])
+def _allergies(facts: list[Event]) -> dict[str, Any]:
+    chosen = _one_a_code([e for e in facts if e["kind"].startswith("allergy.")])
     return _arrays("allergy", chosen) | {"allergy_kinds": [e["kind"].split(".")[1] for e in chosen]}
 
 
-def _behaviour(held: list[Event]) -> dict[str, Any]:
+def _behaviour(facts: list[Event]) -> dict[str, Any]:
     def times(limit: int, *kinds: str) -> list[dt.datetime]:
-        return [e["time"] for e in reversed(held) if e["kind"] in kinds][:limit]
+        return [e["time"] for e in reversed(facts) if e["kind"] in kinds][:limit]
 
-    smoking = _last(held, "LOINC//72166-2", "observation")
+    smoking = _last(facts, "LOINC//72166-2", "observation")
     return {
         "visit_times": times(20, "encounter", "encounter.emergency"),
         "missed_visit_times": times(10, "encounter.missed"),
@@ -149,8 +149,8 @@ def _behaviour(held: list[Event]) -> dict[str, Any]:
     }
 
 
-def _stated_date(held: list[Event], code: str) -> tuple[dt.datetime | None, str | None]:
-    for event in reversed(held):
+def _stated_date(facts: list[Event], code: str) -> tuple[dt.datetime | None, str | None]:
+    for event in reversed(facts):
         if event["code"] == code and event["kind"] == "observation":
             try:
                 day = dt.date.fromisoformat(event["text_value"][:10])
@@ -165,23 +165,23 @@ def _is(event: Event, concept: str) -> bool:
     return event["kind"] == "condition" and found is not None and found.name == concept
 
 
-def _pregnancy(held: list[Event]) -> dict[str, Any]:
-    edd, edd_source = _stated_date(held, "LOINC//11778-8")
-    lmp, lmp_source = _stated_date(held, "LOINC//8665-2")
-    conditions = [e for e in held if _is(e, "pregnancy")]
+def _pregnancy(facts: list[Event]) -> dict[str, Any]:
+    edd, edd_source = _stated_date(facts, "LOINC//11778-8")
+    lmp, lmp_source = _stated_date(facts, "LOINC//8665-2")
+    conditions = [e for e in facts if _is(e, "pregnancy")]
     ends: dict[int, dt.datetime] = {}
-    for e in held:
+    for e in facts:
         if e["kind"] == "condition.end" and e["parent"] is not None:
-            ends[e["parent"]] = e["time"]  # held is oldest first: the latest end stays
+            ends[e["parent"]] = e["time"]  # facts are oldest first: the latest end stays
     going_on = [e for e in conditions if e["record"] not in ends]
-    endings = [e["time"] for e in held if _ends_pregnancy(e)]
+    endings = [e["time"] for e in facts if _ends_pregnancy(e)]
     for e in conditions:
         end = ends.get(e["record"])
         if end and not any(o["time"] <= end and o["time"] >= e["time"] - 308 * DAY for o in going_on):
             endings.append(end)
-    lost = [e for e in held if _is(e, "miscarriage")]
-    told = [e for e in lost if e["code"] == "SNOMED//161744009"]
-    days = {e["time"].date() for e in lost if e not in told}
+    lost = [e for e in facts if _is(e, "miscarriage")]
+    histories = [e for e in lost if e["code"] == "SNOMED//161744009"]
+    days = {e["time"].date() for e in lost if e not in histories}
     return {
         "edd": edd,
         "edd_source": edd_source,
@@ -191,7 +191,7 @@ def _pregnancy(held: list[Event]) -> dict[str, Any]:
         "pregnancy_source": going_on[-1]["source"] if going_on else None,
         "pregnancy_ended": max(endings, default=None),
         "pregnancies": _distinct(conditions, ends),
-        "miscarriages": (max(len(days), int(bool(told)))) if lost else None,
+        "miscarriages": (max(len(days), int(bool(histories)))) if lost else None,
     }
 
 
@@ -202,7 +202,7 @@ def _ends_pregnancy(event: Event) -> bool:
 
 
 def _distinct(conditions: list[Event], ends: dict[int, dt.datetime]) -> int | None:
-    """Pregnancies: conditions that did not begin within another that was open and at most 308 days old."""
+    """List pregnancies: conditions that did not begin within another open one (≤ 308 days)."""
     count = 0
     for i, e in enumerate(conditions):
         before = conditions[:i]
@@ -213,10 +213,10 @@ def _distinct(conditions: list[Event], ends: dict[int, dt.datetime]) -> int | No
     return count or None
 
 
-def _ratings(held: list[Event]) -> dict[str, Any]:
-    replies = [e for e in held if e["kind"] == "reply"]
+def _ratings(facts: list[Event]) -> dict[str, Any]:
+    replies = [e for e in facts if e["kind"] == "reply"]
     words = {e["record"]: len(e["text_value"].split()) if e["text_value"] else e["numeric_value"] for e in replies}
-    ratings = [(e["numeric_value"], words.get(e["parent"])) for e in held if e["kind"] == "rating"]
+    ratings = [(e["numeric_value"], words.get(e["parent"])) for e in facts if e["kind"] == "rating"]
     brief = [r for r, n in ratings if n is not None and n < 45]
     detailed = [r for r, n in ratings if n is not None and n >= 45]
 

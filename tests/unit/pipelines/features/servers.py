@@ -1,4 +1,4 @@
-"""Real Redis and Postgres servers for one test module, on free ports of this machine; stopped, frozen and restarted."""
+"""Real Redis and Postgres servers for tests, which can be stopped, frozen and restarted."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def redis() -> Iterator[Server]:
 
 @contextmanager
 def postgres() -> Iterator[Server]:
-    """A Postgres with a password; it refuses to run as root, so root runs it as the user that Debian made for it."""
+    """A Postgres with a password, run as Debian's user where this one is root."""
     folders = sorted(DEBIAN_POSTGRES.glob("*/bin"), key=lambda p: int(p.parent.name))
     if not folders:
         pytest.skip("no Postgres server is installed (apt-get install postgresql)")

@@ -1,4 +1,4 @@
-"""Adding a feature is adding one file: it is found, computed over the whole history, and served."""
+"""Adding a feature is adding one file: found, computed for all history, served."""
 
 from __future__ import annotations
 

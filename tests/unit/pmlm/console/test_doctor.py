@@ -10,6 +10,14 @@ import pytest
 from bentos.auth import keys
 from pmlm.console.doctor import Diagnosis, run_checks
 from pmlm.settings import Settings
+from tests.unit.pipelines.night.conftest import write_drop
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A clinic with one drop, which is not ingested."""
+    write_drop(tmp_path / "clinic" / "2026-03-01", 60.0)
+    return Settings(home=tmp_path / "state", drops=tmp_path / "clinic", key_dir=tmp_path / "keys")
 
 
 def found(settings: Settings, name: str) -> Diagnosis:

@@ -1,4 +1,4 @@
-"""Definitions change exactly when rows do, and files of earlier versions are read as what they are."""
+"""Definitions change exactly when rows do, and earlier versions' files remain valid."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_rows_change_only_with_their_revision(group: str) -> None:
 
 
 def test_the_table_of_earlier_peers_pairs_every_k_with_todays_definition() -> None:
-    """The self groups' definitions are the earlier version's, so no clinic rebuilds its history for this one."""
+    """The self groups' definitions are the earlier version's: no clinic rebuilds its history."""
     selves = define_self_groups().values()
     table = list(csv.DictReader(EARLIER.open()))
     assert [int(row["k"]) for row in table] == list(range(2, 101))
@@ -73,7 +73,7 @@ def earlier(today: Settings, tmp_path: Path) -> Settings:
 
 
 def _restate(path: Path, definition: str, model: str | None = None) -> None:
-    """Rewrite a file with another definition in its metadata, and with a model's version in its rows if given."""
+    """Rewrite a file with another definition, and rows of another model if given."""
     table = pq.read_table(path)
     stated = json.loads(table.schema.metadata[METADATA_KEY]) | {"definition": definition}
     if model:

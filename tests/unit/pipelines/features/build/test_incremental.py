@@ -1,4 +1,4 @@
-"""A night computes what changed and nothing else, and many nights leave what one build would have made."""
+"""A night computes what changed alone, and many nights leave what one build would."""
 
 from __future__ import annotations
 
@@ -183,13 +183,13 @@ def test_a_batch_of_an_import_that_was_killed_is_not_seen(tmp_path: Path, events
 
 
 def test_a_definition_is_the_same_in_every_process(tmp_path: Path) -> None:
-    """One that changed by itself would make every night build everybody's whole history anew."""
+    """One that changed by itself would make every night build the whole history again."""
     script = (
         "import json; from pipelines.features.build.definitions import current_definitions;"
         "from pmlm.settings import Settings;"
         f"print(json.dumps(current_definitions(Settings(home={str(tmp_path)!r}))))"
     )
-    said = [
+    printed = [
         subprocess.run(
             [sys.executable, "-c", script],
             env=os.environ | {"PYTHONHASHSEED": str(seed)},
@@ -199,5 +199,5 @@ def test_a_definition_is_the_same_in_every_process(tmp_path: Path) -> None:
         ).stdout
         for seed in (1, 2, 3, 4)
     ]
-    assert len(json.loads(said[0])) > 5
-    assert set(said) == {said[0]}
+    assert len(json.loads(printed[0])) > 5
+    assert set(printed) == {printed[0]}

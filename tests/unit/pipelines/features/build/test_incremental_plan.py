@@ -1,4 +1,4 @@
-"""What a night reads of the log: the events of whom its days concern, and of nobody else."""
+"""A night reads the events of the patients it builds, and of no others."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.unit.pipelines.features.histories import START, Event
 NIGHTS = [night_of(3), night_of(6)]
 
 
-def told(subject: int, record: int, day: int, hour: int = 10, **more: object) -> Event:
+def weight(subject: int, record: int, day: int, hour: int = 10, **more: object) -> Event:
     """A measured weight, known as soon as it was measured."""
     at = START + dt.timedelta(days=day, hours=hour)
     fact = {"subject_id": subject, "record": record, "known_at": at, "time": at, "code": "LOINC//29463-7"}
     return fact | {"kind": "observation", "numeric_value": 60.0 + record, "source": f"{record}-{day}"} | more
 
 
-FIRST = [told(subject, subject, 1) for subject in range(1, 9)]
+FIRST = [weight(subject, subject, 1) for subject in range(1, 9)]
 
 
 def nights(folder: Path, *batches: list[Event]) -> Settings:
@@ -54,17 +54,17 @@ def end_of_day(day: int) -> dt.datetime:
 @pytest.mark.parametrize(
     ("news", "whose", "events"),
     [
-        ([told(2, 20, 5)], {2}, 2),
-        ([told(2, 20, 5), told(3, 1, 5)], {1, 2, 3}, 5),  # record 1 was the first patient's
-        ([told(2, 20, 1, hour=15)], {2}, 2),  # known on a day built before
-        ([told(5, 50, 5)], {5}, 3),  # the fourth patient's record has been hers since the second day
-        ([told(4, 40, 5)], {4}, 2),
+        ([weight(2, 20, 5)], {2}, 2),
+        ([weight(2, 20, 5), weight(3, 1, 5)], {1, 2, 3}, 5),  # record 1 was the first patient's
+        ([weight(2, 20, 1, hour=15)], {2}, 2),  # known on a day built before
+        ([weight(5, 50, 5)], {5}, 3),  # the fourth patient's record has been the fifth's since the second day
+        ([weight(4, 40, 5)], {4}, 2),
     ],
 )
 def test_a_night_holds_the_events_of_whom_its_news_concern(
     tmp_path: Path, news: list[Event], whose: set[int], events: int
 ) -> None:
-    settings = nights(tmp_path, [*FIRST, told(5, 4, 2)])
+    settings = nights(tmp_path, [*FIRST, weight(5, 4, 2)])
     write_batch(settings, NIGHTS[1], news)
     span = BuildSpan(end_of_night(NIGHTS[0]), end_of_night(NIGHTS[1]))
     with duckdb_engine.connect() as connection:
@@ -72,26 +72,26 @@ def test_a_night_holds_the_events_of_whom_its_news_concern(
         log = duckdb_engine.read_log(connection, files)
         found = incremental_plan.find_changed_patients(duckdb_engine, connection, log, files, (files[-1].name,), span)
         incremental_plan.load_changed(duckdb_engine, connection, log, found, span, [make_input_tables()[0]])
-        held = connection.table("held").to_polars()
-    assert set(held["subject_id"]) == whose
-    assert len(held) == events
+        versions = connection.table("held").to_polars()
+    assert set(versions["subject_id"]) == whose
+    assert len(versions) == events
 
 
 def test_a_fact_filed_under_another_makes_a_day_for_both(tmp_path: Path) -> None:
-    settings = nights(tmp_path, FIRST, [told(3, 1, 5)])
+    settings = nights(tmp_path, FIRST, [weight(3, 1, 5)])
     assert rows(settings, "vitals") == [(1, end_of_day(5)), (3, end_of_day(5))]
     made = pl.read_parquet(settings.features / "vitals" / f"{NIGHTS[1]}.parquet").sort(*KEY)
     assert made["weight_latest"].to_list() == [None, 61.0]
 
 
-def test_a_fact_known_ahead_makes_a_day_when_it_comes_true_without_other_news_of_hers(tmp_path: Path) -> None:
-    ahead = told(1, 30, 1) | {"time": START + dt.timedelta(days=5, hours=8)}
-    settings = nights(tmp_path, [*FIRST, ahead], [told(2, 20, 5)])
+def test_a_fact_known_ahead_makes_a_day_when_it_comes_true_without_other_news_of_the_patient(tmp_path: Path) -> None:
+    ahead = weight(1, 30, 1) | {"time": START + dt.timedelta(days=5, hours=8)}
+    settings = nights(tmp_path, [*FIRST, ahead], [weight(2, 20, 5)])
     assert rows(settings, "vitals") == [(1, end_of_day(5)), (2, end_of_day(5))]
 
 
 def test_late_news_of_an_afternoon_makes_everybodys_peers_of_that_day_anew(tmp_path: Path) -> None:
-    settings = nights(tmp_path, FIRST, [told(2, 20, 1, hour=15)])
+    settings = nights(tmp_path, FIRST, [weight(2, 20, 1, hour=15)])
     everybody = range(1, 9)
     assert rows(settings, "vitals") == [(2, end_of_day(1))]
     assert rows(settings, "peers") == [(s, end_of_day(day)) for s in everybody for day in (1, 3, 6)]

@@ -1,4 +1,4 @@
-"""A build from the beginning, part by part of the patients: the rows of one over all, and whole files or none."""
+"""A first build by partitions gives the rows of one build, and whole files."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def with_log(folder: Path, events: list[Event]) -> Settings:
     return settings
 
 
-def kept(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame]:
-    """How many parts there were, and over all of them their moments and their patients' versions."""
+def load_all(settings: Settings, most: int) -> tuple[int, pl.DataFrame, pl.DataFrame]:
+    """Load all partitions; return their number, as-of times and record versions."""
     span = BuildSpan(BEGINNING, end_of_night(LAST))
-    moments, held = [], []
+    moments, versions = [], []
     with pytest.MonkeyPatch.context() as patch, duckdb_engine.open_connection(settings) as connection:
         patch.setattr(duckdb_engine, "PARTITION_WORK", most)
         log = duckdb_engine.read_log(connection, records_ledger.list_batches(settings))
-        for hold in plan_partitions(duckdb_engine, connection, log, span, [make_input_tables()[0]]):
-            hold(connection)
+        for load in plan_partitions(duckdb_engine, connection, log, span, [make_input_tables()[0]]):
+            load(connection)
             moments.append(connection.table("moments").to_polars())
             whose = moments[-1]["subject_id"].implode()
-            held.append(connection.table("held").to_polars().filter(pl.col("subject_id").is_in(whose)))
-    in_order = [pl.concat(frames).sort(pl.all()) for frames in (moments, held)]
+            versions.append(connection.table("held").to_polars().filter(pl.col("subject_id").is_in(whose)))
+    in_order = [pl.concat(frames).sort(pl.all()) for frames in (moments, versions)]
     return len(moments), in_order[0], in_order[1]
 
 
@@ -60,23 +60,23 @@ def test_parts_hold_what_one_build_over_all_holds(
     tmp_path_factory: pytest.TempPathFactory, random: Random, records: int, most: int
 ) -> None:
     settings = with_log(tmp_path_factory.mktemp("log"), history(random, SUBJECTS, records))
-    _, moments, held = kept(settings, most)
-    whole, all_moments, all_held = kept(settings, 10**6)
+    _, moments, versions = load_all(settings, most)
+    whole, all_moments, all_versions = load_all(settings, 10**6)
     assert whole == 1
     assert_frame_equal(moments, all_moments)
-    assert_frame_equal(held, all_held)
+    assert_frame_equal(versions, all_versions)
 
 
 def test_every_patient_is_in_one_part_and_parts_are_in_order(tmp_path: Path) -> None:
     settings = with_log(tmp_path, patients(seed=2, pairs=12))
     with duckdb_engine.connect() as connection:
         log = duckdb_engine.read_log(connection, records_ledger.list_batches(settings))
-        parts = split_patients(log, 100)
-        events = [part.select(log).count().execute() for part in parts]
+        partitions = split_patients(log, 100)
+        events = [partition.select(log).count().execute() for partition in partitions]
         assert sum(events) == log.count().execute()
-    assert len(parts) > 4
+    assert len(partitions) > 4
     assert max(events) < 200
-    assert all(one.last < next_.first for one, next_ in pairwise(parts))
+    assert all(one.last < next_.first for one, next_ in pairwise(partitions))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def expressions() -> Expressions:
 
 
 def many_histories(seed: int, pairs: int, records: int = 24) -> tuple[list[Event], list[int]]:
-    """The log of ``2 * pairs`` patients, two and two of whom may have a fact filed under the other."""
+    """The log of ``2 * pairs`` patients; a fact may be refiled within a pair."""
     random, events, subjects = Random(seed), [], []
     for first in range(1, 2 * pairs, 2):
         events += history(random, [first, first + 1], records)
@@ -92,13 +92,13 @@ def test_what_becomes_known_later_changes_no_earlier_answer(expressions: Express
 
 
 def _ignoring_known_at(log: Table) -> Table:
-    held = point_in_time.build_versions(log)
-    return held.mutate(visible_from=held.time)
+    valid = point_in_time.build_versions(log)
+    return valid.mutate(visible_from=valid.time)
 
 
 def _ignoring_corrections(log: Table) -> Table:
-    held = point_in_time.build_versions(log)
-    return held.mutate(visible_until=ibis.literal(FOREVER))
+    valid = point_in_time.build_versions(log)
+    return valid.mutate(visible_until=ibis.literal(FOREVER))
 
 
 def _ignoring_deletions(log: Table) -> Table:
@@ -106,8 +106,8 @@ def _ignoring_deletions(log: Table) -> Table:
 
 
 def _believing_the_future(log: Table) -> Table:
-    held = point_in_time.build_versions(log)
-    return held.mutate(visible_from=held.known_at.truncate("s"))
+    valid = point_in_time.build_versions(log)
+    return valid.mutate(visible_from=valid.known_at.truncate("s"))
 
 
 def _correcting_from_the_first_day(log: Table) -> Table:

@@ -1,4 +1,4 @@
-"""What is laid aside for the groups: all that any of them reads, and little else."""
+"""Pruning loads all that any group reads, and little else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.unit.pipelines.features.built import LAST, clinic, patients, write_ba
 
 pytestmark = pytest.mark.filterwarnings("ignore:Arrow output")  # as ``engine.connect``, which one test alone enters
 
-HELD, MOMENTS = make_input_tables()
+VERSIONS, MOMENTS = make_input_tables()
 SELVES = [name for name in find_groups() if name not in MODELLED]
 Reader = Callable[[Table, Table], Table]
 
@@ -38,18 +38,18 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     with duckdb_engine.connect() as opened:
         log = duckdb_engine.read_log(opened, records_ledger.list_batches(settings))
         duckdb_engine.create_table(opened, "all", build_versions(log.drop("file")))
-        told = as_of_times.select_recent(log, as_of_times.BEGINNING)
+        recent = as_of_times.select_recent(log, as_of_times.BEGINNING)
         duckdb_engine.create_table(
             opened,
             "moments",
             as_of_times.list_change_days(
-                as_of_times.find_record_changes(told, as_of_times.find_owners(log, select_repeated_records(log)))
+                as_of_times.find_record_changes(recent, as_of_times.find_owners(log, select_repeated_records(log)))
             ),
         )
         yield opened
 
 
-def kept(connection: Backend, *readers: Table) -> pl.DataFrame:
+def prune(connection: Backend, *readers: Table) -> pl.DataFrame:
     return prune_versions(connection.table("all"), readers).to_polars()
 
 
@@ -58,34 +58,34 @@ def everything(connection: Backend) -> pl.DataFrame:
     return frame
 
 
-def rows_of(connection: Backend, held: Table, name: str) -> pl.DataFrame:
-    duckdb_engine.create_table(connection, "held", held)
+def rows_of(connection: Backend, versions: Table, name: str) -> pl.DataFrame:
+    duckdb_engine.create_table(connection, "held", versions)
     query = compile_group(find_groups()[name])
     return pl.DataFrame(duckdb_engine.evaluate(connection, query)).sort(*KEY)
 
 
 @pytest.mark.parametrize("name", SELVES)
 def test_a_group_says_the_same_of_what_it_needs_as_of_everything(connection: Backend, name: str) -> None:
-    held = connection.table("all")
-    needed = prune_versions(held, [compile_group(find_groups()[name]).expression])
-    assert needed.count().execute() < held.count().execute()
-    of_all = rows_of(connection, held, name)
+    versions = connection.table("all")
+    needed = prune_versions(versions, [compile_group(find_groups()[name]).expression])
+    assert needed.count().execute() < versions.count().execute()
+    of_all = rows_of(connection, versions, name)
     assert len(of_all) > 300
     assert_frame_equal(rows_of(connection, needed, name), of_all, check_exact=True)
 
 
 def test_what_the_trajectory_model_reads_is_kept(connection: Backend) -> None:
-    held, asked = connection.table("all"), connection.table("moments")
-    of_all = inference.select_versions(held, asked).to_polars()
+    versions, asked = connection.table("all"), connection.table("moments")
+    of_all = inference.select_versions(versions, asked).to_polars()
     of_needed = inference.select_versions(
-        prune_versions(held, [inference.select_versions(HELD, MOMENTS)]), asked
+        prune_versions(versions, [inference.select_versions(VERSIONS, MOMENTS)]), asked
     ).to_polars()
     assert set(of_all["kind"]) >= {"observation", "procedure", "question", "patient"}
     assert_frame_equal(of_needed.sort(pl.all()), of_all.sort(pl.all()), check_exact=True)
 
 
 def test_what_no_group_reads_is_left_out_and_unused_columns_are_null(connection: Backend) -> None:
-    left = kept(connection, *(compile_group(find_groups()[name]).expression for name in SELVES))
+    left = prune(connection, *(compile_group(find_groups()[name]).expression for name in SELVES))
     assert "SNOMED//5880005" in set(everything(connection)["code"])  # an examination: no birth, no loss
     assert "SNOMED//5880005" not in set(left["code"])
     assert "SNOMED//386216000" in set(left["code"])
@@ -94,40 +94,45 @@ def test_what_no_group_reads_is_left_out_and_unused_columns_are_null(connection:
     assert left.schema == everything(connection).schema
 
 
-def of_weights(held: Table) -> Table:
-    return held.filter(held.kind == "observation", held.code.isin(SIGNALS[0].codes))
+def of_weights(versions: Table) -> Table:
+    return versions.filter(versions.kind == "observation", versions.code.isin(SIGNALS[0].codes))
 
 
 READERS: dict[str, Reader] = {
-    "no filter": lambda held, _: held.group_by("subject_id").aggregate(n=held.count()),
-    "the table itself": lambda held, _: held,
-    "a filter here and none there": lambda held, _: of_weights(held).union(held),
-    "the newest only": lambda held, _: held.filter(
-        ibis.row_number().over(group_by=held.subject_id, order_by=held.time) == 0, held.kind == "condition"
+    "no filter": lambda versions, _: versions.group_by("subject_id").aggregate(n=versions.count()),
+    "the table itself": lambda versions, _: versions,
+    "a filter here and none there": lambda versions, _: of_weights(versions).union(versions),
+    "the newest only": lambda versions, _: versions.filter(
+        ibis.row_number().over(group_by=versions.subject_id, order_by=versions.time) == 0, versions.kind == "condition"
     ),
-    "those that others refer to": lambda held, _: held.filter(held.record.isin(held.view().parent)),
-    "one side of a join": lambda held, at: (
-        select_known(held, at, "condition").join(held, "record").select(*KEY, "code_right")
+    "those that others refer to": lambda versions, _: versions.filter(versions.record.isin(versions.view().parent)),
+    "one side of a join": lambda versions, at: (
+        select_known(versions, at, "condition").join(versions, "record").select(*KEY, "code_right")
     ),
 }
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 def test_where_a_row_may_matter_by_others_all_are_kept(connection: Backend, reader: Reader) -> None:
-    assert len(kept(connection, reader(HELD, MOMENTS))) == len(everything(connection))
+    assert len(prune(connection, reader(VERSIONS, MOMENTS))) == len(everything(connection))
 
 
 ROWWISE: dict[str, tuple[Reader, pl.Expr]] = {
-    "a kind": (lambda held, at: select_known(held, at, "condition"), pl.col("kind") == "condition"),
+    "a kind": (lambda versions, at: select_known(versions, at, "condition"), pl.col("kind") == "condition"),
     "a code of a kind": (
-        lambda held, at: select_known(held.filter(held.code == "MEDS_BIRTH"), at, "patient"),
+        lambda versions, at: select_known(versions.filter(versions.code == "MEDS_BIRTH"), at, "patient"),
         pl.col("code") == "MEDS_BIRTH",
     ),
     "a range": (
-        lambda held, _: held.filter(held.kind == "rating").filter(held.numeric_value > 3).select("record"),
+        lambda versions, _: (
+            versions.filter(versions.kind == "rating").filter(versions.numeric_value > 3).select("record")
+        ),
         (pl.col("kind") == "rating") & (pl.col("numeric_value") > 3),
     ),
-    "nothing": (lambda held, _: held.filter(held.kind.isin(["no such kind"])).select("record"), pl.lit(False)),
+    "nothing": (
+        lambda versions, _: versions.filter(versions.kind.isin(["no such kind"])).select("record"),
+        pl.lit(False),
+    ),
 }
 
 
@@ -135,6 +140,6 @@ ROWWISE: dict[str, tuple[Reader, pl.Expr]] = {
 def test_what_a_filter_lets_through_is_kept_and_nothing_else(
     connection: Backend, reader: Reader, wanted: pl.Expr
 ) -> None:
-    left = kept(connection, reader(HELD, MOMENTS))
+    left = prune(connection, reader(VERSIONS, MOMENTS))
     expected = everything(connection).filter(wanted)
     assert sorted(left["record"]) == sorted(expected["record"])

@@ -1,4 +1,4 @@
-"""The same expressions on Spark: every feature as DuckDB has it, peers found in blocks too.
+"""Spark gives every feature that DuckDB gives, with peers found in blocks too.
 
 Skipped by name where pyspark or Java is absent. One build serves the module: starting Spark is what takes the time.
 """
@@ -37,7 +37,7 @@ K = 3
 
 @dataclass(frozen=True)
 class Both:
-    """One log, whose last weeks Spark has built here and DuckDB there; ``first`` is the first moment of those weeks."""
+    """One log, whose last weeks (from ``first``) each engine has built in its own clinic."""
 
     by_spark: Settings
     by_duckdb: Settings
@@ -45,7 +45,7 @@ class Both:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Any]:
-    """A session that ``opened`` finds. It plans as a cluster's does, but compiles nothing: the rows are few."""
+    """A session that plans as a cluster's does but compiles nothing, since rows are few."""
     pytest.importorskip("pyspark", reason="no pyspark (extra spark): that Spark gives the same features is not tested")
     if not shutil.which("java"):
         pytest.skip("no Java: that Spark gives the same features is not tested")
@@ -83,7 +83,7 @@ def both(session: Any, small_clinic: Path, tmp_path_factory: pytest.TempPathFact
 
 
 def _settings(folder: Path) -> Settings:
-    """Of a clinic so small that nobody would have the ten peers that the settings ask for at least."""
+    """Settings with a k too small to be allowed: the clinic is too small for ten."""
     return clinic(folder).model_copy(update={"k_anonymity": K})
 
 
@@ -102,7 +102,7 @@ def _append(settings: Settings, night: str, events: pl.DataFrame) -> None:
 
 @pytest.mark.parametrize("group", list(find_groups()))
 def test_spark_gives_every_feature_that_duckdb_gives(both: Both, group: str) -> None:
-    """To the last bit but for floats, which two engines may divide differently: one part in a billion."""
+    """Equal to the bit, but floats, which engines may divide differently, to 1e-9."""
     rows, expected = all_rows(both.by_spark)[group], all_rows(both.by_duckdb)[group]
     night = pl.col(KEY[1]) > end_of_night(BEFORE)
     assert expected.filter(night).height >= 30
@@ -116,8 +116,8 @@ def test_no_feature_is_unknown_of_everybody_that_the_clinic_records(both: Both) 
         for rows in all_rows(both.by_spark).values()
         for name, column in rows.filter(pl.col(KEY[1]) > end_of_night(BEFORE)).to_dict().items()
     }
-    said = {n: c.list.len() > 0 if isinstance(c.dtype, pl.List) else c.is_not_null() for n, c in made.items()}
-    known = {name for name, rows in said.items() if rows.any()}
+    present = {n: c.list.len() > 0 if isinstance(c.dtype, pl.List) else c.is_not_null() for n, c in made.items()}
+    known = {name for name, rows in present.items() if rows.any()}
     assert len(known) > 0.8 * len(made), sorted(set(made) - known)
     assert (made["peers_count"] >= K).any()
 

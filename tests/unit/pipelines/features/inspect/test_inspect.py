@@ -65,8 +65,8 @@ def run(settings: Settings, *words: str) -> tuple[int, str]:
 
 
 def checks(settings: Settings) -> tuple[int, dict[str, bool]]:
-    code, said = run(settings, "verify", "--json")
-    found = json.loads(said.splitlines()[-1])
+    code, text = run(settings, "verify", "--json")
+    found = json.loads(text.splitlines()[-1])
     assert found["holds"] == all(check["holds"] for check in found["checks"])
     return code, {check["name"]: check["holds"] for check in found["checks"]}
 
@@ -77,7 +77,7 @@ def test_sound_features_pass_every_check(sound: Settings) -> None:
 
 
 def _edit(settings: Settings, group: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-    """Change a group's last file behind everybody's back, its bookkeeping kept."""
+    """Change a group's last file, but not its metadata."""
     path = settings.features / group / f"{LAST}.parquet"
     table = pq.read_table(path)
     edited = change(pl.DataFrame(table)).to_arrow().cast(table.schema)
@@ -180,8 +180,8 @@ def test_before_the_first_build_every_command_says_what_to_do(tmp_path: Path) ->
 
 
 def test_diff_counts_what_changed_and_never_what_changed_for_few(sound: Settings) -> None:
-    code, said = run(sound, "diff", MIDDLE, LAST, "--json")
-    found = json.loads(said.splitlines()[-1])
+    code, text = run(sound, "diff", MIDDLE, LAST, "--json")
+    found = json.loads(text.splitlines()[-1])
     assert code == 0
     assert found["patients_after"] >= found["patients_before"] > 0
     for d in found["features"]:
@@ -190,8 +190,8 @@ def test_diff_counts_what_changed_and_never_what_changed_for_few(sound: Settings
         assert d["changed"] == (~both[d["name"]].eq_missing(both[f"{d['name']} after"])).sum() > 0
         assert d["changed"] >= sound.k_anonymity or d["mean_after"] is None
     assert {d["name"] for d in found["features"]} <= set(list_features())
-    code, said = run(sound, "diff", LAST, LAST, "--json")
-    assert json.loads(said.splitlines()[-1])["features"] == []
+    code, text = run(sound, "diff", LAST, LAST, "--json")
+    assert json.loads(text.splitlines()[-1])["features"] == []
 
 
 def _as_of(settings: Settings, group: str, night: str) -> pl.DataFrame:
@@ -202,8 +202,8 @@ def _as_of(settings: Settings, group: str, night: str) -> pl.DataFrame:
 
 def test_show_names_the_events_behind_what_it_shows(sound: Settings, events: list[Event]) -> None:
     subject = next(e["subject_id"] for e in events if e["kind"] == "condition")
-    code, said = _show(sound, subject)
-    shown = json.loads(said.splitlines()[-1])
+    code, text = _show(sound, subject)
+    shown = json.loads(text.splitlines()[-1])
     assert code == 0
     assert set(shown["groups"]) == set(find_groups())
     named = {source for f in shown["features"] for source in f["sources"]}
@@ -216,15 +216,15 @@ def test_show_names_the_events_behind_what_it_shows(sound: Settings, events: lis
 
 
 def _show(settings: Settings, subject: int) -> tuple[int, str]:
-    """The patient behind a generated subject id: the pseudonym is one-way, so the test names the id itself."""
+    """Show a generated subject id: the pseudonym is one-way, so the test names the id."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Settings, "subject_id", lambda *_: subject)
         return run(settings, "show", "Patient/x", "--json")
 
 
 def test_the_catalogue_tells_of_every_feature_and_of_no_person(sound: Settings) -> None:
-    code, said = run(sound, "catalogue", "--json")
-    page = Path(json.loads(said.splitlines()[-1])["page"]).read_text()
+    code, text = run(sound, "catalogue", "--json")
+    page = Path(json.loads(text.splitlines()[-1])["page"]).read_text()
     assert code == 0
     parser = HTMLParser()
     parser.feed(page)
@@ -235,7 +235,7 @@ def test_the_catalogue_tells_of_every_feature_and_of_no_person(sound: Settings) 
 
 
 def test_the_catalogue_names_no_word_that_few_share(settings: Settings) -> None:
-    rare = "a word of hers alone"
+    rare = "one patient's word"
     _edit(settings, "behaviour", _one("smoking", rare))
-    _, said = run(settings, "catalogue", "--json")
-    assert rare not in Path(json.loads(said.splitlines()[-1])["page"]).read_text()
+    _, text = run(settings, "catalogue", "--json")
+    assert rare not in Path(json.loads(text.splitlines()[-1])["page"]).read_text()

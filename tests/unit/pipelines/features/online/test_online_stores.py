@@ -1,4 +1,4 @@
-"""SQLite, Redis and Postgres hold the same rows; a night changes them at once; a stopped one is said, soon."""
+"""SQLite, Redis and Postgres hold the same rows, change at once, and report being down."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def settings(built: Settings, server: Server, tmp_path: Path) -> Iterator[Settings]:
-    """The built clinic with a store folder of its own, online on the server; its rows there go when the test ends."""
+    """The built clinic with an own store folder and server rows, dropped after the test."""
     shutil.copytree(built.home, tmp_path / "state")
     changed = built.model_copy(update={"home": tmp_path / "state", "online_store": server.url})
     yield changed
@@ -92,7 +92,7 @@ def test_all_stores_hold_the_same_rows_and_types(
 
 
 def by_feast(settings: Settings, subjects: list[int]) -> dict[int, dict]:
-    """What Feast's own path answers, in one call for each patient."""
+    """Read by Feast's own path, one call per patient."""
     opened = feast_store.open_store(settings.feast)
     service = opened.get_feature_service(SERVICE)
     answers = {}
@@ -163,7 +163,7 @@ def test_a_filling_that_died_is_not_seen_and_leaves_nothing_behind(
 def test_what_a_killed_night_had_written_in_place_is_never_served_beside_another(
     settings: Settings, events: list[Event], monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
-    """Whether the night is run again, or the one before it is restored, for which no row is news."""
+    """A rerun of the night, or a restore of the one before, changes no row."""
     last = _set_aside(settings, LAST)
     materialise.run(settings, MIDDLE)
     _bring_back(last)
@@ -277,19 +277,19 @@ def test_what_is_shown_of_a_setting_holds_no_secret() -> None:
 
 def _set_aside(settings: Settings, night: str) -> list[tuple[Path, bytes]]:
     """Take a night's feature files away, as a restore to the night before does."""
-    held = [(path, path.read_bytes()) for path in sorted(settings.features.glob(f"*/{night}.parquet"))]
-    for path, _ in held:
+    files = [(path, path.read_bytes()) for path in sorted(settings.features.glob(f"*/{night}.parquet"))]
+    for path, _ in files:
         path.unlink()
-    return held
+    return files
 
 
-def _bring_back(held: list[tuple[Path, bytes]]) -> None:
-    for path, data in held:
+def _bring_back(files: list[tuple[Path, bytes]]) -> None:
+    for path, data in files:
         path.write_bytes(data)
 
 
 def rows_on_server(settings: Settings) -> set[str]:
-    """The projects of which the server holds any row, of those this clinic's store folder could have made."""
+    """List this clinic's projects that have any row on the server."""
     opened = feast_store.open_store(settings.feast)
     if opened.config.online_store.type == "redis":
         client = opened._get_provider().online_store._get_client(opened.config.online_store)

@@ -1,4 +1,4 @@
-"""Feast offline, Feast online and the naive oracle agree at the same moment, whatever arrived late."""
+"""Feast offline, Feast online and the naive oracle agree, whatever arrived late."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_offline_equals_the_oracle_at_every_moment_up_to_the_second(built: Setti
     for (subject, moment), row in zip(asked, ask(built, asked), strict=True):
         that_day = max(end for end in day_ends() if end <= moment)
         expected = oracle.features(pair_of(events, subject), subject, that_day)
-        if row["as_of"] is None:  # nothing known of her yet
+        if row["as_of"] is None:  # nothing known of the patient yet
             assert not oracle.state(pair_of(events, subject), subject, that_day)
         else:
             # between two changes the older row holds, and says of when it is
@@ -135,15 +135,15 @@ def test_a_late_batch_reaches_the_online_store(tmp_path: Path, events: list[Even
 
 
 def test_the_last_value_of_a_group_that_is_deleted_is_served_no_more(tmp_path: Path) -> None:
-    """Feast passes over a batch in which every feature is unknown: the value before it would stay."""
+    """Feast skips a batch in which every feature is unknown: the value before would stay."""
     settings = clinic(tmp_path)
     known = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-    told = {"subject_id": 1, "record": 7, "time": known, "known_at": known, "source": "told", "encounter_id": None}
+    fact = {"subject_id": 1, "record": 7, "time": known, "known_at": known, "source": "told", "encounter_id": None}
     value = {"kind": "observation", "code": "LOINC//718-7", "numeric_value": 11.0, "text_value": None, "unit": "g/dL"}
     gone = {"kind": "deleted", "code": DELETED, "numeric_value": None, "text_value": None, "unit": None}
     later = {"known_at": end_of_night(LAST), "source": "taken back"}
     served = []
-    for night, event in ((MIDDLE, told | value), (LAST, told | gone | later)):
+    for night, event in ((MIDDLE, fact | value), (LAST, fact | gone | later)):
         write_batch(settings, night, [event | {"parent": None}])
         stage.run(settings, night)
         materialise.run(settings, night)
@@ -207,8 +207,8 @@ def test_a_night_writes_the_rows_that_differ_and_no_others(tmp_path: Path, event
     write_batch(settings, MIDDLE, known_on(events, None, MIDDLE))
     stage.run(settings, MIDDLE)
     everybody = materialise.run(settings, MIDDLE).figures["peers"]
-    hers = [e for e in known_on(events, MIDDLE, LAST) if e["subject_id"] == 1]
-    write_batch(settings, LAST, hers)
+    changes = [e for e in known_on(events, MIDDLE, LAST) if e["subject_id"] == 1]
+    write_batch(settings, LAST, changes)
     made = stage.run(settings, LAST).figures["peers"]
     written = materialise.run(settings, LAST).figures
     assert made >= everybody > written["peers"]

@@ -49,8 +49,8 @@ def test_every_type_that_a_feature_has_is_among_those_compared() -> None:
     assert set(SINGLE) == set(_CASTS)
 
 
-def generated(women: int) -> pl.DataFrame:
-    """Rows of every type; the first woman has nothing known, the second only empty lists."""
+def generated(patients: int) -> pl.DataFrame:
+    """Rows of every type; the first patient has no value, the second only empty lists."""
     random = Random(7)
 
     def one(values: list[Any]) -> Any:
@@ -60,18 +60,18 @@ def generated(women: int) -> pl.DataFrame:
         return random.choice([None, [], [one(values) for _ in range(random.randrange(4))]])
 
     columns = {
-        "subject_id": pl.Series([random.choice([w, w + 2**40]) for w in range(women)]),
-        "event_timestamp": pl.Series([NOW - dt.timedelta(days=w % 50) for w in range(women)], dtype=MOMENT),
+        "subject_id": pl.Series([random.choice([w, w + 2**40]) for w in range(patients)]),
+        "event_timestamp": pl.Series([NOW - dt.timedelta(days=w % 50) for w in range(patients)], dtype=MOMENT),
         "created_timestamp": pl.Series(
-            [NOW + dt.timedelta(seconds=w, microseconds=7) for w in range(women)], dtype=MOMENT
+            [NOW + dt.timedelta(seconds=w, microseconds=7) for w in range(patients)], dtype=MOMENT
         ),
     }
     for name, dtype in DTYPES.items():
         made, values = SINGLE[dtype.base_type if isinstance(dtype, Array) else dtype]
         if isinstance(dtype, Array):
-            drawn, made = [None, [], *(several(values) for _ in range(women - 2))], pl.List(made)
+            drawn, made = [None, [], *(several(values) for _ in range(patients - 2))], pl.List(made)
         else:
-            drawn = [None, None, *(one(values) for _ in range(women - 2))]
+            drawn = [None, None, *(one(values) for _ in range(patients - 2))]
         columns[name] = pl.Series(drawn, dtype=made)
     return pl.DataFrame(columns)
 
@@ -89,7 +89,7 @@ def online(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def opened(online: dict[str, Any], tmp_path: Path) -> Iterator[tuple[FeatureStore, FeatureView]]:
-    """A store with one view of every type over a file; its rows go when the test ends."""
+    """A store with one view of every type; its rows are dropped after the test."""
     source = FileSource(
         path=str(tmp_path / "rows.parquet"),
         timestamp_field="event_timestamp",
@@ -122,7 +122,7 @@ def by_command(made: FeatureStore, view: FeatureView, rows: pl.DataFrame) -> Non
 
 
 def left(made: FeatureStore) -> Raw:
-    """Every row of the store as it lies there; afterwards there are none."""
+    """Take every stored row, as bytes, out of the store."""
     driver, config = made._get_provider().online_store, made.config
     kind = config.online_store.type
     if kind == "redis":
@@ -150,7 +150,7 @@ def _bytes(cell: Any) -> Any:
 
 
 @pytest.mark.parametrize("by_feast", [by_provider, by_command])
-def test_what_we_write_lies_there_as_if_feast_had_written_it(
+def test_what_we_write_is_stored_as_if_feast_had_written_it(
     opened: tuple[FeatureStore, FeatureView], by_feast: Callable[[FeatureStore, FeatureView, pl.DataFrame], None]
 ) -> None:
     rows = generated(60)
@@ -163,7 +163,7 @@ def test_what_we_write_lies_there_as_if_feast_had_written_it(
     assert ours == theirs
 
 
-def test_a_later_row_replaces_every_value_of_hers_and_no_other_womans(
+def test_a_later_row_replaces_every_value_of_its_patient_and_no_others(
     opened: tuple[FeatureStore, FeatureView],
 ) -> None:
     """Also where all that is new is unknown."""
@@ -186,8 +186,8 @@ def test_a_row_computed_again_for_the_same_moment_is_served(opened: tuple[Featur
     made, view = opened
     rows = generated(3)[2:]
     known = [rows.with_columns(string=pl.lit(word), int64=pl.lit(7)) for word in ("before", "after")]
-    for told in known:
-        by_ours(made, view, told)
+    for batch in known:
+        by_ours(made, view, batch)
     again = left(made)
     by_ours(made, view, known[1])
     assert again == left(made)

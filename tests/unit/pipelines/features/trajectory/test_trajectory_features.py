@@ -1,4 +1,4 @@
-"""The trajectory model as features: right in time, incremental, of one version, learnt from training patients alone."""
+"""Trajectory features are right in time, incremental, of one version, trained on training patients."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHARES = splits.SplitParams(0.25, 0.25, 0.6)
 
 @pytest.fixture(scope="module")
 def events() -> list[Event]:
-    """Generated histories of women whose birth is known."""
+    """Generated histories of patients whose birth is known."""
     found = patients(seed=31, pairs=14)
     for subject in sorted({e["subject_id"] for e in found}):
         born = START - timedelta(days=9000 + subject)
@@ -50,7 +50,7 @@ def made(folder: Path, epochs: int = 2) -> Settings:
     return clinic(folder)
 
 
-def told(settings: Settings, events: list[Event]) -> dict[str, list[Event]]:
+def by_night(settings: Settings, events: list[Event]) -> dict[str, list[Event]]:
     return {n: known_on(events, before, n) for before, n in zip([None, *NIGHTS[:-1]], NIGHTS, strict=True)}
 
 
@@ -58,7 +58,7 @@ def told(settings: Settings, events: list[Event]) -> dict[str, list[Event]]:
 def nightly(tmp_path_factory: pytest.TempPathFactory, events: list[Event]) -> Settings:
     """Four nights, each with all of its intake; the model is trained on the second."""
     settings = made(tmp_path_factory.mktemp("nightly"))
-    for night, batch in told(settings, events).items():
+    for night, batch in by_night(settings, events).items():
         write_batch(settings, night, batch)
         if night != NIGHTS[0]:
             training.run(settings, night)
@@ -173,14 +173,14 @@ def test_offline_and_online_say_the_same(nightly: Settings) -> None:
 
 def test_only_training_patients_days_before_the_cut_are_learnt_from(nightly: Settings) -> None:
     found = sequences.read_events(nightly, nightly.now())
-    held_out = pl.col("subject_id").is_in(
+    not_trained = pl.col("subject_id").is_in(
         [s for s in set(found["subject_id"]) if splits.assign_patient(s, SHARES) != splits.TRAIN]
     )
     visits = pl.col("kind").is_in(sequences.VISIT_KINDS)
     times = found.filter(pl.col("kind") == "question")["time"].to_list()
     late = pl.col("time") >= splits.find_time_cut(times, SHARES.time_quantile) + timedelta(days=1)
     altered = found.with_columns(
-        code=pl.when(visits & (held_out | late)).then(pl.lit("SNOMED//planted")).otherwise("code")
+        code=pl.when(visits & (not_trained | late)).then(pl.lit("SNOMED//planted")).otherwise("code")
     )
     assert not altered.equals(found)
     versions = []
