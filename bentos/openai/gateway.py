@@ -1,7 +1,8 @@
 """The story of one chat completion, top to bottom: admit, prepare, ask, check, show, record.
 
-The service's middlewares come first (``bentos.service``): a full gateway sheds the request, then it is measured, its
-token is checked and its body is limited. What arrives here has a principal and, but for its place, everything.
+The service's middlewares come first (``bentos.service``): they turn a request away where the gateway is full, count it,
+authenticate it and limit its body. Here ``respond`` admits and reads it, ``_prepare`` makes the prompt, ``_answer``
+decides how to show what ``_complete`` and ``_stream_sentences`` ask and check, and ``_record`` ends each.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class ChatGateway:
             chat = read_chat_request(await request.body(), request.headers.get(PATIENT_HEADER))
 
             async def prepare_and_answer() -> Response:
+                # the access middleware has set the principal
                 preparing = self._prepare(request.state.principal, chat, started, until)
                 turn = await finish_in_time(preparing, chat, until)
                 ticket.leave_queue()

@@ -1,0 +1,1 @@
+"""Build feature rows, write them to the online store, and inspect them."""

@@ -1,0 +1,1 @@
+"""Train the refiner of a night: rewards, gains, warm start, GRPO, and the champion."""
