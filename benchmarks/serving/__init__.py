@@ -1,1 +1,1 @@
-"""How fast the endpoint is, against a stub language model of fixed latency and, in the same run, the LiteLLM proxy."""
+"""How fast the endpoint and the LiteLLM proxy are, against a stub model of fixed latency."""

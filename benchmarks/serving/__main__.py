@@ -13,8 +13,8 @@ import pyarrow.dataset as ds
 import typer
 
 from benchmarks.serving import servers
-from benchmarks.serving.figures import added, percentile, row
-from benchmarks.serving.load import Answer, Load, Target, at_rate, closed
+from benchmarks.serving.figures import compute_added_latency, percentile, row
+from benchmarks.serving.load import Answer, Load, Target, at_rate, run_closed_loop
 from benchmarks.serving.profile import profile
 from benchmarks.serving.questions import chats, questions, requests
 from feature_repo.store import online
@@ -43,14 +43,16 @@ def subjects(settings: Settings) -> list[int]:
     return [subject for subject in known if online.read(settings.feast, subject) is not None]
 
 
-def in_turns(
+def load_in_turns(
     targets: dict[str, Target], bodies: Iterator[dict[str, Any]], clients: int, each: dict[str, int], share: float
 ) -> dict[str, Load]:
-    """The targets loaded in turns, so that a slow minute of the machine hits all of them."""
+    """Load the targets in turns, so that a slow minute of the machine hits all of them."""
     found: dict[str, list[Load]] = {name: [] for name in targets}
     for _ in range(BLOCKS):
         for name, target in targets.items():
-            found[name].append(closed(target, bodies, clients, max(clients, int(share * each[name]) // BLOCKS)))
+            found[name].append(
+                run_closed_loop(target, bodies, clients, max(clients, int(share * each[name]) // BLOCKS))
+            )
     return {
         name: Load([a for load in loads for a in load.answers], sum(load.seconds for load in loads))
         for name, loads in found.items()
@@ -58,14 +60,14 @@ def in_turns(
 
 
 def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
-    """What PMLM adds to a call against what LiteLLM adds; and how many calls each carries."""
+    """Latency that PMLM and LiteLLM add to a call, and how many calls each carries."""
     rows = []
     for clients, each in ((ONE, dict.fromkeys(targets, 400)), (MANY, {"direct": 2000, "pmlm": 1600, "litellm": 1000})):
-        loads = in_turns(targets, bodies, clients, each, share)
+        loads = load_in_turns(targets, bodies, clients, each, share)
         direct = loads["direct"].times
         for q in (50, 99):
-            ours, interval = added(loads["pmlm"].times, direct, q)
-            theirs, their_interval = added(loads["litellm"].times, direct, q)
+            ours, interval = compute_added_latency(loads["pmlm"].times, direct, q)
+            theirs, their_interval = compute_added_latency(loads["litellm"].times, direct, q)
             rows.append(
                 row(
                     f"gateway.added_p{q}.{clients}", ours, "ms", len(loads["pmlm"].served), baseline=theirs,
@@ -89,12 +91,12 @@ def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share:
 
 def first_token(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
     """What each adds until the first streamed text, one client, the stub sending whole sentences."""
-    loads = in_turns(targets, bodies, ONE, dict.fromkeys(targets, 200), share)
+    loads = load_in_turns(targets, bodies, ONE, dict.fromkeys(targets, 200), share)
     first = {name: [a.first for a in load.served] for name, load in loads.items()}
     rows = []
     for q in (50, 99):
-        ours, interval = added(first["pmlm"], first["direct"], q)
-        theirs, their_interval = added(first["litellm"], first["direct"], q)
+        ours, interval = compute_added_latency(first["pmlm"], first["direct"], q)
+        theirs, their_interval = compute_added_latency(first["litellm"], first["direct"], q)
         rows.append(
             row(
                 f"first_token.added_p{q}", ours, "ms", len(first["pmlm"]), baseline=theirs, target="ratio <= 1",
@@ -111,8 +113,8 @@ def personalize(
     bodies = requests(patients, questions(300_000))
     with servers.empty(settings) as url:
         bare = Target(f"{url}/personalize", ours.headers, lambda body: True)
-        closed(bare, bodies, ONE, 50)
-        loads = in_turns({"pmlm": ours, "empty": bare}, bodies, ONE, {"pmlm": 400, "empty": 400}, share)
+        run_closed_loop(bare, bodies, ONE, 50)
+        loads = load_in_turns({"pmlm": ours, "empty": bare}, bodies, ONE, {"pmlm": 400, "empty": 400}, share)
     store = open_store(settings.feast)
     service = store.get_feature_service(SERVICE)
     reads = []
@@ -135,8 +137,8 @@ def personalize(
 
 
 def overload(ours: Target, bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
-    """Four times as many requests as it can serve: it says so to the rest, and those it takes are served in time."""
-    normal = closed(ours, bodies, MANY, int(share * 1000))
+    """Offer four times what can be served: the rest is refused, and what is taken is in time."""
+    normal = run_closed_loop(ours, bodies, MANY, int(share * 1000))
     heavy = at_rate(ours, bodies, 4 * normal.rate, share * 12.0)
     usual, now = percentile(normal.times, 99), percentile(heavy.times, 99)
     n = len(heavy.answers)
@@ -156,7 +158,7 @@ def _statuses(answers: list[Answer]) -> dict[str, int]:
 
 def cold(ours: Target, patients: list[str], asked: Iterator[str]) -> list[dict[str, Any]]:
     """The first question about each patient after a start, whose sentences have no vectors yet."""
-    load = closed(ours, chats(patients, asked), ONE, len(patients))
+    load = run_closed_loop(ours, chats(patients, asked), ONE, len(patients))
     return [
         row("gateway.cold_p50", 1e3 * percentile(load.times, 50), "ms", len(load.served), latency_ms=1e3 * LATENCY_S)
     ]
@@ -167,7 +169,7 @@ def main(
     only: str = typer.Option("", help="Names of the parts to run, with commas between; default: all."),
     share: float = typer.Option(1.0, help="Of the usual number of requests; less is quicker and less certain."),
 ) -> None:
-    """Measure the endpoint's current release against a stub language model and the LiteLLM proxy, in one run."""
+    """Measure the current release and the LiteLLM proxy against a stub language model."""
     chosen = set(only.split(",")) if only else {"cold", "gateway", "first_token", "personalize", "overload", "profile"}
     settings = load_settings()
     if not serving.current_release(settings).exists():
@@ -186,7 +188,7 @@ def main(
                     "litellm": Target(f"{proxy}/v1/chat/completions", key, whole_chat),
                 }
                 for target in targets.values():
-                    closed(target, chats(patients, questions(50_000)), MANY, 200)
+                    run_closed_loop(target, chats(patients, questions(50_000)), MANY, 200)
                 if "gateway" in chosen:
                     _note(out, gateway(targets, chats(patients, questions(100_000)), share))
                 if "first_token" in chosen:
@@ -204,9 +206,9 @@ def main(
 
 def _note(out: Path, rows: list[dict[str, Any]]) -> None:
     """Put the rows in place of those of their names, and print them."""
-    kept = {one["name"]: one for one in json.loads(out.read_text())} if out.exists() else {}
+    previous = {one["name"]: one for one in json.loads(out.read_text())} if out.exists() else {}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(list((kept | {one["name"]: one for one in rows}).values()), indent=1) + "\n")
+    out.write_text(json.dumps(list((previous | {one["name"]: one for one in rows}).values()), indent=1) + "\n")
     for one in rows:
         judged = f"target {one['target']} holds {one['holds']}" if one["target"] else ""
         against = f"baseline {one['baseline']} ratio {one['ratio']}" if one["baseline"] else ""

@@ -1,4 +1,4 @@
-"""Numbers from times: percentiles with bootstrap intervals, shares with Wilson's, a slope with its own; and rows."""
+"""Numbers from times: percentiles, shares and slopes, with their intervals."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def percentile(times: Sequence[float], q: float) -> float:
     return float(np.percentile(times, q))
 
 
-def added(through: Sequence[float], direct: Sequence[float], q: float) -> tuple[float, Interval]:
-    """What a proxy adds at a percentile, in ms: the difference of percentiles, with a 95 % bootstrap interval."""
+def compute_added_latency(through: Sequence[float], direct: Sequence[float], q: float) -> tuple[float, Interval]:
+    """Latency (ms) that a proxy adds at a percentile, with its 95 % bootstrap interval."""
     random = np.random.default_rng(0)
     a, b = np.asarray(through), np.asarray(direct)
     drawn = [
@@ -56,8 +56,8 @@ def row(
     """One published number. ``ratio`` is value over baseline."""
     ratio = round(value / baseline, 3) if baseline else None
     rounded = None if baseline is None else round(baseline, 3)
-    told = {"name": name, "value": round(value, 3), "unit": unit, "baseline": rounded, "ratio": ratio}
-    return {**told, "target": target, "holds": holds, "n": n, "machine": machine(), **more}
+    values = {"name": name, "value": round(value, 3), "unit": unit, "baseline": rounded, "ratio": ratio}
+    return {**values, "target": target, "holds": holds, "n": n, "machine": machine(), **more}
 
 
 def machine() -> str:

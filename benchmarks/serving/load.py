@@ -1,4 +1,4 @@
-"""Load: requests in a closed loop of so many clients, or at a fixed rate, each answer timed and judged."""
+"""Load an endpoint in a closed loop or at a fixed rate, and time each answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer: HTTP status (0: none), seconds to its end and, streamed, to its first text; whether it was whole."""
+    """One answer: HTTP status (0: none), seconds to its end and to its first text."""
 
     status: int
     seconds: float
@@ -63,8 +63,8 @@ class Load:
         return [a.seconds for a in self.served]
 
 
-def closed(target: Target, bodies: Iterator[dict[str, Any]], clients: int, requests: int) -> Load:
-    """``requests`` requests of ``clients`` clients, each of which asks again as soon as it is answered."""
+def run_closed_loop(target: Target, bodies: Iterator[dict[str, Any]], clients: int, requests: int) -> Load:
+    """Send ``requests`` requests from ``clients`` clients, each asking again once answered."""
 
     async def run() -> Load:
         answers: list[Answer] = []
@@ -91,7 +91,7 @@ def at_rate(
     watch: Callable[[], None] | None = None,
     every: float = 1.0,
 ) -> Load:
-    """``rate`` requests a second for ``seconds``, whether or not earlier ones are answered; ``watch`` looks on."""
+    """Send ``rate`` requests per second for ``seconds``, answered or not; call ``watch`` meanwhile."""
 
     async def run() -> Load:
         answers: list[Answer] = []
@@ -115,7 +115,7 @@ def at_rate(
 
 
 async def ask(http: aiohttp.ClientSession, target: Target, body: dict[str, Any]) -> Answer:
-    """One request; the clock starts before it is sent and stops when the whole answer is here."""
+    """Send one request, timed from before it is sent to the answer's end."""
     data = json.dumps(body).encode()
     started = time.perf_counter()
     first, received = 0.0, b""

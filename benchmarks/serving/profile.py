@@ -24,14 +24,14 @@ from pmlm.settings import Settings
 
 
 def profile(settings: Settings, subjects: list[int], rounds: int = 3) -> list[dict[str, Any]]:
-    """Median milliseconds of each step over ``subjects``, none asked the same question twice, all asked once before."""
+    """Median milliseconds per step over ``subjects``, with new questions and warm caches."""
     torch.set_num_threads(1)
     personalizer = Personalizer.open(settings, serving.current_release(settings))
     encoder, refiner, count = personalizer._encoder, personalizer._refiner, personalizer._count
     asked = questions(100_000)
     seconds: dict[str, list[float]] = defaultdict(list)
 
-    def timed(name: str, step: Callable[..., Any], *arguments: Any) -> Any:
+    def measure(name: str, step: Callable[..., Any], *arguments: Any) -> Any:
         started = time.perf_counter()
         result = step(*arguments)
         seconds[name].append(time.perf_counter() - started)
@@ -42,17 +42,17 @@ def profile(settings: Settings, subjects: list[int], rounds: int = 3) -> list[di
             seconds.clear()  # the first turn fills the memories that a running endpoint has filled
         for subject in subjects:
             question = next(asked)
-            row_ = timed("features", online.read, settings.feast, subject)
-            as_of = timed("clock", settings.now)
-            found = timed("candidates", build_candidates, row_, as_of, count, "en")
-            timed("encode_question", encoder.encode, [question])
-            segments = timed("rank", rank_segments, question, found, encoder)
-            program = timed("policy", refiner.refine, question, segments)
-            timed("render_initial", render_prompt, segments, "plain", "en")
-            timed("render", apply_program, segments, program, "en")
-            timed("triage", find_red_flags, question, "en", read_context(row_, as_of))
+            row_ = measure("features", online.read, settings.feast, subject)
+            as_of = measure("clock", settings.now)
+            found = measure("candidates", build_candidates, row_, as_of, count, "en")
+            measure("encode_question", encoder.encode, [question])
+            segments = measure("rank", rank_segments, question, found, encoder)
+            program = measure("policy", refiner.refine, question, segments)
+            measure("render_initial", render_prompt, segments, "plain", "en")
+            measure("render", apply_program, segments, program, "en")
+            measure("triage", find_red_flags, question, "en", read_context(row_, as_of))
     unread = questions(200_000)
     batch = [[next(unread) for _ in range(8)] for _ in range(20)]
     for eight in batch:
-        timed("encode_8_questions", encoder.encode, eight)
+        measure("encode_8_questions", encoder.encode, eight)
     return [row(f"profile.{name}", 1e3 * statistics.median(times), "ms", len(times)) for name, times in seconds.items()]

@@ -1,4 +1,4 @@
-"""Questions that no run asks twice, none of them a red flag (an escalation would spare the language model's wait)."""
+"""Questions without a red flag (which would spare the model's wait); no run asks one twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes under measurement: a stub, PMLM's endpoint, an empty one, the LiteLLM proxy. None outlives a block."""
+"""Start what is measured: a stub model, our endpoint, an empty one, the LiteLLM proxy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def stub(latency: float) -> Iterator[str]:
 
 @contextmanager
 def endpoint(base_url: str) -> Iterator[tuple[Settings, RunningEndpoint]]:
-    """PMLM's endpoint over the current release, one worker, with this language model; no limit but its own queue."""
+    """Our endpoint over the current release, with this language model and no rate limit."""
     settings = load_settings(llm_base_url=base_url, llm_model="stub", rate_limit="10000000/minute")
     with serving.serve_temporarily(settings) as running:
         yield settings, running
@@ -62,7 +62,7 @@ def empty(settings: Settings) -> Iterator[str]:
 
 @contextmanager
 def litellm(base_url: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """The LiteLLM proxy in front of this language model, one worker, in an environment of its own: URL and headers.
+    """The LiteLLM proxy in front of this language model: its URL and headers.
 
     It does not start without a master key, so each of its requests shows one, as ours show a token.
     """

@@ -14,7 +14,7 @@ import typer
 from benchmarks.serving import servers
 from benchmarks.serving.__main__ import RESULTS, subjects, whole_chat
 from benchmarks.serving.figures import percentile, row, slope
-from benchmarks.serving.load import Load, Target, at_rate, closed
+from benchmarks.serving.load import Load, Target, at_rate, run_closed_loop
 from benchmarks.serving.questions import chats, questions
 from pipelines.evaluation.nightly.intervals import wilson_interval
 from pipelines.packaging import serving
@@ -25,7 +25,7 @@ RATE = 50.0
 WARM_UP = 1 / 3  # of the time, whose memory does not count
 STEADY_MB = 1.0  # a minute
 #: Answers in time keep the rate; what is asked in the last seconds is answered after them.
-KEPT = 0.98
+SUSTAINED_SHARE = 0.98
 
 Watched = list[tuple[float, float]]
 
@@ -48,7 +48,7 @@ def main(
     with servers.stub(0.05) as llm, servers.endpoint(llm) as (settings, running):
         ours = Target(f"{running.url}/v1/chat/completions", servers.token(settings), whole_chat)
         bodies = chats(patients, questions())
-        closed(ours, bodies, 8, 4 * len(patients))
+        run_closed_loop(ours, bodies, 8, 4 * len(patients))
         worker, started = servers.worker(running), time.perf_counter()
 
         def watch() -> None:
@@ -59,22 +59,22 @@ def main(
                 lost.append(at)
 
         done = at_rate(ours, bodies, rate, 60 * minutes, watch, every=max(1.0, minutes))
-    rows = told(done, watched, lost, minutes, rate)
+    rows = build_rows(done, watched, lost, minutes, rate)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(rows, indent=1) + "\n")
     for one in rows:
         typer.echo(json.dumps(one))
 
 
-def told(done: Load, watched: Watched, lost: list[float], minutes: float, rate: float) -> list[dict[str, Any]]:
-    """The rows: failed requests, answers a second, latency, memory. ``lost``: when the worker was found to be gone."""
+def build_rows(done: Load, watched: Watched, lost: list[float], minutes: float, rate: float) -> list[dict[str, Any]]:
+    """The rows: failures, rate, latency, memory; ``lost``: when the worker was gone."""
     failed, n = len(done.answers) - len(done.served), len(done.answers)
     statuses = dict(sorted(Counter(str(a.status) for a in done.answers).items()))
     rows = [
         row("soak.failed", failed, "requests", n, target="0", holds=failed == 0 and not lost,
             interval=wilson_interval(failed, n), minutes=minutes, statuses=statuses, worker_lost=bool(lost)),
-        row("soak.rate", done.rate, "requests/s", n, baseline=rate, target=f"ratio >= {KEPT}",
-            holds=done.rate >= KEPT * rate, minutes=minutes),
+        row("soak.rate", done.rate, "requests/s", n, baseline=rate, target=f"ratio >= {SUSTAINED_SHARE}",
+            holds=done.rate >= SUSTAINED_SHARE * rate, minutes=minutes),
     ]  # fmt: skip
     if done.times:
         rows.append(

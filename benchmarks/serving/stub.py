@@ -1,4 +1,4 @@
-"""A language model of fixed latency: answers OpenAI's chat API after exactly so long, whole or streamed by sentences.
+"""A stub language model: answers OpenAI's chat API after a fixed latency.
 
 Run as a process of its own (``python -m benchmarks.serving.stub``); prints its port. It parses no more of a request
 than it must, so that it costs the measured machine as little as possible.

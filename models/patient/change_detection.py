@@ -24,13 +24,13 @@ from models.vocabulary import Signal
 
 Direction = Literal["rise", "fall", "steady"]
 
-#: Own standard deviations beyond which a value has left her band.
+#: Own standard deviations beyond which a value has left the band.
 OUTSIDE_Z = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The latest value of a signal against her own past.
+    """The latest value of a signal against the patient's own past.
 
     ``z`` is in own standard deviations (0 with no past value); ``difference`` is latest − previous in the signal's
     unit; ``days`` lie between the two; ``outside`` says whether ``|z|`` is above 2.

@@ -73,7 +73,7 @@ class Forecaster:
 
 @dataclass(frozen=True, slots=True)
 class VisitForecast:
-    """What is said of one record: ``chances`` and ``rates`` belong to ``codes``; ``surprise`` in nats or None."""
+    """The forecast of one record: ``chances`` and ``rates`` belong to ``codes``; ``surprise`` in nats or None."""
 
     embedding: tuple[float, ...]
     codes: tuple[str, ...]

@@ -21,7 +21,7 @@ from typing import Literal
 from models.feature_row import read_number
 from models.schema import FeatureRow
 
-NOISE_SD = 1.0  # of one rating around her own mean, in points of the 1–5 scale
+NOISE_SD = 1.0  # of one rating around the patient's own mean, in points of the 1–5 scale
 PATIENT_SD = 0.6  # of patients' means around their peers' mean
 GLOBAL_MEAN = 3.5
 CONFIDENCE = 0.8
@@ -29,7 +29,7 @@ CONFIDENCE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class StyleEstimate:
-    """Posterior mean and variance of one style's rating, with the number of her own ratings behind it."""
+    """Posterior mean and variance of one style's rating, with the number of own ratings behind it."""
 
     mean: float
     variance: float
@@ -38,7 +38,7 @@ class StyleEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Both estimates, the probability that she rates brief replies higher, and what that allows to say."""
+    """Both estimates, and the probability that brief replies are rated higher."""
 
     brief: StyleEstimate
     detailed: StyleEstimate
@@ -55,7 +55,7 @@ def shrink_mean(mean: float | None, count: int, prior: float) -> StyleEstimate:
 
 
 def estimate_preference(row: FeatureRow) -> Preference:
-    """Her preferred length of reply; ``length`` is None while the evidence is thin."""
+    """The preferred length of reply; ``length`` is None while the evidence is thin."""
     estimates = {}
     for style in ("brief", "detailed"):
         mean = read_number(row, f"rating_{style}_mean")

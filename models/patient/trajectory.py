@@ -146,7 +146,10 @@ class TrajectoryModel(PreTrainedModel):
         return TrajectoryOutput(loss=loss, logits=logits, hidden=hidden)
 
     def _own(self, codes: Tensor) -> Tensor:
-        """Log-odds of each code's share of her days (shrunk by five days toward the clinic's) less the clinic's."""
+        """Log-odds of each code's shrunken share of the patient's days, less the clinic's.
+
+        Shares are shrunk by five days toward the clinic's.
+        """
         seen = codes.cumsum(1)
         days = torch.arange(1, codes.shape[1] + 1, dtype=codes.dtype)[None, :, None]
         rates: Tensor = self.rates  # type: ignore[assignment]
@@ -205,7 +208,7 @@ def train_trajectory(
 
 @torch.no_grad()
 def predict_next_days(model: TrajectoryModel, known: Vocabulary, record: PatientDays) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [days, codes] of the codes of the day after each, and her embedding [days, hidden] as of each."""
+    """Probabilities [days, codes] of the codes of the day after each, and the embedding [days, hidden] as of each."""
     if not record.days:
         return np.zeros((0, len(known.codes)), np.float32), np.zeros((0, model.config.hidden_size), np.float32)
     out = model(**collate_records([record], known))

@@ -50,8 +50,8 @@ def build_candidates(
     for family in families:
         for segment in family(row, as_of, language):
             unique.setdefault(segment.key, segment)
-    kept = _limit_free(tuple(unique.values()))
-    return tuple(replace(s, tokens=count(s.text)) for s in kept)
+    limited = _limit_free(tuple(unique.values()))
+    return tuple(replace(s, tokens=count(s.text)) for s in limited)
 
 
 def _limit_free(segments: tuple[Segment, ...]) -> tuple[Segment, ...]:

@@ -80,9 +80,9 @@ def find_contradictions(
 
 
 def _other_week(sentence: str, weeks: int) -> bool:
-    said = [int(next(filter(None, m.groups()))) for m in _WEEK.finditer(sentence)]
+    stated = [int(next(filter(None, m.groups()))) for m in _WEEK.finditer(sentence)]
     spans = [_TRIMESTERS[next(filter(None, m.groups()))] for m in _TRIMESTER.finditer(sentence)]
-    return any(abs(week - weeks) > SLACK_WEEKS for week in said) or any(not a <= weeks <= b for a, b in spans)
+    return any(abs(week - weeks) > SLACK_WEEKS for week in stated) or any(not a <= weeks <= b for a, b in spans)
 
 
 def _denies_allergy(sentence: str, allergies: Sequence[str]) -> bool:

@@ -28,10 +28,10 @@ def build_prediction_segments(row: FeatureRow, as_of: datetime, language: str) -
     if at is None or version is None or not timedelta(0) <= as_of - at <= OLDEST:
         return
     chances = [float(c) for c in read_texts(row, "next_visit_chances")]
-    held = {concept for code in read_texts(row, "condition_codes") if (concept := find_concept(code)) is not None}
+    present = {concept for code in read_texts(row, "condition_codes") if (concept := find_concept(code)) is not None}
     items = []
     for event, chance in zip(read_texts(row, "next_visit_events"), chances, strict=False):
-        words = _words(event, held, language)
+        words = _words(event, present, language)
         if words:
             items.append(render_sentence("prediction.item", language, words=words, chance=round(20 * chance) * 5))
     if not items:
@@ -43,7 +43,7 @@ def build_prediction_segments(row: FeatureRow, as_of: datetime, language: str) -
     yield Segment("prediction.next_visit", "prediction", sentence, False, sources, 0, days, surprise=surprise)
 
 
-def _words(event: str, held: Set[object], language: str) -> str:
+def _words(event: str, present: Set[object], language: str) -> str:
     """Name what is forecast, where it has words and is not on record already."""
     kind, _, code = event.partition("|")
     if kind in _VISITS:
@@ -54,7 +54,7 @@ def _words(event: str, held: Set[object], language: str) -> str:
             f"prediction.{level}", language, label=look_up_label("signal", name, _LABELS[name], language)
         )
     concept = find_concept(code) if kind == "condition" else None
-    if concept is not None and concept not in held:
+    if concept is not None and concept not in present:
         return render_sentence(
             "prediction.condition", language, label=look_up_label("concept", concept.name, concept.label, language)
         )

@@ -82,8 +82,8 @@ def _plain_name(concept: Concept, name: str, language: str) -> str | None:
     """What a patient calls the condition, where the record's own words do not say it ("deep venous thrombosis")."""
     plain = look_up_label("concept", concept.name, concept.label, language)
     spelled = name.lower().replace("ae", "e")
-    said = plain in name or any(word.replace("ae", "e") in spelled for word in re.findall(r"[a-z]{5,}", plain.lower()))
-    return None if said else plain
+    named = plain in name or any(word.replace("ae", "e") in spelled for word in re.findall(r"[a-z]{5,}", plain.lower()))
+    return None if named else plain
 
 
 def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:

@@ -124,9 +124,9 @@ def load_speller() -> Speller:
     rules = {w for text in signs_text for w in re.findall(r"[a-z]+\*?", text)}
     cues = {w for text in load_table()["cues"]["en"].values() for w in re.findall(r"[a-z]+", normalize_text(text))}
     stems = {w.rstrip("*") for w in rules if w.endswith("*")}
-    kept = cues | set(load_table()["spelled_right"]) | _read_real_words()
+    correct = cues | set(load_table()["spelled_right"]) | _read_real_words()
     return Speller(
-        frozenset(w.rstrip("*") for w in rules), frozenset(stems), frozenset(kept), load_table()["respelled"]
+        frozenset(w.rstrip("*") for w in rules), frozenset(stems), frozenset(correct), load_table()["respelled"]
     )
 
 

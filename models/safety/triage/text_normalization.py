@@ -65,18 +65,18 @@ def distance(a: str, b: str, most: int) -> int:
 
 
 class Speller:
-    """Mends words towards a lexicon.
+    """Correct misspelt words towards a lexicon.
 
-    ``words`` are the correction targets; a word that begins with one of ``stems`` or is in ``kept`` is left alone, and
-    ``respelled`` maps misspellings that likeness would not find.
+    ``words`` are the correction targets. A word that begins with one of ``stems`` or is in ``correct`` stays as it is;
+    ``respelled`` maps misspellings that edit distance would not find.
     """
 
     SHORTEST = 5
 
     def __init__(
-        self, words: frozenset[str], stems: frozenset[str], kept: frozenset[str], respelled: Mapping[str, str]
+        self, words: frozenset[str], stems: frozenset[str], correct: frozenset[str], respelled: Mapping[str, str]
     ) -> None:
-        self._kept = words | kept
+        self._correct = words | correct
         self._stems = tuple(s for s in stems if len(s) >= self.SHORTEST - 1)
         self._respelled = respelled
         self._by_letter: dict[str, list[str]] = {}
@@ -91,7 +91,7 @@ class Speller:
     def _nearest(self, word: str) -> str:
         if word in self._respelled:
             return self._respelled[word]
-        if word in self._kept or len(word) < self.SHORTEST or word.startswith(self._stems):
+        if word in self._correct or len(word) < self.SHORTEST or word.startswith(self._stems):
             return word
         slips = 1 if len(word) < 8 else 2
         near = [(distance(word, w, slips), w) for w in self._by_letter.get(word[0], ())]

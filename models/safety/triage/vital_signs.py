@@ -94,8 +94,8 @@ def _saturations(text: str) -> Iterator[tuple[str, dict[str, float], TextSpan]]:
 
 def _sugars(text: str) -> Iterator[tuple[str, dict[str, float], TextSpan]]:
     for m in _SUGAR.finditer(text):
-        told = float(m[1] or m[2])
-        value = told / _MG if told > 40 else told
+        reported = float(m[1] or m[2])
+        value = reported / _MG if reported > 40 else reported
         if 1 <= value <= 40 and not re.search(
             r"week|周|grams?|min|hour|days?|小时|分钟|克", text[m.end() : m.end() + 8]
         ):
