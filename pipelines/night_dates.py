@@ -1,4 +1,4 @@
-"""The dates of a night: ``YYYYMMDD`` to its day, and the second at which that day ends (UTC)."""
+"""Parse night ids (``YYYYMMDD``), and the last second of a night's day (UTC)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def parse_night(night: str) -> date:
 
 
 def end_of_day(day: date) -> datetime:
-    """The last second of a day: from then on the clinic knows what that day's drop says."""
+    """The last second of a day, when that day's drop becomes known."""
     return datetime.combine(day, time(23, 59, 59), UTC)
 
 
