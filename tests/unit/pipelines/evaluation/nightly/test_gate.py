@@ -14,6 +14,7 @@ from models.refiner import checkpoint
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy, PolicyConfig
 from pipelines.evaluation.nightly import gate
+from pipelines.params import GateParams
 from pipelines.training import champion
 from pipelines.training.champion import Champion
 from pipelines.training.provenance import current_provenance
@@ -21,7 +22,7 @@ from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files
 
-KNOBS = {"confidence": 0.95, "bootstrap": 400, "minimum_episodes": 20, "minimum_patients": 8}
+PARAMS = GateParams(confidence=0.95, bootstrap=400, minimum_episodes=20, minimum_patients=8)
 RANKING = Champion(id="ranking", kind="ranking", since="20260601")
 
 
@@ -31,7 +32,7 @@ def _evaluated(differences: list[float], patients: int) -> dict:
 
 
 def _decide(differences: list[float], patients: int = 10, faced: Champion = RANKING, look: int = 1) -> dict:
-    return gate.decide(_evaluated(differences, patients), faced, look, KNOBS)
+    return gate.decide(_evaluated(differences, patients), faced, look, PARAMS)
 
 
 def test_better_beyond_doubt_is_promoted() -> None:
