@@ -40,7 +40,7 @@ class TwoThreadScorer:
     def score_sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
         half = -(-len(trials) // 2)
         parts = ((self.first, trials[:half]), (self.second, trials[half:]))
-        done = [self.pool.submit(scorer.sentences, part) for scorer, part in parts if part]
+        done = [self.pool.submit(scorer.score_sentences, part) for scorer, part in parts if part]
         return [scores for part in done for scores in part.result()]
 
 

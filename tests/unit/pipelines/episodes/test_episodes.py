@@ -20,13 +20,16 @@ from pipelines.embedding_cache import CachedEncoder
 from pipelines.episodes import episode_file
 from pipelines.episodes.conversations import Exchange
 from pipelines.episodes.stage import choose_exchanges, explain_hold, format_episode_id, read_ground_truth
+from pipelines.params import EpisodesParams
 from pipelines.training import gains, rewards
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files
 from tests.little_episodes import PARAMS, PINNED, SPLITS, clinic, episode
 
-KNOBS = {"gate_share": 0.25, "test_share": 0.25, "time_quantile": 0.6, "most_train": 20, "most_held_out": 5}
+PARAMS_OF_EPISODES = EpisodesParams(
+    gate_share=0.25, test_share=0.25, time_quantile=0.6, free_segments=48, most_train=20, most_held_out=5
+)
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -40,12 +43,12 @@ def _asked(count: int) -> list[Exchange]:
 @given(st.integers(0, 300))
 @hypothesis_settings(deadline=None)
 def test_a_large_clinic_is_thinned_to_what_a_night_can_use(count) -> None:
-    chosen = choose_exchanges(_asked(count), KNOBS)
+    chosen = choose_exchanges(_asked(count), PARAMS_OF_EPISODES)
     per_split = [sum(split == s for _, split in chosen) for s in SPLITS]
-    assert per_split[0] <= KNOBS["most_train"]
-    assert max(per_split[1:]) <= KNOBS["most_held_out"]
+    assert per_split[0] <= PARAMS_OF_EPISODES.most_train
+    assert max(per_split[1:]) <= PARAMS_OF_EPISODES.most_held_out
     assert [e.asked for e, _ in chosen] == sorted(e.asked for e, _ in chosen)
-    assert choose_exchanges(_asked(count)[::-1], KNOBS) == chosen
+    assert choose_exchanges(_asked(count)[::-1], PARAMS_OF_EPISODES) == chosen
 
 
 def test_episodes_come_back_as_they_were_written_and_equal_ones_give_equal_bytes(tmp_path) -> None:
