@@ -1,4 +1,4 @@
-"""A language model that misbehaves: a real HTTP server speaking OpenAI's chat API, badly where it is told to.
+"""A language model that misbehaves: a real HTTP server speaking OpenAI's chat API, badly on demand.
 
 Asked for a stream it streams ``text`` word by word. Behaviours: ``answer``, ``empty``, ``error`` (500), ``flaky`` (500
 once, then ``answer``), ``throttle`` (429 with ``Retry-After``), ``refuse`` (400), ``garbage``, ``half`` (breaks off),
@@ -95,8 +95,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": self.body["model"]}
-        told: list[tuple[dict[str, Any], str | None]] = [(delta, None) for delta in deltas]
-        for delta, ended in [*told, *([({}, finish)] if finish else [])]:
+        steps: list[tuple[dict[str, Any], str | None]] = [(delta, None) for delta in deltas]
+        for delta, ended in [*steps, *([({}, finish)] if finish else [])]:
             for index in range(self.body.get("n") or 1):
                 choice = {"index": index, "delta": delta, "finish_reason": ended}
                 self._write({**head, "choices": [choice]})
@@ -144,8 +144,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(429, b'{"error": {"message": "slow down"}}', Retry_After="7")
 
     def _refuse(self, stub: StubLLM) -> None:
-        told = {"message": "tools is malformed", "type": "invalid_request_error", "param": "tools", "code": "bad_tools"}
-        self._send(400, json.dumps({"error": told}).encode())
+        error = {
+            "message": "tools is malformed",
+            "type": "invalid_request_error",
+            "param": "tools",
+            "code": "bad_tools",
+        }
+        self._send(400, json.dumps({"error": error}).encode())
 
     def _garbage(self, stub: StubLLM) -> None:
         self._send(200, b"\xff\xfe not json \x00")

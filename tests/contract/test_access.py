@@ -73,16 +73,16 @@ def test_a_token_of_the_clinic_is_told_who_is_unknown(
     remote: TestClient, shown: Callable[..., Headers], route: str
 ) -> None:
     assert asked(remote, route, BEA, shown())[0] == 200
-    status, told = asked(remote, route, "nobody", shown())
-    assert (status, told["field"]) == (404, "patient")
+    status, answer = asked(remote, route, "nobody", shown())
+    assert (status, answer["field"]) == (404, "patient")
 
 
 def test_a_token_of_another_clinic_opens_nothing(remote: TestClient, settings: Settings) -> None:
     other = Settings(home=settings.home, drops=settings.drops.parent / "other", key_dir=settings.key_dir)
     token = keys.mint(other, "app", ["system/*.rs"], None, 1)
-    status, told = asked(remote, "/answer", ADA, {"Authorization": f"Bearer {token}"})
+    status, answer = asked(remote, "/answer", ADA, {"Authorization": f"Bearer {token}"})
     assert status == 401
-    assert "prompt" not in told
+    assert "prompt" not in answer
 
 
 def test_an_explanation_tells_all_but_the_models_words_and_only_to_who_may_see_her(
@@ -92,14 +92,14 @@ def test_an_explanation_tells_all_but_the_models_words_and_only_to_who_may_see_h
     answered = remote.post("/answer", json={"patient": ADA, "question": TIRED}, headers=shown()).json()
     assert answered["answer"] == stub.text
     for allowed in (shown(), shown(ADA), shown(BEA, ADA)):
-        told = remote.get(f"/explain/{answered['id']}", headers=allowed)
-        assert told.status_code == 200
-        assert {k: told.json()[k] for k in ("prompt", "segments", "versions", "program", "red_flags")} == {
+        answer = remote.get(f"/explain/{answered['id']}", headers=allowed)
+        assert answer.status_code == 200
+        assert {k: answer.json()[k] for k in ("prompt", "segments", "versions", "program", "red_flags")} == {
             k: answered[k] for k in ("prompt", "segments", "versions", "program", "red_flags")
         }
-        assert sorted(told.json()["dropped"]) == sorted(s["key"] for s in answered["segments"] if not s["kept"])
-        assert "Zymurgy" not in told.text
-        assert TIRED not in told.text
+        assert sorted(answer.json()["dropped"]) == sorted(s["key"] for s in answered["segments"] if not s["kept"])
+        assert "Zymurgy" not in answer.text
+        assert TIRED not in answer.text
     foreign = [remote.get(f"/explain/{id_}", headers=shown(BEA)) for id_ in (answered["id"], "0" * 32)]
     assert [f.status_code for f in foreign] == [403, 403]
     assert foreign[0].json() == foreign[1].json()
@@ -111,9 +111,9 @@ def test_a_timeline_shows_each_value_against_her_own_past_and_no_date(
     remote: TestClient, shown: Callable[..., Headers]
 ) -> None:
     response = remote.get(f"/patients/Patient/{ADA}/timeline", headers=shown(ADA))
-    told = response.json()
-    assert (told["pregnant"], told["gestational_week"]) == (True, 30)
-    (blood,) = told["signals"]
+    answer = response.json()
+    assert (answer["pregnant"], answer["gestational_week"]) == (True, 30)
+    (blood,) = answer["signals"]
     assert (blood["name"], blood["direction"], blood["changed"]) == ("haemoglobin", "fall", True)
     assert [(p["days_ago"], p["gestational_week"], p["value"], p["outside"]) for p in blood["points"]] == [
         (92, 16, 12.1, False),
@@ -130,8 +130,8 @@ def test_every_access_is_recorded_with_its_outcome_and_found_by_patient(
     asked(remote, "/answer", ADA, shown(client="portal"))
     asked(remote, "timeline", ADA, shown(BEA, client="portal"))
     asked(remote, "/personalize", BEA, shown(BEA, client="portal"))
-    hers = [(a.route, a.outcome) for a in audit.read(settings, settings.subject_id(ADA), "portal")]
-    assert hers == [("/answer", 200), ("/patients/{ref}/timeline", 403)]
+    own = [(a.route, a.outcome) for a in audit.read(settings, settings.subject_id(ADA), "portal")]
+    assert own == [("/answer", 200), ("/patients/{ref}/timeline", 403)]
     for path in audit.folder(settings).iterdir():
         content = path.read_text()
         assert not [i for i in (*IDENTIFIERS, "portal", TIRED) if i in content]
@@ -175,8 +175,8 @@ def test_no_other_surface_is_a_way_around(
     refused = remote.post(path, json=body, headers=shown(BEA, client=client))
     assert refused.status_code == 403
     assert remote.post(path, json=body, headers=shown(ADA, client=client)).status_code == 200
-    hers = [(a.route, a.outcome) for a in audit.read(settings, settings.subject_id(ADA), client)]
-    assert hers == [(route, 403), (route, 200)]
+    own = [(a.route, a.outcome) for a in audit.read(settings, settings.subject_id(ADA), client)]
+    assert own == [(route, 403), (route, 200)]
 
 
 def test_a_patient_whose_features_no_night_has_computed_gets_what_holds_for_anyone(
@@ -184,19 +184,19 @@ def test_a_patient_whose_features_no_night_has_computed_gets_what_holds_for_anyo
 ) -> None:
     (batch,) = settings.events.glob("*.parquet")
     events = pq.read_table(batch)
-    hers = events.filter(pc.equal(events["subject_id"], settings.subject_id(ADA)))
-    arrived = pa.array([settings.subject_id("dora")] * hers.num_rows)
+    own = events.filter(pc.equal(events["subject_id"], settings.subject_id(ADA)))
+    arrived = pa.array([settings.subject_id("dora")] * own.num_rows)
     late = batch.with_name("20260602-0123456789ab.parquet")
-    pq.write_table(hers.set_column(0, events.schema.field("subject_id"), arrived), late)
+    pq.write_table(own.set_column(0, events.schema.field("subject_id"), arrived), late)
     try:
-        status, told = asked(remote, "/answer", "Patient/dora", shown())
+        status, answer = asked(remote, "/answer", "Patient/dora", shown())
         assert asked(remote, "timeline", "Patient/dora", shown())[0] == 200
     finally:
         late.unlink()
-    assert (status, told["personalization"]) == (200, "none")
-    pinned = {s["key"] for s in told["segments"] if s["pinned"]}
+    assert (status, answer["personalization"]) == (200, "none")
+    pinned = {s["key"] for s in answer["segments"] if s["pinned"]}
     assert pinned == {"safety", "pregnancy", "allergies"}
-    assert {s["key"] for s in told["segments"]} - pinned <= {"record.missing"}  # which says so, of anyone
+    assert {s["key"] for s in answer["segments"]} - pinned <= {"record.missing"}  # which says so, of anyone
     assert asked(remote, "/answer", "Patient/dora", shown())[0] == 404
 
 

@@ -64,9 +64,9 @@ def test_the_view_of_a_patient_answers_the_stated_question_from_her_record(clien
     assert "penicillin V" in answer["detail"]
     assert "30 weeks" in answer["detail"]
     explained = client.get(f"/explain/{uuid.UUID(answer['uuid']).hex}").json()
-    kept = sorted((s for s in explained["segments"] if s["position"] is not None), key=lambda s: s["position"])
+    stored = sorted((s for s in explained["segments"] if s["position"] is not None), key=lambda s: s["position"])
     facts = [line.removeprefix("- ").replace("\\", "") for line in answer["detail"].splitlines() if line[:2] == "- "]
-    assert facts[2:] == [s["text"] for s in kept][: len(facts) - 2]
+    assert facts[2:] == [s["text"] for s in stored][: len(facts) - 2]
     assert answer["summary"].startswith(facts[0])
 
 
@@ -149,12 +149,12 @@ def test_what_became_of_a_card_is_kept_with_the_program_behind_it(client: TestCl
         body = overridden(card["uuid"], reason=reason, userComment="Her sister's result, Adelheid says.")
         response = client.post(f"{VIEW}/feedback", json=body)
         assert (response.status_code, response.content) == (200, b"")
-    kept = lines(settings)[before:]
-    assert [(k["kind"], k["by"], k["points"], k["reason"]) for k in kept] == [("card", "clinician", 1.0, "wrong")] * 2
-    explained = client.get(f"/explain/{kept[-1]['answer']}").json()
-    assert kept[-1]["picks"] == explained["program"]["picks"]
-    assert kept[-1]["log_prob"] == explained["program"]["log_prob"]
-    assert "sister" not in json.dumps(kept)
+    stored = lines(settings)[before:]
+    assert [(k["kind"], k["by"], k["points"], k["reason"]) for k in stored] == [("card", "clinician", 1.0, "wrong")] * 2
+    explained = client.get(f"/explain/{stored[-1]['answer']}").json()
+    assert stored[-1]["picks"] == explained["program"]["picks"]
+    assert stored[-1]["log_prob"] == explained["program"]["log_prob"]
+    assert "sister" not in json.dumps(stored)
 
 
 def test_an_accepted_suggestion_is_worth_most(client: TestClient, settings: Settings) -> None:

@@ -25,9 +25,12 @@ def answers(caller: httpx.Client) -> list[dict[str, Any]]:
         {"patient": f"Patient/{ADA}", "question": QUESTION + "\x00"},
         {"patient": "Patient/ada-unknown-7f3a9", "question": QUESTION},
     ]
-    told = [caller.post("/answer", json=r).json() for r in requests]
-    told += [caller.get(f"/explain/{told[0]['id']}").json(), caller.get(f"/patients/Patient/{ADA}/timeline").json()]
-    return told
+    answered = [caller.post("/answer", json=r).json() for r in requests]
+    answered += [
+        caller.get(f"/explain/{answered[0]['id']}").json(),
+        caller.get(f"/patients/Patient/{ADA}/timeline").json(),
+    ]
+    return answered
 
 
 def logged(settings: Settings) -> list[Path]:

@@ -100,7 +100,7 @@ def test_no_message_keeps_a_name(settings: Settings, people: list[Person]) -> No
 
 
 def test_quarantine_keeps_raw_lines_and_only_its_owner_reads_them(settings: Settings, needles: list[str]) -> None:
-    held = [file for file in settings.quarantine.rglob("*") if file.is_file()]
-    assert leaks(held, needles), "broken lines wait with all they said"
-    assert {stat.S_IMODE(file.stat().st_mode) for file in held} == {0o600}
+    quarantined = [file for file in settings.quarantine.rglob("*") if file.is_file()]
+    assert leaks(quarantined, needles), "broken lines wait with all they said"
+    assert {stat.S_IMODE(file.stat().st_mode) for file in quarantined} == {0o600}
     assert stat.S_IMODE(settings.quarantine.stat().st_mode) == 0o700

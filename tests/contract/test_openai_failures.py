@@ -104,11 +104,11 @@ def test_a_broken_stream_never_looks_whole(
     stub.behave(behaviour, "Rest when you can. Drink enough.")
     second.behave(behaviour, "Rest when you can. Drink enough.")
     started = time.perf_counter()
-    told = lines(gateway)
+    events = lines(gateway)
     assert time.perf_counter() - started < DEADLINE + 5
-    assert "[DONE]" not in "".join(told)
-    assert '"finish_reason":"' not in "".join(told)
-    assert json.loads(told[-1].removeprefix("data: "))["error"]["message"]
+    assert "[DONE]" not in "".join(events)
+    assert '"finish_reason":"' not in "".join(events)
+    assert json.loads(events[-1].removeprefix("data: "))["error"]["message"]
     with pytest.raises(openai.APIError):
         for _ in ask(client, stream=True):
             pass
@@ -122,11 +122,11 @@ def test_the_escalation_is_told_whatever_the_model_does(
     stub.behave(behaviour, "Half of this is hidden.")
     second.behave(behaviour, "Half of this is hidden.")
     if stream:
-        told = lines(gateway, BLEEDING)
-        assert told[-1] == "data: [DONE]"
+        events = lines(gateway, BLEEDING)
+        assert events[-1] == "data: [DONE]"
         text = "".join(
             choice["delta"].get("content", "")
-            for line in told[:-1]
+            for line in events[:-1]
             for choice in json.loads(line.removeprefix("data: "))["choices"]
         )
     else:
@@ -161,9 +161,9 @@ def test_an_escalation_is_told_though_it_was_prepared_long_after_the_deadline(
 
         monkeypatch.setattr(served._personalizer, "prepare", late)
     if stream:
-        told = lines(gateway, BLEEDING)
-        assert "What you describe" in told[0] + told[1]
-        assert told[-1] == "data: [DONE]"
+        events = lines(gateway, BLEEDING)
+        assert "What you describe" in events[0] + events[1]
+        assert events[-1] == "data: [DONE]"
     else:
         assert ask(client, BLEEDING).choices[0].message.content.startswith("What you describe")
 

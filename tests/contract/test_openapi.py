@@ -50,9 +50,9 @@ def quick(settings: Settings) -> Iterator[RunningEndpoint]:
 @pytest.fixture(scope="module")
 def document(quick: RunningEndpoint, settings: Settings) -> dict[str, Any]:
     """The document as anyone may read it, with a patient of this clinic among the examples."""
-    told = httpx.get(f"{quick.url}/openapi.json", trust_env=False)
-    assert told.status_code == 200
-    return dict(json.loads(told.text.replace("6f0c4a1e", ADA)))
+    written = httpx.get(f"{quick.url}/openapi.json", trust_env=False)
+    assert written.status_code == 200
+    return dict(json.loads(written.text.replace("6f0c4a1e", ADA)))
 
 
 def test_the_document_holds_every_route_there_is(document: dict[str, Any]) -> None:
@@ -99,8 +99,8 @@ def test_the_documents_own_examples_are_answered_as_it_says(
             expected = 404 if path.endswith("{service_id}/feedback") else 200  # the example's card is nobody's
             media = {"body": body, "media_type": "application/json"} if body else {}
             case = operation.Case(path_parameters=values, **media)
-            told = case.call_and_validate(headers=bearer(settings), checks=KEPT, timeout=30)
-            assert told.status_code == expected, (path, told.text)
+            written = case.call_and_validate(headers=bearer(settings), checks=KEPT, timeout=30)
+            assert written.status_code == expected, (path, written.text)
 
 
 def _sent(document: dict[str, Any], path: str) -> dict[str, Any]:

@@ -89,21 +89,21 @@ def test_a_token_for_one_patient_lists_her_alone(
 
 
 def test_both_answers_and_every_kept_sentence_are_shown(page: Page, caller: Any) -> None:
-    said = caller.post("/personalize", json={"patient": f"Patient/{ADA}", "question": TIRED}).json()
-    kept = {s["key"]: s for s in said["segments"] if s["kept"]}
+    words = caller.post("/personalize", json={"patient": f"Patient/{ADA}", "question": TIRED}).json()
+    stays = {s["key"]: s for s in words["segments"] if s["kept"]}
     shown = page.eval_on_selector_all(
         "#prompt [data-key]", "all => all.map((e) => [e.dataset.key, e.className, e.textContent])"
     )
-    assert {key for key, _, _ in shown} == set(kept)
+    assert {key for key, _, _ in shown} == set(stays)
     for key, classes, text in shown:
-        assert kept[key]["text"] in text
-        assert ("pinned" if kept[key]["pinned"] else "self") in classes.split()
-    assert page.inner_text("#prompt .style") == said["prompt"].splitlines()[-1]
+        assert stays[key]["text"] in text
+        assert ("pinned" if stays[key]["pinned"] else "self") in classes.split()
+    assert page.inner_text("#prompt .style") == words["prompt"].splitlines()[-1]
     lines = page.eval_on_selector_all("#prompt > *", "all => all.map((e) => e.textContent)")
-    assert lines == [line for line in said["prompt"].splitlines() if line.strip()]
+    assert lines == [line for line in words["prompt"].splitlines() if line.strip()]
     assert len(page.inner_text("#answer")) > 20
     assert len(page.inner_text("#plain")) > 20
-    assert said["versions"]["release"] in page.inner_text("#versions")
+    assert words["versions"]["release"] in page.inner_text("#versions")
 
 
 def test_a_sentence_leads_to_the_entries_behind_it(page: Page) -> None:
@@ -120,15 +120,15 @@ def test_a_sentence_leads_to_the_entries_behind_it(page: Page) -> None:
 
 
 def test_what_was_left_out_is_shown_and_can_be_measured(page: Page) -> None:
-    kept = page.locator("#decisions table").first.locator("tbody tr").count()
-    assert kept == page.locator("#prompt .self").count()
+    stays = page.locator("#decisions table").first.locator("tbody tr").count()
+    assert stays == page.locator("#prompt .self").count()
     assert page.locator("#decisions table").nth(1).locator("tbody tr").count() > 3
     page.fill("#preferred", "Your haemoglobin is 9.8, so take your iron tablets.")
     page.click("#measure")
     page.wait_for_selector(".measured", timeout=60_000)
     assert "your own reply" in page.inner_text(".measured >> nth=0")
     effects = page.eval_on_selector_all("#decisions td:last-child", "all => all.map((e) => e.textContent)")
-    assert len([e for e in effects if e not in ("–", "0.000")]) >= kept
+    assert len([e for e in effects if e not in ("–", "0.000")]) >= stays
 
 
 def test_the_trajectory_marks_the_change_and_few_peers_are_no_peers(page: Page) -> None:
@@ -159,9 +159,9 @@ def test_feedback_reaches_the_store(page: Page, settings: Settings) -> None:
     page.fill("#preferred", "Take your iron tablets, and come on Monday.")
     page.click("#feedback button[type=submit]")
     page.wait_for_selector("#feedback [role=status]:has-text('next night')")
-    said = [json.loads(line) for line in _feedback(settings) if line not in before]
-    assert {one["kind"] for one in said} >= {"thumbs", "edit"}
-    assert {one["by"] for one in said} == {"clinician"}
+    words = [json.loads(line) for line in _feedback(settings) if line not in before]
+    assert {one["kind"] for one in words} >= {"thumbs", "edit"}
+    assert {one["by"] for one in words} == {"clinician"}
 
 
 def _feedback(settings: Settings) -> list[str]:
@@ -220,7 +220,7 @@ def unreadable(settings: Settings, caller: Any) -> Iterator[None]:
 def test_an_answer_without_her_features_says_so_plainly_in_both_languages(browser: Browser, link: str) -> None:
     found = opened(browser, link)
     page = found.page
-    said = {}
+    words = {}
     for language in ("en", "zh"):
         page.select_option("#language", language)
         page.wait_for_selector("#patient option", state="attached")  # whom to ask about is told without features
@@ -228,12 +228,12 @@ def test_an_answer_without_her_features_says_so_plainly_in_both_languages(browse
         page.fill("#question", TIRED)
         page.click("#go")
         page.wait_for_selector("#degraded:not([hidden])", timeout=60_000)
-        said[language] = page.inner_text("#degraded")
+        words[language] = page.inner_text("#degraded")
         assert page.is_hidden("#decisions")
         assert page.is_hidden("#drawn")
         assert page.is_hidden("#impersonal")
-    assert "cannot be read at the moment" in said["en"]
-    assert "无法读取" in said["zh"]
+    assert "cannot be read at the moment" in words["en"]
+    assert "无法读取" in words["zh"]
     assert [c for c in page.evaluate(CONTRASTS) if c[1] < c[2]] == []
     page.wait_for_selector("#answer[aria-busy=false]", timeout=120_000)
     assert len(page.inner_text("#answer")) > 20

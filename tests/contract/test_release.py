@@ -66,9 +66,9 @@ def test_a_link_is_moved_to_its_new_release_and_old_ones_go_but_never_the_served
             release.point_link(link, folder)
     assert link.resolve().name == "release1"
     release.prune_releases(settings)
-    kept = {f.name for f in link.parent.iterdir() if not f.is_symlink()}
-    assert link.resolve().name in kept
-    assert len(kept) <= bento.KEEP + 1
+    remaining = {f.name for f in link.parent.iterdir() if not f.is_symlink()}
+    assert link.resolve().name in remaining
+    assert len(remaining) <= bento.KEEP + 1
 
 
 def test_without_a_champion_there_is_nothing_to_package_and_nothing_to_serve(tmp_path: Path) -> None:

@@ -67,10 +67,10 @@ def test_traces_follow_the_conventions_for_generative_ai(day: Day) -> None:
 def test_every_line_of_the_log_is_json_once_the_endpoint_runs(day: Day) -> None:
     text = day.log.read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith('{"')]
-    told = [line for line in lines if line.get("event") == "request"]
+    texts = [line for line in lines if line.get("event") == "request"]
     routes = {"/answer", "/feedback", "/explain/{answer_id}", "/patients/{ref}/timeline", "/mcp", "unknown"}
-    assert routes <= {line["route"] for line in told}
-    assert all({"route", "method", "status", "seconds", "timestamp", "trace_id"} <= set(line) for line in told)
+    assert routes <= {line["route"] for line in texts}
+    assert all({"route", "method", "status", "seconds", "timestamp", "trace_id"} <= set(line) for line in texts)
     assert not [line for line in text.splitlines() if "path=" in line or "Traceback" in line]
 
 

@@ -26,9 +26,9 @@ def test_a_question_is_answered_with_the_packages_of_serving_alone(settings: Set
         timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["answer"]
-    assert not NIGHT_ONLY & set(told["modules"])
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert printed["answer"]
+    assert not NIGHT_ONLY & set(printed["modules"])
 
 
 def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings) -> None:

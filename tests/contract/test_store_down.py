@@ -69,12 +69,12 @@ def test_a_question_is_answered_from_her_pinned_facts_and_says_so(
     started = time.monotonic()
     response = remote.post(route, json={"patient": ADA, "question": TIRED})
     assert time.monotonic() - started < SOON_S
-    told = response.json()
+    answer = response.json()
     assert response.status_code == 200
-    assert (told["personalization"], told["degraded"]) == ("none", "features")
-    assert told["segments"] == [s for s in whole["segments"] if s["pinned"]]
-    assert {"She is 30 weeks pregnant.", "Drug allergies: penicillin V."} <= {s["text"] for s in told["segments"]}
-    assert "haemoglobin" not in told["prompt"] + told["initial_prompt"]
+    assert (answer["personalization"], answer["degraded"]) == ("none", "features")
+    assert answer["segments"] == [s for s in whole["segments"] if s["pinned"]]
+    assert {"She is 30 weeks pregnant.", "Drug allergies: penicillin V."} <= {s["text"] for s in answer["segments"]}
+    assert "haemoglobin" not in answer["prompt"] + answer["initial_prompt"]
     assert (whole["personalization"], whole["degraded"]) == ("full", None)
 
 
@@ -84,10 +84,10 @@ def test_the_escalation_still_stands_first_and_allergies_still_count(remote: Tes
     assert flagged["answer"].startswith(ESCALATION["en"]["emergency"])
     stub.text = "Take penicillin V twice a day."
     try:
-        said = remote.post("/answer", json={"patient": ADA, "question": TIRED}).json()
+        answered = remote.post("/answer", json={"patient": ADA, "question": TIRED}).json()
     finally:
         stub.text = "Rest, and drink water."
-    assert (said["answer"], said["llm"]["findings"]) == (WITHHELD["en"], ["allergy"])
+    assert (answered["answer"], answered["llm"]["findings"]) == (WITHHELD["en"], ["allergy"])
 
 
 @pytest.mark.usefixtures("down")
@@ -128,8 +128,8 @@ def test_health_tells_and_a_store_that_is_back_is_found(remote: TestClient, down
     assert (ready.status_code, ready.json()["features"]) == (200, "unreadable")
     (settings.feast / "online.db").write_bytes(down)
     assert remote.get("/readyz").json()["features"] == "readable"
-    told = remote.post("/personalize", json={"patient": ADA, "question": TIRED}).json()
-    assert (told["personalization"], told["degraded"]) == ("full", None)
+    answer = remote.post("/personalize", json={"patient": ADA, "question": TIRED}).json()
+    assert (answer["personalization"], answer["degraded"]) == ("full", None)
 
 
 @pytest.mark.parametrize("who", [ADA, BEA, CLEO])
@@ -139,8 +139,8 @@ def test_pinned_facts_from_the_log_are_those_of_the_store(settings: Settings, wh
     from_log = read_pinned_row(settings.events, subject, as_of)
     assert row is not None
     assert from_log is not None
-    kept = {name for name, value in from_log.items() if value not in (None, [])} - {"as_of"}
-    assert {name: row[name] for name in kept} == {name: from_log[name] for name in kept}
+    stored = {name for name, value in from_log.items() if value not in (None, [])} - {"as_of"}
+    assert {name: row[name] for name in stored} == {name: from_log[name] for name in stored}
     assert [s.text for s in build_pinned_segments(from_log, as_of, "en")] == [
         s.text for s in build_pinned_segments(row, as_of, "en")
     ]

@@ -68,8 +68,8 @@ def infested(tmp_path_factory: pytest.TempPathFactory) -> Infested:
     from pipelines.records import stage as records
 
     root = tmp_path_factory.mktemp("infested")
-    hers = [r for r in three_women.RECORDS if ADA in (r["id"], *_references(r))]
-    people = planted_fields.write_drop(root / "drops", hers, ADA)
+    own = [r for r in three_women.RECORDS if ADA in (r["id"], *_references(r))]
+    people = planted_fields.write_drop(root / "drops", own, ADA)
     settings = load_settings(home=root / "state", drops=root / "drops", key_dir=root / "keys")
     settings.home.mkdir()
     for stage in (records, features, materialise):

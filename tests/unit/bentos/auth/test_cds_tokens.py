@@ -98,12 +98,12 @@ def test_a_token_counts_once_and_is_told_why(tmp_path: Path, keys_at: KeyServer,
         def show(token: str) -> httpx.Response:
             return door.post(path, json={}, headers={"Authorization": f"Bearer {token}"})
 
-        told = _claims()
-        first, again = show(signed(told)), show(signed(told))
+        content = _claims()
+        first, again = show(signed(content)), show(signed(content))
         assert (first.status_code, again.status_code) == (200, 401)
         assert "used before" in again.json()["detail"]
         assert 'error="invalid_token"' in again.headers["www-authenticate"]
-        assert show(signed(told | {"exp": told["exp"] - 1})).status_code == 401  # the same name on another token
+        assert show(signed(content | {"exp": content["exp"] - 1})).status_code == 401  # the same name on another token
         assert show(signed(_claims())).status_code == 200
         bearer = keys.mint(settings, "app", ["system/Patient.rs"], None, 1)
         assert [show(bearer).status_code for _ in range(3)] == [200] * 3  # these are shown again by design

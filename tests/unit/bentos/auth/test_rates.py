@@ -86,10 +86,10 @@ def test_without_redis_every_worker_counts_for_itself(tmp_path: Path) -> None:
 
 def test_workers_with_a_redis_count_together(shared: Settings) -> None:
     one, other = worker(shared), worker(shared)
-    said = asks((one, "a", 2), (other, "a", 2), (one, "a", 1), (other, "b", 1))
-    assert said[:3] == [None] * 3
-    assert all(wait is not None and 1 <= wait <= 120 for wait in said[3:5])
-    assert said[5] is None
+    waits = asks((one, "a", 2), (other, "a", 2), (one, "a", 1), (other, "b", 1))
+    assert waits[:3] == [None] * 3
+    assert all(wait is not None and 1 <= wait <= 120 for wait in waits[3:5])
+    assert waits[5] is None
     assert asks((worker(shared), "a", 1)) != [None]  # on another event loop as well
     before, shut_out, stranger = _refused(one, 60)
     assert before == [None] * 60
@@ -127,9 +127,9 @@ def test_a_redis_that_does_not_answer_costs_one_request_a_moment_and_the_worker_
                 turns += 1
             return [await first, *[await rates.count_request("a") for _ in range(4)]], turns
 
-        said, turns = asyncio.run(all_of())
-        assert said[:3] == [None] * 3  # its own window, of which nothing was used
-        assert all(said[3:])
+        waits, turns = asyncio.run(all_of())
+        assert waits[:3] == [None] * 3  # its own window, of which nothing was used
+        assert all(waits[3:])
         if how == "frozen":
             assert turns > 5  # the event loop does not stand still while one request waits for Redis
     finally:

@@ -35,7 +35,7 @@ def test_a_token_of_the_identity_provider_names_its_client_and_scopes(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "reason"),
     [
         ({"exp": -120}, "expired"),
         ({"exp": None}, "lacks a claim"),
@@ -55,10 +55,10 @@ def test_a_token_of_the_identity_provider_names_its_client_and_scopes(
     ],
 )
 def test_a_token_with_a_wrong_claim_is_refused_with_the_reason(
-    settings: Settings, wrong: dict[str, Any], said: str
+    settings: Settings, wrong: dict[str, Any], reason: str
 ) -> None:
     moments = {claim: int(time.time()) + wrong[claim] for claim in ("exp", "nbf") if wrong.get(claim)}
-    with pytest.raises(TokenError, match=said):
+    with pytest.raises(TokenError, match=reason):
         TokenVerifier(settings).verify(signed(claims(settings, **wrong | moments)))
 
 

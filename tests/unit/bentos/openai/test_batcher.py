@@ -16,18 +16,18 @@ class Memory:
     """Stands for the encoder's memory of texts; ``slow`` holds the reading back until it is set."""
 
     def __init__(self) -> None:
-        self.held: set[str] = set()
+        self.cached: set[str] = set()
         self.slow = threading.Event()
         self.slow.set()
 
     def read(self, questions: list[str]) -> None:
         self.slow.wait(5)
-        self.held.update(questions)
+        self.cached.update(questions)
 
 
 def prepared(memory: Memory, job: Callable[[PromptBatcher], Any]) -> Any:
     async def run() -> Any:
-        batcher = PromptBatcher(memory.read, memory.held.discard)
+        batcher = PromptBatcher(memory.read, memory.cached.discard)
         try:
             return await job(batcher)
         finally:
@@ -63,10 +63,10 @@ def test_a_question_is_kept_by_neither_thread_whichever_comes_last(reading_is_la
     async def job(batcher: PromptBatcher) -> None:
         if reading_is_last:
             memory.slow.clear()  # the only request: it is made while its question is still being read
-        await batcher.run("a question", lambda: memory.held.discard("a question"))
+        await batcher.run("a question", lambda: memory.cached.discard("a question"))
 
     prepared(memory, job)
-    assert memory.held == set()
+    assert memory.cached == set()
 
 
 def test_the_question_of_a_request_that_was_given_up_is_not_kept() -> None:
@@ -81,4 +81,4 @@ def test_the_question_of_a_request_that_was_given_up_is_not_kept() -> None:
         await asyncio.wait(waiting)
 
     prepared(memory, job)
-    assert memory.held == set()
+    assert memory.cached == set()

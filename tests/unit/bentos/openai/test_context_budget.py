@@ -24,9 +24,9 @@ def count(text: str) -> int:
 
 def made(*picks: str) -> Personalized:
     program = EditProgram(picks=picks)
-    prompt, kept = apply_program(SEGMENTS, program)
+    prompt, picked = apply_program(SEGMENTS, program)
     initial = render_prompt(SEGMENTS)
-    return Personalized(initial, prompt, SEGMENTS, kept, (), program, (), "plain", "en")
+    return Personalized(initial, prompt, SEGMENTS, picked, (), program, (), "plain", "en")
 
 
 def room_for(prompt: str) -> int:

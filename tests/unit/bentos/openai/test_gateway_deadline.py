@@ -19,8 +19,8 @@ async def _late() -> Any:
 
 def _prepared(*messages: str) -> Any:
     """What becomes of a request whose deadline is over before it was prepared."""
-    said = [{"role": "user", "content": words} for words in messages]
-    asked = read_chat_request(json.dumps({"model": "any", "user": "ada", "messages": said}).encode(), None)
+    contents = [{"role": "user", "content": words} for words in messages]
+    asked = read_chat_request(json.dumps({"model": "any", "user": "ada", "messages": contents}).encode(), None)
 
     async def answer() -> Any:
         return await gateway.finish_in_time(_late(), asked, asyncio.get_running_loop().time() + 0.01)

@@ -21,7 +21,7 @@ def response(**others: Any) -> AnswerResponse:
     return AnswerResponse.model_validate(deepcopy(ANSWERED) | others)
 
 
-def told(**others: Any) -> StoredResponse:
+def stored_response(**others: Any) -> StoredResponse:
     return StoredResponse.model_validate(response(**others).model_dump())
 
 
@@ -32,7 +32,7 @@ def store(tmp_path: Path, days: int = 30) -> Explanations:
 def test_an_explanation_is_found_by_its_id_with_whose_it_is(tmp_path: Path) -> None:
     kept = store(tmp_path)
     kept.add(7, "answer", response(id="a"))
-    assert kept.find("a") == (7, explain("answer", told(id="a")))
+    assert kept.find("a") == (7, explain("answer", stored_response(id="a")))
     assert kept.find("b") is None
     assert store(tmp_path).find("a") is not None  # another process, or the next start
 
@@ -105,6 +105,6 @@ def test_what_was_dropped_and_moved_is_counted_among_the_kept_ones(
         deepcopy(ANSWERED["segments"][1]) | {"key": k, "kept": k in positions, "position": positions.get(k)}
         for k in "abc"
     ]
-    explained = explain("answer", told(segments=[pinned, *free]))
+    explained = explain("answer", stored_response(segments=[pinned, *free]))
     assert explained.dropped == dropped
     assert [(m.key, m.initial, m.refined) for m in explained.moved] == moved

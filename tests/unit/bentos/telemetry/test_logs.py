@@ -73,15 +73,15 @@ def test_a_librarys_values_are_left_out_and_its_numbers_kept(lines: Lines) -> No
 def test_what_looks_like_an_identifier_is_masked(lines: Lines, text: str) -> None:
     logging.getLogger("bentoml").warning(text)
     logs.logger().warning("seen", note=text, notes=[text])
-    told = json.dumps(lines())
-    assert "[masked]" in told
+    written = json.dumps(lines())
+    assert "[masked]" in written
     for secret in ("6f0c4a1e", "4611686018427387905", "ada@", "eyJ", "1994", "44710098"):
-        assert secret not in told
+        assert secret not in written
 
 
-def fail(kind: type[Exception], said: str) -> Exception:
+def fail(kind: type[Exception], message: str) -> Exception:
     try:
-        raise kind(said)
+        raise kind(message)
     except Exception as error:
         return error
 

@@ -77,8 +77,8 @@ def test_a_failure_is_named_and_never_quoted(client: TestClient) -> None:
     assert found["chat m"].status.status_code is StatusCode.ERROR
     raised = spans(client, "/x?raises")["POST /patients/{ref}/timeline"]
     assert (raised.attributes or {})["http.response.status_code"] == 500
-    told = [span.to_json() for span in (*found.values(), raised)]
-    assert not [t for t in told if "Adelheid" in t or "a server said" in t or '"events": [\n        {' in t]
+    exported = [span.to_json() for span in (*found.values(), raised)]
+    assert not [t for t in exported if "Adelheid" in t or "a server said" in t or '"events": [\n        {' in t]
 
 
 def test_nothing_is_made_where_nobody_asked(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,9 +115,9 @@ def test_an_exporter_we_do_not_have_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("text", "name"),
     [("timeout", "timeout"), ("model-x: ReadTimeout", "ReadTimeout"), ("model: empty answer", "empty answer"),
      ("She said: Patient/ada 30 weeks!", "other"), ("x" * 41, "other"), ("", "other")],
 )  # fmt: skip
-def test_a_failure_becomes_a_label_only_as_a_plain_name(said: str, name: str) -> None:
-    assert metrics.error_name(said) == name
+def test_a_failure_becomes_a_label_only_as_a_plain_name(text: str, name: str) -> None:
+    assert metrics.error_name(text) == name

@@ -61,8 +61,8 @@ def test_the_newest_entry_of_each_patient(tmp_path: Path, batches: list[str]) ->
 
 
 def test_sources_are_looked_for_in_her_own_record_alone(tmp_path: Path, batches: list[str]) -> None:
-    hers = read_events(tmp_path, batches, ADA, NOW)
-    found = records.find_sources(["line1b", "line3", "rules:safety"], hers, {}, NOW, "en")
+    history = read_events(tmp_path, batches, ADA, NOW)
+    found = records.find_sources(["line1b", "line3", "rules:safety"], history, {}, NOW, "en")
     assert [(e.what, e.value, e.ago) for e in found.events] == [("haemoglobin", "11.5 g/dL", "3 months ago")]
     assert found.summaries == ["line3", "rules:safety"]
 
@@ -70,17 +70,17 @@ def test_sources_are_looked_for_in_her_own_record_alone(tmp_path: Path, batches:
 def test_prose_and_birth_dates_are_no_sources(tmp_path: Path) -> None:
     prose = _event(ADA, 4, 3, code="PMLM//REPLY", kind="reply", text_value="Call Dr Quillfeather", unit=None)
     birth = _event(ADA, 5, 11_000, code="MEDS_BIRTH", kind="patient", unit=None)
-    hers = read_events(tmp_path, [_write(tmp_path, "c.parquet", prose, birth)], ADA, NOW)
-    said = records.find_sources(["line4", "line5"], hers, {}, NOW, "en").model_dump_json()
-    assert "Quillfeather" not in said
-    assert "years ago" not in said
+    history = read_events(tmp_path, [_write(tmp_path, "c.parquet", prose, birth)], ADA, NOW)
+    text = records.find_sources(["line4", "line5"], history, {}, NOW, "en").model_dump_json()
+    assert "Quillfeather" not in text
+    assert "years ago" not in text
 
 
-@pytest.mark.parametrize(("count", "told"), [(0, 0), (9, 0), (10, 10), (14, 10), (17, 15), (20, 20)])
-def test_peers_below_k_are_never_shown_whatever_a_store_holds_and_counts_coarsely(count: int, told: int) -> None:
+@pytest.mark.parametrize(("count", "shown"), [(0, 0), (9, 0), (10, 10), (14, 10), (17, 15), (20, 20)])
+def test_peers_below_k_are_never_shown_whatever_a_store_holds_and_counts_coarsely(count: int, shown: int) -> None:
     found = records.summarize_peers({"peers_count": count, "peer_anaemia": 40.0}, 10, "en")
-    assert len(found.outcomes) == bool(told)
-    assert found.count == told
+    assert len(found.outcomes) == bool(shown)
+    assert found.count == shown
 
 
 def test_a_k_that_is_no_multiple_of_five_is_never_undercut() -> None:
@@ -95,12 +95,12 @@ def test_a_k_that_is_no_multiple_of_five_is_never_undercut() -> None:
 
 def test_a_trajectory_has_two_years_the_band_and_the_change(tmp_path: Path) -> None:
     values = [_event(ADA, i, days, value) for i, (days, value) in enumerate([(900, 13.0), (400, 12.2), (9, 9.8)])]
-    hers = read_events(tmp_path, [_write(tmp_path, "d.parquet", *values)], ADA, NOW)
+    history = read_events(tmp_path, [_write(tmp_path, "d.parquet", *values)], ADA, NOW)
     row = {
         "haemoglobin_latest": 9.8, "haemoglobin_time": NOW - timedelta(days=9), "haemoglobin_previous": 12.2,
         "haemoglobin_previous_time": NOW - timedelta(days=400), "haemoglobin_mean": 12.2, "haemoglobin_sd": None,
     }  # fmt: skip
-    found = records.build_trajectories(hers, row, NOW, "en")
+    found = records.build_trajectories(history, row, NOW, "en")
     assert [t.name for t in found] == ["haemoglobin"]
     assert [(p.days, p.value) for p in found[0].points] == [(400.0, 12.2), (9.0, 9.8)]
     assert found[0].band is not None
