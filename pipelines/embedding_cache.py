@@ -1,4 +1,4 @@
-"""Sentence vectors already paid for, kept in the workspace by the hash of their text; no text is kept."""
+"""Cache sentence vectors in the workspace by text hash, without the text."""
 
 from __future__ import annotations
 

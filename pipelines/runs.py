@@ -1,4 +1,4 @@
-"""What a stage did, as ``runs/<night>/<stage>.json``: what the screen and ``pmlm status`` read."""
+"""What a stage did, as ``runs/<night>/<stage>.json``."""
 
 from __future__ import annotations
 

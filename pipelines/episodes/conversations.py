@@ -1,4 +1,4 @@
-"""Who asked what, what the clinician replied, and how she rated it: pairs from the event log.
+"""Read conversations from the event log: question, clinician's reply, rating.
 
 A question and its reply are joined by the reply's ``parent``, a rating and its reply likewise. Only what is known by
 the moment asked about counts, in its latest version; the first reply to a question is *the* reply.

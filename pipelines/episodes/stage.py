@@ -1,4 +1,4 @@
-"""Stage ``episodes``: every question the clinic answered, with what was known of her at the moment she asked.
+"""Stage ``episodes``: every answered question, with what was known when asked.
 
 Features come from the feature store as of the question's time (a point-in-time join: nothing known later), segments
 through the same functions as an answer's. A sidecar ``facts.jsonl.gz`` in the clinic's folder, where a simulator

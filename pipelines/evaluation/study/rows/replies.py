@@ -1,4 +1,4 @@
-"""Rows 1, 5–8 and 11: how refined prompts change the likelihood of the clinician's reply.
+"""Rows 1, 5–8, 11: how refined prompts change the reply's likelihood.
 
 On held-out patients, every candidate on the same episodes. ``refined_vs_X`` is the difference in mean log p of the
 reply's patient-specific tokens (nats per token), ``reward_refined_vs_X`` in the whole reward, length priced.
