@@ -83,7 +83,7 @@ class MiniLM:
         return np.stack([found[text] for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
 
     def forget(self, text: str) -> None:
-        """Remove a text and its vector: a patient's question must not stay in memory, and seldom comes twice."""
+        """Remove a text and its vector; a patient's question must not stay in memory."""
         with self._cache_lock:
             self._vectors.pop(text, None)
 

@@ -72,7 +72,7 @@ def parse_feedback(line: str) -> Feedback:
 
 
 def cap_feedback(feedback: Iterable[Feedback], most: int) -> tuple[list[Feedback], int]:
-    """Select one day's feedback that counts, in order of time, and count answers beyond the cap.
+    """Select one day's feedback within the cap, and count the answers beyond it.
 
     Where a giver judged an answer more than once, the latest signal of each kind counts: points (a rating, a thumb, a
     preference or a card) and an edit. ``most`` bounds the answers per giver and patient.

@@ -33,7 +33,7 @@ DISCLAIMER = {
 
 
 class LLM(Protocol):
-    """Answers a prompt and a question; passes the prompt whole and never returns an empty string."""
+    """Answers a question under a prompt, passed whole; never with an empty string."""
 
     id: str
 
@@ -81,7 +81,7 @@ class EmbeddedLLM:
         self._starting = threading.Lock()
 
     def listen(self) -> tuple[str, str]:
-        """Return URL and key of its OpenAI API on loopback; loads the model on first use."""
+        """Start its OpenAI API on loopback on first use, and return URL and key."""
         with self._starting:
             return str(self._server.listening_address), self._key
 

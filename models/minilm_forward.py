@@ -9,8 +9,8 @@ benchmarks.encoder``) says why two calls are private or deprecated:
 1. ``torch.ops.mkldnn``: oneDNN's packed linear gives a text the same bits whatever it is batched with. Through
    ``functional.linear``, no faster, all of 70 vectors change with their batch, and a night's weights would with them
    (rows ``changed_by_company_*``); the public ``Tensor.to_mkldnn`` packs at each call, 1.3 times slower.
-2. ``torch.jit.script``: a pass takes Python's lock once, not at each operation: 1.4 times faster beside a thread that
-   serves another request (``question_busy_eager``).
+2. ``torch.jit.script``: a pass takes Python's lock once, not at each operation: 1.4 times faster while another thread
+   serves a request (``question_busy_eager``).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _linear = _packed_linear if PACKED else _plain_linear
 def _embed_rows(
     ids: Tensor, lengths: list[int], heads: int, eps: float, outer: list[Tensor], layers: list[Tensor]
 ) -> Tensor:
-    """Unit vectors [texts, width] of the texts whose token ids stand one after the other in ``ids``."""
+    """Unit vectors [texts, width] of the texts whose token ids are concatenated in ``ids``."""
     places = torch.cat([outer[1][:length] for length in lengths])
     x = functional.embedding(ids, outer[0]) + places
     width = x.size(1)

@@ -94,7 +94,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class EditProgram:
-    """A policy's edit of the initial prompt: free segments in order of choice, then a style.
+    """A policy's edit of the initial prompt: free segments in order, and a style.
 
     ``log_prob`` is the natural log of the program's probability under the policy (0 for rules).
     """

@@ -81,18 +81,18 @@ def _compile_sentence(language: str, key: str) -> jinja2.Template:
 
 
 def render_sentence(key: str, language: str = "en", **values: Any) -> str:
-    """Render the sentence at ``key`` (a dotted path in the YAML file); KeyError for an unknown one."""
+    """Render the sentence at ``key``, a dotted path; KeyError for an unknown one."""
     return _compile_sentence(language, key).render(values)
 
 
 def look_up_label(group: str, name: str, default: str, language: str = "en") -> str:
-    """Look up a name's label in ``language``: ``labels.<group>`` of the YAML file, else ``default``."""
+    """Look up a name's label in ``labels.<group>`` of the YAML file, else ``default``."""
     found: str = _load_sentences(language).get("labels", {}).get(group, {}).get(name, default)
     return found
 
 
 def format_ago(then: datetime, now: datetime, language: str = "en") -> str:
-    """Format how long ago, in the coarsest unit that keeps two counts apart; never a date."""
+    """Format how long ago, in days, weeks, months or years; never a date."""
     days = max(0, (now - then).days)
     if days < 14:
         return render_sentence("ago.today" if days == 0 else "ago.days", language, n=days)
@@ -123,7 +123,7 @@ def sanitize_line(text: str) -> str:
 
 @lru_cache(maxsize=20_000)
 def sanitize_record_text(text: str) -> str:
-    """Make a record's text harmless: one line, no dates or long numbers, at most 120 characters."""
+    """Make a record's text harmless: one short line, no dates or long numbers."""
     line = _SEMANTIC_TAG.sub("", sanitize_line(unicodedata.normalize("NFKC", text)))
     line = _LONG_NUMBER.sub(" ", DATE_LIKE.sub(" ", line))
     line = " ".join(line.split()).strip(" ,;.:-")

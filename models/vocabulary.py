@@ -155,7 +155,7 @@ MEDICATION_END_CODE = "PMLM//MEDICATION_END"
 
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """A condition in the patient's words; its absence is a fact too ("no asthma on record").
+    """A condition, labelled in the patient's words; its absence is a fact too.
 
     ``snomed`` are exact codes, ``icd10`` prefixes. ``negative`` says whether absence becomes a segment.
     """

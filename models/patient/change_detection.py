@@ -51,12 +51,12 @@ class Change:
 
 
 def compute_own_band_z(latest: float, mean: float, sd: float, floor: float) -> float:
-    """Distance of ``latest`` from the own mean in standard deviations, the deviation never below ``floor`` (> 0)."""
+    """Distance from the own mean in standard deviations, which are at least ``floor`` (> 0)."""
     return (latest - mean) / max(sd, floor)
 
 
 def detect_change(row: FeatureRow, signal: Signal, as_of: datetime) -> Change | None:
-    """The change of ``signal``, or None without two values on different days, both known by ``as_of``."""
+    """Compare a signal's latest value with the past; None without two values by ``as_of``."""
     name = signal.name
     latest, at = read_number(row, f"{name}_latest"), read_time(row, f"{name}_time")
     previous, before = read_number(row, f"{name}_previous"), read_time(row, f"{name}_previous_time")

@@ -55,25 +55,25 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Forecaster:
-    """A trained model and what is needed to read a record and to say what it means.
+    """A trained trajectory model with its calibration, trusted codes and question topics.
 
-    ``rates`` are each code's share of visits, ``said`` and ``meant`` the knots of the calibration, ``trusted`` the
-    codes whose forecasts held for patients left out, ``centres`` [n, 384] the kinds of question or None.
+    ``rates`` are each code's share of visits, ``raw_knots`` and ``calibrated_knots`` the calibration curve, ``trusted``
+    the codes whose forecasts were right for patients left out, ``centres`` [n, 384] the kinds of question or None.
     """
 
     version: str
     model: TrajectoryModel
     known: Vocabulary
     rates: Floats
-    said: Floats
-    meant: Floats
+    raw_knots: Floats
+    calibrated_knots: Floats
     trusted: frozenset[str]
     centres: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
 class VisitForecast:
-    """The forecast of one record: ``chances`` and ``rates`` belong to ``codes``; ``surprise`` in nats or None."""
+    """One record's forecast: ``codes`` with their ``chances`` and ``rates``; ``surprise`` in nats."""
 
     embedding: tuple[float, ...]
     codes: tuple[str, ...]
@@ -85,7 +85,7 @@ class VisitForecast:
 def train_forecaster(
     records: Sequence[PatientDays], centres: NDArray[np.float32] | None, epochs: int, seed: int = 0
 ) -> Forecaster | None:
-    """A forecaster of these patients' days, the same for the same arguments; None where no code is common enough."""
+    """Train and calibrate a forecaster, deterministically; None if no code is common enough."""
     known = build_vocabulary(records)
     if not known.codes or not any(len(r.days) > 1 for r in records):
         return None
@@ -93,16 +93,18 @@ def train_forecaster(
     rest = [r for r in records if r not in left_out]
     first = train_trajectory(rest, known, epochs=epochs, seed=seed)
     pairs = [pair for r in left_out for pair in _pair_visits(first, known, r)]
-    said, meant, trusted = _calibrate(known, pairs)
+    raw_knots, calibrated_knots, trusted = _calibrate(known, pairs)
     hot = np.concatenate([known.multi_hot(r) for r in records])
     visits = hot[hot[:, _visit_mask(known)].any(1)]
     rates = visits.mean(0).astype(np.float64) if len(visits) else np.zeros(len(known.codes))
     model = train_trajectory(records, known, epochs=epochs, seed=seed)
-    return _with_version(Forecaster("", model.double(), known, np.round(rates, 6), said, meant, trusted, centres))
+    return _with_version(
+        Forecaster("", model.double(), known, np.round(rates, 6), raw_knots, calibrated_knots, trusted, centres)
+    )
 
 
 def _shuffle_key(subject_id: int) -> bytes:
-    """A key that sorts patients in an order that has nothing to do with them."""
+    """A hash to sort patients by, in an order unrelated to their data."""
     return hashlib.blake2b(f"calibrate\x1f{subject_id}".encode(), digest_size=8).digest()
 
 
@@ -111,7 +113,7 @@ def _visit_mask(known: Vocabulary) -> NDArray[np.bool_]:
 
 
 def _pair_visits(model: TrajectoryModel, known: Vocabulary, record: PatientDays) -> list[tuple[Floats, Floats]]:
-    """For each of her visits but a first: what was forecast the day with records before, and what came."""
+    """Pair each visit but the first with its forecast as of the record's day before."""
     chances, hot = predict_next_days(model, known, record)[0], known.multi_hot(record)
     hot = hot[-len(chances) :]
     of_visits = _visit_mask(known)
@@ -119,24 +121,24 @@ def _pair_visits(model: TrajectoryModel, known: Vocabulary, record: PatientDays)
 
 
 def _calibrate(known: Vocabulary, pairs: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats, frozenset[str]]:
-    """Knots from probability to frequency, and the codes whose forecasts above ``MIN_PROBABILITY`` held."""
+    """Fit the knots from probability to frequency, and find the codes with calibrated forecasts."""
     if len(pairs) < MIN_EXAMPLES:
         return np.array([0.0, 1.0]), np.array([0.0, 1.0]), frozenset()
     of_visits = _visit_mask(known)
-    said = np.stack([s for s, _ in pairs]).astype(np.float64)
+    forecast = np.stack([s for s, _ in pairs]).astype(np.float64)
     came = np.stack([c for _, c in pairs]).astype(np.float64)
     curve = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(
-        said[:, of_visits].ravel(), came[:, of_visits].ravel()
+        forecast[:, of_visits].ravel(), came[:, of_visits].ravel()
     )
     knots = np.round(curve.X_thresholds_, 6), np.round(curve.y_thresholds_, 6)
-    meant = np.interp(said, *knots)
+    calibrated = np.interp(forecast, *knots)
     trusted = set()
     for i, code in enumerate(known.codes):
-        likely = meant[:, i] >= MIN_PROBABILITY
+        likely = calibrated[:, i] >= MIN_PROBABILITY
         if (
             of_visits[i]
             and likely.sum() >= MIN_EXAMPLES
-            and abs(meant[likely, i].mean() - came[likely, i].mean()) <= MAX_CALIBRATION_ERROR
+            and abs(calibrated[likely, i].mean() - came[likely, i].mean()) <= MAX_CALIBRATION_ERROR
         ):
             trusted.add(code)
     return *knots, frozenset(trusted)
@@ -144,7 +146,7 @@ def _calibrate(known: Vocabulary, pairs: Sequence[tuple[Floats, Floats]]) -> tup
 
 @dataclass(frozen=True, slots=True)
 class ForecasterPass:
-    """One pass over a record: after each of its days what is forecast [days, codes], and her embedding [days, 64]."""
+    """One pass over a record: forecasts [days, codes] and embeddings [days, 64] after each day."""
 
     record: PatientDays
     chances: Floats
@@ -153,7 +155,7 @@ class ForecasterPass:
 
 @torch.no_grad()
 def run_forecaster(forecaster: Forecaster, record: PatientDays) -> ForecasterPass:
-    """A pass over the newest ``LONGEST`` days of a record with at least one."""
+    """Run the model over the newest ``MAX_DAYS`` days of a record with at least one."""
     newest = PatientDays(record.subject_id, record.days[-MAX_DAYS:], record.codes[-MAX_DAYS:])
     batch = {name: tensor.double() for name, tensor in collate_records([newest], forecaster.known).items()}
     out = forecaster.model(**batch)
@@ -161,7 +163,10 @@ def run_forecaster(forecaster: Forecaster, record: PatientDays) -> ForecasterPas
 
 
 def forecast_states(forecaster: Forecaster, records: Sequence[PatientDays]) -> list[VisitForecast]:
-    """What is said of each state of one patient's record, mostly beginnings of the last: the same as of each alone."""
+    """Forecast every state of one patient's record, sharing passes between states.
+
+    Most states are beginnings of the last; the result is the same as for each alone.
+    """
     passes: list[ForecasterPass] = []
     out: list[VisitForecast] = []
     for record in reversed(records):
@@ -178,7 +183,7 @@ def forecast_states(forecaster: Forecaster, records: Sequence[PatientDays]) -> l
 
 
 def forecast_state(forecaster: Forecaster, record: PatientDays) -> VisitForecast:
-    """What ``forecaster`` says of a record with at least one day."""
+    """Forecast the next visit of a record with at least one day."""
     return forecast_states(forecaster, [record])[0]
 
 
@@ -189,26 +194,27 @@ def _is_prefix(whole: PatientDays, record: PatientDays) -> bool:
 
 
 def _forecast_after(forecaster: Forecaster, passed: ForecasterPass, n: int) -> VisitForecast:
-    """What is said after the first ``n`` days of a pass."""
+    """Forecast after the first ``n`` days of a pass."""
     known, chances = forecaster.known, passed.chances[:n]
-    meant = np.round(np.interp(chances[-1], forecaster.said, forecaster.meant), 3)
-    order = np.argsort(-meant, kind="stable")
-    kept = [
+    calibrated = np.round(np.interp(chances[-1], forecaster.raw_knots, forecaster.calibrated_knots), 3)
+    order = np.argsort(-calibrated, kind="stable")
+    selected = [
         i
         for i in order
-        if known.codes[i] in forecaster.trusted and meant[i] >= max(MIN_PROBABILITY, MIN_LIFT * forecaster.rates[i])
+        if known.codes[i] in forecaster.trusted
+        and calibrated[i] >= max(MIN_PROBABILITY, MIN_LIFT * forecaster.rates[i])
     ][:MAX_FORECASTS]
     return VisitForecast(
         embedding=tuple(round(float(x), 3) for x in passed.hidden[n - 1]),
-        codes=tuple(known.codes[i] for i in kept),
-        chances=tuple(float(meant[i]) for i in kept),
-        rates=tuple(round(float(forecaster.rates[i]), 3) for i in kept),
+        codes=tuple(known.codes[i] for i in selected),
+        chances=tuple(float(calibrated[i]) for i in selected),
+        rates=tuple(round(float(forecaster.rates[i]), 3) for i in selected),
         surprise=_surprise(known, chances, passed.record),
     )
 
 
 def _surprise(known: Vocabulary, chances: Floats, record: PatientDays) -> float | None:
-    """Mean −ln p over the codes of her last visit among these days, as forecast before it; None for a first visit."""
+    """Mean −ln p over the codes of the last visit, as forecast before it; None for a first one."""
     place = {c: i for i, c in enumerate(known.codes) if not c.startswith(QUESTION_PREFIX)}
     for d in range(len(chances) - 1, 0, -1):
         came = sorted(place[c] for c in record.codes[d] if c in place)
@@ -218,7 +224,7 @@ def _surprise(known: Vocabulary, chances: Floats, record: PatientDays) -> float 
 
 
 def _with_version(forecaster: Forecaster) -> Forecaster:
-    """The forecaster with the hash of its content as its version."""
+    """Set the version to the hash of the content."""
     digest = hashlib.sha256()
     for name, data in sorted(_serialize(forecaster).items()):
         digest.update(name.encode() + b"\0" + data)
@@ -230,25 +236,25 @@ def _serialize(forecaster: Forecaster) -> dict[str, bytes]:
     tensors = {name: value.float().contiguous() for name, value in forecaster.model.state_dict().items()}
     if forecaster.centres is not None:
         tensors[_CENTRES] = torch.from_numpy(np.ascontiguousarray(forecaster.centres))
-    rest = {
+    rest = {  # persisted keys: "said" and "meant" are the calibration's knots
         "codes": forecaster.known.codes,
         "day_rates": forecaster.known.rates,
         "rates": forecaster.rates.tolist(),
-        "said": forecaster.said.tolist(),
-        "meant": forecaster.meant.tolist(),
+        "said": forecaster.raw_knots.tolist(),
+        "meant": forecaster.calibrated_knots.tolist(),
         "trusted": sorted(forecaster.trusted),
     }
     return {WEIGHTS_FILE: weights_as_bytes(tensors), METADATA_FILE: (json.dumps(rest, indent=1) + "\n").encode()}
 
 
 def save_forecaster(folder: Path, forecaster: Forecaster) -> None:
-    """Write it into an existing ``folder``."""
+    """Write the forecaster into an existing ``folder``."""
     for name, data in _serialize(forecaster).items():
         (folder / name).write_bytes(data)
 
 
 def load_forecaster(folder: Path) -> Forecaster:
-    """The forecaster in ``folder``; ValueError where its content is not what its name says."""
+    """Load the forecaster in ``folder``; ValueError where its content does not match its name."""
     rest = json.loads((folder / METADATA_FILE).read_text())
     tensors = parse_weights((folder / WEIGHTS_FILE).read_bytes())
     centres = tensors.pop(_CENTRES, None)
@@ -256,10 +262,10 @@ def load_forecaster(folder: Path) -> Forecaster:
     model = TrajectoryModel(TrajectoryConfig(codes=len(known.codes)))
     model.start_from(known.rates)
     model.load_state_dict(tensors)
-    rates, said, meant = (np.array(rest[name], dtype=np.float64) for name in ("rates", "said", "meant"))
+    rates, raw, calibrated = (np.array(rest[name], dtype=np.float64) for name in ("rates", "said", "meant"))
     of = None if centres is None else centres.numpy()
     trusted = frozenset(rest["trusted"])
-    found = _with_version(Forecaster("", model.eval().double(), known, rates, said, meant, trusted, of))
+    found = _with_version(Forecaster("", model.eval().double(), known, rates, raw, calibrated, trusted, of))
     if found.version != folder.name:
         raise ValueError(f"trajectory model {folder.name} is damaged: its content is {found.version}")
     return found

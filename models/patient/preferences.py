@@ -29,7 +29,7 @@ CONFIDENCE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class StyleEstimate:
-    """Posterior mean and variance of one style's rating, with the number of own ratings behind it."""
+    """Posterior mean and variance of one style's rating, with the number of own ratings."""
 
     mean: float
     variance: float
@@ -48,7 +48,7 @@ class Preference:
 
 
 def shrink_mean(mean: float | None, count: int, prior: float) -> StyleEstimate:
-    """Normal–normal posterior of a style's rating from ``count`` own ratings with mean ``mean`` and the prior mean."""
+    """Normal–normal posterior of a rating from ``count`` own ones and the prior mean."""
     precision = count / NOISE_SD**2 + 1 / PATIENT_SD**2
     own = 0.0 if mean is None or count == 0 else count * mean / NOISE_SD**2
     return StyleEstimate((own + prior / PATIENT_SD**2) / precision, 1 / precision, count)

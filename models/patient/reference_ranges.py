@@ -15,7 +15,7 @@ Level = Literal["low", "usual", "high"]
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRange:
-    """``low``: values below it are low; ``high``: values at or above it are high; None where no limit applies."""
+    """Values below ``low`` are low, at or above ``high`` high; None is no limit."""
 
     low: float | None
     high: float | None

@@ -35,7 +35,7 @@ MAX_DAYS = 512  # days; of a longer record the newest are read
 
 @dataclass(frozen=True, slots=True)
 class PatientDays:
-    """One patient's days: ``days`` [d] ascending since birth, ``codes`` [d] the distinct codes of each day."""
+    """One patient's days with records: ``days`` [d] since birth, ascending, and their ``codes`` [d]."""
 
     subject_id: int
     days: tuple[float, ...]
@@ -44,7 +44,7 @@ class PatientDays:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The codes a trajectory model knows, and how often each occurs on a day of the training records."""
+    """The codes of a trajectory model, each with its share of the training records' days."""
 
     codes: tuple[str, ...]
     rates: tuple[float, ...]
@@ -60,16 +60,16 @@ class Vocabulary:
 
 def build_vocabulary(records: Iterable[PatientDays]) -> Vocabulary:
     """Codes that at least ``MIN_PATIENTS`` records hold, in alphabetical order, with their share of days."""
-    kept = list(records)
+    every = list(records)
     having: dict[str, int] = {}
     times: dict[str, int] = {}
-    for record in kept:
+    for record in every:
         for code in frozenset().union(*record.codes):
             having[code] = having.get(code, 0) + 1
         for day in record.codes:
             for code in day:
                 times[code] = times.get(code, 0) + 1
-    days = max(1, sum(len(r.days) for r in kept))
+    days = max(1, sum(len(r.days) for r in every))
     codes = tuple(sorted(c for c, n in having.items() if n >= MIN_PATIENTS))
     return Vocabulary(codes, tuple(times[c] / days for c in codes))
 
@@ -88,7 +88,7 @@ class TrajectoryConfig(PretrainedConfig):
 
 @dataclass
 class TrajectoryOutput(ModelOutput):
-    """``logits`` [batch, days, codes] of the next day's codes, ``hidden`` [batch, days, hidden], ``loss`` or None."""
+    """``logits`` [batch, days, codes] of the next day, ``hidden`` [batch, days, hidden], ``loss``."""
 
     loss: Tensor | None = None
     logits: Tensor | None = None
@@ -96,8 +96,11 @@ class TrajectoryOutput(ModelOutput):
 
 
 class TrajectoryModel(PreTrainedModel):
-    """The model of the docstring's equations. ``codes`` [batch, days, codes] 0/1, ``days`` [batch, days] since birth,
-    ``there`` [batch, days] whether a step exists (records are padded on the right)."""
+    """The causal transformer of this module's equations.
+
+    Inputs: ``codes`` [batch, days, codes] 0/1, ``days`` [batch, days] since birth, ``there`` [batch, days] whether a
+    step exists (records are padded on the right).
+    """
 
     config_class = TrajectoryConfig
 
@@ -182,7 +185,7 @@ def collate_records(records: Sequence[PatientDays], known: Vocabulary) -> dict[s
 def train_trajectory(
     records: Sequence[PatientDays], known: Vocabulary, *, epochs: int = 40, seed: int = 0
 ) -> TrajectoryModel:
-    """A model trained on ``records`` (those with at least two days); the same arguments give the same weights."""
+    """Train a model on the records of at least two days, deterministically."""
     torch.manual_seed(seed)
     model = TrajectoryModel(TrajectoryConfig(codes=len(known.codes)))
     model.start_from(known.rates)
@@ -208,7 +211,7 @@ def train_trajectory(
 
 @torch.no_grad()
 def predict_next_days(model: TrajectoryModel, known: Vocabulary, record: PatientDays) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [days, codes] of the codes of the day after each, and the embedding [days, hidden] as of each."""
+    """Predict each next day's codes [days, codes], with embeddings [days, hidden] as of each day."""
     if not record.days:
         return np.zeros((0, len(known.codes)), np.float32), np.zeros((0, model.config.hidden_size), np.float32)
     out = model(**collate_records([record], known))

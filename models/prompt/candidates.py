@@ -27,7 +27,7 @@ from models.prompt.sentences.signals import build_signal_segments
 from models.schema import FeatureRow, Segment
 
 FREE_LIMIT = 48
-#: Which free candidates give way first when there are more than FREE_LIMIT: what is least about her.
+#: Free candidates dropped first beyond FREE_LIMIT: those least about the patient.
 _DROP_ORDER = ("condition.code:", "peer.", "medicine.code:", "no.")
 
 

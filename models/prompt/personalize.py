@@ -31,8 +31,9 @@ CandidateBuilder = Callable[[FeatureRow, datetime, Callable[[str], int], str], t
 class Personalized:
     """Everything one personalisation decided.
 
-    ``segments`` are all candidates in the initial prompt's order; ``kept`` the free keys in the policy's order of
-    choice; ``dropped`` the free keys it left out, in the initial order; ``flags`` the red flags of the question.
+    ``segments`` are all candidates in the initial prompt's order; ``kept`` (the API's word) the free keys in the
+    policy's order of choice; ``dropped`` the other free keys, in the initial order; ``flags`` the red flags of the
+    question.
     """
 
     initial: str
@@ -50,7 +51,7 @@ class Personalized:
 def apply_program(
     segments: tuple[Segment, ...], program: EditProgram, language: str = "en"
 ) -> tuple[str, tuple[str, ...]]:
-    """The refined prompt of a program over ranked candidates, and the free keys it kept.
+    """Render the refined prompt of a program over ranked candidates; also return its free keys.
 
     A pick that is no free candidate, or comes twice, is passed over: whatever a program says, the prompt holds
     the pinned segments and nothing that the record does not support.
@@ -73,10 +74,10 @@ def personalize(
 ) -> Personalized:
     """Initial and refined prompt of one question; an unknown ``language`` is answered in English.
 
-    ``offered`` makes the candidates; whoever gives another one than ``candidates`` must give the same ones.
+    ``offered`` builds the candidates; another function than ``build_candidates`` must build the same ones.
     """
     language = language if language in LANGUAGES else "en"
-    # first, because its rules need no vector: whoever reads the question into one beside this loses no time
+    # first, because its rules need no vector: the caller may embed the question meanwhile
     flags = find_red_flags(question, language, read_context(row, as_of), encoder)
     segments = rank_segments(question, offered(row, as_of, count, language), encoder)
     return _assemble(segments, refiner.refine(question, segments), flags, language)

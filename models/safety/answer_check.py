@@ -91,12 +91,12 @@ def check_answer(
     language: str = "en",
     known: TriageContext | None = None,
 ) -> tuple[str, ...]:
-    """Find what is wrong with an answer or a sentence; empty if it may be shown.
+    """Find what is wrong with an answer; empty if it may be shown.
 
     ``allergy`` (suggests a contraindicated drug), ``plays_down`` (talks down an escalation), ``pregnancy``,
     ``gestational_week`` and ``no_allergy`` (contradict the pinned facts, models/safety/contradictions.py).
-    ``allergies`` are names as the record gives them (models.prompt.candidates.list_drug_allergies), ``flags`` the
-    question's, ``known`` what the record says of her pregnancy. An answer is read in both languages whatever
+    ``allergies`` are names as the record gives them (models.prompt.sentences.pinned.list_drug_allergies), ``flags`` the
+    question's, ``known`` what the record says of pregnancy. An answer is read in both languages whatever
     ``language`` says.
     """
     text = normalize_text(answer)

@@ -86,7 +86,7 @@ _FORMS = frozenset(
 
 @lru_cache(maxsize=2000)  # every sentence of every answer is searched for the drugs of the patient's record
 def find_drug_words(name: str) -> frozenset[str]:
-    """The words by which an answer could name this drug: its own, and those of the class that it names or is.
+    """Find the words that could name this drug or its class in an answer.
 
     ``name`` is as a record gives it, English ("Ibuprofen 200 MG Oral Tablet", "NSAID") or Chinese ("青霉素过敏").
     """

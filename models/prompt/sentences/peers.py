@@ -12,7 +12,7 @@ from models.templates import look_up_label, render_sentence
 
 
 def build_peer_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    """``peer.{outcome}`` for each outcome the peer view gives; nothing where fewer than k peers were found.
+    """Build ``peer.{outcome}`` for each outcome known; none with fewer than k peers.
 
     ``peer_lift`` is the share of peers with the outcome (0 … 1), 0 for a mean.
     """

@@ -32,7 +32,7 @@ def list_allergies(row: FeatureRow, *kinds: str) -> tuple[tuple[str, str], ...]:
 
 
 def list_drug_allergies(row: FeatureRow) -> tuple[str, ...]:
-    """Names of what no answer may suggest: medication allergies, and those whose kind the record does not tell."""
+    """List what no answer may suggest: allergies to medicines or of unknown kind."""
     return tuple(name for name, _ in list_allergies(row, "medication", "other"))
 
 

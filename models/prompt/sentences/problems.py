@@ -79,7 +79,7 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Seg
 
 
 def _plain_name(concept: Concept, name: str, language: str) -> str | None:
-    """What a patient calls the condition, where the record's own words do not say it ("deep venous thrombosis")."""
+    """The patient's word for a condition whose recorded name lacks it ("deep venous thrombosis")."""
     plain = look_up_label("concept", concept.name, concept.label, language)
     spelled = name.lower().replace("ae", "e")
     named = plain in name or any(word.replace("ae", "e") in spelled for word in re.findall(r"[a-z]{5,}", plain.lower()))

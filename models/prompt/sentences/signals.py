@@ -43,7 +43,7 @@ def build_signal_segments(row: FeatureRow, as_of: datetime, language: str) -> It
 
 
 def _latest_value(row: FeatureRow, name: str, as_of: datetime) -> tuple[float, datetime, tuple[str, ...]] | None:
-    """Value, time and sources of a latest value known by ``as_of`` and at most two years old."""
+    """Value, time and sources of the latest value, if at most two years old."""
     value, at = read_number(row, f"{name}_latest"), read_time(row, f"{name}_time")
     if value is None or at is None or not timedelta(0) <= as_of - at <= OLDEST:
         return None
@@ -124,7 +124,7 @@ def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator
 
 
 def _pressure_change(row: FeatureRow, as_of: datetime) -> tuple[Change, str] | None:
-    """The component that left its band furthest, and the previous pressure as text; None unless both have a past."""
+    """The component furthest outside its band, and the previous pressure; None without a past."""
     both = [detect_change(row, s, as_of) for s in SIGNALS if s.name in _PRESSURES]
     if any(c is None for c in both):
         return None

@@ -114,7 +114,7 @@ class MessageSentence:
         )
 
     def _is_listed(self, span: TextSpan) -> bool:
-        """Whether the occurrence is in a list ended by "or": "not had pain or bleeding"."""
+        """Whether it is in a list ended by "or": "not had pain or bleeding"."""
         joins = find_spans(load_cue(self.language, "list"), self.text)
         return any(j.end <= span.start <= j.end + 12 or span.end <= j.start <= span.end + 40 for j in joins)
 
@@ -148,5 +148,5 @@ class MessageSentence:
         return (asked or self.has("general")) and not self.is_present()
 
     def is_present(self) -> bool:
-        """Whether the sentence is about the patient now ("i have", "since"), not "should i have"."""
+        """Whether it is about the patient now ("i have"), not "should i have"."""
         return self.has("present", outside=find_spans(load_cue(self.language, "not_present"), self.text))

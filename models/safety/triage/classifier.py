@@ -56,7 +56,7 @@ class TriageClassifier:
 
 @cache
 def read_metadata() -> dict[str, str]:
-    """What the weights say of themselves: version, encoder, and the digest of the messages they were fitted on."""
+    """Read the weights' metadata: version, encoder, digest of the training messages."""
     with safe_open(WEIGHTS, "np") as file:
         return dict(file.metadata())
 

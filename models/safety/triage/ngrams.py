@@ -38,7 +38,7 @@ def iterate_ngrams(text: str, language: str) -> Iterator[str]:
 
 
 def hash_ngrams(text: str, language: str, idf: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Buckets (ascending) and values of a message, of length one; without ``idf`` every bucket weighs the same."""
+    """Hash a message into ascending buckets with L2-normalised values; no ``idf`` is equal weights."""
     counts = Counter(zlib.crc32(g.encode()) % BUCKETS for g in iterate_ngrams(text, language))
     buckets = np.array(sorted(counts), np.int64)
     values = np.array([1 + math.log(counts[b]) for b in buckets.tolist()], np.float64)

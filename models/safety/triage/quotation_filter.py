@@ -25,11 +25,11 @@ _HERSELF = re.compile(r"\b(?:i|we) (?:say|said|told|am|have)\b|我[说讲]")
 def remove_quotations(text: str) -> str:
     """``text`` (normalised) without what it quotes of others."""
 
-    def left(found: re.Match[str]) -> str:
+    def replace(found: re.Match[str]) -> str:
         near = text[max(0, found.start() - _NEAR) : found.start()]
         key = _KEY.search(near)
         before = key[1] if key else _ENDS.split(near)[-1]
         others = any(load_cue(language, "quoting").search(before) for language in ("en", "zh"))
         return '""' if others and not _HERSELF.search(before) else found.group()
 
-    return _QUOTATION.sub(left, text)
+    return _QUOTATION.sub(replace, text)

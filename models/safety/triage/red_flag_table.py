@@ -29,7 +29,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RulePart:
-    """The alternatives of a part as one pattern; ``pieces`` holds of each a text without which it cannot match."""
+    """Alternatives as one pattern, with a literal (``pieces``) that each needs to match."""
 
     regex: re.Pattern[str]
     pieces: tuple[str, ...]
@@ -81,7 +81,7 @@ def _compile_part(part: str) -> RulePart:
 
 
 def _longest_literal(alternative: str) -> str:
-    """The longest run of letters that every match of the alternative holds: a word, or what stands beside a ``*``."""
+    """Find the longest literal that every match of the alternative contains."""
     pieces = [p.strip() for p in normalize_text(alternative).split("...")]
     if CHINESE.search(alternative):
         return max(pieces, key=len)
@@ -119,7 +119,7 @@ def load_cue(language: str, name: str) -> re.Pattern[str]:
 
 @cache
 def load_speller() -> Speller:
-    """Mends towards the English words and stems of the rules; real words and those of the cues are left alone."""
+    """Load the speller of the rules' English words and stems; real words and cues stay."""
     signs_text = [normalize_text(part) for sign in load_table()["signs"] for part in sign.get("en", ())]
     rules = {w for text in signs_text for w in re.findall(r"[a-z]+\*?", text)}
     cues = {w for text in load_table()["cues"]["en"].values() for w in re.findall(r"[a-z]+", normalize_text(text))}
@@ -131,6 +131,6 @@ def load_speller() -> Speller:
 
 
 def _read_real_words() -> frozenset[str]:
-    """Whole words that the encoder's tokenizer knows: some 20,000 everyday ones, no misspelling among them."""
+    """Read the whole words of the encoder's tokenizer: some 20,000, none misspelt."""
     tokenizer = json.loads((find_packaged_minilm() / "tokenizer.json").read_text("utf-8"))
     return frozenset(word for word in tokenizer["model"]["vocab"] if word.isalpha())
