@@ -64,7 +64,7 @@ def test_a_second_run_gives_the_same_rows_and_scores_nothing_again(
     def never(*_: object) -> None:
         raise AssertionError("a reward was paid for twice")
 
-    monkeypatch.setattr(EmbeddedScorer, "sentences", never)
+    monkeypatch.setattr(EmbeddedScorer, "score_sentences", never)
     again = evaluate.evaluate_clinic(trained.settings, StudyOptions(quick=True, external=episodes_file))
     assert [asdict(r) for r in again if r.row != 13] == [asdict(r) for r in rows if r.row != 13]
 
