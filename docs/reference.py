@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from pydantic_core import PydanticUndefined
 
 from feature_repo.store import services
+from pipelines.params import Params
 from pmlm.cli.main import app
 from pmlm.settings import PROJECT, Settings
 
@@ -111,10 +113,17 @@ def render_features() -> str:
 
 
 def render_parameters() -> str:
-    """``params.yaml``: every parameter of the method."""
-    text = (PROJECT / "params.yaml").read_text()
-    assert yaml.safe_load(text)
-    return f"# Numbers of the method\n\nA clinic's own `clinic.yaml` may override any of them.\n\n```yaml\n{text}```\n"
+    """Every parameter of ``params.yaml`` with its value, unit and meaning, from its schema."""
+    values = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    parts = ["# Parameters", "`params:` in a clinic's `clinic.yaml` may override any of them."]
+    for name, section in typing.get_type_hints(Params).items():
+        if name in values:
+            rows = (
+                (f"`{key}`", f"`{values[name][key]}`", field.json_schema_extra["unit"], field.description)
+                for key, field in section.model_fields.items()
+            )
+            parts += [f"## {name}", section.__doc__ or "", _table(("parameter", "value", "unit", "meaning"), rows)]
+    return "\n\n".join(parts) + "\n"
 
 
 def render_endpoint() -> str:

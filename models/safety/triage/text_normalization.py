@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
+from rapidfuzz.distance import OSA
+
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"'})
 _CONTRACTIONS = (
     (re.compile(r"\bcan'?t\b|\bcannot\b"), "can not"),
@@ -48,22 +50,6 @@ def split_sentences(text: str) -> list[str]:
     return [s.strip() for s in _SENTENCE.split(text) if s.strip()]
 
 
-def distance(a: str, b: str, most: int) -> int:
-    """Optimal string alignment distance (insert, delete, substitute, swap neighbours); ``most + 1`` if above it."""
-    if abs(len(a) - len(b)) > most:
-        return most + 1
-    before, row = [0] * (len(b) + 1), list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        two_before, before, row = before, row, [i, *[0] * len(b)]
-        for j, y in enumerate(b, 1):
-            row[j] = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                row[j] = min(row[j], two_before[j - 2] + 1)
-        if min(row) > most:
-            return most + 1
-    return min(row[len(b)], most + 1)
-
-
 class Speller:
     """Correct misspelt words towards a lexicon.
 
@@ -94,6 +80,6 @@ class Speller:
         if word in self._correct or len(word) < self.SHORTEST or word.startswith(self._stems):
             return word
         slips = 1 if len(word) < 8 else 2
-        near = [(distance(word, w, slips), w) for w in self._by_letter.get(word[0], ())]
+        near = [(OSA.distance(word, w, score_cutoff=slips), w) for w in self._by_letter.get(word[0], ())]
         best = min(near, default=(slips + 1, word))
         return best[1] if best[0] <= slips else word
