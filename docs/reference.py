@@ -117,12 +117,11 @@ def render_parameters() -> str:
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     parts = ["# Parameters", "`params:` in a clinic's `clinic.yaml` may override any of them."]
     for name, section in typing.get_type_hints(Params).items():
-        if name in values:
-            rows = (
-                (f"`{key}`", f"`{values[name][key]}`", field.json_schema_extra["unit"], field.description)
-                for key, field in section.model_fields.items()
-            )
-            parts += [f"## {name}", section.__doc__ or "", _table(("parameter", "value", "unit", "meaning"), rows)]
+        rows = (
+            (f"`{key}`", f"`{values[name][key]}`", field.json_schema_extra["unit"], field.description)
+            for key, field in section.model_fields.items()
+        )
+        parts += [f"## {name}", section.__doc__ or "", _table(("parameter", "value", "unit", "meaning"), rows)]
     return "\n\n".join(parts) + "\n"
 
 

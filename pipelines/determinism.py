@@ -1,4 +1,4 @@
-"""Make torch give the same bits on every run: one thread, deterministic algorithms."""
+"""Make torch give the same bits on every run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 @contextmanager
 def deterministic_torch() -> Iterator[None]:
-    """Run a block with one torch thread and deterministic algorithms alone.
+    """Run a block with one torch thread and deterministic algorithms.
 
-    Sums of another number of threads differ in their last bits. The former settings are restored afterwards.
+    Sums over another number of threads differ in their last bits. Settings are restored afterwards.
     """
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(1)

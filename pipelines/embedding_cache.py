@@ -19,7 +19,7 @@ SCHEMA = pa.schema([pa.field("key", pa.binary(16)), pa.field("vector", pa.list_(
 
 
 class CachedEncoder:
-    """An ``Encoder`` that asks another only for texts it has no vector of. ``id`` is the other's."""
+    """An ``Encoder`` that calls another, whose ``id`` it has, for missing texts only."""
 
     def __init__(self, encoder: Encoder, file: Path, id: str) -> None:
         self.id = id
@@ -35,7 +35,7 @@ class CachedEncoder:
         return np.stack([self._vectors[k] for k in keys]) if keys else np.zeros((0, DIMENSIONS), np.float32)
 
     def save(self) -> None:
-        """Write all vectors, sorted by key, if there are new ones; whole or not at all."""
+        """Replace the file atomically by all vectors, sorted by key, if there are new ones."""
         if len(self._vectors) == self._before:
             return
         keys = sorted(self._vectors)
@@ -59,7 +59,7 @@ def _read_vectors(file: Path) -> dict[bytes, np.ndarray]:
 
 @contextmanager
 def open_encoder(settings: Settings) -> Iterator[CachedEncoder]:
-    """The sentence encoder of this clinic; what it encoded is kept when the block ends without error."""
-    kept = CachedEncoder(MiniLM(), settings.workspace / "cache" / "vectors.parquet", MiniLM.id)
-    yield kept
-    kept.save()
+    """Open the clinic's sentence encoder; save its cache when the block ends without error."""
+    cached = CachedEncoder(MiniLM(), settings.workspace / "cache" / "vectors.parquet", MiniLM.id)
+    yield cached
+    cached.save()

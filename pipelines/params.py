@@ -67,7 +67,7 @@ class TrajectoryParams(_Section):
 class TrainParams(_Section):
     """Training of the refiner."""
 
-    method: Method = _field("name", "how a challenger is trained")
+    method: Method = _field("name", f"how a challenger is trained: {', '.join(get_args(Method))}")
     seed: int = _field("–", "random seed, to which the night is added", ge=0)
     pick_cap: int = _field("segments", "free segments in a refined prompt, at most", ge=0)
     token_cap: int = _field("tokens", "tokens of the free segments in a refined prompt, at most", ge=0)

@@ -15,7 +15,7 @@ from pmlm.storage import read_json, write_json
 
 @dataclass(slots=True)
 class StageSummary:
-    """One stage of one night: rows in and out, rows quarantined, seconds, content hashes, stage-specific figures."""
+    """Figures of one stage of one night, written as JSON: rows, seconds, content hashes."""
 
     stage: str
     night: str
@@ -44,7 +44,7 @@ def stage_run(settings: Settings, night: str, stage: str) -> Iterator[StageSumma
 
 
 def read_summaries(settings: Settings, night: str) -> list[StageSummary]:
-    """The summaries of one night in the order the stages ran."""
+    """Read a night's summaries in the order the stages ran."""
     folder = settings.runs / night
     found = sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime) if folder.exists() else []
     return [StageSummary(**read_json(p)) for p in found]

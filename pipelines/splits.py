@@ -1,9 +1,8 @@
-"""Three splits, by patient *and* by time: train, gate (nightly decisions) and a locked test.
+"""Split questions by patient and by time: train, gate (nightly decisions), locked test.
 
-Assumption about time: questions come in a stream, and a refiner is used on questions asked after it was trained, by
-patients it has not trained on. So a patient belongs to one split for ever (a keyed hash of hers decides, not the
-clinic's size), training questions lie before the ``time_quantile`` of all questions known, and gate and test
-questions at or after it. Questions on the other side of the cut belong to no split: that is the price.
+Assumption: questions come in a stream, and a refiner is used on later questions of patients it was not trained on. So
+a patient belongs to one split for good (by hash of their id, whatever the clinic's size); training questions are before
+the ``time_quantile`` of all questions, gate and test questions at or after it. Other questions belong to no split.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ FEWEST_TO_TRAIN_ON = 20  # episodes of the train split
 
 @dataclass(frozen=True, slots=True)
 class SplitParams:
-    """``gate_share`` and ``test_share`` of patients, and the quantile of time that training stays before."""
+    """Shares of patients, and the quantile of question times before which training stays."""
 
     gate_share: float
     test_share: float
@@ -27,7 +26,7 @@ class SplitParams:
 
 
 def assign_patient(subject_id: int, params: SplitParams) -> str:
-    """The split a patient belongs to, whoever else is in the clinic."""
+    """Assign a patient to a split, independent of all other patients."""
     digest = hashlib.blake2b(f"split\x1f{subject_id}".encode(), digest_size=8).digest()
     place = int.from_bytes(digest, "big") / 2**64
     if place < params.test_share:
@@ -36,13 +35,13 @@ def assign_patient(subject_id: int, params: SplitParams) -> str:
 
 
 def find_time_cut(times: Sequence[datetime], quantile: float) -> datetime:
-    """The moment before which training questions lie: the ``quantile`` of all question times."""
+    """Find the time before which training questions are: the ``quantile`` of question times."""
     ordered = sorted(times)
     return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
 
 def assign_splits(questions: Sequence[tuple[int, datetime]], params: SplitParams) -> list[str | None]:
-    """The split of each (subject, time), None for a question on the wrong side of its patient's cut."""
+    """Assign each (subject, time) to a split; None on the wrong side of the time cut."""
     if not questions:
         return []
     moment = find_time_cut([time for _, time in questions], params.time_quantile)
@@ -54,5 +53,5 @@ def assign_splits(questions: Sequence[tuple[int, datetime]], params: SplitParams
 
 
 def hash_order(identifier: str) -> bytes:
-    """A key that sorts episodes in an order that has nothing to do with them and never changes."""
+    """Hash an id to a sort key: a fixed order, independent of content."""
     return hashlib.blake2b(identifier.encode(), digest_size=8).digest()

@@ -1,7 +1,7 @@
 """Read conversations from the event log: question, clinician's reply, rating.
 
-A question and its reply are joined by the reply's ``parent``, a rating and its reply likewise. Only what is known by
-the moment asked about counts, in its latest version; the first reply to a question is *the* reply.
+A reply's ``parent`` is its question, a rating's ``parent`` its reply. Only the latest versions known by the as-of time
+count, and of several replies the first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ABBREVIATIONS = ("Dr.", "Mr.", "Mrs.", "Ms.", "e.g.", "i.e.", "approx.", "vs.",
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One question and its reply: the records of both, ``reply``'s sentences, ``rating`` 1–5 or None."""
+    """One question and its reply, as sentences; ``rating`` is 1–5 or None."""
 
     record: int
     reply_record: int
@@ -33,7 +33,7 @@ class Exchange:
 
 
 def split_sentences(text: str) -> tuple[str, ...]:
-    """A text cut at sentence ends, English or Chinese; joined with spaces it is the (one-line) text again."""
+    """Split an English or Chinese text into sentences; joined with spaces they give it back."""
     found: list[str] = []
     for part in _END.split(" ".join(text.split())):
         if found and found[-1].endswith(_ABBREVIATIONS):
@@ -44,18 +44,18 @@ def split_sentences(text: str) -> tuple[str, ...]:
 
 
 def pair_exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
-    """All questions with a reply known by ``as_of``, in order of time, then record. A reply without text is none."""
+    """Pair all questions that have a non-empty reply by ``as_of``, ordered by time, record."""
     known = (
         event_log.select_as_of(events, as_of).filter(pl.col("kind").is_in(["question", "reply", "rating"])).collect()
     )
-    ratings = _of_kind(known, "rating").sort("time", "record")
+    ratings = _select_kind(known, "rating").sort("time", "record")
     rated = {row["parent"]: row["numeric_value"] for row in ratings.iter_rows(named=True)}  # the last one counts
     replies: dict[int, dict[str, Any]] = {}
-    for row in _of_kind(known, "reply").sort("time", "record").iter_rows(named=True):
+    for row in _select_kind(known, "reply").sort("time", "record").iter_rows(named=True):
         if (row["text_value"] or "").strip():
             replies.setdefault(row["parent"], row)
     found = []
-    for row in _of_kind(known, "question").sort("time", "record").iter_rows(named=True):
+    for row in _select_kind(known, "question").sort("time", "record").iter_rows(named=True):
         reply = replies.get(row["record"])
         if reply is None or row["time"] is None or not (row["text_value"] or "").strip():
             continue
@@ -73,5 +73,5 @@ def pair_exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:
     return found
 
 
-def _of_kind(events: pl.DataFrame, kind: str) -> pl.DataFrame:
+def _select_kind(events: pl.DataFrame, kind: str) -> pl.DataFrame:
     return events.filter(pl.col("kind") == kind)

@@ -1,4 +1,4 @@
-"""``episodes.parquet``: what training, evaluation and monitoring share. Equal episodes give equal bytes."""
+"""Read and write ``episodes.parquet``; equal episodes give equal bytes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def episodes_path(settings: Settings) -> Path:
 
 
 def write_episodes(settings: Settings, episodes: Sequence[Episode]) -> None:
-    """Write all episodes, in order of time, then id."""
+    """Write all episodes, ordered by time, then id."""
     ordered = sorted(episodes, key=lambda e: (e.as_of, e.episode_id))
     rows = [asdict(episode) | {"facts": sorted(episode.facts)} for episode in ordered]
     with atomic_write(episodes_path(settings)) as temporary:
@@ -59,7 +59,7 @@ def write_episodes(settings: Settings, episodes: Sequence[Episode]) -> None:
 
 
 def read_episodes(settings: Settings) -> list[Episode]:
-    """The episodes as written; none where there is no file."""
+    """Read the episodes; none where there is no file."""
     if not episodes_path(settings).exists():
         return []
     return [_parse_episode(row) for row in pq.read_table(episodes_path(settings), schema=SCHEMA).to_pylist()]

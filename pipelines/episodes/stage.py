@@ -1,9 +1,8 @@
 """Stage ``episodes``: every answered question, with what was known when asked.
 
-Features come from the feature store as of the question's time (a point-in-time join: nothing known later), segments
-through the same functions as an answer's. A sidecar ``facts.jsonl.gz`` in the clinic's folder, where a simulator
-wrote one, says which facts were behind a reply: for measuring, never shown to a policy. A large clinic is thinned to
-what a night can train on and measure, by a hash of the episode, so that tomorrow's choice is today's plus news.
+Features come from a point-in-time join as of the question's time; segments are built as in serving. A simulator's
+``facts.jsonl.gz`` in the clinic's folder lists the facts behind each reply, for evaluation, hidden from the policy.
+A large clinic is sampled by a hash of the episode, so tomorrow's sample is today's plus new episodes.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ READ_LANGUAGE = "en"  # the embedded models read English; other languages are an
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """What a simulator knew of a reply: its topic and the segment keys behind it."""
+    """A simulator's ground truth of a reply: topic and the segment keys behind it."""
 
     topic: str | None
     facts: frozenset[str]
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Write ``data/episodes/episodes.parquet``; status ``hold`` where there is too little to train on."""
+    """Write ``data/episodes/episodes.parquet``; hold with too few episodes to train on."""
     with stage_run(settings, night, "episodes") as summary:
         params = load_params(settings).episodes
         asked = pair_exchanges(event_log.scan_events(settings), settings.now())
@@ -64,7 +63,7 @@ def run(settings: Settings, night: str) -> StageSummary:
 
 
 def explain_hold(asked: int, trainable: int) -> str:
-    """Why there can be no training, or nothing."""
+    """Explain why there can be no training; empty where there can."""
     if asked == 0:
         return "no question-and-reply pairs in the records"
     if trainable < splits.FEWEST_TO_TRAIN_ON:
@@ -74,7 +73,7 @@ def explain_hold(asked: int, trainable: int) -> str:
 
 
 def choose_exchanges(asked: Sequence[Exchange], params: EpisodesParams) -> list[tuple[Exchange, str]]:
-    """The exchanges that belong to a split, at most ``most_train`` and ``most_held_out`` of each, in order of time."""
+    """Choose exchanges of each split, up to its limit, ordered by time."""
     assigned = splits.assign_splits([(e.subject_id, e.asked) for e in asked], params.split)
     chosen: list[tuple[Exchange, str]] = []
     for split in (splits.TRAIN, splits.GATE, splits.TEST):
@@ -89,9 +88,9 @@ def format_episode_id(exchange: Exchange) -> str:
 
 
 def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Episode]:
-    """Episodes of the chosen exchanges, those of patients who are answered in another language left out."""
+    """Build episodes of exchanges with patients whose language is ``READ_LANGUAGE``."""
     rows = read_feature_rows(settings, [e for e, _ in chosen])
-    kept = [
+    selected = [
         (e, s, row)
         for (e, s), row in zip(chosen, rows, strict=True)
         if (row.get("language") or READ_LANGUAGE) == READ_LANGUAGE
@@ -99,9 +98,9 @@ def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -
     count = make_token_counter(settings.embedded_llm)
     known = read_ground_truth(settings)
     with open_encoder(settings) as encode:
-        bank = build_reply_bank([e for e, split, _ in kept if split == splits.TRAIN], encode)
+        bank = build_reply_bank([e for e, split, _ in selected if split == splits.TRAIN], encode)
         episodes = []
-        for exchange, split, row in kept:
+        for exchange, split, row in selected:
             truth = known.get(exchange.reply_record, GroundTruth(None, frozenset()))
             vector = encode.encode([exchange.question])[0]
             episodes.append(
@@ -123,7 +122,7 @@ def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -
 
 
 def read_feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[FeatureRow]:
-    """Each patient's features as of her question, in order."""
+    """Read each patient's features as of their question, in order."""
     entities = pd.DataFrame(
         {
             "subject_id": [e.subject_id for e in asked],
@@ -135,7 +134,7 @@ def read_feature_rows(settings: Settings, asked: Sequence[Exchange]) -> list[Fea
 
 
 def build_reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
-    """The training split's replies, by which a reply's general sentences are known."""
+    """Collect the training split's replies, to tell general from specific sentences."""
     return ReplyBank(
         vectors=encode.encode([e.question for e in asked]),
         subjects=np.array([e.subject_id for e in asked], dtype=np.int64),
@@ -144,7 +143,7 @@ def build_reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
 
 
 def read_ground_truth(settings: Settings) -> dict[int, GroundTruth]:
-    """What the clinic's simulator knew, by the reply's record; empty for a real clinic."""
+    """Read the simulator's ground truth by the reply's record; empty for a real clinic."""
     path = settings.drops / "facts.jsonl.gz"
     if not path.exists():
         return {}
