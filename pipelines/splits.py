@@ -41,7 +41,7 @@ def find_time_cut(times: Sequence[datetime], quantile: float) -> datetime:
 
 
 def assign_splits(questions: Sequence[tuple[int, datetime]], params: SplitParams) -> list[str | None]:
-    """Assign each (subject, time) to a split; None on the wrong side of the time cut."""
+    """Assign each (subject, time) to a split, or to None by the time cut."""
     if not questions:
         return []
     moment = find_time_cut([time for _, time in questions], params.time_quantile)

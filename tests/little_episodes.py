@@ -1,4 +1,4 @@
-"""A clinic that is nothing but episodes: a few women, real sentences, real scoring, training that takes seconds."""
+"""A clinic of episodes alone, with real sentences and scoring, trained in seconds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARAMS = {
     },
     "gate": {"bootstrap": 200, "minimum_episodes": 6, "minimum_patients": 3},
 }
-#: question → what may be known of her → what the clinician then writes
+#: question → what may be known of the patient → what the clinician then writes
 TOPICS: dict[str, dict[str, tuple[str, str]]] = {
     "Which painkiller may I take?": {
         "condition.asthma": ("She has asthma.", "Because of your asthma, do not take ibuprofen."),
@@ -81,7 +81,7 @@ def episode(number: int, split: str) -> Episode:
 
 
 def clinic(home: Path, params: dict[str, dict[str, float]] | None = None, held_out: int = 9) -> Settings:
-    """Settings of a clinic whose episodes are written and whose embedded LLM is at hand; nothing is trained yet."""
+    """Write a clinic's episodes and link its embedded LLM; nothing is trained yet."""
     drops = home / "drops"
     drops.mkdir(parents=True)
     merged = {section: values | (params or {}).get(section, {}) for section, values in PARAMS.items()}

@@ -1,4 +1,4 @@
-"""One little clinic, trained, evaluated and gated once for all tests that look at what came out."""
+"""One small clinic, trained, evaluated and gated once for all tests that read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From episodes to a gated refiner, with the real scorer: what is written, what is repeated, what is only measured."""
+"""From episodes to a gated refiner, with the real scorer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training killed in its middle and run again ends with the same weights as training left alone, at no double cost."""
+"""Training killed halfway and rerun gives the same weights and scores nothing twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Episodes: which are kept, how they are written, and what is remembered between nights."""
+"""Episodes: which are chosen, how they are written, and what is cached between nights."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ def test_a_vector_is_computed_once_and_no_text_is_kept(tmp_path) -> None:
             return super().encode(texts)
 
     inner, texts = Counting(), ["She has asthma.", "She smokes.", "She has asthma."]
-    kept = CachedEncoder(inner, tmp_path / "vectors.parquet", "minilm")
-    first = kept.encode(texts)
-    kept.save()
+    cached = CachedEncoder(inner, tmp_path / "vectors.parquet", "minilm")
+    first = cached.encode(texts)
+    cached.save()
     again = CachedEncoder(inner, tmp_path / "vectors.parquet", "minilm")
     assert np.array_equal(again.encode(texts), first)
     assert np.array_equal(first, MiniLM().encode(texts))
@@ -101,7 +101,7 @@ def test_a_vector_is_computed_once_and_no_text_is_kept(tmp_path) -> None:
     assert CachedEncoder(inner, tmp_path / "vectors.parquet", "another").encode([]).shape == (0, 384)
 
 
-def test_an_episode_has_an_identifier_that_tells_nothing_but_its_record() -> None:
+def test_an_episode_id_is_made_of_its_record_alone() -> None:
     assert format_episode_id(_asked(1)[0]) == "0000000000000001"
 
 
@@ -113,7 +113,7 @@ def test_episodes_are_measured_within_the_budget_and_in_an_order_of_their_own(bu
 
 
 class _Additive:
-    """A scorer under which a reply is as likely as the facts it needs are in the prompt; exact, so that laws show."""
+    """An exact scorer by which a reply is as likely as its facts are in the prompt."""
 
     id = "additive"
 

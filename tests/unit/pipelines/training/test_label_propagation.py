@@ -1,4 +1,4 @@
-"""Labels of the warm start: read off the replies as the measured gains teach, and never where those teach nothing."""
+"""Predicted gains follow the replies as measured gains do, or are not used."""
 
 from __future__ import annotations
 

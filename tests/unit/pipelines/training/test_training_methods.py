@@ -1,4 +1,4 @@
-"""Which refiner ships is a parameter: each method makes a challenger that the endpoint can load, or says why not."""
+"""Each ``train.method`` trains a challenger that the endpoint can load."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FACTS = {s.text: s.key for e in EPISODES for s in e.free}
 
 
 class Facts:
-    """A scorer for which a reply is likelier the more of the facts behind it the prompt states."""
+    """A scorer by which a reply is likelier with more of its facts in the prompt."""
 
     id = "facts"
 
@@ -35,8 +35,8 @@ class Facts:
     @staticmethod
     def worth(trial: Trial) -> float:
         (known,) = [e for e in EPISODES if (e.question, e.reply) == (trial.question, trial.reply)][:1]
-        said = sum(text in trial.prompt for text, key in FACTS.items() if key in known.facts)
-        return -4.0 + 0.5 * said
+        stated = sum(text in trial.prompt for text, key in FACTS.items() if key in known.facts)
+        return -4.0 + 0.5 * stated
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def with_train_params(params: Params, **values: object) -> Params:
 
 @pytest.fixture
 def encode(tmp_path: Path) -> Iterator[CachedEncoder]:
-    with open_encoder(Settings(home=tmp_path / "vectors")) as kept:
-        yield kept
+    with open_encoder(Settings(home=tmp_path / "vectors")) as cached:
+        yield cached
 
 
 @pytest.mark.parametrize("method", methods.METHODS)
@@ -100,12 +100,12 @@ def test_grpo_and_best_of_k_ask_for_equally_many_rewards(params: Params, encode:
     assert len(set(spent.values())) == 1
 
 
-def test_a_method_that_there_is_not_is_named_beside_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_method_is_named_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"params.train.method is 'magic'; it may be grpo, warm_start, best_of_k"):
         load_params(clinic(tmp_path, method="magic"))
 
 
-def test_alternatives_pick_what_single_gains_bear_out(encode: CachedEncoder) -> None:
+def test_gain_refiners_pick_what_gains_support(encode: CachedEncoder) -> None:
     from pipelines.training import gains
 
     reward = Rewards(Facts(), 0.001)  # type: ignore[arg-type]
