@@ -129,7 +129,7 @@ def test_a_new_model_makes_all_rows_anew_and_is_served_at_once(nightly: Settings
     with open_encoder(settings) as encode:
         read = sequences.select_training_records(sequences.read_events(settings, settings.now()), SHARES, encode)
     assert read is not None
-    new = training.learn(read.train, read.centres, epochs=3)
+    new = training.train_forecaster(read.train, read.centres, epochs=3)
     assert new is not None
     model_store.install_model(settings, new, {"night": LAST, "codes": [], "strangers": 0.0})
     before = online.read(settings.feast, 1)
@@ -188,7 +188,7 @@ def test_only_training_patients_days_before_the_cut_are_learnt_from(nightly: Set
         with open_encoder(nightly) as encode:
             read = sequences.select_training_records(seen, SHARES, encode)
         assert read is not None
-        learnt = training.learn(read.train, read.centres, epochs=1)
+        learnt = training.train_forecaster(read.train, read.centres, epochs=1)
         assert learnt is not None
         versions.append(learnt.version)
     assert versions[0] == versions[1]
