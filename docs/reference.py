@@ -195,4 +195,4 @@ def _type(document: dict[str, Any], field: dict[str, Any]) -> str:
 def _openapi() -> dict[str, Any]:
     from bentos.http import app, openapi
 
-    return openapi.document(app.app)
+    return openapi.build_document(app.app)
