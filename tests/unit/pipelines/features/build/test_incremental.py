@@ -185,9 +185,9 @@ def test_a_batch_of_an_import_that_was_killed_is_not_seen(tmp_path: Path, events
 def test_a_definition_is_the_same_in_every_process(tmp_path: Path) -> None:
     """One that changed by itself would make every night build the whole history again."""
     script = (
-        "import json; from pipelines.features.build.definitions import current_definitions;"
+        "import json; from pipelines.features.build.definitions import define_groups;"
         "from pmlm.settings import Settings;"
-        f"print(json.dumps(current_definitions(Settings(home={str(tmp_path)!r}))))"
+        f"print(json.dumps(define_groups(Settings(home={str(tmp_path)!r}))))"
     )
     printed = [
         subprocess.run(
