@@ -4,7 +4,7 @@
 
 Variants of one forward pass: ``product`` (oneDNN's packed linear inside TorchScript), ``eager`` (packed, called from
 Python), ``public`` (``Tensor.to_mkldnn`` at each call, eager), ``plain`` (``functional.linear``, eager). One thread.
-Speed: one short question, the same beside a busy Python thread, and 48 sentences; variants alternate, ``value`` is the
+Speed: one short question, the same with a busy Python thread, and 48 sentences; variants alternate, ``value`` is the
 product's median and ``baseline`` the variant's in ms, ``speedup`` = baseline / value with a bootstrap interval over
 repeats; the target is 1.3. Company: texts of 70 whose vector changes by a bit with the batch size or the number of
 threads; an encoder may have none, or a night would depend on how its texts were batched. Writes
@@ -122,7 +122,7 @@ def measure_speed(name: str, passes: dict[str, Pass], texts: Tokens, repeats: in
 
 
 def count_changed(embed: Pass, texts: Tokens) -> int:
-    """Texts whose vector is not the same to the last bit for every batch size and number of threads."""
+    """Count texts whose vector changes with the batch size or the number of threads."""
     expected = in_batches(embed, texts, BATCH_SIZE)
     changed = np.zeros(len(texts), bool)
     before = torch.get_num_threads()

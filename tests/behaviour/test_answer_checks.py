@@ -1,4 +1,4 @@
-"""No answer may suggest an allergen under any of its names, or contradict what the record pins."""
+"""No answer suggests an allergen by any name, or contradicts the pinned record."""
 
 from __future__ import annotations
 

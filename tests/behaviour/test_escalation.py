@@ -1,4 +1,4 @@
-"""Whatever a policy or a language model says, a flagged question is escalated first and its answer is checked."""
+"""A flagged question is escalated first, and its answer checked, whatever a model says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the method's tests share: the real encoder and the embedded LLM, each loaded once a session."""
+"""Shared by the method's tests: the real encoder and embedded LLM, loaded once per session."""
 
 from __future__ import annotations
 

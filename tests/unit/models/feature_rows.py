@@ -1,4 +1,4 @@
-"""Arbitrary feature rows for property tests: any subset of features, record text of any kind, hostile text included."""
+"""Arbitrary feature rows for property tests, with hostile record text."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _signal(draw: st.DrawFn, index: int) -> dict[str, Any]:
 
 @st.composite
 def feature_rows(draw: st.DrawFn) -> dict[str, Any]:
-    """A row as any store may give it: any part may be missing, empty or unknown."""
+    """Draw a row of which any part may be missing, empty or unknown."""
     row: dict[str, Any] = {}
     for index in draw(st.sets(st.integers(0, len(SIGNALS) - 1))):
         row |= draw(_signal(index))

@@ -75,7 +75,7 @@ def test_the_pass_computes_what_transformers_computes(encoder: MiniLM) -> None:
 
 
 def test_memory_does_not_grow_with_the_number_of_lengths_met() -> None:
-    """oneDNN prepares itself for each number of rows and keeps that: 200 numbers cost some 150 MiB, 16 some 40."""
+    """oneDNN caches per number of rows: 200 numbers cost some 150 MiB, 16 some 40."""
     script = (
         "import psutil, torch\n"
         "from models.encoder import MiniLM\n"

@@ -1,4 +1,4 @@
-"""Any LLM is text in and text out; the embedded one is really asked, the other one over a real loopback server."""
+"""Any LLM is text in and out: the embedded one, and one over loopback."""
 
 from __future__ import annotations
 

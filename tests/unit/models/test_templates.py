@@ -1,4 +1,4 @@
-"""Words come from the phrase files, and record text becomes harmless before it is one of them."""
+"""Words come from the template files, and record text is made harmless first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of ``params.yaml``: what a clinic may override, and errors that name file, key and rule."""
+"""The schema of ``params.yaml``: overrides, and errors that name file, key and rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A change is measured against her own past."""
+"""A change is measured against the patient's own past."""
 
 from __future__ import annotations
 

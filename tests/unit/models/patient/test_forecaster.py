@@ -1,4 +1,4 @@
-"""A forecaster says what held for patients it was not learnt from, the same each time, and survives being kept."""
+"""A forecaster is calibrated on patients left out, deterministic, and survives saving."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_it_says_what_comes_next_and_only_when_it_does(learnt: Forecaster) -> No
     assert LOW not in forecast_state(learnt, record(99, 10)).codes
 
 
-def test_what_did_not_hold_for_patients_left_out_is_never_said() -> None:
+def test_what_was_wrong_for_patients_left_out_is_never_forecast() -> None:
     random = np.random.default_rng(0)
 
     def at_random(subject: int) -> PatientDays:
@@ -88,7 +88,7 @@ def test_one_pass_says_of_every_earlier_state_what_a_pass_of_its_own_would(
     assert forecast_states(learnt, states) == [forecast_state(learnt, state) for state in states]
 
 
-def test_the_version_is_the_content_and_a_kept_one_says_the_same(learnt: Forecaster, tmp_path: Path) -> None:
+def test_the_version_is_the_content_and_a_saved_one_says_the_same(learnt: Forecaster, tmp_path: Path) -> None:
     again = train_forecaster([record(s) for s in range(16)], CENTRES, epochs=12)
     assert again is not None
     assert again.version == learnt.version
@@ -113,12 +113,12 @@ ROW = {
 }
 
 
-def said(row: dict, language: str = "en") -> Segment | None:
+def find_prediction(row: dict, language: str = "en") -> Segment | None:
     return next((s for s in build_candidates(row, AS_OF, len, language) if s.kind == "prediction"), None)
 
 
 def test_the_forecast_is_said_as_one_with_its_day_and_model_behind_it() -> None:
-    found = said(ROW)
+    found = find_prediction(ROW)
     assert found is not None
     assert found.text == (
         "A forecast from her record, not a finding: her next visit may bring "
@@ -126,18 +126,21 @@ def test_the_forecast_is_said_as_one_with_its_day_and_model_behind_it() -> None:
     )
     assert found.sources == ("a1b2", "model:0123456789abcdef")
     assert (found.recency_days, found.surprise) == (12.0, 2.5)
-    chinese = said(ROW, "zh")
+    chinese = find_prediction(ROW, "zh")
     assert chinese is not None
     assert "血红蛋白偏低（可能性60%）" in chinese.text
 
 
 def test_what_is_on_her_record_already_or_has_no_words_or_is_old_is_not_forecast() -> None:
     anaemia = {"next_visit_events": ["condition|SNOMED//271737000"], "next_visit_chances": [0.5]}
-    assert said(ROW | anaemia) is not None
-    assert said(ROW | anaemia | {"condition_codes": ["SNOMED//271737000"], "condition_texts": ["Anemia"]}) is None
-    assert said(ROW | {"next_visit_events": ["procedure|SNOMED//2", "observation|pain:usual"]}) is None
-    assert said(ROW | {"trajectory_time": AS_OF - timedelta(days=400)}) is None
-    assert said(ROW | {"model_version": None}) is None
+    assert find_prediction(ROW | anaemia) is not None
+    assert (
+        find_prediction(ROW | anaemia | {"condition_codes": ["SNOMED//271737000"], "condition_texts": ["Anemia"]})
+        is None
+    )
+    assert find_prediction(ROW | {"next_visit_events": ["procedure|SNOMED//2", "observation|pain:usual"]}) is None
+    assert find_prediction(ROW | {"trajectory_time": AS_OF - timedelta(days=400)}) is None
+    assert find_prediction(ROW | {"model_version": None}) is None
 
 
 def test_the_policy_reads_the_surprise_of_her_last_visit() -> None:

@@ -1,4 +1,4 @@
-"""What is believed of her preferences lies between her ratings and her peers', and nothing is said on thin evidence."""
+"""Preferences are between own ratings and peers', and unknown on thin evidence."""
 
 from __future__ import annotations
 

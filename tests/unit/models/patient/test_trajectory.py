@@ -28,10 +28,10 @@ def one_thread():
 
 def test_it_learns_what_follows_what() -> None:
     known = build_vocabulary(RECORDS)
-    said, _ = predict_next_days(train_trajectory(RECORDS, known, epochs=30), known, alternating(100))
+    chances, _ = predict_next_days(train_trajectory(RECORDS, known, epochs=30), known, alternating(100))
     a, b = known.codes.index("A"), known.codes.index("B")
-    assert said[4, b] > 0.8 > 0.2 > said[4, a]  # day 4 held A
-    assert said[5, a] > 0.8 > 0.2 > said[5, b]
+    assert chances[4, b] > 0.8 > 0.2 > chances[4, a]  # day 4 has A
+    assert chances[5, a] > 0.8 > 0.2 > chances[5, b]
 
 
 def test_a_later_day_never_changes_an_earlier_forecast() -> None:
@@ -60,6 +60,6 @@ def test_a_patient_without_days_and_a_clinic_without_records_are_answered() -> N
     empty = Vocabulary((), ())
     assert build_vocabulary([]) == empty
     known = build_vocabulary(RECORDS)
-    said, hidden = predict_next_days(train_trajectory(RECORDS, known, epochs=1), known, PatientDays(5, (), ()))
-    assert said.shape == (0, 2)
+    chances, hidden = predict_next_days(train_trajectory(RECORDS, known, epochs=1), known, PatientDays(5, (), ()))
+    assert chances.shape == (0, 2)
     assert hidden.shape[0] == 0

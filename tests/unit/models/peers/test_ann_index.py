@@ -1,4 +1,4 @@
-"""A large cohort is searched by an index that overlooks almost nobody; a small one exactly, as ever."""
+"""A large cohort is searched by index with high recall, a small one exactly."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def standing(states: States) -> search._CurrentStates:
 
 
 def neighbours(states: States, asked: Places) -> list[set[int]]:
-    """The places of whoever stands behind each answer."""
+    """The places of the peers behind each answer."""
     current = standing(states)
     place = {int(row): i for i, row in enumerate(current.row)}
     return [{place[int(row)] for row in rows if row >= 0} for rows in current.find_nearest(asked, K)]

@@ -1,4 +1,4 @@
-"""Peers found block by block are those found among everybody, whoever changes cohort, dies or is not known yet."""
+"""Searching block by block finds the same peers as searching everybody."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from models.peers.search import COLUMNS, search_peers
 from tests.unit.models.peers.test_search import CLINICS, DAY, FEW, NOW, K, clinic, states_of
 
 
-def asked_of(random: Random, women: int) -> tuple[list[int], np.ndarray[Any, Any]]:
-    """Some women at some moments, in order; one of them unknown to the clinic."""
+def asked_of(random: Random, patients: int) -> tuple[list[int], np.ndarray[Any, Any]]:
+    """Some patients at some moments, in order; one of them unknown to the clinic."""
     moments = [NOW + day * DAY for day in (-3, 0, 9, 40, 200)]
-    pairs = sorted((random.choice(moments), random.randrange(1, women + 2)) for _ in range(3 * women))
+    pairs = sorted((random.choice(moments), random.randrange(1, patients + 2)) for _ in range(3 * patients))
     return [subject for _, subject in pairs], np.array([moment for moment, _ in pairs])
 
 
@@ -30,10 +30,10 @@ def only(states: States, who: np.ndarray[Any, Any]) -> States:
 
 
 @FEW
-@given(random=CLINICS, women=st.integers(1, 60))
-def test_block_by_block_equals_the_search_among_everybody(random: Random, women: int) -> None:
-    states = states_of(clinic(random, women))
-    subjects, moments = asked_of(random, women)
+@given(random=CLINICS, patients=st.integers(1, 60))
+def test_block_by_block_equals_the_search_among_everybody(random: Random, patients: int) -> None:
+    states = states_of(clinic(random, patients))
+    subjects, moments = asked_of(random, patients)
     together = search_peers(states, subjects, moments, K)
     block = cohort_partitions.find_cohorts(states, subjects, moments)
     donors = cohort_partitions.list_members(states, moments)
@@ -45,8 +45,8 @@ def test_block_by_block_equals_the_search_among_everybody(random: Random, women:
             np.testing.assert_array_equal(found[name], together[name][here], err_msg=f"{cohort}, {name}")
 
 
-def test_nobody_is_compared_outside_her_cohort() -> None:
-    """A block holds its cohort and nobody who is never of it: the work is the sum over cohorts, not all pairs."""
+def test_nobody_is_compared_outside_their_cohort() -> None:
+    """A block has its cohort alone, so the work is the sum over cohorts."""
     states = states_of(clinic(Random(1), 300, moments=1))
     moments = np.array([NOW + 50 * DAY])
     donors = cohort_partitions.list_members(states, moments)

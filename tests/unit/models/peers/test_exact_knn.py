@@ -1,4 +1,4 @@
-"""The search by products of matrices answers as the plain definition does, ties and spans included."""
+"""The search by matrix products equals the plain definition, ties and spans included."""
 
 from __future__ import annotations
 

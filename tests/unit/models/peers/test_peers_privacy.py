@@ -1,4 +1,4 @@
-"""Groups behind published aggregates hold k women by an independent count; the attack measures what it says."""
+"""Published groups have k patients by an independent count; the attack measures its gain."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from pycanon import anonymity
 
 from benchmarks import peers_privacy
 from models.peers.patient_embedding import States
-from tests.unit.models.peers.test_search import DAY, NOW, by_hand, peers_at, states_of
-from tests.unit.models.peers.test_search import clinic as women
+from tests.unit.models.peers.test_search import DAY, NOW, by_hand, clinic, peers_at, states_of
 
 K = 10
 AT = NOW + 50 * DAY
@@ -20,19 +19,19 @@ AT = NOW + 50 * DAY
 
 @pytest.fixture(scope="module")
 def states() -> States:
-    return states_of(women(Random(3), 120, moments=1))
+    return states_of(clinic(Random(3), 120, moments=1))
 
 
-def test_every_group_that_is_spoken_of_holds_k_women_by_pycanons_count() -> None:
-    rows = women(Random(2), 90, moments=1)
+def test_every_published_group_has_k_patients_by_pycanons_count() -> None:
+    rows = clinic(Random(2), 90, moments=1)
     everybody, rated = [], []
     for row in rows[:40]:
-        said = peers_at(rows, row["subject_id"], AT, K)
+        published = peers_at(rows, row["subject_id"], AT, K)
         alike = by_hand(rows, row["subject_id"], AT, K)
         assert row["subject_id"] not in {donor["subject_id"] for donor in alike}
-        if said["peers_count"]:
+        if published["peers_count"]:
             everybody += [(row["subject_id"], donor["subject_id"]) for donor in alike]
-        if said["peer_rating_brief"] is not None:
+        if published["peer_rating_brief"] is not None:
             rated += [(row["subject_id"], d["subject_id"]) for d in alike if d["rating_brief_mean"] is not None]
     for groups in (everybody, rated):
         frame = pd.DataFrame(groups, columns=["query", "donor"])
@@ -40,7 +39,7 @@ def test_every_group_that_is_spoken_of_holds_k_women_by_pycanons_count() -> None
         assert anonymity.k_anonymity(frame, ["query"]) >= K
 
 
-def test_the_attack_reports_its_gain_the_groups_and_the_women_not_served(states: States) -> None:
+def test_the_attack_reports_its_gain_the_groups_and_the_patients_not_served(states: States) -> None:
     rows = {row["name"]: row for row in peers_privacy.build_rows(states, AT, pairs=120, patients=120)}
     assert rows["differencing_gain"]["n"] == rows["all_but_one_gain"]["n"] == 120
     assert rows["all_but_one_gain"]["value"] >= 0  # who knows everything but one secret never guesses worse
@@ -49,13 +48,13 @@ def test_the_attack_reports_its_gain_the_groups_and_the_women_not_served(states:
     assert 0 <= rows["served_all"]["value"] <= 1
 
 
-def test_the_worst_case_attacker_wins_where_nothing_hides_a_woman(
+def test_the_worst_case_attacker_wins_where_nothing_hides_a_patient(
     states: States, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The attack is no straw man: with groups of one, unrounded, it reads nearly every secret."""
+    """The attack is strong: with groups of one, unrounded, it reads nearly every secret."""
     monkeypatch.setattr(peers_privacy, "K", 1)
     clinic = peers_privacy.recombine(states, AT, 60, np.random.default_rng(1))
     guesses = peers_privacy.run_attack(clinic, AT, 150, seed=1, rounded=False)
-    told = [(g, s) for g, s in zip(guesses.all_but_one, guesses.secret, strict=True) if g is not None]
-    assert len(told) > 20
-    assert all(g == s for g, s in told)
+    guessed = [(g, s) for g, s in zip(guesses.all_but_one, guesses.secret, strict=True) if g is not None]
+    assert len(guessed) > 20
+    assert all(g == s for g, s in guessed)

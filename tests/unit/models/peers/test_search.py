@@ -1,4 +1,4 @@
-"""Peers: nearest women as of a moment, never herself, at least k or nothing, only as rounded aggregates."""
+"""Peers: nearest as of a moment, never oneself, at least k, only as rounded aggregates."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ K = 3
 Rows = list[dict[str, Any]]
 
 
-def woman(random: Random, subject: int, at: int) -> dict[str, Any]:
-    """A random state: some values missing, ages in a band of twenty years, a third pregnant."""
+def make_row(random: Random, subject: int, at: int) -> dict[str, Any]:
+    """A random state: values missing, ages over twenty years, a third pregnant."""
     row: dict[str, Any] = dict.fromkeys(FEATURES)
     for name, (centre, scale) in SIGNAL_SCALES.items():
         if random.random() < 0.7:
@@ -57,11 +57,11 @@ def woman(random: Random, subject: int, at: int) -> dict[str, Any]:
     return row | {"subject_id": subject, "at": at}
 
 
-def clinic(random: Random, women: int, moments: int = 3) -> Rows:
+def clinic(random: Random, patients: int, moments: int = 3) -> Rows:
     """Everybody's states at a few moments, ten days apart."""
     return [
-        woman(random, subject, NOW + 10 * DAY * m + subject)
-        for subject in range(1, women + 1)
+        make_row(random, subject, NOW + 10 * DAY * m + subject)
+        for subject in range(1, patients + 1)
         for m in range(moments)
         if random.random() < 0.8
     ]
@@ -74,32 +74,32 @@ def states_of(rows: Rows) -> States:
 
 
 def peers_at(rows: Rows, subject: int, moment: int, k: int = K) -> dict[str, Any]:
-    return told(search_peers(states_of(rows), [subject], np.array([moment]), k), 0)
+    return read_answer(search_peers(states_of(rows), [subject], np.array([moment]), k), 0)
 
 
-def told(found: dict[str, np.ndarray[Any, Any]], place: int) -> dict[str, Any]:
+def read_answer(found: dict[str, np.ndarray[Any, Any]], place: int) -> dict[str, Any]:
     """One answer of several; None where nothing is known."""
     values = {name: found[name][place].tolist() for name in COLUMNS}
     return {name: None if np.isnan(value).any() else value for name, value in values.items()}
 
 
 def by_hand(rows: Rows, subject: int, moment: int, k: int) -> list[dict[str, Any]]:
-    """The naive search: everybody's latest state by then, one woman at a time."""
+    """The naive search: everybody's latest state by then, one patient at a time."""
     latest: dict[int, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda r: r["at"]):
         if row["at"] <= moment:
             latest[row["subject_id"]] = row
-    her = latest.get(subject)
-    if her is None or not _alive(her, moment):
+    own = latest.get(subject)
+    if own is None or not _alive(own, moment):
         return []
     embedded = search_peers(states_of(list(latest.values())), [*latest], np.full(len(latest), moment), 1)["embedding"]
     away = {s: math.dist(e, embedded[[*latest].index(subject)]) ** 2 for s, e in zip(latest, embedded, strict=True)}
-    cohort = _cohort(her, moment)
+    cohort = _cohort(own, moment)
     others = [
         r for s, r in sorted(latest.items()) if s != subject and _alive(r, moment) and _cohort(r, moment) == cohort
     ]
     for band in AGE_BANDS_YEARS:
-        close = [r for r in others if abs(r["birth"] - her["birth"]) / (365.25 * DAY) <= band]
+        close = [r for r in others if abs(r["birth"] - own["birth"]) / (365.25 * DAY) <= band]
         if len(close) >= k:
             return sorted(close, key=lambda r: away[r["subject_id"]])[: 2 * k]
     return []
@@ -119,9 +119,9 @@ def _cohort(row: dict[str, Any], moment: int) -> str:
 
 
 @FEW
-@given(random=CLINICS, women=st.integers(1, 25), later=st.integers(-5, 40))
-def test_peers_equal_a_naive_search(random: Random, women: int, later: int) -> None:
-    rows, moment = clinic(random, women), NOW + later * DAY
+@given(random=CLINICS, patients=st.integers(1, 25), later=st.integers(-5, 40))
+def test_peers_equal_a_naive_search(random: Random, patients: int, later: int) -> None:
+    rows, moment = clinic(random, patients), NOW + later * DAY
     for subject in (1, 2):
         nearest = by_hand(rows, subject, moment, K)
         found = peers_at(rows, subject, moment)
@@ -133,26 +133,26 @@ def test_peers_equal_a_naive_search(random: Random, women: int, later: int) -> N
 
 
 @FEW
-@given(random=CLINICS, women=st.integers(1, 40))
-def test_at_least_k_women_or_nothing_is_said(random: Random, women: int) -> None:
-    rows = clinic(random, women, moments=1)
+@given(random=CLINICS, patients=st.integers(1, 40))
+def test_at_least_k_patients_or_nothing_is_published(random: Random, patients: int) -> None:
+    rows = clinic(random, patients, moments=1)
     subjects = [row["subject_id"] for row in rows]
     together = search_peers(states_of(rows), subjects, np.full(len(rows), NOW + 50 * DAY), 10)
     for place in range(len(rows)):
-        found = told(together, place)
-        said = {name: v for name, v in found.items() if name.startswith("peer_") and v is not None}
+        found = read_answer(together, place)
+        published = {name: v for name, v in found.items() if name.startswith("peer_") and v is not None}
         assert found["peers_count"] == 0 or 10 <= found["peers_count"] <= 20
-        assert found["peers_count"] or not said
+        assert found["peers_count"] or not published
 
 
 @FEW
 @given(random=CLINICS)
-def test_her_own_outcomes_never_enter_her_peers(random: Random) -> None:
+def test_own_outcomes_never_enter_the_aggregates(random: Random) -> None:
     rows = clinic(random, 20, moments=1)
-    her = rows[0]
-    changed = her | {"rating_brief_mean": 1.0, "weight_slope": 9.9}  # outcomes that are no part of the embedding
+    own = rows[0]
+    changed = own | {"rating_brief_mean": 1.0, "weight_slope": 9.9}  # outcomes that are no part of the embedding
     other = [changed, *rows[1:]]
-    before, after = (peers_at(r, her["subject_id"], NOW + 20 * DAY) for r in (rows, other))
+    before, after = (peers_at(r, own["subject_id"], NOW + 20 * DAY) for r in (rows, other))
     assert {n: v for n, v in before.items() if n != "embedding"} == {n: v for n, v in after.items() if n != "embedding"}
 
 
@@ -173,7 +173,7 @@ def test_asking_together_or_one_by_one_gives_the_same(random: Random) -> None:
     asked = sorted((NOW + d * DAY, s) for d in (0, 11, 11, 30) for s in range(1, 8))
     together = search_peers(states_of(rows), [s for _, s in asked], np.array([m for m, _ in asked]), K)
     one_by_one = [peers_at(rows, s, m) for m, s in asked]
-    assert [told(together, place) for place in range(len(asked))] == one_by_one
+    assert [read_answer(together, place) for place in range(len(asked))] == one_by_one
 
 
 @FEW
@@ -190,7 +190,7 @@ def test_every_value_is_coarse(random: Random) -> None:
 @FEW
 @given(random=CLINICS, later=st.integers(0, 500))
 def test_cohorts_are_those_of_the_gestation_rules(random: Random, later: int) -> None:
-    rows = [woman(random, subject, NOW) for subject in range(30)]
+    rows = [make_row(random, subject, NOW) for subject in range(30)]
     found = assign_cohorts(states_of(rows), np.arange(30), NOW + later * DAY)
     assert [("no", "pregnant", "after")[c] for c in found] == [_cohort(r, NOW + later * DAY) for r in rows]
 

@@ -1,4 +1,4 @@
-"""One path from row and question to refined prompt; what a policy says cannot break it."""
+"""One path from row and question to the refined prompt, safe from any policy."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_no_program_can_drop_a_pinned_fact_or_add_a_foreign_one(
 ) -> None:
     segments = build_candidates(row, AS_OF, _words)
     keys = st.sampled_from([s.key for s in segments] + ["safety", "no.such", "</record>", ""])
-    prompt, kept = apply_program(segments, EditProgram(tuple(data.draw(st.lists(keys))), style))
+    prompt, selected = apply_program(segments, EditProgram(tuple(data.draw(st.lists(keys))), style))
     assert all(s.text in prompt for s in segments if s.pinned)
-    assert len(set(kept)) == len(kept)
-    assert set(kept) <= {s.key for s in segments if not s.pinned}
+    assert len(set(selected)) == len(selected)
+    assert set(selected) <= {s.key for s in segments if not s.pinned}
 
 
 def _ask(question: str, encoder: MiniLM, program: EditProgram, row: dict[str, Any] | None = None) -> Personalized:

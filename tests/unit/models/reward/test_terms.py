@@ -1,4 +1,4 @@
-"""The reward's terms are arithmetic on scores, and know which sentences were written for the patient."""
+"""The reward's terms, and which reply sentences count as written for the patient."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_episodes_are_measured_within_the_budget_and_in_an_order_of_their_own(bu
 
 
 class _Additive:
-    """An exact scorer by which a reply is as likely as its facts are in the prompt."""
+    """An exact scorer: a reply is likelier by each of its facts in the prompt."""
 
     id = "additive"
 

@@ -25,7 +25,7 @@ FACTS = {s.text: s.key for e in EPISODES for s in e.free}
 
 
 class Facts:
-    """A scorer by which a reply is likelier with more of its facts in the prompt."""
+    """A scorer by which a reply is likelier the more facts the prompt has."""
 
     id = "facts"
 

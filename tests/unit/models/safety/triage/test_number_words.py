@@ -1,4 +1,4 @@
-"""Numbers said in words are read as numbers, and no other word is."""
+"""Numbers in words are read as numbers, and no other word is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.safety.triage.rules import TriageContext, find_gravest_label, find_r
 
 
 @pytest.mark.parametrize(
-    ("said", "read"),
+    ("written", "read"),
     [
         ("a hundred and seventy over one hundred and twelve", "170 over 112"),
         ("one sixty five over one ten", "165 over 110"),
@@ -25,8 +25,8 @@ from models.safety.triage.rules import TriageContext, find_gravest_label, find_r
         ("三十度", "30度"),
     ],
 )
-def test_a_number_in_words_is_read(said: str, read: str) -> None:
-    assert convert_number_words(said) == read
+def test_a_number_in_words_is_read(written: str, read: str) -> None:
+    assert convert_number_words(written) == read
 
 
 @pytest.mark.parametrize(

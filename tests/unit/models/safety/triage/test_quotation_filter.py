@@ -1,4 +1,4 @@
-"""What a message quotes of a leaflet or a form tells nothing of her; what she says herself does."""
+"""Quoted words of a leaflet or form count for nothing; the patient's own count."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_her_own_words_stay(message: str) -> None:
 
 
 def test_a_sign_outside_of_the_quotation_counts() -> None:
-    told = 'The leaflet says "call if you have a headache". I have chest pain right now.'
-    assert find_gravest_label(find_red_flags(told)) == "emergency"
+    message = 'The leaflet says "call if you have a headache". I have chest pain right now.'
+    assert find_gravest_label(find_red_flags(message)) == "emergency"
     assert (
         find_gravest_label(find_red_flags('The leaflet says "call if you have chest pain". May I have a second copy?'))
         == "routine"

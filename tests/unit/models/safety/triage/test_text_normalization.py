@@ -11,7 +11,7 @@ from models.templates import TEMPLATES
 
 
 @pytest.mark.parametrize(
-    ("said", "read"),
+    ("written", "read"),
     [
         ("She hasn’t moved", "she has not moved"),
         ("i cant breathe, wont stop", "i can not breathe, will not stop"),
@@ -19,8 +19,8 @@ from models.templates import TEMPLATES
         ("Post-partum  bleeding", "post partum bleeding"),
     ],
 )
-def test_contractions_are_opened(said: str, read: str) -> None:
-    assert normalize_text(said) == read
+def test_contractions_are_opened(written: str, read: str) -> None:
+    assert normalize_text(written) == read
 
 
 def test_a_decimal_point_ends_no_sentence() -> None:
@@ -33,7 +33,7 @@ def test_a_decimal_point_ends_no_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("written", "corrected"),
     [
         ("hedache", "headache"),
         ("siezure", "seizure"),
@@ -42,8 +42,8 @@ def test_a_decimal_point_ends_no_sentence() -> None:
         ("pian", "pain"),
     ],
 )
-def test_a_misspelt_word_of_the_table_is_mended(said: str, meant: str) -> None:
-    assert load_speller().mend(said) == meant
+def test_a_misspelt_word_of_the_table_is_mended(written: str, corrected: str) -> None:
+    assert load_speller().mend(written) == corrected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How much of what people say may count, and that a line of the reward log is read as it was written."""
+"""Feedback counts up to a cap, and a log line is parsed as written."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.feedback import Feedback, cap_feedback, parse_feedback
 START = datetime(2026, 6, 7, 9, tzinfo=UTC)
 
 
-def said(
+def make_feedback(
     number: int, answer: str = "a", giver: int = 1, subject: int = 1, kind: str = "rating", **more: object
 ) -> Feedback:
     values = {"points": 4.0, "by": "patient"} | more
@@ -27,33 +27,35 @@ def said(
 
 @pytest.mark.parametrize("kind", ["rating", "edit", "card"])
 def test_a_line_is_read_as_it_was_written(kind: str) -> None:
-    one = said(1, kind=kind, reason="known", points=None if kind == "edit" else 2.0)
+    one = make_feedback(1, kind=kind, reason="known", points=None if kind == "edit" else 2.0)
     assert parse_feedback(one.line()) == one
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", "{}", '{"id": 1}', said(1).line()[:-20]])
+@pytest.mark.parametrize("line", ["", "{", "[]", "{}", '{"id": 1}', make_feedback(1).line()[:-20]])
 def test_a_cut_line_is_no_line(line: str) -> None:
     with pytest.raises(ValueError, match="no line of feedback"):
         parse_feedback(line)
 
 
 def test_a_newer_version_may_add_to_a_line() -> None:
-    assert parse_feedback(said(1).line()[:-1] + ', "new": 1}') == said(1)
+    assert parse_feedback(make_feedback(1).line()[:-1] + ', "new": 1}') == make_feedback(1)
 
 
 def test_the_last_word_on_an_answer_counts_once() -> None:
-    kept, beyond = cap_feedback([said(2, points=1.0), said(1, points=5.0), said(3, kind="edit", points=None)], most=1)
-    assert ([(f.kind, f.points) for f in kept], beyond) == ([("rating", 1.0), ("edit", None)], 0)
+    counted, beyond = cap_feedback(
+        [make_feedback(2, points=1.0), make_feedback(1, points=5.0), make_feedback(3, kind="edit", points=None)], most=1
+    )
+    assert ([(f.kind, f.points) for f in counted], beyond) == ([("rating", 1.0), ("edit", None)], 0)
 
 
 def test_a_comment_teaches_nothing_but_uses_up_the_cap() -> None:
-    kept, beyond = cap_feedback([said(1, "a", kind="comment"), said(2, "b")], most=1)
-    assert (kept, beyond) == ([], 1)
+    counted, beyond = cap_feedback([make_feedback(1, "a", kind="comment"), make_feedback(2, "b")], most=1)
+    assert (counted, beyond) == ([], 1)
 
 
-SAID = st.lists(
+FEEDBACK = st.lists(
     st.builds(
-        said,
+        make_feedback,
         st.integers(0, 50),
         st.sampled_from("abcdef"),
         st.integers(1, 2),
@@ -65,23 +67,23 @@ SAID = st.lists(
 )
 
 
-@given(SAID, st.integers(0, 4), st.randoms(use_true_random=False))
+@given(FEEDBACK, st.integers(0, 4), st.randoms(use_true_random=False))
 def test_no_giver_counts_for_more_answers_of_a_patient_than_the_cap_in_whatever_order(
     given_: list[Feedback], most: int, random: object
 ) -> None:
-    kept, beyond = cap_feedback(given_, most)
-    answers = Counter((giver, subject) for giver, subject, _ in {(f.giver, f.subject, f.answer) for f in kept})
+    counted, beyond = cap_feedback(given_, most)
+    answers = Counter((giver, subject) for giver, subject, _ in {(f.giver, f.subject, f.answer) for f in counted})
     assert all(n <= most for n in answers.values())
     shuffled = given_[:]
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert cap_feedback(shuffled, most) == (kept, beyond)
+    assert cap_feedback(shuffled, most) == (counted, beyond)
     assert cap_feedback(given_, 30)[1] == 0
 
 
-@given(SAID, SAID, st.integers(0, 3))
+@given(FEEDBACK, FEEDBACK, st.integers(0, 3))
 def test_what_counts_already_is_not_pushed_out_by_what_comes_later(
     first: list[Feedback], later: list[Feedback], most: int
 ) -> None:
-    afterwards = [said(100 + i, f.answer, f.giver, f.subject, f.kind) for i, f in enumerate(later)]
+    afterwards = [make_feedback(100 + i, f.answer, f.giver, f.subject, f.kind) for i, f in enumerate(later)]
     before = {(f.giver, f.subject, f.answer) for f in cap_feedback(first, most)[0]}
     assert before <= {(f.giver, f.subject, f.answer) for f in cap_feedback([*first, *afterwards], most)[0]}
