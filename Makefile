@@ -49,7 +49,7 @@ test: setup lint types unit ## lint, types, tests; without those that `make test
 test-fast: setup ## tests of pure code alone, in less than a minute
 	pytest -n 2 --dist loadgroup -m "not slow" $(FAST)
 
-test-slow: setup ## what takes longest: exhaustive kills, a scheduled night, a soak, Spark
+test-slow: setup ## what takes longest: exhaustive kills, a scheduled night, Spark
 	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/pipelines/features/engines/test_spark_engine.py)
 	pytest -n 2 --dist loadgroup -rs -m slow
 
