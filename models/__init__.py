@@ -6,16 +6,17 @@ Read it in this order, about twenty minutes:
    ``feature_row``: how one value of a row is read.
 2. ``patient``, self-informed: ``gestational_age``, ``change_detection``, ``reference_ranges``, ``preferences``;
    ``trajectory`` and ``forecaster`` (the next visit).
-3. ``peers``, peer-informed: ``patient_embedding``, ``search``; ``exact_knn`` and ``ann_index`` (how neighbours are
-   found), ``cohort_partitions`` (on a cluster).
+3. ``peers``, peer-informed: ``patient_embedding``, ``search``, ``aggregates`` (what may be published); ``exact_knn``
+   and ``ann_index`` (how neighbours are found), ``cohort_partitions`` (on a cluster).
 4. ``prompt``: ``candidates`` (with ``sentences``), ``ranking`` (the initial prompt), ``rendering`` (its text),
-   ``personalize`` (the whole path from a row to the refined prompt); ``templates`` and ``encoder`` serve them.
+   ``personalize`` (the whole path from a row to the refined prompt); ``templates`` and ``encoder`` (with
+   ``minilm_forward``) serve them.
 5. ``reward``: ``terms`` (reward and gain), ``embedded_scorer``; ``server_scorer`` and ``judge`` (other scorers).
 6. ``refiner``: ``interface``, ``actions``, ``featurizer``, ``policy``, ``inference``; ``pseudo_labels``,
    ``warm_start``, ``grpo`` (how it learns); ``best_of_k``, ``gain_regressors``, ``baselines`` (what it must beat);
    ``checkpoint``.
-7. ``safety``: ``triage`` (red flags of a message), ``answer_check`` (what may be shown); ``llm`` (any language model),
-   ``feedback`` (what ratings are worth).
+7. ``safety``: ``triage`` (red flags of a message), ``answer_check`` (what may be shown) with ``contradictions`` and
+   ``drug_names``; ``llm`` (any language model), ``feedback`` (what ratings are worth).
 
 Nothing in here imports a scheduler, a feature store or a server.
 """

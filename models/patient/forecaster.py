@@ -214,7 +214,7 @@ def _forecast_after(forecaster: Forecaster, passed: ForecasterPass, n: int) -> V
 
 
 def _surprise(known: Vocabulary, chances: Floats, record: PatientDays) -> float | None:
-    """Mean −ln p over the codes of the last visit, as forecast before it; None for a first one."""
+    """Mean −ln p of the last visit's codes, as forecast before it; None without one before."""
     place = {c: i for i, c in enumerate(known.codes) if not c.startswith(QUESTION_PREFIX)}
     for d in range(len(chances) - 1, 0, -1):
         came = sorted(place[c] for c in record.codes[d] if c in place)

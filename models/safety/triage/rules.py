@@ -100,7 +100,7 @@ def _flag_sentences(body: str, language: str, context: TriageContext) -> Iterabl
 
 
 def _matches_ruled_out_sign(plain: str, context: TriageContext) -> bool:
-    """Whether a matching sign is ruled out by the context (no movements at week 12)."""
+    """Whether the context rules a matching sign out (no movements at week 12)."""
     for language in ("en", "zh"):
         body = load_speller().mend(plain) if language == "en" else plain
         known, parts = _update_context(body, language, context), split_sentences(body)
