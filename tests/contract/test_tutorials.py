@@ -27,7 +27,7 @@ PRINTED = {
     "application-developer": ("<record>", "pregnancy", "emergency", "Forbidden", '"status":403'),
     "clinician": (),
     "data-engineer": ("2026-06-01", "haemoglobin", ".ndjson.gz", "Drift, night"),
-    "ml-engineer": ("decision", "<record>", "kept"),
+    "ml-engineer": ("decision", "<record>", "selected"),
 }
 
 

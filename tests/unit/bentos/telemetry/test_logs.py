@@ -26,6 +26,8 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     before, level = library.handlers[:], library.level
     library.handlers[:] = [logging.StreamHandler(stream)]
     library.setLevel(logging.INFO)
+    own = logging.getLogger(logs.LOGGER)
+    own_before, own.handlers = own.handlers, []  # another test's endpoint may still write to its own file
     logs.configure()
 
     def read() -> list[dict[str, Any]]:
@@ -33,6 +35,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
         return [json.loads(line) for line in text.splitlines()]
 
     yield read
+    own.handlers = own_before
     library.handlers[:] = before
     library.setLevel(level)
 
