@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 FAST := tests/unit/bentos tests/unit/feature_repo tests/unit/models tests/unit/pmlm tests/unit/pipelines/records \
   tests/unit/pipelines/synthetic tests/unit/test_architecture.py tests/unit/test_dependencies.py
 
-.PHONY: help setup lock night up down test test-fast test-slow lint types unit spark architecture docs screenshots clean \
+.PHONY: help setup lock night up down test test-fast test-slow lint types unit spark audit architecture docs screenshots clean \
   bench-serving bench-features soak
 
 help: ## list the commands
@@ -76,6 +76,9 @@ bench-features: setup ## measure features, increments, online reads and peers [W
 
 soak: setup ## half an hour at 50 requests a second [MINUTES=30]
 	$(PY) -m benchmarks.serving.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+audit: setup ## ask a live advisory database about the lock (needs the network)
+	.venv/bin/uv tool run pip-audit --no-deps --disable-pip -r requirements.lock
 
 architecture: setup ## draw the import graph into docs/architecture.md
 	PYTHONPATH=. $(PY) docs/draw_architecture.py

@@ -14,11 +14,16 @@ import pytest
 from filelock import FileLock
 
 from pmlm.settings import PROJECT, Settings
+from tests.attack_table import AttackRecorder
 from tests.command_line import pmlm
 from tests.small_clinic import cut
 
 # one thread a worker: two that share two cores spend most of their time waiting for each other
 os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(AttackRecorder(config))
 
 
 @dataclass(frozen=True)

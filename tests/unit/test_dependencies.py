@@ -1,8 +1,9 @@
-"""Every third-party import is declared in pyproject.toml, in the extra that its folder may use."""
+"""Imports are declared in the extra that their folder may use; the lock avoids published advisories."""
 
 from __future__ import annotations
 
 import ast
+import csv
 import re
 import sys
 import tomllib
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-from pipelines.packaging.requirements import read_lock
+from pipelines.packaging.requirements import LOCK, read_lock
 from pmlm.settings import PROJECT
 
 PRODUCT = ("bentos", "dags", "feature_repo", "models", "pipelines", "pmlm")
@@ -112,3 +114,18 @@ def test_every_declared_version_allows_the_locked_one() -> None:
     ]
     needs = [need for need in map(Requirement, lines) if canonicalize_name(need.name) in locked]
     assert [str(n) for n in needs if not n.specifier.contains(locked[canonicalize_name(n.name)])] == []
+
+
+def test_the_lock_names_one_exact_version_of_each_package() -> None:
+    lines = [line for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?==[\w.]+", line)] == []
+    assert len(read_lock()) == len(lines)
+
+
+def test_no_locked_version_is_older_than_an_advisorys_fix() -> None:
+    locked = {name: Version(line.split("==")[1]) for name, line in read_lock().items()}
+    with (PROJECT / "tests" / "data" / "advisories.csv").open() as file:
+        advisories = list(csv.DictReader(file))
+    concerned = [a for a in advisories if a["package"] in locked]
+    assert len(concerned) > len(advisories) / 2, "the list is about packages that are not installed"
+    assert [a["advisory"] for a in concerned if locked[a["package"]] < Version(a["fixed_in"])] == []
