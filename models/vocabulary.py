@@ -7,7 +7,7 @@ not of health.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 SYSTEMS: dict[str, str] = {
@@ -253,5 +253,10 @@ DRUG_CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def find_drug_class(name: str) -> str | None:
     """Find the first drug class one of whose words occurs in ``name``, or None."""
+    return next(list_drug_classes(name), None)
+
+
+def list_drug_classes(name: str) -> Iterator[str]:
+    """List every drug class one of whose words occurs in ``name``."""
     lowered = name.lower() + " "
-    return next((c for c, (_, words) in DRUG_CLASSES.items() if any(w in lowered for w in words)), None)
+    return (label for label, (_, words) in DRUG_CLASSES.items() if any(word in lowered for word in words))

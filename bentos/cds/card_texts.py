@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bentos.cds.cds_types import LONGEST_SUMMARY, Coding, Source
+from bentos.cds.draft_orders import MOST, DraftOrders
 from pmlm.api_types import Language
 
 REASONS_SYSTEM = "https://pmlm.dev/fhir/CodeSystem/card-override"
@@ -48,9 +49,29 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "{drug}: of the same class as {allergy}, to which the record lists an allergy",
         "zh": "{drug}：与记录中过敏的{allergy}同类",
     },
-    "unnamed": {
-        "en": "An order names no medicine in words: it was not checked against her record",
-        "zh": "有一项医嘱未写明药名：未能与她的记录核对",
+    "unchecked.record": {
+        "en": "Her record has not been processed yet: no order was checked against it",
+        "zh": "她的记录尚未处理：所有医嘱均未与其核对",
+    },
+    "unchecked.beyond": {
+        "en": "Not checked against her record: {count} medicine orders beyond the {most} that were read",
+        "zh": "未与她的记录核对：超出已读取的{most}项之外的{count}项用药医嘱",
+    },
+    "unchecked.unnamed": {
+        "en": "Not checked against her record: {count} medicine order(s) that name no medicine in words",
+        "zh": "未与她的记录核对：{count}项医嘱未写明药名",
+    },
+    "unchecked.unreadable": {
+        "en": "Not checked against her record: {count} entries of the draft orders that cannot be read",
+        "zh": "未与她的记录核对：草拟医嘱中有{count}个条目无法读取",
+    },
+    "unchecked.missing": {
+        "en": "Not checked against her record: {count} selected order(s) that are not among the draft orders",
+        "zh": "未与她的记录核对：所选医嘱中有{count}项不在草拟医嘱内",
+    },
+    "unchecked.alerts": {
+        "en": "{count} further alerts about these orders are not shown",
+        "zh": "另有{count}条与这些医嘱有关的警示未显示",
     },
 }
 
@@ -61,6 +82,22 @@ _BARE_URL = re.compile(r"\bwww\.", re.IGNORECASE)
 def render_text(key: str, language: Language, **values: object) -> str:
     """The text ``key`` with its values."""
     return TEXTS[key][language].format(**values)
+
+
+def list_unchecked(drafts: DraftOrders, hidden_alerts: int, unprocessed: bool, language: Language) -> Iterator[str]:
+    """What of draft orders was not checked or is not shown, the gravest first."""
+    if unprocessed and drafts.orders:
+        yield render_text("unchecked.record", language)
+    counts = {
+        "beyond": drafts.beyond,
+        "unnamed": drafts.unnamed,
+        "unreadable": drafts.unreadable,
+        "missing": drafts.missing,
+        "alerts": hidden_alerts,
+    }
+    for what, count in counts.items():
+        if count > 0:
+            yield render_text(f"unchecked.{what}", language, count=count, most=MOST)
 
 
 def escape_markdown(text: str) -> str:

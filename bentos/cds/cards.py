@@ -12,12 +12,15 @@ from bentos.cds import card_texts
 from bentos.cds.card_texts import render_text
 from bentos.cds.cds_types import Action, Card, HookRequest, Suggestion
 from bentos.cds.critical_values import CriticalValue, find_critical_values
-from bentos.cds.orders import DraftOrder, OrderAlert, find_alerts, read_orders
+from bentos.cds.draft_orders import DraftOrder, read_orders
+from bentos.cds.orders import OrderAlert, find_alerts
 from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
+from models.schema import FeatureRow
 from pmlm.api_types import Language, PersonalizeResponse
 from pmlm.errors import FeaturesUnavailableError
 
 MOST_DRUGS = 3
+MOST_ALERTS = 50
 MOST_FACTS = 8
 VIEW_REASONS = ("acted-on", "known", "not-relevant", "wrong")
 ORDER_REASONS = ("benefit", "known", "not-relevant", "wrong")
@@ -45,22 +48,28 @@ def answer_patient_view(
 def answer_order(
     personalizer: Personalizer, principal: Principal, request: HookRequest, language: Language
 ) -> list[Card]:
-    """A card per recorded fact that speaks against a draft order.
+    """A card per recorded fact that speaks against a draft order, then one for what was not checked.
 
-    Raises as :meth:`Personalizer.read_patient` does.
+    No card means that every order was read and nothing speaks against it. Raises as :meth:`Personalizer.read_patient`
+    does.
     """
-    orders = read_orders(request.context.draftOrders or {}, request.context.selections)
+    drafts = read_orders(request.context.draftOrders or {}, request.context.selections)
     _, row = personalizer.read_patient(principal, request.context.patientId)
-    found = find_alerts(row, personalizer.settings.now(), orders)
-    unnamed = [one for one in orders if not one.names]
-    if not found and not unnamed:
+    found = find_alerts(row, personalizer.settings.now(), drafts.orders)
+    unchecked = list(card_texts.list_unchecked(drafts, len(found) - MOST_ALERTS, _is_unprocessed(row), language))
+    if not found and not unchecked:
         return []
     drugs = ", ".join(dict.fromkeys(alert.order.names[0] for alert in found[:MOST_DRUGS])) or "?"
     question = card_texts.ORDER_QUESTION[language].format(drugs=drugs)
     prepared = personalizer.prepare(principal, request.context.patientId, question, language)
     personalizer.record(prepared, f"cds/{request.hook}", prepared.response)
-    against = [_build_alert_card(personalizer, prepared, alert, language) for alert in found]
-    return [*against, *(_build_unnamed_card(personalizer, prepared, language) for _ in unnamed[:1])]
+    against = [_build_alert_card(personalizer, prepared, alert, language) for alert in found[:MOST_ALERTS]]
+    return [*against, *([_build_unchecked_card(personalizer, prepared, unchecked, language)] if unchecked else [])]
+
+
+def _is_unprocessed(row: FeatureRow) -> bool:
+    """Whether no night has computed this patient's features yet: nothing is known, an allergy neither."""
+    return all(value in (None, [], ()) for value in row.values())
 
 
 def _build_value_card(
@@ -161,11 +170,15 @@ def _suggest_removal(order: DraftOrder, drug: str, language: Language) -> Sugges
     return Suggestion(label=label, uuid=uuid4(), actions=[action])
 
 
-def _build_unnamed_card(personalizer: Personalizer, prepared: PreparedPrompt, language: Language) -> Card:
+def _build_unchecked_card(
+    personalizer: Personalizer, prepared: PreparedPrompt, unchecked: list[str], language: Language
+) -> Card:
+    """What was not checked: the client's silence about it must not be read as consent."""
     return Card(
         uuid=_store_card(personalizer, prepared),
-        summary=card_texts.shorten_summary(render_text("unnamed", language)),
-        indicator="info",
+        summary=card_texts.shorten_summary(unchecked[0]),
+        detail=card_texts.render_list(unchecked),
+        indicator="warning",
         source=card_texts.make_source(language),
     )
 

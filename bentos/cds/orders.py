@@ -1,25 +1,22 @@
-"""Read draft medicine orders and find what in the record speaks against them."""
+"""Find what in the record speaks against draft medicine orders: allergies, pregnancy, a recent birth."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from bentos.cds.cds_types import Indicator
+from bentos.cds.draft_orders import DraftOrder
 from models.patient.gestational_age import PregnancyState, read_pregnancy_state
 from models.prompt.sentences.pinned import list_drug_allergies
 from models.safety.drug_names import find_drug_words
-from models.safety.triage.text_normalization import normalize_text
 from models.schema import FeatureRow
-from models.templates import sanitize_record_text
-from models.vocabulary import find_drug_class
+from models.vocabulary import list_drug_classes
 from pmlm.api_types import Language
 
-MOST = 50
-MEDICINES = ("MedicationRequest", "MedicationOrder", "MedicationPrescription")
 #: Classes within which an allergy to one member counts against the others.
 CROSS_REACTING = frozenset({"nsaid", "ace_inhibitor"})
 
@@ -34,18 +31,6 @@ US_MEC = (
     "CDC, US Medical Eligibility Criteria for Contraceptive Use, 2024",
     "https://www.cdc.gov/contraception/hcp/usmec/",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class DraftOrder:
-    """A draft order: ``Type/id`` if it has an id, and safe medicine names."""
-
-    reference: str | None
-    names: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        return normalize_text(" ".join(self.names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +89,7 @@ class OrderAlert:
     caution: Caution | None = None
 
 
-def read_orders(bundle: dict[str, Any], selections: list[str] | None) -> list[DraftOrder]:
-    """The (selected) medicine orders of a Bundle; anything else is skipped."""
-    resources = [r for entry in _list(bundle.get("entry")) if isinstance(r := _dict(entry).get("resource"), dict)]
-    codes = {f"{r.get('resourceType')}/{r.get('id')}": r.get("code") for r in resources}
-    chosen = None if selections is None else {str(s).rpartition("/")[2] for s in selections}
-    found = []
-    for resource in resources[:MOST]:
-        ident = resource.get("id")
-        if resource.get("resourceType") not in MEDICINES or (chosen is not None and ident not in chosen):
-            continue
-        sound = isinstance(ident, str) and re.fullmatch(r"[A-Za-z0-9\-.]{1,64}", ident)
-        reference = f"{resource['resourceType']}/{ident}" if sound else None
-        found.append(DraftOrder(reference, tuple(dict.fromkeys(_list_names(resource, codes)))))
-    return found
-
-
-def find_alerts(row: FeatureRow, as_of: datetime, orders: list[DraftOrder]) -> list[OrderAlert]:
+def find_alerts(row: FeatureRow, as_of: datetime, orders: Iterable[DraftOrder]) -> list[OrderAlert]:
     """Alerts, the most urgent first; at most one allergy and one caution per order."""
     state = read_pregnancy_state(row, as_of)
     allergies = list_drug_allergies(row)
@@ -135,9 +104,9 @@ def _find_allergy(order: DraftOrder, allergies: tuple[str, ...]) -> Iterator[Ord
         if _mentions(order.text, find_drug_words(name)):
             yield OrderAlert(order, "critical", allergy=name)
             return
-    ordered = find_drug_class(order.text)
+    ordered = CROSS_REACTING.intersection(list_drug_classes(order.text))
     for name in allergies:
-        if ordered in CROSS_REACTING and find_drug_class(name) == ordered:
+        if ordered.intersection(list_drug_classes(name)):
             yield OrderAlert(order, "warning", allergy=name, related=True)
             return
 
@@ -159,33 +128,3 @@ def _applies(caution: Caution, state: PregnancyState) -> bool:
 
 def _mentions(text: str, words: Any) -> bool:
     return any(re.search(rf"(?<![a-z]){re.escape(word.strip())}", text) for word in words if word.strip())
-
-
-def _list_names(resource: dict[str, Any], codes: dict[str, Any]) -> Iterator[str]:
-    """The medicine's names: a concept's text and displays, directly or through a reference."""
-    medication = _dict(resource.get("medication"))  # R5
-    concept = resource.get("medicationCodeableConcept") or medication.get("concept")
-    reference = _dict(resource.get("medicationReference") or medication.get("reference"))
-    yield from _list_concept_names(_dict(concept))
-    if sanitize_record_text(str(reference.get("display") or "")):
-        yield sanitize_record_text(str(reference["display"]))
-    target = str(reference.get("reference") or "")
-    if target.startswith("#"):
-        inside = (c for c in _list(resource.get("contained")) if _dict(c).get("id") == target[1:])
-        yield from _list_concept_names(_dict(_dict(next(inside, None)).get("code")))
-    elif target:
-        yield from _list_concept_names(_dict(codes.get("/".join(target.split("/")[-2:]))))
-
-
-def _list_concept_names(concept: dict[str, Any]) -> Iterator[str]:
-    for text in (concept.get("text"), *(_dict(c).get("display") for c in _list(concept.get("coding")))):
-        if isinstance(text, str) and sanitize_record_text(text):
-            yield sanitize_record_text(text)
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value[:1000] if isinstance(value, list) else []

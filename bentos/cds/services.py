@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 VIEW, ORDERS = "pmlm-patient-view", "pmlm-orders"
 _ORDER_DESCRIPTION = (
-    "Holds drafted medicines against the patient's recorded drug allergies, pregnancy and recent birth; silent where "
-    "nothing speaks against them."
+    "Checks drafted medicines against the patient's recorded drug allergies, pregnancy and recent birth; silent where "
+    "every order was read and nothing speaks against it."
 )
 USAGE = "Every call needs a bearer token (JWT) whose scopes cover system/Patient.r. No FHIR resource is asked for."
 

@@ -94,7 +94,19 @@ def test_there_is_no_card_where_nothing_speaks_against_an_order(client: TestClie
 
 def test_an_order_that_names_no_medicine_is_said_not_to_be_checked(client: TestClient) -> None:
     (card,) = cards(client, ORDERS, asked(ADA, "order-sign", draftOrders=order("")))
-    assert card["indicator"] == "info"
+    assert card["indicator"] == "warning"
+    assert "Not checked" in card["summary"]
+
+
+@pytest.mark.attack("safety messages", "51 draft orders before the one that conflicts", "its card comes first")
+def test_the_conflicting_order_comes_first_and_what_was_not_read_is_said(client: TestClient) -> None:
+    many = {"resourceType": "Bundle", "entry": [order("Acetaminophen", f"a{i}")["entry"][0] for i in range(510)]}
+    found = cards(client, ORDERS, asked(ADA, "order-sign", draftOrders=many))
+    assert [card["indicator"] for card in found] == ["warning"]
+    assert "10 medicine orders" in found[0]["summary"]
+    many["entry"] = [*many["entry"][:51], {}, *order("Amoxicillin 500 MG Oral Capsule")["entry"]]
+    found = cards(client, ORDERS, asked(ADA, "order-sign", draftOrders=many))
+    assert [card["indicator"] for card in found] == ["critical", "warning"]
 
 
 def test_a_patient_nobody_knows_and_one_the_token_does_not_open(client: TestClient, settings: Settings) -> None:
