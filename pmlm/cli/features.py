@@ -56,7 +56,7 @@ def show(
     from pipelines.features.inspect.show import describe_row, find_group_moments, find_source_events, read_row
 
     settings = load_settings(drops=drops)
-    moment = _parse_moment(as_of)
+    moment = parse_moment(as_of)
     row = read_row(settings, patient, moment)
     at = moment or settings.now()
     found = describe_row(row, at, settings.k_anonymity)
@@ -160,7 +160,8 @@ def _parse_night(settings: Settings, date: str | None) -> str:
     return newest
 
 
-def _parse_moment(text: str | None) -> datetime | None:
+def parse_moment(text: str | None) -> datetime | None:
+    """The moment an ISO 8601 text names, a date by its end; None of None."""
     if text is None:
         return None
     try:

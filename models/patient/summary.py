@@ -1,0 +1,134 @@
+"""Sum up what PMLM believes of a patient, and from which entries.
+
+    summary = pregnancy, allergies, conditions, medicines, signals     (of one feature row)
+
+1. The paper shows prompts, never the beliefs behind them. A clinician has to see a wrong belief before a prompt says
+   it, so everything a prompt may state is listed here in the record's own terms.
+2. ``suspected`` and ``not_current`` are on the record too and stated as such; ``unmapped`` names entries without a code
+   that PMLM reads.
+
+Run: ``pmlm patient PATIENT``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from models.feature_row import read_number, read_text, read_texts, read_time, read_times
+from models.patient.gestational_age import read_pregnancy_state
+from models.schema import FeatureRow
+from models.vocabulary import SIGNALS, find_concept
+
+#: Systems of codes that only their own clinic understands.
+_LOCAL = ("LOCAL", "TEXT")
+
+
+@dataclass(frozen=True, slots=True)
+class Dating:
+    """How a pregnancy is dated; ``precision`` is the least unit of time that is known."""
+
+    method: str
+    source: str | None
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A condition, medicine or allergy of the record; ``age_days`` since it began."""
+
+    code: str
+    text: str
+    age_days: float | None
+    source: str | None
+    concept: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignalValue:
+    """The latest value of a signal; ``comparator`` where only a bound was measured."""
+
+    name: str
+    value: float
+    unit: str
+    comparator: str | None
+    age_days: float | None
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PatientSummary:
+    """The beliefs about one patient; a list is empty where the record has nothing."""
+
+    as_of: datetime
+    pregnant: str
+    gestational_weeks: int | None
+    gestational_days: int | None
+    dating: Dating | None
+    postpartum_weeks: int | None
+    allergies: list[Entry] = field(default_factory=list)
+    conditions: list[Entry] = field(default_factory=list)
+    medicines: list[Entry] = field(default_factory=list)
+    signals: list[SignalValue] = field(default_factory=list)
+    suspected: list[Entry] = field(default_factory=list)
+    not_current: list[Entry] = field(default_factory=list)
+    unmapped: list[Entry] = field(default_factory=list)
+
+
+def summarize_patient(row: FeatureRow, as_of: datetime) -> PatientSummary:
+    """The beliefs that a feature row supports as of ``as_of``."""
+    state = read_pregnancy_state(row, as_of)
+    entries = {group: _list_entries(row, group, as_of) for group in ("allergy", "condition", "medicine")}
+    return PatientSummary(
+        as_of=as_of,
+        pregnant={True: "yes", False: "no", None: "unknown"}[state.pregnant],
+        gestational_weeks=state.weeks,
+        gestational_days=state.days,
+        dating=None,
+        postpartum_weeks=state.postpartum_weeks,
+        allergies=entries["allergy"],
+        conditions=entries["condition"],
+        medicines=entries["medicine"],
+        signals=_list_signals(row, as_of),
+        unmapped=[e for group in entries.values() for e in group if e.code.partition("//")[0] in _LOCAL],
+    )
+
+
+def _list_entries(row: FeatureRow, group: str, as_of: datetime) -> list[Entry]:
+    """Zip the parallel arrays of a group."""
+    texts, times = read_texts(row, f"{group}_texts"), read_times(row, f"{group}_times")
+    codes, sources = read_texts(row, f"{group}_codes"), read_texts(row, f"{group}_sources")
+    found = []
+    for i, text in enumerate(texts):
+        code = codes[i] if i < len(codes) else ""
+        concept = find_concept(code)
+        found.append(
+            Entry(
+                code=code,
+                text=text,
+                age_days=_count_days(times[i] if i < len(times) else None, as_of),
+                source=(sources[i] if i < len(sources) else "") or None,
+                concept=concept.name if concept else None,
+            )
+        )
+    return found
+
+
+def _list_signals(row: FeatureRow, as_of: datetime) -> list[SignalValue]:
+    """The latest value of every signal that has one."""
+    return [
+        SignalValue(
+            name=signal.name,
+            value=value,
+            unit=signal.unit,
+            comparator=None,
+            age_days=_count_days(read_time(row, f"{signal.name}_time"), as_of),
+            source=read_text(row, f"{signal.name}_source"),
+        )
+        for signal in SIGNALS
+        if (value := read_number(row, f"{signal.name}_latest")) is not None
+    ]
+
+
+def _count_days(time: datetime | None, as_of: datetime) -> float | None:
+    return None if time is None else round((as_of - time).total_seconds() / 86_400, 1)

@@ -1,0 +1,91 @@
+"""``pmlm patient``: what PMLM believes of a patient, and from which entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pmlm.cli.features import parse_moment
+from pmlm.settings import load_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from models.patient.summary import Entry, PatientSummary
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``pmlm``."""
+    app.command("patient", epilog="Example: pmlm patient PATIENT --as-of 2026-06-01")(show_patient)
+
+
+def show_patient(
+    patient: Annotated[str, typer.Argument(help="The patient's reference in the records.")],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="A moment in the past, ISO 8601 (a date: its end).")
+    ] = None,
+    drops: Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of drops.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON object.")] = False,
+) -> None:
+    """Show what PMLM believes of a patient and why: pregnancy, allergies, conditions, medicines, values."""
+    from models.patient.summary import summarize_patient
+    from pipelines.features.inspect.show import read_row
+
+    settings = load_settings(drops=drops)
+    moment = parse_moment(as_of) or settings.now()
+    summary = summarize_patient(read_row(settings, patient, moment), moment)
+    if as_json:
+        typer.echo(json.dumps(asdict(summary), default=str))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"as of {moment:%Y-%m-%d}: {describe_pregnancy(summary)}")
+    for title in ("allergies", "conditions", "medicines", "suspected", "not_current", "unmapped"):
+        if entries := getattr(summary, title):
+            console.print(_draw_entries(title.replace("_", " "), entries))
+    if summary.signals:
+        console.print(_draw_signals(summary))
+
+
+def describe_pregnancy(summary: PatientSummary) -> str:
+    """One line: pregnant or not, weeks, and by which method they were found."""
+    words = [f"pregnant: {summary.pregnant}"]
+    if summary.gestational_weeks is not None:
+        days = "" if summary.gestational_days is None else f" and {summary.gestational_days} days"
+        words.append(f"{summary.gestational_weeks} weeks{days}")
+    elif summary.pregnant == "yes":
+        words.append("weeks not exactly known")
+    if summary.dating is not None:
+        words.append(f"dated by {summary.dating.method}, to the {summary.dating.precision}")
+    if summary.postpartum_weeks is not None:
+        words.append(f"{summary.postpartum_weeks} weeks after a pregnancy")
+    return ", ".join(words)
+
+
+def _draw_entries(title: str, entries: Iterable[Entry]) -> Table:
+    from rich.table import Table
+
+    table = Table("text", "code", "age (days)", "source", title=title, title_justify="left")
+    for entry in entries:
+        table.add_row(entry.text, entry.code, _format_age(entry.age_days), (entry.source or "")[:8])
+    return table
+
+
+def _draw_signals(summary: PatientSummary) -> Table:
+    from rich.table import Table
+
+    table = Table("signal", "value", "unit", "age (days)", "source", title="values", title_justify="left")
+    for s in summary.signals:
+        value = f"{s.comparator or ''}{s.value:g}"
+        table.add_row(s.name, value, s.unit, _format_age(s.age_days), (s.source or "")[:8])
+    return table
+
+
+def _format_age(days: float | None) -> str:
+    return "" if days is None else f"{days:g}"

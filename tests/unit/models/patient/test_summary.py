@@ -1,0 +1,32 @@
+"""The summary lists what a feature row holds, with code, age and source."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from models.patient.summary import Entry, summarize_patient
+
+AS_OF = datetime(2026, 6, 10, 12, tzinfo=UTC)
+
+
+def test_every_entry_has_its_code_age_and_source() -> None:
+    row = {
+        "condition_codes": ["ICD10//J45.9", "LOCAL//asth"],
+        "condition_texts": ["Asthma", "asthma, own code"],
+        "condition_times": [AS_OF - timedelta(days=12), None],
+        "condition_sources": ["c1", "c2"],
+        "weight_latest": 71.5,
+        "weight_time": AS_OF - timedelta(hours=12),
+        "weight_source": "w",
+    }
+    summary = summarize_patient(row, AS_OF)
+    assert summary.conditions[0] == Entry("ICD10//J45.9", "Asthma", 12.0, "c1", "asthma")
+    assert [e.text for e in summary.unmapped] == ["asthma, own code"]
+    (weight,) = summary.signals
+    assert (weight.name, weight.value, weight.unit, weight.age_days, weight.source) == ("weight", 71.5, "kg", 0.5, "w")
+
+
+def test_nothing_known_is_unknown_not_absent() -> None:
+    summary = summarize_patient({}, AS_OF)
+    assert summary.pregnant == "unknown"
+    assert summary.allergies == summary.conditions == summary.signals == []
