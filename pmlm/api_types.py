@@ -118,6 +118,9 @@ class LLMReport(BaseModel):
     embedded: bool
     seconds: float
     error: str | None = None
+    asked: bool = Field(
+        default=True, description="False in an emergency: the escalation is the whole answer, and no model was asked."
+    )
     findings: list[str] = Field(default_factory=list, description="What the check of its answer objected to.")
 
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.safety.crisis_lines import load_crisis_lines
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     llm_context_tokens: int | None = Field(default=None, ge=256)
     llm_concurrency: int = Field(default=256, ge=1)
     queue: int = Field(default=64, ge=1)
+    crisis_country: str | None = None  # whose crisis line is named after words of self-harm: US, GB, CN, …
 
     scorer: Literal["embedded", "vllm", "completions", "judge"] = "embedded"  # its likelihoods are the reward
     scorer_base_url: str | None = None
@@ -92,6 +95,16 @@ class Settings(BaseSettings):
     port: int = 3000
     airflow_port: int = 8080
     night_cron: str = "0 2 * * *"  # when the scheduled night starts, UTC
+
+    @field_validator("crisis_country")
+    @classmethod
+    def _require_known_country(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if value.upper() not in load_crisis_lines():
+            known = ", ".join(load_crisis_lines())
+            raise ValueError(f"no crisis line is known for this country; there is one for {known}")
+        return value.upper()
 
     @cached_property
     def manifest(self) -> Manifest:

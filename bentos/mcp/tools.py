@@ -32,7 +32,8 @@ READ_ONLY = ToolAnnotations(
 )  # fmt: skip
 INSTRUCTIONS = (
     "What a clinic's record says of one patient, as facts chosen for a question. Put the prompt that `personalize` "
-    "gives before the conversation with a language model. If `escalation` is not null, say it first, word for word."
+    "gives before the conversation with a language model. If `escalation` is not null, say it first, word for "
+    "word; where a red flag is an `emergency`, it is the whole answer: say nothing else and ask no language model."
 )
 
 

@@ -101,6 +101,7 @@ class ChatTurn:
             model=outcome.model,
             embedded=outcome.embedded,
             seconds=seconds,
+            asked=outcome.asked,
             error=outcome.error,
             findings=outcome.findings,
         )

@@ -20,10 +20,11 @@ Check = Callable[[str], Sequence[str]]
 
 @dataclass(slots=True)
 class AnswerOutcome:
-    """How an answer went, for the record: model, text of its first choice, findings, failure."""
+    """How an answer went, for the record: model, whether it was asked, text of its first choice, findings, failure."""
 
     model: str
     embedded: bool = False
+    asked: bool = True
     text: str = ""
     error: str | None = None
     findings: list[str] = field(default_factory=list)
@@ -53,22 +54,21 @@ def check_choices(
 
 
 def add_escalation(
-    choices: list[dict[str, Any]] | None, escalation: str, language: Language, *, alone: bool, count: int
+    choices: list[dict[str, Any]] | None, escalation: str, language: Language, *, asked: bool, count: int
 ) -> list[dict[str, Any]]:
     """Put the escalation before each choice; without an answer (None), say so ``count`` times.
 
-    ``alone``: the application wants structured output, in which the text has no place. It then stands alone, as it
-    does in place of a tool call: a plain message, never inside JSON.
+    It stands alone where no language model was ``asked``, and in place of a tool call: a plain message, never JSON.
     """
     if choices is None:
-        text = escalation if alone else f"{escalation}\n\n{FAILED[language]}"
+        text = f"{escalation}\n\n{FAILED[language]}" if asked else escalation
         return [_plain_choice(index, text) for index in range(count)]
-    return [_escalate_choice(choice, escalation, alone=alone) for choice in choices]
+    return [_escalate_choice(choice, escalation) for choice in choices]
 
 
-def _escalate_choice(choice: dict[str, Any], escalation: str, *, alone: bool) -> dict[str, Any]:
+def _escalate_choice(choice: dict[str, Any], escalation: str) -> dict[str, Any]:
     message = choice["message"]
-    if alone or calls_tools(message) or not (message.get("content") or "").strip():
+    if calls_tools(message) or not (message.get("content") or "").strip():
         return _plain_choice(choice["index"], escalation)
     content = f"{escalation}\n\n{message['content']}"
     return {k: v for k, v in choice.items() if k != "logprobs"} | {"message": message | {"content": content}}

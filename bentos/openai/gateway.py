@@ -2,7 +2,8 @@
 
 The service's middlewares come first (``bentos.service``): they turn a request away where the gateway is full, count it,
 authenticate it and limit its body. Here ``respond`` admits and reads it, ``_prepare`` makes the prompt, ``_answer``
-decides how to show what ``_complete`` and ``_stream_sentences`` ask and check, and ``_record`` ends each.
+decides how to show what ``_complete`` and ``_stream_sentences`` ask and check, and ``_record`` ends each. After an
+emergency no language model is asked: the escalation is the whole answer.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bentos.openai.connection import EventStream, unless_gone
 from bentos.openai.context_budget import fit_prompt, mark_dropped
 from bentos.openai.errors import GatewayError, explain, explain_failure
 from models.llm import load_tokenizer
+from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_red_flags
 from pmlm.api_types import MAX_QUESTION
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 GRACE_S = 5.0
 #: A machine too busy to prepare an answer by the deadline has this long more for one that begins with an escalation.
 FLAGGED_S = 20.0
+#: What an answer costs for which no language model wrote.
+NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 
 class ChatGateway:
@@ -100,20 +104,27 @@ class ChatGateway:
 
         prepared, earlier_flags = await self._batcher.run(chat.question, prepare)
         personalized = prepared.personalized
-        upstreams = order_by_preference(await self._llm.upstreams(), chat.body.get("model"))
-        prompt, picks = fit_prompt(personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens)
-        return ChatTurn(
+        turn = ChatTurn(
             chat=chat,
             prepared=prepared,
-            response=mark_dropped(prepared.response, prompt, picks),
-            prompt=prompt,
-            upstreams=upstreams,
+            response=prepared.response,
+            prompt=personalized.prompt,
+            upstreams=(),
             check=self._personalizer.make_check(prepared, earlier_flags),
             flagged=bool(personalized.flags or earlier_flags),
             until=until,
             started=started,
-            outcome=AnswerOutcome(upstreams[0].model, upstreams[0].embedded),
+            outcome=AnswerOutcome(self._llm.models[0], self._llm.embedded),
         )
+        if is_emergency(personalized.flags) or (personalized.flags and chat.structured):
+            # the escalation stands alone: after an emergency, and where JSON has no place for it
+            turn.outcome.asked = False
+            return turn
+        turn.upstreams = order_by_preference(await self._llm.upstreams(), chat.body.get("model"))
+        turn.outcome.model, turn.outcome.embedded = turn.upstreams[0].model, turn.upstreams[0].embedded
+        prompt, picks = fit_prompt(personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens)
+        turn.prompt, turn.response = prompt, mark_dropped(prepared.response, prompt, picks)
+        return turn
 
     async def _answer(self, turn: ChatTurn, resources: AsyncExitStack) -> Response:
         """The whole answer, or a stream of which it is known that it begins."""
@@ -134,13 +145,14 @@ class ChatGateway:
     async def _complete(self, turn: ChatTurn) -> dict[str, Any]:
         """Ask for a whole answer, check it, put the escalation before it, and record it.
 
-        :class:`UpstreamError` where there is neither an answer nor an escalation to show.
+        In an emergency nobody is asked: the escalation is the answer. :class:`UpstreamError` where there is neither an
+        answer nor an escalation to show.
         """
-        escalation, alone = turn.response.escalation, turn.chat.structured
-        completion: dict[str, Any] = {"model": turn.outcome.model, "created": int(time.time())}
+        escalation, asked = turn.response.escalation, turn.outcome.asked
+        completion: dict[str, Any] = {"model": turn.outcome.model, "created": int(time.time()), "usage": NO_USAGE}
         choices: list[dict[str, Any]] | None = None
         try:
-            if not (escalation and alone):  # where the escalation stands alone, no other words are asked for
+            if asked:
                 body = turn.body(stream=False)
                 completion = await self._llm.complete(turn.upstreams, body, turn.until, turn.prompt)
                 choices = check_choices(completion, turn.check, turn.language, turn.outcome)
@@ -154,7 +166,7 @@ class ChatGateway:
         finally:
             await self._record(turn)
         if escalation:
-            choices = add_escalation(choices, escalation, turn.language, alone=alone, count=turn.chat.choices)
+            choices = add_escalation(choices, escalation, turn.language, asked=asked, count=turn.chat.choices)
         return build_completion(turn.id, completion, choices or [], turn.pmlm)
 
     async def _stream_completion(self, turn: ChatTurn, completion: dict[str, Any]) -> AsyncGenerator[bytes]:
@@ -164,7 +176,7 @@ class ChatGateway:
         yield DONE
 
     async def _stream_escalation(self, turn: ChatTurn, escalation: str) -> AsyncGenerator[bytes]:
-        """The escalation at once; then the language model's answer, checked whole."""
+        """The escalation at once; then, unless it is an emergency, the language model's answer, checked whole."""
         chunks = turn.chunks()
         for index in range(turn.chat.choices):
             yield chunks.write(index, {"role": "assistant", "content": escalation})

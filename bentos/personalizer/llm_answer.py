@@ -1,7 +1,8 @@
 """Turn a refined prompt into an answer that a patient may read.
 
 The language model is asked under the request's deadline. Whatever it does (nothing, too late, rubbish, a drug that the
-patient is allergic to), the escalation text comes first and the failure is stated in words.
+patient is allergic to), the escalation text comes first and the failure is stated in words. In an emergency it is not
+asked: the escalation text is the answer.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ WITHHELD: dict[Language, str] = {
 DISCLAIMERS: dict[Language, str] = {
     "en": "This answer was written by a language model, not by a clinician. Ask your clinic before you act on it.",
     "zh": "本回答由语言模型生成，并非医生所写。采取任何行动之前请咨询您的诊所。",
+}
+#: Shown with a fixed text that is the whole answer.
+FIXED_TEXT: dict[Language, str] = {
+    "en": "This is a fixed safety text, reviewed by people. No language model was asked.",
+    "zh": "这是经人工审核的固定安全提示，未询问语言模型。",
 }
 
 
@@ -61,6 +67,11 @@ def ask_llm(llm: LLMClient, prompt: str, question: str, until: float) -> LLMAnsw
     return LLMAnswer(text, LLMReport(model=model, embedded=embedded, seconds=seconds, error=error))
 
 
+def leave_unasked(llm: LLMClient) -> LLMAnswer:
+    """The answer to an emergency: no words of a model, and a report that says that none was asked."""
+    return LLMAnswer("", LLMReport(model=llm.models[0], embedded=llm.embedded, seconds=0.0, asked=False))
+
+
 def build_response(personalized: PersonalizeResponse, answer: LLMAnswer) -> AnswerResponse:
     """The response to ``POST /answer``."""
     words = compose(answer, personalized.escalation, personalized.language)
@@ -80,6 +91,8 @@ def add_answer(personalized: PersonalizeResponse, words: str, report: LLMReport)
 
 def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> str:
     """The answer to show: escalation, then the checked text or words about its absence."""
+    if escalation and not answer.report.asked:
+        return escalation
     if answer.report.error:
         body = FAILED[language]
     elif answer.report.findings:
@@ -91,4 +104,6 @@ def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> st
 
 def disclaimer(report: LLMReport, language: Language) -> str:
     """The text to show with an answer: no language model is a clinician."""
+    if not report.asked:
+        return FIXED_TEXT[language]
     return DISCLAIMER[language] if report.embedded else DISCLAIMERS[language]

@@ -37,6 +37,7 @@ from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
 from models.safety.answer_check import check_answer
+from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_red_flags, read_context
 from models.schema import FeatureRow
@@ -127,7 +128,9 @@ class Personalizer:
             )
         self._encoder.forget(question)
         seconds["method"] = _seconds_since(started)
-        response = responses.build_response(uuid.uuid4().hex, personalized, row, self.release, as_of, degraded)
+        response = responses.build_response(
+            uuid.uuid4().hex, personalized, row, self.release, as_of, degraded, self.settings.crisis_country
+        )
         return PreparedPrompt(response.id, principal, subject, row, question, personalized, response, until, seconds)
 
     def _prepare_request(self, principal: Principal, request: PersonalizeRequest) -> PreparedPrompt:
@@ -244,7 +247,12 @@ class Personalizer:
         return response
 
     def ask_llm(self, prepared: PreparedPrompt, prompt: str) -> LLMAnswer:
-        """A language model's answer to ``prompt`` and the question, checked against the record; never raises."""
+        """A language model's answer to ``prompt`` and the question, checked against the record; never raises.
+
+        In an emergency no language model is asked.
+        """
+        if is_emergency(prepared.personalized.flags):
+            return llm_answer.leave_unasked(self.llm)
         answer = llm_answer.ask_llm(self.llm, prompt, prepared.question, prepared.until)
         answer.report.findings = list(self.make_check(prepared)(answer.text))
         return answer

@@ -8,17 +8,24 @@ from typing import cast
 from bentos.personalizer.release import Release
 from models.feature_row import has_record
 from models.prompt.personalize import Personalized
-from models.safety.answer_check import build_escalation
+from models.safety.escalation import build_escalation
 from models.schema import FeatureRow
 from pmlm.api_types import Language, PersonalizeResponse, Program, PromptSegment, RedFlag, Versions
 
 
 def build_response(
-    id_: str, personalized: Personalized, row: FeatureRow, served: Release, as_of: datetime, degraded: bool = False
+    id_: str,
+    personalized: Personalized,
+    row: FeatureRow,
+    served: Release,
+    as_of: datetime,
+    degraded: bool = False,
+    country: str | None = None,
 ) -> PersonalizeResponse:
     """The response for a prompt made from ``row`` under the release ``served``.
 
     ``degraded``: the row holds pinned facts alone, because the features could not be read.
+    ``country`` chooses the crisis line.
     """
     position = {key: rank for rank, key in enumerate(personalized.kept)}
     return PersonalizeResponse(
@@ -38,7 +45,7 @@ def build_response(
             for segment in personalized.segments
         ],
         red_flags=[RedFlag(sign=f.sign, label=f.label, why=f.why, source=f.source) for f in personalized.flags],
-        escalation=build_escalation(personalized.flags, personalized.language),
+        escalation=build_escalation(personalized.flags, personalized.language, country),
         style=personalized.style,
         language=cast(Language, personalized.language),
         program=Program(

@@ -1,10 +1,10 @@
-"""Escalate red flags before an answer, and check the answer after it.
+"""Check a language model's answer before it is shown.
 
     shown(y) = escalation(flags) + (y if check(y) = ∅ else nothing)
 
-The paper has no safety layer; this one is ours. Red flags are found by rules (models/safety/triage). The escalation
-text always comes first, whatever a policy or a language model writes. An answer is withheld if it names a drug that
-the record lists as an allergy, reassures against an escalation, or contradicts the pinned facts.
+The paper has no safety layer; this one is ours. Red flags are found by rules (models/safety/triage), and their text
+comes first (models/safety/escalation.py). An answer is withheld if it names a drug that the record lists as an
+allergy, reassures against an escalation, or contradicts the pinned facts.
 """
 
 from __future__ import annotations
@@ -14,55 +14,11 @@ from collections.abc import Iterable, Sequence
 
 from models.safety.contradictions import find_contradictions
 from models.safety.drug_names import find_drug_words
+from models.safety.reassurance import reassures
 from models.safety.triage.red_flag_table import Flag, compile_alternatives
 from models.safety.triage.rules import TriageContext, find_gravest_label
 from models.safety.triage.text_normalization import normalize_text, split_sentences
 
-ESCALATION: dict[str, dict[str, str]] = {
-    "en": {
-        "emergency": (
-            "What you describe can be an emergency. Call your local emergency number now, or go to the nearest "
-            "emergency or maternity unit. Do not wait for an answer here."
-        ),
-        "urgent": (
-            "What you describe needs a clinician today. Call your clinic or maternity unit now; if you cannot reach "
-            "them, or it gets worse, go to the emergency department."
-        ),
-    },
-    "zh": {
-        "emergency": (
-            "您描述的情况可能是急症。请立即拨打当地急救电话（中国大陆为120），"
-            "或马上前往最近的急诊或产科。不要等待这里的回答。"
-        ),
-        "urgent": ("您描述的情况今天就需要医生评估。请现在联系您的诊所或产科；如联系不上或情况加重，请直接去急诊。"),
-    },
-}
-
-#: Words that talk down an escalation. Only looked for in the answer to a flagged question.
-_PLAYS_DOWN = {
-    "en": compile_alternatives(
-        "not an emergency | no need to call | no need to go | no need to worry | not need to call | "
-        "not need to go | "
-        "not need to see | not need emergency | nothing to worry about | not worry | wait and see | "
-        "wait until tomorrow | wait a few days | wait for your next appointment | perfectly normal | "
-        "completely normal | is normal | no reason to call | no reason to go | no reason to worry | "
-        "not need to worry | can wait | "
-        "wait it out | wait until morning | wait until your | rest at home | stay home | not urgent | "
-        "no urgency | probably nothing | harmless | "
-        "not need medical | not need a doctor | not need an ambulance | no need for | see how you feel | "
-        "monitor at home | see if it | "
-        "not call | not go to | avoid the hospital | not a cause for concern | no cause for concern | "
-        "not serious | not dangerous | ignore it | stay at home | "
-        "will go away on its own | goes away on its own | will pass | is routine"
-    ),
-    "zh": compile_alternatives(
-        "不是急症 | 不紧急 | 不急 | 不用着急 | 不用去 | 无需去 | 没必要去 | 没必要就医 | 在家休息 | 在家观察 | "
-        "先观察 | 等到明天 | 明天再 | 下次产检再 | "
-        "正常现象 | 没什么问题 | 没有问题 | 没什么大事 | 没事的 | 别担心 | 无需担心 | 不必就医 | 不需要就医 | "
-        "不必去 | 会自己好 | 不用叫救护车 | 不用去医院 | 无需就医 | 不用担心 | 不必担心 | 不需要去 | "
-        "等几天 | 再观察几天 | 很正常 | 没有大碍 | 不严重 | 不用打120"
-    ),
-}
 _CAUTION = compile_alternatives(
     "allerg* | unlike | not suitable | can not take | can not have | not have | not recommended | "
     "not for you | avoid* | not take | not use | never take | must not | should not | instead of | "
@@ -76,12 +32,6 @@ _RECOMMENDS = compile_alternatives(
     "good choice | can have | have some | start | give | 服用 | 吃 | 用 | 试试 | 可以 | 建议 | 推荐 | 安全"
 )
 _CLAUSE = re.compile(r"[,，;；:：]|\b(?:but|so|then|however)\b|但是|但|所以|因此")
-
-
-def build_escalation(flags: Iterable[Flag], language: str = "en") -> str | None:
-    """The text that must open the answer to a flagged question, else None."""
-    label = find_gravest_label(flags)
-    return None if label == "routine" else ESCALATION.get(language, ESCALATION["en"])[label]
 
 
 def check_answer(
@@ -103,7 +53,7 @@ def check_answer(
     found = []
     if any(_suggests(text, name) for name in allergies):
         found.append("allergy")
-    if find_gravest_label(flags) != "routine" and any(p.search(text) for p in _PLAYS_DOWN.values()):
+    if find_gravest_label(flags) != "routine" and reassures(text):
         found.append("plays_down")
     facts = known or TriageContext()
     found += find_contradictions(text, allergies, facts.pregnant, facts.gestational_weeks)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.safety.answer_check import ESCALATION, build_escalation, check_answer
+from models.safety.answer_check import check_answer
+from models.safety.escalation import ESCALATION, build_escalation
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import TriageContext, find_red_flags
 

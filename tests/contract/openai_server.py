@@ -22,6 +22,7 @@ class Gateway:
 
     settings: Settings
     url: str
+    overrides: dict[str, str]
 
     @property
     def headers(self) -> dict[str, str]:
@@ -52,7 +53,7 @@ def serve(settings: Settings, **overrides: str) -> Iterator[Gateway]:
         while not server.started and thread.is_alive():
             time.sleep(0.01)
     try:
-        yield Gateway(settings, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
+        yield Gateway(settings, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", overrides)
     finally:
         server.should_exit = True
         thread.join(10)

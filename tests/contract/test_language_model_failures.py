@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEADLINE = 1.0
 BROKEN = ("hang", "drip", "garbage", "half", "error", "empty")
 TIRED = "Is it normal to feel this tired?"
-BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"
+URGENT = "My blood pressure was 146/94 today, is that normal?"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_broken_model_is_said_plainly_with_the_prompt_still_there(
 @pytest.mark.parametrize("behaviour", BROKEN)
 def test_the_escalation_is_returned_whatever_the_model_does(remote: TestClient, stub: StubLLM, behaviour: str) -> None:
     stub.behaviour = behaviour
-    status, answer, seconds = ask(remote, BLEEDING)
+    status, answer, seconds = ask(remote, URGENT)
     assert status == 200
     assert answer["answer"].startswith(answer["escalation"])
     assert answer["llm"]["error"]
@@ -101,7 +101,7 @@ def test_silence_is_reported_as_a_timeout(remote: TestClient, stub: StubLLM, beh
 def test_a_closed_port_is_a_failure_too(client_of: ClientFactory) -> None:
     with stub_llm() as gone:
         url = gone.url
-    status, answer, _ = ask(client_of(llm_base_url=url, llm_model="stub"), BLEEDING)
+    status, answer, _ = ask(client_of(llm_base_url=url, llm_model="stub"), URGENT)
     assert status == 200
     assert answer["answer"] == f"{answer['escalation']}\n\n{FAILED['en']}"
 

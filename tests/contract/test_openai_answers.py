@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TIRED = "Is it normal to feel this tired?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"
+URGENT = "My blood pressure was 146/94 today, is that normal?"
 #: No rule names it: the classifier alone finds it.
 DROWNING = "Lying flat I feel like I'm drowning and I hear bubbling in my lungs"
 TOOLS = [{"type": "function", "function": {"name": "book", "parameters": {"type": "object", "properties": {}}}}]
@@ -148,8 +149,8 @@ def test_tool_calls_pass_whole_and_streamed(client: openai.OpenAI, stub: StubLLM
 
 
 def test_a_red_flag_is_escalated_first_streamed_or_not(client: openai.OpenAI, stub: StubLLM) -> None:
-    whole = ask(client, BLEEDING).choices[0].message.content
-    pieces, ends = streamed(client, BLEEDING)
+    whole = ask(client, URGENT).choices[0].message.content
+    pieces, ends = streamed(client, URGENT)
     assert "".join(pieces) == whole
     assert whole.endswith(stub.text)
     assert pieces[0] == whole.removesuffix(f"\n\n{stub.text}")
@@ -163,10 +164,10 @@ def test_an_answer_that_talks_down_an_escalation_is_withheld_whole(
 ) -> None:
     stub.behave("answer", "Rest a little. There is no need to worry.")
     if stream:
-        pieces, ends = streamed(client, BLEEDING)
+        pieces, ends = streamed(client, URGENT)
         text, end = "".join(pieces), ends[0]
     else:
-        choice = ask(client, BLEEDING).choices[0]
+        choice = ask(client, URGENT).choices[0]
         text, end = choice.message.content, choice.finish_reason
     assert text.endswith(WITHHELD["en"])
     assert "Rest a little" not in text
@@ -198,12 +199,12 @@ def test_in_place_of_a_tool_call_or_json_the_escalation_is_a_plain_message(
     client: openai.OpenAI, stub: StubLLM, more: dict[str, Any], stream: bool
 ) -> None:
     stub.behave("tools" if "tools" in more else "answer", '{"answer": "Rest."}')
-    plain = ask(client, BLEEDING).choices[0].message.content
+    plain = ask(client, URGENT).choices[0].message.content
     if stream:
-        pieces, ends = streamed(client, BLEEDING, **more)
+        pieces, ends = streamed(client, URGENT, **more)
         text = "".join(pieces)
     else:
-        choice = ask(client, BLEEDING, **more).choices[0]
+        choice = ask(client, URGENT, **more).choices[0]
         assert not choice.message.tool_calls
         text, ends = choice.message.content, [choice.finish_reason]
     assert text

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DEADLINE = 1.0
 TIRED = "Is it normal to feel this tired?"
-BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"
+URGENT = "My blood pressure was 146/94 today, is that normal?"
 #: Behaviour → what the application is told of it, when it asks for a whole answer.
 BROKEN = {"hang": 504, "drip": 504, "garbage": 502, "half": 502, "unended": 502, "error": 502, "empty": 502}
 NEVER_WHOLE = ("half", "unended", "stall", "garbage", "drip", "empty")
@@ -122,7 +122,7 @@ def test_the_escalation_is_told_whatever_the_model_does(
     stub.behave(behaviour, "Half of this is hidden.")
     second.behave(behaviour, "Half of this is hidden.")
     if stream:
-        events = lines(gateway, BLEEDING)
+        events = lines(gateway, URGENT)
         assert events[-1] == "data: [DONE]"
         text = "".join(
             choice["delta"].get("content", "")
@@ -130,7 +130,7 @@ def test_the_escalation_is_told_whatever_the_model_does(
             for choice in json.loads(line.removeprefix("data: "))["choices"]
         )
     else:
-        text = ask(client, BLEEDING).choices[0].message.content
+        text = ask(client, URGENT).choices[0].message.content
     assert text.startswith("What you describe")
     assert text.endswith(FAILED["en"])
     assert "Half" not in text
@@ -142,7 +142,7 @@ def test_an_escalation_is_streamed_before_the_model_has_said_a_word(
     stub.behave("hang")
     second.behave("hang")
     started = time.perf_counter()
-    first = next(iter(ask(client, BLEEDING, stream=True)))
+    first = next(iter(ask(client, URGENT, stream=True)))
     assert first.choices[0].delta.content.startswith("What you describe")
     assert time.perf_counter() - started < DEADLINE / 2
 
@@ -161,11 +161,11 @@ def test_an_escalation_is_told_though_it_was_prepared_long_after_the_deadline(
 
         monkeypatch.setattr(served._personalizer, "prepare", late)
     if stream:
-        events = lines(gateway, BLEEDING)
+        events = lines(gateway, URGENT)
         assert "What you describe" in events[0] + events[1]
         assert events[-1] == "data: [DONE]"
     else:
-        assert ask(client, BLEEDING).choices[0].message.content.startswith("What you describe")
+        assert ask(client, URGENT).choices[0].message.content.startswith("What you describe")
 
 
 def test_the_next_model_is_asked_where_the_first_cannot_answer(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bentos.auth import keys
-from models.safety.answer_check import ESCALATION
+from models.safety.escalation import ESCALATION
 from pmlm.settings import Settings
 from tests.contract.browser import CONTRASTS, PHONE, Opened, chromium, opened
 from tests.contract.three_women import ADA, BEA, IDENTIFIERS

@@ -18,7 +18,7 @@ from bentos.personalizer.fallback_features import read_pinned_row
 from bentos.personalizer.llm_answer import WITHHELD
 from feature_repo.store import online
 from models.prompt.sentences.pinned import build_pinned_segments
-from models.safety.answer_check import ESCALATION
+from models.safety.escalation import ESCALATION
 from pmlm.settings import Settings
 from tests.contract.stub_llm import StubLLM, stub_llm
 from tests.contract.three_women import ADA, BEA, CLEO

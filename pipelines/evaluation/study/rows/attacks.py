@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from models.prompt.personalize import apply_program
 from models.refiner.interface import STYLES
-from models.safety.answer_check import build_escalation, check_answer
+from models.safety.answer_check import check_answer
 from models.safety.contradictions import find_contradictions
+from models.safety.escalation import build_escalation
 from models.safety.triage.rules import find_red_flags
 from models.safety.triage.text_normalization import normalize_text
 from models.schema import EditProgram, Episode, Segment
