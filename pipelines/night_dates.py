@@ -1,4 +1,4 @@
-"""Parse night ids (``YYYYMMDD``), and the last second of a night's day (UTC)."""
+"""Night ids (``YYYYMMDD``), the end of a night's day (UTC), the night of a time."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def end_of_day(day: date) -> datetime:
 def end_of_night(night: str) -> datetime:
     """The last second of a night's day: when its drop becomes known."""
     return end_of_day(parse_night(night))
+
+
+def find_night(moment: datetime) -> str:
+    """The first night by whose end a time has come, to the second."""
+    return moment.astimezone(UTC).strftime("%Y%m%d")

@@ -59,7 +59,7 @@ def _build(folder: Path) -> Row:
 
     settings = Settings(home=folder / "state", drops=folder / "self", key_dir=folder / "keys")
     files, summary = sorted(ledger.list_batches(settings)), StageSummary("features", NIGHT)
-    plans = stage.plan_groups(settings, NIGHT, [f.name for f in files])
+    plans = stage.plan_groups(settings, NIGHT, {f.name: NIGHT for f in files})
     del plans["peers"]
     imported = read_peak_mib()
     wall, processor = time.perf_counter(), time.process_time()

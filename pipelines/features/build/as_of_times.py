@@ -31,7 +31,7 @@ class BuildSpan:
 
     @classmethod
     def from_plan(cls, plan: GroupPlan) -> BuildSpan:
-        return cls(BEGINNING if plan.last is None else end_of_night(plan.last), end_of_night(plan.horizon))
+        return cls(BEGINNING if plan.last is None else end_of_night(plan.last), end_of_night(plan.origin.night))
 
 
 def select_recent(log: Table, since: datetime) -> Table:

@@ -6,11 +6,13 @@
 4. ``write_partitions``: compute each self group's expression, and the trajectory model's forecast, and write a file.
 5. ``_write_peers``: search peers last, since they are found by everybody's self features.
 
-Groups are independent: a new one builds its whole history, the others only their night.
+Groups are independent: a new one builds its whole history, the others only their night. A night reads what was known by
+its end, however much later it runs, so a backfill leaves the files that the night itself would have left.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -38,6 +40,7 @@ from pipelines.features.engines.feature_files import GroupPlan
 from pipelines.features.engines.query import MOMENTS, Query, compile_group
 from pipelines.features.trajectory import rows as trajectory_rows
 from pipelines.night_dates import end_of_night
+from pipelines.records.log import event_log
 from pipelines.records.log import ledger as records_ledger
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import FeaturesError
@@ -46,36 +49,45 @@ from pmlm.storage import hash_files
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Bring every group up to the event log; ``noop`` where all are.
+    """Bring every group up to what was known by the end of the night; ``noop`` where all are.
 
-    Rows in are new events, rows out feature rows over all groups. Raises ``FeaturesError`` where a group's expression
-    and view disagree.
+    Later nights built before are brought up too, in order. Rows in are new events, rows out feature rows over all
+    groups. Raises ``FeaturesError`` where a group's expression and view disagree.
     """
     # a batch that no ledger lists was left by a killed import
-    files = sorted(records_ledger.list_batches(settings))
+    known = event_log.find_known_nights(sorted(records_ledger.list_batches(settings)))
     with stage_run(settings, night, "features") as summary:
-        plans = plan_groups(settings, night, [f.name for f in files])
-        if not plans:
-            summary.status, summary.detail = "noop", "every event is in the features already"
-        else:
-            build_groups(settings, files, plans, summary)
+        summary.status, summary.detail = "noop", "every event known by this night is in the features already"
+        for each in [night, *_list_later_nights(settings, night)]:
+            plans = plan_groups(settings, each, {path.name: by for path, by in known.items()})
+            if plans:
+                summary.status, summary.detail = "done", ""
+                build_groups(settings, [path for path, by in known.items() if by <= each], plans, summary)
         if settings.features.exists():
             summary.hashes = {"features": hash_files([settings.features])}
     return summary
 
 
-def plan_groups(settings: Settings, night: str, events: list[str]) -> dict[str, GroupPlan]:
-    """Plan what each group has to build, peers last; complete groups are left out."""
+def _list_later_nights(settings: Settings, night: str) -> list[str]:
+    return sorted({path.stem for path in settings.features.glob("*/*.parquet") if path.stem > night})
+
+
+def plan_groups(settings: Settings, night: str, known: Mapping[str, str]) -> dict[str, GroupPlan]:
+    """Plan what each group has to build, peers last; complete groups are left out.
+
+    ``known`` as in ``feature_files.plan_group``.
+    """
     plans = {}
     for name, definition in define_groups(settings).items():
-        plan = feature_files.plan_group(settings.features / name, night, definition, events)
+        plan = feature_files.plan_group(settings.features / name, night, definition, known)
         if plan:
             plans[name] = plan
     return plans
 
 
 def build_groups(settings: Settings, files: list[Path], plans: dict[str, GroupPlan], summary: StageSummary) -> None:
-    """Build the planned groups from the event ``files``; write figures to the summary."""
+    """Build a night's planned groups from the event ``files`` known by it; add figures to the summary."""
+    written: Counter[str] = Counter()
     engine = load_engine(settings)
     with engine.open_connection(settings) as connection:
         log = engine.read_log(connection, files)
@@ -85,19 +97,20 @@ def build_groups(settings: Settings, files: list[Path], plans: dict[str, GroupPl
             span, expressions = BuildSpan.from_plan(plan), _list_expressions(settings, selves)
             if selves and plan.last is None:
                 loads = plan_partitions(engine, connection, log, span, expressions)
-                summary.figures |= write_partitions(settings, engine, connection, selves, loads)
+                written.update(write_partitions(settings, engine, connection, selves, loads))
                 continue
             changed = find_changed_patients(engine, connection, log, files, plan.fresh, span)
             if selves:
                 load = partial(load_changed, engine, log=log, changed=changed, span=span, expressions=expressions)
-                summary.figures |= write_partitions(settings, engine, connection, selves, [load])
+                written.update(write_partitions(settings, engine, connection, selves, [load]))
             if PEERS in planned:
                 nights = sorted({f.name[:8] for f in files})
                 moments = _select_peer_moments(log, changed, span, nights)
-                summary.figures[PEERS] = _write_peers(settings, engine, connection, planned[PEERS], moments)
+                written[PEERS] += _write_peers(settings, engine, connection, planned[PEERS], moments)
     fresh = {name for plan in plans.values() for name in plan.fresh}
-    summary.rows_in = sum(pq.read_metadata(f).num_rows for f in files if f.name in fresh)
-    summary.rows_out = sum(summary.figures.values())
+    summary.rows_in += sum(pq.read_metadata(f).num_rows for f in files if f.name in fresh)
+    summary.figures = dict(Counter(summary.figures) + written)
+    summary.rows_out += written.total()
 
 
 def _group_by_work(plans: Mapping[str, GroupPlan]) -> list[dict[str, GroupPlan]]:
@@ -105,7 +118,7 @@ def _group_by_work(plans: Mapping[str, GroupPlan]) -> list[dict[str, GroupPlan]]
     by_work: dict[Any, dict[str, GroupPlan]] = {}
     for name, plan in plans.items():
         apart = name == PEERS and plan.last is None
-        by_work.setdefault((plan.fresh, plan.last, plan.horizon, apart), {})[name] = plan
+        by_work.setdefault((plan.fresh, plan.last, apart), {})[name] = plan
     return sorted(by_work.values(), key=lambda planned: PEERS in planned)
 
 

@@ -1,16 +1,16 @@
 """Read, plan and write feature files, each of which states what it was made of.
 
-A group's folder has one Parquet file per night, never edited after that night. Its metadata says which event files it
-took in, by which definition, as which build: a killed build has left no file, and starts again from the same point. A
-row that a later build computes again (an event turned up that was known earlier) supersedes the older one by its
-greater ``created_timestamp``.
+A group's folder has one Parquet file per night, made of the event files known by that night's end and not taken in by
+an earlier night's. Its metadata says which event files it took in, by which definition, as which build: a killed build
+has left no file, and starts again from the same point. A row that a later night computes again (an event turned up that
+was known earlier) supersedes the older one by its greater ``created_timestamp``.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -43,14 +43,13 @@ class FileOrigin:
 class GroupPlan:
     """What a group has to build this night.
 
-    ``fresh`` are the event files to take in, ``last`` is the latest night built before (None for the first build),
-    ``horizon`` the night up to whose end rows are built.
+    ``fresh`` are the event files to take in, ``last`` is the latest earlier night built (None for the first build).
+    Rows are built up to the end of the night itself.
     """
 
     group: str
     origin: FileOrigin
     last: str | None
-    horizon: str
 
     @property
     def fresh(self) -> tuple[str, ...]:
@@ -58,8 +57,8 @@ class GroupPlan:
 
     @property
     def created(self) -> datetime:
-        """The ``created_timestamp`` of the rows: greater for later builds, equal on every rerun."""
-        return end_of_night(self.horizon) + timedelta(seconds=self.origin.build)
+        """The ``created_timestamp`` of the rows: greater for later nights, equal on every rerun."""
+        return end_of_night(self.origin.night) + timedelta(seconds=self.origin.build)
 
 
 def read_origins(folder: Path) -> list[FileOrigin]:
@@ -74,26 +73,43 @@ def read_origins(folder: Path) -> list[FileOrigin]:
     return [replace(origin, definition=names[origin.definition]) for origin in found]
 
 
-def plan_group(folder: Path, night: str, definition: str, events: list[str]) -> GroupPlan | None:
-    """Plan what is left to build for a group; None where its files are complete.
+def plan_group(folder: Path, night: str, definition: str, known: Mapping[str, str]) -> GroupPlan | None:
+    """Plan what is left to build for a group by a night; None where its file of that night is complete.
 
-    ``events`` are the names of the log's files. Files of another definition, or made of event files that the log no
-    longer has (it was restored to an earlier night), are removed: the group is then built from the beginning.
+    ``known`` has the log's files by name, each with the night by whose end all of it is known: later ones wait for
+    their night. Files of another definition, or made of event files that the log no longer has (it was restored to an
+    earlier night), are removed: the group is then built from the beginning. A night that is built anew removes the
+    files of later nights, which were computed without it: the stage builds them again.
     """
     built = read_origins(folder)
-    if any(o.definition != definition or not set(o.events) <= set(events) for o in built):
-        for path in folder.glob("*.parquet"):
-            path.unlink()
+    if any(o.definition != definition or not set(o.events) <= set(known) for o in built):
+        _remove_files(folder, "")
         built = []
-    others = [o for o in built if o.night != night]
-    taken = {name for o in others for name in o.events}
-    fresh = tuple(name for name in sorted(events) if name not in taken)
-    already = any(o.night == night and o.events == fresh for o in built)
-    if already or not fresh:
+    earlier = [o for o in built if o.night < night]
+    taken = find_taken_in(earlier, known)
+    fresh = tuple(name for name in sorted(known) if known[name] <= night and name not in taken)
+    if not fresh or any(o.night == night and o.events == fresh for o in built):
         return None
-    last = max((o.night for o in others), default=None)
-    build = 1 + max((o.build for o in built), default=0)
-    return GroupPlan(folder.name, FileOrigin(night, fresh, definition, build), last, max(night, last or night))
+    _remove_files(folder, night)
+    last = max((o.night for o in earlier), default=None)
+    build = 1 + max((o.build for o in earlier), default=0)
+    return GroupPlan(folder.name, FileOrigin(night, fresh, definition, build), last)
+
+
+def find_taken_in(origins: Iterable[FileOrigin], known: Mapping[str, str]) -> set[str]:
+    """Find the event files whose every event is in the rows of these feature files.
+
+    An event file that was known only after a feature file's night is not in its rows, whatever the file states:
+    earlier versions took in all the log had.
+    """
+    return {name for o in origins for name in o.events if name in known and known[name] <= o.night}
+
+
+def _remove_files(folder: Path, since: str) -> None:
+    """Remove a group's files of the night ``since`` and of later ones, the newest first."""
+    for path in sorted(folder.glob("*.parquet"), reverse=True):
+        if path.stem >= since:
+            path.unlink()
 
 
 @contextmanager

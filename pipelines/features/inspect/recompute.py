@@ -1,17 +1,26 @@
-"""Compute patients' newest rows again from the event log, and compare them with the files."""
+"""Compute rows again from the event log, and compare their days and values with the files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
-from feature_repo.point_in_time import KEY, build_versions
+from feature_repo.point_in_time import KEY, build_versions, select_repeated_records
 from feature_repo.store.services import find_groups
+from pipelines.features.build.as_of_times import (
+    BEGINNING,
+    find_owners,
+    find_record_changes,
+    list_change_days,
+    select_recent,
+)
 from pipelines.features.build.definitions import MODELLED
 from pipelines.features.engines import feature_files
 from pipelines.features.engines.duckdb_engine import connect, create_table, evaluate, read_log
 from pipelines.features.engines.query import MOMENTS, VERSIONS, compile_group
+from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
 
@@ -20,7 +29,7 @@ def count_differences(settings: Settings, patients: Sequence[int]) -> dict[str, 
     """Count, per self group, the patients whose newest row differs from the log's."""
     found = {}
     with connect() as connection:
-        log = read_log(connection, records_ledger.list_batches(settings))
+        log = read_log(connection, _list_present(settings))
         create_table(connection, VERSIONS, build_versions(log.drop("file")))
         for name, module in find_groups().items():
             if name in MODELLED:
@@ -34,6 +43,30 @@ def count_differences(settings: Settings, patients: Sequence[int]) -> dict[str, 
             if differing:
                 found[name] = differing
     return found
+
+
+def count_missing_days(settings: Settings, patients: Sequence[int]) -> dict[str, int]:
+    """Count, per group, the days up to its last night that changed a patient's record and have no row."""
+    with connect() as connection:
+        log = read_log(connection, _list_present(settings))
+        owners = find_owners(log, select_repeated_records(log))
+        days = list_change_days(find_record_changes(select_recent(log, BEGINNING), owners))
+        days = days.filter(days.subject_id.isin(list(patients)))
+        changed = days.to_polars().with_columns(pl.col(KEY[1]).cast(pl.Datetime("us", "UTC")))
+    last = max((path.stem for path in settings.features.glob("*/*.parquet")), default="")
+    found = {}
+    for name in find_groups():
+        keys = pl.scan_parquet(settings.features / name / "*.parquet").select(KEY).collect()
+        due = changed.filter(pl.col(KEY[1]) <= end_of_night(last))
+        missing = due.join(keys, on=KEY, how="anti").height
+        if missing:
+            found[name] = missing
+    return found
+
+
+def _list_present(settings: Settings) -> list[Path]:
+    """List the log's batches but those whose file is lost, which the check of completeness reports."""
+    return [path for path in records_ledger.list_batches(settings) if path.exists()]
 
 
 def _count_unequal(stored: pl.DataFrame, computed: pl.DataFrame) -> int:

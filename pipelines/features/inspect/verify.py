@@ -23,6 +23,7 @@ from pipelines.features.engines import feature_files
 from pipelines.features.inspect import recompute
 from pipelines.features.online import materialise
 from pipelines.night_dates import end_of_night
+from pipelines.records.log import event_log
 from pipelines.records.log import ledger as records_ledger
 from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
@@ -54,6 +55,7 @@ def verify(settings: Settings, most_patients: int, max_age_days: float) -> list[
         *_check_fresh(settings, max_age_days),
         *_check_bounds(settings),
         *_check_peers(settings),
+        _check_days(settings, patients),
         _check_recomputed(settings, patients),
         *_check_online(settings, patients),
     ]
@@ -67,14 +69,28 @@ def _sample_patients(settings: Settings, most: int) -> list[int]:
 
 
 def _check_complete(settings: Settings) -> Iterator[FeatureCheck]:
-    batches = {path.name for path in records_ledger.list_batches(settings)}
-    behind = {}
+    """Check that every group has taken in every event batch, and that the log still has each of them."""
+    listed = records_ledger.list_batches(settings)
+    present = [path for path in listed if path.exists()]
+    known = {path.name: night for path, night in event_log.find_known_nights(present).items()}
+    wrong = [f"the log has lost {len(listed) - len(present)} of its batches"] if len(present) < len(listed) else []
     for name in find_groups():
-        taken = {batch for origin in feature_files.read_origins(settings.features / name) for batch in origin.events}
-        if batches - taken:
-            behind[name] = len(batches - taken)
-    missing = ", ".join(f"{name} lacks {n}" for name, n in behind.items())
-    yield FeatureCheck("complete", not behind, missing or f"{len(batches)} event batches in every group")
+        origins = feature_files.read_origins(settings.features / name)
+        missing = sorted(set(known) - feature_files.find_taken_in(origins, known))
+        if missing:
+            nights = ", ".join(sorted({known[batch] for batch in missing}))
+            wrong.append(f"{name} lacks {len(missing)}, known by {nights}")
+        unknown = {batch for origin in origins for batch in origin.events} - {path.name for path in listed}
+        if unknown:
+            wrong.append(f"{name} has {len(unknown)} that the log has not")
+    yield FeatureCheck("complete", not wrong, "; ".join(wrong) or f"{len(known)} event batches in every group")
+
+
+def _check_days(settings: Settings, patients: Sequence[int]) -> FeatureCheck:
+    """Check that every day on which a patient's record changed has a row in every group."""
+    missing = recompute.count_missing_days(settings, patients)
+    found = ", ".join(f"{name}: {n}" for name, n in missing.items()) or f"{len(patients)} patients"
+    return FeatureCheck("every changed day has its row", not missing, found)
 
 
 def _check_definitions(settings: Settings) -> Iterator[FeatureCheck]:

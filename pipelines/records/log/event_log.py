@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.schema import DELETED, EVENT_SCHEMA
-from pipelines.night_dates import end_of_night
+from pipelines.night_dates import end_of_night, find_night
 from pipelines.records.log import ledger
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write, write_json
@@ -83,6 +83,22 @@ def _split_row_groups(parts: Iterable[pl.DataFrame]) -> Iterator[pa.Table]:
             pending = pending.slice(ROW_GROUP)
     if len(pending):
         yield pending.combine_chunks()
+
+
+def find_known_nights(paths: Iterable[Path]) -> dict[Path, str]:
+    """Find for each batch the night by whose end it was in the log and all its events were known.
+
+    That is the night of its name, but for a drop that came after a later one: it is known from the later day on.
+    """
+    return {path: max(path.name[: len("YYYYMMDD")], _find_last_night(path)) for path in paths}
+
+
+def _find_last_night(path: Path) -> str:
+    """Find the first night by whose end all of a batch is known, by the file's statistics."""
+    metadata, place = pq.read_metadata(path), COLUMNS.index("known_at")
+    found = (metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups))
+    last: datetime | None = max((s.max for s in found if s is not None and s.has_min_max), default=None)
+    return find_night(last) if last else ""
 
 
 def count_events(settings: Settings, batch: str | None) -> int:

@@ -167,7 +167,7 @@ def feature_file(tmp: Path) -> list[str]:
     origin = FeatureOrigin(NIGHT, ("a.parquet",), "definition", 1)
     write_features(tmp / "group", origin, pa.table({"x": [1]}))
     stated = json.loads(pq.read_schema(tmp / "group" / f"{NIGHT}.parquet").metadata[METADATA_KEY])
-    created = GroupPlan("group", origin, None, NIGHT).created.isoformat()
+    created = GroupPlan("group", origin, None).created.isoformat()
     return [*(f"{METADATA_KEY.decode()} {name}" for name in json_names(stated)), f"created {created}"]
 
 

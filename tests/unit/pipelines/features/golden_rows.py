@@ -161,7 +161,7 @@ def _forecaster(codes: Sequence[str]) -> Forecaster:
     knots = np.array([0.0, 1.0])
     return Forecaster(
         version="golden", model=model.double().eval(), known=Vocabulary(tuple(codes), tuple(rates)),
-        rates=np.array(rates) / 2, said=knots, meant=knots, trusted=frozenset(codes), centres=centres,
+        rates=np.array(rates) / 2, raw_knots=knots, calibrated_knots=knots, trusted=frozenset(codes), centres=centres,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pipelines.features.engines import earlier_definitions, feature_files
 from pipelines.features.engines.feature_files import METADATA_KEY, plan_group, read_origins
 from pipelines.features.inspect.verify import _check_definitions
 from pipelines.features.trajectory import model_store
+from pipelines.records.log.event_log import find_known_nights
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, write_json
 from tests.unit.pipelines.features import golden_rows
@@ -82,8 +83,9 @@ def _restate(path: Path, definition: str, model: str | None = None) -> None:
     pq.write_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(stated).encode()}), path)
 
 
-def _batches(settings: Settings) -> list[str]:
-    return sorted(path.name for path in settings.events.glob("*.parquet"))
+def _batches(settings: Settings) -> dict[str, str]:
+    known = find_known_nights(sorted(settings.events.glob("*.parquet")))
+    return {path.name: night for path, night in known.items()}
 
 
 def test_a_clinic_of_the_earlier_version_has_nothing_to_build(earlier: Settings) -> None:

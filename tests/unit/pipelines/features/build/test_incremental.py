@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.store.services import find_groups
 from pipelines.features.build import stage
 from pipelines.features.engines import feature_files
+from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 from pmlm.storage import hash_files
 from tests.unit.pipelines.features.built import (
@@ -84,6 +87,79 @@ def test_drops_replayed_in_another_order_give_the_same_features(
         write_batch(settings, night, by_night[night])
         stage.run(settings, night)
     assert differing(settings, at_once) == []
+
+
+def bytes_of(settings: Settings) -> dict[str, bytes]:
+    return {str(p.relative_to(settings.features)): p.read_bytes() for p in settings.features.glob("*/*.parquet")}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 0, 3, 1, 2), (2, 1, 4, 0, 3)])
+def test_a_backfill_of_past_nights_leaves_the_files_of_those_nights_byte_for_byte(
+    tmp_path: Path, events: list[Event], nightly: Settings, order: tuple[int, ...]
+) -> None:
+    """The whole log is there from the beginning; the nights are built in another order, some after later ones."""
+    settings = clinic(tmp_path)
+    for night, batch in batches(events).items():
+        write_batch(settings, night, batch)
+    for place in order:
+        stage.run(settings, NIGHTS[place])
+        ends = pl.scan_parquet(settings.features / "vitals" / "*.parquet").select(pl.col("event_timestamp").max())
+        latest = max(NIGHTS[p] for p in order[: order.index(place) + 1])
+        assert ends.collect().item() <= end_of_night(latest)
+    assert bytes_of(settings) == bytes_of(nightly)
+
+
+def test_a_lost_file_of_a_past_night_is_built_again_byte_for_byte(tmp_path: Path, nightly: Settings) -> None:
+    shutil.copytree(nightly.home, tmp_path / "state")
+    settings = clinic(tmp_path)
+    before = bytes_of(settings)
+    for group in ("vitals", "peers"):
+        (settings.features / group / f"{NIGHTS[1]}.parquet").unlink()
+    assert stage.run(settings, NIGHTS[1]).status == "done"
+    assert bytes_of(settings) == before
+    assert stage.run(settings, NIGHTS[1]).status == "noop"
+
+
+def test_a_build_for_an_older_night_leaves_newer_batches_to_their_night(tmp_path: Path, events: list[Event]) -> None:
+    settings = clinic(tmp_path)
+    by_night = batches(events)
+    write_batch(settings, NIGHTS[0], by_night[NIGHTS[0]])
+    write_batch(settings, NIGHTS[1], by_night[NIGHTS[1]])
+    write_batch(settings, NIGHTS[0], by_night[NIGHTS[2]], "late")  # a drop of the first night, known from a later day
+    stage.run(settings, NIGHTS[0])
+    for origin in feature_files.read_origins(settings.features / "vitals"):
+        assert origin.events == (f"{NIGHTS[0]}-a.parquet",)
+    summary = stage.run(settings, NIGHTS[2])
+    assert (summary.status, summary.rows_in) == ("done", len(by_night[NIGHTS[1]]) + len(by_night[NIGHTS[2]]))
+
+
+def test_files_that_took_in_batches_known_later_are_mended_by_the_next_build(
+    tmp_path: Path, events: list[Event], at_once: Settings
+) -> None:
+    """Earlier versions took in all that the log had, and computed no rows of it."""
+    settings = clinic(tmp_path)
+    write_batch(settings, NIGHTS[0], batches(events)[NIGHTS[0]])
+    stage.run(settings, NIGHTS[0])
+    for night in NIGHTS[1:]:
+        write_batch(settings, night, batches(events)[night])
+    for path in settings.features.glob("*/*.parquet"):
+        table = pq.read_table(path)
+        stated = json.loads(table.schema.metadata[feature_files.METADATA_KEY])
+        stated["events"] = [f"{night}-a.parquet" for night in NIGHTS]
+        metadata = {feature_files.METADATA_KEY: json.dumps(stated).encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), path)
+    assert stage.run(settings, LAST).status == "done"
+    assert differing(settings, at_once) == []
+
+
+def test_a_changed_definition_does_not_take_a_group_back_to_an_older_night(
+    tmp_path: Path, nightly: Settings, at_once: Settings
+) -> None:
+    shutil.copytree(nightly.home, tmp_path / "state")
+    settings = clinic(tmp_path).model_copy(update={"k_anonymity": 11})
+    stage.run(settings, NIGHTS[1])
+    assert {o.night for o in feature_files.read_origins(settings.features / "peers")} == set(NIGHTS[1:])
+    assert differing(settings, at_once) in ([], ["peers"])
 
 
 def test_a_second_batch_on_the_same_night_is_taken_in_too(

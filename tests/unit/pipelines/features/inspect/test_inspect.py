@@ -21,7 +21,16 @@ from pipelines.records.log import ledger as records_ledger
 from pmlm.cli.main import app
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
-from tests.unit.pipelines.features.built import LAST, clinic, known_on, night_of, patients, uncommitted, write_batch
+from tests.unit.pipelines.features.built import (
+    LAST,
+    clinic,
+    forget,
+    known_on,
+    night_of,
+    patients,
+    uncommitted,
+    write_batch,
+)
 from tests.unit.pipelines.features.histories import Event
 
 MIDDLE = night_of(5)
@@ -125,6 +134,30 @@ def _not_taken_in(settings: Settings) -> None:
     records_ledger.write_entry(settings, entry)
 
 
+def _lost(settings: Settings) -> None:
+    (settings.events / f"{MIDDLE}-a.parquet").unlink()
+
+
+def _forgotten(settings: Settings) -> None:
+    """The features were made of a batch that the log has no more."""
+    forget(settings, MIDDLE)
+
+
+def _stated_but_not_built(settings: Settings) -> None:
+    """A file that states a batch known after its night, as earlier versions wrote: its rows lack the batch."""
+    for group in find_groups():
+        earlier, later = (settings.features / group / f"{night}.parquet" for night in (MIDDLE, LAST))
+        table, swallowed = pq.read_table(earlier), json.loads(pq.read_schema(later).metadata[b"pmlm"])["events"]
+        stated = json.loads(table.schema.metadata[b"pmlm"])
+        stated["events"] += swallowed
+        pq.write_table(table.replace_schema_metadata({b"pmlm": json.dumps(stated).encode()}), earlier)
+        later.unlink()
+
+
+def _days_left_out(settings: Settings) -> None:
+    _edit(settings, "labs", lambda rows: rows[: len(rows) // 2])
+
+
 def _old(settings: Settings) -> None:
     clock = settings.workspace / "clock.json"
     write_json(clock, {"as_of": read_json(clock)["as_of"].replace("2026", "2027")})
@@ -154,6 +187,10 @@ def _broken_online(settings: Settings) -> None:
         (_ahead, "not ahead of their time"),
         (_other_version, "one version"),
         (_not_taken_in, "complete"),
+        (_lost, "complete"),
+        (_forgotten, "complete"),
+        (_stated_but_not_built, "complete"),
+        (_days_left_out, "every changed day has its row"),
         (_old, "fresh records"),
         (_not_online, "online store is up to date"),
         (_other_online, "online equals offline"),
