@@ -21,6 +21,7 @@ from bentos.cds.app import CdsCorsMiddleware
 from bentos.http import mounts
 from bentos.http.access_middleware import AccessMiddleware
 from bentos.http.app import NativeRoutesMiddleware
+from bentos.http.uncaught_errors import UncaughtErrorMiddleware
 from bentos.openai.admission import LoadSheddingMiddleware
 from bentos.openai.app import close_gateway, find_refusal
 from bentos.personalizer import current
@@ -84,7 +85,7 @@ class PMLM:
         try:
             return self.personalizer.personalize(_principal(ctx), request)
         except PmlmError as error:
-            raise _to_bentoml(error) from None
+            raise _to_bentoml(ctx, error) from None
 
     @bentoml.api(route="/answer")
     def answer(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> AnswerResponse:
@@ -92,7 +93,7 @@ class PMLM:
         try:
             response = self.personalizer.answer(_principal(ctx), request)
         except PmlmError as error:
-            raise _to_bentoml(error) from None
+            raise _to_bentoml(ctx, error) from None
         if response.llm.error and not response.escalated:
             ctx.response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return response
@@ -104,12 +105,16 @@ def _principal(ctx: bentoml.Context) -> Principal:
     return principal
 
 
-def _to_bentoml(error: PmlmError) -> bentoml.exceptions.BentoMLException:
-    return bentoml.exceptions.BentoMLException(str(error), error_code=error_handlers.status_of(error)[0])
+def _to_bentoml(ctx: bentoml.Context, error: PmlmError) -> bentoml.exceptions.BentoMLException:
+    """An error that BentoML understands; what we answer for it is put into the request."""
+    problem, headers = error_handlers.problem_of(error)
+    ctx.request.state.refusal = (problem, headers)
+    return bentoml.exceptions.BentoMLException(problem.detail, error_code=HTTPStatus(problem.status))
 
 
 #: Outermost first, with options.
 MIDDLEWARES: tuple[tuple[type, dict[str, Any]], ...] = (
+    (UncaughtErrorMiddleware, {}),
     (LoadSheddingMiddleware, {"find_refusal": find_refusal}),  # turns a chat away before anything else is done for it
     (TelemetryMiddleware, {}),
     (CdsCorsMiddleware, {}),  # before access: a preflight carries no token

@@ -104,10 +104,11 @@ class PersonalizeResponse(BaseModel):
     personalization: Literal["full", "none"] = Field(
         description="`none` where nothing but the pinned and general sentences stands in the prompt."
     )
-    degraded: Literal["features"] | None = Field(
+    degraded: Literal["features", "record", "features,record"] | None = Field(
         default=None,
         description="`features` while the feature store cannot be read: her allergies and pregnancy come from the "
-        "event log, and nothing else of her record is in the prompt.",
+        "event log, and nothing else of her record is in the prompt. `record`: a safety message that could not be "
+        "recorded; there is no explanation of it.",
     )
 
 

@@ -55,6 +55,13 @@ class FeaturesUnavailableError(ServingError):
     """The online store cannot be read at the moment."""
 
 
+class RecordUnavailableError(ServingError):
+    """What would have to be recorded cannot be at the moment, so it is not done."""
+
+    def __init__(self) -> None:
+        super().__init__("the request cannot be recorded at the moment")
+
+
 class EndpointError(ServingError):
     """The endpoint refused a request. ``status`` is HTTP's (0: no answer), ``retry_after`` is in seconds."""
 

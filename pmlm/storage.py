@@ -1,10 +1,14 @@
-"""Atomic file writes, and content hashes that a rerun reproduces."""
+"""Atomic file writes, appended lines, and content hashes that a rerun reproduces."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import resource
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -43,6 +47,44 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> Path:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text())
+
+
+@contextmanager
+def open_for_appending(path: Path) -> Iterator[int]:
+    """A descriptor of ``path``, made with mode 600; :class:`OSError` where it is no regular file. Never blocks."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # a pipe would block, a device would swallow the line
+            raise OSError(errno.EINVAL, "no regular file")
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def append_lines(path: Path, lines: str) -> None:
+    """Append whole lines or none, after a newline where the last line has none; processes may share the file."""
+    with open_for_appending(path) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        data = b"\n" * torn + lines.encode()
+        try:
+            while data:
+                data = data[os.write(handle, data) :]
+        except OSError:
+            os.ftruncate(handle, size)
+            raise
+
+
+def check_room(path: Path, size: int = 65536) -> None:
+    """Raise :class:`OSError` where ``size`` bytes could not be appended, as far as that can be known."""
+    with open_for_appending(path) as handle:
+        system, (limit, _) = os.fstatvfs(handle), resource.getrlimit(resource.RLIMIT_FSIZE)
+        if system.f_bavail * system.f_frsize < size:
+            raise OSError(errno.ENOSPC, "the disk is full")
+        if limit != resource.RLIM_INFINITY and os.fstat(handle).st_size + size > limit:
+            raise OSError(errno.EFBIG, "the file is full")
 
 
 def hash_files(paths: Iterable[Path]) -> str:

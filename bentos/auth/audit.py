@@ -8,8 +8,7 @@ null.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
-from pmlm.errors import ForeignPatientError, UnknownPatientError
+from pmlm.errors import ForeignPatientError, RecordUnavailableError, ServingError, UnknownPatientError
 from pmlm.settings import Settings
+from pmlm.storage import append_lines
 
 
 class AuditRecord(BaseModel):
@@ -35,11 +35,16 @@ class AuditRecord(BaseModel):
 
 @dataclass(slots=True)
 class RequestAudit:
-    """A running request: its route, its client once known, the patients it names."""
+    """A running request: its route, its client once known, the patients it names.
+
+    ``safety``: its answer is a safety message, sent whether or not it can be recorded. ``unrecorded``: it could not be.
+    """
 
     route: str
     client: str | None = None
     subjects: list[int] = field(default_factory=list)
+    safety: bool = False
+    unrecorded: bool = False
 
 
 _running: ContextVar[RequestAudit | None] = ContextVar("pmlm_audit", default=None)
@@ -50,6 +55,22 @@ def touch(subject: int) -> None:
     running = _running.get()
     if running is not None and subject not in running.subjects:
         running.subjects.append(subject)
+
+
+def mark_safety_message() -> None:
+    """Note that the running request's answer is a safety message."""
+    if (running := _running.get()) is not None:
+        running.safety = True
+
+
+def mark_unrecorded() -> None:
+    """Note that the running request's answer was not recorded."""
+    if (running := _running.get()) is not None:
+        running.unrecorded = True
+
+
+def _call(work: Callable[[], None]) -> None:
+    work()
 
 
 @contextmanager
@@ -63,8 +84,13 @@ def collect(request: RequestAudit) -> Iterator[RequestAudit]:
 
 
 @contextmanager
-def record_block(settings: Settings, route: str, client: str) -> Iterator[None]:
-    """Record the patients that the block names, without a request to the endpoint."""
+def record_block(
+    settings: Settings, route: str, client: str, do_write: Callable[[Callable[[], None]], None] = _call
+) -> Iterator[None]:
+    """Record the patients that the block names, without a request to the endpoint.
+
+    ``do_write`` calls what writes, in its own way. A block whose answer is a safety message ends well even if it fails.
+    """
     outcome = int(HTTPStatus.OK)
     with collect(RequestAudit(route, client)) as request:
         try:
@@ -76,7 +102,11 @@ def record_block(settings: Settings, route: str, client: str) -> Iterator[None]:
             outcome = HTTPStatus.NOT_FOUND
             raise
         finally:
-            write(settings, request, outcome)
+            try:
+                do_write(lambda: write(settings, request, outcome))
+            except (OSError, ServingError) as error:
+                if not request.safety:
+                    raise RecordUnavailableError from error
 
 
 def folder(settings: Settings) -> Path:
@@ -106,13 +136,7 @@ def write(settings: Settings, request: RequestAudit, outcome: int) -> None:
         ).model_dump_json()
         for subject in named
     ]
-    folder(settings).mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder(settings) / f"{datetime.now(UTC):%Y%m}.jsonl"
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(handle, "".join(f"{line}\n" for line in lines).encode())  # one write: processes may share the file
-    finally:
-        os.close(handle)
+    append_lines(folder(settings) / f"{datetime.now(UTC):%Y%m}.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def read(settings: Settings, subject: int | None = None, client: str | None = None) -> Iterator[AuditRecord]:

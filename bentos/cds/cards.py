@@ -39,8 +39,8 @@ def answer_patient_view(
         raise FeaturesUnavailableError("the clinic's features cannot be read at the moment")
     if prepared.response.personalization == "none":
         return []
-    personalizer.record(prepared, "cds/patient-view", prepared.response)
     found = find_critical_values(prepared.row, personalizer.settings.now(), language)
+    personalizer.record(prepared, "cds/patient-view", prepared.response, safety=bool(found))
     critical = [_build_value_card(personalizer, prepared, value, language) for value in found]
     return [*critical, _build_answer_card(prepared.response, question, language)]
 
@@ -62,7 +62,7 @@ def answer_order(
     drugs = ", ".join(dict.fromkeys(alert.order.names[0] for alert in found[:MOST_DRUGS])) or "?"
     question = card_texts.ORDER_QUESTION[language].format(drugs=drugs)
     prepared = personalizer.prepare(principal, request.context.patientId, question, language)
-    personalizer.record(prepared, f"cds/{request.hook}", prepared.response)
+    personalizer.record(prepared, f"cds/{request.hook}", prepared.response, safety=bool(found))
     against = [_build_alert_card(personalizer, prepared, alert, language) for alert in found[:MOST_ALERTS]]
     return [*against, *([_build_unchecked_card(personalizer, prepared, unchecked, language)] if unchecked else [])]
 
@@ -187,7 +187,7 @@ def _store_card(personalizer: Personalizer, prepared: PreparedPrompt) -> UUID:
     """Store how a card came about under a new id, for feedback; return the id."""
     own = uuid4()
     response = prepared.response.model_copy(update={"id": own.hex})
-    personalizer.explanations.add(prepared.subject, "cds/card", response)
+    personalizer.recorder.record_card(prepared.subject, response)
     return own
 
 

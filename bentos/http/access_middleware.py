@@ -8,6 +8,8 @@ where a reference is resolved (``Principal.subject``). What touches a patient, a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
@@ -25,13 +27,17 @@ from bentos.auth.shared_counts import SharedCounts
 from bentos.auth.tokens import TokenVerifier
 from bentos.auth.used_tokens import UsedTokens
 from bentos.personalizer import current
+from bentos.personalizer.recorder import mark_unrecorded
+from bentos.problems import error_handlers
 from bentos.problems.problem_details import App, Message, Receive, Scope, Send, make_problem, send_problem
+from bentos.recording.store_writer import StoreWriter, await_writes
 from pmlm.api_types import Problem
-from pmlm.errors import KeysUnavailableError, TokenError
+from pmlm.errors import KeysUnavailableError, RecordUnavailableError, TokenError
 from pmlm.settings import Settings, load_settings
 
 REALM = 'Bearer realm="pmlm"'
 CDS = frozenset({"/cds-services/{id}"})  # the rules whose tokens may be a CDS client's
+DEGRADED = b"x-pmlm-degraded"
 CHECKS = 4  # tokens checked at once: a slow identity provider must not take every thread
 
 
@@ -55,6 +61,7 @@ class AccessMiddleware:
         shared = SharedCounts.of(self._settings)
         self._rates = RateLimits(self._settings, shared)
         self._used = UsedTokens(shared)
+        self._writer = StoreWriter("audit")
         self._checks: anyio.CapacityLimiter | None = None
         self._personalizer: Any = None
 
@@ -85,21 +92,41 @@ class AccessMiddleware:
             try:
                 await self._authorize(rule, request, scope)
             except RefusedError as refusal:
-                if refusal.problem.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-                    audit.write(self._settings, request, refusal.problem.status)
-                await send_problem(scope, send, refusal.problem, refusal.headers)
+                recorded = refusal.problem.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+                if recorded or await self._record(request, refusal.problem.status):
+                    await send_problem(scope, send, refusal.problem, refusal.headers)
+                else:
+                    await _refuse_unrecorded(scope, send)
                 return
-            await self._app(scope, receive, self._record_access(request, send))
+            await self._app(scope, receive, self._record_access(scope, request, send))
 
-    def _record_access(self, request: RequestAudit, send: Send) -> Send:
-        """Record the access when its answer starts, so that no answer goes unrecorded."""
+    def _record_access(self, scope: Scope, request: RequestAudit, send: Send) -> Send:
+        """Record the access when its answer starts, so that no answer but a safety message goes unrecorded."""
+        refused = False
 
         async def recording_send(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start" and (request.subjects or message["status"] in (401, 403)):
-                audit.write(self._settings, request, message["status"])
+                refused = not await self._record(request, message["status"]) and not request.safety
+                if refused:
+                    await _refuse_unrecorded(scope, send)
+                    if _is_stream(message["headers"]):
+                        raise TimeoutError  # ends the work on an answer that nobody will read
+            if refused:
+                return
+            if message["type"] == "http.response.start" and request.unrecorded:
+                message["headers"] = _mark_unrecorded(message["headers"])
             await send(message)
 
         return recording_send
+
+    async def _record(self, request: RequestAudit, status: int) -> bool:
+        """Whether the access has been recorded in time."""
+        write = self._writer.submit(partial(audit.write, self._settings, request, status), persist=request.safety)
+        await await_writes([write])
+        failed = write.failed()
+        request.unrecorded = failed or request.unrecorded
+        return not failed
 
     async def _authorize(self, rule: RouteRule, request: RequestAudit, scope: Scope) -> None:
         """Put the principal into the scope, or raise the :class:`RefusedError`."""
@@ -154,6 +181,22 @@ class AccessMiddleware:
             await self._rates.count_refusal(address)
             challenge = f'{REALM}, error="invalid_token", error_description="{error}"' if token else REALM
             raise RefusedError(HTTPStatus.UNAUTHORIZED, str(error), **{"www-authenticate": challenge}) from None
+
+
+async def _refuse_unrecorded(scope: Scope, send: Send) -> None:
+    problem, headers = error_handlers.problem_of(RecordUnavailableError())
+    await send_problem(scope, send, problem, headers)
+
+
+def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
+def _mark_unrecorded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of a safety message, with ``x-pmlm-degraded: record``."""
+    others = [(name, value) for name, value in headers if name.lower() != DEGRADED]
+    given = next((value.decode() for name, value in headers if name.lower() == DEGRADED), None)
+    return [*others, (DEGRADED, mark_unrecorded(given).encode())]
 
 
 def _is_local(address: str, headers: dict[bytes, bytes]) -> bool:

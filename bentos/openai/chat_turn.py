@@ -69,6 +69,10 @@ class ChatTurn:
             "disclaimer": llm_answer.disclaimer(self._report(0.0), response.language),
         }
 
+    def note_recorded(self, recorded: PersonalizeResponse) -> None:
+        """Report whether the answer was recorded."""
+        self.response = self.response.model_copy(update={"degraded": recorded.degraded})
+
     def body(self, *, stream: bool) -> RequestBody:
         """What each language model is sent; notes which one was asked last."""
 

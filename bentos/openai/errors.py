@@ -7,7 +7,7 @@ from typing import Any
 
 from bentos.llm.errors import UpstreamError
 from bentos.problems.problem_details import openai_error_type
-from pmlm.errors import ForeignPatientError, PmlmError, ServingError, UnknownPatientError
+from pmlm.errors import ForeignPatientError, PmlmError, RecordUnavailableError, ServingError, UnknownPatientError
 
 UNAVAILABLE = "the language model cannot be reached at the moment"
 #: Failures of a language model that are no status 502, or have words of their own.
@@ -63,6 +63,11 @@ def explain_failure(error: UpstreamError) -> GatewayError:
     return GatewayError(status, message, code=error.reason, retry_after=error.retry_after)
 
 
+def explain_unrecorded(error: RecordUnavailableError) -> GatewayError:
+    """The application's error where an answer could not be recorded."""
+    return GatewayError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), code="record_unavailable", retry_after=1)
+
+
 def explain(error: Exception) -> Exception:
     """The application's error for ``error``; an unexpected one stays what it is."""
     if isinstance(error, UpstreamError):
@@ -73,6 +78,8 @@ def explain(error: Exception) -> Exception:
         return GatewayError(HTTPStatus.FORBIDDEN, str(error), param="user")
     if isinstance(error, UnknownPatientError):
         return GatewayError(HTTPStatus.NOT_FOUND, str(error), param="user", code="patient_not_found")
+    if isinstance(error, RecordUnavailableError):
+        return explain_unrecorded(error)
     if isinstance(error, ServingError):
         words = "the clinic's features cannot be read at the moment"
         return GatewayError(HTTPStatus.SERVICE_UNAVAILABLE, words, code="features_unavailable", retry_after=5)

@@ -30,12 +30,13 @@ from bentos.openai.chunk_stream import DONE, SentenceStream, encode_event, encod
 from bentos.openai.completions import AnswerOutcome, add_escalation, build_completion, check_choices
 from bentos.openai.connection import EventStream, unless_gone
 from bentos.openai.context_budget import fit_prompt, mark_dropped
-from bentos.openai.errors import GatewayError, explain, explain_failure
+from bentos.openai.errors import GatewayError, explain, explain_failure, explain_unrecorded
 from models.llm import load_tokenizer
 from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_red_flags
 from pmlm.api_types import MAX_QUESTION
+from pmlm.errors import RecordUnavailableError
 
 if TYPE_CHECKING:
     from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
@@ -132,10 +133,12 @@ class ChatGateway:
             body = encode_json(await self._complete(turn))
             return Response(body, media_type="application/json", headers=turn.headers)
         if turn.response.escalation:
+            await self._prepare_record(turn)
             events = self._stream_escalation(turn, turn.response.escalation)
         elif turn.flagged:
             events = self._stream_completion(turn, await self._complete(turn))
         else:
+            await self._prepare_record(turn)
             reply = await self._begin(turn)
             resources.callback(reply.close)
             events = self._stream_sentences(turn, reply)
@@ -199,6 +202,7 @@ class ChatGateway:
         """An answer sentence by sentence, each checked before it is shown."""
         stream = SentenceStream(turn.chunks(), turn.check, turn.language, turn.outcome)
         turn.outcome.error = "cancelled"  # until it is known how it ended
+        failure: GatewayError | None = None
         try:
             with reply.reading():
                 async for event in stream.events(reply, turn.until):
@@ -206,19 +210,31 @@ class ChatGateway:
             turn.outcome.error = None
         except UpstreamError as error:
             turn.outcome.error = error.reason
+            failure = explain_failure(UpstreamError(error.reason))
         finally:
-            await asyncio.shield(self._record(turn))
-        if turn.outcome.error is not None:
-            yield encode_event(explain_failure(UpstreamError(turn.outcome.error)).body)
+            try:
+                await asyncio.shield(self._record(turn))
+            except RecordUnavailableError as error:
+                failure = explain_unrecorded(error)
+        if failure is not None:
+            yield encode_event(failure.body)
             return
         for event in stream.end():
             yield event
         yield DONE
 
+    async def _prepare_record(self, turn: ChatTurn) -> None:
+        """Record a stream before its first word, as far as it goes."""
+        turn.outcome.error = "cancelled"  # until it is known how it ended
+        unfinished = turn.answer(0.0)
+        turn.note_recorded(await self._personalizer.recorder.prepare(turn.prepared.subject, "chat", unfinished))
+        turn.outcome.error = None
+
     async def _record(self, turn: ChatTurn) -> None:
+        """Record the answer; :class:`RecordUnavailableError` where that fails and it is no escalation."""
         seconds = round(time.perf_counter() - turn.started, 3)
         turn.prepared.seconds["chat"] = seconds
-        await asyncio.to_thread(self._personalizer.record, turn.prepared, "chat", turn.answer(seconds))
+        turn.note_recorded(await self._personalizer.record_async(turn.prepared, "chat", turn.answer(seconds)))
 
     @cached_property
     def _count_tokens(self) -> Callable[[str], int]:

@@ -7,14 +7,18 @@ neither can be revealed. The columns ``kept_at`` and ``told`` are names on disk.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from bentos.recording.store_writer import PATIENCE_S
 from pmlm.api_types import Explanation, LLMReport, MovedSegment, PersonalizeResponse
+from pmlm.errors import RecordUnavailableError
 from pmlm.settings import Settings
+from pmlm.storage import open_for_appending
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS explanations (
@@ -46,17 +50,23 @@ class Explanations:
     def add(self, subject: int, endpoint: str, response: PersonalizeResponse) -> None:
         """Store how ``response`` came about, and delete what is older than the retention."""
         row = (response.id, subject, time.time(), endpoint, response.model_dump_json(exclude=_NOT_STORED))
-        with self._lock, self._open() as connection:
+        with self._use() as connection:
             connection.execute("INSERT OR REPLACE INTO explanations VALUES (?, ?, ?, ?, ?)", row)
             if time.monotonic() - self._swept_at > _SWEEP_S:
                 connection.execute("DELETE FROM explanations WHERE kept_at < ?", (self._oldest(),))
                 self._swept_at = time.monotonic()
 
     def find(self, id_: str) -> tuple[int, Explanation] | None:
-        """The answer's patient and how it came about; None for an unknown id."""
-        with self._lock, self._open() as connection:
-            query = "SELECT subject, endpoint, told FROM explanations WHERE id = ? AND kept_at >= ?"
-            found = connection.execute(query, (id_, self._oldest())).fetchone()
+        """The answer's patient and how it came about; None for an unknown id.
+
+        :class:`RecordUnavailableError` where the store does not answer.
+        """
+        query = "SELECT subject, endpoint, told FROM explanations WHERE id = ? AND kept_at >= ?"
+        try:
+            with self._use() as connection:
+                found = connection.execute(query, (id_, self._oldest())).fetchone()
+        except (sqlite3.Error, OSError):
+            raise RecordUnavailableError from None
         return (
             None if found is None else (int(found[0]), explain(found[1], StoredResponse.model_validate_json(found[2])))
         )
@@ -64,23 +74,39 @@ class Explanations:
     def _oldest(self) -> float:
         return time.time() - self._days * _DAY_S
 
+    @contextmanager
+    def _use(self) -> Iterator[sqlite3.Connection]:
+        """The connection, in a transaction and for this thread alone; waits at most ``PATIENCE_S`` for either."""
+        if not self._lock.acquire(timeout=PATIENCE_S):
+            raise TimeoutError
+        try:
+            with self._open() as connection:
+                yield connection
+        finally:
+            self._lock.release()
+
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            _create(self._path)
-            connection = sqlite3.connect(self._path, timeout=10.0, check_same_thread=False)
-            # what a power cut may lose is the last explanations, never the file
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
-                connection.execute(f"PRAGMA {pragma}")
-            connection.execute(_TABLE)
-            connection.execute(_INDEX)
-            self._connection = connection
+            self._connection = _connect(self._path)
         return self._connection
 
 
-def _create(path: Path) -> None:
-    """Make the file with mode 600 first: SQLite gives its journal files the same mode."""
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the store; made with mode 600 first, because SQLite gives its journal files the same mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    with open_for_appending(path):  # refuses what is no regular file, such as a pipe that nobody reads
+        pass
+    connection = sqlite3.connect(path, timeout=PATIENCE_S / 2, check_same_thread=False)
+    try:
+        # what a power cut may lose is the last explanations, never the file
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute(_TABLE)
+        connection.execute(_INDEX)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def explain(endpoint: str, stored: StoredResponse) -> Explanation:

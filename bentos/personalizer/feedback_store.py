@@ -16,8 +16,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bentos.recording.store_writer import StoreWriter
 from models.feedback import Feedback
 from pmlm.settings import Settings
+from pmlm.storage import append_lines
 
 RAW_DAYS = 7
 _DAY_S = 86_400
@@ -34,6 +36,7 @@ class FeedbackStore:
         self._log = settings.workspace / "feedback"
         self._raw = settings.quarantine / "feedback"
         self._daily_limit = settings.feedback_a_day
+        self._writer = StoreWriter("feedback")
         self._lock = threading.Lock()
         self._day = ""
         self._rated: dict[tuple[int, int], set[str]] = {}
@@ -52,19 +55,20 @@ class FeedbackStore:
             return True
 
     def append(self, signals: Sequence[Feedback], texts: Mapping[str, str]) -> None:
-        """Append the signals; store ``texts`` (question, edit, comment) under the first signal's id."""
+        """Append the signals; store ``texts`` (question, edit, comment) under the first signal's id.
+
+        :class:`RecordUnavailableError` where that does not succeed in time.
+        """
+        self._writer.write(lambda: self._append(signals, texts))
+
+    def _append(self, signals: Sequence[Feedback], texts: Mapping[str, str]) -> None:
         if texts:
             self._sweep()
             first = signals[0]
             raw = {"id": first.id, "subject": first.subject, "received": first.received.isoformat(), **texts}
             _write_new(self._raw, f"{first.id}.json", json.dumps(raw, ensure_ascii=False).encode())
-        self._log.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._log / f"{signals[0].received:%Y%m%d}.jsonl"
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, "".join(f"{one.line()}\n" for one in signals).encode())  # one write: processes share it
-        finally:
-            os.close(handle)
+        append_lines(path, "".join(f"{one.line()}\n" for one in signals))
 
     def _sweep(self) -> None:
         """Delete raw texts that no night has come for."""

@@ -6,7 +6,6 @@ again (so that a rating may later be credited to the program that earned it).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from bentos.telemetry import metrics, tracing
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_gravest_label
 from pmlm.api_types import LLMReport, PersonalizeResponse, Program, Versions
+from pmlm.storage import append_lines, check_room
 
 
 class Interaction(BaseModel):
@@ -52,13 +52,14 @@ class InteractionLog:
         self._folder = folder
 
     def append(self, interaction: Interaction) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{interaction.at:%Y%m%d}.jsonl"
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, interaction.model_dump_json().encode() + b"\n")
-        finally:
-            os.close(handle)
+        append_lines(self._path(interaction.at), interaction.model_dump_json() + "\n")
+
+    def check(self) -> None:
+        """Raise :class:`OSError` where a line could not be appended now, as far as that can be known."""
+        check_room(self._path(datetime.now(UTC)))
+
+    def _path(self, at: datetime) -> Path:
+        return self._folder / f"{at:%Y%m%d}.jsonl"
 
 
 def observe_interaction(

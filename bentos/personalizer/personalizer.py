@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from bentos.auth.principal import UNKNOWN, Principal
 from bentos.llm.llm_client import LLMClient
@@ -23,8 +24,9 @@ from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
 from bentos.personalizer.feature_client import FeatureClient
 from bentos.personalizer.feedback_store import FeedbackStore
-from bentos.personalizer.interaction_log import Interaction, InteractionLog, observe_interaction
+from bentos.personalizer.interaction_log import Interaction, observe_interaction
 from bentos.personalizer.llm_answer import LLMAnswer
+from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
 from feature_repo.store import services
 from feature_repo.store.rows import cast_row
@@ -46,6 +48,7 @@ from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, Persona
 from pmlm.errors import FeaturesUnavailableError, ServingError, UnknownPatientError
 from pmlm.settings import Settings
 
+R = TypeVar("R", bound=PersonalizeResponse)
 #: What the safety check objects to in a text; nothing where it may be shown.
 AnswerCheck = Callable[[str], tuple[str, ...]]
 
@@ -78,12 +81,12 @@ class Personalizer:
         self.release = served
         self.llm = llm
         self.explanations = Explanations(settings)
+        self.recorder = Recorder(settings, self.explanations)
         self.feedback = FeedbackStore(settings)
         self.features = FeatureClient(settings.feast, settings.llm_timeout_s)
         self._refiner = refiner
         self._encoder = encoder
         self._count = make_token_counter(settings.embedded_llm)
-        self._log = InteractionLog(settings.workspace / "interactions")
         self._candidates = CandidateCache()
         self._encoding = ThreadPoolExecutor(1, "pmlm-ahead")
         self._weighing = threading.Lock()  # computing choice probabilities swaps the policy's table
@@ -200,39 +203,55 @@ class Personalizer:
         context = read_context(prepared.row, _as_of(prepared))
         return lambda text: tuple(check_answer(text, allergies, flags, prepared.personalized.language, context))
 
-    def record(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> None:
-        """Record an answer: in the interaction log without text, and for ``/explain``."""
+    def record(self, prepared: PreparedPrompt, endpoint: str, response: R, *, safety: bool = False) -> R:
+        """Record an answer; what of it may be sent.
+
+        :class:`RecordUnavailableError` where it cannot be recorded and is no safety message (``Recorder.record``).
+        """
+        interaction = self._describe(prepared, endpoint, response)
+        recorded = self.recorder.record(prepared.subject, interaction, response, safety=safety)
+        self._observe(prepared, endpoint, recorded)
+        return recorded
+
+    async def record_async(self, prepared: PreparedPrompt, endpoint: str, response: R) -> R:
+        """:meth:`record` for a caller on the event loop."""
+        interaction = self._describe(prepared, endpoint, response)
+        recorded = await self.recorder.record_async(prepared.subject, interaction, response)
+        self._observe(prepared, endpoint, recorded)
+        return recorded
+
+    def _describe(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> Interaction:
+        """The line of the interaction log: no text and no identifier."""
         llm = response.llm if isinstance(response, AnswerResponse) else None
-        self.explanations.add(prepared.subject, endpoint, response)
-        self._log.append(
-            Interaction(
-                id=response.id,
-                endpoint=endpoint,
-                patient=self.settings.pseudonym("interaction", str(prepared.subject)),
-                question=self.settings.pseudonym("question", prepared.question),
-                language=response.language,
-                candidates=len(response.segments),
-                kept=[s.key for s in response.segments if s.kept],
-                program=response.program,
-                signs=[flag.sign for flag in response.red_flags],
-                personalization=response.personalization,
-                degraded=response.degraded,
-                versions=response.versions,
-                seconds=prepared.seconds,
-                llm=llm.model if llm else None,
-                llm_error=llm.error if llm else None,
-                findings=llm.findings if llm else [],
-                words=len(response.answer.split()) if isinstance(response, AnswerResponse) else None,
-            )
+        return Interaction(
+            id=response.id,
+            endpoint=endpoint,
+            patient=self.settings.pseudonym("interaction", str(prepared.subject)),
+            question=self.settings.pseudonym("question", prepared.question),
+            language=response.language,
+            candidates=len(response.segments),
+            kept=[s.key for s in response.segments if s.kept],
+            program=response.program,
+            signs=[flag.sign for flag in response.red_flags],
+            personalization=response.personalization,
+            degraded=response.degraded,
+            versions=response.versions,
+            seconds=prepared.seconds,
+            llm=llm.model if llm else None,
+            llm_error=llm.error if llm else None,
+            findings=llm.findings if llm else [],
+            words=len(response.answer.split()) if isinstance(response, AnswerResponse) else None,
         )
+
+    def _observe(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> None:
+        llm = response.llm if isinstance(response, AnswerResponse) else None
         base_url = self.settings.llm_base_url
         observe_interaction(endpoint, response, prepared.personalized.flags, prepared.seconds, llm, base_url)
 
     def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; raises as :meth:`prepare` does."""
         prepared = self._prepare_request(principal, request)
-        self.record(prepared, "personalize", prepared.response)
-        return prepared.response
+        return self.record(prepared, "personalize", prepared.response)
 
     def answer(self, principal: Principal, request: PersonalizeRequest) -> AnswerResponse:
         """The refined prompt and the checked answer to it.
@@ -243,8 +262,7 @@ class Personalizer:
         answer = self.ask_llm(prepared, prepared.personalized.prompt)
         prepared.seconds["llm"] = answer.report.seconds
         response = llm_answer.build_response(prepared.response, answer)
-        self.record(prepared, "answer", response)
-        return response
+        return self.record(prepared, "answer", response)
 
     def ask_llm(self, prepared: PreparedPrompt, prompt: str) -> LLMAnswer:
         """A language model's answer to ``prompt`` and the question, checked against the record; never raises.

@@ -8,11 +8,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from bentos.problems.problem_details import make_problem
-from pmlm.api_types import PROBLEM
+from pmlm.api_types import PROBLEM, Problem
 from pmlm.errors import (
     AccessError,
     ForeignPatientError,
     PmlmError,
+    RecordUnavailableError,
     ServingError,
     UnknownAnswerError,
     UnknownPatientError,
@@ -28,9 +29,13 @@ STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
 )
 
 
+#: Error → seconds after which the same request may be answered; the first match counts.
+RETRY_AFTER: tuple[tuple[type[PmlmError], int], ...] = ((RecordUnavailableError, 1), (ServingError, 5))
+
+
 def install(app: FastAPI) -> None:
     """Let ``app`` answer our errors and invalid requests as problems."""
-    app.add_exception_handler(PmlmError, _answer_error)
+    app.add_exception_handler(PmlmError, answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
 
 
@@ -47,8 +52,15 @@ def status_of(error: Exception) -> tuple[HTTPStatus, str | None]:
     return next(found, (HTTPStatus.INTERNAL_SERVER_ERROR, None))
 
 
-def _answer_error(_: Request, error: Exception) -> Response:
+def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
+    """The problem to answer for an error, and its headers; nothing of an error that is none of ours."""
     status, field = status_of(error)
     detail = str(error) if status != HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
-    problem = make_problem(status, detail, field)
-    return Response(problem.model_dump_json(exclude_none=True), status_code=status, media_type=PROBLEM)
+    wait = next((seconds for kind, seconds in RETRY_AFTER if isinstance(error, kind)), None)
+    return make_problem(status, detail, field), {} if wait is None else {"retry-after": str(wait)}
+
+
+def answer_error(_: Request, error: Exception) -> Response:
+    """The response for an error of ours."""
+    problem, headers = problem_of(error)
+    return Response(problem.model_dump_json(exclude_none=True), problem.status, headers, media_type=PROBLEM)

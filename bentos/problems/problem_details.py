@@ -163,7 +163,10 @@ class _ProblemSender:
     async def _release(self, start: Message) -> None:
         status = HTTPStatus(start["status"])
         value = _parse(self._body)
-        if isinstance(value, dict) and "answer" in value:  # no error of ours: an answer whose language model failed
+        if refusal := self._scope.get("state", {}).get("refusal"):  # the route has said what to answer
+            problem, headers = refusal
+            await send_problem(self._scope, self._send, problem, headers)
+        elif isinstance(value, dict) and "answer" in value:  # no error of ours: an answer whose language model failed
             await _send_answer(self._send, start, value)
         else:
             headers = {n.decode(): v.decode("latin-1") for n, v in start["headers"] if n.lower() in _PASSED_HEADERS}

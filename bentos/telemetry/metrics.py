@@ -29,6 +29,7 @@ RED_FLAGS = Counter("pmlm_red_flags", "Questions by the label that triage gave t
 LLM_ERRORS = Counter("pmlm_llm_errors", "Language model calls that gave no answer, by reason.", ["error"])
 FINDINGS = Counter("pmlm_answers_withheld", "Answers that failed the safety check, by finding.", ["finding"])
 SHED = Counter("pmlm_shed", "Requests turned away because the endpoint was full.", ["route"])
+UNRECORDED = Counter("pmlm_unrecorded", "Writes that a store did not take in time, by store.", ["store"])
 CAP_HITS = Counter("pmlm_cap_hits", "Requests and ratings beyond a limit, by limit.", ["cap"])
 FEEDBACK = Counter("pmlm_feedback", "Feedback received, by kind.", ["kind"])
 CARDS = Counter("pmlm_cds_cards", "CDS Hooks cards given, by hook and indicator.", ["hook", "indicator"])

@@ -20,11 +20,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bentos.personalizer import current
+from bentos.problems import error_handlers
 from bentos.problems.problem_details import make_problem
 from bentos.web.headers import SecurityHeadersMiddleware
 from bentos.web.page_types import EffectsRequest, EventsRequest, PatientsRequest, RecordRequest
 from pmlm.api_types import PROBLEM, PersonalizeRequest, Problem
-from pmlm.errors import ForeignPatientError, PmlmError, UnknownPatientError
+from pmlm.errors import PmlmError
 
 STATIC = Path(__file__).parent / "static"
 
@@ -56,15 +57,6 @@ def _answer_invalid(request: Request, error: Exception) -> Response:
     return _answer_problem(make_problem(HTTPStatus.BAD_REQUEST, f"{place}: {first['msg']}", place))
 
 
-def _answer_error(request: Request, error: Exception) -> Response:
-    statuses: dict[type[Exception], HTTPStatus] = {
-        ForeignPatientError: HTTPStatus.FORBIDDEN,
-        UnknownPatientError: HTTPStatus.NOT_FOUND,
-    }
-    status = statuses.get(type(error), HTTPStatus.SERVICE_UNAVAILABLE)
-    return _answer_problem(make_problem(status, str(error), "patient" if type(error) in statuses else None))
-
-
 async def _show_index(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
@@ -81,5 +73,5 @@ app = Starlette(
         Mount("/page", StaticFiles(directory=STATIC)),
     ],
     middleware=[Middleware(SecurityHeadersMiddleware)],
-    exception_handlers={ValidationError: _answer_invalid, PmlmError: _answer_error},
+    exception_handlers={ValidationError: _answer_invalid, PmlmError: error_handlers.answer_error},
 )

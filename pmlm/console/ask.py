@@ -14,6 +14,7 @@ from rich.text import Text
 from bentos.auth import audit
 from bentos.auth.keys import development_token
 from bentos.auth.principal import LOCAL
+from bentos.recording.store_writer import StoreWriter
 from pipelines.packaging import serving
 from pmlm.api_types import Language, PersonalizeRequest
 from pmlm.errors import PmlmError
@@ -37,7 +38,7 @@ def ask_question(settings: Settings, patient: str, question: str, language: Lang
 
     with (
         closing(Personalizer.open(settings, serving.current_release(settings))) as personalizer,
-        audit.record_block(settings, "pmlm ask", LOCAL.client),
+        audit.record_block(settings, "pmlm ask", LOCAL.client, StoreWriter("audit").write),
     ):
         return personalizer.answer(LOCAL, request).model_dump(mode="json")
 

@@ -71,9 +71,10 @@ function showBanner(response) {
 
 /** Say plainly what an answer lacks; without her features there is nothing to weigh or to draw. */
 function showLacking(response) {
-  byId("degraded").hidden = !response.degraded;
-  byId("impersonal").hidden = Boolean(response.degraded) || response.personalization !== "none";
-  byId("decisions").hidden = byId("drawn").hidden = Boolean(response.degraded);
+  const lacking = Boolean(response.degraded?.startsWith("features"));
+  byId("degraded").hidden = !lacking;
+  byId("impersonal").hidden = lacking || response.personalization !== "none";
+  byId("decisions").hidden = byId("drawn").hidden = lacking;
 }
 
 /** What her choices and her record say; null where the features could be read no longer. */
@@ -116,7 +117,7 @@ async function run(reference, question, signal) {
   showPrompt(response, reference);
   showVersions(response, null);
   const shown = { response, reference, question, reply: () => ({ text: byId("answer").textContent, own: false }) };
-  const found = response.degraded ? null : await drawn(asked, reference, signal);
+  const found = byId("drawn").hidden ? null : await drawn(asked, reference, signal);
   if (found) {
     showDecisions({ ...shown, weighed: found[0] });
     showTrajectories(found[1].trajectories);
@@ -129,11 +130,11 @@ async function run(reference, question, signal) {
   fill("answer", answered.answer, answered.llm.findings);
   byId("disclaimer").textContent = answered.disclaimer;
   showVersions(answered, answered.llm);
-  if (answered.degraded) showLacking(answered);
+  showLacking(answered);
   byId("feedback").hidden = false;
   showFeedback(answered, question);
   const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: answered.answer, own: false });
-  if (found && !answered.degraded) showDecisions({ ...shown, weighed: found[0], reply });
+  if (found && !byId("drawn").hidden) showDecisions({ ...shown, weighed: found[0], reply });
   say("comparing");
   const plain = await ask("page/api/plain", asked, signal);
   fill("plain", plain.answer, plain.llm.findings);
