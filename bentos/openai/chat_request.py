@@ -1,8 +1,8 @@
 """Read a chat completion request, and write the one for the language model.
 
-Read are the patient (header ``X-PMLM-Patient``, else ``metadata.patient``, else ``user``), the question (the last
-message of role ``user``), and how the answer is to come. Every other field, known to us or not, and every message go
-to the language model unchanged and in order; what names a person is taken out.
+Read are the patient (header ``X-PMLM-Patient``, else ``metadata.patient``, else ``user``), the question (the messages
+of role ``user`` since the last answer), and how the answer is to come. Every other field, known to us or not, and
+every message go to the language model unchanged and in order; what names a person is taken out.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import ValidationError
-
 from bentos.openai.errors import GatewayError
-from pmlm.api_types import PersonalizeRequest
+from bentos.openai.patient_words import find_turn, join_question, read_parts
 
 PATIENT_HEADER = "x-pmlm-patient"
 #: Fields that name a person in OpenAI's API; none is forwarded.
@@ -30,11 +28,16 @@ ANONYMOUS = "this-patient"
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One request: ``body`` is what may be forwarded, ``earlier`` the user's previous messages, newest first."""
+    """One request: ``body`` is what may be forwarded.
+
+    ``parts`` are all texts of the user's messages since the last answer, ``question`` the newest of them as one text,
+    ``earlier`` the user's messages before the last answer, newest first.
+    """
 
     body: dict[str, Any]
     reference: str
     question: str
+    parts: tuple[str, ...]
     earlier: tuple[str, ...]
     stream: bool
     structured: bool
@@ -61,23 +64,24 @@ def read_chat_request(raw: bytes, header: str | None) -> ChatRequest:
     body = _parse_body(raw)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or len(messages) > MOST_MESSAGES:
-        raise _invalid(f"must be a list of 1 to {MOST_MESSAGES} messages", "messages")
+        raise GatewayError.of_field("messages", f"must be a list of 1 to {MOST_MESSAGES} messages")
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise _invalid("must be an object with a known role", f"messages[{index}]")
+            raise GatewayError.of_field(f"messages[{index}]", "must be an object with a known role")
     _check_fields(body)
     param, reference = _find_patient(body, header)
-    users = [i for i, message in enumerate(messages) if message["role"] == "user"]
-    if not users:
-        raise _invalid("must hold a message of role user: the question", "messages")
-    question = _check_question(
-        reference, param, _text(messages[users[-1]], users[-1]), f"messages[{users[-1]}].content"
-    )
+    turn = find_turn(messages)
+    if not turn:
+        raise GatewayError.of_field("messages", "must hold a message of role user: the question")
+    parts = {i: read_parts(message, i) for i, message in enumerate(messages) if message["role"] == "user"}
+    question = join_question(reference, param, {i: "\n".join(parts[i]) for i in turn})
+    before = sorted((i for i in parts if i < turn[0]), reverse=True)
     return ChatRequest(
         body={name: value for name, value in body.items() if name not in IDENTIFYING},
         reference=reference,
         question=question,
-        earlier=tuple(_text(messages[i], i) for i in users[-2 : -2 - EARLIER : -1]),
+        parts=tuple(text for i in turn for text in parts[i]),
+        earlier=tuple("\n".join(parts[i]) for i in before[:EARLIER]),
         stream=bool(body.get("stream")),
         structured=_wants_structure(body),
     )
@@ -114,49 +118,30 @@ def _check_fields(body: dict[str, Any]) -> None:
     """Fields that decide how PMLM answers must be what they say they are."""
     choices = body.get("n")
     if choices is not None and (type(choices) is not int or not 1 <= choices <= MOST_CHOICES):
-        raise _invalid(f"must be a number from 1 to {MOST_CHOICES}", "n")
+        raise GatewayError.of_field("n", f"must be a number from 1 to {MOST_CHOICES}")
     if body.get("stream") not in (None, True, False):
-        raise _invalid("must be true or false", "stream")
+        raise GatewayError.of_field("stream", "must be true or false")
     if not isinstance(body.get("model", ""), str):
-        raise _invalid("must be a text", "model")
+        raise GatewayError.of_field("model", "must be a text")
     if body.get("modalities") not in (None, ["text"]):
-        raise _invalid("must be text: no other answer can be checked before it is shown", "modalities")
+        raise GatewayError.of_field("modalities", "must be text: no other answer can be checked before it is shown")
 
 
 def _find_patient(body: dict[str, Any], header: str | None) -> tuple[str, str]:
     """Where the patient is named, and by what."""
     metadata = body.get("metadata")
     if metadata is not None and not isinstance(metadata, dict):
-        raise _invalid("must be an object", "metadata")
+        raise GatewayError.of_field("metadata", "must be an object")
     named = (metadata or {}).get("patient")
     if header and named is not None and header != named:
-        raise _invalid("names another patient than the header does", "metadata.patient")
+        raise GatewayError.of_field("metadata.patient", "names another patient than the header does")
     if header:
         return PATIENT_HEADER, header
     if named is not None:
         return "metadata.patient", named
     if body.get("user") is None:
-        raise _invalid("must name the patient (or the header X-PMLM-Patient, or metadata.patient)", "user")
+        raise GatewayError.of_field("user", "must name the patient (or the header X-PMLM-Patient, or metadata.patient)")
     return "user", body["user"]
-
-
-def _check_question(reference: Any, param: str, question: str, place: str) -> str:
-    """The question, by the native API's own rules for both fields."""
-    try:
-        return PersonalizeRequest(patient=reference, question=question).question
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        raise _invalid(first["msg"], param if first["loc"][0] == "patient" else place) from None
-
-
-def _text(message: dict[str, Any], index: int) -> str:
-    """The words of a message: its text, or its text parts."""
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        raise _invalid("must be text or a list of parts", f"messages[{index}].content")
-    return "\n".join(str(part["text"]) for part in content if part.get("type") == "text" and "text" in part)
 
 
 def _wants_structure(body: dict[str, Any]) -> bool:
@@ -172,7 +157,3 @@ def _reference_pattern(reference: str) -> re.Pattern[str]:
     distinct = len(bare) >= 4 and any(c.isdigit() for c in bare)
     forms = rf"{prefixed}|{escaped}" if distinct else prefixed
     return re.compile(rf"(?<![A-Za-z0-9])(?:{forms})(?![A-Za-z0-9])")
-
-
-def _invalid(message: str, param: str) -> GatewayError:
-    return GatewayError(HTTPStatus.BAD_REQUEST, f"{param}: {message}", param=param)

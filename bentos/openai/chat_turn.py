@@ -14,7 +14,8 @@ from bentos.personalizer import llm_answer
 from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeResponse
 
 if TYPE_CHECKING:
-    from bentos.personalizer.personalizer import AnswerCheck, PreparedPrompt
+    from bentos.personalizer.personalizer import AnswerCheck
+    from bentos.personalizer.prepared_prompt import PreparedPrompt
 
 
 @dataclass(slots=True)

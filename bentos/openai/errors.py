@@ -41,6 +41,11 @@ class GatewayError(PmlmError):
         self.code = code
         self.retry_after = retry_after
 
+    @classmethod
+    def of_field(cls, param: str, message: str) -> GatewayError:
+        """A request (400) whose field ``param`` breaks a rule."""
+        return cls(HTTPStatus.BAD_REQUEST, f"{param}: {message}", param=param)
+
     @property
     def body(self) -> dict[str, Any]:
         """``{"error": {…}}``, as OpenAI's API has it."""

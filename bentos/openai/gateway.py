@@ -33,13 +33,15 @@ from bentos.openai.context_budget import fit_prompt, mark_dropped
 from bentos.openai.errors import GatewayError, explain, explain_failure, explain_unrecorded
 from models.llm import load_tokenizer
 from models.safety.escalation import is_emergency
+from models.safety.triage.message_parts import list_readings
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_red_flags
 from pmlm.api_types import MAX_QUESTION
 from pmlm.errors import RecordUnavailableError
 
 if TYPE_CHECKING:
-    from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
+    from bentos.personalizer.personalizer import Personalizer
+    from bentos.personalizer.prepared_prompt import PreparedPrompt
 
 #: A stream's client may read on for this long after the deadline; nothing new is produced then.
 GRACE_S = 5.0
@@ -100,6 +102,7 @@ class ChatGateway:
 
         def prepare() -> tuple[PreparedPrompt, tuple[Flag, ...]]:
             prepared = self._personalizer.prepare(principal, chat.reference, chat.question)
+            prepared = self._personalizer.flag_parts(prepared, chat.parts)
             earlier = [text[:MAX_QUESTION] for text in chat.earlier]
             return prepared, self._personalizer.find_earlier_flags(prepared, earlier)
 
@@ -252,10 +255,16 @@ async def finish_in_time(preparing: Coroutine[Any, Any, ChatTurn], chat: ChatReq
     try:
         left = until - asyncio.get_running_loop().time()
         await asyncio.wait({task}, timeout=max(0.0, left))
-        if not task.done() and any(find_red_flags(text[:MAX_QUESTION]) for text in (chat.question, *chat.earlier)):
+        if not task.done() and await asyncio.to_thread(_holds_red_flag, chat):
             await asyncio.wait({task}, timeout=FLAGGED_S)
         if not task.done():
             raise TimeoutError
         return task.result()
     finally:
         task.cancel()
+
+
+def _holds_red_flag(chat: ChatRequest) -> bool:
+    """Whether the rules alone find a red flag in the question or an earlier message."""
+    texts = (*list_readings(chat.parts), *(text[:MAX_QUESTION] for text in chat.earlier))
+    return any(find_red_flags(text) for text in texts)

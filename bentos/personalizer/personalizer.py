@@ -12,20 +12,19 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from bentos.auth.principal import UNKNOWN, Principal
 from bentos.llm.llm_client import LLMClient
-from bentos.personalizer import llm_answer, patient_events, release, responses
+from bentos.personalizer import llm_answer, message_flags, patient_events, release, responses
 from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
 from bentos.personalizer.feature_client import FeatureClient
 from bentos.personalizer.feedback_store import FeedbackStore
 from bentos.personalizer.interaction_log import Interaction, observe_interaction
 from bentos.personalizer.llm_answer import LLMAnswer
+from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
 from feature_repo.store import services
@@ -33,7 +32,7 @@ from feature_repo.store.rows import cast_row
 from models.encoder import MiniLM
 from models.feature_row import read_text
 from models.llm import make_token_counter
-from models.prompt.personalize import Personalized, personalize, personalize_pinned_only
+from models.prompt.personalize import personalize, personalize_pinned_only
 from models.prompt.sentences.pinned import list_drug_allergies
 from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
@@ -41,7 +40,7 @@ from models.refiner.interface import Refiner
 from models.safety.answer_check import check_answer
 from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
-from models.safety.triage.rules import find_red_flags, read_context
+from models.safety.triage.rules import read_context
 from models.schema import FeatureRow
 from models.templates import CHINESE
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
@@ -51,26 +50,6 @@ from pmlm.settings import Settings
 R = TypeVar("R", bound=PersonalizeResponse)
 #: What the safety check objects to in a text; nothing where it may be shown.
 AnswerCheck = Callable[[str], tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedPrompt:
-    """A question with the prompt for it.
-
-    ``subject`` and ``row`` are the patient and their features, ``personalized`` what the method decided, ``response``
-    the same in the endpoint's types. ``until`` is the request's deadline (``time.monotonic()``); ``seconds`` are the
-    parts of the latency by name, to be added to.
-    """
-
-    id: str
-    principal: Principal
-    subject: int
-    row: FeatureRow
-    question: str
-    personalized: Personalized
-    response: PersonalizeResponse
-    until: float
-    seconds: dict[str, float]
 
 
 class Personalizer:
@@ -181,26 +160,20 @@ class Personalizer:
                 raise UnknownPatientError(UNKNOWN) from None
             return subject, row, True
 
-    def find_earlier_flags(self, prepared: PreparedPrompt, earlier: Sequence[str]) -> tuple[Flag, ...]:
-        """The red flags of the newest earlier message that has any.
+    def flag_parts(self, prepared: PreparedPrompt, parts: Sequence[str]) -> PreparedPrompt:
+        """The prepared prompt with the red flags of every part that the question came in."""
+        found = message_flags.find_flags_of_parts(prepared, parts, self._encoder)
+        return message_flags.add_flags(prepared, found, self.settings.crisis_country)
 
-        No answer may talk those down either. None where the question itself has some.
-        """
-        if prepared.personalized.flags or not earlier:
-            return ()
-        context = read_context(prepared.row, _as_of(prepared))
-        self._encoder.encode(earlier)  # one pass for all; each is then only looked up
-        found = (find_red_flags(words, prepared.personalized.language, context, self._encoder) for words in earlier)
-        flags = next((flags for flags in found if flags), ())
-        for words in earlier:
-            self._encoder.forget(words)
-        return flags
+    def find_earlier_flags(self, prepared: PreparedPrompt, earlier: Sequence[str]) -> tuple[Flag, ...]:
+        """The red flags of the newest earlier message that has any; none where the question itself has some."""
+        return message_flags.find_earlier_flags(prepared, earlier, self._encoder)
 
     def make_check(self, prepared: PreparedPrompt, earlier_flags: tuple[Flag, ...] = ()) -> AnswerCheck:
         """The safety check of an answer, against allergies, pregnancy and red flags."""
         flags = prepared.personalized.flags or earlier_flags
         allergies = list_drug_allergies(prepared.row)
-        context = read_context(prepared.row, _as_of(prepared))
+        context = read_context(prepared.row, prepared.as_of)
         return lambda text: tuple(check_answer(text, allergies, flags, prepared.personalized.language, context))
 
     def record(self, prepared: PreparedPrompt, endpoint: str, response: R, *, safety: bool = False) -> R:
@@ -286,10 +259,6 @@ class Personalizer:
 def language_of(question: str, row: FeatureRow) -> Language:
     """The question's own language if it is Chinese, else the patient's, else English."""
     return "zh" if CHINESE.search(question) or read_text(row, "language") == "zh" else "en"
-
-
-def _as_of(prepared: PreparedPrompt) -> datetime:
-    return datetime.fromisoformat(prepared.response.versions.as_of)
 
 
 def _seconds_since(started: float) -> float:

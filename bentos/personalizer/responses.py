@@ -9,6 +9,7 @@ from bentos.personalizer.release import Release
 from models.feature_row import has_record
 from models.prompt.personalize import Personalized
 from models.safety.escalation import build_escalation
+from models.safety.triage.red_flag_table import Flag
 from models.schema import FeatureRow
 from pmlm.api_types import Language, PersonalizeResponse, Program, PromptSegment, RedFlag, Versions
 
@@ -44,7 +45,7 @@ def build_response(
             )
             for segment in personalized.segments
         ],
-        red_flags=[RedFlag(sign=f.sign, label=f.label, why=f.why, source=f.source) for f in personalized.flags],
+        red_flags=_list_flags(personalized.flags),
         escalation=build_escalation(personalized.flags, personalized.language, country),
         style=personalized.style,
         language=cast(Language, personalized.language),
@@ -57,6 +58,16 @@ def build_response(
         personalization="full" if has_record(row) and not degraded else "none",
         degraded="features" if degraded else None,
     )
+
+
+def set_flags(response: PersonalizeResponse, flags: tuple[Flag, ...], country: str | None) -> PersonalizeResponse:
+    """The response with these red flags and their escalation."""
+    escalation = build_escalation(flags, response.language, country)
+    return response.model_copy(update={"red_flags": _list_flags(flags), "escalation": escalation})
+
+
+def _list_flags(flags: tuple[Flag, ...]) -> list[RedFlag]:
+    return [RedFlag(sign=f.sign, label=f.label, why=f.why, source=f.source) for f in flags]
 
 
 def list_versions(served: Release, as_of: datetime) -> Versions:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
+from bentos.personalizer.personalizer import Personalizer
+from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.web.page_types import Effect, Effects
 from models.prompt.personalize import Personalized
 from models.prompt.rendering import render_opening, render_prompt

@@ -17,7 +17,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from bentos.auth.principal import LOCAL
-from bentos.personalizer.personalizer import Personalizer, PreparedPrompt
+from bentos.personalizer.personalizer import Personalizer
+from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.web.effects import measure_effects
 from bentos.web.page_types import Effects
 from models.encoder import MiniLM

@@ -281,3 +281,16 @@ def test_strangers_get_no_answer(gateway: Gateway, client: openai.OpenAI) -> Non
     with pytest.raises(openai.PermissionDeniedError):
         ask(client.with_options(api_key=gateway.token_for(BEA)))
     assert ask(client.with_options(api_key=gateway.token_for(ADA))).choices
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_red_flag_in_any_message_since_the_last_answer_escalates(
+    client: openai.OpenAI, stub: StubLLM, stream: bool
+) -> None:
+    messages = [{"role": "user", "content": text} for text in (BLEEDING, "Sorry.", "May I drink tea?")]
+    if stream:
+        text = "".join(streamed(client, messages=messages)[0])
+    else:
+        text = ask(client, messages=messages).choices[0].message.content
+    assert text == ask(client, BLEEDING).choices[0].message.content
+    assert stub.received == []

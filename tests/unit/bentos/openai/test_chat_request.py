@@ -28,11 +28,12 @@ def sent(read: ChatRequest) -> str:
     return encode_anonymous(build_body(read, "PROMPT", "m", stream=read.stream), read.reference).decode()
 
 
-def test_the_question_is_her_last_message_and_earlier_ones_are_known_newest_first() -> None:
-    roles = ("user", "assistant", "user", "tool", "user", "assistant")
+def test_her_messages_since_the_last_answer_are_one_question_and_earlier_ones_are_known_newest_first() -> None:
+    roles = ("user", "assistant", "user", "assistant", "user", "tool", "user", "assistant")
     messages = [{"role": role, "content": f"{role} {i}"} for i, role in enumerate(roles)]
     read = read_chat_request(request(messages=messages), None)
-    assert read.question == "user 4"
+    assert read.question == "user 4\nuser 6"
+    assert read.parts == ("user 4", "user 6")
     assert read.earlier == ("user 2", "user 0")
 
 
