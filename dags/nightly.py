@@ -70,6 +70,7 @@ def nightly() -> None:
     def pending(params: dict[str, Any] | None = None) -> list[str]:
         from pipelines.night import night
 
+        night.fetch_new_drops(load_clinic(params))
         return night.list_pending_nights(load_clinic(params))
 
     @task(outlets=[RECORD])

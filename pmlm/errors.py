@@ -15,6 +15,10 @@ class RecordsError(PmlmError):
     """A drop cannot be read at all; a single bad line is quarantined instead."""
 
 
+class FetchError(PmlmError):
+    """New records cannot be fetched from where they come from."""
+
+
 class UnknownPatientError(PmlmError):
     """The patient reference is not known to this clinic."""
 

@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     spark_master: str = "local[*]"  # of engine spark
     spark_connection: str | None = None  # Airflow's connection to submit the intake by; none: Airflow runs it
     online_store: str = "sqlite"  # or redis://HOST:PORT/DB, postgresql://USER:PASSWORD@HOST/NAME
+    source: str | None = None  # where new records come from: a FHIR server's https URL, or a folder's (s3://, gs://…)
+    source_group: str | None = None  # the FHIR Group to export; none: the whole system
+    source_client_id: str | None = None  # of SMART Backend Services; none: the server asks for no token
+    source_key: Path | None = None  # file of that client's private JWK
     k_anonymity: int = Field(default=10, ge=10)
     max_line_mb: int = 16
 

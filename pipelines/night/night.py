@@ -6,6 +6,7 @@ depends on its inputs alone, and a drop counts as ingested only once its night i
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.night import saved_nights, stages
@@ -22,6 +23,13 @@ def run_night(settings: Settings, night: str) -> None:
     for name in stages.FINISH:
         run_stage(settings, name, night)
     save_night(settings, night)
+
+
+def fetch_new_drops(settings: Settings) -> list[str]:
+    """Fetch what is new at ``PMLM_SOURCE`` into drops, where it is set; return their dates."""
+    from pipelines.fetch.stage import fetch_records
+
+    return fetch_records(settings, datetime.now(UTC).date()).drops if settings.source else []
 
 
 def run_intake(settings: Settings, night: str, run: str | None = None) -> str:

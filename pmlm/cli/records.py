@@ -1,4 +1,4 @@
-"""``pmlm records import``, ``pmlm records export-meds``, ``pmlm quarantine list`` and ``replay``."""
+"""``pmlm records import``, ``fetch`` and ``export-meds``, ``pmlm quarantine list`` and ``replay``."""
 
 from __future__ import annotations
 
@@ -42,6 +42,32 @@ def import_records(
             f"read {accounts.read}: accepted {accounts.accepted}, ignored {accounts.ignored}, "
             f"quarantined {accounts.quarantined}; {accounts.events} new events"
         )
+
+
+@records.command("fetch", epilog="Example: PMLM_SOURCE=https://fhir.example/r4 pmlm records fetch --date 2026-06-01")
+def fetch(
+    date: Annotated[str | None, typer.Option("--date", help="The drop's day, YYYY-MM-DD (default: today).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Not only what changed since the last time.")] = False,
+    drops: Drops = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch new records from PMLM_SOURCE into a drop: a FHIR Bulk Data export, or new dated folders."""
+    from pipelines.fetch.stage import fetch_records
+    from pipelines.records.drops import parse_folder_date
+
+    settings = load_settings(drops=drops)
+    day = parse_folder_date(date) if date else settings.now().date()
+    if day is None:
+        raise typer.BadParameter(f"{date}: not a date of the form YYYY-MM-DD", param_hint="--date")
+    result = fetch_records(settings, day, everything)
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+        return
+    typer.echo(
+        f"fetched: {', '.join(result.drops) or 'nothing new'}" + (f" ({result.files} files)" if result.files else "")
+    )
+    for code, count in result.errors.items():
+        typer.echo(f"  the server reported {count} x {code}")
 
 
 @records.command("export-meds", epilog="Example: pmlm records export-meds /tmp/meds")
