@@ -6,8 +6,7 @@ once *episodes → train → evaluate → gate → package → drift*, and the n
 - **Nothing pending?** Everything after the task `pending` is skipped.
 - **Killed?** Clear the task, or run it again: every stage gives the same content for the same input.
 - **HOLD?** The champion stays; `metrics/gate.json` in the clinic's workspace has the figures.
-- The same stages by hand: `pmlm stage NAME`; the same night without Airflow: `pmlm night --date D`.
-- Another clinic than the configured one: trigger with `{"drops": "/path/to/its/drops"}`.
+- By hand: `pmlm stage NAME`, `pmlm night --date D`. Another clinic: trigger with `{"drops": "/path/to/its/drops"}`.
 """
 
 from __future__ import annotations

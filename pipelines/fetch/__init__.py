@@ -1,4 +1,4 @@
-"""Fetch new records into tonight's drop: FHIR Bulk Data, or dated folders at any fsspec URL.
+"""Fetches new records into drops, by FHIR Bulk Data export or from remote folders.
 
 ``smart_token`` gets access, ``bulk_export`` runs one export, ``remote_folder`` copies folders; ``stage`` chooses by the
 URL in ``PMLM_SOURCE``.

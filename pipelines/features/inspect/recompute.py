@@ -1,4 +1,4 @@
-"""Compute rows again from the event log, and compare their days and values with the files."""
+"""Compares rows computed again from the event log with the files."""
 
 from __future__ import annotations
 
