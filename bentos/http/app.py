@@ -106,8 +106,8 @@ def patient_timeline(
 ) -> Timeline:
     """The patient's signals over time, each value against their own past."""
     # with the method's modules, which a bento is built without
-    from bentos.personalizer.patient_events import read_events
-    from bentos.personalizer.timeline import build_timeline
+    from bentos.personalizer.patient.patient_events import read_events
+    from bentos.personalizer.patient.timeline import build_timeline
 
     personalizer = current.personalizer()
     subject, row = personalizer.read_patient(request.state.principal, ref)

@@ -101,8 +101,8 @@ async def _run(ctx: Context[Any, Any], name: str, work: Callable[[Principal], T]
 
 
 def _read_trajectory(patient: str, principal: Principal) -> Timeline:
-    from bentos.personalizer.patient_events import read_events
-    from bentos.personalizer.timeline import build_timeline
+    from bentos.personalizer.patient.patient_events import read_events
+    from bentos.personalizer.patient.timeline import build_timeline
 
     personalizer = current.personalizer()
     subject, row = personalizer.read_patient(principal, patient)

@@ -17,13 +17,14 @@ from typing import TypeVar
 
 from bentos.auth.principal import UNKNOWN, Principal
 from bentos.llm.llm_client import LLMClient
-from bentos.personalizer import llm_answer, message_flags, patient_events, release, responses
+from bentos.personalizer import llm_answer, message_flags, release, responses
 from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
-from bentos.personalizer.feature_client import FeatureClient
 from bentos.personalizer.feedback_store import FeedbackStore
 from bentos.personalizer.interaction_log import Interaction, observe_interaction
 from bentos.personalizer.llm_answer import LLMAnswer
+from bentos.personalizer.patient import patient_events
+from bentos.personalizer.patient.feature_client import FeatureClient
 from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
@@ -152,7 +153,7 @@ class Personalizer:
             return (*self.read_patient(principal, reference), False)
         except FeaturesUnavailableError:
             # with DuckDB and Ibis, which nothing else here needs
-            from bentos.personalizer.fallback_features import read_pinned_row
+            from bentos.personalizer.patient.fallback_features import read_pinned_row
 
             subject = principal.subject(self.settings, reference)
             row = read_pinned_row(self.settings.events, subject, self.settings.now())

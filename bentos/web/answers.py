@@ -10,7 +10,7 @@ from __future__ import annotations
 from bentos.auth import audit
 from bentos.auth.principal import Principal
 from bentos.personalizer import llm_answer
-from bentos.personalizer.patient_events import PatientEvent, find_newest, read_events
+from bentos.personalizer.patient.patient_events import PatientEvent, find_newest, read_events
 from bentos.personalizer.personalizer import Personalizer
 from bentos.web import records
 from bentos.web.effects import measure_effects

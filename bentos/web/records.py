@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from bentos.personalizer.patient_events import PatientEvent
-from bentos.personalizer.timeline import week_at
+from bentos.personalizer.patient.patient_events import PatientEvent
+from bentos.personalizer.patient.timeline import week_at
 from bentos.web.page_types import (
     Band,
     EvidenceEvent,

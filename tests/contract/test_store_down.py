@@ -14,8 +14,8 @@ import pytest
 from conftest import bearer
 
 from bentos.personalizer import feature_client
-from bentos.personalizer.fallback_features import read_pinned_row
 from bentos.personalizer.llm_answer import WITHHELD
+from bentos.personalizer.patient.fallback_features import read_pinned_row
 from feature_repo.store import online
 from models.prompt.sentences.pinned import build_pinned_segments
 from models.safety.escalation import ESCALATION

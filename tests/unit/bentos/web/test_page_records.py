@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bentos.personalizer.patient_events import find_newest, read_events
+from bentos.personalizer.patient.patient_events import find_newest, read_events
 from bentos.web import records
 from models.schema import DELETED, EVENT_SCHEMA
 

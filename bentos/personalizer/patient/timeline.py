@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from statistics import fmean, stdev
 
-from bentos.personalizer.patient_events import PatientEvent
+from bentos.personalizer.patient.patient_events import PatientEvent
 from models.feature_row import read_time
 from models.patient.change_detection import OUTSIDE_Z, compute_own_band_z, detect_change
 from models.patient.gestational_age import LONGEST, TERM, read_pregnancy_state

@@ -1,0 +1,1 @@
+"""What is read of one patient: online features, events, a timeline."""
