@@ -61,7 +61,7 @@ class Feedback:
 _NAMES = frozenset(f.name for f in fields(Feedback))
 
 
-def parse_feedback(line: str) -> Feedback:
+def parse_feedback(line: str | bytes) -> Feedback:
     """Parse a line of the log; ``ValueError`` for a line that a crash has cut."""
     try:
         value = {name: v for name, v in json.loads(line).items() if name in _NAMES}

@@ -1,4 +1,8 @@
-"""Atomic file writes, appended lines, and content hashes that a rerun reproduces."""
+"""Atomic file writes, lines appended whole or not at all, reproducible content hashes.
+
+State belongs to its owner alone: files have mode 600, folders 700, and what an older version left open is closed when
+it is next written.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,27 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import resource
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 #: Prefix of the folders into which a running build spills what does not fit its memory.
 SPILL_PREFIX = ".spill-"
+#: An append waits so long for another's; a stopped process must not stop every other.
+LOCK_PATIENCE_S = 1.0
+_POLL_S = 0.002
+_reported: set[tuple[Path, int]] = set()
 
 
 @contextmanager
@@ -45,46 +59,110 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> Path:
     return write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, default=str) + "\n").encode(), mode)
 
 
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-@contextmanager
-def open_for_appending(path: Path) -> Iterator[int]:
-    """A descriptor of ``path``, made with mode 600; :class:`OSError` where it is no regular file. Never blocks."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o600)
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):  # a pipe would block, a device would swallow the line
-            raise OSError(errno.EINVAL, "no regular file")
-        yield handle
-    finally:
-        os.close(handle)
-
-
 def append_lines(path: Path, lines: str) -> None:
-    """Append whole lines or none, after a newline where the last line has none; processes may share the file."""
-    with open_for_appending(path) as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        size = os.fstat(handle).st_size
-        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+    """Append whole lines or none, behind the newline that a killed writer did not write.
+
+    Threads and processes may share the file. ``OSError`` where the lines cannot be written, which leaves the file as
+    it was.
+    """
+    with open_locked(path, os.O_APPEND) as handle:
+        end = os.fstat(handle).st_size
+        torn = end > 0 and os.pread(handle, 1, end - 1) != b"\n"
         data = b"\n" * torn + lines.encode()
         try:
             while data:
                 data = data[os.write(handle, data) :]
         except OSError:
-            os.ftruncate(handle, size)
+            os.ftruncate(handle, end)
             raise
 
 
 def check_room(path: Path, size: int = 65536) -> None:
     """Raise :class:`OSError` where ``size`` bytes could not be appended, as far as that can be known."""
-    with open_for_appending(path) as handle:
+    with open_private(path, os.O_APPEND) as handle:
         system, (limit, _) = os.fstatvfs(handle), resource.getrlimit(resource.RLIMIT_FSIZE)
         if system.f_bavail * system.f_frsize < size:
             raise OSError(errno.ENOSPC, "the disk is full")
         if limit != resource.RLIM_INFINITY and os.fstat(handle).st_size + size > limit:
             raise OSError(errno.EFBIG, "the file is full")
+
+
+@contextmanager
+def open_private(path: Path, flags: int = 0) -> Iterator[int]:
+    """Open a file of mode 600 for reading and writing; :class:`OSError` where it is no regular one. Never blocks."""
+    make_private_folder(path.parent)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | flags, 0o600)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):  # a pipe would block, a device would swallow the line
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            with suppress(PermissionError):  # another user's, who lets us write it
+                os.fchmod(handle, 0o600)
+        yield handle
+    finally:
+        os.close(handle)  # which unlocks it, as the end of the process does
+
+
+@contextmanager
+def open_locked(path: Path, flags: int = 0) -> Iterator[int]:
+    """Open a private file, alone among those that open it so.
+
+    ``TimeoutError``, an ``OSError``, where another process has it for too long.
+    """
+    with open_private(path, flags) as handle:
+        _lock(handle, path)
+        yield handle
+
+
+def read_lines(path: Path, parse: Callable[[bytes], T]) -> Iterator[T]:
+    """Parse every line; skip those that a killed writer left torn, and log how many.
+
+    ``parse`` raises ``ValueError``, ``KeyError`` or ``TypeError`` for a line that is not whole.
+    """
+    torn = 0
+    with path.open("rb") as stream:
+        for line in stream:
+            if not line.strip():
+                continue
+            try:
+                value = parse(line)
+            except (ValueError, KeyError, TypeError):
+                torn += 1
+            else:
+                yield value
+    if torn and (path, torn) not in _reported:
+        _reported.add((path, torn))
+        what = "line" if torn == 1 else "lines"
+        log.warning("%s/%s: %d torn %s skipped", path.parent.name, path.name, torn, what)
+
+
+def make_private_folder(path: Path) -> Path:
+    """Create the folder and those above it with mode 700; close it to others where it is open."""
+    if not path.is_dir():
+        if not path.parent.exists():
+            make_private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+    elif stat.S_IMODE(path.stat().st_mode) & 0o077:
+        with suppress(PermissionError):  # another user's, who lets us write in it
+            path.chmod(0o700)
+    return path
+
+
+def _lock(handle: int, path: Path) -> None:
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "another process does not finish writing it", str(path)) from None
+            time.sleep(_POLL_S)
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
 
 
 def hash_files(paths: Iterable[Path]) -> str:

@@ -2,8 +2,8 @@
 
 One JSON line per access in ``<workspace>/audit/<month>.jsonl``, appended only, mode 600. Client and patient are keyed
 hashes, so that the record names nobody, yet the clinic's own key finds every access to one patient again
-(``pmlm audit PATIENT``). Refused requests are recorded like served ones; where no patient was named, ``patient`` is
-null.
+(``pmlm audit PATIENT``). The lines are chained (``auth.audit_chain``). Refused requests are recorded like served ones;
+where no patient was named, ``patient`` is null.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from bentos.auth import audit_chain
 from pmlm.errors import ForeignPatientError, RecordUnavailableError, ServingError, UnknownPatientError
 from pmlm.settings import Settings
-from pmlm.storage import append_lines
+from pmlm.storage import read_lines
 
 
 class AuditRecord(BaseModel):
@@ -136,15 +137,14 @@ def write(settings: Settings, request: RequestAudit, outcome: int) -> None:
         ).model_dump_json()
         for subject in named
     ]
-    append_lines(folder(settings) / f"{datetime.now(UTC):%Y%m}.jsonl", "".join(f"{line}\n" for line in lines))
+    audit_chain.append(settings, folder(settings), f"{datetime.now(UTC):%Y%m}", lines)
 
 
 def read(settings: Settings, subject: int | None = None, client: str | None = None) -> Iterator[AuditRecord]:
     """The recorded accesses, oldest first: of one patient, of one client, or all."""
     patient = None if subject is None else patient_hash(settings, subject)
     who = None if client is None else client_hash(settings, client)
-    for path in sorted(folder(settings).glob("*.jsonl")):
-        for line in path.read_text().splitlines():
-            access = AuditRecord.model_validate_json(line)
+    for path in audit_chain.list_files(folder(settings)):
+        for access in read_lines(path, AuditRecord.model_validate_json):
             if patient in (None, access.patient) and who in (None, access.client):
                 yield access

@@ -18,7 +18,7 @@ from bentos.recording.store_writer import PATIENCE_S
 from pmlm.api_types import Explanation, LLMReport, MovedSegment, PersonalizeResponse
 from pmlm.errors import RecordUnavailableError
 from pmlm.settings import Settings
-from pmlm.storage import open_for_appending
+from pmlm.storage import open_private
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS explanations (
@@ -94,7 +94,7 @@ class Explanations:
 def _connect(path: Path) -> sqlite3.Connection:
     """Open the store; made with mode 600 first, because SQLite gives its journal files the same mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open_for_appending(path):  # refuses what is no regular file, such as a pipe that nobody reads
+    with open_private(path):  # refuses what is no regular file, such as a pipe that nobody reads
         pass
     connection = sqlite3.connect(path, timeout=PATIENCE_S / 2, check_same_thread=False)
     try:

@@ -9,17 +9,15 @@ de-identified yet, until the next night takes the names out of them
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bentos.recording.store_writer import StoreWriter
 from models.feedback import Feedback
 from pmlm.settings import Settings
-from pmlm.storage import append_lines
+from pmlm.storage import append_lines, make_private_folder, write_bytes
 
 RAW_DAYS = 7
 _DAY_S = 86_400
@@ -66,7 +64,9 @@ class FeedbackStore:
             self._sweep()
             first = signals[0]
             raw = {"id": first.id, "subject": first.subject, "received": first.received.isoformat(), **texts}
-            _write_new(self._raw, f"{first.id}.json", json.dumps(raw, ensure_ascii=False).encode())
+            make_private_folder(self._raw)
+            # whole or not at all: the night may read the folder at any moment
+            write_bytes(self._raw / f"{first.id}.json", json.dumps(raw, ensure_ascii=False).encode(), mode=0o600)
         path = self._log / f"{signals[0].received:%Y%m%d}.jsonl"
         append_lines(path, "".join(f"{one.line()}\n" for one in signals))
 
@@ -78,15 +78,3 @@ class FeedbackStore:
         for path in self._raw.glob("*.json"):
             if time.time() - path.stat().st_mtime > RAW_DAYS * _DAY_S:
                 path.unlink(missing_ok=True)
-
-
-def _write_new(folder: Path, name: str, content: bytes) -> None:
-    """Write a whole file or none: the night may read the folder at any moment."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = folder / f".{name}.part"
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(handle, content)
-    finally:
-        os.close(handle)
-    part.rename(folder / name)

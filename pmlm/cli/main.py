@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from pmlm.cli import features, monitoring, night, patient, records, serving, synthetic, training, triage
+from pmlm.cli import audit, features, monitoring, night, patient, records, serving, synthetic, training, triage
 from pmlm.errors import PmlmError
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for group in (night, records, features, patient, training, serving, monitoring, synthetic, triage):
+for group in (night, records, features, patient, training, serving, audit, monitoring, synthetic, triage):
     group.register(app)
 
 

@@ -1,4 +1,4 @@
-"""Commands: ``pmlm package``, ``ask``, ``refine``, ``serve``, ``token``, ``audit``."""
+"""Commands: ``pmlm package``, ``ask``, ``refine``, ``serve``, ``token``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog='Example: pmlm refine --explain Patient/6f0c4a1e "Is it normal to feel this tired?"')(refine)
     app.command(epilog="Example: pmlm serve --port 3000")(serve)
     app.command(epilog="Example: pmlm token --patient Patient/6f0c4a1e --hours 8")(token)
-    app.command(epilog="Example: pmlm audit Patient/6f0c4a1e --json")(audit)
 
 
 def package(
@@ -139,23 +138,3 @@ def token(
     settings = load_settings(drops=drops)
     subjects = [subject_of(settings, reference) for reference in patient] if patient else None
     typer.echo(keys.mint(settings, client, scope or keys.SCOPES, subjects, hours))
-
-
-def audit(
-    patient: Annotated[str | None, typer.Argument(help="Only accesses to this patient; default: all.")] = None,
-    client: Annotated[str | None, typer.Option(help="Only accesses by this client.")] = None,
-    drops: Drops = None,
-    json_: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-) -> None:
-    """Show who asked the endpoint about a patient: when, by which route, with what outcome."""
-    from bentos.auth import audit as record
-    from bentos.auth.principal import subject_of
-
-    settings = load_settings(drops=drops)
-    subject = subject_of(settings, patient) if patient else None
-    for access in record.read(settings, subject, client):
-        if json_:
-            typer.echo(access.model_dump_json())
-        else:
-            who, whom = f"client {access.client or '–'}", f"patient {access.patient or '–'}"
-            typer.echo(f"{access.at:%Y-%m-%d %H:%M:%S}  {access.outcome}  {access.route}  {who}  {whom}")

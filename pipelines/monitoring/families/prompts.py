@@ -12,6 +12,7 @@ import polars as pl
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
+from pmlm.storage import read_lines
 
 KINDS = ("record", "change", "behaviour", "preference", "peer", "prediction")
 
@@ -53,13 +54,18 @@ def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFram
 
     The clinic's clock may stand at the end of the night before, which is when this night begins.
     """
-    lines = [line for file in list_interaction_files(settings, night) for line in file.read_text().splitlines()]
+    files = list_interaction_files(settings, night)
+    entries = [entry for file in files for entry in read_lines(file, _parse_interaction)]
     rows: dict[int, dict[str, object]] = {}
-    for entry in sorted(map(json.loads, lines), key=lambda e: e["id"]):
-        at = datetime.fromisoformat(entry["versions"]["as_of"])
-        if since <= at < end_of_night(night):
+    for entry in sorted(entries, key=lambda e: e["id"]):
+        if since <= entry["as_of"] < end_of_night(night):
             rows.setdefault(entry["patient"], _build_served_row(entry))
     return pl.DataFrame(list(rows.values())[:SAMPLE])
+
+
+def _parse_interaction(line: bytes) -> dict[str, Any]:
+    entry: dict[str, Any] = json.loads(line)
+    return entry | {"as_of": datetime.fromisoformat(entry["versions"]["as_of"])}
 
 
 def _build_served_row(entry: dict[str, Any]) -> dict[str, object]:

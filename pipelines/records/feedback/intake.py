@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from pipelines.records.feedback import texts
 from pipelines.records.log import carryover, event_log, ledger
 from pipelines.records.log.spill import HashSet
 from pmlm.settings import Settings
+from pmlm.storage import read_lines
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class FeedbackCounts:
 class LoggedAnswer:
     """An answer in the interaction log: question hash, length in words, time of the question."""
 
+    id: str
     question: int
     words: int | None
     as_of: datetime
@@ -96,18 +99,10 @@ def _read_countable(settings: Settings, end: datetime, counts: FeedbackCounts) -
     for path in sorted(reward_log_folder(settings).glob("*.jsonl")):
         if path.stem < f"{oldest:%Y%m%d}":
             continue
-        items, beyond = feedback.cap_feedback(_read_lines(path), settings.feedback_a_day)
+        items, beyond = feedback.cap_feedback(read_lines(path, feedback.parse_feedback), settings.feedback_a_day)
         counts.beyond_cap += beyond
         patients = carryover.read_patients(settings) if patients is None else patients
         yield from (item for item in items if item.at <= end and item.subject in patients)
-
-
-def _read_lines(path: Path) -> Iterator[Feedback]:
-    for line in path.read_text().splitlines():
-        try:
-            yield feedback.parse_feedback(line)
-        except ValueError:  # a line that a crash has truncated
-            continue
 
 
 def find_answers(settings: Settings, wanted: set[str]) -> dict[str, LoggedAnswer]:
@@ -115,16 +110,23 @@ def find_answers(settings: Settings, wanted: set[str]) -> dict[str, LoggedAnswer
     answers: dict[str, LoggedAnswer] = {}
     files = (settings.workspace / "interactions").glob("*.jsonl") if wanted else ()
     for path in sorted(files, reverse=True):
-        with path.open() as stream:
-            for line in stream:
-                # the id stands first; only the lines that matter are parsed
-                if line[7:39] in wanted:
-                    value: dict[str, Any] = json.loads(line)
-                    as_of = datetime.fromisoformat(value["versions"]["as_of"])
-                    answers[value["id"]] = LoggedAnswer(value["question"], value.get("words"), as_of)
+        for answer in read_lines(path, partial(_parse_answer, {id_.encode() for id_ in wanted})):
+            if answer is not None:
+                answers[answer.id] = answer
         if len(answers) == len(wanted):
             break
     return answers
+
+
+def _parse_answer(wanted: set[bytes], line: bytes) -> LoggedAnswer | None:
+    """The answer in a line of the interaction log; None for one that is not wanted."""
+    if line[7:39] not in wanted:  # the id stands first; only the lines that matter are parsed
+        if not line.rstrip().endswith(b"}"):
+            raise ValueError("a torn line")
+        return None
+    value: dict[str, Any] = json.loads(line)
+    as_of = datetime.fromisoformat(value["versions"]["as_of"])
+    return LoggedAnswer(value["id"], value["question"], value.get("words"), as_of)
 
 
 def _build_events(
@@ -136,7 +138,7 @@ def _build_events(
     record = settings.pseudonym("Answer", item.answer)
     if item.kind == "edit":
         text = texts.read_text(settings, item.id)
-        if text is None or text["asked"] != answer.question:
+        if text is None or text.get("asked") != answer.question:
             counts.not_placed += 1
             return []
         counts.edits += 1

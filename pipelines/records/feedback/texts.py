@@ -8,6 +8,7 @@ the night checks that it is the one that was answered.
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from pipelines.records.deidentify.scrub import Scrubber
 from pipelines.records.read.coding import clean_text
 from pmlm.settings import Settings
 from pmlm.storage import write_json
+
+log = logging.getLogger(__name__)
 
 LONGEST = 8000  # characters of a text
 WORDS = ("question", "edit", "comment")
@@ -45,18 +48,28 @@ def deidentify_texts(settings: Settings, night: str) -> None:
         index.load(night)
         scrubber = Scrubber(index)
         for path in paths:
-            write_json(text_folder(settings) / path.name, _deidentify(settings, scrubber, path), mode=0o600)
+            try:
+                text = _deidentify(settings, scrubber, path)
+            except (ValueError, KeyError, TypeError):  # half of a text: it stays, and is deleted when it is old
+                log.warning("quarantine/feedback/%s is torn: skipped", path.name)
+                continue
+            write_json(text_folder(settings) / path.name, text, mode=0o600)
             path.unlink()
     oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
     for path in text_folder(settings).glob("*.json"):
-        if datetime.fromisoformat(json.loads(path.read_text())["received"]) < oldest:
+        text = read_text(settings, path.stem)
+        if text is None or datetime.fromisoformat(text["received"]) < oldest:
             path.unlink()
 
 
 def read_text(settings: Settings, id_: str) -> dict[str, Any] | None:
-    """The de-identified texts of one piece of feedback and its question's hash; None where expired."""
+    """The de-identified texts of one piece of feedback and its question's hash; None where expired or torn."""
     path = text_folder(settings) / f"{id_}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    try:
+        found: Any = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "received" in found else None
 
 
 def _deidentify(settings: Settings, scrubber: Scrubber, path: Path) -> dict[str, Any]:

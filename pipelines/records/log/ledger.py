@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipelines.records.log import spill
+from pmlm.errors import RecordsError
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
@@ -92,5 +93,9 @@ def remove_orphans(settings: Settings) -> None:
 
 
 def _read_file(path: Path) -> LedgerEntry:
-    value = read_json(path)
-    return LedgerEntry(**{**value, "accounts": Accounts(**value["accounts"])})
+    try:
+        value = read_json(path)
+        return LedgerEntry(**{**value, "accounts": Accounts(**value["accounts"])})
+    except (ValueError, KeyError, TypeError):
+        advice = "restore it from a backup; without it the night's events do not count"
+        raise RecordsError(f"data/ledger/{path.name} is damaged: {advice}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +23,7 @@ from pipelines.records.read.fhir_time import to_micros
 from pipelines.records.read.identity import hash_row
 from pipelines.records.read.raw_resource import RawResource, ResourceError, parse_json
 from pmlm.settings import Settings
-from pmlm.storage import atomic_write
+from pmlm.storage import atomic_write, read_lines
 
 #: Rules that time or another drop may satisfy: every import retries these rows.
 RETRIED_RULES = ("future_date", "unknown_patient", "unknown_medication")
@@ -116,8 +116,23 @@ def _path(settings: Settings, night: str) -> Path:
 
 def _read_file(path: Path) -> Iterator[QuarantineRow]:
     if path.exists():
-        with path.open("rb") as stream:
-            yield from (QuarantineRow(**orjson.loads(line)) for line in stream)
+        yield from read_lines(path, _parse_line)
+
+
+def _parse_line(line: bytes) -> QuarantineRow:
+    return QuarantineRow(**orjson.loads(line))
+
+
+def _read_torn(path: Path) -> list[bytes]:
+    """The lines that are no rows, as a disk or an edit has left them: raw records that nobody else has."""
+    torn = []
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                _parse_line(line)
+            except (ValueError, TypeError):
+                torn += [line.rstrip(b"\n") + b"\n"] if line.strip() else []
+    return torn
 
 
 @contextmanager
@@ -147,10 +162,11 @@ def open_lookup(settings: Settings, night: str) -> Iterator[Callable[[str], Quar
             if row not in offsets:
                 return None
             stream.seek(offsets[row])
-            return QuarantineRow(**orjson.loads(stream.readline()))
+            return _parse_line(stream.readline())
 
         while line := stream.readline():
-            offsets[QuarantineRow(**orjson.loads(line)).row] = stream.tell() - len(line)
+            with suppress(ValueError, TypeError):  # a torn line has no id
+                offsets[_parse_line(line).row] = stream.tell() - len(line)
         for row in ledger.read_released(settings) & offsets.keys():
             del offsets[row]
         yield find_row
@@ -162,9 +178,11 @@ def rewrite_files(settings: Settings, changed: Iterable[QuarantineRow] = ()) -> 
     for path in sorted(settings.quarantine.glob("*.jsonl")):
         remaining = sum(1 for _ in read_rows(settings, path.stem))
         edited = bool(updates) and any(updates.get(r.row, r) != r for r in read_rows(settings, path.stem))
-        if not remaining:
+        torn = _read_torn(path)
+        if not remaining and not torn:
             path.unlink()
         elif edited or remaining < sum(1 for _ in _read_file(path)):
             with open_writer(settings, path.stem) as stream:
                 for row in read_rows(settings, path.stem):
                     write_row(stream, updates.get(row.row, row))
+                stream.writelines(torn)

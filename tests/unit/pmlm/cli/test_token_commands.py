@@ -48,6 +48,21 @@ def test_accesses_are_listed_of_a_patient_and_of_a_client(settings: Settings) ->
     assert run(settings, "audit", "Patient/cleo") == ""
 
 
+def test_verify_says_which_line_was_removed(settings: Settings) -> None:
+    for number in range(4):
+        audit.write(settings, RequestAudit("/answer", "portal", [number]), 200)
+    assert "4 lines chained" in run(settings, "audit", "verify")
+    assert json.loads(run(settings, "audit", "verify", "--json"))["last"] == 4
+    (path,) = audit.folder(settings).iterdir()
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:1] + lines[2:]))
+    own = {"PMLM_HOME": str(settings.home), "PMLM_KEY_DIR": str(settings.key_dir)}
+    done = CliRunner().invoke(app, ["audit", "verify", "--drops", str(settings.drops)], env=own)
+    assert done.exit_code == 1
+    assert "number 2 is missing" in done.stdout
+    assert "pmlm audit verify" in CliRunner().invoke(app, ["audit", "verify", "--help"]).stdout
+
+
 def test_up_shows_the_token_once(settings: Settings) -> None:
     token = keys.development_token(settings)
     first, second = (list(lifecycle.format_token_lines(settings, "http://127.0.0.1:3000")) for _ in range(2))
