@@ -151,6 +151,18 @@ ANSWER_CODE = "PMLM//ANSWER"  # a rated answer of a language model: only its num
 LANGUAGE_CODE = "PMLM//LANGUAGE"
 CONDITION_END_CODE = "PMLM//CONDITION_END"
 MEDICATION_END_CODE = "PMLM//MEDICATION_END"
+#: What each code of ours means.
+OWN_CODES: dict[str, str] = {
+    BIRTH_CODE: "birth",
+    DEATH_CODE: "death",
+    RATING_CODE: "rating of an answer, in stars",
+    QUESTION_CODE: "question to the clinic",
+    REPLY_CODE: "reply of a clinician",
+    ANSWER_CODE: "rated answer of a language model, in words",
+    LANGUAGE_CODE: "language that the patient prefers",
+    CONDITION_END_CODE: "end of a condition",
+    MEDICATION_END_CODE: "end of a medicine",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The event log as a MEDS dataset (package ``meds`` 0.4)."""
+"""Writes the event log as a MEDS dataset, every code with its description."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
-from meds import DataSchema, DatasetMetadataSchema, __version__, data_subdirectory, dataset_metadata_filepath
+from meds import (
+    CodeMetadataSchema,
+    DataSchema,
+    DatasetMetadataSchema,
+    __version__,
+    code_metadata_filepath,
+    data_subdirectory,
+    dataset_metadata_filepath,
+)
 
+from models.vocabulary import OWN_CODES, SIGNAL_BY_CODE
 from pipelines.records.log.event_log import scan_events, select_as_of
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write, write_json
 
+#: Kinds of events whose text is the display of their code.
+_NAMED = ("condition", "medicine", "allergy", "procedure", "encounter")
 _COLUMNS = ["subject_id", "time", "code", "numeric_value", "text_value", "unit", "known_at", "kind", "encounter_id"]
 
 
@@ -28,6 +39,8 @@ def export_meds(settings: Settings, out: Path, t: datetime) -> int:
     table = DataSchema.align(frame.with_columns(naive).to_arrow())
     with atomic_write(out / data_subdirectory / "0.parquet") as temporary:
         pq.write_table(table, temporary)
+    with atomic_write(out / code_metadata_filepath) as temporary:
+        pq.write_table(CodeMetadataSchema.align(describe_codes(frame).to_arrow()), temporary)
     metadata = DatasetMetadataSchema(
         dataset_name=settings.clinic,
         etl_name="pmlm",
@@ -37,3 +50,21 @@ def export_meds(settings: Settings, out: Path, t: datetime) -> int:
     )
     write_json(out / dataset_metadata_filepath, json.loads(json.dumps(metadata.to_dict(), default=str)))
     return len(frame)
+
+
+def describe_codes(facts: pl.DataFrame) -> pl.DataFrame:
+    """One row per code of the facts: ``code``, ``description`` (null: none is known), ``parent_codes``.
+
+    A description is ours where the code has a meaning here, else the display that the records give it most often.
+    """
+    ours = OWN_CODES | {code: signal.label for code, signal in SIGNAL_BY_CODE.items()}
+    display = pl.when(pl.col("kind").str.split(".").list.first().is_in(_NAMED)).then("text_value")
+    counted = facts.group_by("code", display.alias("display")).len()
+    commonest = counted.sort("code", pl.col("display").is_null(), -pl.col("len").cast(pl.Int64), "display")
+    codes = commonest.unique("code", keep="first", maintain_order=True)
+    own = pl.col("code").replace_strict(ours, default=None, return_dtype=pl.String)
+    return codes.select(
+        "code",
+        pl.coalesce(own, "display").alias("description"),
+        pl.lit(None, pl.List(pl.String)).alias("parent_codes"),
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import meds_reader
 import polars as pl
 import pytest
-from meds import DataSchema
+from meds import CodeMetadataSchema, DataSchema, birth_code, code_metadata_filepath
 from pyarrow import parquet
 from typer.testing import CliRunner
 
@@ -98,6 +101,35 @@ def test_a_meds_export_holds_what_is_known_in_the_columns_of_meds(clinic: Clinic
     assert frame.filter(pl.col("code") == "LOINC//29463-7")["numeric_value"].to_list() == [62.0]
     assert "question" not in frame["kind"]
     assert json.loads((tmp_path / "meds" / "metadata" / "dataset.json").read_text())["dataset_name"] == "testing"
+
+
+def test_a_meds_export_describes_every_code(clinic: Clinic, tmp_path: Path) -> None:
+    clinic.drop(FIRST, patient(), observation("w", value=61.0), observation("o", code="9-9", value=1.0), condition("c"))
+
+    pmlm("records", "export-meds", tmp_path, "--drops", clinic.settings.drops)
+    table = parquet.read_table(tmp_path / code_metadata_filepath)
+    CodeMetadataSchema.validate(table)
+    described = dict(zip(table["code"].to_pylist(), table["description"].to_pylist(), strict=True))
+    events = parquet.read_table(tmp_path / "data" / "0.parquet")
+    assert set(described) == set(events["code"].to_pylist())
+    assert described["LOINC//29463-7"] == "weight"
+    assert described[birth_code] == "birth"
+    assert described["ICD10//O24.4"] == "Gestational diabetes"
+    assert described["LOINC//9-9"] is None
+
+
+def test_meds_reader_reads_the_export_back(clinic: Clinic, tmp_path: Path) -> None:
+    clinic.drop(FIRST, patient(), observation("w", value=61.0), condition("c"))
+
+    pmlm("records", "export-meds", tmp_path / "meds", "--drops", clinic.settings.drops)
+    meds_reader_convert = Path(sys.executable).with_name("meds_reader_convert")
+    command = [meds_reader_convert, tmp_path / "meds", tmp_path / "read", "--num_threads", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+    with meds_reader.SubjectDatabase(str(tmp_path / "read")) as database:
+        (subject,) = database
+        events = [(e.code, e.numeric_value) for e in database[subject].events]
+    assert ("LOINC//29463-7", 61.0) in events
+    assert birth_code in [code for code, _ in events]
 
 
 def test_the_stage_takes_in_the_drop_of_its_night(clinic: Clinic) -> None:
