@@ -38,14 +38,12 @@ _BESIDE_READINGS = re.compile(
 _ENGLISH = re.compile(r"[a-zA-Z]{2,}")
 
 
-def flag_likeness(text: str, encoder: Encoder | None, least: float = 0.0) -> Flag | None:
-    """``LIKENESS_FLAG`` for a message at least ``least`` above the threshold of its language, else None.
+def is_like_a_warning_sign(text: str, encoder: Encoder | None, least: float = 0.0) -> bool:
+    """Whether a message is at least ``least`` above the threshold of a language it is written in.
 
     Without the encoder that the weights were fitted for, English is not judged: its rules still are.
     """
-    if _holds_readings_only(text):
-        return None
-    return LIKENESS_FLAG if any(margin >= least for margin in compute_margins(text, encoder)) else None
+    return not _holds_readings_only(text) and any(margin >= least for margin in compute_margins(text, encoder))
 
 
 def compute_margins(text: str, encoder: Encoder | None) -> list[float]:

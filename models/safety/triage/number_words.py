@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 
 LEAST = 30
+#: No reading is above; a message of a thousand hundreds is none.
+_MOST = 100_000
 
 _UNITS = {
     w: i
@@ -63,6 +65,8 @@ def _parse_english(run: str) -> float | None:
     whole, _, decimals = run.replace("-", " ").partition(" point ")
     value, last = 0, 1000
     for word in whole.split():
+        if value > _MOST:
+            return None
         if word == "hundred":
             value, last = (value or 1) * 100, 100
         elif word in _TENS or word in _UNITS:

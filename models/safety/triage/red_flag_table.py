@@ -120,17 +120,28 @@ def load_cue(language: str, name: str) -> re.Pattern[str]:
 @cache
 def load_speller() -> Speller:
     """Load the speller of the rules' English words and stems; real words and cues stay."""
-    signs_text = [normalize_text(part) for sign in load_table()["signs"] for part in sign.get("en", ())]
-    rules = {w for text in signs_text for w in re.findall(r"[a-z]+\*?", text)}
+    rules = _read_rule_patterns()
     cues = {w for text in load_table()["cues"]["en"].values() for w in re.findall(r"[a-z]+", normalize_text(text))}
     stems = {w.rstrip("*") for w in rules if w.endswith("*")}
-    correct = cues | set(load_table()["spelled_right"]) | _read_real_words()
-    return Speller(
-        frozenset(w.rstrip("*") for w in rules), frozenset(stems), frozenset(correct), load_table()["respelled"]
-    )
+    correct = cues | set(load_table()["spelled_right"]) | set(load_word_ranks())
+    return Speller(load_rule_words(), frozenset(stems), frozenset(correct), load_table()["respelled"])
 
 
-def _read_real_words() -> frozenset[str]:
-    """Read the whole words of the encoder's tokenizer: some 20,000, none misspelt."""
+@cache
+def load_rule_words() -> frozenset[str]:
+    """The English words and stems of all rules."""
+    return frozenset(w.rstrip("*") for w in _read_rule_patterns())
+
+
+@cache
+def _read_rule_patterns() -> frozenset[str]:
+    signs_text = [normalize_text(part) for sign in load_table()["signs"] for part in sign.get("en", ())]
+    return frozenset(w for text in signs_text for w in re.findall(r"[a-z]+\*?", text))
+
+
+@cache
+def load_word_ranks() -> dict[str, int]:
+    """The whole words of the encoder's tokenizer, some 20,000 and none misspelt, frequent ones first."""
     tokenizer = json.loads((find_packaged_minilm() / "tokenizer.json").read_text("utf-8"))
-    return frozenset(word for word in tokenizer["model"]["vocab"] if word.isalpha())
+    words = (word for word in tokenizer["model"]["vocab"] if word.isalpha())
+    return {word: rank for rank, word in enumerate(words)}

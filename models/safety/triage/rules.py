@@ -21,15 +21,17 @@ from datetime import datetime
 from models.encoder import Encoder
 from models.patient.gestational_age import read_pregnancy_state
 from models.safety.triage.assertion_status import MessageSentence
-from models.safety.triage.classifier_flag import SURE_MARGIN, flag_likeness
+from models.safety.triage.classifier_flag import LIKENESS_FLAG, SURE_MARGIN, is_like_a_warning_sign
 from models.safety.triage.number_words import convert_number_words
 from models.safety.triage.quotation_filter import remove_quotations
 from models.safety.triage.red_flag_table import Flag, Label, Sign, load_cue, load_signs, load_speller
-from models.safety.triage.text_normalization import normalize_text, split_sentences
+from models.safety.triage.text_normalization import split_sentences
+from models.safety.triage.text_readings import list_readings
 from models.safety.triage.vital_signs import flag_vital_signs
 from models.schema import FeatureRow
 from models.templates import CHINESE
 
+MOST_READ = 20_000
 #: CDC's warning signs hold up to a year after birth.
 POSTPARTUM_WEEKS = 52
 _WEEKS = re.compile(
@@ -63,28 +65,43 @@ def find_red_flags(
 ) -> tuple[Flag, ...]:
     """Find the red flags of a message: one per sign, gravest first.
 
-    Empty for a routine message. Any text is accepted.
+    Empty for a routine message. Any text is accepted; of one longer than ``MOST_READ``, five times what the endpoint
+    accepts, its two ends are read. It is read as written and with its disguises undone (``text_readings``).
 
     ``language`` only says which rules are read first: both are, so a message in the other language is not missed.
     With ``encoder`` the classifier reads English too (models/safety/triage/classifier_flag.py); it adds flags, never
     takes one away.
     """
-    plain = convert_number_words(normalize_text(text))
-    unquoted = remove_quotations(plain)
+    if len(text) > MOST_READ:
+        text = f"{text[: MOST_READ // 2]}\n{text[-MOST_READ // 2 :]}"
+    known, readings = context or TriageContext(), list_readings(text)
     found: dict[str, Flag] = {}
+    for reading in readings:
+        for flag in _flag_reading(convert_number_words(reading), language, known):
+            if flag.sign not in found or flag.label == "emergency":
+                found[flag.sign] = flag
+    if not found and any(
+        _is_like_a_sign(words, convert_number_words(reading), known, encoder)
+        for words, reading in zip((text, *readings[1:]), readings, strict=True)
+    ):
+        found[LIKENESS_FLAG.sign] = LIKENESS_FLAG
+    return tuple(sorted(found.values(), key=lambda f: (f.label != "emergency", f.sign)))
+
+
+def _flag_reading(plain: str, language: str, context: TriageContext) -> Iterable[Flag]:
+    """The rules' flags of one reading, those of ``language`` first."""
+    unquoted = remove_quotations(plain)
     for rules in sorted(("en", "zh"), key=lambda r: r != language):
         body = load_speller().mend(unquoted) if rules == "en" else unquoted
         if rules == "en" or CHINESE.search(body):
-            for flag in _flag_sentences(body, rules, context or TriageContext()):
-                if flag.sign not in found or flag.label == "emergency":
-                    found[flag.sign] = flag
-    if not found and not _matches_ruled_out_sign(plain, context or TriageContext()):
-        like = flag_likeness(text, encoder)
-        if like is not None and _mentions_sign(plain, context or TriageContext()):
-            like = flag_likeness(text, encoder, SURE_MARGIN)
-        if like is not None:
-            found[like.sign] = like
-    return tuple(sorted(found.values(), key=lambda f: (f.label != "emergency", f.sign)))
+            yield from _flag_sentences(body, rules, context)
+
+
+def _is_like_a_sign(words: str, plain: str, context: TriageContext, encoder: Encoder | None) -> bool:
+    """Whether the classifier flags ``words``, surely where a rule's words are there and do not count."""
+    if _matches_ruled_out_sign(plain, context) or not is_like_a_warning_sign(words, encoder):
+        return False
+    return not _mentions_sign(plain, context) or is_like_a_warning_sign(words, encoder, SURE_MARGIN)
 
 
 def _flag_sentences(body: str, language: str, context: TriageContext) -> Iterable[Flag]:

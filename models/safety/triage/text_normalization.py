@@ -34,15 +34,28 @@ _CONTRACTIONS = (
 )
 _SENTENCE = re.compile(r"(?<!\d)[.](?!\d)|(?<=\d)[.](?=\s|$)|[!?;\n。！？；…]+")
 _WORD = re.compile(r"[a-z]+")
+_MOST_MARKS = 4
 
 
 def normalize_text(text: str) -> str:
     """Lower case, compatibility forms folded, straight quotes, no hyphens between words, single spaces."""
-    folded = unicodedata.normalize("NFKC", text).lower().translate(_QUOTES)
+    folded = unicodedata.normalize("NFKC", _limit_marks(text)).lower().translate(_QUOTES)
     folded = re.sub(r"(?<=[a-z])-(?=[a-z])", " ", folded)
     for pattern, replacement in _CONTRACTIONS:
         folded = pattern.sub(replacement, folded)
     return "\n".join(" ".join(line.split()) for line in folded.splitlines())
+
+
+def _limit_marks(text: str) -> str:
+    """``text`` with at most a few combining marks in a row: putting a long row in order is quadratic."""
+    if text.isascii():
+        return text
+    kept, row = [], 0
+    for character in text:
+        row = row + 1 if unicodedata.combining(character) else 0
+        if row <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def split_sentences(text: str) -> list[str]:
