@@ -12,7 +12,7 @@ from bentos.cds.cds_types import Indicator
 from bentos.cds.draft_orders import DraftOrder
 from models.patient.gestational_age import PregnancyState, read_pregnancy_state
 from models.prompt.sentences.pinned import list_drug_allergies
-from models.safety.drug_names import find_drug_words
+from models.safety.drug_names import find_drug_words, mentions_drug
 from models.schema import FeatureRow
 from models.vocabulary import list_drug_classes
 from pmlm.api_types import Language
@@ -101,7 +101,7 @@ def find_alerts(row: FeatureRow, as_of: datetime, orders: Iterable[DraftOrder]) 
 
 def _find_allergy(order: DraftOrder, allergies: tuple[str, ...]) -> Iterator[OrderAlert]:
     for name in allergies:
-        if _mentions(order.text, find_drug_words(name)):
+        if mentions_drug(order.text, find_drug_words(name)):
             yield OrderAlert(order, "critical", allergy=name)
             return
     ordered = CROSS_REACTING.intersection(list_drug_classes(order.text))

@@ -10,14 +10,15 @@ allergy, reassures against an escalation, or contradicts the pinned facts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from models.safety.contradictions import find_contradictions
-from models.safety.drug_names import find_drug_words
+from models.safety.drug_names import compile_drug_names, find_cross_reacting_words
 from models.safety.reassurance import reassures
 from models.safety.triage.red_flag_table import Flag, compile_alternatives
 from models.safety.triage.rules import TriageContext, find_gravest_label
-from models.safety.triage.text_normalization import normalize_text, split_sentences
+from models.safety.triage.text_normalization import split_sentences
+from models.safety.triage.text_readings import list_readings
 
 _CAUTION = compile_alternatives(
     "allerg* | unlike | not suitable | can not take | can not have | not have | not recommended | "
@@ -47,28 +48,32 @@ def check_answer(
     ``gestational_week`` and ``no_allergy`` (contradict the pinned facts, models/safety/contradictions.py).
     ``allergies`` are names as the record gives them (models.prompt.sentences.pinned.list_drug_allergies), ``flags`` the
     question's, ``known`` what the record says of pregnancy. An answer is read in both languages whatever
-    ``language`` says.
+    ``language`` says, as written and with its disguises undone (models/safety/triage/text_readings.py).
     """
-    text = normalize_text(answer)
-    found = []
+    flagged, facts = find_gravest_label(flags) != "routine", known or TriageContext()
+    findings = (_check_reading(text, allergies, flagged, facts) for text in list_readings(answer))
+    return tuple(dict.fromkeys(finding for found in findings for finding in found))
+
+
+def _check_reading(text: str, allergies: Sequence[str], flagged: bool, facts: TriageContext) -> Iterator[str]:
     if any(_suggests(text, name) for name in allergies):
-        found.append("allergy")
-    if find_gravest_label(flags) != "routine" and reassures(text):
-        found.append("plays_down")
-    facts = known or TriageContext()
-    found += find_contradictions(text, allergies, facts.pregnant, facts.gestational_weeks)
-    return tuple(found)
+        yield "allergy"
+    if flagged and reassures(text):
+        yield "plays_down"
+    yield from find_contradictions(text, allergies, facts.pregnant, facts.gestational_weeks)
 
 
 def _suggests(answer: str, allergy: str) -> bool:
+    """Whether the answer recommends the drug, or names it without forbidding it."""
+    pattern = compile_drug_names(find_cross_reacting_words(allergy))
+    return any(recommends(sentence, pattern) for sentence in split_sentences(answer))
+
+
+def recommends(sentence: str, drug: re.Pattern[str]) -> bool:
     """Whether a sentence names the drug without forbidding it, or a clause recommends it."""
-    words = find_drug_words(allergy)
-    for sentence in split_sentences(answer):
-        if not any(w in sentence for w in words):
-            continue
-        if not _CAUTION.search(sentence):
-            return True
-        clauses = [c for c in _CLAUSE.split(sentence) if any(w in c for w in words)]
-        if any(_RECOMMENDS.search(c) and not _CAUTION.search(c) for c in clauses):
-            return True
-    return False
+    if not drug.search(sentence):
+        return False
+    if not _CAUTION.search(sentence):
+        return True
+    clauses = (c for c in _CLAUSE.split(sentence) if drug.search(c))
+    return any(_RECOMMENDS.search(c) and not _CAUTION.search(c) for c in clauses)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from models.safety.drug_names import find_drug_words
+from models.safety.drug_names import find_drug_words, mentions_drug
 from models.safety.triage.number_words import convert_number_words
 from models.safety.triage.red_flag_table import compile_alternatives
 from models.safety.triage.text_normalization import split_sentences
@@ -90,4 +90,4 @@ def _denies_allergy(sentence: str, allergies: Sequence[str]) -> bool:
         return True
     if not _NOT_ALLERGIC.search(sentence):  # rare, and the names are many
         return False
-    return any(word in sentence for name in allergies for word in find_drug_words(name))
+    return any(mentions_drug(sentence, find_drug_words(name)) for name in allergies)

@@ -1,107 +1,95 @@
-"""Every word by which an answer can name a drug: substance, brand, class.
+"""Every word by which a text can name a drug: substance, brand, abbreviation, class.
 
-One row per substance, with Chinese names and the classes that cross-react. A row matters only where a record lists the
-drug as an allergy: then no answer may suggest it under another of its names. Brands are those sold over the counter in
-English-speaking countries and China.
+The table is ``template_files/drug_names.yaml`` (RxNorm, ATC). It serves allergies, which speak against a drug under all
+of its names and against the members of its class that cross-react, and doses.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Collection, Iterable
+from functools import cache, lru_cache
+from typing import Any
 
+import yaml
+
+from models.safety.triage.look_alikes import fold_look_alikes
 from models.safety.triage.text_normalization import normalize_text
-from models.vocabulary import DRUG_CLASSES
+from models.templates import TEMPLATES
 
-#: Other names of a substance. A listed name is looked for inside a word too ("cillin").
-NAMES: dict[str, tuple[str, ...]] = {
-    "ibuprofen": ("advil", "motrin", "nurofen", "brufen", "布洛芬", "芬必得", "美林"),
-    "naproxen": ("aleve", "naprosyn", "萘普生"),
-    "diclofenac": ("voltaren", "voltarol", "双氯芬酸", "扶他林"),
-    "ketorolac": ("toradol", "酮咯酸"),
-    "aspirin": ("acetylsalicylic", "salicylate", "disprin", "bayer aspirin", "阿司匹林", "乙酰水杨酸"),
-    "acetaminophen": ("paracetamol", "tylenol", "panadol", "calpol", "对乙酰氨基酚", "扑热息痛", "泰诺", "必理通"),
-    "penicillin": ("cillin", "augmentin", "青霉素", "阿莫西林", "氨苄西林", "哌拉西林"),
-    "amoxicillin": ("augmentin", "阿莫西林"),
-    "ampicillin": ("氨苄西林",),
-    "cephalosporin": ("cefalexin", "cephalexin", "ceftriaxone", "cefazolin", "cefuroxime", "keflex", "头孢"),
-    "cefazolin": ("头孢唑林",),
-    "ceftriaxone": ("头孢曲松",),
-    "erythromycin": ("红霉素",),
-    "azithromycin": ("zithromax", "阿奇霉素"),
-    "clarithromycin": ("克拉霉素",),
-    "clindamycin": ("克林霉素",),
-    "doxycycline": ("多西环素", "强力霉素"),
-    "tetracycline": ("四环素",),
-    "metronidazole": ("flagyl", "甲硝唑", "灭滴灵"),
-    "nitrofurantoin": ("macrobid", "呋喃妥因"),
-    "ciprofloxacin": ("cipro", "环丙沙星"),
-    "levofloxacin": ("左氧氟沙星",),
-    "gentamicin": ("庆大霉素",),
-    "vancomycin": ("万古霉素",),
-    "sulfonamide": ("sulfa", "sulfamethoxazole", "bactrim", "septrin", "co-trimoxazole", "磺胺", "复方新诺明"),
-    "sulfamethoxazole": ("sulfa", "bactrim", "septrin", "磺胺", "复方新诺明"),
-    "trimethoprim": ("bactrim", "septrin", "甲氧苄啶"),
-    "codeine": ("可待因",),
-    "morphine": ("吗啡",),
-    "tramadol": ("ultram", "曲马多"),
-    "oxycodone": ("oxycontin", "percocet", "羟考酮"),
-    "hydrocodone": ("vicodin", "氢可酮"),
-    "meperidine": ("pethidine", "demerol", "哌替啶", "杜冷丁"),
-    "fentanyl": ("芬太尼",),
-    "lidocaine": ("lignocaine", "利多卡因"),
-    "bupivacaine": ("布比卡因",),
-    "nifedipine": ("硝苯地平", "拜新同"),
-    "labetalol": ("拉贝洛尔",),
-    "methyldopa": ("甲基多巴",),
-    "lisinopril": ("赖诺普利",),
-    "metformin": ("glucophage", "二甲双胍"),
-    "insulin": ("胰岛素",),
-    "omeprazole": ("prilosec", "losec", "奥美拉唑"),
-    "famotidine": ("pepcid", "法莫替丁"),
-    "ondansetron": ("zofran", "昂丹司琼"),
-    "metoclopramide": ("reglan", "maxolon", "甲氧氯普胺", "胃复安"),
-    "heparin": ("肝素",),
-    "enoxaparin": ("lovenox", "clexane", "依诺肝素"),
-    "warfarin": ("coumadin", "华法林"),
-    "sertraline": ("zoloft", "lustral", "舍曲林"),
-    "fluoxetine": ("prozac", "氟西汀"),
-    "albuterol": ("salbutamol", "ventolin", "沙丁胺醇", "万托林"),
-    "loratadine": ("claritin", "clarityn", "氯雷他定", "开瑞坦"),
-    "cetirizine": ("zyrtec", "西替利嗪"),
-    "diphenhydramine": ("benadryl", "苯海拉明"),
-    "oxytocin": ("pitocin", "syntocinon", "缩宫素", "催产素"),
-    "iron": ("ferrous", "ferric", "铁剂", "硫酸亚铁"),
-}
-_NSAID_ZH = ("布洛芬", "萘普生", "双氯芬酸", "酮咯酸", "芬必得", "美林", "扶他林", "吲哚美辛")
-_PENICILLINS = frozenset({"penicillin", "amoxicillin", "ampicillin", "flucloxacillin", "piperacillin", "dicloxacillin"})
 #: Words of a drug's display that name a form, not the drug.
 _FORMS = frozenset(
     {"oral", "tablet", "tablets", "capsule", "capsules", "injection", "solution", "injectable", "extended", "release"}
     | {"delayed", "hour", "chewable", "topical", "cream", "prefilled", "syringe", "suspension", "sodium", "potassium"}
     | {"hydrochloride", "acid", "drug", "drugs", "medication", "medicine", "substance", "allergy", "allergic"}
-    | {"product", "containing", "class"}
+    | {"product", "containing", "class", "antibiotic", "antibiotics", "reaction", "severe", "with", "and"}
 )
+#: Letters up to which a name is a whole word: "sulfa" does not begin "sulfate".
+_WHOLE_WORD = 5
+
+
+@cache
+def _load_table() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / "drug_names.yaml").read_text("utf-8"))
+    for group in loaded["cross_reacting"]:
+        group["names"] = tuple(map(normalize_text, group["names"]))
+    return loaded
+
+
+@cache
+def load_substances() -> dict[str, tuple[str, ...]]:
+    """Each substance with its other names, normalised."""
+    return {name: tuple(map(normalize_text, others)) for name, others in _load_table()["substances"].items()}
 
 
 @lru_cache(maxsize=2000)  # every sentence of every answer is searched for the drugs of the patient's record
 def find_drug_words(name: str) -> frozenset[str]:
-    """Find the words that could name this drug or its class in an answer.
+    """Find the names of this drug, or of the members of this class.
 
-    ``name`` is as a record gives it, English ("Ibuprofen 200 MG Oral Tablet", "NSAID") or Chinese ("青霉素过敏").
+    ``name`` is as a record gives it, English ("Ibuprofen 200 MG Oral Tablet", "NSAID", "ASA") or Chinese
+    ("青霉素过敏"). Syntax of the result: :func:`mentions_drug`.
     """
-    plain = normalize_text(name)
+    plain = normalize_text(fold_look_alikes(name))
     own = {w for w in re.findall(r"[a-z]{4,}", plain) if w not in _FORMS}
-    for label, (_, members) in DRUG_CLASSES.items():
-        words = {m.strip() for m in members}
-        # one substance under many names, or an allergy that names the class itself ("NSAID")
-        if (label in ("paracetamol", "aspirin") and own & words) or label in plain.split():
-            own |= words
-    if "nsaid" in plain or "非甾体" in plain or "anti-inflammatory" in plain:
-        own |= {*DRUG_CLASSES["nsaid"][1], *_NSAID_ZH}
-    for substance, others in NAMES.items():
-        if substance in own or own & set(others) or any(o in plain for o in others if not o.isascii()):
-            own |= {substance, *others}
-    if own & _PENICILLINS:
-        own |= {*_PENICILLINS, *NAMES["penicillin"]}
-    return frozenset(own)
+    named = {s for s, others in load_substances().items() if mentions_drug(plain, (s, *others))}
+    for group in _load_table()["cross_reacting"]:
+        if mentions_drug(plain, group["names"]):
+            named |= set(group["members"])
+            own |= set(group["names"])
+    return frozenset(own | _list_names(named))
+
+
+@lru_cache(maxsize=2000)
+def find_cross_reacting_words(name: str) -> frozenset[str]:
+    """Find the names of the drugs that an allergy to ``name`` speaks against: its own and its class's."""
+    own = find_drug_words(name)
+    groups = [g for g in _load_table()["cross_reacting"] if own & set(g["members"])]
+    return own | _list_names({member for g in groups for member in g["members"]})
+
+
+def mentions_drug(text: str, words: Collection[str]) -> bool:
+    """Whether a normalised text holds one of the names.
+
+    A name begins a word ("ibuprofens"), is a whole word where it is short ("asa"), or ends one ("*cillin").
+    """
+    return compile_drug_names(frozenset(words)).search(text) is not None
+
+
+@lru_cache(maxsize=4000)
+def compile_drug_names(words: frozenset[str]) -> re.Pattern[str]:
+    """Compile names to one pattern; that of no name matches nothing."""
+    return re.compile("|".join(sorted(map(_to_regex, words), key=len, reverse=True)) or r"(?!)")
+
+
+def _to_regex(name: str) -> str:
+    if not name.isascii():
+        return re.escape(name)
+    if name.startswith("*"):
+        return rf"{re.escape(name[1:])}s?(?![a-z])"
+    whole = r"(?![a-z])" if len(name) <= _WHOLE_WORD else ""
+    return rf"(?<![a-z]){re.escape(name)}{whole}"
+
+
+def _list_names(substances: Iterable[str]) -> frozenset[str]:
+    table = load_substances()
+    return frozenset(n for s in substances for n in (s, *table[s]))

@@ -24,10 +24,46 @@ AFTER = TriageContext(pregnant=False, postpartum_weeks=3)
         ("As you are allergic to penicillin, take amoxicillin.", "penicillin"),
         ("必要时吃泰诺。", "Acetaminophen 325 MG"),
         ("Use Bactrim.", "Sulfamethoxazole"),
+        ("Take ASA daily.", "Aspirin 81 MG"),
+        ("Ecotrin is an option.", "aspirin"),
+        ("Try Pepto-Bismol.", "aspirin allergy"),
+        ("You could take Motrin.", "Aspirin"),
+        ("Take some Aleve.", "NSAID"),
+        ("可以吃芬必得。", "阿司匹林过敏"),
+        ("Aspirin is fine.", "ASA"),
+        ("Augmentin will help.", "PCN"),
+        ("Use flucloxacillin.", "amoxicillin"),
+        ("Keflex is an option.", "Cephalosporin"),
+        ("Use Septra.", "Sulfa drugs"),
+        ("Take azithromycin.", "Erythromycin 250 MG"),
     ],
 )
 def test_an_allergen_is_caught_under_another_name(answer: str, allergy: str) -> None:
     assert "allergy" in check_answer(answer, [allergy])
+
+
+@pytest.mark.attack(
+    "safety messages", "a recorded allergen in an answer, in look-alikes, cut or struck letters", "withheld"
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("аspirin", "as\u200bpirin", "aspirína", "as-pirin", "a.s.p.i.r.i.n", "a s p i r i n", "a\u0336s\u0336pirin"),
+        *(
+            "ａｓｐｉｒｉｎ",
+            "АSРІRІN",
+            "as*pirin",
+            "aspi\u00adrin",
+            "𝐚𝐬𝐩𝐢𝐫𝐢𝐧",
+            "阿 司 匹 林",
+            "阿\u200b司匹林",
+            "阿·司·匹·林",
+        ),
+    ],
+)
+def test_a_disguised_allergen_is_caught(name: str) -> None:
+    assert "allergy" in check_answer(f"You can take {name} for this.", ["Aspirin 81 MG Oral Tablet"])
+    assert check_answer(f"Do not take {name}.", ["Aspirin"]) == ()
 
 
 @pytest.mark.parametrize(
@@ -38,6 +74,9 @@ def test_an_allergen_is_caught_under_another_name(answer: str, allergy: str) -> 
         ("Ibuprofen is not suitable for you.", "ibuprofen"),
         ("Rest, drink water and ask your midwife.", "ibuprofen"),
         ("可以吃对乙酰氨基酚。", "Ibuprofen"),
+        ("Take your ferrous sulfate with juice.", "Sulfa"),
+        ("A nasal spray with salt water helps.", "ASA"),
+        ("Take paracetamol.", "aspirin"),
     ],
 )
 def test_a_warning_or_another_drug_passes(answer: str, allergy: str) -> None:

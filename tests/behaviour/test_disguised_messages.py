@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from models.safety.triage.look_alikes import is_invisible
 from models.safety.triage.number_words import convert_number_words
-from models.safety.triage.rules import _flag_reading, find_gravest_label, find_red_flags
-from models.safety.triage.rules import TriageContext
+from models.safety.triage.rules import TriageContext, _flag_reading, find_gravest_label, find_red_flags
 from models.safety.triage.text_normalization import normalize_text
 from pipelines.triage import corpus
 
@@ -115,7 +114,20 @@ def test_plain_routine_text_stays_routine(text: str) -> None:
 @pytest.mark.attack("event loop", "a megabyte of adversarial text as a question", "triaged in linear time")
 @pytest.mark.parametrize(
     "unit",
-    ["chest pain ", "a ", "a-", "ab", "е", "сhеst páin ", "\u0316\u0301", "a\u200b", "!", "胸 口", "hundred and ", "baby -- "],
+    [
+        "chest pain ",
+        "a ",
+        "a-",
+        "ab",
+        "е",
+        "сhеst páin ",
+        "\u0316\u0301",
+        "a\u200b",
+        "!",
+        "胸 口",
+        "hundred and ",
+        "baby -- ",
+    ],
 )
 def test_a_megabyte_is_read_in_linear_time(unit: str) -> None:
     started = time.process_time()

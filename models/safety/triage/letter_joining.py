@@ -13,10 +13,12 @@ import math
 import re
 from functools import cache
 
-from models.safety.drug_names import NAMES
 from models.safety.triage.look_alikes import HIDDEN
 from models.safety.triage.red_flag_table import load_rule_words, load_word_ranks
+from models.templates import TEMPLATES
 
+#: Read as text: the words of their comments are words too.
+_DRUG_TABLES = ("drug_names.yaml",)
 #: Three or more single letters with up to three marks or blanks between two of them.
 _SINGLE = re.compile(r"(?<![^\W_])[a-z](?:(?:[^\w\n]|_){1,3}[a-z](?![^\W_])){2,}")
 _CUT = re.compile(r"(?<![a-z])[a-z]++(?:(?:[^\w\s]|_){1,2}[a-z]++)+")
@@ -34,8 +36,8 @@ _RARE = math.log(30_000)
 @cache
 def load_known_words() -> dict[str, float]:
     """Words that letters may spell, each with its cost: the vocabulary's, the red-flag table's, drugs'."""
-    extra = {w for names in NAMES.items() for n in (names[0], *names[1]) for w in _WORD.findall(n)} | load_rule_words()
-    costs = {w: _RARE for w in extra if len(w) > 2}
+    drugs = _WORD.findall("".join((TEMPLATES / name).read_text("utf-8").lower() for name in _DRUG_TABLES))
+    costs = {w: _RARE for w in (*drugs, *load_rule_words()) if len(w) > 2}
     costs |= dict.fromkeys(("cant", "wont", "dont", "didnt", "isnt", "hasnt", "havent", "im", "ive"), math.log(2_000))
     return costs | {w: math.log(10 + rank) for w, rank in load_word_ranks().items() if len(w) > 1 or w in "ai"}
 

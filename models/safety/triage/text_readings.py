@@ -1,9 +1,9 @@
-"""List the readings of a text that triage and the answer check read, each on its own.
+"""List a text's readings: as written, and with its disguises undone.
 
     readings(t) = { normalise(t), normalise(join_letters(normalise(fold_look_alikes(t)))) }
 
-What any reading shows counts, so that undoing a disguise never hides what the words say as they are written. Plain
-text has one reading. The paper has no counterpart.
+Triage and the answer check read each on its own. What any reading shows counts, so that undoing a disguise never hides
+what the words say as they are written. Plain text has one reading. The paper has no counterpart.
 """
 
 from __future__ import annotations
