@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from conftest import bearer
 
-from bentos.personalizer import feature_client
 from bentos.personalizer.llm_answer import WITHHELD
+from bentos.personalizer.patient import feature_client
 from bentos.personalizer.patient.fallback_features import read_pinned_row
 from feature_repo.store import online
 from models.prompt.sentences.pinned import build_pinned_segments

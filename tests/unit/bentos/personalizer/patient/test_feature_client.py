@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bentos.personalizer import feature_client
+from bentos.personalizer.patient import feature_client
 from bentos.personalizer.patient.feature_client import FeatureClient
 from feature_repo.store import online
 from pmlm.errors import FeaturesUnavailableError
