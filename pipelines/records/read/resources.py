@@ -1,4 +1,4 @@
-"""Read a drop resource by resource: NDJSON, Bundles or JSON arrays, plain or gzipped.
+"""Read a drop resource by resource: NDJSON, Bundles, JSON arrays or MEDS data.
 
 The content decides what a file is, not its name. Lines over the limit are skipped without loading them.
 Files that are no FHIR (a manifest, a note, a picture) are listed by name and skipped.
@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+import pyarrow as pa
+
 from pipelines.records.read.bundle import expand_bundle, stream_entries
+from pipelines.records.read.meds_rows import is_meds_file, read_meds_file
 from pipelines.records.read.raw_resource import RawResource, ResourceError, parse_json
 from pmlm.errors import RecordsError
 
 _LINES = (".ndjson", ".jsonl")
 _NAMED_FHIR = (".ndjson", ".jsonl", ".json", ".fhir")
-_UNREADABLE = (EOFError, OSError, zlib.error)
+_UNREADABLE = (EOFError, OSError, zlib.error, pa.ArrowInvalid)
 
 _Line = tuple[int, bytes | None]
 """(1-based number, text); None for a line over the limit."""
@@ -43,6 +46,12 @@ def read_resources(drop: Path, limit: int, skipped: list[str] | None = None) -> 
     for file in list_files(drop):
         name = file.name if drop.is_file() else file.relative_to(drop).as_posix()
         try:
+            if file.suffix == ".parquet":
+                if is_meds_file(file):
+                    yield from read_meds_file(file, name)
+                elif skipped is not None:
+                    skipped.append(name)
+                continue
             with _open_file(file) as stream:
                 yield from _read_file(stream, name, limit, skipped if skipped is not None else [])
         except _UNREADABLE:
