@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.safety.crisis_lines import load_crisis_lines
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -88,6 +89,8 @@ class Settings(BaseSettings):
     token_jwks_url: str | None = None
     token_keys: Path | None = None
     rate_limit: str = "6000/minute"  # per client, in the notation of the package limits
+    medicine_days: int = Field(default=DEFAULT_RULE.medicine_days, ge=1)  # current without a stated supply
+    acute_days: int = Field(default=DEFAULT_RULE.acute_days, ge=1)  # an acute condition is current
     explanation_days: int = Field(default=30, ge=0)
     feedback_a_day: int = Field(default=3, ge=0)
     feedback_days: int = Field(default=90, ge=1)
@@ -109,6 +112,11 @@ class Settings(BaseSettings):
             known = ", ".join(load_crisis_lines())
             raise ValueError(f"no crisis line is known for this country; there is one for {known}")
         return value.upper()
+
+    @property
+    def currency_rule(self) -> CurrencyRule:
+        """The clinic's rule of which medicines and conditions are current."""
+        return CurrencyRule(self.medicine_days, self.acute_days)
 
     @cached_property
     def manifest(self) -> Manifest:

@@ -67,7 +67,7 @@ class Personalizer:
         self._refiner = refiner
         self._encoder = encoder
         self._count = make_token_counter(settings.embedded_llm)
-        self._candidates = CandidateCache()
+        self._candidates = CandidateCache(settings.currency_rule)
         self._encoding = ThreadPoolExecutor(1, "pmlm-ahead")
         self._weighing = threading.Lock()  # computing choice probabilities swaps the policy's table
 

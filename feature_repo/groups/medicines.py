@@ -1,6 +1,9 @@
 """Open medicines and all allergies, newest first, at most 40 each, one per code.
 
-A medicine is taken from its order until an end of it is known and has come. Allergies of every kind are listed with
+A medicine is open from its order until an end of it is known and has come; a supply handed out on an order is open as
+long as the order. ``medicine_ends`` is when the supplies stated for a code end, the latest of them, and the time of the
+order where none is stated; whether it is current by then is decided at request time (``models.patient.currency``).
+Allergies of every kind are listed with
 their kind (``medication``, ``food``, ``environment``, ``other``).
 """
 
@@ -15,11 +18,15 @@ from ibis.expr.types import Table
 
 from feature_repo.entities import subject
 from feature_repo.point_in_time import (
+    DAY,
+    KEY,
     collect_newest,
     join_to_moments,
     select_active,
     select_known,
     select_newest_per_value,
+    to_moment,
+    to_seconds,
 )
 
 LIMIT = 40
@@ -28,13 +35,21 @@ ALLERGY_KINDS = ("allergy.medication", "allergy.food", "allergy.environment", "a
 
 def expression(events: Table, moments: Table) -> Table:
     """Collect the open medicines and all allergies as known at each moment."""
-    taken = select_newest_per_value(select_active(events, moments, "medicine", "medicine.end"), "code")
+    active = select_active(events, moments, "medicine", "medicine.end")
+    ended = select_known(events, moments, "medicine.end")
+    active = active.anti_join(ended.select(*KEY, parent=ended.parent), [*KEY, "parent"])
+    days = ibis.coalesce(active.numeric_value.cast("float64"), 0.0)
+    active = active.mutate(until=to_moment(to_seconds(active.time) + (days * DAY).cast("int64")))
+    ends = active.group_by(*KEY, "code").aggregate(latest=active.until.max())
+    newest = select_newest_per_value(active, "code")
+    taken = newest.inner_join(ends, [*KEY, "code"]).select(*newest.columns, "latest")
     medicines = collect_newest(
         taken,
         LIMIT,
         medicine_codes=taken.code,
         medicine_texts=ibis.coalesce(taken.text_value, taken.code),
         medicine_times=taken.time,
+        medicine_ends=taken.latest,
         medicine_sources=taken.source,
     )
     allergic = select_newest_per_value(select_known(events, moments, *ALLERGY_KINDS), "code")
@@ -64,6 +79,11 @@ view = FeatureView(
         Field(name="medicine_codes", dtype=Array(String), description="codes of the open medicines"),
         Field(name="medicine_texts", dtype=Array(String), description="what the record calls them"),
         Field(name="medicine_times", dtype=Array(UnixTimestamp), description="when each was ordered"),
+        Field(
+            name="medicine_ends",
+            dtype=Array(UnixTimestamp),
+            description="when each one's supply ends; when it was ordered where no supply is stated",
+        ),
         Field(name="medicine_sources", dtype=Array(String), description="source line of each"),
         Field(name="allergy_codes", dtype=Array(String), description="codes of the allergies"),
         Field(name="allergy_texts", dtype=Array(String), description="what the record calls them"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.feature_row import read_number, read_text, read_texts, read_time, read_times
+from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
 from models.patient.gestational_age import read_pregnancy_state
 from models.schema import FeatureRow
 from models.vocabulary import SIGNALS, find_concept
@@ -35,13 +36,17 @@ class Dating:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A condition, medicine or allergy of the record; ``age_days`` since it began."""
+    """A condition, medicine or allergy of the record; ``age_days`` since it began.
+
+    ``reason`` says in words why it is not current, and is empty for one that is.
+    """
 
     code: str
     text: str
     age_days: float | None
     source: str | None
     concept: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +80,23 @@ class PatientSummary:
     unmapped: list[Entry] = field(default_factory=list)
 
 
-def summarize_patient(row: FeatureRow, as_of: datetime) -> PatientSummary:
-    """The beliefs that a feature row supports as of ``as_of``."""
+#: Why an entry is not current, in words.
+_REASONS = {
+    "": "",
+    "supply_ended": "its stated supply has ended",
+    "not_renewed": "not renewed since it was last prescribed",
+    "acute_course_over": "an acute condition after its usual course, not noted again",
+}
+
+
+def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEFAULT_RULE) -> PatientSummary:
+    """The beliefs that a feature row supports as of ``as_of``; ``rule`` says what is current."""
     state = read_pregnancy_state(row, as_of)
-    entries = {group: _list_entries(row, group, as_of) for group in ("allergy", "condition", "medicine")}
+    entries = {
+        "allergy": _list_entries(row, "allergy", as_of),
+        "condition": [_build_entry(entry, as_of) for entry in list_conditions(row, as_of, rule)],
+        "medicine": [_build_entry(entry, as_of) for entry in list_medicines(row, as_of, rule)],
+    }
     return PatientSummary(
         as_of=as_of,
         pregnant={True: "yes", False: "no", None: "unknown"}[state.pregnant],
@@ -87,10 +105,23 @@ def summarize_patient(row: FeatureRow, as_of: datetime) -> PatientSummary:
         dating=None,
         postpartum_weeks=state.postpartum_weeks,
         allergies=entries["allergy"],
-        conditions=entries["condition"],
-        medicines=entries["medicine"],
+        conditions=[entry for entry in entries["condition"] if not entry.reason],
+        medicines=[entry for entry in entries["medicine"] if not entry.reason],
         signals=_list_signals(row, as_of),
+        not_current=[entry for group in ("medicine", "condition") for entry in entries[group] if entry.reason],
         unmapped=[e for group in entries.values() for e in group if e.code.partition("//")[0] in _LOCAL],
+    )
+
+
+def _build_entry(entry: RecordEntry, as_of: datetime) -> Entry:
+    concept = find_concept(entry.code)
+    return Entry(
+        code=entry.code,
+        text=entry.text,
+        age_days=_count_days(entry.time, as_of),
+        source=entry.source or None,
+        concept=concept.name if concept else None,
+        reason=_REASONS[entry.reason],
     )
 
 

@@ -6,7 +6,8 @@
 1. Centres and scales are fixed below, so that an embedding never depends on other patients or on later data.
 2. Sixteenths make every squared distance an exact binary fraction: no rounding, no dependence on the order of
    summation.
-3. A signal counts if it was measured within two years of the state's moment.
+3. A signal counts if it was measured within two years of the state's moment, a medicine or condition if it is current
+   then by the default rule (``models.patient.currency``).
 
 The trajectory model's hidden state can replace ``States.embedding`` without any other change.
 """
@@ -16,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.patient import gestational_age
+from models.patient.currency import judge_condition, judge_medicine
 from models.vocabulary import CONCEPTS, find_concept, find_drug_class
 
 DAY = 86_400
@@ -67,7 +69,11 @@ FEATURES: tuple[str, ...] = (
     *(f"{name}_{part}" for name in SIGNAL_SCALES for part in ("latest", "time")),
     "weight_slope",
     *COUNT_SCALES,
+    "medicine_times",
+    "medicine_ends",
     "condition_codes",
+    "condition_texts",
+    "condition_times",
     "smoking",
     "birth",
     "died",
@@ -120,6 +126,7 @@ def build_states(
 ) -> States:
     """Build states from the columns of ``FEATURES``: times in seconds; None or NaN where unknown."""
     moments = np.asarray(at, dtype=np.int64)
+    columns = {**columns, **_select_current(columns, moments)}
     times = {name: _to_numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
     ended = _to_numbers(columns["pregnancy_ended"])
     flags = _flag_concepts(columns["condition_codes"])
@@ -136,6 +143,27 @@ def build_states(
         ended=ended,
         outcomes=_collect_outcomes(columns, flags, recent),
     )
+
+
+def _select_current(columns: Mapping[str, Any], moments: NDArray[np.int64]) -> dict[str, list[Any]]:
+    """Select the conditions and medicines that are current at each state's own moment."""
+    seen = moments.tolist()
+    medicines = zip(columns["medicine_texts"], columns["medicine_times"], columns["medicine_ends"], seen, strict=True)
+    conditions = zip(
+        columns["condition_codes"], columns["condition_texts"], columns["condition_times"], seen, strict=True
+    )
+    return {
+        "medicine_texts": [
+            [text for text, time, end in zip_longest(texts, times or (), ends or ())
+             if text is not None and not judge_medicine(text, time, end, at)]
+            for texts, times, ends, at in ((texts or (), *rest) for texts, *rest in medicines)
+        ],
+        "condition_codes": [
+            [code for code, text, time in zip_longest(codes, texts or (), times or ())
+             if code is not None and not judge_condition(code, text or "", time, at)]
+            for codes, texts, times, at in ((codes or (), *rest) for codes, *rest in conditions)
+        ],
+    }  # fmt: skip
 
 
 def assign_cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np.int64]:

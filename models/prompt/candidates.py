@@ -17,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 
+from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.prompt.sentences.behaviour import build_behaviour_segments
 from models.prompt.sentences.peers import build_peer_segments
 from models.prompt.sentences.pinned import build_pinned_segments
@@ -32,24 +34,28 @@ _DROP_ORDER = ("condition.code:", "peer.", "medicine.code:", "no.")
 
 
 def build_candidates(
-    row: FeatureRow, as_of: datetime, count: Callable[[str], int], language: str = "en"
+    row: FeatureRow,
+    as_of: datetime,
+    count: Callable[[str], int],
+    language: str = "en",
+    rule: CurrencyRule = DEFAULT_RULE,
 ) -> tuple[Segment, ...]:
     """Pinned segments, then at most ``FREE_LIMIT`` free ones, keys unique; ``count`` gives a text's tokens.
 
+    ``rule`` says which medicines and conditions are said as current, and which as history.
     ``row`` may be empty (nothing known): the pinned segments then say so, and one free one names what is missing.
     """
-    families = (
-        build_pinned_segments,
-        build_behaviour_segments,
-        build_signal_segments,
-        build_problem_segments,
-        build_peer_segments,
-        build_prediction_segments,
+    segments = chain(
+        build_pinned_segments(row, as_of, language),
+        build_behaviour_segments(row, as_of, language),
+        build_signal_segments(row, as_of, language),
+        build_problem_segments(row, as_of, language, rule),
+        build_peer_segments(row, as_of, language),
+        build_prediction_segments(row, as_of, language, rule),
     )
     unique: dict[str, Segment] = {}
-    for family in families:
-        for segment in family(row, as_of, language):
-            unique.setdefault(segment.key, segment)
+    for segment in segments:
+        unique.setdefault(segment.key, segment)
     limited = _limit_free(tuple(unique.values()))
     return tuple(replace(s, tokens=count(s.text)) for s in limited)
 

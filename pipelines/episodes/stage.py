@@ -95,7 +95,7 @@ def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -
         for (e, s), row in zip(chosen, rows, strict=True)
         if (row.get("language") or READ_LANGUAGE) == READ_LANGUAGE
     ]
-    count = make_token_counter(settings.embedded_llm)
+    count, rule = make_token_counter(settings.embedded_llm), settings.currency_rule
     known = read_ground_truth(settings)
     with open_encoder(settings) as encode:
         bank = build_reply_bank([e for e, split, _ in selected if split == splits.TRAIN], encode)
@@ -103,13 +103,14 @@ def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -
         for exchange, split, row in selected:
             truth = known.get(exchange.reply_record, GroundTruth(None, frozenset()))
             vector = encode.encode([exchange.question])[0]
+            candidates = build_candidates(row, exchange.asked, count, rule=rule)
             episodes.append(
                 Episode(
                     episode_id=format_episode_id(exchange),
                     subject_id=exchange.subject_id,
                     as_of=exchange.asked,
                     question=exchange.question,
-                    segments=rank_segments(exchange.question, build_candidates(row, exchange.asked, count), encode),
+                    segments=rank_segments(exchange.question, candidates, encode),
                     reply=exchange.reply,
                     specific=find_specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
                     rating=exchange.rating,

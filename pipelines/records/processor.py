@@ -38,6 +38,7 @@ _DELETED_FACETS: dict[str, tuple[str, ...]] = {
     "Patient": ("language", "death"),
     "Condition": (END,),
     "MedicationRequest": (END,),
+    "MedicationStatement": (END,),
 }
 
 RejectCallback = Callable[[RawResource, ResourceError], None]

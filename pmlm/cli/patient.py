@@ -38,7 +38,7 @@ def show_patient(
 
     settings = load_settings(drops=drops)
     moment = parse_moment(as_of) or settings.now()
-    summary = summarize_patient(read_row(settings, patient, moment), moment)
+    summary = summarize_patient(read_row(settings, patient, moment), moment, settings.currency_rule)
     if as_json:
         typer.echo(json.dumps(asdict(summary), default=str))
         return
@@ -71,9 +71,9 @@ def describe_pregnancy(summary: PatientSummary) -> str:
 def _draw_entries(title: str, entries: Iterable[Entry]) -> Table:
     from rich.table import Table
 
-    table = Table("text", "code", "age (days)", "source", title=title, title_justify="left")
+    table = Table("text", "code", "age (days)", "source", "reason", title=title, title_justify="left")
     for entry in entries:
-        table.add_row(entry.text, entry.code, _format_age(entry.age_days), (entry.source or "")[:8])
+        table.add_row(entry.text, entry.code, _format_age(entry.age_days), (entry.source or "")[:8], entry.reason)
     return table
 
 

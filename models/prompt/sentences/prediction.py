@@ -1,6 +1,6 @@
 """A sentence on what the trajectory model forecasts for the next visit.
 
-    shown: c of the row's forecasts that has words in both languages and is no open condition, at most MAX_FORECASTS
+    shown: c of the row's forecasts that has words in both languages and is no current condition, at most MAX_FORECASTS
 
 The row's forecasts are calibrated, likely and above the clinic's usual rate already (``models.patient.forecaster``).
 Chances are rounded to 5 %; a forecast older than a year is not shown.
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Set
 from datetime import datetime, timedelta
 
 from models.feature_row import read_number, read_text, read_texts, read_time
+from models.patient.currency import DEFAULT_RULE, CurrencyRule, list_conditions
 from models.schema import FeatureRow, Segment
 from models.templates import look_up_label, render_sentence
 from models.vocabulary import SIGNALS, find_concept
@@ -22,13 +23,15 @@ _VISITS = {"encounter.missed": "missed", "encounter.emergency": "emergency"}
 _LABELS = {signal.name: signal.label for signal in SIGNALS}
 
 
-def build_prediction_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def build_prediction_segments(
+    row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRule = DEFAULT_RULE
+) -> Iterator[Segment]:
     """``prediction.next_visit`` where the model has something to say; its sources end with the model's version."""
     at, version = read_time(row, "trajectory_time"), read_text(row, "model_version")
     if at is None or version is None or not timedelta(0) <= as_of - at <= OLDEST:
         return
     chances = [float(c) for c in read_texts(row, "next_visit_chances")]
-    present = {concept for code in read_texts(row, "condition_codes") if (concept := find_concept(code)) is not None}
+    present = {find_concept(entry.code) for entry in list_conditions(row, as_of, rule) if not entry.reason}
     items = []
     for event, chance in zip(read_texts(row, "next_visit_events"), chances, strict=False):
         words = _words(event, present, language)

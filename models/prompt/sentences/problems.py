@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from models.feature_row import has_record, read_number, read_texts, read_times
+from models.feature_row import has_record, read_number, read_texts
+from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
 from models.prompt.sentences.pinned import list_allergies
 from models.schema import FeatureRow, Segment
 from models.templates import format_ago, look_up_label, render_sentence, sanitize_record_text
@@ -17,16 +18,22 @@ OTHER_CONDITIONS = 8
 MEDICINE_LIMIT = 16
 #: The feature holds at most this many conditions: a full list may hide one, so then absence is not claimed.
 CONDITIONS_LIMIT = 40
-
+#: What is said of a medicine that is not current, by the reason.
+_MEDICINE_SENTENCES = {"not_renewed": "medicine.not_renewed", "supply_ended": "medicine.supply_ended"}
 
 _NOT_CODE = re.compile(r"[^A-Za-z0-9/._-]")
 
 
-def build_problem_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    """``condition.*``, ``no.*``, ``medicine.*``, ``medicines.none``, ``allergy.food`` and ``allergy.environment``."""
-    yield from _conditions(row, as_of, language)
+def build_problem_segments(
+    row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRule = DEFAULT_RULE
+) -> Iterator[Segment]:
+    """``condition.*``, ``no.*``, ``medicine.*``, ``medicines.none``, ``allergy.food`` and ``allergy.environment``.
+
+    What ``rule`` calls history is said as history, after what is current.
+    """
+    yield from _conditions(row, as_of, language, rule)
     yield from _absent(row, language)
-    yield from _medicines(row, as_of, language)
+    yield from _medicines(row, as_of, language, rule)
     for kind in ("food", "environment"):
         found = list_allergies(row, kind)
         if found:
@@ -34,22 +41,12 @@ def build_problem_segments(row: FeatureRow, as_of: datetime, language: str) -> I
             yield Segment(f"allergy.{kind}", "record", sentence, False, tuple(s for _, s in found if s))
 
 
-def _entries(row: FeatureRow, group: str) -> list[tuple[str, str, datetime | None, str]]:
-    """Zip parallel arrays into (code, display, time, source), unreadable names left out."""
-    codes = read_texts(row, f"{group}_codes")
-    columns = (
-        read_texts(row, f"{group}_texts"),
-        read_times(row, f"{group}_times"),
-        read_texts(row, f"{group}_sources"),
-    )
-    found = []
-    for i, code in enumerate(codes):
-        name, at, source = (column[i] if i < len(column) else None for column in columns)
-        if sanitize_record_text(str(name or "")):
-            found.append(
-                (code, sanitize_record_text(str(name)), at if isinstance(at, datetime) else None, str(source or ""))
-            )
-    return found
+def _clean_entries(entries: list[RecordEntry]) -> Iterator[tuple[RecordEntry, str]]:
+    """Yield each entry with its readable name; those without one are left out."""
+    for entry in entries:
+        name = sanitize_record_text(entry.text)
+        if name:
+            yield entry, name
 
 
 def _segment(key: str, sentence: str, at: datetime | None, as_of: datetime, source: str, otherwise: str) -> Segment:
@@ -57,9 +54,10 @@ def _segment(key: str, sentence: str, at: datetime | None, as_of: datetime, sour
     return Segment(key, "record", sentence, False, (source or otherwise,), 0, days)
 
 
-def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def _conditions(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRule) -> Iterator[Segment]:
     seen: set[str] = set()
-    for code, name, at, source in _entries(row, "condition"):
+    for entry, name in _clean_entries(list_conditions(row, as_of, rule)):
+        code, at = entry.code, entry.time
         concept = find_concept(code)
         if concept is not None and concept.name == "pregnancy":
             continue  # pinned
@@ -68,14 +66,15 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Seg
         if key in seen or (concept is None and others >= OTHER_CONDITIONS):
             continue
         seen.add(key)
+        current = "condition.present" if concept else "condition.other"
         sentence = render_sentence(
-            "condition.present" if concept else "condition.other",
+            "condition.past" if entry.reason else current,
             language,
             name=name,
             label=concept and _plain_name(concept, name, language),
             ago=at and format_ago(at, as_of, language),
         )
-        yield _segment(key, sentence, at, as_of, source, "record:conditions")
+        yield _segment(key, sentence, at, as_of, entry.source, "record:conditions")
 
 
 def _plain_name(concept: Concept, name: str, language: str) -> str | None:
@@ -104,25 +103,26 @@ def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:
         yield Segment(f"no.{concept.name}", "record", sentence, False, ("record:conditions",))
 
 
-def _medicines(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+def _medicines(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRule) -> Iterator[Segment]:
     seen: set[str] = set()
-    for code, name, at, source in _entries(row, "medicine"):
+    entries = list(_clean_entries(list_medicines(row, as_of, rule)))
+    for entry, name in entries:
         drug_class = find_drug_class(name)
         # the newest of a class speaks for the class; a second one of it is named by its own code
-        key = f"medicine.{drug_class}" if drug_class else f"medicine.code:{_NOT_CODE.sub('', code)}"
+        key = f"medicine.{drug_class}" if drug_class else f"medicine.code:{_NOT_CODE.sub('', entry.code)}"
         if key in seen:
-            key = f"medicine.code:{_NOT_CODE.sub('', code)}"
+            key = f"medicine.code:{_NOT_CODE.sub('', entry.code)}"
         if key in seen or len(seen) >= MEDICINE_LIMIT:
             continue
         seen.add(key)
-        when = at and format_ago(at, as_of, language)
-        if drug_class:
-            words = look_up_label("medicine", drug_class, DRUG_CLASSES[drug_class][0], language)
-            sentence = render_sentence("medicine.classed", language, name=name, label=words, ago=when)
-        else:
-            sentence = render_sentence("medicine.other", language, name=name, ago=when)
-        yield _segment(key, sentence, at, as_of, source, "record:medicines")
-    if not seen and has_record(row):
-        yield Segment(
-            "medicines.none", "record", render_sentence("medicine.none", language), False, ("record:medicines",)
+        sentence = render_sentence(
+            _MEDICINE_SENTENCES.get(entry.reason, "medicine.classed" if drug_class else "medicine.other"),
+            language,
+            name=name,
+            label=look_up_label("medicine", drug_class, DRUG_CLASSES[drug_class][0], language) if drug_class else None,
+            ago=entry.time and format_ago(entry.time, as_of, language),
         )
+        yield _segment(key, sentence, entry.time, as_of, entry.source, "record:medicines")
+    if has_record(row) and all(entry.reason for entry, _ in entries):
+        words = render_sentence("medicine.none_current" if entries else "medicine.none", language)
+        yield Segment("medicines.none", "record", words, False, ("record:medicines",))

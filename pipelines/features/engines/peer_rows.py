@@ -20,7 +20,7 @@ from models.peers import patient_embedding, search
 from pipelines.features.engines import feature_files
 
 #: Raised when a change here or in ``models.peers`` changes any row: peers are then computed again.
-PEERS_REVISION = "1"
+PEERS_REVISION = "2"
 #: Rows made into states at a time: their list columns become Python objects.
 CHUNK_ROWS = 1 << 16
 SCHEMA = pa.schema(

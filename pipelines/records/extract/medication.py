@@ -1,4 +1,7 @@
-"""MedicationRequest: a drug and its end; Medication: the drug that a request refers to."""
+"""Medicines as ordered, handed out, given or said to be taken, with their supply.
+
+The number of a ``medicine`` fact is how many days after its time the stated supply ends.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,24 @@ from typing import Any
 
 from models.vocabulary import MEDICATION_END_CODE
 from pipelines.records.extract.facts import END, RETRACTED, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.extract.supply import (
+    add_days,
+    count_supply_days,
+    read_days,
+    read_end,
+    read_order_end,
+    read_statement_end,
+)
 from pipelines.records.read.coding import CodedConcept, choose_coding
-from pipelines.records.read.fhir_time import MICROS_PER_DAY, Micros, parse_time, read_time
+from pipelines.records.read.fhir_time import Micros, choose_latest, read_time
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
 from pipelines.records.validate.elements import check_concept
 
 _ENDED = ("stopped", "completed", "cancelled")
 _NOT_ORDERED = ("proposal", "plan", "option")
-_DAYS = {"d": 1, "wk": 7, "mo": 30, "a": 365, "day": 1, "days": 1, "week": 7, "weeks": 7, "month": 30, "months": 30}
+_NOT_TAKEN = ("not-taken", "intended", "unknown", RETRACTED)
+_NOT_GIVEN = ("preparation", "cancelled", "on-hold", "declined", "not-done", "in-progress", "unknown", RETRACTED)
 
 
 def extract_medication(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
@@ -23,22 +35,74 @@ def extract_medication(resource: Resource, context: ExtractionContext) -> Extrac
 
 
 def extract_medication_request(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The drug when ordered, and its end; none where the request is no order."""
+    """The drug when ordered, with its supply, and its end; none where the request is no order."""
     authored = context.check_past(read_time(resource, "authoredOn"), "authoredOn")
     status = resource["status"]
     if status in (RETRACTED, "draft") or resource["intent"] in _NOT_ORDERED or resource.get("doNotPerform"):
         return ExtractedFacts(facets=("", END))
     concept = context.clean_concept(_find_drug(resource, context))
-    facts = [Fact("medicine", concept.code, authored, text=concept.text, known=authored)]
-    end = _read_supply_end(resource, authored) if status in _ENDED else None
+    end = read_order_end(resource, authored)
+    facts = [_build_medicine(concept, authored, end, authored)]
     if status in _ENDED:
         over = min(end, context.end) if end is not None else authored
         parent = ("MedicationRequest", resource["id"])
         facts.append(
             Fact("medicine.end", MEDICATION_END_CODE, over, text=concept.code, facet=END, known=over, parent=parent)
         )
-    row = {"code": concept.code, "text": concept.text, "start": authored}
-    return ExtractedFacts(facts, [("medicines", row)], facets=(END,))
+    return ExtractedFacts(facts, [("medicines", _build_row(concept, authored))], facets=(END,))
+
+
+def extract_medication_statement(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
+    """The drug that a patient is said to take, at the time it was said, and its end."""
+    asserted = context.check_past(read_time(resource, "dateAsserted"), "dateAsserted")
+    start = read_time(resource, "effectiveDateTime", "effectivePeriod")
+    if resource["status"] in _NOT_TAKEN or (start is not None and start > context.end):
+        return ExtractedFacts(facets=("", END))
+    concept = context.clean_concept(_find_drug(resource, context))
+    said = choose_latest(asserted, start)
+    end = read_statement_end(resource, start)
+    facts = [_build_medicine(concept, said, end, said)]
+    if resource["status"] in _ENDED or (end is not None and said is not None and end <= said):
+        over = min(end, context.end) if end is not None else said
+        parent = ("MedicationStatement", resource["id"])
+        facts.append(
+            Fact("medicine.end", MEDICATION_END_CODE, over, text=concept.code, facet=END, known=over, parent=parent)
+        )
+    return ExtractedFacts(facts, [("medicines", _build_row(concept, said))], facets=(END,))
+
+
+def extract_medication_dispense(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
+    """The drug handed out, for the days of its supply; it ends with the order that it is part of."""
+    at = context.check_past(read_time(resource, "whenHandedOver", "whenPrepared"), "whenHandedOver")
+    if resource["status"] in (*_NOT_GIVEN, "stopped"):
+        return ExtractedFacts(facets=("",))
+    concept = context.clean_concept(_find_drug(resource, context))
+    end = add_days(at, read_days(resource.get("daysSupply")))
+    orders = map(read_reference, resource.get("authorizingPrescription", []))
+    order = next((("MedicationRequest", o[1]) for o in orders if o and o[0] == "MedicationRequest"), None)
+    return ExtractedFacts(
+        [_build_medicine(concept, at, end, at)._replace(parent=order)], [("medicines", _build_row(concept, at))]
+    )
+
+
+def extract_medication_administration(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
+    """The drug given, for the time of giving, at least a day."""
+    at = context.check_past(read_time(resource, "effectiveDateTime", "effectivePeriod"), "effective")
+    if resource["status"] in _NOT_GIVEN:
+        return ExtractedFacts(facets=("",))
+    concept = context.clean_concept(_find_drug(resource, context))
+    end = choose_latest(add_days(at, 1), read_end(resource.get("effectivePeriod")))
+    return ExtractedFacts([_build_medicine(concept, at, end, at)], [("medicines", _build_row(concept, at))])
+
+
+def _build_medicine(concept: CodedConcept, time: Micros | None, end: Micros | None, known: Micros | None) -> Fact:
+    days = count_supply_days(time, end)
+    unit = None if days is None else "d"
+    return Fact("medicine", concept.code, time, number=days, text=concept.text, unit=unit, known=known)
+
+
+def _build_row(concept: CodedConcept, start: Micros | None) -> dict[str, Any]:
+    return {"code": concept.code, "text": concept.text, "start": start}
 
 
 def _find_drug(resource: Resource, context: ExtractionContext) -> CodedConcept:
@@ -62,16 +126,3 @@ def _find_drug(resource: Resource, context: ExtractionContext) -> CodedConcept:
 def _read_contained(code: Any) -> CodedConcept:
     check_concept(code, "contained.code")
     return choose_coding(code)
-
-
-def _read_supply_end(resource: Resource, authored: Micros | None) -> Micros | None:
-    """The end of the validity period, else of the supply, else None."""
-    dispense = resource.get("dispenseRequest", {})
-    validity = dispense.get("validityPeriod", {})
-    if "end" in validity:
-        return parse_time(validity["end"])
-    supply = dispense.get("expectedSupplyDuration", {})
-    days = _DAYS.get(supply.get("code", supply.get("unit", "")))
-    if authored is None or days is None or "value" not in supply:
-        return None
-    return authored + round(supply["value"] * days * MICROS_PER_DAY)

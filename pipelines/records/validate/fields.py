@@ -55,6 +55,20 @@ _VALUE_CHECKS: dict[str, Check] = {
     "dataAbsentReason": check_concept,
 }
 
+_BOUNDS = check_object(
+    boundsPeriod=check_period, boundsDuration=check_quantity, boundsRange=check_object(high=check_quantity)
+)
+_DOSAGES = check_each(check_object(timing=check_object(repeat=_BOUNDS)))
+_MEDICATION: dict[str, Check] = {
+    "medicationCodeableConcept": check_concept,
+    "medicationReference": check_reference,
+    "contained": check_each(
+        check_object(("resourceType",), resourceType=check_text, id=check_text, code=accept_anything)
+    ),
+    "subject": check_reference,
+}
+_ONE_MEDICATION = ("medicationCodeableConcept", "medicationReference")
+
 _CLINICAL: dict[str, Check] = {"clinicalStatus": check_concept, "verificationStatus": check_concept}
 
 FIELDS: dict[str, ResourceFields] = {
@@ -130,19 +144,63 @@ FIELDS: dict[str, ResourceFields] = {
                 "option",
             ),
             "doNotPerform": check_boolean,
-            "medicationCodeableConcept": check_concept,
-            "medicationReference": check_reference,
-            "contained": check_each(
-                check_object(("resourceType",), resourceType=check_text, id=check_text, code=accept_anything)
-            ),
-            "subject": check_reference,
+            **_MEDICATION,
             "encounter": check_reference,
             "authoredOn": check_date_time,
-            "dispenseRequest": check_object(validityPeriod=check_period, expectedSupplyDuration=check_quantity),
+            "dispenseRequest": check_object(
+                validityPeriod=check_period,
+                expectedSupplyDuration=check_quantity,
+                numberOfRepeatsAllowed=check_integer,
+            ),
+            "dosageInstruction": _DOSAGES,
         },
         required=("status", "intent", "subject"),
-        any_of=(("medicationCodeableConcept", "medicationReference"),),
-        at_most_one=(("medicationCodeableConcept", "medicationReference"),),
+        any_of=(_ONE_MEDICATION,),
+        at_most_one=(_ONE_MEDICATION,),
+    ),
+    "MedicationStatement": ResourceFields(
+        {
+            "status": check_one_of(
+                "active", "completed", "entered-in-error", "intended", "stopped", "on-hold", "unknown", "not-taken"
+            ),
+            **_MEDICATION,
+            "effectiveDateTime": check_date_time,
+            "effectivePeriod": check_period,
+            "dateAsserted": check_date_time,
+            "dosage": _DOSAGES,
+        },
+        required=("status", "subject"),
+        any_of=(_ONE_MEDICATION,),
+        at_most_one=(_ONE_MEDICATION, ("effectiveDateTime", "effectivePeriod")),
+    ),
+    "MedicationDispense": ResourceFields(
+        {
+            "status": check_one_of(
+                "preparation", "in-progress", "cancelled", "on-hold", "completed", "entered-in-error", "stopped",
+                "declined", "unknown",
+            ),
+            **_MEDICATION,
+            "authorizingPrescription": check_each(check_reference),
+            "daysSupply": check_quantity,
+            "whenPrepared": check_date_time,
+            "whenHandedOver": check_date_time,
+        },
+        required=("status", "subject"),
+        any_of=(_ONE_MEDICATION,),
+        at_most_one=(_ONE_MEDICATION,),
+    ),
+    "MedicationAdministration": ResourceFields(
+        {
+            "status": check_one_of(
+                "in-progress", "not-done", "on-hold", "completed", "entered-in-error", "stopped", "unknown"
+            ),
+            **_MEDICATION,
+            "effectiveDateTime": check_date_time,
+            "effectivePeriod": check_period,
+        },
+        required=("status", "subject"),
+        any_of=(_ONE_MEDICATION,),
+        at_most_one=(_ONE_MEDICATION, ("effectiveDateTime", "effectivePeriod")),
     ),
     "Medication": ResourceFields({"code": check_concept}, patient=""),
     "Procedure": ResourceFields(

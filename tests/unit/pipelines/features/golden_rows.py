@@ -116,7 +116,11 @@ def _state(random: Random, subject: int, days: int) -> dict[str, Any]:
     return row | {
         "weight_slope": maybe(random.gauss(0.3, 0.3)),
         "medicine_texts": random.sample(MEDICINES, 2),
+        "medicine_times": (ordered := [ago(700), ago(700)]),
+        "medicine_ends": [time + timedelta(days=random.choice((0, 0, 30, 400))) for time in ordered],
         "condition_codes": random.sample(CONDITIONS, 2),
+        "condition_texts": ["", ""],
+        "condition_times": [ago(700), ago(700)],
         "smoking": random.choice(["Current every day smoker", "Never smoker", None]),
         "birth": maybe(END - timedelta(days=365 * 24 + 40 * (subject % 30))),
         "died": moment if random.random() < 0.02 else None,
@@ -135,7 +139,9 @@ def _peer_schema() -> dict[str, Any]:
     kinds |= {name: time for name in FEATURES if name.endswith("_time")}
     kinds |= dict.fromkeys(("birth", "died", "edd", "lmp", "pregnancy_since", "pregnancy_ended"), time)
     kinds |= {name: pl.List(time) if name.endswith("_times") else pl.Int64 for name in COUNT_SCALES}
-    kinds |= {"medicine_texts": pl.List(pl.String), "condition_codes": pl.List(pl.String), "smoking": pl.String}
+    kinds |= dict.fromkeys(("medicine_times", "medicine_ends", "condition_times"), pl.List(time))
+    kinds |= dict.fromkeys(("medicine_texts", "condition_codes", "condition_texts"), pl.List(pl.String))
+    kinds |= {"smoking": pl.String}
     return {KEY[0]: pl.Int64, KEY[1]: time} | kinds
 
 

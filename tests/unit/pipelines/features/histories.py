@@ -134,8 +134,13 @@ def _condition_end(random: Random, state: HistoryState) -> Event:
     return _event(CONDITION_END_CODE, "condition.end", _time(random), parent=parent)
 
 
-def _medicine(random: Random, _: HistoryState) -> Event:
-    return _event(random.choice(MEDICINES), "medicine", _time(random), text_value="tablet")
+def _medicine(random: Random, state: HistoryState) -> Event:
+    """An order, or a supply of one, with or without a stated number of days."""
+    parent = random.choice([None, None, *state.records["medicine"]])
+    days = random.choice([None, 1.0, 30.0, 90.0])
+    return _event(
+        random.choice(MEDICINES), "medicine", _time(random), text_value="tablet", numeric_value=days, parent=parent
+    )
 
 
 def _medicine_end(random: Random, state: HistoryState) -> Event:

@@ -124,8 +124,11 @@ def _open_problems(facts: list[Event]) -> dict[str, Any]:
 
 
 def _open_medicines(facts: list[Event]) -> dict[str, Any]:
-    chosen = _one_a_code(_not_ended(facts, "medicine"))
-    return _arrays("medicine", chosen) | {"medicine_times": [e["time"] for e in chosen]}
+    ended = {e["parent"] for e in facts if e["kind"] == "medicine.end" and e["parent"]}
+    open_ = [e for e in _not_ended(facts, "medicine") if e["parent"] not in ended]
+    chosen = _one_a_code(open_)
+    ends = [max(e["time"] + (e["numeric_value"] or 0) * DAY for e in open_ if e["code"] == c["code"]) for c in chosen]
+    return _arrays("medicine", chosen) | {"medicine_times": [e["time"] for e in chosen], "medicine_ends": ends}
 
 
 def _allergies(facts: list[Event]) -> dict[str, Any]:

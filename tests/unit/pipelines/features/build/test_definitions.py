@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -12,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.features.build import stage
-from pipelines.features.build.definitions import define_groups, define_peers, define_self_groups
-from pipelines.features.engines import earlier_definitions, feature_files
+from pipelines.features.build.definitions import define_groups
+from pipelines.features.engines import feature_files
 from pipelines.features.engines.feature_files import METADATA_KEY, plan_group, read_origins
 from pipelines.features.inspect.verify import _check_definitions
 from pipelines.features.trajectory import model_store
@@ -23,7 +22,6 @@ from pmlm.storage import hash_files, write_json
 from tests.unit.pipelines.features import golden_rows
 from tests.unit.pipelines.features.built import FIRST, clinic, known_on, night_of, patients, write_batch
 
-EARLIER = Path(earlier_definitions.__file__).with_name("earlier_peers.csv")
 NIGHTS = [FIRST, night_of(6)]
 HASH = "0123456789abcdef"  # of texts that are gone
 MODEL, OTHER_MODEL = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
@@ -36,18 +34,6 @@ def test_rows_change_only_with_their_revision(group: str) -> None:
     name = f"{group.upper()}_REVISION"
     assert made == rows, f"raise {name}, then run `python -m tests.unit.pipelines.features.golden_rows`"
     assert revision == golden_rows.REVISIONS[group], f"{name} was raised: keep the new rows (see golden_rows)"
-
-
-def test_the_table_of_earlier_peers_pairs_every_k_with_todays_definition() -> None:
-    """The self groups' definitions are the earlier version's: no clinic rebuilds its history."""
-    selves = define_self_groups().values()
-    table = list(csv.DictReader(EARLIER.open()))
-    assert [int(row["k"]) for row in table] == list(range(2, 101))
-    for row in table:
-        assert row["definition"] == define_peers(selves, int(row["k"])), (
-            "a self group's SQL, or PEERS_REVISION, has changed: where that is meant, clinics rebuild. "
-            "Then earlier_peers.csv has had its day: delete it with its rule and this test"
-        )
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +49,11 @@ def today(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def earlier(today: Settings, tmp_path: Path) -> Settings:
-    """Return a copy of it whose peers and trajectory files state hashes of source text."""
+    """Return a copy of it whose trajectory files state a hash of source text."""
     shutil.copytree(today.home, tmp_path / "state")
     settings = clinic(tmp_path)
-    hashes = {int(row["k"]): row["earlier"] for row in csv.DictReader(EARLIER.open())}
-    for group, definition in (("peers", hashes[settings.k_anonymity]), ("trajectory", HASH)):
-        for path in (settings.features / group).glob("*.parquet"):
-            _restate(path, definition)
+    for path in (settings.features / "trajectory").glob("*.parquet"):
+        _restate(path, HASH)
     return settings
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -169,6 +170,75 @@ def test_a_finished_supply_ends_the_medicine(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), medication_request(status="completed", dispenseRequest=supply))
 
     assert clinic.event("medicine.end")["time"] == at("2026-05-12T09:00")
+
+
+def _timing(**repeat: Any) -> dict[str, Any]:
+    return {"dosageInstruction": [{"timing": {"repeat": repeat}}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "days"),
+    [
+        ({}, None),
+        ({"dispenseRequest": {"expectedSupplyDuration": {"value": 30, "code": "d"}}}, 30),
+        ({"dispenseRequest": {"expectedSupplyDuration": {"value": 4, "unit": "weeks"}}}, 28),
+        ({"dispenseRequest": {"expectedSupplyDuration": {"value": 1, "code": "mo"}, "numberOfRepeatsAllowed": 2}}, 90),
+        ({"dispenseRequest": {"expectedSupplyDuration": {"value": 3, "code": "furlong"}}}, None),
+        ({"dispenseRequest": {"validityPeriod": {"start": "2026-05-02", "end": "2026-05-12"}}}, 11),
+        ({"dispenseRequest": {"validityPeriod": {"end": "2027-05-02T09:00:00Z"}}}, 365),
+        ({"dispenseRequest": {"validityPeriod": {"end": "2026-01-01"}}}, None),
+        (
+            {
+                "dispenseRequest": {
+                    "validityPeriod": {"end": "2027-05-02T09:00:00Z"},
+                    "expectedSupplyDuration": {"value": 30, "code": "d"},
+                    "numberOfRepeatsAllowed": 0,
+                }
+            },
+            30,
+        ),
+        (_timing(boundsDuration={"value": 7, "code": "d"}), 7),
+        (_timing(boundsPeriod={"start": "2026-05-02", "end": "2026-05-12T09:00:00Z"}), 10),
+        (_timing(boundsRange={"low": {"value": 5, "code": "d"}, "high": {"value": 1, "code": "wk"}}), 7),
+        (_timing(frequency=2), None),
+    ],
+)
+def test_an_order_says_for_how_many_days_it_supplies(clinic: Clinic, more: dict[str, Any], days: float | None) -> None:
+    assert clinic.drop(FIRST, patient(), medication_request(**more)).quarantined == 0
+    found = clinic.event("medicine")
+    assert (found["numeric_value"], found["unit"]) == (days, None if days is None else "d")
+
+
+def _use(kind: str, ident: str, **more: Any) -> dict[str, Any]:
+    drug = medication_request()["medicationCodeableConcept"]
+    patient_of = {"subject": {"reference": "Patient/ana"}}
+    return {"resourceType": kind, "id": ident, "medicationCodeableConcept": drug, **patient_of, **more}
+
+
+def test_medicines_said_handed_out_and_given_are_medicines_with_their_supply(clinic: Clinic) -> None:
+    said = _use("MedicationStatement", "s", status="active", effectiveDateTime="2020-01-01", dateAsserted="2026-05-01")
+    handed = _use(
+        "MedicationDispense", "d", status="completed", whenHandedOver="2026-05-03", daysSupply={"value": 90},
+        authorizingPrescription=[{"reference": "MedicationRequest/m1"}],
+    )  # fmt: skip
+    handed["daysSupply"] |= {"code": "d"}
+    given = _use("MedicationAdministration", "g", status="completed", effectiveDateTime="2026-05-04T10:00:00Z")
+    denied = _use("MedicationStatement", "n", status="not-taken")
+    refused = _use("MedicationAdministration", "r", status="not-done", effectiveDateTime="2026-05-04")
+    accounts = clinic.drop(FIRST, patient(), said, handed, given, denied, refused)
+
+    assert (accounts.accepted, accounts.quarantined) == (6, 0)
+    found = clinic.events("medicine").sort("time")
+    assert found["time"].to_list() == [at("2026-05-01"), at("2026-05-03"), at("2026-05-04T10:00")]
+    assert found["numeric_value"].to_list() == [None, 90, 1]
+    assert found["parent"].to_list() == [None, clinic.settings.pseudonym("MedicationRequest", "m1"), None]
+
+
+def test_a_statement_that_is_over_has_its_end(clinic: Clinic) -> None:
+    over = {"effectivePeriod": {"start": "2026-01-01", "end": "2026-02-01T12:00:00Z"}, "dateAsserted": "2026-05-01"}
+    clinic.drop(FIRST, patient(), _use("MedicationStatement", "s", status="active", **over))
+
+    assert clinic.event("medicine.end")["time"] == at("2026-02-01T12:00")
 
 
 def test_what_is_only_proposed_is_not_taken(clinic: Clinic) -> None:
