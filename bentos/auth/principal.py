@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from bentos.auth import audit
-from bentos.auth.scopes import ScopeNeed, covers
+from bentos.auth.scopes import PATIENT, ScopeNeed, find_levels
 from pmlm.errors import ForeignPatientError, UnknownPatientError
 from pmlm.settings import Settings
 
@@ -30,8 +30,16 @@ class Principal:
     patients: frozenset[int] | None
 
     def may(self, need: ScopeNeed) -> bool:
-        """Whether the token's scopes allow what a route amounts to."""
-        return covers(self.scopes, need)
+        """Whether the token's scopes allow what a route amounts to.
+
+        A scope of the level ``patient`` opens the record of the patients that the token names, so without any it opens
+        nothing.
+        """
+        return bool(find_levels(self.scopes, need) - ({PATIENT} if self.patients is None else set()))
+
+    def may_speak_as_clinician(self, need: ScopeNeed) -> bool:
+        """Whether its scopes allow ``need`` for the whole clinic, and no claim binds it to patients."""
+        return self.patients is None and self.may(need)
 
     def allows(self, subject: int) -> bool:
         """Whether the token opens this patient's record."""

@@ -3,8 +3,10 @@
     system/Patient.rs   user/*.read   patient/Observation.rs?category=laboratory
 
 ``<level>/<resource or *>.<interactions>``; the interactions are letters of ``cruds`` (version 2) or ``read``, ``write``
-and ``*`` (version 1). Source: HL7 SMART App Launch 2.2, "Scopes for requesting FHIR resources". A scope with a search
-restriction (``?…``) opens less than the resource, so it opens nothing here: no answer of ours is restricted so.
+and ``*`` (version 1). Scopes add up within their level alone: what ``user`` and ``system`` cover is open for the whole
+clinic, what ``patient`` covers for the patient in context. Source: HL7 SMART App Launch 2.2, "Scopes for requesting
+FHIR resources". A scope with a search restriction (``?…``) opens less than the resource, so it opens nothing here: no
+answer of ours is restricted so.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _SCOPE = re.compile(r"(patient|user|system)/([A-Z][A-Za-z]+|\*)\.(read|write|\*|c?r?u?d?s?)")
+PATIENT = "patient"  # the level of the patient in context
 _VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
 
 
@@ -28,16 +31,16 @@ class ScopeNeed:
         return f"system/{self.resource}.{self.interactions}"
 
 
-def covers(scopes: Iterable[str], need: ScopeNeed) -> bool:
-    """Whether these scopes together allow every interaction of ``need``; others allow nothing."""
-    allowed: set[str] = set()
+def find_levels(scopes: Iterable[str], need: ScopeNeed) -> frozenset[str]:
+    """The levels whose scopes allow every interaction of ``need``; what is no SMART scope allows nothing."""
+    allowed: dict[str, set[str]] = {}
     for scope in scopes:
         if (found := _SCOPE.fullmatch(scope)) and found[2] in ("*", need.resource):
-            allowed |= set(_VERSION_1.get(found[3], found[3]))
-    return set(need.interactions) <= allowed
+            allowed.setdefault(found[1], set()).update(_VERSION_1.get(found[3], found[3]))
+    return frozenset(level for level, interactions in allowed.items() if set(need.interactions) <= interactions)
 
 
 def only_patient_level(scopes: Iterable[str]) -> bool:
     """Whether every SMART scope is of the level ``patient``, which opens one patient's record only."""
     levels = {found[1] for scope in scopes if (found := _SCOPE.fullmatch(scope))}
-    return levels == {"patient"}
+    return levels == {PATIENT}

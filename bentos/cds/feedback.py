@@ -19,17 +19,20 @@ UNKNOWN = "no card by this id is kept"
 
 
 def record_card_feedback(personalizer: Personalizer, principal: Principal, sent: FeedbackSent) -> None:
-    """Record all or none: :class:`UnknownAnswerError` for a card this client may not see."""
+    """Record all or none: :class:`UnknownAnswerError` for a card this client may not see.
+
+    :class:`AccessError` for a client that may not speak as a clinician.
+    """
     try:
         found = [intake.find_answer(personalizer, principal, one.card.hex) for one in sent.feedback]
     except (UnknownAnswerError, ForeignPatientError):
         raise UnknownAnswerError(UNKNOWN) from None
-    giver = intake.giver_hash(personalizer.settings, principal, None)
+    intake.require_clinician(principal)
     for one, (subject, answer) in zip(sent.feedback, found, strict=True):
         reason, comment = _reason(one)
-        make = partial(intake.make_signal, personalizer.settings, answer, subject=subject, giver=giver, by="clinician")
-        signal = make(kind="card", points=_points(one, reason), reason=reason)
-        counts = personalizer.feedback.count(giver, subject, [answer.id])
+        make = partial(intake.make_signal, personalizer.settings, principal, answer, subject=subject, user=None)
+        signal = make(by="clinician", kind="card", points=_points(one, reason), reason=reason)
+        counts = personalizer.feedback.count([signal])
         personalizer.feedback.append([signal], {"comment": comment} if comment and counts else {})
         intake.count_signals([signal], counts)
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from bentos.auth import audit
 from bentos.auth.principal import FOREIGN, Principal
-from bentos.auth.scopes import only_patient_level
+from bentos.auth.routes import READ
 from bentos.personalizer.personalizer import Personalizer
 from bentos.telemetry import metrics
 from models.feedback import OTHER_POINTS, PREFERRED_POINTS, THUMB_POINTS, Feedback, FeedbackKind, Giver
@@ -26,21 +26,20 @@ def record_feedback(personalizer: Personalizer, principal: Principal, request: F
     """Record feedback on an answer.
 
     :class:`UnknownAnswerError` where no such answer is stored, :class:`ForeignPatientError` where the token opens other
-    patients only (whether or not there is such an answer), :class:`AccessError` for a patient's token that speaks as
-    a clinician.
+    patients only (whether or not there is such an answer), :class:`AccessError` for a token that may not speak as a
+    clinician and does.
     """
-    if request.by == "clinician" and only_patient_level(principal.scopes):
-        raise AccessError("a patient's token gives the patient's own opinion")
     subject, answer = find_answer(personalizer, principal, request.answer_id)
-    giver = giver_hash(personalizer.settings, principal, request.user)
-    make = partial(make_signal, personalizer.settings, subject=subject, giver=giver, by=request.by)
+    if request.by == "clinician":
+        require_clinician(principal)
+    make = partial(make_signal, personalizer.settings, principal, subject=subject, user=request.user, by=request.by)
     signals = [make(answer, kind=kind, points=_points(request)) for kind in _kinds(request)]
     if request.preferred_over is not None:
         other_subject, other = find_answer(personalizer, principal, request.preferred_over)
         if other_subject != subject:
             raise UnknownAnswerError("preferred_over names no answer to the same patient")
         signals.append(make(other, kind="preferred", points=OTHER_POINTS))
-    counts = personalizer.feedback.count(giver, subject, [signal.answer for signal in signals])
+    counts = personalizer.feedback.count(signals)
     texts = {name: text for name in TEXTS if (text := getattr(request, name)) is not None}
     personalizer.feedback.append(signals, texts if counts else {})
     count_signals(signals, counts)
@@ -59,14 +58,23 @@ def find_answer(personalizer: Personalizer, principal: Principal, answer_id: str
     raise UnknownAnswerError("no answer by this id is kept")
 
 
+def require_clinician(principal: Principal) -> None:
+    """Raise :class:`AccessError` unless the token reads every patient: what a clinician writes teaches everyone."""
+    if not principal.may_speak_as_clinician(READ):
+        raise AccessError("a clinician's opinion needs a token with a user or system scope and without a patient")
+
+
 def giver_hash(settings: Settings, principal: Principal, user: str | None) -> int:
-    """The giver as a keyed hash of the client and the person it names."""
-    return settings.pseudonym("giver", principal.client, user or "")
+    """The giver as a keyed hash of the client and the person it names.
+
+    The token of a patient is the patient's: whatever person its client names, it is one giver.
+    """
+    return settings.pseudonym("giver", principal.client, (user or "") if principal.patients is None else "")
 
 
 def make_signal(
-    settings: Settings, answer: Explanation, *, subject: int, giver: int, by: Giver, kind: FeedbackKind,
-    points: float | None, reason: str | None = None,
+    settings: Settings, principal: Principal, answer: Explanation, *, subject: int, user: str | None, by: Giver,
+    kind: FeedbackKind, points: float | None, reason: str | None = None,
 ) -> Feedback:  # fmt: skip
     """One signal of the reward log."""
     return Feedback(
@@ -75,7 +83,8 @@ def make_signal(
         subject=subject,
         at=settings.now(),
         received=datetime.now(UTC),
-        giver=giver,
+        giver=giver_hash(settings, principal, user),
+        client=giver_hash(settings, principal, None),
         by=by,
         kind=kind,
         points=None if kind in ("edit", "comment") else points,

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from bentos.recording.store_writer import StoreWriter
-from models.feedback import Feedback
+from models.feedback import DailyCap, Feedback
 from pmlm.settings import Settings
 from pmlm.storage import append_lines, make_private_folder, write_bytes
 
@@ -25,7 +25,7 @@ _SWEEP_S = 3600
 
 
 class FeedbackStore:
-    """The feedback store of one clinic, with today's counts per giver.
+    """The feedback store of one clinic, with today's counts.
 
     Counts are of this process alone; the night's count decides.
     """
@@ -37,20 +37,16 @@ class FeedbackStore:
         self._writer = StoreWriter("feedback")
         self._lock = threading.Lock()
         self._day = ""
-        self._rated: dict[tuple[int, int], set[str]] = {}
+        self._cap = DailyCap(self._daily_limit)
         self._swept_at = float("-inf")
 
-    def count(self, giver: int, subject: int, answers: Sequence[str]) -> bool:
-        """Count these answers for this giver; whether they are within the daily cap."""
+    def count(self, signals: Sequence[Feedback]) -> bool:
+        """Count the signals of one request; whether all are within the daily caps."""
         with self._lock:
             today = f"{datetime.now(UTC):%Y%m%d}"
             if today != self._day:
-                self._day, self._rated = today, {}
-            rated = self._rated.setdefault((giver, subject), set())
-            if len(rated | set(answers)) > self._daily_limit:
-                return False
-            rated.update(answers)
-            return True
+                self._day, self._cap = today, DailyCap(self._daily_limit)
+            return self._cap.admits(signals)
 
     def append(self, signals: Sequence[Feedback], texts: Mapping[str, str]) -> None:
         """Append the signals; store ``texts`` (question, edit, comment) under the first signal's id.

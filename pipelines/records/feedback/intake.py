@@ -151,7 +151,7 @@ def _build_events(
     if item.by != "patient" or item.points is None:
         return []
     counts.ratings += 1
-    rating = settings.pseudonym("Answer", item.answer, "rating", str(item.giver))
+    rating = settings.pseudonym("Answer", item.answer, "rating", str(feedback.find_client(item)))
     return [
         shared | _build_event("reply", ANSWER_CODE, record, answer.as_of, number=answer.words),
         shared | _build_event("rating", RATING_CODE, rating, item.at, number=item.points, parent=record),

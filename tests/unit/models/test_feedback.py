@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.feedback import Feedback, cap_feedback, parse_feedback
+from models.feedback import DailyCap, Feedback, cap_feedback, parse_feedback
 
 START = datetime(2026, 6, 7, 9, tzinfo=UTC)
 
@@ -51,6 +51,31 @@ def test_the_last_word_on_an_answer_counts_once() -> None:
 def test_a_comment_teaches_nothing_but_uses_up_the_cap() -> None:
     counted, beyond = cap_feedback([make_feedback(1, "a", kind="comment"), make_feedback(2, "b")], most=1)
     assert (counted, beyond) == ([], 1)
+
+
+@pytest.mark.attack("access", "33 ratings of one answer, each in another person's name", "one counts, day and night")
+def test_a_patient_is_one_voice_however_many_persons_a_client_names() -> None:
+    ratings = [make_feedback(n, giver=n, client=9, points=float(n % 5)) for n in range(33)]
+    counted, beyond = cap_feedback(ratings, most=3)
+    assert ([f.id for f in counted], beyond) == ([ratings[-1].id], 0)
+    cap = DailyCap(3)
+    assert all(cap.admits([one]) for one in ratings)  # the same voice on the same answer: the last word counts
+    assert cap.admits([make_feedback(40, "b", client=9), make_feedback(41, "c", client=9)])
+    assert not cap.admits([make_feedback(42, "d", giver=77, client=9)])
+
+
+@pytest.mark.attack("access", "one client speaks in the names of 33 clinicians", "the caps of its client count")
+def test_a_client_counts_no_more_by_naming_more_clinicians() -> None:
+    edits = [make_feedback(n, giver=n, client=9, by="clinician", kind="edit", points=None) for n in range(33)]
+    assert [len(cap_feedback(edits, most)[0]) for most in (0, 1, 3)] == [0, 1, 3]
+    many = [make_feedback(n, f"a{n}", giver=n, client=9, by="clinician") for n in range(33)]
+    assert [len(cap_feedback(many, most)[0]) for most in (0, 1, 3)] == [0, 1, 9]
+
+
+def test_all_or_none_of_a_request_is_within_the_caps() -> None:
+    cap = DailyCap(2)
+    assert not cap.admits([make_feedback(n, f"a{n}") for n in range(3)])
+    assert cap.admits([make_feedback(n, f"a{n}") for n in range(2)])
 
 
 FEEDBACK = st.lists(

@@ -13,7 +13,7 @@ from bentos.auth import audit
 from bentos.auth.audit import RequestAudit
 from bentos.auth.principal import Principal
 from bentos.auth.routes import READ
-from bentos.auth.scopes import ScopeNeed, covers, only_patient_level
+from bentos.auth.scopes import ScopeNeed, find_levels, only_patient_level
 from pmlm.errors import ForeignPatientError, UnknownPatientError
 from pmlm.settings import Settings
 from tests.unit.bentos.auth.clinic_tokens import clinic
@@ -46,15 +46,69 @@ from tests.unit.bentos.auth.clinic_tokens import clinic
     ],
 )
 def test_what_a_scope_opens(scope: str, opens: bool) -> None:
-    assert covers({scope}, READ) is opens
+    assert bool(find_levels({scope}, READ)) is opens
 
 
-def test_scopes_add_up_and_patient_level_is_only_that() -> None:
-    assert covers({"system/Patient.r", "system/*.s"}, ScopeNeed("Patient", "rs"))
-    assert not covers({"system/Patient.r", "system/Observation.s"}, ScopeNeed("Patient", "rs"))
+def test_scopes_add_up_within_a_level_alone() -> None:
+    need = ScopeNeed("Patient", "rs")
+    assert find_levels({"system/Patient.r", "system/*.s"}, need) == {"system"}
+    assert find_levels({"system/Patient.r", "system/Observation.s"}, need) == set()
+    assert find_levels({"patient/Patient.r", "system/Patient.s"}, need) == set()
     assert only_patient_level({"patient/Patient.rs", "openid"})
     assert not only_patient_level({"patient/Patient.rs", "system/Patient.rs"})
     assert not only_patient_level({"openid"})
+
+
+SCOPES = st.sets(
+    st.one_of(
+        st.builds(
+            "{}/{}.{}".format,
+            st.sampled_from(["patient", "user", "system"]),
+            st.sampled_from(["Patient", "Practitioner", "Observation", "*"]),
+            st.sampled_from(["read", "write", "*", "r", "s", "rs", "cruds", "cud"]),
+        ),
+        st.sampled_from(["openid", "profile", "fhirUser", "launch", "launch/patient", "offline_access"]),
+    ),
+    max_size=5,
+)
+
+
+def opens_patient(scope: str) -> bool:
+    """By the specification, written out once more: does this one scope allow to read Patient?"""
+    _, slash, rest = scope.partition("/")
+    resource, _, interactions = rest.partition(".")
+    return bool(slash) and resource in ("Patient", "*") and interactions in ("read", "*", "r", "rs", "cruds")
+
+
+@given(scopes=SCOPES, claim=st.none() | st.frozensets(st.integers(1, 3), max_size=2))
+@pytest.mark.attack("access", "a patient scope beside a clinician's for another resource", "opens no other patient")
+def test_a_token_opens_what_a_scope_of_its_own_covers(scopes: set[str], claim: frozenset[int] | None) -> None:
+    principal = Principal("app", frozenset(scopes), claim)
+    covering = {scope.partition("/")[0] for scope in scopes if opens_patient(scope)}
+    assert principal.may(READ) is bool(covering if claim is not None else covering - {"patient"})
+    for patient in (1, 2, 3, 4):
+        assert principal.allows(patient) is (claim is None or patient in claim)
+    assert principal.may_speak_as_clinician(READ) is (claim is None and bool(covering - {"patient"}))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "claim", "reads", "clinician"),
+    [
+        ("patient/Patient.rs user/Practitioner.rs", None, False, False),
+        ("patient/Patient.rs system/*.cud", None, False, False),
+        ("patient/Patient.rs user/Practitioner.rs", {7}, True, False),
+        ("user/Patient.rs", {7}, True, False),
+        ("user/Patient.rs", None, True, True),
+        ("user/Practitioner.rs openid launch", None, False, False),
+        ("patient/*.read user/Patient.read", None, True, True),
+    ],
+)
+@pytest.mark.attack("access", "a patient's token speaks as a clinician", "refused: its edits would teach everyone")
+def test_who_reads_and_who_speaks_as_a_clinician(
+    scopes: str, claim: set[int] | None, reads: bool, clinician: bool
+) -> None:
+    principal = Principal("app", frozenset(scopes.split()), None if claim is None else frozenset(claim))
+    assert (principal.may(READ), principal.may_speak_as_clinician(READ)) == (reads, clinician)
 
 
 @pytest.fixture
