@@ -8,11 +8,11 @@ every message go to the language model unchanged and in order; what names a pers
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from bentos.openai.anonymous_body import anonymize
 from bentos.openai.errors import GatewayError
 from bentos.openai.patient_words import find_turn, join_question, read_parts
 
@@ -22,8 +22,8 @@ IDENTIFYING = ("user", "metadata", "safety_identifier", "prompt_cache_key")
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 MOST_CHOICES = 8
 MOST_MESSAGES = 2000
+DEEPEST = 100  # brackets within brackets
 EARLIER = 4
-ANONYMOUS = "this-patient"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +100,28 @@ def build_body(chat: ChatRequest, prompt: str, model: str, *, stream: bool) -> d
 
 def encode_anonymous(body: dict[str, Any], reference: str) -> bytes:
     """The body as JSON without the patient's reference, which an application's messages may hold."""
-    return _reference_pattern(reference).sub(ANONYMOUS, json.dumps(body, ensure_ascii=False)).encode()
+    return json.dumps(anonymize(body, reference), ensure_ascii=False).encode()
 
 
 def _parse_body(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
+        _check_depth(body, DEEPEST)
         json.dumps(body, ensure_ascii=False, allow_nan=False).encode()  # half a surrogate pair, NaN: no JSON text
     except (ValueError, RecursionError):
         raise GatewayError(HTTPStatus.BAD_REQUEST, "the body must be JSON in UTF-8") from None
     if not isinstance(body, dict):
         raise GatewayError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
     return body
+
+
+def _check_depth(value: Any, deepest: int) -> None:
+    """``RecursionError`` where lists and objects are nested deeper."""
+    if not deepest:
+        raise RecursionError
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(inner, (dict, list)):
+            _check_depth(inner, deepest - 1)
 
 
 def _check_fields(body: dict[str, Any]) -> None:
@@ -147,13 +157,3 @@ def _find_patient(body: dict[str, Any], header: str | None) -> tuple[str, str]:
 def _wants_structure(body: dict[str, Any]) -> bool:
     wanted = body.get("response_format")
     return isinstance(wanted, dict) and wanted.get("type", "text") != "text"
-
-
-def _reference_pattern(reference: str) -> re.Pattern[str]:
-    """Every form of the reference; the bare id only if it is no ordinary word."""
-    bare = json.dumps(reference.rsplit("/", 1)[-1].removeprefix("urn:uuid:").removeprefix("subject:"))[1:-1]
-    escaped = re.escape(bare)
-    prefixed = rf"(?:[\w:/.-]*Patient/|urn:uuid:|subject:){escaped}"
-    distinct = len(bare) >= 4 and any(c.isdigit() for c in bare)
-    forms = rf"{prefixed}|{escaped}" if distinct else prefixed
-    return re.compile(rf"(?<![A-Za-z0-9])(?:{forms})(?![A-Za-z0-9])")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bentos.openai.anonymous_body import ANONYMOUS
 from bentos.openai.chat_request import (
-    ANONYMOUS,
     MOST_CHOICES,
     ChatRequest,
     build_body,
