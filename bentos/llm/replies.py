@@ -29,14 +29,14 @@ def parse_completion(raw: bytes) -> dict[str, Any]:
         if not isinstance(choice.get("finish_reason"), str):
             raise UpstreamError("truncated")
         says_nothing = not (message.get("content") or "").strip() and not calls_tools(message)
-        if says_nothing and choice["finish_reason"] == "stop" and not message.get("refusal"):
+        if says_nothing and choice["finish_reason"] not in ("length", "content_filter"):
             raise UpstreamError("empty")
     return dict(value)
 
 
 def calls_tools(message: dict[str, Any]) -> bool:
     """Whether a message asks the application to run something."""
-    return bool(message.get("tool_calls") or message.get("function_call"))
+    return bool(message.get("tool_calls"))
 
 
 async def parse_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:

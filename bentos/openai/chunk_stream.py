@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bentos.llm.errors import UpstreamError
 from bentos.llm.replies import parse_events
 from bentos.llm.upstream_client import UpstreamReply, deadline_at
-from bentos.openai.completions import UNCHECKED, AnswerOutcome, Check
+from bentos.openai.answer_fields.shown_fields import (
+    decode_escapes,
+    read_shown,
+    select_finish,
+    select_usage,
+    take_logprobs,
+)
+from bentos.openai.answer_fields.tool_calls import ToolCallFragments
+from bentos.openai.completions import AnswerOutcome, Check
 from bentos.openai.sentence_buffer import SentenceBuffer
 from bentos.personalizer.llm_answer import WITHHELD
 from pmlm.api_types import Language
@@ -83,6 +91,7 @@ class _StreamedChoice:
     begun: bool = False
     finish: str | None = None
     logprobs: list[Any] = field(default_factory=list)
+    calls: ToolCallFragments = field(default_factory=ToolCallFragments)
     shown: bool = False
 
     def opening(self) -> dict[str, Any]:
@@ -111,8 +120,7 @@ class SentenceStream:
             if value is None:
                 break
             self._chunks.model = str(value.get("model") or self._chunks.model)
-            if isinstance(value.get("usage"), dict):
-                self._usage = value["usage"]
+            self._usage = select_usage(value.get("usage")) or self._usage
             for choice in value["choices"]:
                 for event in self._take(choice):
                     yield event
@@ -126,29 +134,37 @@ class SentenceStream:
     def _take(self, received: Any) -> list[bytes]:
         """Our chunks for one choice of a chunk that was received."""
         index, delta = _parse_choice(received)
-        choice = self._choices.setdefault(index, _StreamedChoice(SentenceBuffer(self._check)))
+        choice = self._choices.setdefault(index, _StreamedChoice(SentenceBuffer(self._check_shown)))
         if choice.buffer.findings:
             return []
-        if isinstance(logprobs := (received.get("logprobs") or {}), dict):
-            choice.logprobs += logprobs.get("content") or []
-        others = {k: v for k, v in delta.items() if k not in ("content", "role", *UNCHECKED) and v is not None}
+        logprobs = received.get("logprobs")
+        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
+            choice.logprobs += logprobs["content"]
+        choice.calls.add(delta.get("tool_calls"))
         events = self._show(index, choice, choice.buffer.feed(delta.get("content") or ""))
         finish = received.get("finish_reason")
-        if (others or finish) and not choice.buffer.findings:
+        if finish and not choice.buffer.findings:
             events += self._show(index, choice, choice.buffer.flush())
+        if finish and not choice.buffer.findings and choice.calls.parts:
+            calls = choice.calls.build()
+            choice.buffer.findings = tuple(self._check(read_shown({"tool_calls": calls})))
+            if not choice.buffer.findings:
+                numbered = [{"index": number, **call} for number, call in enumerate(calls)]
+                events.append(self._chunks.write(index, choice.opening() | {"tool_calls": numbered}))
+                choice.shown = True
         if choice.buffer.findings:
             return [*events, self._withhold(index, choice)]
-        if others:
-            events.append(self._chunks.write(index, choice.opening() | others))
-            choice.shown = True
         if finish:
-            choice.finish = str(finish)
+            choice.finish = select_finish(finish)
         return events
+
+    def _check_shown(self, text: str) -> Sequence[str]:
+        return self._check(decode_escapes(text))
 
     def _show(self, index: int, choice: _StreamedChoice, text: str) -> list[bytes]:
         if not text:
             return []
-        logprobs, choice.logprobs = choice.logprobs, []
+        logprobs, choice.logprobs = take_logprobs(choice.logprobs, text)
         choice.shown = choice.shown or bool(text.strip())
         self._note(index, text)
         delta = choice.opening() | {"content": text}

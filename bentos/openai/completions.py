@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bentos.llm.replies import calls_tools
+from bentos.openai.answer_fields.shown_fields import (
+    read_shown,
+    select_finish,
+    select_members,
+    select_message,
+    take_logprobs,
+)
 from bentos.personalizer.llm_answer import FAILED, WITHHELD
 from pmlm.api_types import Language
-
-#: Members of a completion that are passed on; an upstream may echo its prompt elsewhere.
-PASSED = ("created", "model", "usage", "system_fingerprint", "service_tier")
-#: Texts next to the answer that are meant to be hidden and cannot be checked as an answer.
-UNCHECKED = ("reasoning", "reasoning_content", "audio")
 
 Check = Callable[[str], Sequence[str]]
 
@@ -39,15 +41,20 @@ def check_choices(
     """The choices to show; words say so in place of one that fails the check."""
     choices = []
     for index, choice in enumerate(completion["choices"]):
-        message = {name: value for name, value in choice["message"].items() if name not in UNCHECKED}
-        passed = {"index": index, "message": message, "finish_reason": choice["finish_reason"]}
-        findings = check(message.get("content") or "")
+        message = select_message(choice["message"])
+        passed: dict[str, Any] = {
+            "index": index,
+            "message": message,
+            "finish_reason": select_finish(choice["finish_reason"]),
+        }
+        findings = check(read_shown(message))
         if findings:
             passed["message"] = {"role": "assistant", "content": WITHHELD[language]}
             passed["finish_reason"] = "content_filter"
             outcome.add_findings(findings)
-        elif "logprobs" in choice:
-            passed["logprobs"] = choice["logprobs"]
+        elif isinstance(given := choice.get("logprobs"), dict) and isinstance(given.get("content"), list):
+            taken, _ = take_logprobs(given["content"], message.get("content") or "")
+            passed["logprobs"] = {"content": taken} if taken else None
         choices.append(passed)
     outcome.text = str(choices[0]["message"].get("content") or "")
     return choices
@@ -82,5 +89,4 @@ def build_completion(
     id_: str, completion: dict[str, Any], choices: list[dict[str, Any]], pmlm: dict[str, Any]
 ) -> dict[str, Any]:
     """The answer in OpenAI's shape, with the member ``pmlm``."""
-    passed = {name: completion[name] for name in PASSED if completion.get(name) is not None}
-    return {"id": id_, "object": "chat.completion", **passed, "choices": choices, "pmlm": pmlm}
+    return {"id": id_, "object": "chat.completion", **select_members(completion), "choices": choices, "pmlm": pmlm}

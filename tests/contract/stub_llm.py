@@ -3,7 +3,8 @@
 Asked for a stream it streams ``text`` word by word. Behaviours: ``answer``, ``empty``, ``error`` (500), ``flaky`` (500
 once, then ``answer``), ``throttle`` (429 with ``Retry-After``), ``refuse`` (400), ``garbage``, ``half`` (breaks off),
 ``unended`` (a stream that ends without saying why), ``hang`` (never says a word), ``drip`` (bytes that are no answer,
-for ever), ``stall`` (half a stream, then silence), ``tools`` (calls a tool).
+for ever), ``stall`` (half a stream, then silence), ``tools`` (calls a tool), ``fields`` (any message and members that a
+test gives it).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class StubLLM:
     ended: threading.Event = field(default_factory=threading.Event)
     gone: threading.Event = field(default_factory=threading.Event)
     failed_once: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
 
     def behave(self, behaviour: str, text: str = "Rest, and drink enough.") -> None:
         """Behave like this from now on, and forget what was sent before."""
@@ -117,6 +119,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._events(self._words(stub.text), "stop")
         else:
             self._send(200, self._completion({"content": stub.text}))
+
+    def _fields(self, stub: StubLLM) -> None:
+        """``message`` (in a stream, ``deltas``), ``choice`` and ``completion``: members beside the usual ones."""
+        given = stub.fields
+        if self.body.get("stream"):
+            self._events(given["deltas"], given.get("finish", "stop"))
+            return
+        body = json.loads(self._completion(given["message"], given.get("finish", "stop")))
+        body["choices"] = [choice | given.get("choice", {}) for choice in body["choices"]]
+        self._send(200, json.dumps(body | given.get("completion", {})).encode())
 
     def _tools(self, stub: StubLLM) -> None:
         if self.body.get("stream"):

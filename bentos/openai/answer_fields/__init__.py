@@ -1,0 +1,1 @@
+"""Which fields of a language model's answer may be shown."""
