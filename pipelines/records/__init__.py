@@ -3,6 +3,7 @@
 Reading order: ``ingest`` tells the story of one drop. What it calls, bottom up:
 
 - ``read``: files to raw resources; FHIR references, codes and times.
+- ``interpret``: whose content a record is, and how certain it is.
 - ``validate``: structural checks (``fields`` is the allowlist), then value checks by Great Expectations.
 - ``deidentify``: index the identifiers that records name; mask them in free text.
 - ``log``: what is stored: event log, ledger, quarantine; row spill; new versions against the log.

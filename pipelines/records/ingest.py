@@ -117,7 +117,8 @@ def process_resources(settings: Settings, raws: Iterable[RawResource], prescan: 
                       place: Path) -> ProcessedDrop:  # fmt: skip
     """Process resources with all that is known by ``end``; spill their drafts under ``place``."""
     drugs = carryover.read_medications(settings, night) | prescan.medications
-    context = ExtractionContext(end, drugs, settings.pseudonym, Scrubber(index))
+    find_specimen = prescan.specimens.find_subject
+    context = ExtractionContext(end, drugs, settings.pseudonym, Scrubber(index), find_specimen)
     patients = carryover.read_patients(settings) | prescan.patients
     return DropProcessor(settings, prescan, context, patients, validator, reject, place).process(raws)
 

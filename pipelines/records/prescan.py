@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from pipelines.records.deidentify.identifier_index import IdentifierIndex
+from pipelines.records.interpret.specimens import SpecimenIndex
 from pipelines.records.log.spill import LARGEST_KEY, HashSet, count_shares, read_share, write_rows
 from pipelines.records.read.coding import CodedConcept, choose_coding
 from pipelines.records.read.identity import hash_content
@@ -33,12 +34,15 @@ class Prescan:
         self._settings = settings
         self._patients = array("q")
         self.medications: dict[int, CodedConcept] = {}
+        self.specimens = SpecimenIndex()
         keys, contents = array("q"), array("q")
         for raw in raws:
             kind = (raw.resource or {}).get("resourceType")
             if raw.resource is None or raw.deleted or not isinstance(kind, str):
                 continue
             index.add_resource(raw.resource, kind)
+            if kind == "Specimen":
+                self.specimens.add(raw.resource)
             if kind in FIELDS and isinstance(raw.resource.get("id"), str):
                 keys.append(hash_identity(raw, kind))
                 contents.append(int(hash_content(settings, raw.resource)[:15], 16))
@@ -47,13 +51,14 @@ class Prescan:
                 keys, contents = _spill_buffers(place, keys, contents)
         _spill_buffers(place, keys, contents)
         index.commit()
+        self.specimens.close()
         self.patients = HashSet(self._patients)
         self.repeated, self.conflicts = _find_repeats(place)
 
     def _add_resource(self, resource: Resource, kind: str) -> None:
         if kind == "Patient":
             self._patients.append(self._settings.subject_id(resource["id"]))
-        elif kind == "Medication" and "code" in resource:
+        elif kind == "Medication" and "code" in resource and resource.get("status") != "entered-in-error":
             try:
                 check_concept(resource["code"], "code")
             except ResourceError:

@@ -24,7 +24,7 @@ from pipelines.records.prescan import Prescan, hash_identity
 from pipelines.records.read.identity import hash_content, read_reference
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.validate.fields import FIELDS
-from pipelines.records.validate.structure import read_patient_id, read_type, select_allowed
+from pipelines.records.validate.structure import find_other_kind, read_patient_id, read_type, select_allowed
 from pmlm.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CHUNK_RESOURCES = 40_000  # resources per chunk, fewer where they are long
 CHUNK_BYTES = 64 << 20
 _DELETED_RECORDS = 50_000  # about as many records per frame
-_TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}|\(entry without resource\)")
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}(?: of [A-Za-z ]{1,40})?|\(entry without resource\)")
 _DELETED_FACETS: dict[str, tuple[str, ...]] = {
     "Patient": ("language", "death"),
     "Condition": (END,),
@@ -100,6 +100,7 @@ class DropProcessor:
     def _process_chunk(self, raws: Iterator[RawResource]) -> bool:
         """Process the next resources; False where there are none left."""
         processed: list[tuple[RawResource, int]] = []
+        ignored: dict[int, str] = {}
         errors: dict[int, ResourceError] = {}
         chunk = ProcessedChunk()
         size, raw = 0, None
@@ -115,6 +116,8 @@ class DropProcessor:
                     self._count_ignored(kind)
                     continue
                 key = hash_identity(raw, kind)
+                if facts.ignored:
+                    ignored[item] = f"{kind} of {facts.ignored}"
                 self._validator.add_rows(item, facts.rows)
                 self._add_drafts(raw, kind, facts, item, chunk)
             raw.discard_parsed()
@@ -123,7 +126,7 @@ class DropProcessor:
             if size > CHUNK_BYTES:
                 break
         errors |= self._validator.validate_rows()
-        self._count_results(processed, errors)
+        self._count_results(processed, errors, ignored)
         self._spill_chunk(chunk, errors)
         return raw is not None
 
@@ -141,13 +144,16 @@ class DropProcessor:
             return kind, None
         if raw.deleted:
             return kind, ExtractedFacts()
+        if other := find_other_kind(resource, kind):
+            return f"{kind} of a {other}", None
         checked = select_allowed(resource, kind)
         if hash_identity(raw, kind) in self._prescan.conflicts:
             raise ResourceError("duplicate_conflict", "the drop holds this type and id with other content too")
         context = self._context
         context.subject = 0
         if kind != "Medication":
-            context.subject = self._subject_id(read_patient_id(checked, kind))
+            context.patient = read_patient_id(checked, kind)
+            context.subject = self._subject_id(context.patient)
             if context.subject not in self._patients:
                 raise ResourceError("unknown_patient", "the patient is in no drop so far")
         try:
@@ -190,7 +196,8 @@ class DropProcessor:
             for touched in _find_deleted_records(self._settings, log, chunk.deletions):
                 write_rows(self._place / TOUCHED, touched, "resource")
 
-    def _count_results(self, processed: list[tuple[RawResource, int]], errors: Mapping[int, ResourceError]) -> None:
+    def _count_results(self, processed: list[tuple[RawResource, int]], errors: Mapping[int, ResourceError],
+                       ignored: Mapping[int, str]) -> None:  # fmt: skip
         """Reject what is broken and count what is sound, in the order of the resources."""
         accounts = self.result.accounts
         for item, (raw, key) in enumerate(processed):
@@ -199,6 +206,9 @@ class DropProcessor:
                 continue
             if raw.row:
                 self.result.sound_rows.append(raw.row)
+                continue
+            if item in ignored:
+                self._count_ignored(ignored[item])
                 continue
             accounts.accepted += 1
             index = None if raw.deleted else self._prescan.repeated.find_index(key)
@@ -214,6 +224,7 @@ class DropProcessor:
         self._reject(raw, error)
 
     def _count_ignored(self, kind: str) -> None:
+        """Count a resource of a type that is not read, or not the patient's ("Observation of fetus")."""
         accounts = self.result.accounts
         accounts.ignored += 1
         kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from models.vocabulary import find_drug_class
-from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.interpret.certainty import SUSPECTED, WITHDRAWN, read_certainty, states_nothing
 from pipelines.records.read.coding import CodedConcept, choose_coding, read_status_code
 from pipelines.records.read.fhir_time import choose_latest, read_time
 from pipelines.records.read.raw_resource import Resource
 
 _DRUG_SYSTEMS = ("RXNORM", "NDC", "ATC")
-_WITHDRAWN = (RETRACTED, "refuted")
-#: "No known allergy" and its kinds are the absence of a fact, not an allergy.
-_NONE_KNOWN = tuple(f"SNOMED//{c}" for c in ("716186003", "409137002", "428607008", "428197003", "429625007"))
 _KINDS = {"medication": "medication", "biologic": "medication", "food": "food", "environment": "environment"}
 
 
 def extract_allergy(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The allergy at its onset, else when recorded; none where over or refuted."""
+    """The allergy at its onset, else when recorded; none where over or refuted.
+
+    An unconfirmed allergy stays one: its kind says that it is unconfirmed.
+    """
     recorded = context.check_past(read_time(resource, "recordedDate"), "recordedDate")
     onset = context.check_past(read_time(resource, "onsetDateTime", "onsetPeriod"), "onset")
     concept = context.clean_concept(choose_coding(resource["code"]))
-    withdrawn = read_status_code(resource.get("verificationStatus")) in _WITHDRAWN
+    certainty = read_certainty(resource)
     over = read_status_code(resource.get("clinicalStatus")) in ("inactive", "resolved")
-    if withdrawn or over or concept.code in _NONE_KNOWN:
+    if certainty in WITHDRAWN or over or states_nothing(resource["code"]):
         return ExtractedFacts(facets=("",))
     start = onset if onset is not None else recorded
     fact = Fact(
-        f"allergy.{_choose_kind(resource, concept)}",
+        f"allergy.{'unconfirmed.' if certainty in SUSPECTED else ''}{_choose_kind(resource, concept)}",
         concept.code,
         start,
         text=concept.text,

@@ -9,7 +9,7 @@ from pipelines.records.read.fhir_time import read_time
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource
 
-_NOT_SENT = (RETRACTED, "not-done", "preparation", "stopped")
+_NOT_SENT = (RETRACTED, "not-done", "preparation", "on-hold", "stopped")
 
 
 def extract_communication(resource: Resource, context: ExtractionContext) -> ExtractedFacts:

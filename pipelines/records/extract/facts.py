@@ -39,24 +39,27 @@ class ExtractedFacts:
     """The facts of one resource, possibly none, and its rows of the tables to validate.
 
     ``facets`` lists facets an earlier version may have had beyond those of ``facts``; ``encounter`` is the id of the
-    resource's encounter.
+    resource's encounter. ``ignored`` says why a sound resource is no fact of the patient's: empty where it counts.
     """
 
     facts: list[Fact] = field(default_factory=list)
     rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     facets: tuple[str, ...] = ()
     encounter: str | None = None
+    ignored: str = ""
 
 
 @dataclass(slots=True)
 class ExtractionContext:
-    """Patient, end of the drop's day, drugs by pseudonym, and the scrubber of free text."""
+    """Patient, end of the drop's day, drugs by pseudonym, whose specimens, and the scrubber of free text."""
 
     end: Micros
     medications: Mapping[int, CodedConcept]
     pseudonym: Callable[[str, str], int]
     scrubber: Scrubber
+    find_specimen: Callable[[str, str], str] = lambda specimen, patient: ""
     subject: int = 0
+    patient: str = ""
 
     def find_medication(self, ident: str) -> CodedConcept | None:
         """The drug that a Medication of this or an earlier drop names."""

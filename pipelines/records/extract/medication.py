@@ -17,13 +17,15 @@ from pipelines.records.extract.supply import (
     read_order_end,
     read_statement_end,
 )
+from pipelines.records.interpret.certainty import states_nothing
 from pipelines.records.read.coding import CodedConcept, choose_coding
 from pipelines.records.read.fhir_time import Micros, choose_latest, read_time
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
 from pipelines.records.validate.elements import check_concept
 
-_ENDED = ("stopped", "completed", "cancelled")
+#: ``on-hold``: not taken for now; a later version says when it is again.
+_ENDED = ("stopped", "completed", "cancelled", "on-hold")
 _NOT_ORDERED = ("proposal", "plan", "option")
 _NOT_TAKEN = ("not-taken", "intended", "unknown", RETRACTED)
 _NOT_GIVEN = ("preparation", "cancelled", "on-hold", "declined", "not-done", "in-progress", "unknown", RETRACTED)
@@ -39,6 +41,8 @@ def extract_medication_request(resource: Resource, context: ExtractionContext) -
     authored = context.check_past(read_time(resource, "authoredOn"), "authoredOn")
     status = resource["status"]
     if status in (RETRACTED, "draft") or resource["intent"] in _NOT_ORDERED or resource.get("doNotPerform"):
+        return ExtractedFacts(facets=("", END))
+    if states_nothing(resource.get("medicationCodeableConcept", {})):
         return ExtractedFacts(facets=("", END))
     concept = context.clean_concept(_find_drug(resource, context))
     end = read_order_end(resource, authored)
@@ -56,7 +60,8 @@ def extract_medication_statement(resource: Resource, context: ExtractionContext)
     """The drug that a patient is said to take, at the time it was said, and its end."""
     asserted = context.check_past(read_time(resource, "dateAsserted"), "dateAsserted")
     start = read_time(resource, "effectiveDateTime", "effectivePeriod")
-    if resource["status"] in _NOT_TAKEN or (start is not None and start > context.end):
+    planned = start is not None and start > context.end
+    if resource["status"] in _NOT_TAKEN or planned or states_nothing(resource.get("medicationCodeableConcept", {})):
         return ExtractedFacts(facets=("", END))
     concept = context.clean_concept(_find_drug(resource, context))
     said = choose_latest(asserted, start)

@@ -6,8 +6,9 @@ from typing import Any
 
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.interpret.other_subjects import find_coded_subject, find_observed_subject
 from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
-from pipelines.records.read.fhir_time import Micros, choose_latest, parse_time, read_time, to_datetime
+from pipelines.records.read.fhir_time import Micros, choose_latest, read_time
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
 
@@ -15,8 +16,11 @@ PORTAL = "https://pmlm.dev/fhir/CodeSystem/portal"
 _RATING = "reply-rating"
 _SYSTOLIC, _DIASTOLIC = "LOINC//8480-6", "LOINC//8462-4"
 
+#: ``registered``: there is no result yet. A ``preliminary`` value counts: a danger must be seen before the final one.
+_NO_RESULT = (RETRACTED, "cancelled", "registered")
+
 ObservedValue = tuple[float | None, str | None, str | None]
-"""(number, text, unit) of a fact; all None where there is no value."""
+"""(number, text, unit) of a fact; all None where there is no value. A number's text is its comparator."""
 
 
 def extract_observation(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
@@ -24,17 +28,38 @@ def extract_observation(resource: Resource, context: ExtractionContext) -> Extra
     issued = context.check_past(read_time(resource, "issued"), "issued")
     effective = read_time(resource, "effectiveDateTime", "effectiveInstant", "effectivePeriod")
     time = effective if context.check_past(effective, "effective") is not None else issued
-    components = resource.get("component", [])
-    facets = ("", *(choose_coding(c["code"]).code for c in components))
-    if resource["status"] in (RETRACTED, "cancelled"):
+    components, names = _name_components(resource.get("component", []))
+    facets = ("", *names)
+    if resource["status"] in _NO_RESULT:
         return ExtractedFacts(facets=facets)
     if _is_rating(resource):
         return _extract_rating(resource, time, choose_latest(issued, time))
+    if subject := find_observed_subject(resource, context.patient, context.find_specimen):
+        return ExtractedFacts(facets=facets, ignored=subject)
     extracted = ExtractedFacts(facets=facets)
-    for part, facet in ((resource, ""), *zip(components, facets[1:], strict=True)):
-        _add_fact(extracted, part, facet, time, choose_latest(issued, time), context)
+    for part, facet in ((resource, ""), *zip(components, names, strict=True)):
+        if part is resource or not find_coded_subject(part["code"]):
+            _add_fact(extracted, part, facet, time, choose_latest(issued, time), context)
     _add_blood_pressure_row(extracted)
     return extracted
+
+
+def _name_components(components: list[Resource]) -> tuple[list[Resource], list[str]]:
+    """The components without exact repeats, and a facet for each.
+
+    Two values of one signal have no time of their own: which of them counts is not for us to choose.
+    """
+    found, names = list[Resource](), list[str]()
+    for part in components:
+        if part in found:
+            continue
+        code = choose_coding(part["code"]).code
+        again = sum(name.partition("#")[0] == code for name in names)
+        if again and code in SIGNAL_BY_CODE:
+            raise ResourceError("repeated_component", f"component has {SIGNAL_BY_CODE[code].name} more than once")
+        found.append(part)
+        names.append(f"{code}#{again + 1}" if again else code)
+    return found, names
 
 
 def _add_fact(
@@ -50,6 +75,8 @@ def _add_fact(
     number, text, unit = _read_signal_value(part, signal) if signal else _read_other_value(part, context)
     if number is None and text is None:
         return
+    if "dataAbsentReason" in part:
+        raise ResourceError("two_values", "a value and dataAbsentReason are there")
     extracted.facts.append(Fact("observation", concept.code, time, number, text, unit, facet, known))
     low, high = (signal.low, signal.high) if signal else (None, None)
     row = {"code": concept.code, "start": time, "value": number, "low": low, "high": high, "text": text}
@@ -67,13 +94,13 @@ def _read_signal_value(part: Resource, signal: Signal) -> ObservedValue:
     value = next((v for u in named if (v := signal.to_canonical(float(quantity["value"]), u)) is not None), None)
     if value is None:
         raise ResourceError("unknown_unit", f"the unit of {signal.name} is none of {', '.join(sorted(signal.units))}")
-    return value, None, signal.unit
+    return value, quantity.get("comparator"), signal.unit
 
 
 def _read_other_value(part: Resource, context: ExtractionContext) -> ObservedValue:
     quantity: dict[str, Any] = part.get("valueQuantity", {})
     if "value" in quantity:
-        return float(quantity["value"]), None, context.read_unit(quantity)
+        return float(quantity["value"]), quantity.get("comparator"), context.read_unit(quantity)
     if "valueInteger" in part:
         return float(part["valueInteger"]), None, None
     if "valueCodeableConcept" in part:
@@ -81,8 +108,8 @@ def _read_other_value(part: Resource, context: ExtractionContext) -> ObservedVal
         return None, clean_text(answer.text) or None, None
     if "valueBoolean" in part:
         return None, "true" if part["valueBoolean"] else "false", None
-    at = parse_time(part["valueDateTime"]) if "valueDateTime" in part else None
-    return None, to_datetime(at).isoformat() if at is not None else None, None
+    # as written: a calendar date keeps its date whatever its offset, and a partial one stays partial
+    return None, part.get("valueDateTime"), None
 
 
 def _is_rating(resource: Resource) -> bool:

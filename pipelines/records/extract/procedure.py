@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.interpret.certainty import states_nothing
 from pipelines.records.read.coding import choose_coding
 from pipelines.records.read.fhir_time import choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource
 
-_NOT_DONE = (RETRACTED, "not-done", "preparation")
+#: ``stopped`` ended before it was complete: what it would have done is not done.
+_NOT_DONE = (RETRACTED, "not-done", "preparation", "on-hold", "stopped")
 
 
 def extract_procedure(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
     """The procedure at its start; none where it was not done."""
     start = context.check_past(read_time(resource, "performedDateTime", "performedPeriod"), "performed")
     end = context.check_past(read_period_end(resource, "performedPeriod"), "performedPeriod.end")
-    if resource["status"] in _NOT_DONE:
+    if resource["status"] in _NOT_DONE or states_nothing(resource["code"]):
         return ExtractedFacts(facets=("",))
     concept = context.clean_concept(choose_coding(resource["code"]))
     fact = Fact("procedure", concept.code, start, text=concept.text, known=choose_latest(start, end))

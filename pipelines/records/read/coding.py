@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -65,6 +66,17 @@ def choose_coding(concept: Resource) -> CodedConcept:
     return CodedConcept(
         f"{system or 'LOCAL'}//{_add_icd10_dot(code) if system == 'ICD10' else code}", text or code, system is None
     )
+
+
+def list_codes(concept: Resource) -> Iterator[str]:
+    """Every coding of a known system, as ``SYSTEM//code``; malformed ones are passed over."""
+    codings = concept.get("coding")
+    for coding in codings if isinstance(codings, list) else ():
+        if isinstance(coding, dict) and isinstance(coding.get("code"), str):
+            system = look_up_system(str(coding.get("system") or ""))
+            code = coding["code"].strip()
+            if system is not None:
+                yield f"{system}//{_add_icd10_dot(code) if system == 'ICD10' else code}"
 
 
 def _rank_coding(coding: Resource) -> int:

@@ -59,6 +59,16 @@ def check_one_of(*codes: str) -> Check:
     return check
 
 
+check_comparator = check_one_of("<", "<=", ">=", ">", "ad")
+
+
+def check_modifiers(value: dict[str, Any], name: str) -> None:
+    """No extension that may change the meaning of the element around it: PMLM understands none."""
+    if value.get("modifierExtension"):
+        where = f"{name}.modifierExtension" if name else "modifierExtension"
+        raise ResourceError("modifier_extension", f"{where} may change the meaning and is not understood")
+
+
 def check_coding(value: Any, name: str) -> None:
     if not isinstance(value, dict):
         raise ResourceError("wrong_type", f"{name} is no Coding")
@@ -108,6 +118,8 @@ def check_quantity(value: Any, name: str) -> None:
     for key in ("unit", "code", "system"):
         if key in value:
             check_text(value[key], f"{name}.{key}")
+    if "comparator" in value:
+        check_comparator(value["comparator"], f"{name}.comparator")
 
 
 def accept_anything(value: Any, name: str) -> None:
@@ -132,6 +144,7 @@ def check_object(required: tuple[str, ...] = (), /, **fields: Check) -> Check:
     def check(value: Any, name: str) -> None:
         if not isinstance(value, dict):
             raise ResourceError("wrong_type", f"{name} is no object")
+        check_modifiers(value, name)
         for key in required:
             if key not in value:
                 raise ResourceError("missing_field", f"{name}.{key} is missing")

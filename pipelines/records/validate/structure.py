@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pipelines.records.read.identity import ID_PATTERN, read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
+from pipelines.records.validate.elements import check_modifiers
 from pipelines.records.validate.fields import FIELDS, ResourceFields
+
+#: What R4 lets a resource be about besides a patient.
+_OTHER_KINDS = ("Group", "RelatedPerson", "Device", "Location", "Practitioner", "Organization", "Substance", "Specimen")
 
 
 def read_type(resource: Resource) -> str:
@@ -26,6 +30,9 @@ def select_allowed(resource: Resource, kind: str) -> Resource:
         raise ResourceError("missing_id", "the resource has no id")
     if not isinstance(ident, str) or not ID_PATTERN.fullmatch(ident):
         raise ResourceError("bad_id", "the id has not the shape of a FHIR id")
+    check_modifiers(resource, "")
+    if resource.get("implicitRules"):
+        raise ResourceError("implicit_rules", "implicitRules names rules that are not understood")
     for name in table.required:
         if name not in resource:
             raise ResourceError("missing_field", f"{name} is missing")
@@ -46,6 +53,15 @@ def _check_choices(resource: Resource, table: ResourceFields) -> None:
     for group in table.at_most_one:
         if sum(map(resource.__contains__, group)) > 1:
             raise ResourceError("two_values", f"more than one of {group[0]} and its alternatives is there")
+
+
+def find_other_kind(resource: Resource, kind: str) -> str:
+    """The type of a subject that is no patient (``Group``, ``Device``), or empty."""
+    subject = resource.get(FIELDS[kind].patient) if FIELDS[kind].patient else None
+    if not isinstance(subject, dict) or not isinstance(subject.get("reference"), str):
+        return ""
+    target = read_reference({k: v for k, v in subject.items() if isinstance(v, str)})
+    return target[0] if target and target[0] in _OTHER_KINDS else ""
 
 
 def read_patient_id(checked: Resource, kind: str) -> str:

@@ -91,7 +91,7 @@ def test_a_blood_pressure_panel_is_one_fact_a_component(clinic: Clinic) -> None:
         ({"valueInteger": 3}, 3.0, None),
         ({"valueBoolean": False}, None, "false"),
         ({"valueCodeableConcept": concept(SNOMED, "266919005", "Never smoked")}, None, "Never smoked"),
-        ({"valueDateTime": "2026-11-20"}, None, "2026-11-20T00:00:00+00:00"),
+        ({"valueDateTime": "2026-11-20"}, None, "2026-11-20"),
     ],
 )
 def test_values_that_are_no_quantity(clinic: Clinic, value: dict, number: float | None, text: str | None) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.pipelines.records.fhir import (
     FIRST,
+    LOINC,
     SNOMED,
     Clinic,
     allergy,
@@ -23,6 +24,15 @@ from tests.unit.pipelines.records.fhir import (
     rating,
     without,
 )
+
+
+def quantity(comparator: str) -> dict[str, Any]:
+    return {"value": 61.5, "unit": "kg", "code": "kg", "comparator": comparator}
+
+
+def pressure(value: float) -> dict[str, Any]:
+    return {"value": value, "unit": "mmHg", "code": "mm[Hg]"}
+
 
 STRUCTURE: list[tuple[str, str, Any]] = [
     ("truncated json", "invalid_json", json.dumps(observation("x"))[:60]),
@@ -54,13 +64,31 @@ STRUCTURE: list[tuple[str, str, Any]] = [
     ("date in words", "bad_date", condition("x", onsetDateTime="last spring")),
     ("broken reference", "bad_reference", observation("x", subject={"reference": "the patient"})),
     ("two values", "two_values", observation("x", valueInteger=61)),
+    (
+        "a value and why there is none",
+        "two_values",
+        observation("x", dataAbsentReason={"coding": [{"code": "unknown"}]}),
+    ),
     ("two drugs", "two_values", medication_request("x", medicationReference={"reference": "#m"})),
     ("unknown patient", "unknown_patient", observation("x", subject={"reference": "Patient/nobody"})),
-    ("about a group", "unknown_patient", observation("x", subject={"reference": "Group/mothers"})),
     (
         "a drug nobody names",
         "unknown_medication",
         without(medication_request("x"), "medicationCodeableConcept") | {"medicationReference": {"reference": "#none"}},
+    ),
+    ("rules of its own", "implicit_rules", observation("x", implicitRules="https://ehr.example/rules/training")),
+    ("modified", "modifier_extension", condition("x", modifierExtension=[{"url": "https://ehr.example/negated"}])),
+    (
+        "modified within",
+        "modifier_extension",
+        medication_request("x", dispenseRequest={"modifierExtension": [{"url": "https://ehr.example/not-her"}]}),
+    ),
+    ("a comparator of no value set", "bad_code", observation("x", valueQuantity=quantity("~"))),
+    (
+        "one pressure twice",
+        "repeated_component",
+        without(observation("x", "85354-9"), "valueQuantity")
+        | {"component": [{"code": concept(LOINC, "8480-6"), "valueQuantity": pressure(v)} for v in (164, 128)]},
     ),
     ("unit never seen", "unknown_unit", observation("x", unit="stone")),
     ("signal without unit", "unknown_unit", observation("x", valueQuantity={"value": 61.5})),

@@ -1,0 +1,1 @@
+"""What a record means: whose content it is, and how certain."""
