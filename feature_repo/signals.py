@@ -6,9 +6,12 @@ name theirs. For a signal S a row has
 | feature | meaning |
 | --- | --- |
 | ``S_latest``, ``S_time``, ``S_source`` | the newest value, when it was measured, the hash of its source line |
+| ``S_comparator`` | ``<``, ``<=``, ``>=`` or ``>`` where the newest value is only a bound; null for an exact one |
 | ``S_previous``, ``S_previous_time`` | the last value of an earlier day than the newest |
 | ``S_mean``, ``S_sd``, ``S_count`` | of the values in the 730 days before the newest, without it; sd with n − 1 |
 | ``S_slope`` | least squares over the 84 days up to the newest, units per week; null under 3 values |
+
+Bounds are in no other feature: a mean of "above 600" is no mean.
 
 Values are counted in thousandths of the unit and times in whole seconds: sums of integers do not depend on the order
 of the rows or on the number of threads, so a row has the same bits wherever and however often it is computed.
@@ -57,12 +60,13 @@ def build_fields(*names: str) -> list[Field]:
             Field(name=f"{s.name}_count", dtype=Int64, tags=NOT_NEGATIVE, description="number of the same values"),
             Field(name=f"{s.name}_slope", dtype=Float64, tags={"unit": f"{s.unit}/wk"}, description="trend, 12 weeks"),
             Field(name=f"{s.name}_source", dtype=String, description="source line of the latest value"),
+            Field(name=f"{s.name}_comparator", dtype=String, description="<, <=, >= or > where it is only a bound"),
         ]
     return out
 
 
 def build_expression(events: Table, moments: Table, names: tuple[str, ...]) -> Table:
-    """Compute ``KEY`` and the nine features of each named signal at every as-of time."""
+    """Compute ``KEY`` and the ten features of each named signal at every as-of time."""
     chosen = _find_signals(names)
     summaries = _summarise(select_known(_select_measurements(events, chosen), moments, "observation"))
     return join_to_moments(moments, *(_name_columns(summaries, place, s.name) for place, s in enumerate(chosen)))
@@ -85,14 +89,16 @@ def _summarise(values: Table) -> Table:
     newest = values.group_by(*group).aggregate(newest=values.second.max(), newest_place=values.place.max())
     v = values.inner_join(newest, group)
     is_newest = v.place == v.newest_place
-    earlier_day = v.second < v.newest // DAY * DAY
-    band = (v.place < v.newest_place) & (v.second >= v.newest - BAND_DAYS * DAY)
-    trend = v.second >= v.newest - TREND_DAYS * DAY
+    exact = v.text_value.isnull()  # the text of a number is its comparator
+    earlier_day = exact & (v.second < v.newest // DAY * DAY)
+    band = exact & (v.place < v.newest_place) & (v.second >= v.newest - BAND_DAYS * DAY)
+    trend = exact & (v.second >= v.newest - TREND_DAYS * DAY)
     x = v.second - v.newest
     sums = v.group_by(*group).aggregate(
         latest=v.value.max(where=is_newest),
         time=v.time.max(),
         source=v.source.max(where=is_newest),
+        comparator=v.text_value.max(where=is_newest),
         previous=v.value.argmax(v.place, where=earlier_day),
         previous_time=v.time.max(where=earlier_day),
         n=v.value.count(where=band),
@@ -109,6 +115,7 @@ def _summarise(values: Table) -> Table:
         "signal",
         "time",
         "source",
+        "comparator",
         "previous_time",
         latest=sums.latest / SCALE,
         previous=sums.previous / SCALE,
@@ -136,5 +143,5 @@ def _slope(s: Table) -> NumericColumn:
 def _name_columns(summaries: Table, signal: int, name: str) -> Table:
     """Select ``KEY`` and one signal's summary under the names of its features."""
     of_signal = summaries.filter(summaries.signal == signal)
-    parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source")
+    parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source", "comparator")
     return of_signal.select(*KEY, **{f"{name}_{part}": of_signal[part] for part in parts})

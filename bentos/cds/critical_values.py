@@ -15,7 +15,9 @@ from typing import Literal
 
 from bentos.cds.cds_types import Indicator
 from models.feature_row import read_number, read_text, read_time
+from models.patient.bounds import is_surely_at_least, is_surely_below, read_comparator
 from models.patient.gestational_age import read_pregnancy_state
+from models.prompt.sentences.signals import format_bound
 from models.schema import FeatureRow
 from models.templates import format_ago, look_up_label
 from models.vocabulary import SIGNALS
@@ -62,11 +64,12 @@ class Limit:
     high: float | None = None
     second: float | None = None
 
-    def is_reached(self, values: tuple[float, ...]) -> bool:
-        """Whether a value (of a pressure: either value) is beyond the limit."""
-        below = self.low is not None and values[0] < self.low
-        above = self.high is not None and values[0] >= self.high
-        return below or above or (self.second is not None and len(values) > 1 and values[1] >= self.second)
+    def is_reached(self, values: tuple[float, ...], comparators: tuple[str | None, ...]) -> bool:
+        """Whether a value (of a pressure: either value) is beyond the limit, for certain where it is a bound."""
+        below = self.low is not None and is_surely_below(values[0], comparators[0], self.low)
+        above = self.high is not None and is_surely_at_least(values[0], comparators[0], self.high)
+        second = self.second is not None and len(values) > 1
+        return below or above or (second and is_surely_at_least(values[1], comparators[1], self.second or 0.0))
 
 
 LIMITS: tuple[Limit, ...] = (
@@ -147,7 +150,8 @@ def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) ->
         return
     known = tuple(v for v in values if v is not None)
     who = "maternal" if is_maternal(row, as_of) else "other"
-    reached = (m for m in LIMITS if m.measure == measure and m.who in (who, "any") and m.is_reached(known))
+    bounds = tuple(read_comparator(row, name) for name in names)
+    reached = (m for m in LIMITS if m.measure == measure and m.who in (who, "any") and m.is_reached(known, bounds))
     limit = next(reached, None)
     indicator = _urgency(limit, as_of - at) if limit is not None else None
     if limit is None or indicator is None:
@@ -155,7 +159,7 @@ def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) ->
     sources = tuple(dict.fromkeys(s for n in names if (s := read_text(row, f"{n}_source"))))
     stale = as_of - at > timedelta(days=limit.fresh)
     yield CriticalValue(
-        limit, _describe(names, known, language), format_ago(at, as_of, language), indicator, stale, sources
+        limit, _describe(names, known, bounds, language), format_ago(at, as_of, language), indicator, stale, sources
     )
 
 
@@ -167,13 +171,16 @@ def _urgency(limit: Limit, age: timedelta) -> Indicator | None:
     return "warning" if age <= lasts else None
 
 
-def _describe(names: tuple[str, ...], values: tuple[float, ...], language: Language) -> str:
+def _describe(
+    names: tuple[str, ...], values: tuple[float, ...], comparators: tuple[str | None, ...], language: Language
+) -> str:
     signal = _SIGNAL[names[0]]
+    shown = [format_bound(c, f"{v:.{signal.decimals}f}", language) for v, c in zip(values, comparators, strict=True)]
     if len(names) > 1:
         name = {"en": "blood pressure", "zh": "血压"}[language]
-        return f"{name} {'/'.join(f'{v:.0f}' for v in values)} mmHg"
+        return f"{name} {'/'.join(shown)} mmHg"
     unit = look_up_label("unit", signal.unit, f" {signal.unit}", language)
-    return f"{look_up_label('signal', signal.name, signal.label, language)} {values[0]:.{signal.decimals}f}{unit}"
+    return f"{look_up_label('signal', signal.name, signal.label, language)} {shown[0]}{unit}"
 
 
 def is_maternal(row: FeatureRow, as_of: datetime) -> bool:

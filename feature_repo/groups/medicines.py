@@ -3,8 +3,9 @@
 A medicine is open from its order until an end of it is known and has come; a supply handed out on an order is open as
 long as the order. ``medicine_ends`` is when the supplies stated for a code end, the latest of them, and the time of the
 order where none is stated; whether it is current by then is decided at request time (``models.patient.currency``).
-Allergies of every kind are listed with
-their kind (``medication``, ``food``, ``environment``, ``other``).
+Allergies of every kind are listed with their kind (``medication``, ``food``, ``environment``, ``other``;
+``unconfirmed.`` before it where the record says so, ``unread`` for an entry of the allergy list that could not be
+read).
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from feature_repo.point_in_time import (
     to_moment,
     to_seconds,
 )
+from models.schema import KINDS
 
 LIMIT = 40
-ALLERGY_KINDS = ("allergy.medication", "allergy.food", "allergy.environment", "allergy.other")
+ALLERGY_KINDS = tuple(kind for kind in KINDS if kind.startswith("allergy."))
 
 
 def expression(events: Table, moments: Table) -> Table:
@@ -87,7 +89,7 @@ view = FeatureView(
         Field(name="medicine_sources", dtype=Array(String), description="source line of each"),
         Field(name="allergy_codes", dtype=Array(String), description="codes of the allergies"),
         Field(name="allergy_texts", dtype=Array(String), description="what the record calls them"),
-        Field(name="allergy_kinds", dtype=Array(String), description="medication, food, environment or other"),
+        Field(name="allergy_kinds", dtype=Array(String), description="medication, food, …, unconfirmed.… or unread"),
         Field(name="allergy_sources", dtype=Array(String), description="source line of each"),
     ],
     source=source,

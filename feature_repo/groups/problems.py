@@ -1,7 +1,8 @@
-"""Problems: the open conditions, newest first, at most 40, one per code.
+"""Problems: the open conditions and the suspected ones, newest first, at most 40 each.
 
-Four parallel arrays. A condition is open from its onset until an end of it (abatement) is known and has come. Of
-several open records of one code the newest counts.
+Four parallel arrays each, one entry per code. A condition is open from its onset until an end of it (abatement) is
+known and has come. Of several open records of one code the newest counts. A condition is suspected while its record
+calls it unconfirmed, provisional or a differential diagnosis.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from feast.types import Array, String, UnixTimestamp
 from ibis.expr.types import Table
 
 from feature_repo.entities import subject
-from feature_repo.point_in_time import collect_newest, join_to_moments, select_active, select_newest_per_value
+from feature_repo.point_in_time import (
+    collect_newest,
+    join_to_moments,
+    select_active,
+    select_known,
+    select_newest_per_value,
+)
 
 LIMIT = 40
 
@@ -30,7 +37,16 @@ def expression(events: Table, moments: Table) -> Table:
         condition_times=open_.time,
         condition_sources=open_.source,
     )
-    return join_to_moments(moments, arrays)
+    suspected = select_newest_per_value(select_known(events, moments, "condition.suspected"), "code")
+    unproven = collect_newest(
+        suspected,
+        LIMIT,
+        suspected_codes=suspected.code,
+        suspected_texts=ibis.coalesce(suspected.text_value, suspected.code),
+        suspected_times=suspected.time,
+        suspected_sources=suspected.source,
+    )
+    return join_to_moments(moments, arrays, unproven)
 
 
 source = FileSource(
@@ -49,8 +65,12 @@ view = FeatureView(
         Field(name="condition_texts", dtype=Array(String), description="what the record calls them"),
         Field(name="condition_times", dtype=Array(UnixTimestamp), description="when each began"),
         Field(name="condition_sources", dtype=Array(String), description="source line of each"),
+        Field(name="suspected_codes", dtype=Array(String), description="codes of the suspected conditions"),
+        Field(name="suspected_texts", dtype=Array(String), description="what the record calls them"),
+        Field(name="suspected_times", dtype=Array(UnixTimestamp), description="when each is thought to have begun"),
+        Field(name="suspected_sources", dtype=Array(String), description="source line of each"),
     ],
     source=source,
     owner="data-engineering",
-    description="Open conditions, newest first.",
+    description="Open and suspected conditions, newest first.",
 )

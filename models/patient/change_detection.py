@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Literal
 
 from models.feature_row import read_number, read_text, read_time
+from models.patient.bounds import read_comparator
 from models.schema import FeatureRow
 from models.vocabulary import Signal
 
@@ -56,8 +57,10 @@ def compute_own_band_z(latest: float, mean: float, sd: float, floor: float) -> f
 
 
 def detect_change(row: FeatureRow, signal: Signal, as_of: datetime) -> Change | None:
-    """Compare a signal's latest value with the past; None without two values by ``as_of``."""
+    """Compare a signal's latest value with the past; None without two exact values by ``as_of``."""
     name = signal.name
+    if read_comparator(row, name):
+        return None
     latest, at = read_number(row, f"{name}_latest"), read_time(row, f"{name}_time")
     previous, before = read_number(row, f"{name}_previous"), read_time(row, f"{name}_previous_time")
     if latest is None or at is None or previous is None or before is None or at > as_of or before >= at:

@@ -100,6 +100,11 @@ def list_conditions(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEFAU
     return sorted(entries, key=lambda entry: entry.reason != "")
 
 
+def list_suspected(row: FeatureRow) -> list[RecordEntry]:
+    """List the conditions that the record only suspects, newest first."""
+    return [RecordEntry(*columns) for columns in _list_columns(row, "suspected")]
+
+
 def judge_medicine(
     name: str, ordered: float | None, end: float | None, as_of: float, rule: CurrencyRule = DEFAULT_RULE
 ) -> Reason:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from models.patient.bounds import is_surely_at_least, is_surely_below
+
 Level = Literal["low", "usual", "high"]
 
 
@@ -40,12 +42,14 @@ REFERENCE_RANGES: dict[str, ReferenceRange] = {
 }
 
 
-def classify_level(signal: str, value: float, pregnant: bool = False) -> Level | None:
-    """The word for ``value``, None for a signal without limits (weight)."""
+def classify_level(signal: str, value: float, pregnant: bool = False, comparator: str | None = None) -> Level | None:
+    """The word for ``value``; None for a signal without limits (weight), or a bound that leaves it open."""
     limits = REFERENCE_RANGES.get(f"{signal}.pregnant") if pregnant else None
     limits = limits or REFERENCE_RANGES.get(signal)
     if limits is None:
         return None
-    if limits.low is not None and value < limits.low:
+    if limits.low is not None and is_surely_below(value, comparator, limits.low):
         return "low"
-    return "high" if limits.high is not None and value >= limits.high else "usual"
+    if limits.high is not None and is_surely_at_least(value, comparator, limits.high):
+        return "high"
+    return None if comparator else "usual"

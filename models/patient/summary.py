@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.feature_row import read_number, read_text, read_texts, read_time, read_times
+from models.patient.bounds import read_comparator
 from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
 from models.patient.gestational_age import read_pregnancy_state
 from models.schema import FeatureRow
@@ -96,6 +97,7 @@ def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEF
         "allergy": _list_entries(row, "allergy", as_of),
         "condition": [_build_entry(entry, as_of) for entry in list_conditions(row, as_of, rule)],
         "medicine": [_build_entry(entry, as_of) for entry in list_medicines(row, as_of, rule)],
+        "suspected": _list_entries(row, "suspected", as_of),
     }
     return PatientSummary(
         as_of=as_of,
@@ -107,6 +109,7 @@ def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEF
         allergies=entries["allergy"],
         conditions=[entry for entry in entries["condition"] if not entry.reason],
         medicines=[entry for entry in entries["medicine"] if not entry.reason],
+        suspected=entries["suspected"],
         signals=_list_signals(row, as_of),
         not_current=[entry for group in ("medicine", "condition") for entry in entries[group] if entry.reason],
         unmapped=[e for group in entries.values() for e in group if e.code.partition("//")[0] in _LOCAL],
@@ -152,7 +155,7 @@ def _list_signals(row: FeatureRow, as_of: datetime) -> list[SignalValue]:
             name=signal.name,
             value=value,
             unit=signal.unit,
-            comparator=None,
+            comparator=read_comparator(row, signal.name),
             age_days=_count_days(read_time(row, f"{signal.name}_time"), as_of),
             source=read_text(row, f"{signal.name}_source"),
         )

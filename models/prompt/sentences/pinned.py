@@ -17,11 +17,13 @@ from models.templates import render_sentence, sanitize_record_text
 
 PINNED_KEYS = ("safety", "pregnancy", "allergies")
 ALLERGY_LIMIT = 20
+#: The kind of an entry of the allergy list that could not be read.
+UNREAD = "unread"
 
 
 def list_allergies(row: FeatureRow, *kinds: str) -> tuple[tuple[str, str], ...]:
     """(name, source) of each allergy of the kinds (``medication``, ``food``, ``environment``, ``other``), once a
-    name."""
+    name; an unconfirmed one too."""
     found: dict[str, str] = {}
     names = read_texts(row, "allergy_texts")
     sources = read_texts(row, "allergy_sources") or ("",) * len(names)
@@ -58,11 +60,28 @@ def _pregnancy(row: FeatureRow, as_of: datetime, language: str) -> Segment:
     return Segment("pregnancy", "pinned", sentence, pinned=True, sources=state.sources or ("record:pregnancy",))
 
 
+def list_unconfirmed_allergies(row: FeatureRow) -> frozenset[str]:
+    """The names of allergies that no entry confirms."""
+    kinds: dict[str, set[bool]] = {}
+    for name, kind in zip(read_texts(row, "allergy_texts"), read_texts(row, "allergy_kinds"), strict=False):
+        kinds.setdefault(sanitize_record_text(name), set()).add("unconfirmed." in kind)
+    return frozenset(name for name, found in kinds.items() if found == {True})
+
+
 def _allergies(row: FeatureRow, language: str) -> Segment:
     found = list_allergies(row, "medication", "other")
     sources = tuple(source for _, source in found if source) or ("record:allergies",)
+    unread, unconfirmed = UNREAD in read_texts(row, "allergy_kinds"), list_unconfirmed_allergies(row)
     if found:
-        sentence = render_sentence("allergies.drugs", language, names=[name for name, _ in found])
+        names = [
+            render_sentence("allergies.unconfirmed", language, name=name) if name in unconfirmed else name
+            for name, _ in found
+        ]
+        sentence = render_sentence("allergies.drugs", language, names=names)
+    elif unread:
+        sentence = ""
     else:
         sentence = render_sentence("allergies.none" if has_record(row) else "allergies.unknown", language)
+    if unread:  # never "none on record" beside an entry that nobody has read
+        sentence = f"{sentence} {render_sentence('allergies.unread', language)}".strip()
     return Segment("allergies", "pinned", sentence, pinned=True, sources=sources)

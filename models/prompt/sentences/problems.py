@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from models.feature_row import has_record, read_number, read_texts
-from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
+from models.patient.currency import (
+    DEFAULT_RULE,
+    CurrencyRule,
+    RecordEntry,
+    list_conditions,
+    list_medicines,
+    list_suspected,
+)
 from models.prompt.sentences.pinned import list_allergies
 from models.schema import FeatureRow, Segment
 from models.templates import format_ago, look_up_label, render_sentence, sanitize_record_text
@@ -27,11 +34,12 @@ _NOT_CODE = re.compile(r"[^A-Za-z0-9/._-]")
 def build_problem_segments(
     row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRule = DEFAULT_RULE
 ) -> Iterator[Segment]:
-    """``condition.*``, ``no.*``, ``medicine.*``, ``medicines.none``, ``allergy.food`` and ``allergy.environment``.
+    """``condition.*``, ``suspected.*``, ``no.*``, ``medicine.*``, ``medicines.none`` and ``allergy.*`` but for drugs.
 
     What ``rule`` calls history is said as history, after what is current.
     """
     yield from _conditions(row, as_of, language, rule)
+    yield from _suspected(row, as_of, language)
     yield from _absent(row, language)
     yield from _medicines(row, as_of, language, rule)
     for kind in ("food", "environment"):
@@ -77,6 +85,22 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyR
         yield _segment(key, sentence, at, as_of, entry.source, "record:conditions")
 
 
+def _suspected(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
+    """A suspicion is said as one, and only where the condition itself is not on record."""
+    present = {find_concept(code) or code for code in read_texts(row, "condition_codes")}
+    seen: set[str] = set()
+    for entry, name in _clean_entries(list_suspected(row)):
+        concept = find_concept(entry.code)
+        key = f"suspected.{concept.name}" if concept else f"suspected.code:{_NOT_CODE.sub('', entry.code)}"
+        if (concept or entry.code) in present or key in seen or len(seen) >= OTHER_CONDITIONS:
+            continue
+        seen.add(key)
+        label = concept and _plain_name(concept, name, language)
+        ago = entry.time and format_ago(entry.time, as_of, language)
+        sentence = render_sentence("condition.suspected", language, name=name, label=label, ago=ago)
+        yield _segment(key, sentence, entry.time, as_of, entry.source, "record:conditions")
+
+
 def _plain_name(concept: Concept, name: str, language: str) -> str | None:
     """The patient's word for a condition whose recorded name lacks it ("deep venous thrombosis")."""
     plain = look_up_label("concept", concept.name, concept.label, language)
@@ -89,7 +113,8 @@ def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:
     codes = read_texts(row, "condition_codes")
     if not has_record(row) or len(codes) >= CONDITIONS_LIMIT:
         return
-    present = {concept.name for concept in map(find_concept, codes) if concept}
+    stated = (*codes, *read_texts(row, "suspected_codes"))  # what is suspected is not absent either
+    present = {concept.name for concept in map(find_concept, stated) if concept}
     for concept in CONCEPTS:
         if not concept.negative or concept.name in present:
             continue

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from models.feature_row import read_number, read_text, read_time
+from models.patient.bounds import BOUNDS, read_comparator
 from models.patient.change_detection import Change, detect_change
 from models.patient.gestational_age import read_pregnancy_state
 from models.patient.reference_ranges import Level, classify_level
@@ -26,6 +27,11 @@ def _days(now: datetime, then: datetime) -> float:
 
 def _format_value(signal: Signal, value: float) -> str:
     return f"{value:.{signal.decimals}f}"
+
+
+def format_bound(comparator: str | None, value: str, language: str) -> str:
+    """Format a value with the words of its comparator ("above 600")."""
+    return render_sentence(f"bound.{BOUNDS[comparator]}", language, value=value) if comparator else value
 
 
 def _format_unit(signal: Signal, language: str) -> str:
@@ -56,12 +62,13 @@ def _latest(row: FeatureRow, signal: Signal, as_of: datetime, language: str, pre
     if recent is None:
         return
     value, at, sources = recent
-    word = classify_level(signal.name, value, pregnant)
+    comparator = read_comparator(row, signal.name)
+    word = classify_level(signal.name, value, pregnant, comparator)
     sentence = render_sentence(
         "latest.value",
         language,
         label=look_up_label("signal", signal.name, signal.label, language),
-        value=_format_value(signal, value),
+        value=format_bound(comparator, _format_value(signal, value), language),
         unit=_format_unit(signal, language),
         ago=format_ago(at, as_of, language),
         level=word and render_sentence(f"level.{word}", language),
@@ -95,11 +102,17 @@ def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator
     if upper is None or lower is None or upper[1] != lower[1]:
         return  # half a pressure says too little, and two halves of different days would be a made-up one
     (systolic, at, sources), (diastolic, _, more) = upper, lower
-    word = max(
-        (classify_level("systolic", systolic), classify_level("diastolic", diastolic)), key=lambda w: _LEVEL_ORDER[w]
-    )
+    bounds = [read_comparator(row, name) for name in _PRESSURES]
+    levels = [
+        classify_level(name, value, comparator=bound)
+        for name, value, bound in zip(_PRESSURES, (systolic, diastolic), bounds, strict=True)
+    ]
+    word = max(levels, key=lambda w: _LEVEL_ORDER[w])
     moved = _pressure_change(row, as_of)
-    shown = f"{systolic:.0f}/{diastolic:.0f}"
+    shown = "/".join(
+        format_bound(bound, f"{value:.0f}", language)
+        for bound, value in zip(bounds, (systolic, diastolic), strict=True)
+    )
     sentence = render_sentence(
         "latest.blood_pressure",
         language,

@@ -105,7 +105,8 @@ def encode_events(rows: pl.DataFrame, centres: NDArray[np.float32] | None, encod
 def _encode_events(rows: pl.DataFrame, topics: Iterable[str | None]) -> list[str | None]:
     topic = iter(topics)
     out: list[str | None] = []
-    for kind, code, value in zip(rows["kind"], rows["code"], rows["numeric_value"], strict=True):
+    exact = rows["numeric_value"].set(rows["text_value"].is_not_null(), None)  # a bound has no grade
+    for kind, code, value in zip(rows["kind"], rows["code"], exact, strict=True):
         if kind == "question":
             out.append(next(topic))
         elif code == BIRTH_CODE:

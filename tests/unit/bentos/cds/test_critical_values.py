@@ -114,7 +114,7 @@ def test_any_row_can_be_read_and_a_finding_is_always_a_recorded_value(
 ) -> None:
     for found in find_critical_values(row(1, who, **values), NOW, "zh"):
         names = ("systolic", "diastolic") if found.limit.measure == "pressure" else (found.limit.measure,)
-        assert found.limit.is_reached(tuple(float(values[name]) for name in names))
+        assert found.limit.is_reached(tuple(float(values[name]) for name in names), (None, None))
 
 
 @given(st.text(max_size=400))
@@ -133,3 +133,24 @@ def test_a_record_cannot_bring_a_link_or_an_image_onto_a_card() -> None:
     assert shown == (
         r"\!\[x\](https\://evil.example/p?q) \<img src=x\> \*\*now\*\* www\.evil.example \`rm\`"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "comparator", "expected"),
+    [
+        ("haemoglobin", 7.0, ">=", []),
+        ("haemoglobin", 8.0, "<", [("haemoglobin", "critical")]),
+        ("haemoglobin", 8.0, "<=", [("haemoglobin", "warning")]),
+        ("glucose", 600, ">", [("glucose", "critical")]),
+        ("glucose", 650, "<", []),
+    ],
+)
+def test_a_bound_makes_a_card_only_where_it_is_sure(
+    name: str, value: float, comparator: str, expected: list[tuple[str, str]]
+) -> None:
+    assert told(row(**{name: value}) | {f"{name}_comparator": comparator}) == expected
+
+
+def test_a_card_says_the_bound() -> None:
+    (found,) = find_critical_values(row(glucose=600) | {"glucose_comparator": ">"}, NOW, "en")
+    assert found.value == "blood glucose above 600 mg/dL"

@@ -172,3 +172,51 @@ def test_an_instruction_in_a_record_stays_data_on_one_line(text: str) -> None:
     for segment in build_candidates(row, AS_OF, _words):
         assert "\n" not in segment.text
         assert len(segment.text) < 200
+
+
+def test_a_bound_is_said_as_a_bound() -> None:
+    bounded = {"glucose_latest": 600.0, "glucose_time": AS_OF - timedelta(days=1), "glucose_comparator": ">"}
+    anaemic = {"haemoglobin_latest": 7.0, "haemoglobin_time": AS_OF, "haemoglobin_comparator": ">="}
+    found = _by_key(bounded | anaemic)
+
+    assert found["glucose.latest"].text == "Her blood glucose was above 600 mg/dL yesterday, above the usual range."
+    assert found["haemoglobin.latest"].text == "Her haemoglobin was at least 7.0 g/dL today."
+
+
+def test_a_suspicion_is_said_as_one_and_is_not_absent() -> None:
+    found = _by_key({"suspected_codes": ["SNOMED//398254007"], "suspected_texts": ["Pre-eclampsia"]})
+
+    assert found["suspected.preeclampsia"].text == "Suspected, not confirmed: pre-eclampsia."
+    assert not {"no.preeclampsia", "condition.preeclampsia"} & set(found)
+
+
+def test_a_suspicion_of_what_is_on_record_adds_nothing() -> None:
+    coded = {"condition_codes": ["ICD10//O14.1"], "condition_texts": ["Severe pre-eclampsia"]}
+    found = _by_key(coded | {"suspected_codes": ["SNOMED//398254007"], "suspected_texts": ["Pre-eclampsia"]})
+
+    assert "condition.preeclampsia" in found
+    assert "suspected.preeclampsia" not in found
+
+
+def test_an_unconfirmed_allergy_is_named_and_said_to_be_unconfirmed() -> None:
+    row = {
+        "allergy_texts": ["penicillin G", "aspirin"],
+        "allergy_kinds": ["unconfirmed.medication", "medication"],
+        "allergy_sources": ["a", "b"],
+    }
+    assert _by_key(row)["allergies"].text == "Drug allergies: penicillin G (unconfirmed), aspirin."
+    assert list_drug_allergies(row) == ("penicillin G", "aspirin")
+
+
+@pytest.mark.parametrize("names", [[], ["aspirin"]])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_beside_an_unread_allergy_none_is_never_said(names: list[str], language: str) -> None:
+    row = {
+        "allergy_texts": [*names, "an entry that could not be read"],
+        "allergy_kinds": [*("medication" for _ in names), "unread"],
+        "weight_latest": 61.0,
+    }
+    text = _by_key(row, language)["allergies"].text
+    assert {"en": "could not be read", "zh": "无法读取"}[language] in text
+    assert all(name in text for name in names)
+    assert {"en": "No drug allergies", "zh": "没有药物过敏"}[language] not in text

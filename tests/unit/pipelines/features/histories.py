@@ -111,7 +111,9 @@ def _event(code: str, kind: str, time: dt.datetime | None, **more: Any) -> Event
 def _signal(random: Random, state: HistoryState) -> Event:
     signal = random.choice((state.signal, state.signal, state.signal, random.choice(SIGNALS)))
     value = random.choice((60.0, 60.05, 61.7, 99.9995, 140.0))
-    return _event(random.choice(signal.codes), "observation", _time(random), numeric_value=value, unit=signal.unit)
+    bound = random.choice((None, None, None, None, ">", "<="))
+    event = _event(random.choice(signal.codes), "observation", _time(random), numeric_value=value, unit=signal.unit)
+    return event | {"text_value": bound}
 
 
 def _date(random: Random, _: HistoryState) -> Event:
@@ -126,7 +128,8 @@ def _smoking(random: Random, _: HistoryState) -> Event:
 
 def _condition(random: Random, _: HistoryState) -> Event:
     code = random.choice((*CONDITIONS, CONDITIONS[0], HISTORY_OF_LOSS))
-    return _event(code, "condition", _time(random), text_value=random.choice(("named", None)))
+    kind = random.choice(("condition", "condition", "condition", "condition.suspected"))
+    return _event(code, kind, _time(random), text_value=random.choice(("named", None)))
 
 
 def _condition_end(random: Random, state: HistoryState) -> Event:
@@ -149,7 +152,7 @@ def _medicine_end(random: Random, state: HistoryState) -> Event:
 
 
 def _allergy(random: Random, _: HistoryState) -> Event:
-    kind = random.choice(("medication", "food", "environment", "other"))
+    kind = random.choice(("medication", "food", "environment", "other", "unconfirmed.medication", "unread"))
     return _event(
         random.choice(("RXNORM//7980", "SNOMED//91934008")), f"allergy.{kind}", _time(random), text_value="it"
     )

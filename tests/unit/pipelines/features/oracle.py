@@ -51,7 +51,7 @@ def _thousandths(value: float) -> int:
 
 
 def _signal(name: str, facts: list[Event]) -> dict[str, Any]:
-    parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source")
+    parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source", "comparator")
     row: dict[str, Any] = {f"{name}_{part}": None for part in parts}
     if not facts:
         return row
@@ -60,19 +60,23 @@ def _signal(name: str, facts: list[Event]) -> dict[str, Any]:
         f"{name}_latest": _thousandths(newest["numeric_value"]) / 1000,
         f"{name}_time": newest["time"],
         f"{name}_source": newest["source"],
+        f"{name}_comparator": newest["text_value"],
     }
-    earlier = [e for e in facts if e["time"].date() < newest["time"].date()]
+    exact = [e for e in facts if e["text_value"] is None]
+    earlier = [e for e in exact if e["time"].date() < newest["time"].date()]
     if earlier:
         row[f"{name}_previous"] = _thousandths(earlier[-1]["numeric_value"]) / 1000
         row[f"{name}_previous_time"] = earlier[-1]["time"]
-    band = [_thousandths(e["numeric_value"]) for e in facts[:-1] if newest["time"] - e["time"] <= 730 * DAY]
+    band = [
+        _thousandths(e["numeric_value"]) for e in exact if e is not newest and newest["time"] - e["time"] <= 730 * DAY
+    ]
     row[f"{name}_count"] = len(band)
     if band:
         row[f"{name}_mean"] = float(Fraction(sum(band), len(band)) / 1000)
     if len(band) > 1:
         mean = Fraction(sum(band), len(band))
         row[f"{name}_sd"] = math.sqrt(sum((v - mean) ** 2 for v in band) / (len(band) - 1)) / 1000
-    row[f"{name}_slope"] = _slope([e for e in facts if newest["time"] - e["time"] <= 84 * DAY])
+    row[f"{name}_slope"] = _slope([e for e in exact if newest["time"] - e["time"] <= 84 * DAY])
     return row
 
 
@@ -120,7 +124,9 @@ def _arrays(name: str, chosen: list[Event]) -> dict[str, Any]:
 
 def _open_problems(facts: list[Event]) -> dict[str, Any]:
     chosen = _one_a_code(_not_ended(facts, "condition"))
-    return _arrays("condition", chosen) | {"condition_times": [e["time"] for e in chosen]}
+    unproven = _one_a_code([e for e in facts if e["kind"] == "condition.suspected"])
+    suspected = _arrays("suspected", unproven) | {"suspected_times": [e["time"] for e in unproven]}
+    return _arrays("condition", chosen) | {"condition_times": [e["time"] for e in chosen]} | suspected
 
 
 def _open_medicines(facts: list[Event]) -> dict[str, Any]:
@@ -133,7 +139,7 @@ def _open_medicines(facts: list[Event]) -> dict[str, Any]:
 
 def _allergies(facts: list[Event]) -> dict[str, Any]:
     chosen = _one_a_code([e for e in facts if e["kind"].startswith("allergy.")])
-    return _arrays("allergy", chosen) | {"allergy_kinds": [e["kind"].split(".")[1] for e in chosen]}
+    return _arrays("allergy", chosen) | {"allergy_kinds": [e["kind"].removeprefix("allergy.") for e in chosen]}
 
 
 def _behaviour(facts: list[Event]) -> dict[str, Any]:
