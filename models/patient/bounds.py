@@ -1,4 +1,4 @@
-"""Read a value that was measured only as a bound ("above 600", "7 or more").
+"""Read values that were measured only as a bound ("above 600").
 
 FHIR R4 gives a Quantity a ``comparator``: the real value is less than, at most, at least or more than the number. A
 bound says where a value lies only where no value within it lies elsewhere.

@@ -111,7 +111,7 @@ def _event(code: str, kind: str, time: dt.datetime | None, **more: Any) -> Event
 def _signal(random: Random, state: HistoryState) -> Event:
     signal = random.choice((state.signal, state.signal, state.signal, random.choice(SIGNALS)))
     value = random.choice((60.0, 60.05, 61.7, 99.9995, 140.0))
-    bound = random.choice((None, None, None, None, ">", "<="))
+    bound = random.choice((*[None] * 10, ">", "<="))
     event = _event(random.choice(signal.codes), "observation", _time(random), numeric_value=value, unit=signal.unit)
     return event | {"text_value": bound}
 

@@ -63,7 +63,7 @@ def test_a_thousand_generated_histories_equal_the_oracle(expressions: Expression
 
 
 def test_generated_histories_reach_every_feature(expressions: Expressions) -> None:
-    events, subjects = many_histories(7, pairs=400)
+    events, subjects = many_histories(7, pairs=600)
     rows = expressions.rows(events, [(subject, day_ends()[-1]) for subject in subjects]).values()
     never = {name for name in list_features() if name not in PEERS and all(row[name] in (None, [], 0) for row in rows)}
     assert never == set()
