@@ -11,6 +11,7 @@ from typing import Any
 
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
+from pmlm.workspace_lock import lock_writing
 
 
 @dataclass(slots=True)
@@ -35,12 +36,13 @@ def summary_path(settings: Settings, night: str, stage: str) -> Path:
 
 @contextmanager
 def stage_run(settings: Settings, night: str, stage: str) -> Iterator[StageSummary]:
-    """Time a stage and write its summary when it ends without error."""
+    """Time a stage, alone in its workspace, and write its summary when it ends without error."""
     summary = StageSummary(stage=stage, night=night)
-    started = time.perf_counter()
-    yield summary
-    summary.seconds = round(time.perf_counter() - started, 3)
-    write_json(summary_path(settings, night, stage), asdict(summary))
+    with lock_writing(settings):
+        started = time.perf_counter()
+        yield summary
+        summary.seconds = round(time.perf_counter() - started, 3)
+        write_json(summary_path(settings, night, stage), asdict(summary))
 
 
 def read_summaries(settings: Settings, night: str) -> list[StageSummary]:

@@ -15,6 +15,10 @@ class RecordsError(PmlmError):
     """A drop cannot be read at all; a single bad line is quarantined instead."""
 
 
+class WorkspaceBusyError(PmlmError):
+    """Another process writes the clinic's workspace, and does not end in time."""
+
+
 class FetchError(PmlmError):
     """New records cannot be fetched from where they come from."""
 

@@ -15,6 +15,7 @@ from pipelines.records.validate.fields import FIELDS
 from pmlm.errors import FetchError
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
+from pmlm.workspace_lock import lock_writing
 
 #: The resource types to export: those with fields that are read, and those that others refer to.
 TYPES = tuple(sorted({*FIELDS, "Group", "Medication", "Practitioner", "RelatedPerson"}))
@@ -37,12 +38,17 @@ def fetch_records(settings: Settings, day: date, everything: bool = False) -> Fe
     """
     if settings.source is None:
         raise FetchError("PMLM_SOURCE is not set: name a FHIR server (https://…) or a folder's URL (s3://…)")
+    with lock_writing(settings):
+        return _fetch(settings, settings.source, day, everything)
+
+
+def _fetch(settings: Settings, source: str, day: date, everything: bool) -> FetchResult:
     settings.drops.mkdir(parents=True, exist_ok=True)
-    if not settings.source.startswith(("http://", "https://")):
-        return FetchResult(drops=copy_new_folders(settings.source, settings.drops))
+    if not source.startswith(("http://", "https://")):
+        return FetchResult(drops=copy_new_folders(source, settings.drops))
     timeout = httpx.Timeout(60, connect=10)
     with httpx.Client(timeout=timeout, follow_redirects=True) as http:
-        base = settings.source.rstrip("/")
+        base = source.rstrip("/")
         token = SmartToken(base, settings.source_client_id, settings.source_key)
         return export_drop(settings, BulkServer(http, base, settings.source_group, token), day, everything)
 

@@ -22,6 +22,7 @@ from pipelines.params import load_params
 from pmlm.errors import SettingsError
 from pmlm.settings import PROJECT, Settings
 from pmlm.storage import SPILL_PREFIX, write_bytes
+from pmlm.workspace_lock import lock_writing
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -66,12 +67,9 @@ def write_night_params(settings: Settings, night: str | None, drop: Path | None 
 
 
 @contextmanager
-def lock_workspace(settings: Settings, timeout_s: float = 3600.0) -> Iterator[Path]:
+def lock_workspace(settings: Settings) -> Iterator[Path]:
     """Lock the workspace against other processes, open and yield it; a killed owner unlocks it."""
-    from filelock import FileLock
-
-    settings.workspace.mkdir(parents=True, exist_ok=True)
-    with FileLock(settings.workspace / ".writer.lock", timeout=timeout_s):
+    with lock_writing(settings):
         yield open_workspace(settings)
 
 

@@ -28,6 +28,7 @@ from pipelines.records.read.fhir_time import Micros, to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
 from pmlm.settings import Settings
+from pmlm.workspace_lock import lock_writing
 
 if TYPE_CHECKING:
     from pipelines.records.validate.values import ValueValidator
@@ -41,14 +42,15 @@ def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
     The content of a drop older than the last one is known only from the last drop's day on. Raises ``RecordsError``
     where ``path`` does not exist.
     """
-    drop = Drop(day, path)
-    ledger.remove_orphans(settings)
-    entry = ledger.read_entry(settings, drop.night)
-    if entry is None or entry.content != drop.content:
-        entry = _ingest(settings, drop, entry)
-    quarantine.rewrite_files(settings)
-    event_log.advance_clock(settings)
-    return entry.accounts
+    with lock_writing(settings):
+        drop = Drop(day, path)
+        ledger.remove_orphans(settings)
+        entry = ledger.read_entry(settings, drop.night)
+        if entry is None or entry.content != drop.content:
+            entry = _ingest(settings, drop, entry)
+        quarantine.rewrite_files(settings)
+        event_log.advance_clock(settings)
+        return entry.accounts
 
 
 def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None) -> LedgerEntry:

@@ -17,6 +17,7 @@ from pipelines.records.read.fhir_time import to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
 from pmlm.settings import Settings
+from pmlm.workspace_lock import lock_writing
 
 
 @dataclass(slots=True)
@@ -38,6 +39,11 @@ def replay_quarantine(settings: Settings, rule: str | None = None) -> ReplayResu
     What is sound now becomes known today, by the clinic's clock. A row is released once; a row that breaks another
     rule now stays under that one.
     """
+    with lock_writing(settings):
+        return _replay(settings, rule)
+
+
+def _replay(settings: Settings, rule: str | None) -> ReplayResult:
     # seconds to import: only where there is something to validate
     from pipelines.records.validate.values import ValueValidator
 

@@ -15,6 +15,7 @@ from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import RecordsError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files
+from pmlm.workspace_lock import lock_writing
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -49,9 +50,10 @@ def import_path(settings: Settings, path: Path, day: str | None) -> Accounts:
         raise RecordsError(f"{path}: no such file or folder")
     if day is not None and parse_folder_date(day) is None:
         raise RecordsError(f"--date {day}: not a date of the form YYYY-MM-DD")
-    if day is None and path.is_dir() and path.resolve() == settings.drops.resolve():
-        return _sum_accounts([import_drop(settings, d.path, d.date) for d in list_pending(settings)])
-    return import_drop(settings, path, _find_date(path, day))
+    with lock_writing(settings):
+        if day is None and path.is_dir() and path.resolve() == settings.drops.resolve():
+            return _sum_accounts([import_drop(settings, d.path, d.date) for d in list_pending(settings)])
+        return import_drop(settings, path, _find_date(path, day))
 
 
 def _find_date(path: Path, day: str | None) -> date:
