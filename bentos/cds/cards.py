@@ -11,11 +11,11 @@ from bentos.auth.principal import Principal
 from bentos.cds import card_texts
 from bentos.cds.card_texts import render_text
 from bentos.cds.cds_types import Action, Card, HookRequest, Suggestion
-from bentos.cds.critical_values import CriticalValue, find_critical_values
 from bentos.cds.draft_orders import DraftOrder, read_orders
 from bentos.cds.orders import OrderAlert, find_alerts
 from bentos.personalizer.personalizer import Personalizer
 from bentos.personalizer.prepared_prompt import PreparedPrompt
+from models.patient.critical_values import CriticalValue, find_critical_values
 from models.schema import FeatureRow
 from pmlm.api_types import Language, PersonalizeResponse
 from pmlm.errors import FeaturesUnavailableError

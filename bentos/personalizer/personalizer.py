@@ -31,14 +31,15 @@ from bentos.personalizer.release import Release
 from feature_repo.store import services
 from feature_repo.store.rows import cast_row
 from models.encoder import MiniLM
-from models.feature_row import read_text
+from models.feature_row import read_text, read_texts
 from models.llm import make_token_counter
+from models.patient.critical_values import has_critical_value
 from models.prompt.personalize import personalize, personalize_pinned_only
 from models.prompt.sentences.pinned import list_drug_allergies
 from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
-from models.safety.answer_check import check_answer
+from models.safety.answer_check import RecordedRisks, check_answer
 from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import read_context
@@ -174,8 +175,10 @@ class Personalizer:
         """The safety check of an answer, against allergies, pregnancy and red flags."""
         flags = prepared.personalized.flags or earlier_flags
         allergies = list_drug_allergies(prepared.row)
-        context = read_context(prepared.row, prepared.as_of)
-        return lambda text: tuple(check_answer(text, allergies, flags, prepared.personalized.language, context))
+        row, language = prepared.row, prepared.personalized.language
+        context = read_context(row, prepared.as_of)
+        risks = RecordedRisks(read_texts(row, "medicine_texts"), has_critical_value(row, prepared.as_of))
+        return lambda text: check_answer(text, allergies, flags, language, context, risks)
 
     def record(self, prepared: PreparedPrompt, endpoint: str, response: R, *, safety: bool = False) -> R:
         """Record an answer; what of it may be sent.

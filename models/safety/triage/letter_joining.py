@@ -18,7 +18,7 @@ from models.safety.triage.red_flag_table import load_rule_words, load_word_ranks
 from models.templates import TEMPLATES
 
 #: Read as text: the words of their comments are words too.
-_DRUG_TABLES = ("drug_names.yaml",)
+_DRUG_TABLES = ("drug_names.yaml", "pregnancy_drugs.yaml")
 #: Three or more single letters with up to three marks or blanks between two of them.
 _SINGLE = re.compile(r"(?<![^\W_])[a-z](?:(?:[^\w\n]|_){1,3}[a-z](?![^\W_])){2,}")
 _CUT = re.compile(r"(?<![a-z])[a-z]++(?:(?:[^\w\s]|_){1,2}[a-z]++)+")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from bentos.cds.cds_types import Indicator
 from models.feature_row import read_number, read_text, read_time
 from models.patient.bounds import is_surely_at_least, is_surely_below, read_comparator
 from models.patient.gestational_age import read_pregnancy_state
@@ -21,9 +20,10 @@ from models.prompt.sentences.signals import format_bound
 from models.schema import FeatureRow
 from models.templates import format_ago, look_up_label
 from models.vocabulary import SIGNALS
-from pmlm.api_types import Language
 
 Who = Literal["maternal", "other", "any"]
+Urgency = Literal["warning", "critical"]
+Language = Literal["en", "zh"]
 PUERPERIUM_WEEKS = 6
 AGED = timedelta(days=90)
 WARNING = timedelta(days=30)
@@ -56,7 +56,7 @@ class Limit:
 
     measure: str
     who: Who
-    indicator: Indicator
+    indicator: Urgency
     fresh: int
     guideline: tuple[str, str]
     says: dict[Language, str]
@@ -127,7 +127,7 @@ class CriticalValue:
     limit: Limit
     value: str
     age: str
-    indicator: Indicator
+    indicator: Urgency
     stale: bool
     sources: tuple[str, ...]
 
@@ -163,7 +163,7 @@ def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) ->
     )
 
 
-def _urgency(limit: Limit, age: timedelta) -> Indicator | None:
+def _urgency(limit: Limit, age: timedelta) -> Urgency | None:
     """How urgent a value of this age is; None where it is too old."""
     if age <= timedelta(days=limit.fresh):
         return limit.indicator
@@ -188,3 +188,8 @@ def is_maternal(row: FeatureRow, as_of: datetime) -> bool:
     state = read_pregnancy_state(row, as_of)
     weeks = state.postpartum_weeks
     return bool(state.pregnant) or (weeks is not None and weeks < PUERPERIUM_WEEKS)
+
+
+def has_critical_value(row: FeatureRow, as_of: datetime) -> bool:
+    """Whether a current value is beyond a critical limit, so that no answer may reassure."""
+    return any(found.indicator == "critical" for found in find_critical_values(row, as_of, "en"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bentos.cds import card_texts
 from bentos.cds.cds_types import LONGEST_SUMMARY
-from bentos.cds.critical_values import LIMITS, find_critical_values
+from models.patient.critical_values import LIMITS, find_critical_values
 from models.vocabulary import SIGNALS
 
 NOW = datetime(2026, 6, 7, 12, tzinfo=UTC)
