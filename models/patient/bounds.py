@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from models.feature_row import read_text
 from models.schema import FeatureRow
+from models.templates import render_sentence
 
 #: FHIR R4 QuantityComparator, and R5's ``ad``; each names its words in the templates (``bound.…``).
 BOUNDS = {"<": "below", "<=": "at_most", ">=": "at_least", ">": "above", "ad": "enough"}
@@ -29,3 +30,8 @@ def is_surely_below(value: float, comparator: str | None, limit: float) -> bool:
 def is_surely_at_least(value: float, comparator: str | None, limit: float) -> bool:
     """Whether every value that the bound allows is ``limit`` or more."""
     return comparator in (None, ">=", ">") and value >= limit
+
+
+def format_bound(comparator: str | None, value: str, language: str) -> str:
+    """Format a value with the words of its comparator ("above 600")."""
+    return render_sentence(f"bound.{BOUNDS[comparator]}", language, value=value) if comparator else value

@@ -14,9 +14,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from models.feature_row import read_number, read_text, read_time
-from models.patient.bounds import is_surely_at_least, is_surely_below, read_comparator
+from models.patient.bounds import format_bound, is_surely_at_least, is_surely_below, read_comparator
 from models.patient.gestational_age import read_pregnancy_state
-from models.prompt.sentences.signals import format_bound
 from models.schema import FeatureRow
 from models.templates import format_ago, look_up_label
 from models.vocabulary import SIGNALS

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from models.feature_row import read_number, read_text, read_time
-from models.patient.bounds import BOUNDS, read_comparator
+from models.patient.bounds import format_bound, read_comparator
 from models.patient.change_detection import Change, detect_change
 from models.patient.gestational_age import read_pregnancy_state
 from models.patient.reference_ranges import Level, classify_level
@@ -27,11 +27,6 @@ def _days(now: datetime, then: datetime) -> float:
 
 def _format_value(signal: Signal, value: float) -> str:
     return f"{value:.{signal.decimals}f}"
-
-
-def format_bound(comparator: str | None, value: str, language: str) -> str:
-    """Format a value with the words of its comparator ("above 600")."""
-    return render_sentence(f"bound.{BOUNDS[comparator]}", language, value=value) if comparator else value
 
 
 def _format_unit(signal: Signal, language: str) -> str:
