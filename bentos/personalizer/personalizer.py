@@ -40,6 +40,7 @@ from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
 from models.safety.answer_check import RecordedRisks, check_answer
+from models.safety.answer_language import load_identifier
 from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import read_context
@@ -82,6 +83,7 @@ class Personalizer:
         if served.feature_schema != services.hash_schema():
             raise ServingError("the release was made for other features: run `pmlm package`")
         encoder = MiniLM()
+        load_identifier()  # half a second that no first answer should wait for
         refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
         return cls(settings, served, refiner, encoder, LLMClient(settings))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from models.safety.answer_language import is_readable
 from models.safety.contradictions import find_contradictions
 from models.safety.doses import states_unlisted_dose
 from models.safety.drug_names import compile_drug_names, find_cross_reacting_words, find_drug_words
@@ -54,6 +55,7 @@ def check_answer(
 ) -> tuple[str, ...]:
     """Find what is wrong with an answer; empty if it may be shown.
 
+    ``language`` (a part is in none that is read here, models/safety/answer_language.py),
     ``allergy`` (suggests a drug that an allergy speaks against), ``drug_in_pregnancy``, ``drug_while_breastfeeding``,
     ``unlisted_dose``, ``plays_down`` (an escalation), ``plays_down_value`` (a critical value), ``pregnancy``,
     ``gestational_week`` and ``no_allergy`` (contradict the pinned facts, models/safety/contradictions.py).
@@ -64,7 +66,8 @@ def check_answer(
     flagged = find_gravest_label(flags) != "routine"
     facts = (allergies, flagged, known, risks or RecordedRisks())
     findings = (_check_reading(text, *facts) for text in list_readings(answer))
-    return tuple(dict.fromkeys(finding for found in findings for finding in found))
+    unread = () if is_readable(answer) else ("language",)
+    return tuple(dict.fromkeys((*unread, *(finding for found in findings for finding in found))))
 
 
 def _check_reading(
