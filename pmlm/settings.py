@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     cds_url: str | None = None  # the address by which CDS clients call this endpoint
     cds_origins: str = "*"  # origins of browser-based CDS clients, separated by spaces
 
+    trusted_proxies: str = ""  # reverse proxies whose X-Forwarded-For counts: addresses, networks, separated by spaces
+
     host: str = "127.0.0.1"
     port: int = 3000
     airflow_port: int = 8080

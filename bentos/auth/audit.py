@@ -25,7 +25,7 @@ from pmlm.storage import read_lines
 
 
 class AuditRecord(BaseModel):
-    """One line. ``outcome`` is the HTTP status that was answered."""
+    """One line. ``outcome`` is the HTTP status that was answered, or what a tool's result amounts to."""
 
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     client: int | None
@@ -39,6 +39,7 @@ class RequestAudit:
     """A running request: its route, its client once known, the patients it names.
 
     ``safety``: its answer is a safety message, sent whether or not it can be recorded. ``unrecorded``: it could not be.
+    ``outcome``: what became of it, where the answer's own status does not say.
     """
 
     route: str
@@ -46,6 +47,7 @@ class RequestAudit:
     subjects: list[int] = field(default_factory=list)
     safety: bool = False
     unrecorded: bool = False
+    outcome: int | None = None
 
 
 _running: ContextVar[RequestAudit | None] = ContextVar("pmlm_audit", default=None)
@@ -62,6 +64,12 @@ def mark_safety_message() -> None:
     """Note that the running request's answer is a safety message."""
     if (running := _running.get()) is not None:
         running.safety = True
+
+
+def note_outcome(status: int) -> None:
+    """Note what became of the running request's work: a tool's refusal is answered with status 200."""
+    if (running := _running.get()) is not None:
+        running.outcome = status
 
 
 def mark_unrecorded() -> None:

@@ -12,18 +12,17 @@ import time
 from typing import Any, NamedTuple
 
 import jwt
-from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
 
 from bentos.auth import keys
+from bentos.auth.key_sets import KeySet
 from bentos.auth.principal import Principal
-from pmlm.errors import KeysUnavailableError, SettingsError, TokenError
+from pmlm.errors import SettingsError, TokenError
 from pmlm.settings import Settings
 
 #: The specification: at most five minutes ahead.
 LONGEST_LIFE_S = 300
 LEEWAY_S = 30
 LONGEST = 16 * 1024
-_JWKS_TIMEOUT_S, _JWKS_LIFESPAN_S = 5.0, 300.0
 _SCOPES = frozenset({"system/Patient.rs"})
 
 
@@ -45,10 +44,7 @@ class CdsVerifier:
             )
         self._url = (settings.cds_url or "").rstrip("/")
         self._addresses = dict(settings.cds_issuers)
-        self._keys = {
-            issuer: jwt.PyJWKClient(address, lifespan=_JWKS_LIFESPAN_S, timeout=_JWKS_TIMEOUT_S)
-            for issuer, address in settings.cds_issuers.items()
-        }
+        self._keys = {issuer: KeySet(address) for issuer, address in settings.cds_issuers.items()}
 
     def issuer_of(self, token: str) -> str | None:
         """The trusted issuer that the token names, unverified; None for every other token."""
@@ -101,9 +97,4 @@ class CdsVerifier:
             raise TokenError("the token does not name its key (kid)")
         if head.get("jku", self._addresses[issuer]) != self._addresses[issuer]:
             raise TokenError("the token names another key set (jku) than this clinic trusts for its issuer")
-        try:
-            return self._keys[issuer].get_signing_key(head["kid"]).key
-        except PyJWKClientConnectionError:
-            raise KeysUnavailableError("the keys that tokens are checked with cannot be had at the moment") from None
-        except (PyJWKClientError, jwt.PyJWTError, ValueError):
-            raise TokenError("the token's key is not known here") from None
+        return self._keys[issuer].find(head["kid"])

@@ -15,12 +15,12 @@ from collections import OrderedDict
 from typing import Any
 
 import jwt
-from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError
 
 from bentos.auth import keys
+from bentos.auth.key_sets import KeySet
 from bentos.auth.principal import Principal, subject_of
 from bentos.auth.scopes import only_patient_level
-from pmlm.errors import KeysUnavailableError, SettingsError, TokenError, UnknownPatientError
+from pmlm.errors import SettingsError, TokenError, UnknownPatientError
 from pmlm.settings import Settings
 
 LONGEST = 16 * 1024
@@ -28,9 +28,6 @@ MOST_PATIENTS = 1000
 LEEWAY_S = 30
 CACHE_S = 60.0  # a checked token is not checked again for so long; a key that was taken away counts until then
 CACHE_SIZE = 2048
-JWKS_TIMEOUT_S = 5.0
-JWKS_LIFESPAN_S = 300.0
-JWKS_RETRY_S = 10.0
 _CLIENT_CLAIMS = ("client_id", "azp", "sub")
 
 
@@ -38,16 +35,12 @@ class TokenVerifier:
     """Checks tokens for one clinic; caches those that passed for a minute."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.token_jwks_url and not settings.token_issuer:
-            raise SettingsError("PMLM_TOKEN_JWKS_URL needs PMLM_TOKEN_ISSUER: whose tokens are its keys good for?")
+        for name, given in (("JWKS_URL", settings.token_jwks_url), ("KEYS", settings.token_keys)):
+            if given and not settings.token_issuer:
+                raise SettingsError(f"PMLM_TOKEN_{name} needs PMLM_TOKEN_ISSUER: whose tokens are its keys good for?")
         self._settings = settings
         self._local = keys.public_keys(settings)
-        self._jwks = (
-            jwt.PyJWKClient(settings.token_jwks_url, lifespan=JWKS_LIFESPAN_S, timeout=JWKS_TIMEOUT_S)
-            if settings.token_jwks_url
-            else None
-        )
-        self._jwks_failed_at = float("-inf")
+        self._jwks = KeySet(settings.token_jwks_url) if settings.token_jwks_url else None
         self._passed: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -93,28 +86,22 @@ class TokenVerifier:
                 audience=self._settings.audience,
                 issuer=issuer,
                 leeway=LEEWAY_S,
-                options={"require": ["exp", "aud", *(["iss"] if issuer else [])]},
+                options={"require": ["exp", "aud", "iss"]},
             )
         except jwt.InvalidTokenError as error:
             raise TokenError(_EXPLANATIONS.get(type(error), "the token is not valid here")) from None
 
-    def _key(self, kid: str) -> tuple[Any, str | None]:
+    def _key(self, kid: str) -> tuple[Any, str]:
         """The public key by this id and the issuer whose tokens it may sign."""
         if kid == keys.DEVELOPMENT:
             return self._local[kid], keys.issuer(self._settings)
+        if self._settings.token_issuer is None:
+            raise TokenError("the token's key is not known here")
         if kid in self._local:
             return self._local[kid], self._settings.token_issuer
         if self._jwks is None:
             raise TokenError("the token's key is not known here")
-        if time.monotonic() - self._jwks_failed_at < JWKS_RETRY_S:
-            raise KeysUnavailableError("the keys that tokens are checked with cannot be had at the moment")
-        try:
-            return self._jwks.get_signing_key(kid).key, self._settings.token_issuer
-        except PyJWKClientConnectionError:
-            self._jwks_failed_at = time.monotonic()
-            raise KeysUnavailableError("the keys that tokens are checked with cannot be had at the moment") from None
-        except (PyJWKClientError, jwt.InvalidTokenError, jwt.PyJWTError, ValueError):
-            raise TokenError("the token's key is not known here") from None
+        return self._jwks.find(kid), self._settings.token_issuer
 
     def _principal(self, claims: dict[str, Any]) -> Principal:
         client = next((claims[name] for name in _CLIENT_CLAIMS if isinstance(claims.get(name), str)), "")

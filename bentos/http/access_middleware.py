@@ -20,6 +20,7 @@ import anyio.to_thread
 from bentos.auth import audit, routes
 from bentos.auth.audit import RequestAudit
 from bentos.auth.cds_tokens import CdsVerifier
+from bentos.auth.client_address import find_client_address, parse_networks
 from bentos.auth.principal import Principal
 from bentos.auth.rates import RateLimits
 from bentos.auth.routes import Door, RouteRule
@@ -60,7 +61,8 @@ class AccessMiddleware:
         self._cds = CdsVerifier(self._settings)
         shared = SharedCounts.of(self._settings)
         self._rates = RateLimits(self._settings, shared)
-        self._used = UsedTokens(shared)
+        self._used = UsedTokens(shared, self._settings)
+        self._proxies = parse_networks(self._settings.trusted_proxies)
         self._writer = StoreWriter("audit")
         self._checks: anyio.CapacityLimiter | None = None
         self._personalizer: Any = None
@@ -106,8 +108,9 @@ class AccessMiddleware:
 
         async def recording_send(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start" and (request.subjects or message["status"] in (401, 403)):
-                refused = not await self._record(request, message["status"]) and not request.safety
+            if message["type"] == "http.response.start" and _is_access(request, message["status"]):
+                status = request.outcome or message["status"]
+                refused = not await self._record(request, status) and not request.safety
                 if refused:
                     await _refuse_unrecorded(scope, send)
                     if _is_stream(message["headers"]):
@@ -130,8 +133,10 @@ class AccessMiddleware:
 
     async def _authorize(self, rule: RouteRule, request: RequestAudit, scope: Scope) -> None:
         """Put the principal into the scope, or raise the :class:`RefusedError`."""
-        address = (scope.get("client") or ("",))[0]
         headers = {name.lower(): value for name, value in scope["headers"]}
+        peer = (scope.get("client") or ("",))[0]
+        hops = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"]
+        address = find_client_address(peer, hops, self._proxies)
         if rule.door is not Door.TOKEN and rule.methods and scope["method"] not in rule.methods:
             raise RefusedError(
                 HTTPStatus.METHOD_NOT_ALLOWED, "this is for reading only", allow=", ".join(sorted(rule.methods))
@@ -139,7 +144,7 @@ class AccessMiddleware:
         if rule.door is Door.OPEN:
             return
         if rule.door is Door.LOOPBACK:
-            if not _is_local(address, headers):
+            if not _is_local(peer, headers):
                 raise RefusedError(HTTPStatus.FORBIDDEN, "only this machine may read this")
             return
         principal = await self._authenticate(headers, address, scope["path"] if rule.name in CDS else None)
@@ -156,13 +161,15 @@ class AccessMiddleware:
             )
 
     async def _authenticate(self, headers: dict[bytes, bytes], address: str, service: str | None) -> Principal:
-        """The principal of the bearer token; ``service``: the path of a CDS service."""
+        """The principal of the bearer token; ``service``: the path of a CDS service.
+
+        An address that has shown too many bad tokens is told to wait with its next bad one. A good one passes: others
+        may stand behind the same address.
+        """
         scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
         if token and (known := self._verifier.find_cached(token)):
             return known
-        if (wait := await self._rates.block_remaining(address)) is not None:
-            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too many refused requests", **{"retry-after": str(wait)})
         try:
             if not token:
                 raise TokenError("a bearer token is needed")
@@ -178,9 +185,18 @@ class AccessMiddleware:
         except KeysUnavailableError as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), **{"retry-after": "10"}) from None
         except TokenError as error:
+            if (wait := await self._rates.block_remaining(address)) is not None:
+                after = {"retry-after": str(wait)}
+                raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "too many refused requests", **after) from None
             await self._rates.count_refusal(address)
             challenge = f'{REALM}, error="invalid_token", error_description="{error}"' if token else REALM
             raise RefusedError(HTTPStatus.UNAUTHORIZED, str(error), **{"www-authenticate": challenge}) from None
+
+
+def _is_access(request: RequestAudit, status: int) -> bool:
+    """Whether an answer goes into the record: it concerns a patient, or was refused, or names what does not exist."""
+    refused = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+    return bool(request.subjects) or request.outcome is not None or refused
 
 
 async def _refuse_unrecorded(scope: Scope, send: Send) -> None:

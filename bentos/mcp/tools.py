@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 import anyio.to_thread
@@ -13,8 +14,10 @@ from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 
+from bentos.auth import audit
 from bentos.auth.principal import Principal
 from bentos.personalizer import current
+from bentos.problems.error_handlers import status_of
 from bentos.telemetry import tracing
 from pmlm.api_types import Explanation, Language, PersonalizeRequest, PersonalizeResponse, Timeline
 from pmlm.errors import PmlmError
@@ -67,6 +70,7 @@ async def personalize(
     try:
         request = PersonalizeRequest(patient=patient, question=question, language=language)
     except ValidationError as error:
+        audit.note_outcome(HTTPStatus.BAD_REQUEST)
         first = error.errors(include_input=False)[0]
         raise ToolError(f"{first['loc'][0]}: {first['msg']}") from None
     return await _run(ctx, "personalize", lambda who: current.personalizer().personalize(who, request))
@@ -97,7 +101,11 @@ async def _run(ctx: Context[Any, Any], name: str, work: Callable[[Principal], T]
         try:
             return await anyio.to_thread.run_sync(work, principal)
         except PmlmError as error:
+            audit.note_outcome(status_of(error)[0])
             raise ToolError(str(error)) from None
+        except Exception:
+            audit.note_outcome(HTTPStatus.INTERNAL_SERVER_ERROR)
+            raise
 
 
 def _read_trajectory(patient: str, principal: Principal) -> Timeline:

@@ -30,12 +30,15 @@ REDACTED_KEYS = frozenset(
     | {"prompt", "question", "reference", "ref", "subject", "subject_id", "text", "token", "url", "path"}
 )
 WITHHELD = "[withheld]"
+_SLASH, _COLON = r"(?:/|%(?:25)*2[Ff])", r"(?::|%(?:25)*3[Aa])"  # escaped once or many times
 _LOOKS_LIKE = re.compile(
     r"eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?"  # a token
     r"|\bBearer\s+\S+"
-    r"|\b[A-Z][A-Za-z]{3,40}(?:/|%2[Ff])[A-Za-z0-9.\-]{1,64}"  # a FHIR reference
-    r"|\burn:(?:uuid|oid):\S+"
-    r"|\bsubject(?::|%3[Aa])\d+"
+    rf"|\b[A-Z][A-Za-z]{{3,40}}{_SLASH}[A-Za-z0-9.\-]{{1,64}}"  # a FHIR reference
+    rf"|(?i:\b(?:patient|practitioner|relatedperson|encounter|observation|person){_SLASH}[a-z0-9.\-]{{1,64}})"
+    rf"|(?i:\b(?:patient|subject)(?:=|%(?:25)*3D)[^\s&\"']{{1,200}})"
+    rf"|(?i:\burn{_COLON}(?:uuid|oid){_COLON}\S+)"
+    rf"|(?i:\bsubject{_COLON}\d+)"
     r"|\b[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\b"
     r"|\b[\w.+-]+@[\w-]+\.[\w.]+"
     r"|\b(?:19|20)\d{2}-\d{2}-\d{2}\b(?!T)"

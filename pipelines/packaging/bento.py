@@ -47,6 +47,7 @@ def make_serving_environment(settings: Settings) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         "DO_NOT_TRACK": "1",
         "FEAST_USAGE": "False",
+        "FORWARDED_ALLOW_IPS": "",  # uvicorn would believe this machine; PMLM_TRUSTED_PROXIES decides
         "OMP_NUM_THREADS": "1",  # an idle thread pool spins on the core that serves
         "MKL_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "2",  # glibc keeps freed memory in one heap per thread

@@ -128,6 +128,26 @@ def test_what_has_expired_is_forgotten_and_what_is_too_much_goes_first_to_expire
     assert len(used._seen) <= 3
 
 
+@pytest.mark.attack("access", "a CDS token is used again after a restart, or at another worker", "refused")
+def test_a_use_survives_a_restart_and_is_known_to_every_worker(tmp_path: Path) -> None:
+    settings, until = clinic(tmp_path), time.time() + 60
+    before, after = UsedTokens(settings=settings), UsedTokens(settings=settings)
+    assert asyncio.run(before.first_use(EHR, "a", until))
+    assert not asyncio.run(after.first_use(EHR, "a", until))
+    assert asyncio.run(after.first_use(EHR, "b", until))
+    assert not asyncio.run(before.first_use(EHR, "b", until))
+    (path,) = settings.workspace.glob("used-tokens.db")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_disk_that_does_not_take_it_refuses_nobody(tmp_path: Path) -> None:
+    settings = clinic(tmp_path)
+    (settings.workspace / "used-tokens.db").mkdir(parents=True)
+    used = UsedTokens(settings=settings)
+    assert asyncio.run(used.first_use(EHR, "a", time.time() + 60))
+    assert not asyncio.run(used.first_use(EHR, "a", time.time() + 60))
+
+
 def test_workers_with_a_redis_know_each_others_and_without_it_their_own(tmp_path: Path) -> None:
     with redis() as server:
         settings = clinic(tmp_path, online_store=server.url)

@@ -201,6 +201,12 @@ def test_a_checked_token_is_remembered_but_not_beyond_its_time(settings: Setting
     assert verifier.find_cached(nearly_over) is None
 
 
+@pytest.mark.attack("access", "operator's keys without an issuer, so that any issuer's token passes", "no start")
+def test_a_key_folder_without_an_issuer_is_a_setting_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="PMLM_TOKEN_KEYS needs PMLM_TOKEN_ISSUER"):
+        TokenVerifier(clinic(tmp_path, token_keys=tmp_path))
+
+
 def test_a_key_url_without_an_issuer_is_a_setting_to_mend(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="PMLM_TOKEN_ISSUER"):
         TokenVerifier(clinic(tmp_path, token_jwks_url="https://id.example/jwks"))

@@ -182,6 +182,55 @@ def test_an_address_that_only_guesses_is_no_longer_listened_to_but_a_known_clien
     assert known.post("/answer", json={}).status_code == 200
 
 
+@pytest.mark.attack("access", "a flood of bad tokens from the address of good clients", "good tokens pass, seen or new")
+def test_a_new_token_passes_where_others_guess(caller: Caller, token: Callable[..., str]) -> None:
+    statuses = [caller(f"guess{i}").post("/answer", json={}).status_code for i in range(70)]
+    assert statuses[-1] == 429
+    assert caller(token()).post("/answer", json={}).status_code == 200
+    assert caller(f"{token()}x").post("/answer", json={}).status_code == 429
+
+
+@pytest.mark.attack("access", "bad tokens, each with another X-Forwarded-For", "counted as one address")
+def test_a_stranger_chooses_no_address(caller: Caller) -> None:
+    guess = caller("guess")
+    statuses = [
+        guess.post("/answer", json={}, headers={"X-Forwarded-For": f"10.1.0.{i}"}).status_code for i in range(61)
+    ]
+    assert statuses == [401] * 60 + [429]
+
+
+def test_clients_behind_a_trusted_proxy_are_told_apart(tmp_path: Path) -> None:
+    trusting = clinic(tmp_path, trusted_proxies="10.0.0.0/8")
+    door = AccessMiddleware(ProblemMiddleware(Starlette()), trusting)  # type: ignore[arg-type]
+    proxy = TestClient(door, headers={"Authorization": "Bearer guess"}, client=("10.0.0.9", 5000))  # type: ignore[arg-type]
+
+    def guess(hop: str) -> int:
+        return proxy.post("/answer", json={}, headers={"X-Forwarded-For": f"1.2.3.4, {hop}"}).status_code
+
+    statuses = {hop: [guess(hop) for _ in range(61)] for hop in ("192.0.2.1", "192.0.2.2")}
+    assert list(statuses.values()) == [[401] * 60 + [429]] * 2
+
+
+@pytest.mark.attack("access", "an unknown answer id or patient is asked for", "the refusal is in the audit record")
+def test_what_does_not_exist_is_recorded_too(settings: Settings, token: Callable[..., str]) -> None:
+    app = Starlette(routes=[Route("/explain/known", _who)])
+    door = TestClient(AccessMiddleware(ProblemMiddleware(app), settings))  # type: ignore[arg-type]
+    assert door.get("/explain/unknown", headers={"Authorization": f"Bearer {token()}"}).status_code == 404
+    assert [(a.route, a.outcome) for a in audit.read(settings)] == [("/explain/{answer_id}", 404)]
+
+
+@pytest.mark.attack("access", "a tool refuses within an answer of status 200", "the record has the tool's outcome")
+def test_the_outcome_of_a_tool_is_its_own(settings: Settings, token: Callable[..., str]) -> None:
+    async def tool(request: Request) -> Response:
+        audit.note_outcome(403)
+        return JSONResponse({"result": {"isError": True}})
+
+    app = Starlette(routes=[Route("/mcp", tool, methods=["POST"])])
+    door = TestClient(AccessMiddleware(ProblemMiddleware(app), settings))  # type: ignore[arg-type]
+    assert door.post("/mcp", json={}, headers={"Authorization": f"Bearer {token()}"}).status_code == 200
+    assert [(a.route, a.outcome) for a in audit.read(settings)] == [("/mcp", 403)]
+
+
 def test_accesses_and_refusals_are_recorded_with_who_when_route_and_outcome(
     caller: Caller, token: Callable[..., str], settings: Settings
 ) -> None:
