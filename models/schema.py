@@ -49,6 +49,8 @@ KINDS = (
     "condition",
     "condition.suspected",
     "condition.end",
+    "episode",
+    "episode.end",
     "observation",
     "medicine",
     "medicine.end",

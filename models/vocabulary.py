@@ -1,14 +1,17 @@
 """The codes PMLM reads by meaning: signals, concepts, drugs.
 
 Every other code is carried, not read. Codes are written as in the event log, ``SYSTEM//code`` with SYSTEM one of
-LOINC, SNOMED, RXNORM, ICD10, CVX. Plausible ranges are limits of possibility (a value outside is a recording error),
-not of health.
+LOINC, SNOMED, RXNORM, ICD10 (ICD-10-CM too), ICD10PCS, CPT, CVX. Plausible ranges are limits of possibility (a value
+outside is a recording error), not of health.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+from models.code_sets import CodeSet, read_code_sets
 
 SYSTEMS: dict[str, str] = {
     "http://loinc.org": "LOINC",
@@ -20,6 +23,9 @@ SYSTEMS: dict[str, str] = {
     "http://www.whocc.no/atc": "ATC",
     "http://hl7.org/fhir/sid/ndc": "NDC",
     "http://unitsofmeasure.org": "UCUM",
+    "http://www.ama-assn.org/go/cpt": "CPT",
+    "http://www.cms.gov/Medicare/Coding/ICD10": "ICD10PCS",
+    "http://hl7.org/fhir/sid/icd-10-pcs": "ICD10PCS",
 }
 
 
@@ -169,63 +175,55 @@ OWN_CODES: dict[str, str] = {
 class Concept:
     """A condition, labelled in the patient's words; its absence is a fact too.
 
-    ``snomed`` are exact codes, ``icd10`` prefixes. ``negative`` says whether absence becomes a segment.
+    ``codes`` come from ``code_files/concepts.csv``. ``negative`` says whether absence becomes a segment.
     """
 
     name: str
     label: str
-    snomed: tuple[str, ...] = ()
-    icd10: tuple[str, ...] = ()
+    codes: CodeSet
     negative: bool = True
+
+    @property
+    def snomed(self) -> tuple[str, ...]:
+        """Its SNOMED codes."""
+        return tuple(sorted(c.removeprefix("SNOMED//") for c in self.codes.exact if c.startswith("SNOMED//")))
+
+
+def _concept(name: str, label: str, negative: bool = True) -> Concept:
+    codes = read_code_sets("pregnancy" if name == "pregnancy" else "concepts")[name]
+    return Concept(name, label, codes, negative)
 
 
 CONCEPTS: tuple[Concept, ...] = (
-    Concept("pregnancy", "pregnancy", ("72892002", "77386006", "47200007", "79586000"), ("Z33", "Z34", "O09"), False),
-    Concept("hypertension", "high blood pressure", ("59621000", "38341003", "48194001"), ("I10", "O10", "O13", "O16")),
-    Concept("preeclampsia", "pre-eclampsia", ("398254007", "46764007", "15394000"), ("O14", "O15")),
-    Concept("diabetes", "diabetes", ("44054006", "46635009", "73211009"), ("E10", "E11", "E13", "O24.0", "O24.1")),
-    Concept("gestational_diabetes", "gestational diabetes", ("11687002",), ("O24.4",)),
-    Concept("prediabetes", "prediabetes", ("714628002", "15777000"), ("R73",)),
-    Concept(
-        "anaemia",
-        "anaemia",
-        ("271737000", "87522002", "165397008", "444073006"),
-        ("D50", "D51", "D52", "D53", "D64", "O99.0"),
-    ),
-    Concept("asthma", "asthma", ("195967001", "233678006", "370218001"), ("J45",)),
-    Concept("migraine", "migraine", ("37796009", "124171000119105", "4473006"), ("G43",)),
-    Concept("depression", "depression", ("370143000", "35489007", "36923009", "58703003"), ("F32", "F33", "F53")),
-    Concept("anxiety", "anxiety", ("80583007", "197480006", "21897009", "48694002"), ("F40", "F41")),
-    Concept("obesity", "obesity", ("162864005", "414916001", "408512008"), ("E66",)),
-    Concept("thyroid", "thyroid disease", ("40930008", "34486009", "83664006"), ("E03", "E05", "E06")),
-    Concept("kidney_disease", "kidney disease", ("431855005", "431856006", "433144002", "127013003"), ("N18", "N19")),
-    Concept("clot", "blood clots", ("128053003", "59282003", "706870000"), ("I26", "I80", "I82", "O22", "O87")),
-    Concept("reflux", "acid reflux", ("235595009",), ("K21",), False),
-    Concept(
-        "urinary_infection", "urinary infection", ("307426000", "68566005", "301011002"), ("N30", "N39.0", "O23"), False
-    ),
-    Concept(
-        "miscarriage",
-        "a miscarriage",
-        ("19169002", "156073000", "161744009", "17369002", "35999006"),
-        ("O02", "O03", "Z87.59"),
-    ),
-    Concept("epilepsy", "epilepsy", ("84757009", "128613002"), ("G40",)),
-    Concept("endometriosis", "endometriosis", ("129103003",), ("N80",), False),
-    Concept("pcos", "polycystic ovary syndrome", ("237055002", "69878008"), ("E28.2",), False),
-    Concept("chronic_pain", "chronic pain", ("82423001", "278860009", "1121000119107"), ("G89", "M54"), False),
+    _concept("pregnancy", "pregnancy", False),
+    _concept("hypertension", "high blood pressure"),
+    _concept("preeclampsia", "pre-eclampsia"),
+    _concept("diabetes", "diabetes"),
+    _concept("gestational_diabetes", "gestational diabetes"),
+    _concept("prediabetes", "prediabetes"),
+    _concept("anaemia", "anaemia"),
+    _concept("asthma", "asthma"),
+    _concept("migraine", "migraine"),
+    _concept("depression", "depression"),
+    _concept("anxiety", "anxiety"),
+    _concept("obesity", "obesity"),
+    _concept("thyroid", "thyroid disease"),
+    _concept("kidney_disease", "kidney disease"),
+    _concept("clot", "blood clots"),
+    _concept("reflux", "acid reflux", False),
+    _concept("urinary_infection", "urinary infection", False),
+    _concept("miscarriage", "a miscarriage"),
+    _concept("epilepsy", "epilepsy"),
+    _concept("endometriosis", "endometriosis", False),
+    _concept("pcos", "polycystic ovary syndrome", False),
+    _concept("chronic_pain", "chronic pain", False),
 )
 
 
+@lru_cache(maxsize=1 << 14)
 def find_concept(code: str) -> Concept | None:
     """Find the concept that a ``SYSTEM//code`` belongs to; None for a code without meaning here."""
-    system, _, value = code.partition("//")
-    for concept in CONCEPTS:
-        if system == "SNOMED" and value in concept.snomed:
-            return concept
-        if system == "ICD10" and any(value.startswith(p) for p in concept.icd10):
-            return concept
-    return None
+    return next((concept for concept in CONCEPTS if code in concept.codes), None)
 
 
 DRUG_CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {

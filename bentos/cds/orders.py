@@ -120,10 +120,11 @@ def _find_caution(order: DraftOrder, state: PregnancyState) -> Iterator[OrderAle
 
 def _applies(caution: Caution, state: PregnancyState) -> bool:
     if caution.state == "pregnant":
-        if state.weeks is None:  # of a pregnancy without a date, a critical week is not claimed, a warning is given
+        if state.age is None:  # of a pregnancy without a date, a critical week is not claimed, a warning is given
             return bool(state.pregnant) and (caution.weeks_from == 0 or caution.indicator == "warning")
-        return bool(state.pregnant) and state.weeks >= caution.weeks_from
-    return not state.pregnant and state.postpartum_weeks is not None and state.postpartum_weeks < caution.weeks_below
+        least, greatest = state.age
+        return (least if caution.indicator == "critical" else greatest) // 7 >= caution.weeks_from
+    return not state.pregnant and state.postpartum is not None and state.postpartum[0] < caution.weeks_below
 
 
 def _mentions(text: str, words: Any) -> bool:

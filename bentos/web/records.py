@@ -153,5 +153,5 @@ def _describe_event(event: PatientEvent, row: FeatureRow, as_of: datetime, langu
         kind=event.kind,
         value=value,
         ago=format_ago(event.time, as_of, language) if event.time and dated else None,
-        week=week_at(event.time, row) if event.time and dated else None,
+        week=week_at(event.time, row, as_of) if event.time and dated else None,
     )

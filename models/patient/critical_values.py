@@ -185,8 +185,8 @@ def _describe(
 def is_maternal(row: FeatureRow, as_of: datetime) -> bool:
     """Whether the patient is pregnant, or within six weeks after a pregnancy."""
     state = read_pregnancy_state(row, as_of)
-    weeks = state.postpartum_weeks
-    return bool(state.pregnant) or (weeks is not None and weeks < PUERPERIUM_WEEKS)
+    after = state.postpartum
+    return bool(state.pregnant) or (after is not None and after[0] < PUERPERIUM_WEEKS)
 
 
 def has_critical_value(row: FeatureRow, as_of: datetime) -> bool:

@@ -1,39 +1,57 @@
 """Compute pregnancy, gestational age and weeks postpartum as of a moment.
 
-    start = EDD − 280 d, else LMP, else unknown        (d = whole days from start to as_of)
-    weeks = ⌊d / 7⌋, days = d mod 7                    (0 ≤ d ≤ 308, else unknown)
+    d = whole days from the start to as_of             (models.patient.pregnancy_dating: one day, or a range)
+    weeks = ⌊d / 7⌋, days = d mod 7                    (0 ≤ d ≤ 308; None where the range leaves them open)
     postpartum_weeks = ⌊(as_of − end of pregnancy) / 7 d⌋   (0 … 52, else None)
 
-1. The paper speaks of obstetric records and not of dating. This is the usual rule: Naegele's 280 days; an expected
-   delivery date, which a scan may have set, outranks the last period.
-2. It never guesses: a pregnancy without either date has no week. A last period alone dates a pregnancy but never
-   makes one, since it is asked of every patient.
+1. The paper speaks of obstetric records and not of dating. Here a record's statements are read
+   (``pregnancy_statements``), a date is chosen by ACOG 700 (``pregnancy_dating``) and an end found (``pregnancy_end``).
+2. It never guesses. Without any statement pregnancy is unknown, not absent; without an exact date no exact week is
+   given; a pregnancy past 44 weeks whose end is not on record should have ended and is unknown.
+3. A last period alone dates a pregnancy but never makes one, since it is asked of every patient.
 
-Run: ``pmlm ask``, ``pmlm features show PATIENT``.
+Run: ``pmlm ask``, ``pmlm patient PATIENT``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
-from models.feature_row import has_record, read_text, read_time
+from models.feature_row import read_time
+from models.patient.pregnancy_dating import TERM, Start, choose_start, read_start
+from models.patient.pregnancy_end import LONGEST, End, find_last_end
+from models.patient.pregnancy_statements import Statement, read_statements
 from models.schema import FeatureRow
 
-#: These three date pregnancies everywhere: in features, peers, triage and the sample clinic too.
-TERM = timedelta(days=280)
-#: 44 weeks: no pregnancy lasts longer, so an older date belongs to an earlier one or was never closed.
-LONGEST = timedelta(days=308)
+__all__ = ["LONGEST", "POSTPARTUM", "TERM", "Dating", "PregnancyState", "find_start_at", "read_pregnancy_state"]
+
 POSTPARTUM = timedelta(weeks=52)
+#: No pregnancy is noticed sooner after the end of another: what is stated till then is of the ended one.
+SOONEST = timedelta(days=21)
+#: A newborn's own gestational age is no pregnancy of hers.
+YOUNGEST = timedelta(days=365 * 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Dating:
+    """How a pregnancy is dated: the method and its source; ``precision`` is day, week or range."""
+
+    method: str
+    source: str | None
+    precision: str
 
 
 @dataclass(frozen=True, slots=True)
 class PregnancyState:
     """A patient's pregnancy as of a moment.
 
-    ``pregnant`` is True, False (there is a record without a current pregnancy) or None (unknown: no record, or a
-    pregnancy begun longer ago than any lasts and never closed). ``weeks`` and ``days`` are completed weeks and the days
-    beyond, None when undated. ``postpartum_weeks`` counts from any end of a pregnancy, loss included.
+    ``pregnant`` is True, False (stated) or None (not on record, contradictory, or ``overdue``: begun longer ago than
+    any lasts, its end not on record). ``weeks`` and ``days`` are completed weeks and the days beyond, None where not
+    exactly known; ``age`` is then the least and greatest age in days. ``postpartum_weeks`` counts from any end of a
+    pregnancy, loss included; where it is not exactly known ``postpartum`` is the least and greatest. ``denied`` is the
+    day on which she was recorded as not pregnant.
     """
 
     pregnant: bool | None
@@ -41,40 +59,137 @@ class PregnancyState:
     days: int | None
     postpartum_weeks: int | None
     sources: tuple[str, ...]
+    age: tuple[int, int] | None = field(default=None, compare=False)
+    dating: Dating | None = field(default=None, compare=False)
+    postpartum: tuple[int, int] | None = field(default=None, compare=False)
+    overdue: bool = field(default=False, compare=False)
+    multiple: bool = field(default=False, compare=False)
+    denied: date | None = field(default=None, compare=False)
 
 
-def _age_by_edd(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
-    edd = read_time(row, "edd")
-    return None if edd is None else _age_since(edd - TERM, as_of, ended)
-
-
-def _age_by_lmp(row: FeatureRow, as_of: datetime, ended: datetime | None) -> timedelta | None:
-    lmp = read_time(row, "lmp")
-    return None if lmp is None else _age_since(lmp, as_of, ended)
-
-
-def _age_since(start: datetime, as_of: datetime, ended: datetime | None) -> timedelta | None:
-    """The age of a pregnancy since ``start``; None where ``start`` belongs to an earlier one."""
-    age = as_of - start
-    return age if (ended is None or start > ended) and timedelta(0) <= age <= LONGEST else None
+_UNKNOWN = PregnancyState(None, None, None, None, ())
 
 
 def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
-    """Compute pregnancy and gestational age from ``edd``, ``lmp``, ``pregnancy_since``, ``pregnancy_ended``."""
-    since, ended = read_time(row, "pregnancy_since"), read_time(row, "pregnancy_ended")
-    if since is not None and ended is not None and ended >= since:
-        since = None
-    by_edd = _age_by_edd(row, as_of, ended)
-    active = since is not None and as_of - since <= LONGEST
-    if active or by_edd is not None:
-        age, source = (by_edd, "edd_source") if by_edd is not None else (_age_by_lmp(row, as_of, ended), "lmp_source")
-        names = ("pregnancy_source", source) if age is not None else ("pregnancy_source",)
-        sources = tuple(s for s in (read_text(row, n) for n in names) if s)
-        days = None if age is None else age.days
-        return PregnancyState(
-            True, None if days is None else days // 7, None if days is None else days % 7, None, sources
-        )
-    since_end = None if ended is None else as_of - ended
-    weeks = since_end.days // 7 if since_end is not None and timedelta(0) <= since_end <= POSTPARTUM else None
-    known = has_record(row) and since is None  # an active pregnancy beyond 44 weeks was never closed: unknown
-    return PregnancyState(False if known else None, None, None, weeks, ())
+    """The state that a row's statements support; calendar days are those of ``as_of``'s own time zone."""
+    birth = read_time(row, "birth")
+    if birth is not None and as_of - birth < YOUNGEST:
+        return _UNKNOWN
+    statements, today = read_statements(row, as_of), as_of.date()
+    end = find_last_end(statements)
+    claims = _list_claims(statements, end)
+    denied = max((s.day for s in statements if s.meaning == "status" and s.value == "not pregnant"), default=None)
+    if not claims:
+        return _describe_absence(statements, end, denied, today)
+    since = _find_beginning(claims)
+    start = _date_pregnancy(statements, end, since, today)
+    begun = since if start is None else start.last
+    if today - begun > LONGEST:
+        return PregnancyState(None, None, None, None, (), overdue=True)
+    if denied is not None and denied > max(s.day for s in claims):
+        # an entry that still stands and a later denial contradict each other
+        open_ = any(s.meaning == "pregnancy" and s.closed is None for s in claims)
+        return _UNKNOWN if open_ else PregnancyState(False, None, None, None, (), denied=denied)
+    return _describe_pregnancy(claims, start, today)
+
+
+def _list_claims(statements: Sequence[Statement], end: End | None) -> list[Statement]:
+    """What states a current pregnancy: after the last end, and still standing."""
+    claims = []
+    for s in statements:
+        if s.meaning in ("edd", "age"):
+            stands = _starts_after(s, end)
+        else:
+            current = end is None or s.day > end.last + SOONEST
+            stated = s.meaning == "antenatal" or (s.meaning == "status" and s.value == "pregnant")
+            stands = current and (stated or (s.meaning == "pregnancy" and s.closed is None))
+        if stands:
+            claims.append(s)
+    return claims
+
+
+def _starts_after(statement: Statement, end: End | None) -> bool:
+    """Whether a dating statement is of a pregnancy after the last end."""
+    start = read_start(statement)
+    return start is not None and (end is None or start.last > end.first)
+
+
+def _find_beginning(claims: Sequence[Statement]) -> date:
+    """The first day on which the newest pregnancy was stated: statements further apart are of two pregnancies."""
+    days = sorted(s.day for s in claims)
+    first = days[0]
+    for day in days:
+        if day - first > LONGEST:
+            first = day
+    return first
+
+
+def _date_pregnancy(statements: Sequence[Statement], end: End | None, since: date, today: date) -> Start | None:
+    """The chosen start among those that can be of the pregnancy stated ``since``."""
+    starts = []
+    for s in statements:
+        if s.meaning not in ("edd", "lmp", "age") or not _starts_after(s, end):
+            continue
+        start = read_start(s)
+        if start is not None and start.first <= today and since <= start.last + LONGEST:
+            starts.append(start)
+    return choose_start(starts)
+
+
+def _describe_pregnancy(claims: Sequence[Statement], start: Start | None, today: date) -> PregnancyState:
+    newest = max(
+        (s for s in claims if s.meaning in ("pregnancy", "status", "antenatal")), default=None, key=lambda s: s.day
+    )
+    sources = [newest.source] if newest is not None else []
+    multiple = any(s.multiple for s in claims)
+    if start is None:
+        return PregnancyState(True, None, None, None, _unique(sources), multiple=multiple)
+    low, high = max(0, (today - start.last).days), min((today - start.first).days, LONGEST.days)
+    weeks = low // 7 if low // 7 == high // 7 else None
+    days = low % 7 if low == high else None
+    precision = "day" if low == high else "week" if high - low < 7 else "range"
+    statement = start.statement
+    return PregnancyState(
+        True,
+        weeks,
+        days,
+        None,
+        _unique([*sources, statement.source]),
+        age=(low, high),
+        dating=Dating(statement.method, statement.source or None, precision),
+        multiple=multiple,
+    )
+
+
+def _describe_absence(
+    statements: Sequence[Statement], end: End | None, denied: date | None, today: date
+) -> PregnancyState:
+    """No current pregnancy is stated: ended, denied, or not on record."""
+    if end is not None and today - end.last <= POSTPARTUM:
+        low, high = (max(0, (today - day).days) // 7 for day in (end.last, end.first))
+        contradicted = any(s.meaning == "status" and s.value == "pregnant" and s.day > end.last for s in statements)
+        weeks = low if low == high else None
+        sources = (end.source,) if end.source else ()
+        return PregnancyState(None if contradicted else False, None, None, weeks, sources, postpartum=(low, high))
+    if denied is not None and today - denied <= TERM:
+        return PregnancyState(False, None, None, None, (), denied=denied)
+    return _UNKNOWN
+
+
+def _unique(sources: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(s for s in sources if s))
+
+
+def find_start_at(row: FeatureRow, moment: datetime, as_of: datetime) -> date | None:
+    """The exact start of the pregnancy going on at ``moment``, as ``as_of`` knows it; None outside of one."""
+    statements = read_statements(row, as_of)
+    ended = find_last_end(statements)
+    day = moment.date()
+    before = None if ended is None or day <= ended.last else ended
+    claims = _list_claims(statements, before)
+    if not claims:
+        return None
+    start = _date_pregnancy(statements, before, _find_beginning(claims), as_of.date())
+    if start is None or not start.exact or not timedelta(0) <= day - start.first <= LONGEST:
+        return None
+    return start.first

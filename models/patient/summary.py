@@ -18,21 +18,12 @@ from datetime import datetime
 from models.feature_row import read_number, read_text, read_texts, read_time, read_times
 from models.patient.bounds import read_comparator
 from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
-from models.patient.gestational_age import read_pregnancy_state
+from models.patient.gestational_age import Dating, read_pregnancy_state
 from models.schema import FeatureRow
 from models.vocabulary import SIGNALS, find_concept
 
 #: Systems of codes that only their own clinic understands.
 _LOCAL = ("LOCAL", "TEXT")
-
-
-@dataclass(frozen=True, slots=True)
-class Dating:
-    """How a pregnancy is dated; ``precision`` is the least unit of time that is known."""
-
-    method: str
-    source: str | None
-    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,11 @@ class SignalValue:
 
 @dataclass(frozen=True, slots=True)
 class PatientSummary:
-    """The beliefs about one patient; a list is empty where the record has nothing."""
+    """The beliefs about one patient; a list is empty where the record has nothing.
+
+    Where weeks are not exactly known ``gestational_age_days`` and ``postpartum_range`` are the least and the greatest.
+    ``overdue``: a pregnancy should have ended, and its end is not on record.
+    """
 
     as_of: datetime
     pregnant: str
@@ -72,6 +67,11 @@ class PatientSummary:
     gestational_days: int | None
     dating: Dating | None
     postpartum_weeks: int | None
+    gestational_age_days: tuple[int, int] | None = None
+    postpartum_range: tuple[int, int] | None = None
+    multiple: bool = False
+    overdue: bool = False
+    pregnancy_sources: tuple[str, ...] = ()
     allergies: list[Entry] = field(default_factory=list)
     conditions: list[Entry] = field(default_factory=list)
     medicines: list[Entry] = field(default_factory=list)
@@ -104,8 +104,13 @@ def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEF
         pregnant={True: "yes", False: "no", None: "unknown"}[state.pregnant],
         gestational_weeks=state.weeks,
         gestational_days=state.days,
-        dating=None,
+        dating=state.dating,
         postpartum_weeks=state.postpartum_weeks,
+        gestational_age_days=state.age,
+        postpartum_range=state.postpartum,
+        multiple=state.multiple,
+        overdue=state.overdue,
+        pregnancy_sources=state.sources,
         allergies=entries["allergy"],
         conditions=[entry for entry in entries["condition"] if not entry.reason],
         medicines=[entry for entry in entries["medicine"] if not entry.reason],

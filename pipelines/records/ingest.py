@@ -120,9 +120,12 @@ def process_resources(settings: Settings, raws: Iterable[RawResource], prescan: 
     """Process resources with all that is known by ``end``; spill their drafts under ``place``."""
     drugs = carryover.read_medications(settings, night) | prescan.medications
     find_specimen = prescan.specimens.find_subject
-    context = ExtractionContext(end, drugs, settings.pseudonym, Scrubber(index), find_specimen)
+    last_active = carryover.read_last_active(settings, night)
+    context = ExtractionContext(end, drugs, settings.pseudonym, Scrubber(index), find_specimen, last_active=last_active)
     patients = carryover.read_patients(settings) | prescan.patients
-    return DropProcessor(settings, prescan, context, patients, validator, reject, place).process(raws)
+    processed = DropProcessor(settings, prescan, context, patients, validator, reject, place).process(raws)
+    carryover.save_active(settings, night, context.active)
+    return processed
 
 
 def append_events(settings: Settings, night: str, place: Path, end: Micros, history: bool, own: list[str],

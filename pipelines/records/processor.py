@@ -39,6 +39,7 @@ _DELETED_FACETS: dict[str, tuple[str, ...]] = {
     "Condition": (END,),
     "MedicationRequest": (END,),
     "MedicationStatement": (END,),
+    "EpisodeOfCare": (END,),
 }
 
 RejectCallback = Callable[[RawResource, ResourceError], None]

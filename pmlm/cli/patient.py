@@ -59,12 +59,20 @@ def describe_pregnancy(summary: PatientSummary) -> str:
     if summary.gestational_weeks is not None:
         days = "" if summary.gestational_days is None else f" and {summary.gestational_days} days"
         words.append(f"{summary.gestational_weeks} weeks{days}")
+    elif summary.gestational_age_days is not None:
+        low, high = summary.gestational_age_days
+        words.append(f"weeks not exactly known, between {low // 7} and {high // 7}")
     elif summary.pregnant == "yes":
-        words.append("weeks not exactly known")
+        words.append("weeks not on record")
+    if summary.multiple:
+        words.append("more than one baby")
     if summary.dating is not None:
-        words.append(f"dated by {summary.dating.method}, to the {summary.dating.precision}")
-    if summary.postpartum_weeks is not None:
-        words.append(f"{summary.postpartum_weeks} weeks after a pregnancy")
+        words.append(f"dated by {summary.dating.method} (precision: {summary.dating.precision})")
+    if summary.overdue:
+        words.append("the last pregnancy should have ended, its end is not on record")
+    if summary.postpartum_range is not None:
+        low, high = summary.postpartum_range
+        words.append(f"{low if low == high else f'{low} to {high}'} weeks after a pregnancy")
     return ", ".join(words)
 
 

@@ -14,9 +14,8 @@ from datetime import datetime, timedelta
 from statistics import fmean, stdev
 
 from bentos.personalizer.patient.patient_events import PatientEvent
-from models.feature_row import read_time
 from models.patient.change_detection import OUTSIDE_Z, compute_own_band_z, detect_change
-from models.patient.gestational_age import LONGEST, TERM, read_pregnancy_state
+from models.patient.gestational_age import find_start_at, read_pregnancy_state
 from models.schema import FeatureRow
 from models.vocabulary import SIGNALS, Signal
 from pmlm.api_types import Timeline, TimelinePoint, TimelineSignal
@@ -64,23 +63,17 @@ def _build_point(
     z = compute_own_band_z(value, fmean(before), deviation, signal.step) if before else None
     return TimelinePoint(
         days_ago=int((as_of - time).total_seconds() // DAY_S),
-        gestational_week=week_at(time, row),
+        gestational_week=week_at(time, row, as_of),
         value=round(value, signal.decimals + 1),
         z=None if z is None else round(z, 2),
         outside=z is not None and abs(z) > OUTSIDE_Z,
     )
 
 
-def week_at(time: datetime, row: FeatureRow) -> int | None:
-    """The completed week of the latest dated pregnancy at ``time``; None outside of it.
+def week_at(time: datetime, row: FeatureRow, as_of: datetime) -> int | None:
+    """The completed week at ``time`` of the pregnancy going on then; None outside of one, or without an exact date.
 
     A last period alone is asked of every patient: it dates a pregnancy that is on record, and makes none.
     """
-    edd, ended = read_time(row, "edd"), read_time(row, "pregnancy_ended")
-    on_record = read_time(row, "pregnancy_since") is not None
-    start = edd - TERM if edd is not None else read_time(row, "lmp") if on_record else None
-    if start is None or not timedelta(0) <= time - start <= LONGEST:
-        return None
-    if ended is not None and start <= ended < time:
-        return None
-    return (time - start).days // 7
+    start = find_start_at(row, time, as_of)
+    return None if start is None else (time.date() - start).days // 7

@@ -8,12 +8,13 @@ order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, time
+from typing import Any
 
 from models.feature_row import has_record, read_texts
-from models.patient.gestational_age import read_pregnancy_state
+from models.patient.gestational_age import PregnancyState, read_pregnancy_state
 from models.schema import FeatureRow, Segment
-from models.templates import render_sentence, sanitize_record_text
+from models.templates import format_ago, render_sentence, sanitize_record_text
 
 PINNED_KEYS = ("safety", "pregnancy", "allergies")
 ALLERGY_LIMIT = 20
@@ -47,16 +48,8 @@ def build_pinned_segments(row: FeatureRow, as_of: datetime, language: str) -> It
 
 def _pregnancy(row: FeatureRow, as_of: datetime, language: str) -> Segment:
     state = read_pregnancy_state(row, as_of)
-    if state.pregnant and state.weeks is not None:
-        sentence = render_sentence("pregnancy.weeks", language, weeks=state.weeks, days=state.days)
-    elif state.pregnant:
-        sentence = render_sentence("pregnancy.undated", language)
-    elif state.pregnant is None:
-        sentence = render_sentence("pregnancy.unknown", language)
-    elif state.postpartum_weeks is not None:
-        sentence = render_sentence("pregnancy.postpartum", language, weeks=state.postpartum_weeks)
-    else:
-        sentence = render_sentence("pregnancy.none", language)
+    name, values = _word_pregnancy(state, as_of, language)
+    sentence = render_sentence(f"pregnancy.{name}", language, **values)
     return Segment("pregnancy", "pinned", sentence, pinned=True, sources=state.sources or ("record:pregnancy",))
 
 
@@ -66,6 +59,27 @@ def list_unconfirmed_allergies(row: FeatureRow) -> frozenset[str]:
     for name, kind in zip(read_texts(row, "allergy_texts"), read_texts(row, "allergy_kinds"), strict=False):
         kinds.setdefault(sanitize_record_text(name), set()).add("unconfirmed." in kind)
     return frozenset(name for name, found in kinds.items() if found == {True})
+
+
+def _word_pregnancy(state: PregnancyState, as_of: datetime, language: str) -> tuple[str, dict[str, Any]]:
+    """The sentence for a state, and its values: what is not exactly known is said so."""
+    if state.pregnant:
+        values: dict[str, Any] = {"multiple": state.multiple}
+        if state.weeks is not None and state.days is not None:
+            return "weeks", values | {"weeks": state.weeks, "days": state.days}
+        if state.weeks is not None:
+            return "weeks_only", values | {"weeks": state.weeks}
+        if state.age is not None:
+            return "range", values | {"low": state.age[0] // 7, "high": state.age[1] // 7}
+        return "undated", values
+    if state.pregnant is None:
+        return ("overdue" if state.overdue else "unknown"), {}
+    if state.postpartum_weeks is not None:
+        return "postpartum", {"weeks": state.postpartum_weeks}
+    if state.postpartum is not None:
+        return "postpartum_range", {"low": state.postpartum[0], "high": state.postpartum[1]}
+    denied = datetime.combine(state.denied or as_of.date(), time(), as_of.tzinfo)
+    return "none", {"ago": format_ago(denied, as_of, language)}
 
 
 def _allergies(row: FeatureRow, language: str) -> Segment:

@@ -8,6 +8,7 @@ from pipelines.records.extract.allergy import extract_allergy
 from pipelines.records.extract.communication import extract_communication
 from pipelines.records.extract.condition import extract_condition
 from pipelines.records.extract.encounter import extract_encounter
+from pipelines.records.extract.episode import extract_episode
 from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext
 from pipelines.records.extract.medication import (
     extract_medication,
@@ -19,6 +20,7 @@ from pipelines.records.extract.medication import (
 from pipelines.records.extract.observation import extract_observation
 from pipelines.records.extract.patient import extract_patient
 from pipelines.records.extract.procedure import extract_procedure
+from pipelines.records.extract.related_person import extract_related_person
 from pipelines.records.read.raw_resource import Resource
 
 EXTRACTORS: dict[str, Callable[[Resource, ExtractionContext], ExtractedFacts]] = {
@@ -34,4 +36,6 @@ EXTRACTORS: dict[str, Callable[[Resource, ExtractionContext], ExtractedFacts]] =
     "Procedure": extract_procedure,
     "AllergyIntolerance": extract_allergy,
     "Communication": extract_communication,
+    "EpisodeOfCare": extract_episode,
+    "RelatedPerson": extract_related_person,
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from models.vocabulary import CONDITION_END_CODE
 from pipelines.records.extract.facts import END, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.interpret.certainty import SUSPECTED, WITHDRAWN, read_certainty, states_nothing
 from pipelines.records.interpret.other_subjects import find_condition_subject
+from models.vocabulary import CONCEPTS, CONDITION_END_CODE
+from pipelines.records.extract.pregnancy import count_span, is_pregnancy_end
 from pipelines.records.read.coding import choose_coding, read_status_code
-from pipelines.records.read.fhir_time import choose_latest, read_latest_end, read_period_end, read_time
+from pipelines.records.read.fhir_time import Micros, choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource
 
+PREGNANCY = next(concept.codes for concept in CONCEPTS if concept.name == "pregnancy")
 _OVER = ("inactive", "remission", "resolved")
 
 
@@ -32,13 +34,28 @@ def extract_condition(resource: Resource, context: ExtractionContext) -> Extract
     concept = context.clean_concept(choose_coding(resource["code"]))
     start = onset if onset is not None else recorded
     kind = "condition.suspected" if suspected else "condition"
-    facts = [Fact(kind, concept.code, start, text=concept.text, known=choose_latest(recorded, start))]
+    time, span = start, None
+    if is_pregnancy_end(concept.code):
+        time, span = count_span(resource.get("onsetDateTime"), context.end) or (start, None)
+    known = choose_latest(recorded, time)
+    facts = [Fact(kind, concept.code, time, number=span, text=concept.text, known=known)]
     if over:
-        end = choose_latest(abated, start) if abated is not None else choose_latest(recorded, start)
-        parent = ("Condition", resource["id"])
-        facts.append(
-            Fact("condition.end", CONDITION_END_CODE, end, text=concept.code, facet=END, known=end, parent=parent)
-        )
+        facts.append(_read_end(resource, context, concept.code, abated, (start, recorded)))
+    elif concept.code in PREGNANCY:
+        context.mark_active("Condition", resource)
     latest_end = read_latest_end(resource, "abatementDateTime", "abatementPeriod", "onsetPeriod")
     row = {"code": concept.code, "text": concept.text, "start": onset, "end": latest_end}
     return ExtractedFacts(facts, [("conditions", row)], facets=(END,))
+
+
+def _read_end(resource: Resource, context: ExtractionContext, code: str, abated: Micros | None,
+              begun: tuple[Micros | None, Micros | None]) -> Fact:  # fmt: skip
+    """The end at abatement, else when recorded; of a pregnancy with the days before it that are possible too."""
+    start, recorded = begun
+    end, span = choose_latest(abated, start) if abated is not None else choose_latest(recorded, start), None
+    if code in PREGNANCY and abated is None:
+        end, span = context.bound_end("Condition", resource, start)
+    elif code in PREGNANCY and (partial := count_span(resource.get("abatementDateTime"), context.end)) is not None:
+        end, span = choose_latest(partial[0], start), partial[1]
+    parent = ("Condition", resource["id"])
+    return Fact("condition.end", CONDITION_END_CODE, end, number=span, text=code, facet=END, known=end, parent=parent)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pipelines.records.deidentify.scrub import Scrubber
 from pipelines.records.read.coding import CodedConcept, list_units
-from pipelines.records.read.fhir_time import Micros
+from pipelines.records.read.fhir_time import MICROS_PER_DAY, Micros, choose_latest
 from pipelines.records.read.raw_resource import Resource, ResourceError
 
 RETRACTED = "entered-in-error"
@@ -51,7 +51,11 @@ class ExtractedFacts:
 
 @dataclass(slots=True)
 class ExtractionContext:
-    """Patient, end of the drop's day, drugs by pseudonym, whose specimens, and the scrubber of free text."""
+    """Patient, end of the drop's day, drugs by pseudonym, whose specimens, and the scrubber of free text.
+
+    ``last_active`` has, by pseudonym, the end of the last drop that called a pregnancy's entry active; those that this
+    drop calls so go to ``active``.
+    """
 
     end: Micros
     medications: Mapping[int, CodedConcept]
@@ -60,10 +64,25 @@ class ExtractionContext:
     find_specimen: Callable[[str, str], str] = lambda specimen, patient: ""
     subject: int = 0
     patient: str = ""
+    last_active: Mapping[int, Micros] = field(default_factory=dict)
+    active: set[int] = field(default_factory=set)
 
     def find_medication(self, ident: str) -> CodedConcept | None:
         """The drug that a Medication of this or an earlier drop names."""
         return self.medications.get(self.pseudonym("Medication", ident))
+
+    def mark_active(self, kind: str, resource: Resource) -> None:
+        """Note that this drop calls a pregnancy's entry active."""
+        self.active.add(self.pseudonym(kind, resource["id"]))
+
+    def bound_end(self, kind: str, resource: Resource, start: Micros | None) -> tuple[Micros, float | None]:
+        """The latest time of an end without a date, this drop's, and the days before it that are possible too.
+
+        It lies after the last drop that called the entry active; where there was none, after ``start``.
+        """
+        seen = self.last_active.get(self.pseudonym(kind, resource["id"]))
+        first = choose_latest(seen, start)
+        return self.end, None if first is None else float(-(-(self.end - first) // MICROS_PER_DAY))
 
     def clean_concept(self, concept: CodedConcept) -> CodedConcept:
         """Scrub the text; replace a local code that identifies someone by its hash."""

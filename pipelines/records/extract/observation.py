@@ -7,6 +7,7 @@ from typing import Any
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.interpret.other_subjects import find_coded_subject, find_observed_subject
+from pipelines.records.extract.pregnancy import is_pregnancy_value, read_pregnancy_value
 from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
 from pipelines.records.read.fhir_time import Micros, choose_latest, read_time
 from pipelines.records.read.identity import read_reference
@@ -39,7 +40,7 @@ def extract_observation(resource: Resource, context: ExtractionContext) -> Extra
     extracted = ExtractedFacts(facets=facets)
     for part, facet in ((resource, ""), *zip(components, names, strict=True)):
         if part is resource or not find_coded_subject(part["code"]):
-            _add_fact(extracted, part, facet, time, choose_latest(issued, time), context)
+            _add_fact(extracted, resource, part, facet, time, choose_latest(issued, time), context)
     _add_blood_pressure_row(extracted)
     return extracted
 
@@ -64,6 +65,7 @@ def _name_components(components: list[Resource]) -> tuple[list[Resource], list[s
 
 def _add_fact(
     extracted: ExtractedFacts,
+    resource: Resource,
     part: Resource,
     facet: str,
     time: Micros | None,
@@ -73,6 +75,8 @@ def _add_fact(
     concept = context.clean_concept(choose_coding(part["code"]))
     signal = SIGNAL_BY_CODE.get(concept.code)
     number, text, unit = _read_signal_value(part, signal) if signal else _read_other_value(part, context)
+    if is_pregnancy_value(concept.code):
+        text = read_pregnancy_value(concept.code, part, resource) or text
     if number is None and text is None:
         return
     if "dataAbsentReason" in part:

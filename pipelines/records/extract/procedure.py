@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.interpret.certainty import states_nothing
+from pipelines.records.extract.pregnancy import count_span, is_pregnancy_end
 from pipelines.records.read.coding import choose_coding
 from pipelines.records.read.fhir_time import choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource
@@ -19,7 +20,18 @@ def extract_procedure(resource: Resource, context: ExtractionContext) -> Extract
     if resource["status"] in _NOT_DONE or states_nothing(resource["code"]):
         return ExtractedFacts(facets=("",))
     concept = context.clean_concept(choose_coding(resource["code"]))
-    fact = Fact("procedure", concept.code, start, text=concept.text, known=choose_latest(start, end))
+    time, span = start, None
+    if is_pregnancy_end(concept.code):  # a period is of labour: its end is the birth
+        time = choose_latest(start, end)
+        time, span = count_span(_read_day(resource), context.end) or (time, None)
+    fact = Fact("procedure", concept.code, time, number=span, text=concept.text, known=choose_latest(start, end, time))
     latest_end = read_latest_end(resource, "performedPeriod")
     row = {"code": concept.code, "text": concept.text, "start": start, "end": latest_end}
     return ExtractedFacts([fact], [("procedures", row)])
+
+
+def _read_day(resource: Resource) -> str | None:
+    """The day of a procedure as written, of a period its end."""
+    period = resource.get("performedPeriod", {})
+    day: str | None = resource.get("performedDateTime") or period.get("end") or period.get("start")
+    return day

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 
+from models.patient.pregnancy_statements import PREGNANCY_CODES
 from models.vocabulary import SIGNAL_BY_CODE, SYSTEMS, find_concept
 from pipelines.records.read.raw_resource import Resource
 
@@ -22,6 +23,8 @@ _OTHER_SPELLINGS: dict[str, str] = {
     "urn:oid:2.16.840.1.113883.6.88": "RXNORM",
     "urn:oid:2.16.840.1.113883.6.3": "ICD10",
     "urn:oid:2.16.840.1.113883.6.90": "ICD10",
+    "urn:oid:2.16.840.1.113883.6.4": "ICD10PCS",
+    "urn:oid:2.16.840.1.113883.6.12": "CPT",
     "urn:oid:2.16.840.1.113883.6.69": "NDC",
     "urn:oid:2.16.840.1.113883.12.292": "CVX",
     "urn:oid:2.16.840.1.113883.6.73": "ATC",
@@ -85,7 +88,7 @@ def _rank_coding(coding: Resource) -> int:
     if system is None:
         return 0
     code = f"{system}//{_add_icd10_dot(coding['code']) if system == 'ICD10' else coding['code']}"
-    return 2 if code in SIGNAL_BY_CODE or find_concept(code) is not None else 1
+    return 2 if code in SIGNAL_BY_CODE or find_concept(code) is not None or code in PREGNANCY_CODES else 1
 
 
 def _first_display(concept: Resource) -> str | None:

@@ -133,6 +133,7 @@ FIELDS: dict[str, ResourceFields] = {
             "effectiveInstant": check_date_time,
             "effectivePeriod": check_period,
             "issued": check_date_time,
+            "method": check_concept,
             **_VALUE_CHECKS,
             "component": check_each(check_object(("code",), code=check_concept, **_VALUE_CHECKS)),
         },
@@ -253,5 +254,27 @@ FIELDS: dict[str, ResourceFields] = {
             "payload": check_each(check_object(contentString=check_text)),
         },
         required=("status",),
+    ),
+    "EpisodeOfCare": ResourceFields(
+        {
+            "status": check_one_of(
+                "planned", "waitlist", "active", "onhold", "finished", "cancelled", "entered-in-error"
+            ),
+            "type": check_each(check_concept),
+            "patient": check_reference,
+            "period": check_period,
+        },
+        required=("status", "patient"),
+        patient="patient",
+    ),
+    "RelatedPerson": ResourceFields(
+        {
+            "active": check_boolean,
+            "patient": check_reference,
+            "relationship": check_each(check_concept),
+            "birthDate": check_date_time,
+        },
+        required=("patient",),
+        patient="patient",
     ),
 }  # fmt: skip

@@ -84,7 +84,10 @@ def codes(tmp: Path) -> list[str]:
     }  # fmt: skip
     return [
         *(f"signal {s.name} [{s.unit}] {' '.join(s.codes)}" for s in SIGNALS),
-        *(f"concept {c.name} {' '.join((*c.snomed, *c.icd10))}" for c in CONCEPTS),
+        *(
+            f"concept {c.name} {' '.join(sorted(c.codes.exact | {f'{p}*' for p in c.codes.prefixes}))}"
+            for c in CONCEPTS
+        ),
         *(f"drug class {name}" for name in DRUG_CLASSES),
         *(f"kind {kind}" for kind in KINDS),
         *(f"system {url} {name}" for url, name in SYSTEMS.items()),

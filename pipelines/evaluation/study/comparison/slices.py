@@ -13,11 +13,11 @@ _YEARS = re.compile(r"(\d+) years? old")
 
 
 def read_trimester(episode: Episode) -> str:
-    """Read the trimester from the pinned gestational week; else ``undated`` or ``not_pregnant``."""
-    text = next((s.text for s in episode.pinned if s.key == "pregnancy"), "")
-    if "pregnant" not in text.lower() or "not pregnant" in text.lower() or "no pregnancy" in text.lower():
+    """Read the trimester from the pinned gestational week; else ``undated`` or ``not_pregnant`` (or not known)."""
+    text = next((s.text for s in episode.pinned if s.key == "pregnancy"), "").lower()
+    if "pregnant" not in text or "not pregnant" in text or text.startswith("whether"):
         return "not_pregnant"
-    week = _WEEK.search(text)
+    week = _WEEK.search(text) if "not exactly known, between" not in text else None
     if week is None:
         return "undated"
     return "first" if int(week[1]) < 14 else "second" if int(week[1]) < 28 else "third"

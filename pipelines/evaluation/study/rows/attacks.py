@@ -92,9 +92,9 @@ def read_pregnancy(pinned: Sequence[Segment]) -> tuple[bool | None, int | None]:
     text = next((s.text for s in pinned if s.key == "pregnancy"), "")
     if not text:
         return None, None
-    if re.search(r"\b(no current pregnancy|not pregnant|no pregnancy)\b", text, re.IGNORECASE):
+    if re.search(r"\bnot pregnant\b", text, re.IGNORECASE):
         return False, None
-    if "not known" in text or "pregnant" not in text:
+    if text.startswith("Whether") or "pregnant" not in text:
         return None, None
     week = _WEEKS.search(text)
     return True, int(week[1]) if week else None

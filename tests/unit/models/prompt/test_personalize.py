@@ -72,7 +72,9 @@ def test_red_flags_are_found_whatever_the_policy_says(encoder: MiniLM) -> None:
 def test_her_record_tells_triage_that_she_is_pregnant(encoder: MiniLM) -> None:
     question = "I noticed some spotting, what now?"
     pregnant = _ask(question, encoder, EditProgram(()), {"pregnancy_since": AS_OF, "pregnancies": 1})
-    not_pregnant = _ask(question, encoder, EditProgram(()), {"pregnancies": 0})
+    denied = {"codes": ["LOINC//82810-3"], "values": ["not pregnant"], "times": [AS_OF], "sources": ["s"]}
+    row = {f"pregnancy_{name}": value for name, value in denied.items()}
+    not_pregnant = _ask(question, encoder, EditProgram(()), row)
     assert [f.label for f in pregnant.flags] == ["urgent"]
     assert not_pregnant.flags == ()
 

@@ -57,7 +57,7 @@ class HistoryState:
 def history(random: Random, subjects: list[int], records: int) -> list[Event]:
     """Generate the events of patients among whom facts may be refiled, in any order."""
     events: list[Event] = []
-    state = HistoryState(random.choice(SIGNALS), {"condition": [], "medicine": [], "reply": []})
+    state = HistoryState(random.choice(SIGNALS), {"condition": [], "medicine": [], "reply": [], "episode": []})
     for record in range(1, records + 1):
         record += 1000 * subjects[0]
         subject = random.choice(subjects)
@@ -121,6 +121,30 @@ def _date(random: Random, _: HistoryState) -> Event:
     return _event(random.choice((EDD_CODE, LMP_CODE)), "observation", _time(random), text_value=text)
 
 
+def _statement(random: Random, _: HistoryState) -> Event:
+    code, text = random.choice(
+        (
+            ("LOINC//82810-3", "Pregnant"),
+            ("LOINC//11779-6", "2026-09"),
+            ("LOINC//11779-6", "2026-09-02"),
+            ("LOINC//63893-2", "ended"),
+            ("LOINC//63893-2", "unknown"),
+            ("PMLM//CHILD_BORN", "born"),
+        )
+    )
+    return _event(code, "observation", _time(random), text_value=text)
+
+
+def _episode(random: Random, _: HistoryState) -> Event:
+    return _event("PMLM//MATERNITY_EPISODE", "episode", _time(random), text_value="maternity care")
+
+
+def _episode_end(random: Random, state: HistoryState) -> Event:
+    parent = random.choice(state.records["episode"] or [None])
+    span = random.choice((None, 0.0, 9.0))
+    return _event(CONDITION_END_CODE, "episode.end", _time(random), parent=parent, numeric_value=span)
+
+
 def _smoking(random: Random, _: HistoryState) -> Event:
     text = random.choice(("Never smoker", "Smokes tobacco daily"))
     return _event(SMOKING_CODE, "observation", _time(random), text_value=text)
@@ -134,7 +158,8 @@ def _condition(random: Random, _: HistoryState) -> Event:
 
 def _condition_end(random: Random, state: HistoryState) -> Event:
     parent = random.choice(state.records["condition"] or [None])
-    return _event(CONDITION_END_CODE, "condition.end", _time(random), parent=parent)
+    span = random.choice((None, None, 12.0))
+    return _event(CONDITION_END_CODE, "condition.end", _time(random), parent=parent, numeric_value=span)
 
 
 def _medicine(random: Random, state: HistoryState) -> Event:
@@ -159,7 +184,8 @@ def _allergy(random: Random, _: HistoryState) -> Event:
 
 
 def _procedure(random: Random, _: HistoryState) -> Event:
-    return _event(random.choice(PROCEDURES), "procedure", _time(random), text_value="procedure")
+    span = random.choice((None, None, 30.0))
+    return _event(random.choice(PROCEDURES), "procedure", _time(random), text_value="procedure", numeric_value=span)
 
 
 def _encounter(random: Random, _: HistoryState) -> Event:
@@ -193,6 +219,9 @@ def _person(random: Random, _: HistoryState) -> Event:
 _FACTS: tuple[Callable[[Random, HistoryState], Event], ...] = (
     *(_signal,) * 6,
     _date,
+    _statement,
+    _episode,
+    _episode_end,
     _smoking,
     *(_condition,) * 4,
     *(_condition_end,) * 2,

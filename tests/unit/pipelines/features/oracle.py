@@ -13,14 +13,15 @@ from collections import defaultdict
 from fractions import Fraction
 from typing import Any
 
+from models.patient.pregnancy_statements import CONDITION_CODES, ENDED_CODES
 from models.schema import DELETED
 from models.vocabulary import SIGNALS, find_concept
 
 Event = dict[str, Any]
 DAY = dt.timedelta(days=1)
-ENDINGS = {"386216000", "236974004", "177157003", "177184002", "11466000", "714812005", "57797005", "445912000"}
-ENDINGS |= {"236931002", "19169002", "85116003", "156073000", "17369002", "35999006"}
-ENDING_PREFIXES = ("ICD10//O80", "ICD10//O82", "ICD10//O02", "ICD10//O03", "ICD10//O04")
+EDD, LMP = ("LOINC//11778-8", "LOINC//11779-6"), ("LOINC//8665-2",)
+OUTCOME, CHILD = "LOINC//63893-2", "PMLM//CHILD_BORN"
+STATED = (*EDD, *LMP, OUTCOME, CHILD, "LOINC//82810-3")
 
 
 def state(events: list[Event], subject: int, moment: dt.datetime) -> list[Event]:
@@ -158,9 +159,9 @@ def _behaviour(facts: list[Event]) -> dict[str, Any]:
     }
 
 
-def _stated_date(facts: list[Event], code: str) -> tuple[dt.datetime | None, str | None]:
+def _stated_date(facts: list[Event], codes: tuple[str, ...]) -> tuple[dt.datetime | None, str | None]:
     for event in reversed(facts):
-        if event["code"] == code and event["kind"] == "observation":
+        if event["code"] in codes and event["kind"] == "observation" and len(event["text_value"]) >= 10:
             try:
                 day = dt.date.fromisoformat(event["text_value"][:10])
             except ValueError:
@@ -175,8 +176,8 @@ def _is(event: Event, concept: str) -> bool:
 
 
 def _pregnancy(facts: list[Event]) -> dict[str, Any]:
-    edd, edd_source = _stated_date(facts, "LOINC//11778-8")
-    lmp, lmp_source = _stated_date(facts, "LOINC//8665-2")
+    edd, edd_source = _stated_date(facts, EDD)
+    lmp, lmp_source = _stated_date(facts, LMP)
     conditions = [e for e in facts if _is(e, "pregnancy")]
     ends: dict[int, dt.datetime] = {}
     for e in facts:
@@ -191,7 +192,7 @@ def _pregnancy(facts: list[Event]) -> dict[str, Any]:
     lost = [e for e in facts if _is(e, "miscarriage")]
     histories = [e for e in lost if e["code"] == "SNOMED//161744009"]
     days = {e["time"].date() for e in lost if e not in histories}
-    return {
+    return _statements(facts) | {
         "edd": edd,
         "edd_source": edd_source,
         "lmp": lmp,
@@ -204,10 +205,36 @@ def _pregnancy(facts: list[Event]) -> dict[str, Any]:
     }
 
 
+def _statements(facts: list[Event]) -> dict[str, Any]:
+    """The newest 64 statements about pregnancy, newest first."""
+    found = [(e, value) for e in facts if (value := _statement(e, facts)) is not None][::-1][:64]
+    return {
+        "pregnancy_codes": [e["code"] for e, _ in found],
+        "pregnancy_values": [value for _, value in found],
+        "pregnancy_times": [e["time"] for e, _ in found],
+        "pregnancy_sources": [e["source"] for e, _ in found],
+    }
+
+
+def _statement(event: Event, facts: list[Event]) -> str | None:
+    """What an event states beyond its code; None where it states nothing about pregnancy."""
+    if event["kind"] == "observation":
+        return (event["text_value"] or "").lower() if event["code"] in STATED else None
+    if event["kind"] not in ("condition", "procedure", "episode") or (
+        event["kind"] != "episode" and event["code"] not in CONDITION_CODES
+    ):
+        return None
+    kind = "episode.end" if event["kind"] == "episode" else "condition.end"
+    ends = [e for e in facts if e["kind"] == kind and e["parent"] == event["record"]]
+    if ends:
+        return f"ended {ends[-1]['time'].date()}/{int(ends[-1]['numeric_value'] or 0)}"
+    return "" if event["numeric_value"] is None else f"within {int(event['numeric_value'])} d"
+
+
 def _ends_pregnancy(event: Event) -> bool:
-    code = event["code"]
-    ending = code.removeprefix("SNOMED//") in ENDINGS or code.startswith(ENDING_PREFIXES)
-    return ending and event["kind"] in ("procedure", "condition")
+    if event["kind"] == "observation":
+        return event["code"] == CHILD or (event["code"] == OUTCOME and event["text_value"] == "ended")
+    return event["code"] in ENDED_CODES and event["kind"] in ("procedure", "condition")
 
 
 def _distinct(conditions: list[Event], ends: dict[int, dt.datetime]) -> int | None:
