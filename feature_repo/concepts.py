@@ -1,4 +1,4 @@
-"""Match a code in an expression to sets of codes, or to concepts of the vocabulary."""
+"""Match a code in an expression to sets of codes or concepts."""
 
 from __future__ import annotations
 

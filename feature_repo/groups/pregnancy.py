@@ -1,4 +1,4 @@
-"""Pregnancy: what the record states about it, expected delivery, last period, the last end, how many.
+"""Pregnancy: what the record states of it, its dates, its last end, how many.
 
 Statements only: ``models.patient.gestational_age`` interprets them at request time, in training as in serving. The
 codes are in ``models/code_files/pregnancy.csv``. ``pregnancy_codes`` and its parallel arrays have every condition,

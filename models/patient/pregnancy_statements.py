@@ -42,9 +42,14 @@ OBSERVATION_CODES: CodeSet = (
     DATING_CODES | STATUS_CODES | OUTCOME_CODES | DELIVERED_CODES | FETUSES_CODES | CodeSet(frozenset({CHILD_CODE}))
 )
 PREGNANCY_CODES: CodeSet = CONDITION_CODES | OBSERVATION_CODES
+#: What an answer to a status or outcome says.
 ANSWERS: dict[str, CodeSet] = {
-    answer: _SETS[f"answer {answer}"] for answer in ("pregnant", "not pregnant", "unknown")
-} | {"ended": ENDED_CODES, "postpartum": _SETS["postpartum"]}
+    "pregnant": _SETS["answer pregnant"] | _SETS["pregnancy"],
+    "not pregnant": _SETS["answer not pregnant"],
+    "unknown": _SETS["answer unknown"],
+    "ended": ENDED_CODES,
+    "postpartum": _SETS["postpartum"],
+}
 
 #: ICD-10-CM categories whose last character is the trimester, and its limits in days (ICD-10-CM, chapter 15).
 _TRIMESTER = re.compile(r"ICD10//(?:Z34|O09|O22|O23)\.\w{0,2}([123])")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from models.vocabulary import CONCEPTS, CONDITION_END_CODE
 from pipelines.records.extract.facts import END, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.extract.pregnancy import count_span, is_pregnancy_end
 from pipelines.records.interpret.certainty import SUSPECTED, WITHDRAWN, read_certainty, states_nothing
 from pipelines.records.interpret.other_subjects import find_condition_subject
-from models.vocabulary import CONCEPTS, CONDITION_END_CODE
-from pipelines.records.extract.pregnancy import count_span, is_pregnancy_end
 from pipelines.records.read.coding import choose_coding, read_status_code
 from pipelines.records.read.fhir_time import Micros, choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource

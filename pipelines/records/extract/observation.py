@@ -6,8 +6,8 @@ from typing import Any
 
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
-from pipelines.records.interpret.other_subjects import find_coded_subject, find_observed_subject
 from pipelines.records.extract.pregnancy import is_pregnancy_value, read_pregnancy_value
+from pipelines.records.interpret.other_subjects import find_coded_subject, find_observed_subject
 from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
 from pipelines.records.read.fhir_time import Micros, choose_latest, read_time
 from pipelines.records.read.identity import read_reference

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
-from pipelines.records.interpret.certainty import states_nothing
 from pipelines.records.extract.pregnancy import count_span, is_pregnancy_end
+from pipelines.records.interpret.certainty import states_nothing
 from pipelines.records.read.coding import choose_coding
 from pipelines.records.read.fhir_time import choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource
