@@ -178,11 +178,11 @@ def test_what_is_believed_is_right_or_said_to_be_unknown(clinic: Settings, woman
 
 
 CASE_VALUES: dict[str, dict[str, dict[str, Any]]] = {
-    "01-edd-codes": dict.fromkeys(("a1", "a2"), {"pregnant": "yes", "gestational_weeks": 32, "gestational_days": 0}),
+    "01-edd-codes": {key: {"pregnant": "yes", "gestational_weeks": 32, "gestational_days": 0} for key in ("a1", "a2")},
     "03-components": {"c2": {"pregnant": "yes", "gestational_weeks": 22, "gestational_days": 3}},
     "05-partial-edd": dict.fromkeys(("e1", "e2"), VAGUE),
     "06-zone-edd": {"f1": {"pregnant": "yes", "gestational_weeks": 32, "gestational_days": 0}},
-    "10-delivery": dict.fromkeys(("j1", "j4", "j7"), {"pregnant": "no", "postpartum_weeks": 0}),
+    "10-delivery": {key: {"pregnant": "no", "postpartum_weeks": 0} for key in ("j1", "j4", "j7")},
     "11-prefixes": {"k4": {"pregnant": "no"}},
     "12-resolved": {"l1": {"pregnant": "no", "postpartum_range": (0, 1)}},
 }
