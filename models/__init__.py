@@ -2,7 +2,7 @@
 
 Read it in this order, about twenty minutes:
 
-1. ``schema``: the types (event, segment, edit program, episode); ``vocabulary``: the codes read by meaning;
+1. ``schema``: the types (event, segment, edit program, episode); ``vocabulary`` and ``code_sets``: the codes read by meaning;
    ``feature_row``: how one value of a row is read.
 2. ``patient``, self-informed: ``gestational_age``, ``change_detection``, ``reference_ranges``, ``preferences``;
    ``trajectory`` and ``forecaster`` (the next visit).
