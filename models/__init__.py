@@ -2,9 +2,10 @@
 
 Read it in this order, about twenty minutes:
 
-1. ``schema``: the types (event, segment, edit program, episode); ``vocabulary`` and ``code_sets``: the codes read by meaning;
-   ``feature_row``: how one value of a row is read.
-2. ``patient``, self-informed: ``gestational_age``, ``change_detection``, ``reference_ranges``, ``preferences``;
+1. ``schema``: the types (event, segment, edit program, episode); ``vocabulary`` and
+   ``code_sets``: the codes read by meaning; ``feature_row``: how one value of a row is read.
+2. ``patient``, self-informed: ``gestational_age`` (with ``pregnancy_statements``, ``pregnancy_dating`` and
+   ``pregnancy_end``), ``change_detection``, ``reference_ranges``, ``preferences``;
    ``trajectory`` and ``forecaster`` (the next visit).
 3. ``peers``, peer-informed: ``patient_embedding``, ``search``, ``aggregates`` (what may be published); ``exact_knn``
    and ``ann_index`` (how neighbours are found), ``cohort_partitions`` (on a cluster).
