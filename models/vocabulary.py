@@ -155,6 +155,7 @@ QUESTION_CODE = "PMLM//QUESTION"
 REPLY_CODE = "PMLM//REPLY"
 ANSWER_CODE = "PMLM//ANSWER"  # a rated answer of a language model: only its number of words is stored
 LANGUAGE_CODE = "PMLM//LANGUAGE"
+UNREAD_ALLERGY_CODE = "PMLM//UNREAD_ALLERGY"  # an entry of the allergy list is in quarantine
 CONDITION_END_CODE = "PMLM//CONDITION_END"
 MEDICATION_END_CODE = "PMLM//MEDICATION_END"
 #: What each code of ours means.

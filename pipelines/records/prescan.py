@@ -13,20 +13,24 @@ from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.interpret.specimens import SpecimenIndex
 from pipelines.records.log.spill import LARGEST_KEY, HashSet, count_shares, read_share, write_rows
 from pipelines.records.read.coding import CodedConcept, choose_coding
-from pipelines.records.read.identity import hash_content
+from pipelines.records.read.identity import hash_content, read_version
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.validate.elements import check_concept
 from pipelines.records.validate.fields import FIELDS
 from pmlm.settings import Settings
 
 BUFFER_ROWS = 1 << 16  # resources in memory before they spill
-_SEEN = "seen"  # place in the spill folder: (key, content) of every resource
+DELETION = -1  # the content of a request to delete
+_SEEN = "seen"  # place in the spill folder: a row of these columns of every resource
+_COLUMNS = ("key", "content", "updated", "version")
+_Columns = tuple["array[int]", ...]
 
 
 class Prescan:
     """A drop's patients, medications and identifiers, and the (type, id) it has more than once.
 
-    ``repeated`` are the keys of those, ``conflicts`` the ones with different contents. Memory grows with patients,
+    ``repeated`` are the keys of those, ``conflicts`` the ones with contents of which none is the later version, and
+    ``latest`` the content of the latest version of the others. Memory grows with patients,
     drugs and identifiers alone: what every resource adds spills to disk under ``place``.
     """
 
@@ -35,25 +39,28 @@ class Prescan:
         self._patients = array("q")
         self.medications: dict[int, CodedConcept] = {}
         self.specimens = SpecimenIndex()
-        keys, contents = array("q"), array("q")
+        columns = tuple(array("q") for _ in _COLUMNS)
         for raw in raws:
             kind = (raw.resource or {}).get("resourceType")
-            if raw.resource is None or raw.deleted or not isinstance(kind, str):
+            if raw.resource is None or not isinstance(kind, str):
+                continue
+            if raw.deleted:
+                if kind in FIELDS:
+                    _add_row(columns, hash_identity(raw, kind), DELETION, raw.resource)
                 continue
             index.add_resource(raw.resource, kind)
             if kind == "Specimen":
                 self.specimens.add(raw.resource)
             if kind in FIELDS and isinstance(raw.resource.get("id"), str):
-                keys.append(hash_identity(raw, kind))
-                contents.append(int(hash_content(settings, raw.resource)[:15], 16))
+                _add_row(columns, hash_identity(raw, kind), shorten_content(settings, raw.resource), raw.resource)
                 self._add_resource(raw.resource, kind)
-            if len(keys) == BUFFER_ROWS:
-                keys, contents = _spill_buffers(place, keys, contents)
-        _spill_buffers(place, keys, contents)
+            if len(columns[0]) >= BUFFER_ROWS:
+                columns = _spill_buffers(place, columns)
+        _spill_buffers(place, columns)
         index.commit()
         self.specimens.close()
         self.patients = HashSet(self._patients)
-        self.repeated, self.conflicts = _find_repeats(place)
+        self.repeated, self.conflicts, self.latest = _find_repeats(place)
 
     def _add_resource(self, resource: Resource, kind: str) -> None:
         if kind == "Patient":
@@ -71,20 +78,47 @@ def hash_identity(raw: RawResource, kind: str) -> int:
     return hash((raw.since, kind, (raw.resource or {})["id"])) & LARGEST_KEY
 
 
-def _spill_buffers(place: Path, keys: array[int], contents: array[int]) -> tuple[array[int], array[int]]:
-    """Spill keys and contents; return new, empty buffers."""
-    frame = pl.DataFrame({name: np.asarray(values) for name, values in (("key", keys), ("content", contents))})
+def shorten_content(settings: Settings, resource: Resource) -> int:
+    """The first 60 bits of a resource's content hash."""
+    return int(hash_content(settings, resource)[:15], 16)
+
+
+def _add_row(columns: _Columns, key: int, content: int, resource: Resource) -> None:
+    for column, value in zip(columns, (key, content, *read_version(resource)), strict=True):
+        column.append(value)
+
+
+def _spill_buffers(place: Path, columns: _Columns) -> _Columns:
+    """Spill the columns; return new, empty ones."""
+    frame = pl.DataFrame({name: np.asarray(values) for name, values in zip(_COLUMNS, columns, strict=True)})
     write_rows(place / _SEEN, frame, "key")
-    return array("q"), array("q")
+    return tuple(array("q") for _ in _COLUMNS)
 
 
-def _find_repeats(place: Path) -> tuple[HashSet, HashSet]:
-    """Keys that occur more than once, and those of them with more than one content."""
-    repeated, conflicts = [], []
+def _find_repeats(place: Path) -> tuple[HashSet, HashSet, dict[int, int]]:
+    """Keys that occur more than once, those whose contents conflict, and the latest content of the others."""
+    repeated, conflicts, latest = [], [], dict[int, int]()
     shares = count_shares(place / _SEEN)
     for index in range(shares):
         rows = read_share(place / _SEEN, "key", index, shares, {}).filter(pl.col("key").is_duplicated())
-        contents = rows.group_by("key").agg(pl.col("content").n_unique())
-        repeated.append(contents["key"].to_numpy())
-        conflicts.append(contents.filter(pl.col("content") > 1)["key"].to_numpy())
-    return HashSet(*repeated), HashSet(*conflicts)
+        repeated.append(rows.filter(pl.col("content") != DELETION)["key"].unique().to_numpy())
+        several = rows.filter(pl.col("content").n_unique().over("key") > 1)
+        newest = _choose_newest(several)
+        latest |= dict(newest.iter_rows())
+        conflicts.append(several.filter(~pl.col("key").is_in(newest["key"].to_list()))["key"].unique().to_numpy())
+    return HashSet(*repeated), HashSet(*conflicts), latest
+
+
+def _choose_newest(versions: pl.DataFrame) -> pl.DataFrame:
+    """The ``key`` and ``content`` of each resource's latest version, where its versions say which that is.
+
+    Where all have ``lastUpdated`` that decides, then ``versionId``; else ``versionId`` where all have one.
+    """
+    by_time = (pl.col("updated") > 0).all().over("key")
+    by_number = (pl.col("version") > 0).all().over("key")
+    ranked = versions.filter(by_time | by_number).with_columns(
+        updated=pl.when(by_time).then("updated").otherwise(0), version=pl.when(by_number).then("version").otherwise(0)
+    )
+    rank = pl.struct("updated", "version")
+    top = ranked.filter(rank == rank.sort().last().over("key")).unique(["key", "content"])
+    return top.filter(~pl.col("key").is_duplicated()).select("key", "content")

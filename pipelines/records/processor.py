@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines.records.extract import EXTRACTORS
+from pipelines.records.extract.allergy import DISPUTED, UNREAD
 from pipelines.records.extract.facts import END, ExtractedFacts, ExtractionContext
 from pipelines.records.log import event_log
 from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import HashSet, write_rows
 from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
-from pipelines.records.prescan import Prescan, hash_identity
+from pipelines.records.prescan import DELETION, Prescan, hash_identity, shorten_content
 from pipelines.records.read.identity import hash_content, read_reference
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
+from pipelines.records.unread_allergies import KIND as ALLERGY
+from pipelines.records.unread_allergies import build_unread_facts, find_unread_allergy
 from pipelines.records.validate.fields import FIELDS
 from pipelines.records.validate.structure import find_other_kind, read_patient_id, read_type, select_allowed
 from pmlm.settings import Settings
@@ -32,11 +35,13 @@ if TYPE_CHECKING:
 
 CHUNK_RESOURCES = 40_000  # resources per chunk, fewer where they are long
 CHUNK_BYTES = 64 << 20
+_NO_ITEM = -1  # of a row that counts though its resource is in quarantine
 _DELETED_RECORDS = 50_000  # about as many records per frame
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}(?: of [A-Za-z ]{1,40})?|\(entry without resource\)")
 _DELETED_FACETS: dict[str, tuple[str, ...]] = {
     "Patient": ("language", "death"),
     "Condition": (END,),
+    "AllergyIntolerance": (UNREAD, DISPUTED),
     "MedicationRequest": (END,),
     "MedicationStatement": (END,),
     "EpisodeOfCare": (END,),
@@ -127,6 +132,8 @@ class DropProcessor:
             if size > CHUNK_BYTES:
                 break
         errors |= self._validator.validate_rows()
+        for item, error in errors.items():
+            self._add_unread_allergy(processed[item][0], error, chunk)
         self._count_results(processed, errors, ignored)
         self._spill_chunk(chunk, errors)
         return raw is not None
@@ -144,12 +151,12 @@ class DropProcessor:
         if kind not in FIELDS:
             return kind, None
         if raw.deleted:
-            return kind, ExtractedFacts()
+            return kind, None if self._is_superseded(raw, kind) else ExtractedFacts()
         if other := find_other_kind(resource, kind):
             return f"{kind} of a {other}", None
         checked = select_allowed(resource, kind)
-        if hash_identity(raw, kind) in self._prescan.conflicts:
-            raise ResourceError("duplicate_conflict", "the drop holds this type and id with other content too")
+        if self._is_superseded(raw, kind):
+            return f"{kind} of an earlier version", None
         context = self._context
         context.subject = 0
         if kind != "Medication":
@@ -165,6 +172,16 @@ class DropProcessor:
         encounter = (None, checked["id"]) if kind == "Encounter" else read_reference(checked.get("encounter"))
         facts.encounter = encounter[1] if encounter else None
         return kind, facts
+
+    def _is_superseded(self, raw: RawResource, kind: str) -> bool:
+        """Whether the drop has a later version; ``ResourceError`` where nothing says which one is later."""
+        key = hash_identity(raw, kind)
+        if key in self._prescan.conflicts:
+            raise ResourceError("duplicate_conflict", "the drop holds this type and id with other content too")
+        latest = self._prescan.latest.get(key)
+        if latest is None:
+            return False
+        return latest != (DELETION if raw.deleted else shorten_content(self._settings, raw.resource or {}))
 
     def _add_drafts(self, raw: RawResource, kind: str, facts: ExtractedFacts, item: int,
                     chunk: ProcessedChunk) -> None:  # fmt: skip
@@ -186,6 +203,25 @@ class DropProcessor:
                  encounter, record, parent, source, raw.since, whole, item)
             )  # fmt: skip
         chunk.touched.extend((record, source, raw.since, whole, item) for record in records.values())
+
+    def _add_unread_allergy(self, raw: RawResource, error: ResourceError, chunk: ProcessedChunk) -> None:
+        """Add the facts that stand for a quarantined allergy of a known patient."""
+        found = None if raw.row or raw.deleted else find_unread_allergy(raw)
+        if found is None:
+            return
+        patient, ident = found
+        self._context.patient, self._context.subject = patient, self._subject_id(patient)
+        if self._context.subject not in self._patients:
+            return
+        source = hash_content(self._settings, {"unread": raw.text.decode(errors="replace")})
+        ident, whole = ident or source, self._settings.pseudonym(ALLERGY, ident or source)
+        for fact in build_unread_facts(raw, error.rule, self._context):
+            record = self._settings.pseudonym(ALLERGY, ident, fact.facet)
+            chunk.drafts.append(
+                (self._context.subject, fact.time, fact.code, None, fact.text, None, fact.kind, None, None, record,
+                 None, source, raw.since, whole, _NO_ITEM)
+            )  # fmt: skip
+            chunk.touched.append((record, source, raw.since, whole, _NO_ITEM))
 
     def _spill_chunk(self, chunk: ProcessedChunk, errors: Mapping[int, ResourceError]) -> None:
         for name, rows, schema in ((DRAFTS, chunk.drafts, DRAFT_SCHEMA), (TOUCHED, chunk.touched, TOUCHED_SCHEMA)):

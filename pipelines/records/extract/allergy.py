@@ -10,6 +10,9 @@ from pipelines.records.read.fhir_time import choose_latest, read_time
 from pipelines.records.read.raw_resource import Resource
 
 _DRUG_SYSTEMS = ("RXNORM", "NDC", "ATC")
+#: Facets of facts that stand for a quarantined version (``pipelines.records.unread_allergies``).
+UNREAD, DISPUTED = "unread", "disputed"
+_FACETS = ("", UNREAD, DISPUTED)
 _KINDS = {"medication": "medication", "biologic": "medication", "food": "food", "environment": "environment"}
 
 
@@ -24,7 +27,7 @@ def extract_allergy(resource: Resource, context: ExtractionContext) -> Extracted
     certainty = read_certainty(resource)
     over = read_status_code(resource.get("clinicalStatus")) in ("inactive", "resolved")
     if certainty in WITHDRAWN or over or states_nothing(resource["code"]):
-        return ExtractedFacts(facets=("",))
+        return ExtractedFacts(facets=_FACETS)
     start = onset if onset is not None else recorded
     fact = Fact(
         f"allergy.{'unconfirmed.' if certainty in SUSPECTED else ''}{_choose_kind(resource, concept)}",
@@ -33,7 +36,8 @@ def extract_allergy(resource: Resource, context: ExtractionContext) -> Extracted
         text=concept.text,
         known=choose_latest(recorded, start),
     )
-    return ExtractedFacts([fact], [("allergies", {"code": concept.code, "text": concept.text, "start": start})])
+    row = {"code": concept.code, "text": concept.text, "start": start}
+    return ExtractedFacts([fact], [("allergies", row)], facets=_FACETS)
 
 
 def _choose_kind(resource: Resource, concept: CodedConcept) -> str:

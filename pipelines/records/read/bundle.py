@@ -71,10 +71,16 @@ def _read_entry(item: Any, data: bytes, file: str, line: int, position: int) -> 
         yield RawResource(file, line, data or orjson.dumps(item), error=error, entry=position)
         return
     resource = item if "resourceType" in item else item.get("resource")
-    if isinstance(resource, dict) and resource.get("resourceType") == "Bundle":
+    if resource is not item and item.get("modifierExtension"):
+        error = ResourceError("modifier_extension", "entry.modifierExtension is not understood")
+        yield RawResource(file, line, data or orjson.dumps(item), error=error, entry=position)
+    elif resource is not item and _requests_deletion(item):
+        yield _read_entry_without_resource(item, file, line, position)
+    elif isinstance(resource, dict) and resource.get("resourceType") == "Bundle":
         yield from expand_bundle(resource, file, line)
     elif isinstance(resource, dict):
         _set_id_from_full_url(resource, item.get("fullUrl"))
+        _set_version(resource, item)
         yield RawResource(file, line, b"", resource=resource, entry=position)
     elif resource is not None:
         error = ResourceError("wrong_type", "entry.resource is no object")
@@ -84,12 +90,35 @@ def _read_entry(item: Any, data: bytes, file: str, line: int, position: int) -> 
 
 
 def _read_entry_without_resource(item: dict[str, Any], file: str, line: int, position: int) -> RawResource:
-    request = item.get("request")
-    if isinstance(request, dict) and request.get("method") == "DELETE":
-        kind, ident = parse_reference(str(request.get("url", "")))
-        if kind and ident:
-            return RawResource(file, line, b"", {"resourceType": kind, "id": ident}, entry=position, deleted=True)
+    if _requests_deletion(item):
+        kind, ident = parse_reference(str(item["request"].get("url", "")))
+        if not kind or not ID_PATTERN.fullmatch(ident):
+            error = ResourceError("bad_reference", "request.url of a deletion names no single resource")
+            return RawResource(file, line, orjson.dumps(item), error=error, entry=position)
+        gone: Resource = {"resourceType": kind, "id": ident}
+        _set_version(gone, item)
+        return RawResource(file, line, b"", gone, entry=position, deleted=True)
     return RawResource(file, line, b"", resource={"resourceType": "(entry without resource)"}, entry=position)
+
+
+def _requests_deletion(item: dict[str, Any]) -> bool:
+    request = item.get("request")
+    return isinstance(request, dict) and request.get("method") == "DELETE"
+
+
+def _set_version(resource: Resource, item: dict[str, Any]) -> None:
+    """Set a missing ``meta`` to the version that a history's ``response`` states."""
+    response = item.get("response")
+    if "meta" in resource or not isinstance(response, dict):
+        return
+    stated = {"lastUpdated": response.get("lastModified"), "versionId": _strip_etag(response.get("etag"))}
+    if meta := {key: value for key, value in stated.items() if isinstance(value, str)}:
+        resource["meta"] = meta
+
+
+def _strip_etag(etag: Any) -> str | None:
+    """The version in an entity tag (``W/"2"``)."""
+    return etag.removeprefix("W/").strip('"') if isinstance(etag, str) else None
 
 
 def _set_id_from_full_url(resource: Resource, full_url: Any) -> None:

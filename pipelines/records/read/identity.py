@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 import orjson
 
+from pipelines.records.read.fhir_time import Micros, parse_time
 from pipelines.records.read.raw_resource import Resource
 from pmlm.settings import Settings
 
@@ -44,6 +45,16 @@ def read_reference(element: Resource | None) -> tuple[str | None, str] | None:
         return None
     kind, ident = parse_reference(element["reference"])
     return (kind or element.get("type")), ident
+
+
+def read_version(resource: Resource) -> tuple[Micros, int]:
+    """(``meta.lastUpdated`` in microseconds, a numeric ``meta.versionId``), each 0 where it is not given."""
+    meta = resource.get("meta")
+    if not isinstance(meta, dict):
+        return 0, 0
+    updated, version = meta.get("lastUpdated"), meta.get("versionId")
+    number = int(version) if isinstance(version, str) and version.isdecimal() and len(version) < 18 else 0
+    return (parse_time(updated) or 0) if isinstance(updated, str) else 0, number
 
 
 def hash_content(settings: Settings, resource: Resource) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.unit.pipelines.records.fhir import (
     LOINC,
     Clinic,
     Resource,
+    allergy,
     concept,
     condition,
     observation,
@@ -225,3 +227,101 @@ def test_the_ledger_says_what_became_of_a_drop(clinic: Clinic) -> None:
     assert (accounts.read, accounts.accepted, accounts.ignored, accounts.quarantined) == (4, 2, 1, 1)
     assert accounts.by_rule == {"invalid_json": 1}
     assert accounts.events == len(clinic.events())
+
+
+def meta(updated: str = "", version: str = "") -> Resource:
+    stated = {"lastUpdated": updated, "versionId": version}
+    return {"meta": {key: value for key, value in stated.items() if value}}
+
+
+LATER = {
+    "by time": (meta("2026-06-01T08:00:00Z"), meta("2026-06-01T08:00:00.5Z")),
+    "by time in two zones": (meta("2026-06-01T09:00:00+02:00"), meta("2026-06-01T08:00:00Z")),
+    "by number": (meta(version="9"), meta(version="10")),
+    "by number within one time": (meta("2026-06-01", "1"), meta("2026-06-01", "2")),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), LATER.values(), ids=LATER)
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_versions_in_a_drop_the_later_counts(clinic: Clinic, old: Resource, new: Resource, turned: bool) -> None:
+    pair = [observation("w", value=61.0) | old, observation("w", value=62.0) | new]
+    accounts = clinic.drop(FIRST, patient(), *(reversed(pair) if turned else pair))
+
+    assert accounts.ignored_types == {"Observation of an earlier version": 1}
+    assert clinic.event("observation")["numeric_value"] == 62.0
+
+
+def test_a_history_states_its_versions_in_its_responses(clinic: Clinic) -> None:
+    entries = [
+        {"resource": observation("w", value=62.0), "response": {"etag": 'W/"2"', "status": "200"}},
+        {"resource": observation("w", value=61.0), "response": {"etag": 'W/"1"', "status": "201"}},
+        {"resource": observation("x"), "response": {"lastModified": "2026-06-01T07:00:00Z"}},
+        {
+            "request": {"method": "DELETE", "url": "Observation/x"},
+            "response": {"lastModified": "2026-06-01T08:00:00Z"},
+        },
+    ]
+    clinic.drop(FIRST, patient(), {"resourceType": "Bundle", "type": "history", "entry": entries})
+
+    assert clinic.event("observation")["numeric_value"] == 62.0
+
+
+def test_a_deletion_with_its_resource_in_the_entry_deletes(clinic: Clinic) -> None:
+    clinic.drop(FIRST, patient(), observation("w"))
+    gone = {"resource": observation("w"), "request": {"method": "DELETE", "url": "Observation/w"}}
+    clinic.drop(SECOND, {"resourceType": "Bundle", "type": "transaction", "entry": [gone]})
+
+    assert weights(clinic, SECOND) == []
+
+
+def test_a_deletion_of_no_single_resource_is_quarantined(clinic: Clinic) -> None:
+    gone = {"request": {"method": "DELETE", "url": "Observation?code=29463-7"}}
+    accounts = clinic.drop(FIRST, patient(), {"resourceType": "Bundle", "type": "batch", "entry": [gone]})
+
+    assert accounts.by_rule == {"bad_reference": 1}
+
+
+def allergies(clinic: Clinic, day: str) -> set[tuple[str, str]]:
+    known = event_log.select_as_of(event_log.scan_events(clinic.settings), end(day)).collect()
+    found = known.filter(pl.col("kind").str.starts_with("allergy."))
+    return {(kind, text) for kind, text in found.select("kind", "text_value").iter_rows()}
+
+
+UNREAD = ("allergy.unread", "an entry that could not be read")
+BROKEN: dict[str, Resource | str] = {
+    "modified": allergy(modifierExtension=[{"url": "https://ehr.example/not-this-patient"}]),
+    "wrong type": allergy(category="medication"),
+    "torn": json.dumps(allergy(note=[{"text": "x"}]))[:-30],
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_quarantined_allergy_is_an_unread_entry_until_it_is_sound(clinic: Clinic, broken: Resource | str) -> None:
+    clinic.drop(FIRST, patient(), broken)
+    assert allergies(clinic, FIRST) == {UNREAD}
+
+    clinic.take(FIRST)
+    clinic.drop(SECOND, broken)
+    assert len(clinic.events("allergy.unread")) == 1
+
+    clinic.drop(THIRD, allergy())
+    assert allergies(clinic, THIRD) == {("allergy.medication", "Penicillin V")}
+
+
+def test_an_allergy_deleted_later_is_no_longer_unread(clinic: Clinic) -> None:
+    clinic.drop(FIRST, patient(), BROKEN["modified"])
+    clinic.drop(
+        SECOND, {"resourceType": "Bundle", "entry": [{"request": {"method": "DELETE", "url": "AllergyIntolerance/a1"}}]}
+    )
+
+    assert allergies(clinic, SECOND) == set()
+
+
+def test_of_two_versions_of_an_allergy_that_conflict_the_safer_reading_stays(clinic: Clinic) -> None:
+    refuted = allergy(verificationStatus={"coding": [{"code": "refuted"}]})
+    clinic.drop(FIRST, patient(), allergy(), refuted)
+    assert allergies(clinic, FIRST) == {UNREAD, ("allergy.unconfirmed.medication", "Penicillin V")}
+
+    clinic.drop(SECOND, refuted)
+    assert allergies(clinic, SECOND) == set()
