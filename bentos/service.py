@@ -33,6 +33,7 @@ from bentos.telemetry.middleware import TelemetryMiddleware
 from pmlm.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import PmlmError
 from pmlm.settings import load_settings
+from pmlm.storage import set_private_umask
 
 
 class BentoArguments(BaseModel):
@@ -68,6 +69,7 @@ class PMLM:
 
         torch.set_num_threads(1)  # requests run in parallel; a model this small gains nothing from more
         sys.setswitchinterval(SWITCH_S)
+        set_private_umask()
         self.personalizer = Personalizer.open(load_settings(), self.release.path_of("."))
         current.set_newest(self.personalizer)
         tracing.start_exporting()

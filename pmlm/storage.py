@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 #: Prefix of the folders into which a running build spills what does not fit its memory.
 SPILL_PREFIX = ".spill-"
+FILE_MODE, FOLDER_MODE, OTHERS = 0o600, 0o700, 0o077
+#: Below these Git and DVC set modes of their own; the folder above is closed.
+_OWN_MODES = frozenset({".git", ".dvc"})
 #: An append waits so long for another's; a stopped process must not stop every other.
 LOCK_PATIENCE_S = 1.0
 _POLL_S = 0.002
@@ -34,9 +37,10 @@ _reported: set[tuple[Path, int]] = set()
 
 
 @contextmanager
-def atomic_write(path: Path, mode: int = 0o644) -> Iterator[Path]:
+def atomic_write(path: Path, mode: int = FILE_MODE) -> Iterator[Path]:
     """Yield a temporary path next to ``path``; rename it to ``path`` unless the block raises."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
     temporary = Path(name)
@@ -48,13 +52,13 @@ def atomic_write(path: Path, mode: int = 0o644) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> Path:
+def write_bytes(path: Path, data: bytes, mode: int = FILE_MODE) -> Path:
     with atomic_write(path, mode) as temporary:
         temporary.write_bytes(data)
     return path
 
 
-def write_json(path: Path, value: Any, mode: int = 0o644) -> Path:
+def write_json(path: Path, value: Any, mode: int = FILE_MODE) -> Path:
     """Write ``value`` as stable, sorted, indented JSON."""
     return write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, default=str) + "\n").encode(), mode)
 
@@ -91,14 +95,14 @@ def check_room(path: Path, size: int = 65536) -> None:
 def open_private(path: Path, flags: int = 0) -> Iterator[int]:
     """Open a file of mode 600 for reading and writing; :class:`OSError` where it is no regular one. Never blocks."""
     make_private_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | flags, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | flags, FILE_MODE)
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):  # a pipe would block, a device would swallow the line
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        if stat.S_IMODE(found.st_mode) & 0o077:
+        if stat.S_IMODE(found.st_mode) & OTHERS:
             with suppress(PermissionError):  # another user's, who lets us write it
-                os.fchmod(handle, 0o600)
+                os.fchmod(handle, FILE_MODE)
         yield handle
     finally:
         os.close(handle)  # which unlocks it, as the end of the process does
@@ -142,11 +146,29 @@ def make_private_folder(path: Path) -> Path:
     if not path.is_dir():
         if not path.parent.exists():
             make_private_folder(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
-    elif stat.S_IMODE(path.stat().st_mode) & 0o077:
+        path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    elif stat.S_IMODE(path.stat().st_mode) & OTHERS:
         with suppress(PermissionError):  # another user's, who lets us write in it
-            path.chmod(0o700)
+            path.chmod(FOLDER_MODE)
     return path
+
+
+def set_private_umask() -> int:
+    """Let this process and those it starts create files for their owner alone; the umask before."""
+    return os.umask(OTHERS)
+
+
+def close_to_others(root: Path) -> None:
+    """Take from others what a folder of an older version lets them read; the folder itself last."""
+    if not root.is_dir() or not stat.S_IMODE(root.stat().st_mode) & OTHERS:
+        return
+    for folder, names, files in os.walk(root, topdown=True):
+        names[:] = [name for name in names if name not in _OWN_MODES]
+        for path in (Path(folder, name) for name in (*files, *names)):
+            mode = stat.S_IMODE(path.lstat().st_mode)
+            if mode & OTHERS and not path.is_symlink():
+                path.chmod(mode & ~OTHERS)
+    root.chmod(FOLDER_MODE)
 
 
 def _lock(handle: int, path: Path) -> None:

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from pmlm.errors import WorkspaceBusyError
 from pmlm.settings import Settings
-from pmlm.storage import make_private_folder, write_json
+from pmlm.storage import close_to_others, make_private_folder, set_private_umask, write_json
 
 #: As long as a night may take.
 PATIENCE_S = 3600.0
@@ -31,7 +31,7 @@ _own = threading.local()
 
 @contextmanager
 def lock_writing(settings: Settings, patience_s: float | None = None) -> Iterator[None]:
-    """Be the only writer of the clinic's workspace during the block.
+    """Be the only writer of the clinic's workspace during the block; what it writes is its owner's alone.
 
     Says who has the lock where it must wait; :class:`WorkspaceBusyError` where that process does not end in time.
     """
@@ -40,14 +40,18 @@ def lock_writing(settings: Settings, patience_s: float | None = None) -> Iterato
     if workspace in owned:
         yield
         return
-    make_private_folder(workspace)
+    if not workspace.is_dir():
+        make_private_folder(workspace)
     lock = FileLock(workspace / ".writer.lock", mode=0o600)
     _acquire(lock, settings, PATIENCE_S if patience_s is None else patience_s)
     owned.add(workspace)
+    umask = set_private_umask()
     try:
-        write_json(owner_path(settings), _describe_self(), mode=0o600)
+        close_to_others(workspace)
+        write_json(owner_path(settings), _describe_self())
         yield
     finally:
+        os.umask(umask)
         owner_path(settings).unlink(missing_ok=True)
         owned.discard(workspace)
         lock.release()

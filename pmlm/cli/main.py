@@ -12,6 +12,7 @@ import typer
 
 from pmlm.cli import audit, features, monitoring, night, patient, records, serving, synthetic, training, triage
 from pmlm.errors import PmlmError
+from pmlm.storage import set_private_umask
 
 app = typer.Typer(
     name="pmlm",
@@ -28,6 +29,7 @@ for group in (night, records, features, patient, training, serving, audit, monit
 
 def main() -> None:
     """Run the command line; print a ``PmlmError`` as one line on stderr and exit 1."""
+    set_private_umask()
     try:
         app()
     except PmlmError as error:
