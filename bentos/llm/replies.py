@@ -45,18 +45,21 @@ async def parse_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, 
     :class:`UpstreamError`: ``truncated`` where the stream ends without it, ``malformed`` where an event is no JSON
     object of a chat stream, ``failed`` where the model reports an error of its own.
     """
-    pending = b""
+    pending, searched = bytearray(), 0
     async for chunk in chunks:
         pending += chunk
-        *whole, pending = _BETWEEN.split(pending)
-        if len(pending) > LONGEST_EVENT:
-            raise UpstreamError("malformed")
-        for event in whole:
-            data = _event_data(event)
+        start = 0
+        while between := _BETWEEN.search(pending, max(start, searched)):
+            data = _event_data(bytes(pending[start : between.start()]))
+            start = between.end()
             if data == b"[DONE]":
                 return
             if data is not None:
                 yield _parse_chunk(data)
+        del pending[:start]
+        searched = max(0, len(pending) - 3)  # what separates events may have come in part
+        if len(pending) > LONGEST_EVENT:
+            raise UpstreamError("malformed")
     raise UpstreamError("truncated" if not pending.strip() or pending.lstrip().startswith(b"data:") else "malformed")
 
 

@@ -6,11 +6,12 @@ or is none, ends with an error event and without them: no part of an answer look
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from bentos.llm.errors import UpstreamError
 from bentos.llm.replies import parse_events
@@ -23,11 +24,12 @@ from bentos.openai.answer_fields.shown_fields import (
     take_logprobs,
 )
 from bentos.openai.answer_fields.tool_calls import ToolCallFragments
-from bentos.openai.completions import AnswerOutcome, Check
+from bentos.openai.completions import LENGTH, AnswerOutcome, Check
 from bentos.openai.sentence_buffer import SentenceBuffer
-from bentos.personalizer.llm_answer import WITHHELD
+from bentos.personalizer.llm_answer import LONGEST_TEXT, WITHHELD
 from pmlm.api_types import Language
 
+T = TypeVar("T")
 DONE = b"data: [DONE]\n\n"
 
 
@@ -93,6 +95,17 @@ class _StreamedChoice:
     logprobs: list[Any] = field(default_factory=list)
     calls: ToolCallFragments = field(default_factory=ToolCallFragments)
     shown: bool = False
+    room: int = LONGEST_TEXT
+
+    def take(self, text: str) -> str:
+        """As much of the text as an answer may have."""
+        taken = text[: self.room]
+        self.room = self.room - len(taken) if len(taken) == len(text) else -1
+        return taken
+
+    def is_cut(self) -> bool:
+        """Whether more has come than an answer may have."""
+        return self.room < 0
 
     def opening(self) -> dict[str, Any]:
         """What the delta to come opens with."""
@@ -103,7 +116,10 @@ class _StreamedChoice:
 class SentenceStream:
     """The stream of a question without a red flag."""
 
-    def __init__(self, chunks: ChunkWriter, check: Check, language: Language, outcome: AnswerOutcome) -> None:
+    def __init__(
+        self, chunks: ChunkWriter, check: Check, language: Language, outcome: AnswerOutcome, count: int = 1
+    ) -> None:
+        self._count = count
         self._chunks = chunks
         self._check = check
         self._language = language
@@ -122,8 +138,10 @@ class SentenceStream:
             self._chunks.model = str(value.get("model") or self._chunks.model)
             self._usage = select_usage(value.get("usage")) or self._usage
             for choice in value["choices"]:
-                for event in self._take(choice):
+                for event in await self._take(choice, until):
                     yield event
+            if self._is_cut():
+                break
         self._require_whole()
 
     def end(self) -> list[bytes]:
@@ -131,23 +149,29 @@ class SentenceStream:
         ends = [self._chunks.write(i, {}, choice.finish) for i, choice in sorted(self._choices.items())]
         return [*ends, self._chunks.write_usage(self._usage)] if self._usage else ends
 
-    def _take(self, received: Any) -> list[bytes]:
+    async def _take(self, received: Any, until: float) -> list[bytes]:
         """Our chunks for one choice of a chunk that was received."""
         index, delta = _parse_choice(received)
         choice = self._choices.setdefault(index, _StreamedChoice(SentenceBuffer(self._check_shown)))
-        if choice.buffer.findings:
+        if choice.buffer.findings or choice.is_cut():
             return []
         logprobs = received.get("logprobs")
         if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
             choice.logprobs += logprobs["content"]
         choice.calls.add(delta.get("tool_calls"))
-        events = self._show(index, choice, choice.buffer.feed(delta.get("content") or ""))
-        finish = received.get("finish_reason")
+        text = choice.take(delta.get("content") or "")
+        events: list[bytes] = []
+        if choice.buffer.add(text):
+            events += self._show(index, choice, await _check_in_time(choice.buffer.release, until))
+        finish = LENGTH if choice.is_cut() else received.get("finish_reason")
         if finish and not choice.buffer.findings:
-            events += self._show(index, choice, choice.buffer.flush())
+            events += self._show(index, choice, await _check_in_time(choice.buffer.flush, until))
         if finish and not choice.buffer.findings and choice.calls.parts:
             calls = choice.calls.build()
-            choice.buffer.findings = tuple(self._check(read_shown({"tool_calls": calls})))
+            shown = read_shown({"tool_calls": calls})
+            if len(shown) > LONGEST_TEXT:  # what a tool is called with cannot be cut
+                raise UpstreamError("truncated")
+            choice.buffer.findings = await _check_in_time(lambda: tuple(self._check(shown)), until)
             if not choice.buffer.findings:
                 numbered = [{"index": number, **call} for number, call in enumerate(calls)]
                 events.append(self._chunks.write(index, choice.opening() | {"tool_calls": numbered}))
@@ -183,11 +207,21 @@ class SentenceStream:
         if index == 0:
             self._outcome.text += text
 
+    def _is_cut(self) -> bool:
+        """Whether nothing more is to come of any choice that was asked for."""
+        return len(self._choices) >= self._count and all(choice.is_cut() for choice in self._choices.values())
+
     def _require_whole(self) -> None:
         if not self._choices or any(choice.finish is None for choice in self._choices.values()):
             raise UpstreamError("truncated")
         if any(choice.finish == "stop" and not choice.shown for choice in self._choices.values()):
             raise UpstreamError("empty")
+
+
+async def _check_in_time(check: Callable[[], T], until: float) -> T:
+    """What a check in a thread gives; :class:`UpstreamError` ``timeout`` where that takes too long."""
+    async with deadline_at(until):
+        return await asyncio.to_thread(check)
 
 
 def _parse_choice(received: Any) -> tuple[int, dict[str, Any]]:

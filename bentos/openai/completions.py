@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bentos.llm.errors import UpstreamError
 from bentos.llm.replies import calls_tools
 from bentos.openai.answer_fields.shown_fields import (
     read_shown,
@@ -14,8 +15,10 @@ from bentos.openai.answer_fields.shown_fields import (
     select_message,
     take_logprobs,
 )
-from bentos.personalizer.llm_answer import FAILED, WITHHELD
+from bentos.personalizer.llm_answer import FAILED, LONGEST_TEXT, WITHHELD
 from pmlm.api_types import Language
+
+LENGTH = "length"  # OpenAI's reason for an answer that was cut off
 
 Check = Callable[[str], Sequence[str]]
 
@@ -47,7 +50,12 @@ def check_choices(
             "message": message,
             "finish_reason": select_finish(choice["finish_reason"]),
         }
-        findings = check(read_shown(message))
+        if len(message.get("content") or "") > LONGEST_TEXT:
+            message["content"], passed["finish_reason"] = message["content"][:LONGEST_TEXT], LENGTH
+        shown = read_shown(message)
+        if len(shown) > 2 * LONGEST_TEXT:  # what a tool is called with cannot be cut
+            raise UpstreamError("truncated")
+        findings = check(shown)
         if findings:
             passed["message"] = {"role": "assistant", "content": WITHHELD[language]}
             passed["finish_reason"] = "content_filter"

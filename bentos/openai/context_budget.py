@@ -9,9 +9,10 @@ tokenizer; other models' differ by a few in a hundred, Chinese text counts for m
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from bentos.openai.errors import GatewayError
@@ -19,6 +20,7 @@ from models.prompt.personalize import Personalized, apply_program
 from pmlm.api_types import PersonalizeResponse
 
 RESERVE = 256  # tokens left for an answer whose length the application does not say
+PIECE = 2000  # characters that are counted at once: a tokenizer takes long for a long word
 PER_MESSAGE = 6  # tokens of a chat template around each message
 
 
@@ -40,8 +42,11 @@ def fit_prompt(
     # a token is at least one byte: most requests need no counting
     if sum(len(text.encode()) for text in (personalized.prompt, *texts)) <= room:
         return personalized.prompt, len(personalized.kept)
-    room -= sum(map(count, texts))
-    for picks in range(len(personalized.kept), -1, -1):
+    for piece in chain.from_iterable(map(_split_pieces, texts)):
+        room -= count(piece)
+        if room < 0:
+            break
+    for picks in range(len(personalized.kept) if room > 0 else -1, -1, -1):
         prompt, _ = apply_program(
             personalized.segments, replace(personalized.program, picks=personalized.kept[:picks]), personalized.language
         )
@@ -53,6 +58,11 @@ def fit_prompt(
         param="messages",
         code="context_length_exceeded",
     )
+
+
+def _split_pieces(text: str) -> Iterator[str]:
+    """Pieces that a tokenizer reads at once; each cut adds a token at most."""
+    return (text[start : start + PIECE] for start in range(0, len(text), PIECE))
 
 
 def mark_dropped(response: PersonalizeResponse, prompt: str, picks: int) -> PersonalizeResponse:

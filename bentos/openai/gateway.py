@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from bentos.auth.principal import Principal
 from bentos.llm.errors import UpstreamError
-from bentos.llm.upstream_client import UpstreamReply
+from bentos.llm.upstream_client import UpstreamReply, deadline_at
 from bentos.llm.upstreams import order_by_preference
 from bentos.openai.admission import Admission
 from bentos.openai.batcher import PromptBatcher
@@ -126,7 +126,9 @@ class ChatGateway:
             return turn
         turn.upstreams = order_by_preference(await self._llm.upstreams(), chat.body.get("model"))
         turn.outcome.model, turn.outcome.embedded = turn.upstreams[0].model, turn.upstreams[0].embedded
-        prompt, picks = fit_prompt(personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens)
+        prompt, picks = await asyncio.to_thread(
+            fit_prompt, personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens
+        )
         turn.prompt, turn.response = prompt, mark_dropped(prepared.response, prompt, picks)
         return turn
 
@@ -161,7 +163,10 @@ class ChatGateway:
             if asked:
                 body = turn.body(stream=False)
                 completion = await self._llm.complete(turn.upstreams, body, turn.until, turn.prompt)
-                choices = check_choices(completion, turn.check, turn.language, turn.outcome)
+                async with deadline_at(turn.until):
+                    choices = await asyncio.to_thread(
+                        check_choices, completion, turn.check, turn.language, turn.outcome
+                    )
         except UpstreamError as error:
             turn.outcome.error = error.reason
             if not escalation:
@@ -203,7 +208,7 @@ class ChatGateway:
 
     async def _stream_sentences(self, turn: ChatTurn, reply: UpstreamReply) -> AsyncGenerator[bytes]:
         """An answer sentence by sentence, each checked before it is shown."""
-        stream = SentenceStream(turn.chunks(), turn.check, turn.language, turn.outcome)
+        stream = SentenceStream(turn.chunks(), turn.check, turn.language, turn.outcome, turn.chat.choices)
         turn.outcome.error = "cancelled"  # until it is known how it ended
         failure: GatewayError | None = None
         try:

@@ -17,6 +17,7 @@ from bentos.llm.upstreams import Upstream
 from models.llm import DISCLAIMER
 from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeResponse
 
+LONGEST_TEXT = 65536  # characters of one answer
 FAILED: dict[Language, str] = {
     "en": "No answer could be got from the language model. Please ask your clinic.",
     "zh": "未能从语言模型获得回答，请咨询您的诊所。",
@@ -59,6 +60,8 @@ def ask_llm(llm: LLMClient, prompt: str, question: str, until: float) -> LLMAnsw
         completion = llm.complete_blocking(body, until, prompt)
         text = (completion["choices"][0]["message"].get("content") or "").strip()
         error = None if text else "empty"
+        if len(text) > LONGEST_TEXT:  # nobody reads that, and half of it could say the opposite
+            text, error = "", "truncated"
     except UpstreamError as failure:
         error = failure.reason
     except Exception as failure:  # whatever a server or a library can do, the escalation text must still be returned

@@ -14,7 +14,7 @@ import pytest
 
 from bentos.openai import app as mounted
 from bentos.openai import gateway as gateway_module
-from bentos.personalizer.llm_answer import FAILED
+from bentos.personalizer.llm_answer import FAILED, LONGEST_TEXT
 from tests.contract.openai_server import Gateway, serve
 from tests.contract.stub_llm import StubLLM, stub_llm
 from tests.contract.three_women import ADA
@@ -202,6 +202,20 @@ def test_a_request_that_the_model_refuses_is_told_in_its_own_words_once(
     assert refused.value.code == "bad_tools"
     assert "tools is malformed" in str(refused.value)
     assert (len(stub.received), len(second.received)) == (1, 0)
+
+
+@pytest.mark.attack("event loop", "an upstream that streams 2 MB, without the end of a sentence too", "cut at 64 kB")
+@pytest.mark.parametrize("repeated", ["a", "Rest. ", "我"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_endless_answer_is_cut(client: openai.OpenAI, stub: StubLLM, repeated: str, stream: bool) -> None:
+    stub.behave("answer", (repeated * 2_000_000)[:2_000_000])
+    answer = ask(client, stream=stream)
+    if stream:
+        chunks = [chunk.choices[0] for chunk in answer if chunk.choices]
+        text, finish = "".join(c.delta.content or "" for c in chunks), chunks[-1].finish_reason
+    else:
+        text, finish = answer.choices[0].message.content, answer.choices[0].finish_reason
+    assert (len(text), finish) == (LONGEST_TEXT, "length")
 
 
 def test_the_model_named_by_the_application_is_asked_first(client: openai.OpenAI, stub: StubLLM) -> None:

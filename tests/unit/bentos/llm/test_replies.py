@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -54,3 +55,19 @@ def test_what_is_no_whole_stream_is_named(data: bytes, reason: str) -> None:
     with pytest.raises(UpstreamError) as broken:
         read(data)
     assert broken.value.reason == reason
+
+
+@pytest.mark.attack("event loop", "an upstream that sends an event byte by byte", "read in one pass")
+def test_an_event_that_drips_is_searched_once() -> None:
+    data = b'data: {"choices": [], "x": "' + b"a" * 400_000 + b'"}\r\n\r\ndata: [DONE]\n\n'
+
+    async def drip() -> AsyncIterator[bytes]:
+        for start in range(len(data)):
+            yield data[start : start + 1]
+
+    async def count() -> int:
+        return len([event async for event in parse_events(drip())])
+
+    started = time.process_time()
+    assert asyncio.run(count()) == 1
+    assert time.process_time() - started < 5.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bentos.openai.context_budget import PER_MESSAGE, fit_prompt
+from bentos.openai.context_budget import PER_MESSAGE, PIECE, fit_prompt
 from bentos.openai.errors import GatewayError
 from models.prompt.personalize import Personalized, apply_program
 from models.prompt.rendering import render_prompt
@@ -63,3 +63,20 @@ def test_tool_calls_and_the_answers_length_count_too() -> None:
     for messages, reserve in ((MESSAGES, 9), (calls, 0)):
         with pytest.raises(GatewayError):
             fit_prompt(whole, messages, room - 0, reserve + 40, count)
+
+
+@pytest.mark.attack(
+    "event loop", "a system message of 1 MB for a small context", "counting stops at the context's size"
+)
+def test_no_more_is_counted_than_fits() -> None:
+    counted: list[int] = []
+
+    def count_characters(text: str) -> int:
+        counted.append(len(text))
+        return len(text)
+
+    long = [{"role": "system", "content": "我" * 1_000_000}, *MESSAGES]
+    with pytest.raises(GatewayError):
+        fit_prompt(made("free1"), long, 4096, 0, count_characters)
+    assert sum(counted) < 3 * 4096
+    assert max(counted) <= PIECE

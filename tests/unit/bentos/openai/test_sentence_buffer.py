@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.openai.sentence_buffer import SentenceBuffer
+from bentos.openai.sentence_buffer import LONGEST_SENTENCE, SentenceBuffer
 
 TEXT = "Rest. Your value is 9.8 g/dL, e.g. as in May! See Dr. Li today… 请多休息。Then\n- drink water\n- sleep"
 
@@ -56,3 +58,20 @@ def test_a_sentence_is_checked_together_with_the_one_before_it() -> None:
     gate = SentenceBuffer(lambda text: seen.append(text) or ())  # type: ignore[func-returns-value]
     passed(gate, ["Do not take it. ", "Ever. ", "Rest."])
     assert any("Do not take it." in text and "Ever." in text for text in seen)
+
+
+def test_text_without_an_end_is_cut_and_checked_in_pieces() -> None:
+    seen: list[str] = []
+    gate = SentenceBuffer(lambda text: seen.append(text) or ())  # type: ignore[func-returns-value]
+    text = "word " * 5000
+    assert "".join(passed(gate, [text])) == text
+    assert max(map(len, seen)) <= 2 * LONGEST_SENTENCE
+
+
+@pytest.mark.attack("event loop", "an upstream that streams 64 kB without the end of a sentence", "read in one pass")
+@pytest.mark.parametrize("repeated", ["a", ".", ".'", "\n", "word ", "我", "e.g. ", "!?", " "])
+def test_a_long_answer_is_searched_once_however_it_comes(repeated: str) -> None:
+    text = (repeated * 65536)[:65536]
+    gate, started = SentenceBuffer(lambda text: ()), time.process_time()
+    assert "".join(passed(gate, list(text))) == text
+    assert time.process_time() - started < 5.0
