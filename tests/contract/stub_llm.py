@@ -5,6 +5,9 @@ once, then ``answer``), ``throttle`` (429 with ``Retry-After``), ``refuse`` (400
 ``unended`` (a stream that ends without saying why), ``hang`` (never says a word), ``drip`` (bytes that are no answer,
 for ever), ``stall`` (half a stream, then silence), ``tools`` (calls a tool), ``fields`` (any message and members that a
 test gives it).
+
+for ever), ``flood`` (a stream in pieces of a thousand characters), ``stall`` (half a stream, then silence), ``tools``
+(calls a tool).
 """
 
 from __future__ import annotations
@@ -129,6 +132,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self._completion(given["message"], given.get("finish", "stop")))
         body["choices"] = [choice | given.get("choice", {}) for choice in body["choices"]]
         self._send(200, json.dumps(body | given.get("completion", {})).encode())
+
+    def _flood(self, stub: StubLLM) -> None:
+        pieces = [stub.text[start : start + 1000] for start in range(0, len(stub.text), 1000)]
+        self._events([{"content": piece} for piece in pieces], "stop")
 
     def _tools(self, stub: StubLLM) -> None:
         if self.body.get("stream"):

@@ -204,18 +204,13 @@ def test_a_request_that_the_model_refuses_is_told_in_its_own_words_once(
     assert (len(stub.received), len(second.received)) == (1, 0)
 
 
-@pytest.mark.attack("event loop", "an upstream that streams 2 MB, without the end of a sentence too", "cut at 64 kB")
-@pytest.mark.parametrize("repeated", ["a", "Rest. ", "我"])
-@pytest.mark.parametrize("stream", [False, True])
-def test_an_endless_answer_is_cut(client: openai.OpenAI, stub: StubLLM, repeated: str, stream: bool) -> None:
-    stub.behave("answer", (repeated * 2_000_000)[:2_000_000])
-    answer = ask(client, stream=stream)
-    if stream:
-        chunks = [chunk.choices[0] for chunk in answer if chunk.choices]
-        text, finish = "".join(c.delta.content or "" for c in chunks), chunks[-1].finish_reason
-    else:
-        text, finish = answer.choices[0].message.content, answer.choices[0].finish_reason
-    assert (len(text), finish) == (LONGEST_TEXT, "length")
+@pytest.mark.attack("event loop", "an upstream that streams 1 MB without the end of a sentence", "cut at 64 kB")
+@pytest.mark.parametrize("repeated", ["a", "我"])
+def test_an_endless_stream_is_cut(client: openai.OpenAI, stub: StubLLM, repeated: str) -> None:
+    stub.behave("flood", repeated * 1_000_000)
+    chunks = [chunk.choices[0] for chunk in ask(client, stream=True) if chunk.choices]
+    assert sum(len(chunk.delta.content or "") for chunk in chunks) == LONGEST_TEXT
+    assert chunks[-1].finish_reason == "length"
 
 
 def test_the_model_named_by_the_application_is_asked_first(client: openai.OpenAI, stub: StubLLM) -> None:
