@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRefusal:
-    """A model server's own words about a request that it does not take."""
+    """Why a model server does not take a request, in words of ours: it may have repeated the prompt in its own."""
 
     status: int
     message: str
-    param: str | None
     code: str | None
 
 
@@ -20,6 +19,7 @@ class UpstreamError(Exception):
 
     ``reason`` is one word: ``timeout``, ``unreachable``, ``failed``, ``truncated``, ``malformed``, ``empty``,
     ``rate_limited``, ``refused`` (then with a ``refusal``), ``resting`` (every breaker is open).
+    ``broken``: the server failed (no connection, 5xx, silence), rather than this request; breakers count that alone.
     ``backoff`` are the seconds after which another attempt makes sense, None if none does; ``retry_after`` those after
     which a new request does.
     """
@@ -30,9 +30,12 @@ class UpstreamError(Exception):
         backoff: float | None = None,
         refusal: UpstreamRefusal | None = None,
         retry_after: int | None = None,
+        *,
+        broken: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.backoff = backoff
         self.refusal = refusal
         self.retry_after = retry_after
+        self.broken = broken

@@ -44,7 +44,7 @@ class LLMClient:
     @property
     def models(self) -> list[str]:
         """The models that may answer, in failover order."""
-        return [self._embedded.id] if self._embedded else [u.model for u in self._upstreams]
+        return [self._embedded.id] if self._embedded else [u.name for u in self._upstreams]
 
     @property
     def embedded(self) -> bool:
@@ -55,22 +55,18 @@ class LLMClient:
         """The models in failover order; loads the embedded one on first use."""
         return self._upstreams or await asyncio.to_thread(self._start_embedded)
 
-    async def begin(
-        self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float, prompt: str
-    ) -> UpstreamReply:
+    async def begin(self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float) -> UpstreamReply:
         """A reply that has begun; see :func:`ask_upstreams`."""
-        return await ask_upstreams(self._session(), upstreams, body, until, prompt)
+        return await ask_upstreams(self._session(), upstreams, body, until)
 
-    async def complete(
-        self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float, prompt: str
-    ) -> dict[str, Any]:
+    async def complete(self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float) -> dict[str, Any]:
         """A whole completion by ``until`` (the loop's clock); :class:`UpstreamError` where there is none."""
-        reply = await self.begin(upstreams, body, until, prompt)
+        reply = await self.begin(upstreams, body, until)
         with reply.reading():
             async with deadline_at(until):
                 return parse_completion(b"".join([chunk async for chunk in reply.chunks()]))
 
-    def complete_blocking(self, body: RequestBody, until: float, prompt: str) -> dict[str, Any]:
+    def complete_blocking(self, body: RequestBody, until: float) -> dict[str, Any]:
         """:meth:`complete` for a thread without an event loop; ``until`` is on ``time.monotonic()``'s clock."""
         loop = self._start_loop()
 
@@ -78,7 +74,7 @@ class LLMClient:
             ends = loop.time() + until - time.monotonic()
             async with deadline_at(ends):
                 upstreams = await self.upstreams()
-            return await self.complete(upstreams, body, ends, prompt)
+            return await self.complete(upstreams, body, ends)
 
         answer = asyncio.run_coroutine_threadsafe(ask(), loop)
         try:

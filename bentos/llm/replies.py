@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from bentos.llm.errors import UpstreamError
+from bentos.llm.model_names import read_model_name
 
 LONGEST_EVENT = 1024 * 1024  # bytes
 _BETWEEN = re.compile(rb"\r\n\r\n|\n\n|\r\r")
@@ -31,7 +32,7 @@ def parse_completion(raw: bytes) -> dict[str, Any]:
         says_nothing = not (message.get("content") or "").strip() and not calls_tools(message)
         if says_nothing and choice["finish_reason"] not in ("length", "content_filter"):
             raise UpstreamError("empty")
-    return dict(value)
+    return value | {"model": read_model_name(value.get("model"))}
 
 
 def calls_tools(message: dict[str, Any]) -> bool:
@@ -81,7 +82,7 @@ def _parse_chunk(data: bytes) -> dict[str, Any]:
         raise UpstreamError("failed")
     if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
         raise UpstreamError("malformed")
-    return value
+    return value | {"model": read_model_name(value.get("model"))}
 
 
 def _parse_json(raw: bytes) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
@@ -25,9 +26,19 @@ ATTEMPTS = 3
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0
 NEXT_MODEL_S = 0.001  # before another model is asked there is nothing to wait for
 LONGEST_ANSWER = 8 * 1024 * 1024  # bytes
-LONGEST_REFUSAL = 300  # characters of an upstream's own words
+SILENT_S = 1.0  # a server that was asked for less, or spoke more recently, has not failed
 _RETRY_STATUSES = frozenset({408, 409, 425, 429})
 _OUR_MISTAKES = frozenset({401, 402, 403, 404, 405, 407})  # the key, the model's name or the address are ours to set
+#: Code of a refusal → our words for it.
+REFUSALS: dict[str | None, str] = {
+    None: "the language model does not take this request",
+    "context_length_exceeded": "the messages are longer than the language model's context",
+    "content_filter": "the language model's provider has filtered this request",
+    "content_policy_violation": "the language model's provider has filtered this request",
+    "invalid_value": "the language model does not take a value of this request",
+    "unsupported_parameter": "the language model does not take a parameter of this request",
+    "unsupported_value": "the language model does not take a value of this request",
+}
 
 RequestBody = Callable[[Upstream], bytes]
 
@@ -40,6 +51,7 @@ class UpstreamReply:
         self._response = response
         self._first = first
         self._closed = False
+        self._heard_at = time.monotonic()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes; :class:`UpstreamError` ``truncated`` where it has no end."""
@@ -47,12 +59,13 @@ class UpstreamReply:
         yield self._first
         try:
             async for chunk in self._response.content.iter_any():
+                self._heard_at = time.monotonic()
                 size += len(chunk)
                 if size > LONGEST_ANSWER:
                     raise UpstreamError("truncated")
                 yield chunk
         except (aiohttp.ClientError, OSError):
-            raise UpstreamError("truncated") from None
+            raise UpstreamError("truncated", broken=True) from None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -60,8 +73,9 @@ class UpstreamReply:
         breaker = self._upstream.breaker
         try:
             yield
-        except UpstreamError:
-            self._close(breaker.record_failure)
+        except UpstreamError as error:
+            silent = error.reason == "timeout" and time.monotonic() - self._heard_at > SILENT_S
+            self._close(breaker.record_failure if error.broken or silent else breaker.abandon)
             raise
         except BaseException:  # cancelled: nobody wants to know any longer
             self.close()
@@ -105,12 +119,11 @@ async def deadline_at(until: float) -> AsyncIterator[None]:
 
 
 async def ask_upstreams(
-    http: aiohttp.ClientSession, upstreams: tuple[Upstream, ...], body: RequestBody, until: float, prompt: str
+    http: aiohttp.ClientSession, upstreams: tuple[Upstream, ...], body: RequestBody, until: float
 ) -> UpstreamReply:
     """The first reply that begins by ``until`` (the loop's clock).
 
-    Raises :class:`UpstreamError` with the last failure, ``resting`` while every breaker is open. ``prompt`` is what an
-    upstream's refusal must not repeat.
+    Raises :class:`UpstreamError` with the last failure, ``resting`` while every breaker is open.
     """
     tried: list[Upstream] = []
     attempts = stamina.retry_context(
@@ -126,7 +139,7 @@ async def ask_upstreams(
             with attempt:
                 upstream, others = choose_upstream(upstreams, tried)
                 tried.append(upstream)
-                return await _try_upstream(http, upstream, body(upstream), others, until, prompt)
+                return await _try_upstream(http, upstream, body(upstream), others, until)
     raise UpstreamError("failed")
 
 
@@ -148,44 +161,43 @@ def choose_upstream(upstreams: tuple[Upstream, ...], tried: list[Upstream]) -> t
 
 
 async def _try_upstream(
-    http: aiohttp.ClientSession, upstream: Upstream, body: bytes, others: int, until: float, prompt: str
+    http: aiohttp.ClientSession, upstream: Upstream, body: bytes, others: int, until: float
 ) -> UpstreamReply:
     """One attempt: status 200 and a first byte within a share of the time left."""
     left = until - asyncio.get_running_loop().time()
+    share = left / (others + 1)
     response: aiohttp.ClientResponse | None = None
     upstream.breaker.enter()
     try:
-        async with asyncio.timeout(left / (others + 1)):
+        async with asyncio.timeout(share):
             response = await http.post(upstream.url, data=body, headers=upstream.headers, allow_redirects=False)
             if response.status == HTTPStatus.OK:
                 first = await response.content.readany()
                 if not first:
-                    raise UpstreamError("unreachable", backoff=_next_wait(others))
+                    raise UpstreamError("unreachable", _next_wait(others), broken=True)
                 return UpstreamReply(upstream, response, first)
             refusal = await response.content.read(65536)
-            raise status_error(response.status, response.headers, refusal, others, left, prompt)
+            raise status_error(response.status, response.headers, refusal, others, left)
     except BaseException as error:
         if response is not None:
             response.close()
-        raise _record_failure(upstream, error, others) from None
+        raise _record_failure(upstream, error, others, share) from None
 
 
-def _record_failure(upstream: Upstream, error: BaseException, others: int) -> BaseException:
-    """Tell the breaker of a failed attempt, and give the error to raise for it."""
+def _record_failure(upstream: Upstream, error: BaseException, others: int, share: float) -> BaseException:
+    """Tell the breaker of a failed attempt of ``share`` seconds, and give the error to raise for it."""
     if isinstance(error, TimeoutError):
-        upstream.breaker.record_failure()
-        return UpstreamError("timeout", backoff=NEXT_MODEL_S if others else None)
-    if isinstance(error, (aiohttp.ClientError, OSError)):
-        upstream.breaker.record_failure()
-        return UpstreamError("unreachable", backoff=_next_wait(others))
-    if isinstance(error, UpstreamError) and error.reason in ("unreachable", "failed"):
+        error = UpstreamError("timeout", NEXT_MODEL_S if others else None, broken=share > SILENT_S)
+    elif isinstance(error, (aiohttp.ClientError, OSError)):
+        error = UpstreamError("unreachable", _next_wait(others), broken=True)
+    if isinstance(error, UpstreamError) and error.broken:
         upstream.breaker.record_failure()
     else:
         upstream.breaker.abandon()
     return error
 
 
-def status_error(status: int, headers: Any, body: bytes, others: int, left: float, prompt: str) -> UpstreamError:
+def status_error(status: int, headers: Any, body: bytes, others: int, left: float) -> UpstreamError:
     """What a status other than 200 means, and whether another attempt may help."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = _parse_seconds(headers.get("retry-after"))
@@ -193,23 +205,21 @@ def status_error(status: int, headers: Any, body: bytes, others: int, left: floa
         affordable = None if backoff > min(left, LONGEST_BACKOFF_S) else backoff
         return UpstreamError("rate_limited", affordable, retry_after=round(wait) if wait else 1)
     if status in _RETRY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR or 300 <= status < 400:
-        return UpstreamError("failed", _next_wait(others))
+        broken = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return UpstreamError("failed", _next_wait(others), broken=broken)
     if status in _OUR_MISTAKES:
         return UpstreamError("failed", NEXT_MODEL_S if others else None)
-    return UpstreamError("refused", None, _parse_refusal(status, body, prompt))
+    return UpstreamError("refused", None, _parse_refusal(status, body))
 
 
-def _parse_refusal(status: int, body: bytes, prompt: str) -> UpstreamRefusal:
-    """An upstream's own words about a request, unless they repeat the prompt."""
+def _parse_refusal(status: int, body: bytes) -> UpstreamRefusal:
+    """Why a request is refused: none of the upstream's words, and its code where that is a well-known one."""
     try:
-        error = json.loads(body)["error"]
-        message, param, code = str(error["message"]), error.get("param"), error.get("code")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        message, param, code = "", None, None
-    if not message or len(message) > LONGEST_REFUSAL or any(x in message for x in prompt.splitlines() if len(x) > 12):
-        message = "the language model does not take this request"
-    param, code = (value if isinstance(value, str) and len(value) <= 64 else None for value in (param, code))
-    return UpstreamRefusal(status, message, param, code)
+        code = json.loads(body)["error"].get("code")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        code = None
+    known = code if isinstance(code, str) and code in REFUSALS else None
+    return UpstreamRefusal(status, REFUSALS[known], known)
 
 
 def _next_wait(others: int) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bentos.llm.breaker import Breaker
+from bentos.llm.model_names import shorten_path
 from models.llm import EmbeddedLLM, build_embedded_request
 from pmlm.settings import Settings
 
@@ -22,6 +23,11 @@ class Upstream:
     api_key: str | None = None
     embedded: bool = False
     breaker: Breaker = field(default_factory=Breaker)
+
+    @property
+    def name(self) -> str:
+        """The model as the outside knows it: of a file's path, the file's name alone."""
+        return shorten_path(self.model)
 
     @property
     def url(self) -> str:
@@ -54,4 +60,4 @@ def start_embedded(llm: EmbeddedLLM) -> tuple[Upstream, ...]:
 
 def order_by_preference(upstreams: tuple[Upstream, ...], model: str | None) -> tuple[Upstream, ...]:
     """The model that the application names first; a name that none bears means no preference."""
-    return tuple(sorted(upstreams, key=lambda u: u.model != model))
+    return tuple(sorted(upstreams, key=lambda u: model not in (u.model, u.name)))

@@ -78,7 +78,7 @@ class ChatTurn:
         """What each language model is sent; notes which one was asked last."""
 
         def encode(upstream: Upstream) -> bytes:
-            self.outcome.model, self.outcome.embedded = upstream.model, upstream.embedded
+            self.outcome.model, self.outcome.embedded = upstream.name, upstream.embedded
             body = build_body(self.chat, self.prompt, upstream.model, stream=stream)
             return encode_anonymous(upstream.adapt(body), self.chat.reference)
 

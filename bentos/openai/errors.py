@@ -62,7 +62,7 @@ def explain_failure(error: UpstreamError) -> GatewayError:
     """The application's error where a language model failed."""
     if error.refusal is not None:
         refusal = error.refusal
-        return GatewayError(refusal.status, refusal.message, param=refusal.param, code=refusal.code)
+        return GatewayError(refusal.status, refusal.message, code=refusal.code)
     fallback = (HTTPStatus.BAD_GATEWAY, f"the language model's answer was {error.reason}")
     status, message = _FAILURES.get(error.reason, fallback)
     return GatewayError(status, message, code=error.reason, retry_after=error.retry_after)

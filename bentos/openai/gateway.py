@@ -125,7 +125,7 @@ class ChatGateway:
             turn.outcome.asked = False
             return turn
         turn.upstreams = order_by_preference(await self._llm.upstreams(), chat.body.get("model"))
-        turn.outcome.model, turn.outcome.embedded = turn.upstreams[0].model, turn.upstreams[0].embedded
+        turn.outcome.model, turn.outcome.embedded = turn.upstreams[0].name, turn.upstreams[0].embedded
         prompt, picks = await asyncio.to_thread(
             fit_prompt, personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens
         )
@@ -162,7 +162,7 @@ class ChatGateway:
         try:
             if asked:
                 body = turn.body(stream=False)
-                completion = await self._llm.complete(turn.upstreams, body, turn.until, turn.prompt)
+                completion = await self._llm.complete(turn.upstreams, body, turn.until)
                 async with deadline_at(turn.until):
                     choices = await asyncio.to_thread(
                         check_choices, completion, turn.check, turn.language, turn.outcome
@@ -200,7 +200,7 @@ class ChatGateway:
     async def _begin(self, turn: ChatTurn) -> UpstreamReply:
         """A stream that has begun: a failure before it is still an HTTP status."""
         try:
-            return await self._llm.begin(turn.upstreams, turn.body(stream=True), turn.until, turn.prompt)
+            return await self._llm.begin(turn.upstreams, turn.body(stream=True), turn.until)
         except UpstreamError as error:
             turn.outcome.error = error.reason
             await self._record(turn)

@@ -53,11 +53,11 @@ def ask_llm(llm: LLMClient, prompt: str, question: str, until: float) -> LLMAnsw
 
     def body(upstream: Upstream) -> bytes:
         nonlocal model
-        model = upstream.model
-        return json.dumps(upstream.adapt({"model": model, "messages": messages, "temperature": 0})).encode()
+        model = upstream.name
+        return json.dumps(upstream.adapt({"model": upstream.model, "messages": messages, "temperature": 0})).encode()
 
     try:
-        completion = llm.complete_blocking(body, until, prompt)
+        completion = llm.complete_blocking(body, until)
         text = (completion["choices"][0]["message"].get("content") or "").strip()
         error = None if text else "empty"
         if len(text) > LONGEST_TEXT:  # nobody reads that, and half of it could say the opposite

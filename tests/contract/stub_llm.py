@@ -3,11 +3,8 @@
 Asked for a stream it streams ``text`` word by word. Behaviours: ``answer``, ``empty``, ``error`` (500), ``flaky`` (500
 once, then ``answer``), ``throttle`` (429 with ``Retry-After``), ``refuse`` (400), ``garbage``, ``half`` (breaks off),
 ``unended`` (a stream that ends without saying why), ``hang`` (never says a word), ``drip`` (bytes that are no answer,
-for ever), ``stall`` (half a stream, then silence), ``tools`` (calls a tool), ``fields`` (any message and members that a
-test gives it).
-
 for ever), ``flood`` (a stream in pieces of a thousand characters), ``stall`` (half a stream, then silence), ``tools``
-(calls a tool).
+(calls a tool), ``fields`` (any message and members that a test gives it).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import httpx
 import openai
 import pytest
 
+from bentos.llm.breaker import FAILURES
 from bentos.openai import app as mounted
 from bentos.openai import gateway as gateway_module
 from bentos.personalizer.llm_answer import FAILED, LONGEST_TEXT
@@ -193,24 +194,47 @@ def test_a_model_that_failed_once_is_tried_again_and_a_begun_answer_never(
     assert (len(stub.received), len(second.received)) == (1, 0)
 
 
-def test_a_request_that_the_model_refuses_is_told_in_its_own_words_once(
+@pytest.mark.attack("access", "an upstream whose refusal repeats the prompt", "refused in words of ours")
+def test_a_request_that_the_model_refuses_is_refused_in_words_of_ours_once(
     client: openai.OpenAI, stub: StubLLM, second: StubLLM
 ) -> None:
     stub.behave("refuse")
-    with pytest.raises(openai.BadRequestError) as refused:
-        ask(client)
-    assert refused.value.code == "bad_tools"
-    assert "tools is malformed" in str(refused.value)
-    assert (len(stub.received), len(second.received)) == (1, 0)
+    for _ in range(2 * FAILURES):  # a request at fault is no failure of the server's
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask(client, stop=["."])
+        assert refused.value.code is None
+        assert "malformed" not in str(refused.value)
+        assert "does not take this request" in str(refused.value)
+    assert (len(stub.received), len(second.received)) == (2 * FAILURES, 0)
+
+
+@pytest.mark.attack("event loop", "a client whose stop list leaves every answer empty", "others are answered")
+@pytest.mark.parametrize("behaviour", ["empty", "garbage", "unended", "throttle", "refuse"])
+def test_what_one_request_asks_for_takes_the_model_from_nobody(
+    client: openai.OpenAI, stub: StubLLM, second: StubLLM, behaviour: str
+) -> None:
+    stub.behave(behaviour)
+    second.behave(behaviour)
+    for _ in range(FAILURES + 1):
+        with pytest.raises(openai.APIError):
+            ask(client, stop=["."])
+    stub.behave("answer")
+    second.behave("answer")
+    assert ask(client).choices[0].message.content
+    assert len(stub.received) == 1
 
 
 @pytest.mark.attack("event loop", "an upstream that streams 1 MB without the end of a sentence", "cut at 64 kB")
 @pytest.mark.parametrize("repeated", ["a", "我"])
-def test_an_endless_stream_is_cut(client: openai.OpenAI, stub: StubLLM, repeated: str) -> None:
+def test_an_endless_stream_is_cut(client_of: ClientFactory, stub: StubLLM, repeated: str) -> None:
     stub.behave("flood", repeated * 1_000_000)
-    chunks = [chunk.choices[0] for chunk in ask(client, stream=True) if chunk.choices]
-    assert sum(len(chunk.delta.content or "") for chunk in chunks) == LONGEST_TEXT
-    assert chunks[-1].finish_reason == "length"
+    body = {"user": ADA, "messages": [{"role": "user", "content": TIRED}], "stream": True}
+    patient = client_of(llm_base_url=stub.url, llm_model="stub", llm_timeout_s="60")
+    *events, done = patient.post("/v1/chat/completions", json=body).text.split("\n\n")[:-1]
+    choices = [choice for event in events for choice in json.loads(event.removeprefix("data: "))["choices"]]
+    assert done == "data: [DONE]"
+    assert sum(len(choice["delta"].get("content") or "") for choice in choices) == LONGEST_TEXT
+    assert choices[-1]["finish_reason"] == "length"
 
 
 def test_the_model_named_by_the_application_is_asked_first(client: openai.OpenAI, stub: StubLLM) -> None:

@@ -138,7 +138,7 @@ def errors(tmp: Path) -> list[str]:
     made = SimpleNamespace(prompt="A fact.", kept=(), segments=pinned, program=EditProgram(()), language="en")
     resting: Any = SimpleNamespace(breaker=SimpleNamespace(wait=3.0))
     refusals += [_raised(fit_prompt, made, [], 256, 256, len), _raised(choose_upstream, (resting,), [])]
-    refusals.append(status_error(429, {}, b"", 0, 1.0, ""))
+    refusals.append(status_error(429, {}, b"", 0, 1.0))
     answered = [explain(error) for error in refusals if error]
     bodies = [(error.status, error.body["error"]) for error in answered if isinstance(error, GatewayError)]
     return [*found, *(f"openai {status} {e['type']} code={e['code']} param={e['param']}" for status, e in bodies)]
