@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     source_key: Path | None = None  # file of that client's private JWK
     k_anonymity: int = Field(default=10, ge=10)
     max_line_mb: int = 16
+    terminology_url: str | None = None  # a FHIR terminology server, asked at night for what local codes mean
 
     llm_base_url: str | None = None
     llm_api_key: str | None = None

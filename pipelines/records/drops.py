@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipelines.records.log.ledger import read_entries
+from pipelines.records.read.code_map import load_code_map
 from pipelines.records.read.resources import list_files
 from pmlm.errors import RecordsError
 from pmlm.settings import Settings
@@ -59,10 +60,16 @@ def list_drops(settings: Settings) -> list[Drop]:
     return [Drop(find_newest_date(root), root)]
 
 
+def hash_drop(drop: Drop, digest: str) -> str:
+    """The content of a drop as the ledger lists it: with the ``digest`` of the clinic's code maps, if it has any."""
+    return sha256(f"{drop.content} {digest}".encode()).hexdigest() if digest else drop.content
+
+
 def list_pending(settings: Settings) -> list[Drop]:
-    """The drops that the ledger does not list with their present content, in date order."""
+    """The drops that the ledger does not list with their present content and code maps, in date order."""
+    digest = load_code_map(settings.drops).digest
     known = {e.night: e.content for e in read_entries(settings)}
-    return [d for d in list_drops(settings) if known.get(d.night) != d.content]
+    return [d for d in list_drops(settings) if known.get(d.night) != hash_drop(d, digest)]
 
 
 def parse_folder_date(name: str) -> date | None:

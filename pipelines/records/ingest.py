@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipelines.night_dates import end_of_day, parse_night
 from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.deidentify.scrub import Scrubber
-from pipelines.records.drops import Drop
+from pipelines.records.drops import Drop, hash_drop
 from pipelines.records.extract.facts import ExtractionContext
 from pipelines.records.log import carryover, event_log, ledger, quarantine, spill
 from pipelines.records.log.ledger import Accounts, LedgerEntry
@@ -24,9 +24,11 @@ from pipelines.records.log.quarantine import QuarantineRow
 from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA, find_new_versions
 from pipelines.records.prescan import Prescan
 from pipelines.records.processor import DropProcessor, ProcessedDrop, RejectCallback
+from pipelines.records.read.code_map import CodeMap, load_code_map, map_codes
 from pipelines.records.read.fhir_time import Micros, to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
+from pipelines.records.terminology import read_translations
 from pmlm.settings import Settings
 from pmlm.workspace_lock import lock_writing
 
@@ -45,16 +47,21 @@ def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
     with lock_writing(settings):
         drop = Drop(day, path)
         ledger.remove_orphans(settings)
-        entry = ledger.read_entry(settings, drop.night)
-        if entry is None or entry.content != drop.content:
-            entry = _ingest(settings, drop, entry)
+        entry, codes = ledger.read_entry(settings, drop.night), load_codes(settings)
+        if entry is None or entry.content != hash_drop(drop, codes.digest):
+            entry = _ingest(settings, drop, entry, codes)
         quarantine.rewrite_files(settings)
         event_log.advance_clock(settings)
         return entry.accounts
 
 
-def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None) -> LedgerEntry:
-    """Process a new or changed drop; ``former`` is its ledger entry before the change."""
+def load_codes(settings: Settings) -> CodeMap:
+    """Load what the clinic's own codes mean, by its own files and the terminology server's answers."""
+    return load_code_map(settings.drops, read_translations(settings))
+
+
+def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None, codes: CodeMap) -> LedgerEntry:
+    """Process a new or changed drop, its own codes by ``codes``; ``former`` is its ledger entry before the change."""
     # Great Expectations takes seconds to import: a drop that is already in the log must not wait for it.
     from pipelines.records.validate import data_docs
     from pipelines.records.validate.values import ValueValidator
@@ -66,8 +73,9 @@ def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None) -> Ledge
     index.load(drop.night)
     validator, skipped = ValueValidator(), list[str]()
     with spill.create_folder(settings) as place:
-        prescan = Prescan(settings, read_resources(drop.path, settings.max_line_mb << 20), index, place)
-        processed = _process_drop(settings, drop, skipped, prescan, index, end, validator, place)
+        resources = map_codes(read_resources(drop.path, settings.max_line_mb << 20), codes)
+        prescan = Prescan(settings, resources, index, place)
+        processed = _process_drop(settings, drop, skipped, prescan, index, end, validator, place, codes)
         batch = append_events(settings, drop.night, place, end, not others, own, drop_end)
     index.save(drop.night)
     carryover.save_medications(settings, drop.night, prescan.medications)
@@ -80,13 +88,13 @@ def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None) -> Ledge
     accounts.released = dict(sorted(rules.items()))
     batches = sorted({*own, *filter(None, (batch,))})
     released |= set(former.released if former else ())
-    entry = LedgerEntry(drop.night, drop.content, batches, accounts, sorted(released))
+    entry = LedgerEntry(drop.night, hash_drop(drop, codes.digest), batches, accounts, sorted(released))
     ledger.write_entry(settings, entry)
     return entry
 
 
 def _process_drop(settings: Settings, drop: Drop, skipped: list[str], prescan: Prescan, index: IdentifierIndex,
-                  end: Micros, validator: ValueValidator, place: Path) -> ProcessedDrop:  # fmt: skip
+                  end: Micros, validator: ValueValidator, place: Path, codes: CodeMap) -> ProcessedDrop:  # fmt: skip
     """Process the drop's resources and retried quarantine rows; write the drop's quarantine file."""
     resources = read_resources(drop.path, settings.max_line_mb << 20, skipped)
     retried = map(quarantine.parse_row, _read_retried_rows(settings, drop))
@@ -102,9 +110,8 @@ def _process_drop(settings: Settings, drop: Drop, skipped: list[str], prescan: P
             # a row that was edited by hand stays as edited
             quarantine.write_row(stream, find_row(row) or quarantine.make_row(row, drop.night, raw, error))
 
-        return process_resources(
-            settings, chain(resources, retried), prescan, index, end, drop.night, validator, reject, place
-        )
+        raws = map_codes(chain(resources, retried), codes)
+        return process_resources(settings, raws, prescan, index, end, drop.night, validator, reject, place)
 
 
 def _read_retried_rows(settings: Settings, drop: Drop) -> Iterator[QuarantineRow]:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pipelines.night_dates import end_of_night
 from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.drops import list_drops
-from pipelines.records.ingest import append_events, process_resources
+from pipelines.records.ingest import append_events, load_codes, process_resources
 from pipelines.records.log import carryover, event_log, ledger, quarantine, spill
 from pipelines.records.log.quarantine import QuarantineRow
 from pipelines.records.prescan import Prescan
+from pipelines.records.read.code_map import map_codes
 from pipelines.records.read.fhir_time import to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
@@ -62,8 +63,9 @@ def _replay(settings: Settings, rule: str | None) -> ReplayResult:
     index = IdentifierIndex(settings)
     index.load(latest.night)
     with spill.create_folder(settings) as place:
-        prescan = Prescan(settings, map(quarantine.parse_row, rows.values()), index, place)
-        raws = map(quarantine.parse_row, rows.values())
+        codes = load_codes(settings)
+        prescan = Prescan(settings, map_codes(map(quarantine.parse_row, rows.values()), codes), index, place)
+        raws = map_codes(map(quarantine.parse_row, rows.values()), codes)
         validator = ValueValidator()
         processed = process_resources(settings, raws, prescan, index, end, latest.night, validator, reject, place)
         batch = append_events(settings, latest.night, place, end, history=len(entries) == 1, own=[], drop_end=end)

@@ -11,6 +11,7 @@ from pipelines.records.feedback import intake
 from pipelines.records.ingest import import_drop
 from pipelines.records.log import ledger
 from pipelines.records.log.ledger import Accounts
+from pipelines.records.terminology import translate_drop
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import RecordsError
 from pmlm.settings import Settings
@@ -28,6 +29,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         if drop is None:
             summary.status, summary.detail = "noop", "the clinic has no drop of that date"
             return summary
+        summary.detail = translate_drop(settings, drop.path)
         accounts = import_drop(settings, drop.path, drop.date)
         summary.rows_in, summary.rows_out = accounts.read, accounts.events
         summary.quarantined = accounts.quarantined

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from pmlm.cli import audit, features, monitoring, night, patient, records, serving, synthetic, training, triage
+from pmlm.cli import audit, codes, features, monitoring, night, patient, records, serving, synthetic, training, triage
 from pmlm.errors import PmlmError
 from pmlm.storage import set_private_umask
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-for group in (night, records, features, patient, training, serving, audit, monitoring, synthetic, triage):
+for group in (night, records, codes, features, patient, training, serving, audit, monitoring, synthetic, triage):
     group.register(app)
 
 
