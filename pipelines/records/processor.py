@@ -45,6 +45,7 @@ _DELETED_FACETS: dict[str, tuple[str, ...]] = {
     "MedicationRequest": (END,),
     "MedicationStatement": (END,),
     "EpisodeOfCare": (END,),
+    "Procedure": ("outcome",),
 }
 
 RejectCallback = Callable[[RawResource, ResourceError], None]

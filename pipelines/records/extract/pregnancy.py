@@ -32,8 +32,25 @@ _ULTRASOUND = ("SNOMED//16310003", "SNOMED//241493005", "SNOMED//268445003")
 _TRANSFER = ("embryo transfer", "ivf", "icsi", "assisted reproduct")
 _YES = ("pregnant", "yes", "currently pregnant", "true", "pregnancy")
 _NO = ("not pregnant", "no", "not currently pregnant", "false")
+#: A birth by its name, where its code is in no set: "Delivery by …", "Repeat cesarean section", "Vaginal delivery".
+_HOW = (
+    r"(?:(?:emergency|elective|repeat|primary|planned|unplanned|urgent|lower|segment|low|transverse|uterine|classical|"
+    r"spontaneous|normal|assisted|operative|instrumental|vaginal|vertex|breech|forceps|vacuum|ventouse|preterm|term|"
+    r"premature|live)[\s,-]+)"
+)
+_BIRTH = re.compile(
+    rf"{_HOW}*ca?esarean (?:section|delivery)(?: (?:by|with|of) .*)?|{_HOW}+(?:delivery|birth)(?: (?:by|with|of) .*)?"
+    r"|delivery by .*|delivery of (?:fetus|infant|baby|twins?|triplets|placenta|face|breech|vertex)\b.*",
+    re.I,
+)
+#: Outcomes by name, as an answer to what came of a pregnancy.
+_OUTCOME = re.compile(
+    r"live ?birth|still ?birth|born|miscarriage|abortion|termination|deliver|ca?esarean|vaginal|loss", re.I
+)
+_NO_OUTCOME = re.compile(r"\bnot?\b|ongoing|current|planned|unknown|threatened|history", re.I)
 _DETERMINED = "date-determined-extension"
 LONGEST_DAYS = 45 * 7
+OUTCOME_CODE = "LOINC//63893-2"  # outcome of pregnancy
 
 
 def is_pregnancy_value(code: str) -> bool:
@@ -77,6 +94,11 @@ def is_pregnancy_end(code: str) -> bool:
     return code in ENDED_CODES
 
 
+def is_birth_by_name(text: str) -> bool:
+    """Whether a procedure's name says that a child was delivered."""
+    return _BIRTH.fullmatch(text.strip(" .")) is not None
+
+
 def count_span(text: str | None, end: int) -> tuple[int, float] | None:
     """For a partial date: its latest time up to ``end``, and the days before that it can also mean."""
     if text is None or len(text) >= len("2026-06-01"):
@@ -106,7 +128,7 @@ def _read_answer(code: str, part: Resource) -> str | None:
     text = choose_coding(concept).text.lower().strip(" .")
     if not found and code in STATUS_CODES:
         return "pregnant" if text in _YES else "not pregnant" if text in _NO else None
-    return None
+    return "ended" if not found and _OUTCOME.search(text) and not _NO_OUTCOME.search(text) else None
 
 
 def _read_date(part: Resource) -> str | None:

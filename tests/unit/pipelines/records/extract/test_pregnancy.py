@@ -202,3 +202,41 @@ def test_a_child_by_birth_states_the_birth(clinic: Clinic, role: str, born: bool
     clinic.drop(FIRST, patient(), child)
 
     assert (clinic.events("observation")["code"].to_list() == ["PMLM//CHILD_BORN"]) is born
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("Delivery by ventouse", True),
+        ("Repeat cesarean section", True),
+        ("Spontaneous vaginal delivery", True),
+        ("Emergency lower segment caesarean section", True),
+        ("Delivery of twins", True),
+        ("Previous cesarean section", False),
+        ("Education about vaginal delivery", False),
+        ("Delivery of rehabilitation for eating", False),
+        ("Induction of labor", False),
+        ("Delivery", False),
+    ],
+)
+def test_a_birth_whose_code_is_in_no_set_is_known_by_its_name(clinic: Clinic, name: str, ends: bool) -> None:
+    done = {
+        "resourceType": "Procedure",
+        "id": "p",
+        "status": "completed",
+        "code": concept(SNOMED, "999999", name),
+        "subject": {"reference": "Patient/ana"},
+        "performedDateTime": "2026-05-20",
+    }
+    clinic.drop(FIRST, patient(), done)
+
+    assert (clinic.events("observation")["text_value"].to_list() == ["ended"]) is ends
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"), [("Live birth", "ended"), ("Stillbirth", "ended"), ("Ongoing pregnancy", "Ongoing pregnancy")]
+)
+def test_an_outcome_is_known_by_its_name(clinic: Clinic, answer: str, text: str) -> None:
+    clinic.drop(FIRST, patient(), _stated("63893-2", valueCodeableConcept={"text": answer}))
+
+    assert clinic.event("observation")["text_value"] == text
