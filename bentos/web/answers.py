@@ -64,6 +64,7 @@ def record(personalizer: Personalizer, principal: Principal, request: RecordRequ
     as_of = personalizer.settings.now()
     return PatientRecord(
         pregnancy=records.describe_pregnancy(row, as_of, request.language),
+        beliefs=records.list_beliefs(row, as_of),
         trajectories=records.build_trajectories(_read_events(personalizer, subject), row, as_of, request.language),
         peers=records.summarize_peers(row, personalizer.settings.k_anonymity, request.language),
     )

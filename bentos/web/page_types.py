@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -106,10 +106,21 @@ class PeerSummary(BaseModel):
     outcomes: list[PeerFigure]
 
 
+BeliefName = Literal["dating", "allergies", "conditions", "medicines", "suspected", "not_current", "unmapped"]
+
+
+class Beliefs(BaseModel):
+    """What is believed of a patient, by the lists of ``pmlm patient``; a line is an entry's own words."""
+
+    name: BeliefName
+    lines: list[str]
+
+
 class PatientRecord(BaseModel):
     """What the page draws of a patient."""
 
     pregnancy: str
+    beliefs: list[Beliefs]
     trajectories: list[SignalTrajectory]
     peers: PeerSummary
 

@@ -9,6 +9,8 @@ from bentos.personalizer.patient.patient_events import PatientEvent
 from bentos.personalizer.patient.timeline import week_at
 from bentos.web.page_types import (
     Band,
+    BeliefName,
+    Beliefs,
     EvidenceEvent,
     PatientEntry,
     PeerFigure,
@@ -20,11 +22,12 @@ from bentos.web.page_types import (
 )
 from models.feature_row import read_number, read_time
 from models.patient.change_detection import Change, detect_change
+from models.patient.summary import Entry, summarize_patient
 from models.peers.aggregates import OUTCOMES, round_count
 from models.prompt.sentences.behaviour import OLDEST_AGE, compute_age
 from models.prompt.sentences.pinned import build_pinned_segments
 from models.schema import FeatureRow
-from models.templates import format_ago, look_up_label
+from models.templates import format_ago, look_up_label, sanitize_record_text
 from models.vocabulary import SIGNALS, Signal
 from pmlm.api_types import Language
 
@@ -41,6 +44,27 @@ VISITS = {
 def describe_pregnancy(row: FeatureRow, as_of: datetime, language: Language) -> str:
     """The prompt's own sentence about pregnancy."""
     return next(s.text for s in build_pinned_segments(row, as_of, language) if s.key == "pregnancy")
+
+
+def list_beliefs(row: FeatureRow, as_of: datetime) -> list[Beliefs]:
+    """The lists of ``pmlm patient`` that have something, so that a clinician can say what is wrong."""
+    summary = summarize_patient(row, as_of)
+    dating = summary.dating
+    found = [] if dating is None else [Beliefs(name="dating", lines=[f"{dating.method}, {dating.precision}"])]
+    lists: tuple[tuple[BeliefName, list[Entry]], ...] = (
+        ("allergies", summary.allergies),
+        ("conditions", summary.conditions),
+        ("medicines", summary.medicines),
+        ("suspected", summary.suspected),
+        ("not_current", summary.not_current),
+        ("unmapped", summary.unmapped),
+    )
+    for name, entries in lists:
+        texts = ((sanitize_record_text(entry.text), entry.reason) for entry in entries)
+        lines = [f"{text}: {reason}" if reason else text for text, reason in texts if text]
+        if lines:
+            found.append(Beliefs(name=name, lines=list(dict.fromkeys(lines))))
+    return found
 
 
 def list_patient(subject: int, row: FeatureRow, newest: datetime, as_of: datetime, language: Language) -> PatientEntry:

@@ -12,13 +12,13 @@ Run: ``pmlm patient PATIENT``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from models.feature_row import read_number, read_text, read_texts, read_time, read_times
 from models.patient.bounds import read_comparator
 from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
-from models.patient.gestational_age import Dating, read_pregnancy_state
+from models.patient.gestational_age import Dating, PregnancyState, read_pregnancy_state
 from models.schema import FeatureRow
 from models.vocabulary import SIGNALS, find_concept
 
@@ -95,7 +95,7 @@ def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEF
     state = read_pregnancy_state(row, as_of)
     entries = {
         "allergy": _list_entries(row, "allergy", as_of),
-        "condition": [_build_entry(entry, as_of) for entry in list_conditions(row, as_of, rule)],
+        "condition": [_settle(_build_entry(e, as_of), state) for e in list_conditions(row, as_of, rule)],
         "medicine": [_build_entry(entry, as_of) for entry in list_medicines(row, as_of, rule)],
         "suspected": _list_entries(row, "suspected", as_of),
     }
@@ -131,6 +131,14 @@ def _build_entry(entry: RecordEntry, as_of: datetime) -> Entry:
         concept=concept.name if concept else None,
         reason=_REASONS[entry.reason],
     )
+
+
+def _settle(entry: Entry, state: PregnancyState) -> Entry:
+    """The entry, not current where it calls a pregnancy open that is not believed to go on."""
+    if entry.reason or entry.concept != "pregnancy" or state.pregnant:
+        return entry
+    ended = "the pregnancy has ended" if state.postpartum is not None else "no pregnancy is known to go on"
+    return replace(entry, reason=ended)
 
 
 def _list_entries(row: FeatureRow, group: str, as_of: datetime) -> list[Entry]:

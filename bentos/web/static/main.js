@@ -102,6 +102,11 @@ function showVersions(response, llm) {
   byId("versions").replaceChildren(...entries.flatMap(([name, value]) => [make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, value)]));
 }
 
+function showBeliefs(beliefs) {
+  byId("believed").hidden = !beliefs.length;
+  byId("beliefs").replaceChildren(...beliefs.flatMap(({ name, lines }) => [make("dt", {}, word("beliefNames")[name]), make("dd", {}, lines.join("; "))]));
+}
+
 async function run(reference, question, signal) {
   const say = (key) => { byId("status").textContent = word(key); };
   say("thinking");
@@ -122,8 +127,9 @@ async function run(reference, question, signal) {
     showDecisions({ ...shown, weighed: found[0] });
     showTrajectories(found[1].trajectories);
     showPeers(found[1].peers);
+    showBeliefs(found[1].beliefs);
   } else {
-    byId("decisions").hidden = byId("drawn").hidden = true;
+    byId("decisions").hidden = byId("drawn").hidden = byId("believed").hidden = true;
   }
   say("answering");
   const answered = await ask("answer", asked, signal);
