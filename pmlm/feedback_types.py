@@ -34,7 +34,9 @@ class FeedbackRequest(BaseModel):
         default="patient", description="Whose opinion this is; only a patient's own shapes their answers."
     )
     user: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
-        default=None, description="An opaque id of the person, where many share a token. Kept as a keyed hash only."
+        default=None,
+        description="An opaque id of the person, where many share a token. Kept as a keyed hash only; "
+        "without effect in a token bound to patients.",
     )
     rating: int | None = Field(default=None, ge=1, le=5)
     thumbs: Literal["up", "down"] | None = None

@@ -35,9 +35,10 @@ class TokenVerifier:
     """Checks tokens for one clinic; caches those that passed for a minute."""
 
     def __init__(self, settings: Settings) -> None:
-        for name, given in (("JWKS_URL", settings.token_jwks_url), ("KEYS", settings.token_keys)):
+        sources = {"PMLM_TOKEN_JWKS_URL": settings.token_jwks_url, "PMLM_TOKEN_KEYS": settings.token_keys}
+        for name, given in sources.items():
             if given and not settings.token_issuer:
-                raise SettingsError(f"PMLM_TOKEN_{name} needs PMLM_TOKEN_ISSUER: whose tokens are its keys good for?")
+                raise SettingsError(f"{name} needs PMLM_TOKEN_ISSUER: whose tokens are its keys good for?")
         self._settings = settings
         self._local = keys.public_keys(settings)
         self._jwks = KeySet(settings.token_jwks_url) if settings.token_jwks_url else None

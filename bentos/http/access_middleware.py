@@ -94,8 +94,7 @@ class AccessMiddleware:
             try:
                 await self._authorize(rule, request, scope)
             except RefusedError as refusal:
-                recorded = refusal.problem.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
-                if recorded or await self._record(request, refusal.problem.status):
+                if not _is_recorded(request, refusal) or await self._record(request, refusal.problem.status):
                     await send_problem(scope, send, refusal.problem, refusal.headers)
                 else:
                     await _refuse_unrecorded(scope, send)
@@ -191,6 +190,15 @@ class AccessMiddleware:
             await self._rates.count_refusal(address)
             challenge = f'{REALM}, error="invalid_token", error_description="{error}"' if token else REALM
             raise RefusedError(HTTPStatus.UNAUTHORIZED, str(error), **{"www-authenticate": challenge}) from None
+
+
+def _is_recorded(request: RequestAudit, refusal: RefusedError) -> bool:
+    """Whether a refusal goes into the record: not what does not exist, nor the rest of a flood of bad tokens.
+
+    The bad tokens that block an address are in the record; those that follow would fill the disk.
+    """
+    flood = refusal.problem.status == HTTPStatus.TOO_MANY_REQUESTS and request.client is None
+    return not flood and refusal.problem.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 def _is_access(request: RequestAudit, status: int) -> bool:

@@ -118,6 +118,20 @@ def test_every_tool_call_about_a_patient_is_in_the_audit_record(calls: Callable[
     assert len(after) == before + 1
 
 
+@pytest.mark.attack("access", "a tool call about another patient, and one for an unknown answer", "recorded as refused")
+def test_a_refused_tool_call_is_recorded_as_refused(calls: Callable[..., Any], settings: Settings) -> None:
+    bound = keys.mint(settings, "refused-agent", ["system/Patient.rs"], [settings.subject_id(CLEO)], 1)
+    whole = keys.mint(settings, "curious-agent", ["system/Patient.rs"], None, 1)
+    before = [len(list(audit.read(settings, None, client))) for client in ("refused-agent", "curious-agent")]
+    assert calls("trajectory", {"patient": ADA}, bound).is_error
+    assert calls("explain", {"answer_id": "nobody-knows-it"}, whole).is_error
+    refused, unknown = (
+        [access.outcome for access in audit.read(settings, None, client)][count:]
+        for client, count in zip(("refused-agent", "curious-agent"), before, strict=True)
+    )
+    assert (refused, unknown) == ([403], [404])
+
+
 def test_no_identifier_is_in_what_a_tool_gives(calls: Callable[..., Any], settings: Settings) -> None:
     made = calls("personalize", {"patient": ADA, "question": TIRED}).structured_content
     given = [made, calls("trajectory", {"patient": ADA}).structured_content, calls("peers", {"patient": ADA})]

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from bentos.auth.audit import RequestAudit
 from bentos.auth.audit import folder as audit_folder
 from bentos.auth.audit import write as write_access
+from bentos.auth.audit_chain import head_path
 from bentos.http.examples import OPERATIONS
 from bentos.personalizer.explanations import Explanations
 from bentos.personalizer.feedback_store import FeedbackStore
@@ -55,6 +56,7 @@ from pipelines.training.rewards import cache_path
 from pipelines.training.train import TrainingMetrics, round_metrics
 from pmlm.api_types import AnswerResponse
 from pmlm.settings import Manifest, Settings, load_settings
+from pmlm.workspace_lock import owner_path
 from tests.unit.persisted.shapes import (
     column_names,
     example,
@@ -257,6 +259,7 @@ def places(tmp: Path) -> list[str]:
         audit_folder(settings), cache_path(settings), champion_path(settings) / RECORD, episodes_path(settings),
         ledger_folder(settings), registry_folder(settings, "id"), summary_path(settings, NIGHT, "stage"),
         trajectory_folder(settings) / CURRENT, champion_path(settings) / DESCRIPTION, champion_path(settings) / WEIGHTS,
+        head_path(settings), owner_path(settings),
     ]  # fmt: skip
     return [str(path.relative_to(settings.home)) for path in found if path.is_relative_to(settings.home)]
 

@@ -179,6 +179,20 @@ def test_keys_are_fetched_once_and_a_storm_of_unknown_ids_does_not_reach_the_pro
     assert keys_at.asked == 1
 
 
+@pytest.mark.attack("access", "a token with an unknown key while the provider is down", "known keys open as before")
+def test_a_bad_token_does_not_make_a_known_key_unavailable(
+    settings: Settings, keys_at: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifier = TokenVerifier(settings)
+    verifier.verify(signed(claims(settings, client_id="a")))
+    assert verifier._jwks is not None
+    monkeypatch.setattr(verifier._jwks._client, "cooldown_duration", 0)  # as if the set had been fetched a while ago
+    keys_at.broken = True
+    with pytest.raises(KeysUnavailableError):
+        verifier.verify(signed(claims(settings), kid="unknown"))
+    assert verifier.verify(signed(claims(settings, client_id="b"))).client == "b"
+
+
 def test_a_provider_that_is_down_is_said_and_not_asked_again_at_once(settings: Settings, keys_at: KeyServer) -> None:
     keys_at.broken = True
     verifier = TokenVerifier(settings)

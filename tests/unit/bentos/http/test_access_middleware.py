@@ -183,11 +183,12 @@ def test_an_address_that_only_guesses_is_no_longer_listened_to_but_a_known_clien
 
 
 @pytest.mark.attack("access", "a flood of bad tokens from the address of good clients", "good tokens pass, seen or new")
-def test_a_new_token_passes_where_others_guess(caller: Caller, token: Callable[..., str]) -> None:
+def test_a_new_token_passes_where_others_guess(caller: Caller, token: Callable[..., str], settings: Settings) -> None:
     statuses = [caller(f"guess{i}").post("/answer", json={}).status_code for i in range(70)]
     assert statuses[-1] == 429
     assert caller(token()).post("/answer", json={}).status_code == 200
     assert caller(f"{token()}x").post("/answer", json={}).status_code == 429
+    assert [a.outcome for a in audit.read(settings)] == [401] * 60  # what follows a block does not fill the disk
 
 
 @pytest.mark.attack("access", "bad tokens, each with another X-Forwarded-For", "counted as one address")
