@@ -9,6 +9,7 @@ the newest release in the store is served.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from http import HTTPStatus
 from typing import Any, cast
@@ -80,6 +81,7 @@ class PMLM:
         """End the threads that prepare prompts, and the connections to language models."""
         close_gateway(self.personalizer)
         await self.personalizer.llm.close()
+        await asyncio.to_thread(self.personalizer.second_reader.close)
 
     @bentoml.api(route="/personalize")
     def personalize(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> PersonalizeResponse:

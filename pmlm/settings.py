@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     llm_context_tokens: int | None = Field(default=None, ge=256)
     llm_concurrency: int = Field(default=256, ge=1)
     queue: int = Field(default=64, ge=1)
+    triage_llm: LanguageModel | None = None  # reads every message beside the rules; may escalate
     crisis_country: str | None = None  # whose crisis line is named after words of self-harm: US, GB, CN, …
 
     scorer: Literal["embedded", "vllm", "completions", "judge"] = "embedded"  # its likelihoods are the reward

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import Any
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -24,12 +26,15 @@ from pmlm.settings import Settings
 EMBEDDED_CAPACITY = 8
 CLOSE_S = 5.0
 
+T = TypeVar("T")
+
 
 class LLMClient:
     """The language models of one service."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._upstreams = read_upstreams(settings)
+    def __init__(self, settings: Settings, upstreams: tuple[Upstream, ...] = ()) -> None:
+        """``upstreams`` are asked instead of the settings' own, if any are given."""
+        self._upstreams = upstreams or read_upstreams(settings)
         # one thread: two that wait for each other on a busy machine are ten times slower
         self._embedded = None if self._upstreams else EmbeddedLLM(threads=1)
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
@@ -81,6 +86,10 @@ class LLMClient:
             return answer.result(max(0.0, until - time.monotonic()) + CLOSE_S)
         except TimeoutError:  # the loop was ended meanwhile
             raise UpstreamError("timeout") from None
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run ``work`` on the event loop of blocking callers."""
+        return asyncio.run_coroutine_threadsafe(work, self._start_loop())
 
     async def close(self) -> None:
         """End the connections of the running loop, and the thread of blocking callers."""

@@ -23,6 +23,7 @@ from bentos.llm.errors import UpstreamError
 from bentos.llm.upstream_client import UpstreamReply, deadline_at
 from bentos.llm.upstreams import order_by_preference
 from bentos.openai.admission import Admission
+from bentos.openai.anonymous_body import anonymize
 from bentos.openai.batcher import PromptBatcher
 from bentos.openai.chat_request import PATIENT_HEADER, ChatRequest, read_chat_request
 from bentos.openai.chat_turn import ChatTurn
@@ -106,7 +107,14 @@ class ChatGateway:
             earlier = [text[:MAX_QUESTION] for text in chat.earlier]
             return prepared, self._personalizer.find_earlier_flags(prepared, earlier)
 
-        prepared, earlier_flags = await self._batcher.run(chat.question, prepare)
+        reading = self._personalizer.second_reader.start(anonymize(list(chat.parts), chat.reference))
+        try:
+            prepared, earlier_flags = await self._batcher.run(chat.question, prepare)
+            if not is_emergency(prepared.personalized.flags):
+                found = await asyncio.wrap_future(reading)
+                prepared = self._personalizer.add_flags(prepared, found)
+        finally:
+            reading.cancel()
         personalized = prepared.personalized
         turn = ChatTurn(
             chat=chat,

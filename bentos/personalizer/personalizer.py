@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from bentos.auth.principal import UNKNOWN, Principal
 from bentos.llm.llm_client import LLMClient
+from bentos.llm.second_reader import SecondReader
 from bentos.personalizer import llm_answer, message_flags, release, responses
 from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
@@ -62,6 +63,7 @@ class Personalizer:
         self.settings = settings
         self.release = served
         self.llm = llm
+        self.second_reader = SecondReader(settings)
         self.explanations = Explanations(settings)
         self.recorder = Recorder(settings, self.explanations)
         self.feedback = FeedbackStore(settings)
@@ -90,6 +92,7 @@ class Personalizer:
     def close(self) -> None:
         """End the connections to language models that blocking calls have opened."""
         self.llm.close_blocking()
+        self.second_reader.close()
 
     def prepare(
         self, principal: Principal, reference: str, question: str, language: Language | None = None
@@ -119,12 +122,18 @@ class Personalizer:
         )
         return PreparedPrompt(response.id, principal, subject, row, question, personalized, response, until, seconds)
 
-    def _prepare_request(self, principal: Principal, request: PersonalizeRequest) -> PreparedPrompt:
-        """``prepare`` while another thread encodes the question, outside Python's lock."""
+    def prepare_request(self, principal: Principal, request: PersonalizeRequest) -> PreparedPrompt:
+        """:meth:`prepare` for a patient's own words, which a second reader reads too where there is one.
+
+        Another thread encodes the question meanwhile, outside Python's lock.
+        """
+        reading = self.second_reader.start([request.question])
         encoded = self._encoding.submit(self.encode_ahead, [request.question])
         try:
-            return self.prepare(principal, request.patient, request.question, request.language)
+            prepared = self.prepare(principal, request.patient, request.question, request.language)
+            return prepared if is_emergency(prepared.personalized.flags) else self.add_flags(prepared, reading.result())
         finally:
+            reading.cancel()
             encoded.add_done_callback(lambda _: self.forget_question(request.question))
 
     def encode_ahead(self, questions: list[str]) -> None:
@@ -164,10 +173,13 @@ class Personalizer:
                 raise UnknownPatientError(UNKNOWN) from None
             return subject, row, True
 
+    def add_flags(self, prepared: PreparedPrompt, found: Sequence[Flag]) -> PreparedPrompt:
+        """The prepared prompt with these red flags besides its own."""
+        return message_flags.add_flags(prepared, found, self.settings.crisis_country)
+
     def flag_parts(self, prepared: PreparedPrompt, parts: Sequence[str]) -> PreparedPrompt:
         """The prepared prompt with the red flags of every part that the question came in."""
-        found = message_flags.find_flags_of_parts(prepared, parts, self._encoder)
-        return message_flags.add_flags(prepared, found, self.settings.crisis_country)
+        return self.add_flags(prepared, message_flags.find_flags_of_parts(prepared, parts, self._encoder))
 
     def find_earlier_flags(self, prepared: PreparedPrompt, earlier: Sequence[str]) -> tuple[Flag, ...]:
         """The red flags of the newest earlier message that has any; none where the question itself has some."""
@@ -229,7 +241,7 @@ class Personalizer:
 
     def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; raises as :meth:`prepare` does."""
-        prepared = self._prepare_request(principal, request)
+        prepared = self.prepare_request(principal, request)
         return self.record(prepared, "personalize", prepared.response)
 
     def answer(self, principal: Principal, request: PersonalizeRequest) -> AnswerResponse:
@@ -237,7 +249,7 @@ class Personalizer:
 
         Raises as :meth:`prepare` does, whatever the language model does.
         """
-        prepared = self._prepare_request(principal, request)
+        prepared = self.prepare_request(principal, request)
         answer = self.ask_llm(prepared, prepared.personalized.prompt)
         prepared.seconds["llm"] = answer.report.seconds
         response = llm_answer.build_response(prepared.response, answer)

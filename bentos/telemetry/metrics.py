@@ -28,6 +28,7 @@ INTERACTIONS = Counter("pmlm_interactions", "Prompts made, by surface.", ["endpo
 RED_FLAGS = Counter("pmlm_red_flags", "Questions by the label that triage gave them.", ["label"])
 LLM_ERRORS = Counter("pmlm_llm_errors", "Language model calls that gave no answer, by reason.", ["error"])
 FINDINGS = Counter("pmlm_answers_withheld", "Answers that failed the safety check, by finding.", ["finding"])
+READINGS = Counter("pmlm_second_readings", "Messages by what the second reader of triage did.", ["outcome"])
 SHED = Counter("pmlm_shed", "Requests turned away because the endpoint was full.", ["route"])
 UNRECORDED = Counter("pmlm_unrecorded", "Writes that a store did not take in time, by store.", ["store"])
 CAP_HITS = Counter("pmlm_cap_hits", "Requests and ratings beyond a limit, by limit.", ["cap"])
@@ -58,6 +59,11 @@ def count_interaction(
         LLM_ERRORS.labels(error_name(error)).inc()
     for finding in findings:
         FINDINGS.labels(error_name(finding)).inc()
+
+
+def count_reading(outcome: str) -> None:
+    """Count what became of one message at the second reader of triage."""
+    READINGS.labels(error_name(outcome)).inc()
 
 
 def error_name(error: str) -> str:

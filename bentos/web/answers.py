@@ -101,7 +101,7 @@ def choices(personalizer: Personalizer, principal: Principal, request: Personali
 
 def plain(personalizer: Personalizer, principal: Principal, request: PersonalizeRequest) -> PlainAnswer:
     """The same model's answer without the record, checked against it all the same."""
-    prepared = personalizer.prepare(principal, request.patient, request.question, request.language)
+    prepared = personalizer.prepare_request(principal, request)
     personalized = prepared.personalized
     safety_alone = [s for s in personalized.segments if s.key == "safety"]
     prompt = render_prompt(safety_alone, "plain", personalized.language)

@@ -55,7 +55,7 @@ def check_answer(
 ) -> tuple[str, ...]:
     """Find what is wrong with an answer; empty if it may be shown.
 
-    ``language`` (a part is in none that is read here, models/safety/answer_language.py),
+    ``foreign_language`` (a part is in none that is read here, models/safety/answer_language.py),
     ``allergy`` (suggests a drug that an allergy speaks against), ``drug_in_pregnancy``, ``drug_while_breastfeeding``,
     ``unlisted_dose``, ``plays_down`` (an escalation), ``plays_down_value`` (a critical value), ``pregnancy``,
     ``gestational_week`` and ``no_allergy`` (contradict the pinned facts, models/safety/contradictions.py).
@@ -66,7 +66,7 @@ def check_answer(
     flagged = find_gravest_label(flags) != "routine"
     facts = (allergies, flagged, known, risks or RecordedRisks())
     findings = (_check_reading(text, *facts) for text in list_readings(answer))
-    unread = () if is_readable(answer) else ("language",)
+    unread = () if is_readable(answer) else ("foreign_language",)
     return tuple(dict.fromkeys((*unread, *(finding for found in findings for finding in found))))
 
 
