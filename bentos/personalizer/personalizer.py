@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from bentos.auth.principal import UNKNOWN, Principal
 from bentos.llm.llm_client import LLMClient
-from bentos.llm.second_reader import SecondReader
 from bentos.personalizer import llm_answer, message_flags, release, responses
 from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
@@ -29,6 +28,7 @@ from bentos.personalizer.patient.feature_client import FeatureClient
 from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
+from bentos.personalizer.second_reader import SecondReader
 from feature_repo.store import services
 from feature_repo.store.rows import cast_row
 from models.encoder import MiniLM
