@@ -10,20 +10,40 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
+from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSettingError
 
 from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.safety.crisis_lines import load_crisis_lines
+from pmlm.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+def _check_url(value: str) -> str:
+    """An address of a server: a setting that is none fails when it is read, not with the first request."""
+    try:
+        url = urlsplit(value)
+        known = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 0) >= 0
+    except ValueError:
+        known = False
+    if not known or any(c.isspace() for c in value):
+        raise ValueError("must be an address such as https://host/path")
+    return value
+
+
+Url = Annotated[str, AfterValidator(_check_url)]
 
 
 class Manifest(BaseModel, extra="forbid"):
@@ -39,7 +59,7 @@ class Manifest(BaseModel, extra="forbid"):
 class LanguageModel(BaseModel, extra="forbid"):
     """An OpenAI-compatible language model, called when those before it fail."""
 
-    base_url: str
+    base_url: Url
     model: str
     api_key: str | None = None
 
@@ -61,13 +81,13 @@ class Settings(BaseSettings):
     source_client_id: str | None = None  # of SMART Backend Services; none: the server asks for no token
     source_key: Path | None = None  # file of that client's private JWK
     k_anonymity: int = Field(default=10, ge=10)
-    max_line_mb: int = 16
-    terminology_url: str | None = None  # a FHIR terminology server, asked at night for what local codes mean
+    max_line_mb: int = Field(default=16, ge=1)
+    terminology_url: Url | None = None  # a FHIR terminology server, asked at night for what local codes mean
 
-    llm_base_url: str | None = None
+    llm_base_url: Url | None = None
     llm_api_key: str | None = None
     llm_model: str = "smollm2-135m-instruct"
-    llm_timeout_s: float = 30.0  # of a whole request: queue, prompt, every attempt, the stream
+    llm_timeout_s: float = Field(default=30.0, gt=0)  # of a whole request: queue, prompt, every attempt, the stream
     llm_fallbacks: list[LanguageModel] = []
     llm_context_tokens: int | None = Field(default=None, ge=256)
     llm_concurrency: int = Field(default=256, ge=1)
@@ -76,19 +96,19 @@ class Settings(BaseSettings):
     crisis_country: str | None = None  # whose crisis line is named after words of self-harm: US, GB, CN, …
 
     scorer: Literal["embedded", "vllm", "completions", "judge"] = "embedded"  # its likelihoods are the reward
-    scorer_base_url: str | None = None
+    scorer_base_url: Url | None = None
     scorer_model: str | None = None
     scorer_api_key: str | None = None
     scorer_template: Path | None = None  # of scorer completions: a chat format in Jinja, by default ChatML
-    scorer_timeout_s: float = 60.0
+    scorer_timeout_s: float = Field(default=60.0, gt=0)
     scorer_concurrency: int = Field(default=8, ge=1)
-    judge_base_url: str | None = None
+    judge_base_url: Url | None = None
     judge_model: str | None = None
     judge_api_key: str | None = None
 
     token_audience: str | None = None  # required aud of a token; by default pmlm:<clinic>
     token_issuer: str | None = None
-    token_jwks_url: str | None = None
+    token_jwks_url: Url | None = None
     token_keys: Path | None = None
     rate_limit: str = "6000/minute"  # per client, in the notation of the package limits
     medicine_days: int = Field(default=DEFAULT_RULE.medicine_days, ge=1)  # current without a stated supply
@@ -96,14 +116,14 @@ class Settings(BaseSettings):
     explanation_days: int = Field(default=30, ge=0)
     feedback_a_day: int = Field(default=3, ge=0)
     feedback_days: int = Field(default=90, ge=1)
-    cds_issuers: dict[str, str] = {}  # EHRs whose CDS Hooks tokens are accepted: iss → URL of their key set
-    cds_url: str | None = None  # the address by which CDS clients call this endpoint
+    cds_issuers: dict[str, Url] = {}  # EHRs whose CDS Hooks tokens are accepted: iss → URL of their key set
+    cds_url: Url | None = None  # the address by which CDS clients call this endpoint
     cds_origins: str = "*"  # origins of browser-based CDS clients, separated by spaces
 
     trusted_proxies: str = ""  # reverse proxies whose X-Forwarded-For counts: addresses, networks, separated by spaces
 
     host: str = "127.0.0.1"
-    port: int = 3000
+    port: int = Field(default=3000, ge=0, le=65535)
     airflow_port: int = 8080
     night_cron: str = "0 2 * * *"  # when the scheduled night starts, UTC
 
@@ -227,5 +247,29 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Load the settings of this process; keyword arguments override the environment."""
-    return Settings(**{k: v for k, v in overrides.items() if v is not None})
+    """Load the settings of this process; keyword arguments override the environment.
+
+    :class:`SettingsError` in one line that names the variable of the first setting that is none.
+    """
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name, *within = [str(part) for part in first["loc"]] or ["settings"]
+        place = "".join(f"[{part}]" for part in within)
+        raise SettingsError(f"PMLM_{name.upper()}{place}: {first['msg'].removeprefix('Value error, ')}") from None
+    except UnreadableSettingError as error:  # a list or an object that is no JSON
+        field = re.search(r'field "(\w+)"', str(error))
+        raise SettingsError(f"PMLM_{field[1].upper() if field else '…'}: must be JSON") from None
+
+
+def format_settings(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables, from which :func:`load_settings` reads the same ones.
+
+    Paths are absolute, because the process that reads them may run in another folder.
+    """
+    given: dict[str, Any] = {
+        name: value.absolute() if isinstance(value, Path) else value for name, value in settings if value is not None
+    }
+    values = to_jsonable_python(given)
+    return {f"PMLM_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in values.items()}

@@ -66,6 +66,8 @@ def public_keys(settings: Settings) -> dict[str, PublicKey]:
     :class:`SettingsError` for a file that is no public key we can use.
     """
     found: dict[str, PublicKey] = {DEVELOPMENT: _development_key(settings).public_key()}
+    if settings.token_keys and not settings.token_keys.is_dir():
+        raise SettingsError(f"PMLM_TOKEN_KEYS: there is no folder {settings.token_keys}")
     for path in sorted(settings.token_keys.glob("*.pem")) if settings.token_keys else ():
         found[path.stem] = _public_key(path)
     return found

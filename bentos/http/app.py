@@ -6,6 +6,8 @@ import os
 from http import HTTPStatus
 from typing import Annotated
 
+import anyio
+import anyio.to_thread
 import prometheus_client
 from fastapi import FastAPI, Path, Request, Response
 from fastapi.responses import JSONResponse
@@ -17,12 +19,16 @@ from bentos.http import openapi
 from bentos.personalizer import current
 from bentos.problems import error_handlers
 from bentos.problems.problem_details import App, Receive, Scope, Send
+from bentos.problems.thread_limits import loop_limiter
 from pmlm.api_types import Explanation, Health, Timeline
 from pmlm.errors import ForeignPatientError, UnknownAnswerError
 from pmlm.feedback_types import FeedbackReceipt, FeedbackRequest
 
 app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
 error_handlers.install(app)
+
+READABLE_S = 2.0  # how long a health check waits for the feature store
+CHECKS = 4
 
 #: Names of the rules (``auth.routes``) whose requests this app answers.
 NATIVE = frozenset(
@@ -45,15 +51,20 @@ class NativeRoutesMiddleware:
 
 @app.get("/healthz", include_in_schema=False)
 @app.get("/livez", response_class=Response, responses={200: {"description": "It answers.", "content": {}}})
-def livez() -> Response:
-    """Whether the process answers at all."""
+async def livez() -> Response:
+    """Whether the process answers at all; on the event loop, so that no busy thread delays it."""
     return Response(status_code=HTTPStatus.OK)
 
 
 @app.get("/readyz", responses={503: openapi.describe_problem(503)})
-def readyz() -> Health:
+async def readyz() -> Health:
     """The release, and whether its features can be read; 503 without a release."""
     personalizer = current.personalizer()
+    readable = False
+    with anyio.move_on_after(READABLE_S):  # in a thread that nothing else waits for
+        readable = await anyio.to_thread.run_sync(
+            personalizer.features.readable, abandon_on_cancel=True, limiter=loop_limiter("health", CHECKS)
+        )
     served = personalizer.release
     return Health(
         release=served.id,
@@ -62,7 +73,7 @@ def readyz() -> Health:
         refiner=served.refiner,
         feature_service=served.feature_service,
         feature_schema=served.feature_schema,
-        features="readable" if personalizer.features.readable() else "unreadable",
+        features="readable" if readable else "unreadable",
     )
 
 

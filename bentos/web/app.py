@@ -10,9 +10,9 @@ from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
 
+import anyio.to_thread
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -22,11 +22,14 @@ from starlette.staticfiles import StaticFiles
 from bentos.personalizer import current
 from bentos.problems import error_handlers
 from bentos.problems.problem_details import make_problem
+from bentos.problems.thread_limits import loop_limiter
 from bentos.web.headers import SecurityHeadersMiddleware
 from bentos.web.page_types import EffectsRequest, EventsRequest, PatientsRequest, RecordRequest
 from pmlm.api_types import PROBLEM, PersonalizeRequest, Problem
-from pmlm.errors import PmlmError
+from pmlm.errors import PmlmError, ServingError
 
+#: Measurements of effects that may wait for the one under way; each takes seconds of all cores.
+MOST_WAITING = 4
 STATIC = Path(__file__).parent / "static"
 
 
@@ -40,7 +43,11 @@ def _make_route(name: str, shape: type[BaseModel]) -> Route:
         page_request = shape.model_validate_json(await request.body())
         # loaded with the first question: a bento is built from this app without any model
         answer = getattr(import_module("bentos.web.answers"), name)
-        response = await run_in_threadpool(answer, current.personalizer(), principal, page_request)
+        personalizer = current.personalizer()
+        limiter = loop_limiter("effects", 1) if name == "effects" else None
+        if limiter is not None and limiter.statistics().tasks_waiting >= MOST_WAITING:
+            raise ServingError("too many measurements at once")
+        response = await anyio.to_thread.run_sync(answer, personalizer, principal, page_request, limiter=limiter)
         return Response(response.model_dump_json(), media_type="application/json")
 
     return Route(f"/page/api/{name}", endpoint, methods=["POST"])

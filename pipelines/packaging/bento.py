@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from pmlm.errors import ServingError
-from pmlm.settings import PROJECT, Settings
+from pmlm.settings import PROJECT, Settings, format_settings
 
 KEEP = 5
 #: What goes into a bento, relative to the project.
@@ -37,12 +35,7 @@ def bento_home(settings: Settings) -> Path:
 def make_serving_environment(settings: Settings) -> dict[str, str]:
     """The environment of BentoML and a bento: this clinic's stores and settings, no telemetry."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PMLM_")}
-    own = {
-        f"PMLM_{name.upper()}": _format_setting(value)
-        for name, value in settings.model_dump().items()
-        if value is not None
-    }
-    return inherited | own | {
+    return inherited | format_settings(settings) | {
         "BENTOML_HOME": str(bento_home(settings).absolute()),
         "BENTOML_DO_NOT_TRACK": "True",
         "DO_NOT_TRACK": "1",
@@ -55,13 +48,6 @@ def make_serving_environment(settings: Settings) -> dict[str, str]:
         "TRANSFORMERS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }  # fmt: skip
-
-
-def _format_setting(value: Any) -> str:
-    """A setting as the text of its environment variable; lists are JSON."""
-    if isinstance(value, list):
-        return json.dumps(value)
-    return str(value.absolute() if isinstance(value, Path) else value)
 
 
 def copy_sources(target: Path) -> None:
