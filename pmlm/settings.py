@@ -1,8 +1,8 @@
 """The settings of PMLM: paths, URLs and thresholds, from ``PMLM_*`` variables or ``.env``.
 
 The state of a clinic is under ``<home>/<clinic>``. A clinic is a folder of nightly drops (``drops``), one folder per
-date, with an optional ``clinic.yaml``: ``name``, ``clock`` (``wall`` or ``last_drop``), ``hash_key`` (only for a public
-synthetic clinic) and overrides of ``params.yaml``.
+date, with an optional ``clinic.yaml``: ``name``, ``clock`` (``wall`` or ``last_drop``), ``timezone``, ``hash_key``
+(only for a public synthetic clinic) and overrides of ``params.yaml``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
@@ -51,9 +52,19 @@ class Manifest(BaseModel, extra="forbid"):
 
     name: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
     clock: Literal["wall", "last_drop"] = "wall"
+    timezone: str = "UTC"  # an IANA name: the clinic's days end at its midnight
     hash_key: str | None = None
     synthetic: bool = False
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"timezone {name!r} is no IANA time zone, such as America/Los_Angeles") from error
+        return name
 
 
 class LanguageModel(BaseModel, extra="forbid"):
@@ -202,7 +213,13 @@ class Settings(BaseSettings):
         path = self.workspace / "clock.json"
         if self.manifest.clock == "last_drop" and path.exists():
             return datetime.fromisoformat(json.loads(path.read_text())["as_of"])
-        return datetime.now(UTC)
+        now = datetime.now(UTC)
+        return now if self.zone is None else now.astimezone(self.zone).replace(tzinfo=UTC)
+
+    @cached_property
+    def zone(self) -> ZoneInfo | None:
+        """The clinic's time zone where it is not UTC; times in the log are its wall time, written as UTC."""
+        return None if self.manifest.timezone in ("UTC", "Etc/UTC", "GMT") else ZoneInfo(self.manifest.timezone)
 
     @property
     def events(self) -> Path:

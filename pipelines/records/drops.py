@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pipelines.records.log.ledger import read_entries
+from pipelines.records.read.archives import show_name
 from pipelines.records.read.code_map import load_code_map
 from pipelines.records.read.resources import list_files
 from pmlm.errors import RecordsError
@@ -42,6 +43,23 @@ class Drop:
                     block.update(data)
             digest.update(name.encode(errors="surrogateescape") + b"\0" + block.digest())
         return digest.hexdigest()
+
+    @cached_property
+    def state(self) -> dict[Path, tuple[int, int]]:
+        """Size and time of change of each file, as first asked for."""
+        return _stat_files(self.path)
+
+    def check_unchanged(self) -> None:
+        """Raise ``RecordsError`` where a file was written since ``state`` was read."""
+        now = _stat_files(self.path)
+        changed = sorted(f for f in now.keys() | self.state.keys() if now.get(f) != self.state.get(f))
+        if changed:
+            name = show_name(changed[0].name)
+            raise RecordsError(f"{name} was written while it was read: import the drop again when it is complete")
+
+
+def _stat_files(path: Path) -> dict[Path, tuple[int, int]]:
+    return {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in list_files(path)}
 
 
 def list_drops(settings: Settings) -> list[Drop]:

@@ -46,6 +46,7 @@ def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
     """
     with lock_writing(settings):
         drop = Drop(day, path)
+        drop.check_unchanged()  # notes the files' state before the first byte is read
         ledger.remove_orphans(settings)
         entry, codes = ledger.read_entry(settings, drop.night), load_codes(settings)
         if entry is None or entry.content != hash_drop(drop, codes.digest):
@@ -111,7 +112,9 @@ def _process_drop(settings: Settings, drop: Drop, skipped: list[str], prescan: P
             quarantine.write_row(stream, find_row(row) or quarantine.make_row(row, drop.night, raw, error))
 
         raws = map_codes(chain(resources, retried), codes)
-        return process_resources(settings, raws, prescan, index, end, drop.night, validator, reject, place)
+        processed = process_resources(settings, raws, prescan, index, end, drop.night, validator, reject, place)
+        drop.check_unchanged()
+        return processed
 
 
 def _read_retried_rows(settings: Settings, drop: Drop) -> Iterator[QuarantineRow]:

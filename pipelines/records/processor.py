@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from pipelines.records.deletions import Deletion, find_deleted_records
 from pipelines.records.extract import EXTRACTORS
-from pipelines.records.extract.allergy import DISPUTED, UNREAD
-from pipelines.records.extract.facts import END, ExtractedFacts, ExtractionContext
+from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext
+from pipelines.records.interpret.local_times import convert_times, fold_times
 from pipelines.records.log import event_log
 from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import HashSet, write_rows
@@ -36,22 +37,8 @@ if TYPE_CHECKING:
 CHUNK_RESOURCES = 40_000  # resources per chunk, fewer where they are long
 CHUNK_BYTES = 64 << 20
 _NO_ITEM = -1  # of a row that counts though its resource is in quarantine
-_DELETED_RECORDS = 50_000  # about as many records per frame
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}(?: of [A-Za-z ]{1,40})?|\(entry without resource\)")
-_DELETED_FACETS: dict[str, tuple[str, ...]] = {
-    "Patient": ("language", "death"),
-    "Condition": (END,),
-    "AllergyIntolerance": (UNREAD, DISPUTED),
-    "MedicationRequest": (END,),
-    "MedicationStatement": (END,),
-    "EpisodeOfCare": (END,),
-    "Procedure": ("outcome",),
-}
-
 RejectCallback = Callable[[RawResource, ResourceError], None]
-
-Deletion = tuple[str, str, str]
-"""(type, id, content hash) of a resource to delete."""
 
 
 @dataclass(slots=True)
@@ -81,6 +68,7 @@ class DropProcessor:
     def __init__(self, settings: Settings, prescan: Prescan, context: ExtractionContext, patients: HashSet,
                  validator: ValueValidator, reject: RejectCallback, place: Path) -> None:  # fmt: skip
         self._settings = settings
+        self._zone = settings.zone
         self._prescan = prescan
         self._context = context
         self._patients = patients
@@ -165,14 +153,26 @@ class DropProcessor:
             context.subject = self._subject_id(context.patient)
             if context.subject not in self._patients:
                 raise ResourceError("unknown_patient", "the patient is in no drop so far")
+        if self._zone is not None:
+            checked = convert_times(checked, self._zone)
         try:
-            facts = EXTRACTORS[kind](checked, context)
+            facts = self._extract_facts(checked, kind)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # A form that the checks accept and no extractor foresees must not stop the sound resources around it.
             raise ResourceError("not_understood", f"the content could not be read ({type(error).__name__})") from error
         encounter = (None, checked["id"]) if kind == "Encounter" else read_reference(checked.get("encounter"))
         facts.encounter = encounter[1] if encounter else None
         return kind, facts
+
+    def _extract_facts(self, checked: Resource, kind: str) -> ExtractedFacts:
+        """The facts of a checked resource; a time in the day's evening by its own offset is not in the future."""
+        try:
+            return EXTRACTORS[kind](checked, self._context)
+        except ResourceError as error:
+            folded = fold_times(checked, self._context.end) if error.rule == "future_date" else checked
+            if folded == checked:
+                raise
+        return EXTRACTORS[kind](folded, self._context)
 
     def _is_superseded(self, raw: RawResource, kind: str) -> bool:
         """Whether the drop has a later version; ``ResourceError`` where nothing says which one is later."""
@@ -231,7 +231,7 @@ class DropProcessor:
             write_rows(self._place / name, sound, "resource")
         if chunk.deletions:
             log = event_log.scan_events(self._settings)
-            for touched in _find_deleted_records(self._settings, log, chunk.deletions):
+            for touched in find_deleted_records(self._settings, log, chunk.deletions):
                 write_rows(self._place / TOUCHED, touched, "resource")
 
     def _count_results(self, processed: list[tuple[RawResource, int]], errors: Mapping[int, ResourceError],
@@ -267,23 +267,6 @@ class DropProcessor:
         accounts.ignored += 1
         kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
-
-
-def _find_deleted_records(settings: Settings, log: pl.LazyFrame, deletions: list[Deletion]) -> Iterator[pl.DataFrame]:
-    """Yield every record that deleted resources may have in the log, as rows of ``TOUCHED_SCHEMA``."""
-    codes: tuple[str, ...] = ()  # an observation's facets are codes: any code in the log may be one
-    if any(kind == "Observation" for kind, _, _ in deletions):
-        observed = log.filter(pl.col("kind") == "observation").select(pl.col("code").unique()).collect()
-        codes = tuple(observed["code"])
-    step = max(1, _DELETED_RECORDS // (1 + len(codes)))
-    for first in range(0, len(deletions), step):
-        rows: list[tuple[int, str, int, int]] = []
-        for kind, ident, source in deletions[first : first + step]:
-            whole = settings.pseudonym(kind, ident)
-            facets = codes if kind == "Observation" else _DELETED_FACETS.get(kind, ())
-            records = (whole, *(settings.pseudonym(kind, ident, facet) for facet in facets))
-            rows.extend((record, source, 0, whole) for record in records)
-        yield pl.DataFrame(rows, schema=TOUCHED_SCHEMA, orient="row")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from pipelines.records.log import ledger
 from pipelines.records.read.coding import clean_text
 from pipelines.records.read.fhir_time import to_micros
 from pipelines.records.read.identity import hash_row
+from pipelines.records.read.json_keys import find_repeated_key
 from pipelines.records.read.raw_resource import RawResource, ResourceError, parse_json
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write, read_lines
@@ -80,7 +81,9 @@ def parse_row(row: QuarantineRow) -> RawResource:
     raw = RawResource(row.file, row.line, row.text, entry=row.entry, deleted=row.deleted, row=row.row)
     raw.since = to_micros(end_of_night(row.night))
     value = parse_json(row.text)
-    if isinstance(value, dict):
+    if value is not None and (key := find_repeated_key(row.text, value)):
+        raw.error = ResourceError("duplicate_key", f"{key} is there twice")
+    elif isinstance(value, dict):
         raw.resource = value.get("resource", value) if "resourceType" not in value else value
     elif row.text:
         raw.error = ResourceError("invalid_json", "the line is not valid JSON")

@@ -8,6 +8,7 @@ from typing import IO, Any
 import orjson
 
 from pipelines.records.read.identity import ID_PATTERN, parse_reference
+from pipelines.records.read.json_keys import find_repeated_key
 from pipelines.records.read.json_splitter import split_entries
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError, parse_json
 
@@ -47,6 +48,9 @@ def stream_entries(stream: IO[bytes], file: str, limit: int, skipped: list[str])
         elif (value := parse_json(data)) is None:
             error = ResourceError("invalid_json", "the entry is not valid JSON, or the document ends inside it")
             yield RawResource(file, line, data, error=error, entry=position)
+        elif key := find_repeated_key(data, value):
+            error = ResourceError("duplicate_key", f"{key} is there twice")
+            yield RawResource(file, line, data, error=error, entry=position)
         else:
             for raw in _read_entry(value, data, file, line, position):
                 if aliases and raw.resource is not None:
@@ -58,6 +62,8 @@ def _read_single(document: bytes, file: str, skipped: list[str]) -> Iterator[Raw
     value = parse_json(document)
     if value is None:
         yield RawResource(file, 1, document, error=ResourceError("invalid_json", "the document is not valid JSON"))
+    elif key := find_repeated_key(document, value):
+        yield RawResource(file, 1, document, error=ResourceError("duplicate_key", f"{key} is there twice"))
     elif not isinstance(value, dict) or "resourceType" not in value:
         skipped.append(file)
     elif value["resourceType"] != "Bundle":  # a Bundle without entries holds no resource

@@ -6,23 +6,34 @@ Files that are no FHIR (a manifest, a note, a picture) are listed by name and sk
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
+import zipfile
 from collections.abc import Iterator
+from contextlib import closing
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import pyarrow as pa
 
+from pipelines.records.read.archives import (
+    BROKEN,
+    is_zip,
+    list_members,
+    open_member,
+    show_name,
+    start_budget,
+    unpack,
+)
 from pipelines.records.read.bundle import expand_bundle, stream_entries
+from pipelines.records.read.json_keys import find_repeated_key
 from pipelines.records.read.meds_rows import is_meds_file, read_meds_file
 from pipelines.records.read.raw_resource import RawResource, ResourceError, parse_json
 from pmlm.errors import RecordsError
 
 _LINES = (".ndjson", ".jsonl")
 _NAMED_FHIR = (".ndjson", ".jsonl", ".json", ".fhir")
-_UNREADABLE = (EOFError, OSError, zlib.error, pa.ArrowInvalid)
+_UNREADABLE = (*BROKEN, pa.ArrowInvalid)
 
 _Line = tuple[int, bytes | None]
 """(1-based number, text); None for a line over the limit."""
@@ -34,8 +45,23 @@ def list_files(drop: Path) -> list[Path]:
         raise RecordsError(f"{drop.name}: no such file or folder")
     if drop.is_file():
         return [drop]
-    files = (f for f in drop.rglob("*") if f.is_file() and f.name != "clinic.yaml")
+    files = (f for f in drop.rglob("*") if f.is_file() and f.name != "clinic.yaml" and _lies_within(f, drop))
     return sorted(f for f in files if not any(p.startswith(".") for p in f.relative_to(drop).parts))
+
+
+def _list_refused(drop: Path) -> list[Path]:
+    """The links of a drop that lead out of it."""
+    return sorted(f for f in drop.rglob("*") if not _lies_within(f, drop)) if drop.is_dir() else []
+
+
+def _lies_within(file: Path, drop: Path) -> bool:
+    """Whether a file is in the drop itself; a link may lead to another file of the drop only."""
+    if not file.is_symlink():
+        return True
+    try:
+        return file.resolve(strict=True).is_relative_to(drop.resolve())
+    except (OSError, RuntimeError):
+        return False
 
 
 def read_resources(drop: Path, limit: int, skipped: list[str] | None = None) -> Iterator[RawResource]:
@@ -43,26 +69,49 @@ def read_resources(drop: Path, limit: int, skipped: list[str] | None = None) -> 
 
     ``limit`` is the longest line to load, in bytes.
     """
+    skipped = [] if skipped is None else skipped
+    for link in _list_refused(drop):
+        error = ResourceError("outside_drop", "the link leads out of the drop")
+        yield RawResource(show_name(link.relative_to(drop)), 0, b"", error=error)
     for file in list_files(drop):
-        name = file.name if drop.is_file() else file.relative_to(drop).as_posix()
+        name = show_name(file.name if drop.is_file() else file.relative_to(drop))
         try:
             if file.suffix == ".parquet":
                 if is_meds_file(file):
                     yield from read_meds_file(file, name)
-                elif skipped is not None:
+                else:
                     skipped.append(name)
                 continue
-            with _open_file(file) as stream:
-                yield from _read_file(stream, name, limit, skipped if skipped is not None else [])
+            yield from _read_packed(file, name, limit, skipped)
+        except ResourceError as error:
+            yield RawResource(name, 0, b"", error=ResourceError(error.rule, error.reason))
         except _UNREADABLE:
             error = ResourceError("unreadable_file", "the file ends or breaks before its end")
             yield RawResource(name, 0, b"", error=error)
 
 
-def _open_file(file: Path) -> IO[bytes]:
+def _read_packed(file: Path, name: str, limit: int, skipped: list[str]) -> Iterator[RawResource]:
+    """Yield the resources of a file that may be gzip or a zip archive."""
+    budget = start_budget(file.stat().st_size)
     with file.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(file, "rb")) if packed else file.open("rb")
+        head = stream.read(4)
+        stream.seek(0)
+        if not is_zip(head):
+            yield from _read_file(unpack(stream, head, budget), name, limit, skipped)
+            return
+        with zipfile.ZipFile(stream) as archive:
+            for member in list_members(archive):
+                inner = f"{name}/{show_name(member.filename)}"
+                try:
+                    with closing(open_member(archive, member, budget)) as part:
+                        yield from _read_file(part, inner, limit, skipped)
+                except ResourceError as error:
+                    yield RawResource(inner, 0, b"", error=ResourceError(error.rule, error.reason))
+                    if error.rule == "archive_too_large":
+                        return
+                except _UNREADABLE:
+                    broken = ResourceError("unreadable_file", "the member ends or breaks before its end")
+                    yield RawResource(inner, 0, b"", error=broken)
 
 
 def _read_file(stream: IO[bytes], name: str, limit: int, skipped: list[str]) -> Iterator[RawResource]:
@@ -112,7 +161,7 @@ def _starts_json(data: bytes | None) -> bool:
 
 def _is_document(first: bytes | None, second: _Line | None) -> bool:
     """Whether a first line that is no JSON opens a multi-line document, not broken NDJSON."""
-    if first is None or first == b"[":
+    if first is None or first == b"[" or (b'"Bundle"' in first and first.endswith((b"[", b"{", b",", b":"))):
         return True
     if second is None:
         return re.match(rb'^[{\[]\s*$|^\{.*"resourceType"\s*:\s*"Bundle"', first, re.S) is not None
@@ -126,6 +175,11 @@ def _read_line(line: _Line, name: str, value: Any) -> Iterator[RawResource]:
         yield RawResource(name, number, b"", error=error)
     elif value is None:
         yield RawResource(name, number, data, error=ResourceError("invalid_json", "the line is not valid JSON"))
+    elif key := find_repeated_key(data, value):
+        if isinstance(value, list) or value.get("resourceType") == "Bundle":
+            yield from stream_entries(BytesIO(data), name, len(data) + 1, [])  # each entry is checked by itself
+        else:
+            yield RawResource(name, number, data, error=ResourceError("duplicate_key", f"{key} is there twice"))
     elif isinstance(value, list) or (isinstance(value, dict) and value.get("resourceType") == "Bundle"):
         yield from expand_bundle(value, name, number)
     elif isinstance(value, dict):

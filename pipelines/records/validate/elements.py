@@ -2,7 +2,7 @@
 
 Only what PMLM reads is checked. Known misses against full FHIR validation: profiles and their slices, terminology
 beyond the status code sets, cardinality and invariants of fields that are not read, unknown extra fields,
-duplicate JSON keys (the last one counts), null members of a Coding (read as absent), narrative, extensions, and
+null members of a Coding (read as absent), narrative, extensions, and
 whether a referenced resource exists (patients excepted).
 """
 
