@@ -20,7 +20,6 @@ _DELETED_FACETS: dict[str, tuple[str, ...]] = {
     "MedicationStatement": (END,),
     "EpisodeOfCare": (END,),
     "Procedure": ("outcome",),
-    "EpisodeOfCare": (END,),
 }
 
 Deletion = tuple[str, str, str]
