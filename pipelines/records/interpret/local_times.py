@@ -1,4 +1,4 @@
-"""Read times as the clinic's own: an evening's value belongs to that day, wherever midnight is in UTC.
+"""Read times as the clinic's own, so that its day ends at its midnight.
 
 The log's times are the clinic's wall time, written as if it were UTC: its days are the clinic's days. A clinic without
 a time zone keeps UTC; a time that its own offset puts on the drop's day lies in that day's last minutes then, in order.

@@ -1,4 +1,7 @@
-"""Find keys that an object of a JSON text has twice: which of the values counts is anyone's guess."""
+"""Find keys that an object of a JSON text has twice.
+
+Which of the values counts is not said anywhere: parsers differ.
+"""
 
 from __future__ import annotations
 
