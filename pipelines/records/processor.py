@@ -121,8 +121,8 @@ class DropProcessor:
             if size > CHUNK_BYTES:
                 break
         errors |= self._validator.validate_rows()
-        for item, error in errors.items():
-            self._add_unread_allergy(processed[item][0], error, chunk)
+        for item, broken in errors.items():
+            self._add_unread_allergy(processed[item][0], broken, chunk)
         self._count_results(processed, errors, ignored)
         self._spill_chunk(chunk, errors)
         return raw is not None

@@ -57,8 +57,8 @@ def deidentify_texts(settings: Settings, night: str) -> None:
             path.unlink()
     oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
     for path in text_folder(settings).glob("*.json"):
-        text = read_text(settings, path.stem)
-        if text is None or datetime.fromisoformat(text["received"]) < oldest:
+        stored = read_text(settings, path.stem)
+        if stored is None or datetime.fromisoformat(stored["received"]) < oldest:
             path.unlink()
 
 
