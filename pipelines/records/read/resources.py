@@ -83,8 +83,8 @@ def read_resources(drop: Path, limit: int, skipped: list[str] | None = None) -> 
                     skipped.append(name)
                 continue
             yield from _read_packed(file, name, limit, skipped)
-        except ResourceError as error:
-            yield RawResource(name, 0, b"", error=ResourceError(error.rule, error.reason))
+        except ResourceError as refused:
+            yield RawResource(name, 0, b"", error=ResourceError(refused.rule, refused.reason))
         except _UNREADABLE:
             error = ResourceError("unreadable_file", "the file ends or breaks before its end")
             yield RawResource(name, 0, b"", error=error)
@@ -105,9 +105,9 @@ def _read_packed(file: Path, name: str, limit: int, skipped: list[str]) -> Itera
                 try:
                     with closing(open_member(archive, member, budget)) as part:
                         yield from _read_file(part, inner, limit, skipped)
-                except ResourceError as error:
-                    yield RawResource(inner, 0, b"", error=ResourceError(error.rule, error.reason))
-                    if error.rule == "archive_too_large":
+                except ResourceError as refused:
+                    yield RawResource(inner, 0, b"", error=ResourceError(refused.rule, refused.reason))
+                    if refused.rule == "archive_too_large":
                         return
                 except _UNREADABLE:
                     broken = ResourceError("unreadable_file", "the member ends or breaks before its end")
