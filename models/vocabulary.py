@@ -34,7 +34,8 @@ class Signal:
     """A numeric signal followed over time.
 
     ``units`` maps each accepted UCUM unit to its factor into ``unit``, ``offsets`` those that have one to what is added
-    after it (degrees Fahrenheit); a unit not listed is quarantined.
+    after it (degrees Fahrenheit); any other unit is converted by its UCUM meaning, or quarantined. ``molar_mass`` is
+    in g/mol, of what is measured, to read moles as grams.
     ``low`` and ``high`` bound what is possible. ``step`` is the smallest change worth a word.
     """
 
@@ -48,9 +49,10 @@ class Signal:
     step: float
     decimals: int = 0
     offsets: Mapping[str, float] = field(default_factory=dict)
+    molar_mass: float | None = None
 
     def to_canonical(self, value: float, unit: str) -> float | None:
-        """Convert ``value`` to the signal's own unit; None for an unknown unit."""
+        """Convert ``value`` to the signal's own unit; None for a unit that is not listed."""
         factor = self.units.get(unit)
         return None if factor is None else value * factor + self.offsets.get(unit, 0.0)
 
@@ -81,6 +83,7 @@ SIGNALS: tuple[Signal, ...] = (
         25.0,
         0.5,
         1,
+        molar_mass=16_114.0,  # of one chain with its iron, Hb(Fe), as laboratories report moles
     ),
     Signal(
         "glucose",
@@ -91,8 +94,21 @@ SIGNALS: tuple[Signal, ...] = (
         10.0,
         1500.0,
         8.0,
+        molar_mass=180.156,
     ),
-    Signal("hba1c", "HbA1c", ("LOINC//4548-4", "LOINC//17856-6"), "%", {"%": 1.0}, 2.0, 25.0, 0.3, 1),
+    # mmol/mol (IFCC) to percent (NGSP) by the NGSP's IFCC Standardization: NGSP = 0.09148 · IFCC + 2.152
+    Signal(
+        "hba1c",
+        "HbA1c",
+        ("LOINC//4548-4", "LOINC//17856-6"),
+        "%",
+        {"%": 1.0, "mmol/mol": 0.09148},
+        2.0,
+        25.0,
+        0.3,
+        1,
+        {"mmol/mol": 2.152},
+    ),
     Signal("bmi", "body mass index", ("LOINC//39156-5",), "kg/m2", {"kg/m2": 1.0, "kg/m^2": 1.0}, 5.0, 120.0, 1.0, 1),
     Signal(
         "heart_rate",

@@ -12,6 +12,7 @@ from pipelines.records.read.coding import CodedConcept, choose_coding, clean_tex
 from pipelines.records.read.fhir_time import Micros, choose_latest, read_time
 from pipelines.records.read.identity import read_reference
 from pipelines.records.read.raw_resource import Resource, ResourceError
+from pipelines.records.read.ucum import convert_value
 
 PORTAL = "https://pmlm.dev/fhir/CodeSystem/portal"
 _RATING = "reply-rating"
@@ -95,9 +96,9 @@ def _read_signal_value(part: Resource, signal: Signal) -> ObservedValue:
     if "value" not in quantity:
         return None, None, None
     named = list_units(quantity) or ((signal.unit,) if signal.unit == "{score}" else ())
-    value = next((v for u in named if (v := signal.to_canonical(float(quantity["value"]), u)) is not None), None)
+    value = next((v for u in named if (v := convert_value(signal, float(quantity["value"]), u)) is not None), None)
     if value is None:
-        raise ResourceError("unknown_unit", f"the unit of {signal.name} is none of {', '.join(sorted(signal.units))}")
+        raise ResourceError("unknown_unit", f"the unit of {signal.name} does not convert to {signal.unit}")
     return value, quantity.get("comparator"), signal.unit
 
 
