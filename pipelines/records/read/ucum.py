@@ -1,4 +1,4 @@
-"""Convert a value to its signal's own unit, by any UCUM unit of the same kind.
+"""Convert a value from any UCUM unit to its signal's own.
 
 The units that ``models.vocabulary`` lists come first: they are usual, exact, and some are no UCUM ("lbs"). Any other is
 read by ``ucumvert`` with Pint's units; between moles and grams by the signal's molar mass. A unit of another kind, or
