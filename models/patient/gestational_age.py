@@ -77,7 +77,7 @@ def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
         return _UNKNOWN
     statements, today = read_statements(row, as_of), as_of.date()
     end = find_last_end(statements)
-    claims = _list_claims(statements, end)
+    claims = _list_claims(statements, end, today)
     denied = max((s.day for s in statements if s.meaning == "status" and s.value == "not pregnant"), default=None)
     if not claims:
         return _describe_absence(statements, end, denied, today)
@@ -93,12 +93,13 @@ def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
     return _describe_pregnancy(claims, start, today)
 
 
-def _list_claims(statements: Sequence[Statement], end: End | None) -> list[Statement]:
+def _list_claims(statements: Sequence[Statement], end: End | None, today: date) -> list[Statement]:
     """What states a current pregnancy: after the last end, and still standing."""
     claims = []
     for s in statements:
         if s.meaning in ("edd", "age"):
-            stands = _starts_after(s, end)
+            start = read_start(s)
+            stands = start is not None and start.first <= today and _starts_after(s, end)
         else:
             current = end is None or s.day > end.last + SOONEST
             stated = s.meaning == "antenatal" or (s.meaning == "status" and s.value == "pregnant")
@@ -186,7 +187,7 @@ def find_start_at(row: FeatureRow, moment: datetime, as_of: datetime) -> date | 
     ended = find_last_end(statements)
     day = moment.date()
     before = None if ended is None or day <= ended.last else ended
-    claims = _list_claims(statements, before)
+    claims = _list_claims(statements, before, as_of.date())
     if not claims:
         return None
     start = _date_pregnancy(statements, before, _find_beginning(claims), as_of.date())

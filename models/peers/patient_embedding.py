@@ -29,9 +29,9 @@ from models.vocabulary import CONCEPTS, find_concept, find_drug_class
 
 DAY = 86_400
 YEAR = 365.25 * DAY
-TERM, LONGEST, POSTPARTUM = (
+TERM, LONGEST, POSTPARTUM, SOONEST = (
     int(length.total_seconds())
-    for length in (gestational_age.TERM, gestational_age.LONGEST, gestational_age.POSTPARTUM)
+    for length in (gestational_age.TERM, gestational_age.LONGEST, gestational_age.POSTPARTUM, gestational_age.SOONEST)
 )
 STALE = 730 * DAY  # age from which a signal no longer counts
 NEITHER, PREGNANT, POSTPARTUM_COHORT = 0, 1, 2
@@ -139,7 +139,7 @@ def build_states(
         died=times["died"],
         edd=times["edd"],
         lmp=times["lmp"],
-        since=np.where(ended >= times["pregnancy_since"], np.nan, times["pregnancy_since"]),
+        since=times["pregnancy_since"],
         ended=ended,
         outcomes=_collect_outcomes(columns, flags, recent),
     )
@@ -168,28 +168,40 @@ def _select_current(columns: Mapping[str, Any], moments: NDArray[np.int64]) -> d
 
 def assign_cohorts(s: States, row: NDArray[np.int64], moment: int) -> NDArray[np.int64]:
     """Assign pregnant, postpartum or neither as of ``moment`` by the rules of ``gestational_age``."""
-    pregnant = (moment - s.since[row] <= LONGEST) | ~np.isnan(
-        _since_conception(s.edd[row] - TERM, s.ended[row], moment)
-    )
-    after = moment - s.ended[row]
-    return np.where(pregnant, PREGNANT, np.where((after >= 0) & (after <= POSTPARTUM), POSTPARTUM_COHORT, NEITHER))
+    stated, age = _date_pregnancies(s, row, moment)
+    after = moment // DAY - s.ended[row] // DAY
+    born = ~stated & (after >= 0) & (after <= POSTPARTUM // DAY)
+    return np.where(stated & (age <= LONGEST // DAY), PREGNANT, np.where(born, POSTPARTUM_COHORT, NEITHER))
 
 
 def embed_time(s: States, row: NDArray[np.int64], moment: int) -> Floats:
     """Embed what time alone changes: age, gestational week, week unknown; ``[len(row), 3]``."""
     pregnant = assign_cohorts(s, row, moment) == PREGNANT
-    by_edd = _since_conception(s.edd[row] - TERM, s.ended[row], moment)
-    elapsed = np.where(np.isnan(by_edd), _since_conception(s.lmp[row], s.ended[row], moment), by_edd)
-    weeks = np.where(pregnant, elapsed / (7 * DAY), np.nan)
+    by_edd, by_lmp = _find_start(s.edd[row] - TERM, s, row, moment), _find_start(s.lmp[row], s, row, moment)
+    start = np.where(np.isnan(by_edd), by_lmp, by_edd)
+    weeks = np.where(pregnant, (moment // DAY - start) / 7, np.nan)
     age = _standardize((moment - s.birth[row]) / YEAR, *AGE_SCALE)
     return np.column_stack([age, _standardize(weeks, *WEEKS_SCALE), (pregnant & np.isnan(weeks)).astype(float)])
 
 
-def _since_conception(start: Floats, ended: Floats, moment: int) -> Floats:
-    """Seconds since ``start`` where its pregnancy can still be going on, else NaN."""
-    elapsed = moment - start
-    current = (np.isnan(ended) | (start > ended)) & (elapsed >= 0) & (elapsed <= LONGEST)
-    return np.where(current, elapsed, np.nan)
+def _date_pregnancies(s: States, row: NDArray[np.int64], moment: int) -> tuple[NDArray[np.bool_], Floats]:
+    """Whether a pregnancy after the last end is stated, and the days since it began, or was first stated."""
+    today, longest = moment // DAY, LONGEST // DAY
+    ended, since = s.ended[row] // DAY, s.since[row] // DAY
+    by_edd, by_lmp = _find_start(s.edd[row] - TERM, s, row, moment), _find_start(s.lmp[row], s, row, moment)
+    since = np.where((since <= today) & (np.isnan(ended) | (since > ended + SOONEST // DAY)), since, np.nan)
+    due = np.where(np.isnan(by_edd), np.nan, np.minimum(by_edd + TERM // DAY, today))
+    first, last = np.fmin(since, due), np.fmax(since, due)
+    begun = np.where(last - first > longest, last, first)
+    for start in (by_lmp, by_edd):  # the delivery date outranks the last period
+        begun = np.where(~np.isnan(first) & (begun <= start + longest), start, begun)
+    return ~np.isnan(first), today - begun
+
+
+def _find_start(start: Floats, s: States, row: NDArray[np.int64], moment: int) -> Floats:
+    """The day of ``start`` where it lies after the last end and not after ``moment``, else NaN."""
+    day, ended = start // DAY, s.ended[row] // DAY
+    return np.where((day <= moment // DAY) & (np.isnan(ended) | (day > ended)), day, np.nan)
 
 
 def _to_numbers(values: Sequence[Any] | Floats) -> Floats:

@@ -74,3 +74,56 @@ def test_a_pregnancy_never_closed_is_unknown_not_two_years_long() -> None:
 @pytest.mark.parametrize("row", [{}, {"pregnancies": 0}, {"birth": AS_OF - timedelta(days=9000)}])
 def test_a_record_that_says_nothing_of_pregnancy_is_unknown(row: dict) -> None:
     assert read_pregnancy_state(row, AS_OF).pregnant is None
+
+
+def _stated(*entries: tuple[str, str, int]) -> dict:
+    """A row of statements: code, value, days ago."""
+    codes, values, ago = zip(*entries, strict=True)
+    times = [AS_OF - timedelta(days=days) for days in ago]
+    return {
+        "pregnancy_codes": codes,
+        "pregnancy_values": values,
+        "pregnancy_times": times,
+        "pregnancy_sources": [f"s{i}" for i in range(len(codes))],
+    }
+
+
+def test_a_delivery_date_of_a_pregnancy_to_come_makes_none() -> None:
+    due = (AS_OF + timedelta(days=400)).date().isoformat()
+    assert read_pregnancy_state(_stated(("LOINC//11778-8", due, 3)), AS_OF).pregnant is None
+
+
+def test_a_denial_counts_until_it_is_older_than_a_pregnancy() -> None:
+    recent, old = (_stated(("LOINC//82810-3", "not pregnant", days)) for days in (30, 300))
+    assert read_pregnancy_state(recent, AS_OF).pregnant is False
+    assert read_pregnancy_state(old, AS_OF).pregnant is None
+
+
+def test_an_open_entry_and_a_later_denial_contradict_each_other() -> None:
+    entry, denied = ("SNOMED//77386006", "", 90), ("LOINC//82810-3", "not pregnant", 5)
+    assert read_pregnancy_state(_stated(entry, denied), AS_OF).pregnant is None
+    assert read_pregnancy_state(_stated(("LOINC//82810-3", "pregnant", 90), denied), AS_OF).pregnant is False
+
+
+def test_what_is_coded_with_the_birth_is_no_new_pregnancy() -> None:
+    born = ("ICD10//Z37.0", "", 10)
+    assert (
+        read_pregnancy_state(_stated(born, ("ICD10//Z3A.39", "", 10), ("ICD10//O48.0", "", 9)), AS_OF).pregnant is False
+    )
+    assert read_pregnancy_state(_stated(born, ("LOINC//82810-3", "pregnant", 5)), AS_OF).pregnant is None
+
+
+def test_a_week_code_gives_the_week_and_twins_are_more_than_one() -> None:
+    state = read_pregnancy_state(_stated(("ICD10//Z3A.28", "", 14), ("ICD10//O30.003", "", 14)), AS_OF)
+    assert (state.weeks, state.days, state.multiple) == (30, None, True)
+
+
+def test_a_pregnancy_past_44_weeks_should_have_ended() -> None:
+    row = _stated(("LOINC//11778-8", (AS_OF - timedelta(days=40)).date().isoformat(), 200))
+    state = read_pregnancy_state(row, AS_OF)
+    assert (state.pregnant, state.weeks, state.overdue) == (None, None, True)
+
+
+def test_a_newborns_own_age_is_no_pregnancy() -> None:
+    row = _stated(("LOINC//18185-9", f"39 wk {AS_OF.date()}", 0)) | {"birth": AS_OF - timedelta(days=1)}
+    assert read_pregnancy_state(row, AS_OF).pregnant is None
