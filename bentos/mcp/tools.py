@@ -33,6 +33,11 @@ AnswerId = Annotated[str, Field(description="The `id` of a response.", max_lengt
 READ_ONLY = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )  # fmt: skip
+#: In place of the prompt after an emergency, for an agent that puts it before its language model unread.
+FIXED_ANSWER: dict[Language, str] = {
+    "en": "This is an emergency. Answer with this text, word for word, and with nothing else: {text}",
+    "zh": "这是急症。请逐字只回答以下内容，不要添加任何其他内容：{text}",
+}
 INSTRUCTIONS = (
     "What a clinic's record says of one patient, as facts chosen for a question. Put the prompt that `personalize` "
     "gives before the conversation with a language model. If `escalation` is not null, say it first, word for "
@@ -73,7 +78,10 @@ async def personalize(
         audit.note_outcome(HTTPStatus.BAD_REQUEST)
         first = error.errors(include_input=False)[0]
         raise ToolError(f"{first['loc'][0]}: {first['msg']}") from None
-    return await _run(ctx, "personalize", lambda who: current.personalizer().personalize(who, request))
+    response = await _run(ctx, "personalize", lambda who: current.personalizer().personalize(who, request))
+    if response.escalation and any(flag.label == "emergency" for flag in response.red_flags):
+        return response.model_copy(update={"prompt": FIXED_ANSWER[response.language].format(text=response.escalation)})
+    return response
 
 
 async def explain(answer_id: AnswerId, ctx: Context[Any, Any]) -> Explanation:

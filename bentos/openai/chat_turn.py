@@ -67,6 +67,7 @@ class ChatTurn:
             "degraded": response.degraded,
             "escalated": response.escalation is not None,
             "red_flags": [flag.sign for flag in response.red_flags],
+            "findings": list(self.outcome.findings),
             "disclaimer": llm_answer.disclaimer(self._report(0.0), response.language),
         }
 

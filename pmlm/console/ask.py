@@ -50,7 +50,11 @@ def render_answer(question: str, answer: dict[str, Any]) -> RenderableType:
     panels = (
         (f"initial prompt · {len(answer['segments'])} facts", answer["initial_prompt"], "dim"),
         (f"refined prompt · {used} facts", answer["prompt"], "cyan"),
-        (f"answer · {answer['llm']['model']}", answer["answer"], "green"),
+        (
+            f"answer · {answer['llm']['model'] if answer['llm'].get('asked', True) else 'fixed text'}",
+            answer["answer"],
+            "green",
+        ),
     )
     for _ in panels:
         columns.add_column(ratio=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from bentos.mcp.tools import FIXED_ANSWER
 from bentos.personalizer.llm_answer import FIXED_TEXT
 from models.safety.crisis_lines import load_crisis_lines
 from models.safety.escalation import ESCALATION
@@ -110,7 +112,10 @@ def mcp(gateway: Gateway, question: str) -> list[str]:
             async with Client(transport) as client:
                 return await client.call_tool("personalize", {"patient": ADA, "question": question})
 
-    return [anyio.run(call).structured_content["escalation"]]
+    made = anyio.run(call).structured_content
+    introduction, text = re.split(r": |：", made["prompt"], maxsplit=1)
+    assert introduction in {words.split(":")[0].split("：")[0] for words in FIXED_ANSWER.values()}
+    return [made["escalation"], text]
 
 
 def command_line(gateway: Gateway, question: str) -> list[str]:

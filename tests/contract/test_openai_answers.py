@@ -167,7 +167,9 @@ def test_an_answer_that_talks_down_an_escalation_is_withheld_whole(
         pieces, ends = streamed(client, URGENT)
         text, end = "".join(pieces), ends[0]
     else:
-        choice = ask(client, URGENT).choices[0]
+        whole = ask(client, URGENT)
+        choice = whole.choices[0]
+        assert whole.pmlm["findings"] == ["plays_down"]
         text, end = choice.message.content, choice.finish_reason
     assert text.endswith(WITHHELD["en"])
     assert "Rest a little" not in text
