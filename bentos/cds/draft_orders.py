@@ -17,7 +17,7 @@ from models.templates import sanitize_record_text
 
 MEDICINES = frozenset({"MedicationRequest", "MedicationOrder", "MedicationPrescription"})
 _MEDICINE_FIELDS = ("medication", "medicationCodeableConcept", "medicationReference")
-#: Medicine orders that are checked; at a hundred per second a client would wait no longer.
+#: Medicine orders that are checked: about a second of work, which is as long as a client waits.
 MOST = 500
 _DEEPEST = 8  # a Medication names ingredients by reference, and those others
 _SOUND_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
