@@ -53,7 +53,7 @@ class SecondReader:
 
         try:
             until = asyncio.get_running_loop().time() + self._wait_s
-            completion = await llm.complete(await llm.upstreams(), encode, until, "")
+            completion = await llm.complete(await llm.upstreams(), encode, until)
             found = parse_reading(completion["choices"][0]["message"].get("content") or "")
         except UpstreamError as error:
             metrics.count_reading(error.reason)
