@@ -14,6 +14,7 @@ from pipelines.records.interpret.specimens import SpecimenIndex
 from pipelines.records.log.spill import LARGEST_KEY, HashSet, count_shares, read_share, write_rows
 from pipelines.records.read.coding import CodedConcept, choose_coding
 from pipelines.records.read.identity import hash_content, read_version
+from pipelines.records.read.json_keys import find_repeated_key
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.validate.elements import check_concept
 from pipelines.records.validate.fields import FIELDS
@@ -30,7 +31,8 @@ class Prescan:
     """A drop's patients, medications and identifiers, and the (type, id) it has more than once.
 
     ``repeated`` are the keys of those, ``conflicts`` the ones with contents of which none is the later version, and
-    ``latest`` the content of the latest version of the others. Memory grows with patients,
+    ``latest`` the content of the latest version of the others. ``ambiguous`` are the lines of which an object has a key
+    twice, with that key: looked for here alone, since it takes a second look at the text. Memory grows with patients,
     drugs and identifiers alone: what every resource adds spills to disk under ``place``.
     """
 
@@ -39,10 +41,14 @@ class Prescan:
         self._patients = array("q")
         self.medications: dict[int, CodedConcept] = {}
         self.specimens = SpecimenIndex()
+        self.ambiguous: dict[tuple[str, int, int, str], str] = {}
         columns = tuple(array("q") for _ in _COLUMNS)
         for raw in raws:
             kind = (raw.resource or {}).get("resourceType")
             if raw.resource is None or not isinstance(kind, str):
+                continue
+            if raw.data and (key := find_repeated_key(raw.data, raw.resource)):
+                self.ambiguous[find_place(raw)] = key
                 continue
             if raw.deleted:
                 if kind in FIELDS:
@@ -76,6 +82,11 @@ class Prescan:
 def hash_identity(raw: RawResource, kind: str) -> int:
     """The key of a resource's (type, id) within its own drop, from 0 to ``LARGEST_KEY``."""
     return hash((raw.since, kind, (raw.resource or {})["id"])) & LARGEST_KEY
+
+
+def find_place(raw: RawResource) -> tuple[str, int, int, str]:
+    """Where a resource stands: file, line, entry, and the row of one from quarantine."""
+    return raw.file, raw.line, raw.entry, raw.row
 
 
 def shorten_content(settings: Settings, resource: Resource) -> int:

@@ -22,7 +22,7 @@ from pipelines.records.log import event_log
 from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import HashSet, write_rows
 from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
-from pipelines.records.prescan import DELETION, Prescan, hash_identity, shorten_content
+from pipelines.records.prescan import DELETION, Prescan, find_place, hash_identity, shorten_content
 from pipelines.records.read.identity import hash_content, read_reference
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.unread_allergies import KIND as ALLERGY
@@ -135,6 +135,8 @@ class DropProcessor:
         if raw.error is not None:
             # raised itself, its traceback would keep the whole chunk in memory
             raise ResourceError(raw.error.rule, raw.error.reason)
+        if self._prescan.ambiguous and (twice := self._prescan.ambiguous.get(find_place(raw))):
+            raise ResourceError("duplicate_key", f"{twice} is there twice")
         resource: Resource = raw.resource or {}
         kind = read_type(resource)
         if kind not in FIELDS:

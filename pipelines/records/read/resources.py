@@ -175,13 +175,11 @@ def _read_line(line: _Line, name: str, value: Any) -> Iterator[RawResource]:
         yield RawResource(name, number, b"", error=error)
     elif value is None:
         yield RawResource(name, number, data, error=ResourceError("invalid_json", "the line is not valid JSON"))
-    elif key := find_repeated_key(data, value):
-        if isinstance(value, list) or value.get("resourceType") == "Bundle":
+    elif isinstance(value, list) or (isinstance(value, dict) and value.get("resourceType") == "Bundle"):
+        if find_repeated_key(data, value):
             yield from stream_entries(BytesIO(data), name, len(data) + 1, [])  # each entry is checked by itself
         else:
-            yield RawResource(name, number, data, error=ResourceError("duplicate_key", f"{key} is there twice"))
-    elif isinstance(value, list) or (isinstance(value, dict) and value.get("resourceType") == "Bundle"):
-        yield from expand_bundle(value, name, number)
+            yield from expand_bundle(value, name, number)
     elif isinstance(value, dict):
         yield RawResource(name, number, data, resource=value)
     else:
