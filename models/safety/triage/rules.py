@@ -14,24 +14,35 @@ Run: ``pmlm triage FILE``, ``python -m benchmarks.triage``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from models.encoder import Encoder
 from models.patient.gestational_age import read_pregnancy_state
 from models.safety.triage.assertion_status import MessageSentence
-from models.safety.triage.classifier_flag import LIKENESS_FLAG, SURE_MARGIN, is_like_a_warning_sign
+from models.safety.triage.classifier_flag import (
+    LIKENESS_FLAG,
+    SENTENCE_MARGIN,
+    SURE_MARGIN,
+    compute_margins,
+    forget_texts,
+    split_long_message,
+)
+from models.safety.triage.code_switching import gloss_mixed
+from models.safety.triage.kick_counts import flag_kick_counts
 from models.safety.triage.number_words import convert_number_words
 from models.safety.triage.quotation_filter import remove_quotations
 from models.safety.triage.red_flag_table import Flag, Label, Sign, load_cue, load_signs, load_speller
-from models.safety.triage.text_normalization import split_sentences
+from models.safety.triage.text_normalization import normalize_text, split_sentences
 from models.safety.triage.text_readings import list_readings
 from models.safety.triage.vital_signs import flag_vital_signs
 from models.schema import FeatureRow
 from models.templates import CHINESE
 
 MOST_READ = 20_000
+#: The table's week of ``baby_movements``.
+KICKS_FROM_WEEK = 20
 #: CDC's warning signs hold up to a year after birth.
 POSTPARTUM_WEEKS = 52
 _WEEKS = re.compile(
@@ -74,16 +85,15 @@ def find_red_flags(
     """
     if len(text) > MOST_READ:
         text = f"{text[: MOST_READ // 2]}\n{text[-MOST_READ // 2 :]}"
-    known, readings = context or TriageContext(), list_readings(text)
+    known = context or TriageContext()
+    plain = list_readings(text)
+    readings = tuple(dict.fromkeys((*plain, *map(gloss_mixed, plain))))
     found: dict[str, Flag] = {}
     for reading in readings:
         for flag in _flag_reading(convert_number_words(reading), language, known):
             if flag.sign not in found or flag.label == "emergency":
                 found[flag.sign] = flag
-    if not found and any(
-        _is_like_a_sign(words, convert_number_words(reading), known, encoder)
-        for words, reading in zip((text, *readings[1:]), readings, strict=True)
-    ):
+    if not found and _is_like_a_sign((text, *plain[1:]), known, encoder):
         found[LIKENESS_FLAG.sign] = LIKENESS_FLAG
     return tuple(sorted(found.values(), key=lambda f: (f.label != "emergency", f.sign)))
 
@@ -97,16 +107,34 @@ def _flag_reading(plain: str, language: str, context: TriageContext) -> Iterable
             yield from _flag_sentences(body, rules, context)
 
 
-def _is_like_a_sign(words: str, plain: str, context: TriageContext, encoder: Encoder | None) -> bool:
-    """Whether the classifier flags ``words``, surely where a rule's words are there and do not count."""
-    if _matches_ruled_out_sign(plain, context) or not is_like_a_warning_sign(words, encoder):
-        return False
-    return not _mentions_sign(plain, context) or is_like_a_warning_sign(words, encoder, SURE_MARGIN)
+def _is_like_a_sign(texts: Sequence[str], context: TriageContext, encoder: Encoder | None) -> bool:
+    """Whether the classifier flags a reading of the message, or a sentence of a long one."""
+    sentences = split_long_message(texts[0])
+    try:
+        whole = _exceeds(texts, 0.0, context, encoder)
+        return whole or _exceeds(sentences, SENTENCE_MARGIN, context, encoder)
+    finally:
+        forget_texts(encoder, (*texts[1:], *sentences))  # the message itself is its caller's to forget
+
+
+def _exceeds(texts: Sequence[str], least: float, context: TriageContext, encoder: Encoder | None) -> bool:
+    """Whether a text exceeds the margin, surely where a rule's words are there and do not count."""
+    for text, margin in zip(texts, compute_margins(texts, encoder), strict=True):
+        if margin < least:
+            continue
+        plain = convert_number_words(normalize_text(text))
+        if _matches_ruled_out_sign(plain, context):
+            continue
+        if margin >= SURE_MARGIN or not _mentions_sign(plain, context):
+            return True
+    return False
 
 
 def _flag_sentences(body: str, language: str, context: TriageContext) -> Iterable[Flag]:
     known = _update_context(body, language, context)
     parts = split_sentences(body)
+    if known.pregnant is not False and (known.gestational_weeks or KICKS_FROM_WEEK) >= KICKS_FROM_WEEK:
+        yield from flag_kick_counts(parts)
     for index in range(len(parts)):
         sentence = MessageSentence(parts, index, language)
         if bool(CHINESE.search(sentence.text)) == (language == "zh"):
