@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from models.safety.drug_names import find_drug_words, mentions_drug
-from models.safety.triage.number_words import convert_number_words
+from models.safety.text.number_words import convert_number_words
 from models.safety.triage.red_flag_table import compile_alternatives
 from models.safety.triage.text_normalization import split_sentences
 

@@ -13,7 +13,7 @@ from functools import cache
 
 from models.safety.drug_names import compile_drug_names, find_drug_words, load_substances
 from models.safety.recommendations import is_cautioned
-from models.safety.triage.number_words import convert_number_words
+from models.safety.text.number_words import convert_number_words
 from models.safety.triage.red_flag_table import compile_alternatives
 from models.safety.triage.text_normalization import split_sentences
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from models.safety.triage.look_alikes import fold_look_alikes
+from models.safety.text.look_alikes import fold_look_alikes
 from models.safety.triage.text_normalization import normalize_text
 from models.templates import TEMPLATES
 

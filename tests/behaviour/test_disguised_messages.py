@@ -10,8 +10,8 @@ from confusable_homoglyphs.confusables import confusables_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.safety.triage.look_alikes import is_invisible
-from models.safety.triage.number_words import convert_number_words
+from models.safety.text.look_alikes import is_invisible
+from models.safety.text.number_words import convert_number_words
 from models.safety.triage.rules import TriageContext, _flag_reading, find_gravest_label, find_red_flags
 from models.safety.triage.text_normalization import normalize_text
 from pipelines.triage import corpus

@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from models.encoder import Encoder, MiniLM
+from models.safety.text.number_words import convert_number_words
 from models.safety.triage.classifier import load_classifier, read_metadata
-from models.safety.triage.number_words import convert_number_words
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.text_normalization import normalize_text
 from models.templates import CHINESE

@@ -1,4 +1,4 @@
-"""Gloss the Chinese words of a mixed sentence, so that one language's rules read the whole of it.
+"""Gloss the Chinese words of a sentence that mixes Chinese and English.
 
     "宝宝 since yesterday 一直 no kicks"  →  "baby since yesterday always no kicks"
 

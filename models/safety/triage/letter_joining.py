@@ -13,7 +13,7 @@ import math
 import re
 from functools import cache
 
-from models.safety.triage.look_alikes import HIDDEN
+from models.safety.text.look_alikes import HIDDEN
 from models.safety.triage.red_flag_table import load_rule_words, load_word_ranks
 from models.templates import TEMPLATES
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from models.safety.triage.number_words import convert_number_words
+from models.safety.text.number_words import convert_number_words
 from models.safety.triage.text_normalization import normalize_text
 
 BUCKETS = 1 << 16

@@ -20,6 +20,7 @@ from datetime import datetime
 
 from models.encoder import Encoder
 from models.patient.gestational_age import read_pregnancy_state
+from models.safety.text.number_words import convert_number_words
 from models.safety.triage.assertion_status import MessageSentence
 from models.safety.triage.classifier_flag import (
     LIKENESS_FLAG,
@@ -31,7 +32,6 @@ from models.safety.triage.classifier_flag import (
 )
 from models.safety.triage.code_switching import gloss_mixed
 from models.safety.triage.kick_counts import flag_kick_counts
-from models.safety.triage.number_words import convert_number_words
 from models.safety.triage.quotation_filter import remove_quotations
 from models.safety.triage.red_flag_table import Flag, Label, Sign, load_cue, load_signs, load_speller
 from models.safety.triage.text_normalization import normalize_text, split_sentences

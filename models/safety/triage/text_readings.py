@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
+from models.safety.text.look_alikes import fold_look_alikes, is_invisible
 from models.safety.triage.letter_joining import join_letters, load_known_words
-from models.safety.triage.look_alikes import fold_look_alikes, is_invisible
 from models.safety.triage.text_normalization import normalize_text
 
 _REPEATED = re.compile(r"([^\w\s])\1{3,}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.safety.triage.number_words import convert_number_words
+from models.safety.text.number_words import convert_number_words
 from models.safety.triage.rules import TriageContext, find_gravest_label, find_red_flags
 
 

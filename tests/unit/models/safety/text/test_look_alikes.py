@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confusable_homoglyphs.confusables import confusables_data
 
-from models.safety.triage.look_alikes import HIDDEN, fold_look_alikes
+from models.safety.text.look_alikes import HIDDEN, fold_look_alikes
 
 WORDS = ["chest", "pain", "fever", "bleeding", "dead", "suicide", "moving", "kick", "jump", "quiet", "water", "next"]
 WORDS += ["dizzy"]
