@@ -32,6 +32,7 @@ from models.schema import EditProgram
 from pipelines import splits
 from pipelines.episodes import episode_file
 from pipelines.features.build import stage as features
+from pipelines.features.inspect.show import read_row
 from pipelines.features.online import materialise
 from pipelines.features.trajectory import stage as trajectory
 from pipelines.features.trajectory.model_store import read_version as trajectory_version
@@ -45,7 +46,7 @@ from pipelines.runs import read_summaries
 from pipelines.training import champion, rewards, train
 from pipelines.training.provenance import current_provenance
 from pmlm.api_types import PersonalizeRequest
-from pmlm.errors import ServingError
+from pmlm.errors import FeaturesError, ServingError
 from pmlm.settings import Settings, load_settings
 
 pytestmark = pytest.mark.slow
@@ -101,6 +102,11 @@ def _lines(folder: Path) -> list[str]:
 def _groups(before: State, after: State) -> set[str]:
     """The feature groups of which a file was changed or added."""
     return {name.partition("/")[0] for name, state in after.items() if before.get(name) != state}
+
+
+def test_features_of_an_earlier_version_are_named_as_such(clinic: Settings) -> None:
+    with pytest.raises(FeaturesError, match="run `pmlm features build`"):
+        read_row(clinic, "anyone", clinic.now())
 
 
 def test_only_groups_that_changed_meaning_are_rebuilt_and_only_once(clinic: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from ibis.common.exceptions import IbisTypeError
 
 from feature_repo.point_in_time import KEY
 from feature_repo.store.feast_store import define_store
@@ -35,8 +36,11 @@ def read_rows(settings: Settings, entities: pd.DataFrame) -> pd.DataFrame:
     asked["event_timestamp"] = pd.to_datetime(asked["event_timestamp"], utc=True).dt.as_unit("us")
     store = define_store(settings.feast / OFFLINE, settings.features)
     service = store.get_feature_service(SERVICE)
-    with connect():
-        found = store.get_historical_features(entity_df=asked.drop_duplicates(), features=service).to_df()
+    try:
+        with connect():
+            found = store.get_historical_features(entity_df=asked.drop_duplicates(), features=service).to_df()
+    except IbisTypeError as error:  # an earlier version built them
+        raise FeaturesError("the feature files lack features of this version: run `pmlm features build`") from error
     found["event_timestamp"] = pd.to_datetime(found["event_timestamp"], utc=True).dt.as_unit("us")
     ordered = asked.merge(found, on=list(KEY), how="left")
     values = [cast_row(row) for row in ordered.to_dict("records")]
