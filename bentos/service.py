@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from bentos.auth.principal import Principal
 from bentos.cds.app import CdsCorsMiddleware
-from bentos.http import mounts
+from bentos.http import header_timeout, mounts
 from bentos.http.access_middleware import AccessMiddleware
 from bentos.http.app import NativeRoutesMiddleware
 from bentos.http.uncaught_errors import UncaughtErrorMiddleware
@@ -127,6 +127,7 @@ MIDDLEWARES: tuple[tuple[type, dict[str, Any]], ...] = (
     (NativeRoutesMiddleware, {}),
 )
 
+header_timeout.install()
 # What the decorator makes of the class is a Service; a type checker sees the class still.
 _service = cast("Any", PMLM)
 for _middleware, _options in MIDDLEWARES:

@@ -8,6 +8,7 @@ for each bad request; ``OneLineFilter`` leaves the line without it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from pmlm.api_types import PROBLEM, Problem
 
 MAX_BODY = 64 * 1024
+BODY_S = 20.0
 MEDIA = b"application/json"
 OPENAI = "/v1"
 OWN_SHAPES = (OPENAI, "/mcp")
@@ -70,7 +72,14 @@ class ProblemMiddleware:
             return
         rule = scope.get("state", {}).get("rule")
         limit = rule.body if rule else MAX_BODY
-        body = await _read_body(receive, limit)
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await _read_body(receive, limit)
+        except TimeoutError:
+            status = HTTPStatus.REQUEST_TIMEOUT
+            problem = make_problem(status, f"the body did not come within {BODY_S:g} seconds", "body")
+            await send_problem(scope, send, problem, {"connection": "close"})
+            return
         if body is None:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             await send_problem(scope, send, make_problem(status, f"the body is over {limit} bytes", "body"))
