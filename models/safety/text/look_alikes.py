@@ -96,7 +96,7 @@ def _list_alternatives(character: str) -> tuple[str, ...]:
     found: list[str] = []
     decomposed = unicodedata.normalize("NFKD", character)
     bare = "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Me"))
-    if bare != character and bare:
+    if bare != character and bare.strip():  # a spacing mark is no blank: "˛" looks like "i"
         found.append(unicodedata.normalize("NFC", bare))
     if unicodedata.category(character) == "Nd":
         found.append(str(unicodedata.digit(character)))
