@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
-from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingError
 
@@ -285,8 +284,6 @@ def format_settings(settings: Settings) -> dict[str, str]:
 
     Paths are absolute, because the process that reads them may run in another folder.
     """
-    given: dict[str, Any] = {
-        name: value.absolute() if isinstance(value, Path) else value for name, value in settings if value is not None
-    }
-    values = to_jsonable_python(given)
+    paths = {name: value.absolute() for name, value in settings if isinstance(value, Path)}
+    values = settings.model_copy(update=paths).model_dump(mode="json", exclude_none=True)
     return {f"PMLM_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in values.items()}

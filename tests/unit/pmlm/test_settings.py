@@ -43,8 +43,9 @@ def other_value(name: str) -> Any:
     return literal[0] if literal else VALUES.get(name, f'{name} "of" this, clinic')
 
 
-VALUES = {
+VALUES: dict[str, Any] = {
     "crisis_country": "GB",
+    "triage_llm": LanguageModel(base_url="http://c/v1", model="reader"),
     "trusted_proxies": "10.0.0.0/8 127.0.0.1",
     "rate_limit": "7/second",
     "online_store": "redis://127.0.0.1:6379/3",
