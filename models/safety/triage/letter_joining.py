@@ -21,6 +21,7 @@ from models.templates import TEMPLATES
 _DRUG_TABLES = ("drug_names.yaml", "pregnancy_drugs.yaml")
 #: Three or more single letters with up to three marks or blanks between two of them.
 _SINGLE = re.compile(r"(?<![^\W_])[a-z](?:(?:[^\w\n]|_){1,3}[a-z](?![^\W_])){2,}")
+_CUT_HIDDEN = re.compile(rf"(?<![a-z])[a-z]++(?:{HIDDEN}{{1,3}}[a-z]++)+")
 _CUT = re.compile(r"(?<![a-z])[a-z]++(?:(?:[^\w\s]|_){1,2}[a-z]++)+")
 #: Marks that also stand between whole words: what they part is joined only where a piece is no word by itself.
 _JOINING = re.compile(r"[\-‐-―.,/'’\"&:;()!?]")
@@ -44,6 +45,7 @@ def load_known_words() -> dict[str, float]:
 
 def join_letters(text: str) -> str:
     """``text`` (folded, normalised) with its cut words joined; hidden characters are gone. Linear."""
+    text = _CUT_HIDDEN.sub(lambda m: _join_cut(m.group()), text)
     text = _SINGLE.sub(lambda m: _join_single(m.group()), text)
     text = _CUT.sub(lambda m: _join_cut(m.group()), text)
     text = _join_neighbours(text.replace(HIDDEN, ""))

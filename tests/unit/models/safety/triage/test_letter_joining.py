@@ -21,6 +21,7 @@ from models.safety.triage.letter_joining import join_letters
         ("ch|est", "chest"),
         ("as\u200bpirin", "aspirin"),
         ("no\u200bkicks", "no kicks"),
+        ("sei\u200bz\u200bu\u200br\u200be", "seizure"),
         ("no\u200bki\u200bcks", "no kicks"),
         ("16\u200b5/112", "165/112"),
         ("heeeelp", "help"),
