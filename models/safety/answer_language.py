@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
 _ENDINGS = ("s", "es", "ed", "d", "ing", "ly")
-_ADDRESS = re.compile(r"\S*(?:://|@|www\.)\S+|`[^`]*`")
+_TOKEN = re.compile(r"`[^`]*`|[^\s`]+")
+_ADDRESS = re.compile(r"^`|://.|@.|www\..")
 _SENTENCE = re.compile(r"[.!?;:\n\"{}\[\]|*]+")
 _CLAUSE = re.compile(r"[,()–—-]+")
 _WORD = re.compile(r"(?<![\w])[^\W\d_]{2,}(?![\w])")
@@ -48,7 +49,7 @@ def is_readable(text: str) -> bool:
 
 def _list_clauses(text: str) -> Iterator[list[str]]:
     """The words of each sentence of two or more, of each clause of three or more, and of pieces of long ones."""
-    for sentence in _SENTENCE.split(_ADDRESS.sub(" ", text)):
+    for sentence in _SENTENCE.split(_TOKEN.sub(_blank_address, text)):
         clauses = _CLAUSE.split(sentence)
         for part, least in ((sentence, 2), *((clause, 3) for clause in clauses if len(clauses) > 1)):
             words = [word for word in _WORD.findall(part.lower()) if not _HAN.search(word)]
@@ -57,6 +58,11 @@ def _list_clauses(text: str) -> Iterator[list[str]]:
             if len(words) > _PIECE + _STEP:
                 yield from (words[start : start + _PIECE] for start in range(0, len(words) - _PIECE + 1, _STEP))
                 yield words[-_PIECE:]
+
+
+def _blank_address(token: re.Match[str]) -> str:
+    """A space for an address or for code, else the token itself."""
+    return " " if _ADDRESS.search(token[0]) else token[0]
 
 
 def _is_foreign(words: list[str]) -> bool:
