@@ -13,6 +13,7 @@ from bentos.cds.draft_orders import DraftOrder
 from models.patient.gestational_age import PregnancyState, read_pregnancy_state
 from models.prompt.sentences.pinned import list_drug_allergies
 from models.safety.drug_names import find_drug_words, mentions_drug
+from models.safety.pregnancy_drugs import find_contraindications
 from models.schema import FeatureRow
 from models.vocabulary import list_drug_classes
 from pmlm.api_types import Language
@@ -20,7 +21,6 @@ from pmlm.api_types import Language
 #: Classes within which an allergy to one member counts against the others.
 CROSS_REACTING = frozenset({"nsaid", "ace_inhibitor"})
 
-NICE_NG133 = ("NICE NG133, hypertension in pregnancy", "https://www.nice.org.uk/guidance/ng133")
 FDA_NSAID = (
     "FDA Drug Safety Communication, NSAIDs from 20 weeks",
     "https://www.fda.gov/drugs/drug-safety-and-availability/fda-recommends-avoiding-use-nsaids-pregnancy-20-weeks-or-"
@@ -40,31 +40,19 @@ class Caution:
     words: tuple[str, ...]
     state: Literal["pregnant", "postpartum"]
     indicator: Indicator
-    guideline: tuple[str, str]
+    guideline: tuple[str, str | None]
     says: dict[Language, str]
     weeks_from: int = 0
     weeks_below: int = 100
 
 
+#: What the answer check's table of drugs in pregnancy does not say; the first that applies is shown.
 CAUTIONS: tuple[Caution, ...] = (
-    Caution(("lisinopril", "enalapril", "ramipril", "captopril", "perindopril", "benazepril", "quinapril", "fosinopril",
-             "losartan", "valsartan", "candesartan", "irbesartan", "olmesartan", "telmisartan", "aliskiren"),
-            "pregnant", "critical", NICE_NG133, {
-                "en": "an ACE inhibitor or angiotensin blocker in pregnancy harms the fetus",
-                "zh": "妊娠期使用ACE抑制剂或血管紧张素受体阻滞剂会伤害胎儿"}),
-    Caution(("valpro", "isotretinoin", "acitretin", "methotrexate", "thalidomide", "lenalidomide", "mycophenol",
-             "warfarin", "misoprostol", "leflunomide", "ribavirin"),
-            "pregnant", "critical", FDA_LABEL, {
-                "en": "contraindicated, or to be avoided, in pregnancy", "zh": "妊娠期禁用或应避免"}),
     Caution(("ibuprofen", "naproxen", "diclofenac", "ketorolac", "meloxicam", "indomethacin", "celecoxib"),
             "pregnant", "critical", FDA_NSAID, {
                 "en": "an NSAID from 30 weeks may close the ductus arteriosus",
                 "zh": "妊娠30周后使用非甾体抗炎药可致动脉导管早闭"}, weeks_from=30),
-    Caution(("ibuprofen", "naproxen", "diclofenac", "ketorolac", "meloxicam", "indomethacin", "celecoxib"),
-            "pregnant", "warning", FDA_NSAID, {
-                "en": "avoid NSAIDs from 20 weeks of pregnancy", "zh": "妊娠20周起应避免使用非甾体抗炎药"},
-            weeks_from=20),
-    Caution(("doxycycline", "minocycline", "tetracycline", "topiramate", "carbamazepine", "phenytoin", "fluconazole"),
+    Caution(("carbamazepine", "phenytoin", "fluconazole"),
             "pregnant", "warning", FDA_LABEL, {
                 "en": "risk to the fetus: weigh alternatives", "zh": "对胎儿有风险：考虑替代药物"}),
     Caution(("ethinyl", "estradiol", "estrogen", "oestrogen", "seasonique", "levora", "natazia", "nuvaring"),
@@ -116,6 +104,13 @@ def _find_caution(order: DraftOrder, state: PregnancyState) -> Iterator[OrderAle
         if _mentions(order.text, caution.words) and _applies(caution, state):
             yield OrderAlert(order, caution.indicator, caution=caution)
             return
+    weeks = None if state.age is None else state.age[1] // 7
+    since_birth = None if state.postpartum is None else state.postpartum[0]
+    for reason in find_contraindications(order.text, state.pregnant is True, weeks, since_birth):
+        when: Literal["pregnant", "postpartum"] = "pregnant" if reason.state == "pregnancy" else "postpartum"
+        caution = Caution((), when, reason.indicator, (reason.source, None), reason.wording)
+        yield OrderAlert(order, caution.indicator, caution=caution)
+        return
 
 
 def _applies(caution: Caution, state: PregnancyState) -> bool:

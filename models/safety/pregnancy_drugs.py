@@ -20,18 +20,21 @@ from models.safety.triage.text_normalization import normalize_text
 from models.templates import TEMPLATES
 
 State = Literal["pregnancy", "breastfeeding"]
+Language = Literal["en", "zh"]
+Severity = Literal["critical", "warning"]
 BREASTFEEDING_WEEKS = 52
 _DOSE = re.compile(r"(\d[\d,]*(?:\.\d+)?)\s*(?:mg\b|milligrams?|毫克)")
 
 
 @dataclass(frozen=True, slots=True)
 class Contraindication:
-    """Why a drug is not for a state: the class, its wording by language, and the source."""
+    """Why a drug is not for a state: the class, how grave, its wording by language, and the source."""
 
     drug_class: str
     state: State
+    indicator: Severity
     source: str
-    wording: dict[str, str]
+    wording: dict[Language, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +75,10 @@ def load_rows() -> tuple[PregnancyDrugRow, ...]:
 def _build_row(row: dict[str, Any], state: State) -> PregnancyDrugRow:
     about, table = row[state], load_substances()
     names = frozenset(normalize_text(n) for drug in row["drugs"] for n in (drug, *table.get(drug, ())))
-    reason = Contraindication(row["class"], state, about["source"], {"en": about["en"], "zh": about["zh"]})
+    # nobody's record says whether she breastfeeds, so such a card never claims more than a warning
+    indicator: Severity = row.get("indicator", "critical") if state == "pregnancy" else "warning"
+    wording: dict[Language, str] = {"en": about["en"], "zh": about["zh"]}
+    reason = Contraindication(row["class"], state, indicator, about["source"], wording)
     start, below = about.get("weeks", _ANY_WEEK)
     return PregnancyDrugRow(reason, compile_drug_names(names), (start, below), float(row.get("least_mg", 0)))
 
