@@ -47,8 +47,8 @@ def head_path(settings: Settings) -> Path:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """The files of the record, oldest first."""
-    return sorted(folder.glob("*.jsonl"))
+    """The files of the record, oldest first; a pipe in a file's place would block its reader."""
+    return sorted(path for path in folder.glob("*.jsonl") if path.is_file())
 
 
 def append(settings: Settings, folder: Path, month: str, lines: Sequence[str]) -> None:
