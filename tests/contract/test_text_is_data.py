@@ -193,8 +193,9 @@ def test_every_surface_shows_a_patients_own_words_as_one_line_and_nobody_elses(
             trajectory = tools._read_trajectory(person.patient, LOCAL).model_dump_json()
             peers = tools._read_peers(person.patient, LOCAL).model_dump_json()
         cards = [card.model_dump_json() for card in answer_patient_view(personalizer, LOCAL, hook, "en")]
-        quoting = [answer.model_dump_json(), found[1].model_dump_json(), entries.model_dump_json(), *cards]
-        silent = [record.model_dump_json(), choices.model_dump_json(), trajectory, peers]
+        shown = (answer, found[1], entries, record)  # the page's record lists what is believed of the patient
+        quoting = [*(one.model_dump_json() for one in shown), *cards]
+        silent = [choices.model_dump_json(), trajectory, peers]
         arrived |= {person.field for text in quoting if person.word in text.lower()}
         assert not [text for text in silent if "canary" in text.lower()]
         for text in (*quoting, *silent):
