@@ -136,4 +136,5 @@ def _collect_values(values: FeatureRow, *names: str) -> list[Any]:
 
 
 def _age(times: list[datetime], as_of: datetime) -> float | None:
-    return round((as_of - max(times)).total_seconds() / 86_400, 1) if times else None
+    past = [time for time in times if time <= as_of]  # an expected delivery has no age
+    return round((as_of - max(past)).total_seconds() / 86_400, 1) if past else None

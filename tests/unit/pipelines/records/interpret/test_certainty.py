@@ -153,7 +153,7 @@ def test_a_date_stays_as_written(clinic: Clinic, written: str) -> None:
     dated = {k: v for k, v in observation("e", "11778-8").items() if k != "valueQuantity"} | {"valueDateTime": written}
     clinic.drop(FIRST, patient(), dated)
 
-    assert clinic.event("observation")["text_value"] == written
+    assert clinic.event("observation")["text_value"] == written[:10]  # an offset moves no calendar date
 
 
 def test_a_confirmed_allergy_keeps_its_name(clinic: Clinic) -> None:
