@@ -46,7 +46,7 @@ down: setup ## stop everything `make up` started
 
 test: setup lint types unit ## lint, types, tests; without those that `make test-slow` runs
 
-test-fast: setup ## tests of pure code alone, in less than a minute
+test-fast: setup ## tests of pure code alone
 	pytest -n 2 --dist loadgroup -m "not slow" $(FAST)
 
 test-slow: setup ## what takes longest: exhaustive kills, a scheduled night, Spark

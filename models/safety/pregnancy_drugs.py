@@ -47,7 +47,7 @@ class PregnancyDrugRow:
     least_mg: float
 
     def applies(self, pregnant: bool | None, weeks: int | None, postpartum_weeks: int | None) -> bool:
-        """Whether the state is hers, or may be."""
+        """Whether the patient is in the state, or may be."""
         if self.reason.state == "breastfeeding":
             return pregnant is not True and postpartum_weeks is not None and postpartum_weeks <= BREASTFEEDING_WEEKS
         if pregnant is None:

@@ -46,17 +46,17 @@ def served(client_of: ClientFactory, upstream: StubLLM) -> TestClient:
 @contextmanager
 def replaced(path: Path, replace: Callable[[Path], object]) -> Iterator[None]:
     """Something else in the place of a file or folder, until the block ends."""
-    aside = path.with_name(f".{path.name}.aside")
+    original = path.with_name(f".{path.name}.original")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        path.rename(aside)
+        path.rename(original)
     replace(path)
     try:
         yield
     finally:
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-        if aside.exists():
-            aside.rename(path)
+        if original.exists():
+            original.rename(path)
 
 
 @contextmanager

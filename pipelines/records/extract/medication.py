@@ -1,4 +1,4 @@
-"""Medicines as ordered, handed out, given or said to be taken, with their supply.
+"""Medicines as ordered, handed out, given or stated to be taken, with their supply.
 
 The number of a ``medicine`` fact is how many days after its time the stated supply ends.
 """
@@ -57,23 +57,23 @@ def extract_medication_request(resource: Resource, context: ExtractionContext) -
 
 
 def extract_medication_statement(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """The drug that a patient is said to take, at the time it was said, and its end."""
+    """The drug that a patient is stated to take, when that was stated, and its end."""
     asserted = context.check_past(read_time(resource, "dateAsserted"), "dateAsserted")
     start = read_time(resource, "effectiveDateTime", "effectivePeriod")
     planned = start is not None and start > context.end
     if resource["status"] in _NOT_TAKEN or planned or states_nothing(resource.get("medicationCodeableConcept", {})):
         return ExtractedFacts(facets=("", END))
     concept = context.clean_concept(_find_drug(resource, context))
-    said = choose_latest(asserted, start)
+    stated = choose_latest(asserted, start)
     end = read_statement_end(resource, start)
-    facts = [_build_medicine(concept, said, end, said)]
-    if resource["status"] in _ENDED or (end is not None and said is not None and end <= said):
-        over = min(end, context.end) if end is not None else said
+    facts = [_build_medicine(concept, stated, end, stated)]
+    if resource["status"] in _ENDED or (end is not None and stated is not None and end <= stated):
+        over = min(end, context.end) if end is not None else stated
         parent = ("MedicationStatement", resource["id"])
         facts.append(
             Fact("medicine.end", MEDICATION_END_CODE, over, text=concept.code, facet=END, known=over, parent=parent)
         )
-    return ExtractedFacts(facts, [("medicines", _build_row(concept, said))], facets=(END,))
+    return ExtractedFacts(facts, [("medicines", _build_row(concept, stated))], facets=(END,))
 
 
 def extract_medication_dispense(resource: Resource, context: ExtractionContext) -> ExtractedFacts:

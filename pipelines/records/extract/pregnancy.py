@@ -71,9 +71,9 @@ def read_pregnancy_value(code: str, part: Resource, resource: Resource) -> str |
     if code in DELIVERED_CODES:
         return _read_date(part)
     meaning, _ = look_up_dating(code)
-    said = _read_age(code, part, resource) if meaning == "age" else _read_date(part)
+    value = _read_age(code, part, resource) if meaning == "age" else _read_date(part)
     method = _read_method(part) or _read_method(resource)
-    return f"{said}; {method}" if said and method else said
+    return f"{value}; {method}" if value and method else value
 
 
 def find_days(resource: Resource) -> str | None:
@@ -141,10 +141,10 @@ def _read_date(part: Resource) -> str | None:
 def _read_age(code: str, part: Resource, resource: Resource) -> str | None:
     """``157 d 2026-05-27`` or, where only completed weeks are stated, ``22 wk 2026-05-27``."""
     day = _read_determined(part) or find_days(resource)
-    said = _read_quantity(code, part) or _parse_age(part.get("valueString", "").strip())
-    if day is None or said is None:
+    quantity = _read_quantity(code, part) or _parse_age(part.get("valueString", "").strip())
+    if day is None or quantity is None:
         return None
-    number, unit = said
+    number, unit = quantity
     if code == _WEEKS and unit == "wk" and (more := _find_days_beyond(resource)) is not None:
         number, unit = 7 * number + more, "d"
     if code == _DAYS and number < 7:

@@ -32,7 +32,7 @@ def other_value(name: str) -> Any:
         return OTHERS[name]
     choices = getattr(field.annotation, "__args__", ())
     if field.annotation is Path or Path in choices:
-        return Path("/srv/some where") / name
+        return Path("/data/some where") / name
     if isinstance(field.default, bool):
         return not field.default
     if isinstance(field.default, (int, float)) or int in choices or float in choices:

@@ -11,11 +11,11 @@ from bentos.llm.upstreams import Upstream, order_by_preference
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        ("/srv/models/clinic.gguf", "clinic.gguf"),
+        ("/models/clinic.gguf", "clinic.gguf"),
         ("./models/clinic/", "clinic"),
         ("~/clinic.gguf", "clinic.gguf"),
         (r"C:\models\clinic.gguf", "clinic.gguf"),
-        ("file:///srv/clinic.gguf", "clinic.gguf"),
+        ("file:///models/clinic.gguf", "clinic.gguf"),
         ("models/clinic/v1.gguf", "v1.gguf"),
         ("meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
         ("name-of-the-model", "name-of-the-model"),
@@ -26,7 +26,7 @@ def test_no_folder_of_a_server_is_shown(model: str, name: str) -> None:
 
 
 def test_a_model_is_preferred_by_either_name() -> None:
-    first, second = Upstream("http://a/v1", "one"), Upstream("http://b/v1", "/srv/two.gguf")
+    first, second = Upstream("http://a/v1", "one"), Upstream("http://b/v1", "/models/two.gguf")
     assert order_by_preference((first, second), "two.gguf") == (second, first)
-    assert order_by_preference((first, second), "/srv/two.gguf") == (second, first)
+    assert order_by_preference((first, second), "/models/two.gguf") == (second, first)
     assert order_by_preference((first, second), "other") == (first, second)
