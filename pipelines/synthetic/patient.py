@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipelines.night_dates import end_of_day
 from pipelines.synthetic import damage
@@ -47,9 +48,9 @@ class SyntheticPatient:
     truths: tuple[dict[str, object], ...]
 
 
-def build_patient(seed: int, index: int, calendar: Calendar) -> SyntheticPatient | None:
+def build_patient(seed: int, index: int, calendar: Calendar, cache: Path | None = None) -> SyntheticPatient | None:
     """Build patient ``index`` of clinic ``seed``; None if Synthea's patient died before the last drop."""
-    recorded = synthea.generate_record(seed, index, calendar)
+    recorded = synthea.read_record(seed, index, calendar, cache)
     if recorded is None:
         return None
     who, drawn = identity.read_identity(recorded), traits.draw_traits(seed, index)

@@ -51,15 +51,19 @@ def synthesize(
     calendar: Calendar | None = None,
     processes: int | None = None,
     report: Callable[[int], None] = lambda done: None,
+    cache: Path | None = None,
 ) -> SynthesisSummary:
     """Write a clinic of ``patients`` into ``out``; call ``report`` with the number done.
+
+    ``cache`` is where Synthea's records are read from, and added to, whatever the clinic's size.
 
     ``out`` is replaced as a whole if it is a synthetic clinic (but for its manifest's ``params``); anything else that
     is not empty raises SettingsError.
     """
     params = _read_params(out)
     built: list[SyntheticPatient] = []
-    for patient in islice(_generate_patients(seed, calendar or Calendar(), processes or os.cpu_count() or 1), patients):
+    make = partial(_make_patient, seed, calendar or Calendar(), cache)
+    for patient in islice(_generate_patients(make, processes or os.cpu_count() or 1), patients):
         built.append(patient)
         report(len(built))
     part = out.with_name(f".{out.name}.part")
@@ -87,9 +91,8 @@ def _read_params(out: Path) -> dict[str, dict[str, object]]:
     return found.get("params", {})
 
 
-def _generate_patients(seed: int, calendar: Calendar, processes: int) -> Iterator[SyntheticPatient]:
+def _generate_patients(make: Callable[[int], SyntheticPatient | None], processes: int) -> Iterator[SyntheticPatient]:
     """Yield living patients in order of their index, without end."""
-    make = partial(_make_patient, seed, calendar)
     if processes == 1:
         yield from (patient for patient in map(make, count()) if patient)
         return
@@ -98,8 +101,8 @@ def _generate_patients(seed: int, calendar: Calendar, processes: int) -> Iterato
             yield from (patient for patient in pool.map(make, range(first, first + processes * 4)) if patient)
 
 
-def _make_patient(seed: int, calendar: Calendar, index: int) -> SyntheticPatient | None:
-    return build_patient(seed, index, calendar)
+def _make_patient(seed: int, calendar: Calendar, cache: Path | None, index: int) -> SyntheticPatient | None:
+    return build_patient(seed, index, calendar, cache)
 
 
 def _write_files(patients: list[SyntheticPatient], folder: Path) -> SynthesisSummary:

