@@ -9,9 +9,9 @@
 2. ``medicine_days`` is a year: prescriptions in most US states, and repeat prescriptions of the NHS, are valid for at
    most 12 months, so that without a renewal none was dispensed since. ``acute_days`` is three months, beyond which
    the US National Health Interview Survey calls a condition chronic. Both are settings.
-3. Acute are the ICD-10-CM codes with value 0 of HCUP's Chronic Condition Indicator (AHRQ, beta version 2019.1), of
-   infections, symptoms and injuries (``acute_conditions.csv``, as prefixes that have no chronic code below them), the
-   SNOMED CT codes of the same file, and SNOMED CT names that begin with "acute". What ``vocabulary.CONCEPTS`` reads
+3. Acute are the ICD-10-CM codes of infections, symptoms and injuries that HCUP's Chronic Condition Indicator calls not
+   chronic, and some SNOMED CT codes (:mod:`models.patient.acute_conditions` has versions and refresh), and SNOMED CT
+   names that begin with "acute". What ``vocabulary.CONCEPTS`` reads
    as a condition of its own, such as a clot, never fades, but for a urinary infection.
 4. An implant or a coil works for years after its one order (``_LONG_ACTING``, from the FDA labels).
 
@@ -20,17 +20,16 @@ Run: ``pmlm patient PATIENT``.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 from itertools import chain, repeat
 from typing import Literal
 
 from models.feature_row import read_texts, read_times
+from models.patient.acute_conditions import is_acute_code
 from models.schema import FeatureRow
 from models.vocabulary import find_concept
 
@@ -138,11 +137,8 @@ def is_acute(code: str, name: str) -> bool:
     concept = find_concept(code)
     if concept is not None and concept.name not in _FADING_CONCEPTS:
         return False
-    known = _read_acute_codes()
-    if system == "ICD10":
-        return any((system, value[:length]) in known for length in range(3, len(value) + 1))
     named = system == "SNOMED" and name.lower().startswith("acute ") and not _LASTING.search(name.lower())
-    return (system, value) in known or named
+    return named or is_acute_code(system, value)
 
 
 def _count_days(name: str, rule: CurrencyRule) -> int:
@@ -150,12 +146,6 @@ def _count_days(name: str, rule: CurrencyRule) -> int:
     lowered = name.lower()
     years = next((years for word, years in _LONG_ACTING.items() if word in lowered), 0)
     return max(rule.medicine_days, years * _DAYS_PER_YEAR)
-
-
-@cache
-def _read_acute_codes() -> frozenset[tuple[str, str]]:
-    with (files("models.patient") / "acute_conditions.csv").open(encoding="utf-8") as file:
-        return frozenset((row["system"], row["code"]) for row in csv.DictReader(file))
 
 
 def _list_columns(row: FeatureRow, group: str) -> Iterator[tuple[str, str, datetime | None, str]]:

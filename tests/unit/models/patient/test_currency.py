@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 
 import pytest
 
-from models.patient.currency import CurrencyRule, is_acute, list_conditions, list_medicines
+from models.patient.currency import CurrencyRule, list_conditions, list_medicines
 from models.prompt.candidates import build_candidates
 from models.prompt.sentences.pinned import list_drug_allergies
 
@@ -107,16 +105,3 @@ def test_drug_allergies_never_fade() -> None:
     assert list_drug_allergies(row) == ("penicillin G",)
     texts = {s.key: s.text for s in build_candidates(row, AS_OF + timedelta(days=40 * 365), len)}
     assert "penicillin G" in texts["allergies"]
-
-
-def test_every_acute_prefix_is_of_icd_10_cm_and_names_no_concept_that_lasts() -> None:
-    with (files("models.patient") / "acute_conditions.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) > 400
-    for row in rows:
-        if row["system"] == "ICD10":
-            assert row["code"][0].isalpha()
-            assert "chronic" not in row["example"].lower().replace("acute or chronic", ""), row
-        else:
-            assert row["code"].isdigit()
-            assert is_acute(f"SNOMED//{row['code']}", row["example"])
