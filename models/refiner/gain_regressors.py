@@ -30,13 +30,14 @@ import numpy as np
 from models.encoder import Encoder
 from models.refiner.featurizer import numeric_features
 from models.refiner.interface import STYLES, Caps
+from models.replies.question_kinds import cluster_questions, find_question_kind
+from models.replies.sentences import mask_numbers
 from models.schema import EditProgram, Segment
 
 WORDS = 256  # positions of the hashed words
 PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 FOLDS = 5  # of patients
 Key = TypeVar("Key")
-SAME_KIND_COSINE = 0.6  # questions with at least this cosine are of one kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +162,6 @@ def build_gain_features(question: str, free: Sequence[Segment], encoder: Encoder
     ])  # fmt: skip
 
 
-def mask_numbers(text: str) -> str:
-    """Replace a sentence's numbers by ``#``."""
-    return re.sub(r"\d+(\.\d+)?", "#", text)
-
-
 def hash_text(text: str) -> str:
     """Hash a text, since a saved table may hold no text of a record."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -185,21 +181,6 @@ def _mean_by_key(pairs: Iterable[tuple[Key, float]]) -> dict[Key, float]:
     for key, gain in pairs:
         found[key].append(gain)
     return {key: float(np.mean(gains)) for key, gains in found.items()}
-
-
-def cluster_questions(questions: Sequence[str], encoder: Encoder) -> np.ndarray:
-    """Cluster questions greedily by cosine; return each cluster's first vector, [kinds, width]."""
-    first: list[np.ndarray] = []
-    for text in sorted(set(questions)):
-        vector = encoder.encode([text])[0]
-        if not first or max(float(v @ vector) for v in first) < SAME_KIND_COSINE:
-            first.append(vector)
-    return np.stack(first) if first else np.zeros((0, 0))
-
-
-def find_question_kind(question: str, kinds: np.ndarray, encoder: Encoder) -> int:
-    """Find the kind a question is nearest to; 0 where there is none."""
-    return int(np.round(kinds @ encoder.encode([question])[0], 5).argmax()) if len(kinds) else 0
 
 
 def _hash_words(question: str, text: str) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Read what clinicians wrote: its sentences, and the facts that it took up."""

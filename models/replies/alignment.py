@@ -1,0 +1,276 @@
+"""Align replies with the facts of a record that they took up, by explaining away.
+
+    p(k | y_j) ∝ λ(k, c_j) · exp(max(cos(s_k, y_j), 0.9 cos(s_k, y_{j−1})) / 0.15) · 10^{shared numbers ≤ 2} · g_kj
+    p(∅ | y_j) ∝ ν · f(c_j) · exp(0.35 / 0.15)
+    λ(k, c)    = (Σ_{e, j: c_j = c} p(k | y_j) + 0.05 f(c)) / (n(k, c) + 1)
+    uptake(k)  = 1 − Π_j (1 − p(k | y_j))
+
+y_j are the patient-specific sentences of a training reply, their numbers masked for the cosine; c_j is the cluster of
+y_j (``sentences``); k are the segments that were known when the question was asked, pinned ones too; ∅ is none
+of them. n(k, c) counts the replies that could have taken up k by c: k was known, and the question is of a kind to which
+c is said; f(c) is how often c is said to such questions. g_kj is what a measured likelihood says of the pair (1 where
+nothing was measured). The equations are solved by expectation maximisation, from λ = 0.3 f.
+
+A noisy-or model of translation: as in IBM model 1 (Brown et al. 1993) every sentence has one source among all. What
+is ours: λ is a rate over the occasions, not a distribution over the vocabulary, so that a fact that everybody has
+does not explain a sentence that few receive. Explaining away is that the segments compete for a sentence: likeness
+alone gives every segment its share. A sentence that contradicts a segment cannot rest on it. Sentences that cannot be
+read, and those pasted word for word into nine in ten replies to a kind of question, rest on nothing (those in half of
+them are general already: ``models.reward.terms``).
+
+The facts behind simulated replies are never read. Run: ``pmlm train`` (before each warm start).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.encoder import Encoder
+from models.replies.question_kinds import SAME_KIND_COSINE, cluster_vectors
+from models.replies.sentences import (
+    SentenceClusters,
+    cluster_sentences,
+    find_contradictions,
+    find_numbers,
+    is_readable,
+    mask_numbers,
+)
+from models.schema import Episode, Segment
+
+TEMPERATURE = 0.15  # of a cosine
+CONTINUATION = 0.9  # a sentence may go on from the one before it
+NUMBER_FACTOR = 10.0
+MOST_NUMBERS = 2
+NULL_WEIGHT, NULL_COSINE = 0.3, 0.35
+RATE_PRIOR, FIRST_RATE = 0.05, 0.3
+KIND_SHARE = 0.05  # a cluster is said to a kind of question that has at least this share of it
+CONTRADICTION = 1e-4
+TEMPLATE_SHARE, TEMPLATE_PATIENTS = 0.9, 10
+ITERATIONS = 15
+
+#: By episode id: log g [specific sentences, free segments] of the measured ones.
+Evidence = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedReply:
+    """One reply: of each specific sentence, the probability that it rests on each segment.
+
+    ``sentences`` are positions in the episode's reply, ``clusters`` [sentences] (−1: not read), ``keys`` those of the
+    free segments and then of the pinned ones, ``posterior`` [sentences, keys + 1] with "none of them" last. ``uptake``
+    [free segments] is the probability that any sentence rests on it.
+    """
+
+    episode: Episode
+    sentences: tuple[int, ...]
+    clusters: np.ndarray
+    keys: tuple[str, ...]
+    posterior: np.ndarray
+    uptake: np.ndarray
+
+
+@dataclass(slots=True)
+class AlignmentCounts:
+    """How many specific sentences were read, and why others were not; written to ``metrics/train.json``."""
+
+    replies: int = 0
+    read: int = 0
+    unreadable: int = 0
+    template: int = 0
+    contradicting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAlignment:
+    """All replies aligned, with what was learnt: rates λ [keys, clusters] and the clusters of sentences."""
+
+    replies: tuple[AlignedReply, ...]
+    clusters: SentenceClusters
+    keys: tuple[str, ...]
+    rates: np.ndarray
+    counts: AlignmentCounts
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One episode before the alignment; ``usable`` are places in ``sentences`` that may rest on a segment."""
+
+    episode: Episode
+    segments: tuple[Segment, ...]
+    free: int
+    sentences: tuple[int, ...]
+    usable: list[int] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[str]:
+        return [self.episode.reply[i] for i in self.sentences]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Every (sentence, segment) pair in one row: numbers of sentence, key, cluster, and its fixed log weight."""
+
+    sentence: np.ndarray
+    key: np.ndarray
+    cluster: np.ndarray
+    log_weight: np.ndarray
+    of_sentence: np.ndarray
+
+
+def align_replies(
+    episodes: Sequence[Episode], encoder: Encoder, slots: int | None = None, evidence: Evidence | None = None
+) -> ReplyAlignment:
+    """Align the replies of training episodes with the first ``slots`` segments of each."""
+    readings = [_read_episode(episode, slots) for episode in episodes]
+    kinds = _number_kinds(episodes, encoder)
+    counts = _select_usable(readings, kinds)
+    clusters = cluster_sentences((r.texts[j] for r in readings for j in r.usable), encoder)
+    keys = tuple(sorted({s.key for r in readings for s in r.segments}))
+    pairs = _build_pairs(readings, clusters, keys, encoder, evidence or {}, counts)
+    occasions, frequency = _count_occasions(readings, kinds, pairs, keys, len(clusters.wordings))
+    posterior, null, rates = _maximise(pairs, occasions, frequency)
+    return ReplyAlignment(tuple(_collect(readings, pairs, posterior, null)), clusters, keys, rates, counts)
+
+
+def _read_episode(episode: Episode, slots: int | None) -> _Reading:
+    segments = episode.segments[:slots]
+    free = tuple(s for s in segments if not s.pinned)
+    specific = episode.specific or (True,) * len(episode.reply)
+    said = tuple(i for i, own in enumerate(specific) if own)
+    return _Reading(episode, (*free, *(s for s in segments if s.pinned)), len(free), said)
+
+
+def _number_kinds(episodes: Sequence[Episode], encoder: Encoder) -> np.ndarray:
+    """The kind of each episode's question, [episodes]."""
+    texts = sorted({e.question for e in episodes})
+    found, _ = cluster_vectors(encoder.encode(texts), SAME_KIND_COSINE)
+    kind = dict(zip(texts, found, strict=True))
+    return np.array([kind[e.question] for e in episodes], np.int64)
+
+
+def _select_usable(readings: Sequence[_Reading], kinds: np.ndarray) -> AlignmentCounts:
+    """Leave out sentences that cannot be read and pasted templates; count them."""
+    counts = AlignmentCounts(replies=sum(bool(r.sentences) for r in readings))
+    patients: dict[int, set[int]] = {}
+    received: dict[tuple[int, str], set[int]] = {}
+    for reading, kind in zip(readings, kinds, strict=True):
+        patients.setdefault(int(kind), set()).add(reading.episode.subject_id)
+        for text in reading.texts:
+            received.setdefault((int(kind), text), set()).add(reading.episode.subject_id)
+    for reading, kind in zip(readings, kinds, strict=True):
+        for j, text in enumerate(reading.texts):
+            asked, got = len(patients[int(kind)]), len(received[int(kind), text])
+            if not is_readable(text):
+                counts.unreadable += 1
+            elif asked >= TEMPLATE_PATIENTS and got >= TEMPLATE_SHARE * asked:
+                counts.template += 1
+            else:
+                counts.read += 1
+                reading.usable.append(j)
+    return counts
+
+
+def _build_pairs(
+    readings: Sequence[_Reading],
+    clusters: SentenceClusters,
+    keys: Sequence[str],
+    encoder: Encoder,
+    evidence: Evidence,
+    counts: AlignmentCounts,
+) -> _Pairs:
+    """Compute log(exp(cosine / τ) · number factor · g) of every pair of a usable sentence and a segment."""
+    number = {key: i for i, key in enumerate(keys)}
+    vector = _encode_distinct(readings, encoder)
+    sentence, key, weights, of_sentence = [], [], [], []
+    for reading in readings:
+        if not reading.usable or not reading.segments:
+            continue
+        texts = reading.texts
+        said = np.stack([vector[mask_numbers(t)] for t in texts])
+        near = np.round(said @ np.stack([vector[s.text] for s in reading.segments]).T, 5)
+        near[1:] = np.maximum(near[1:], CONTINUATION * near[:-1].copy())
+        shared = [[len(find_numbers(t) & find_numbers(s.text)) for s in reading.segments] for t in texts]
+        weight = near / TEMPERATURE + np.log(NUMBER_FACTOR) * np.minimum(shared, MOST_NUMBERS)
+        known = evidence.get(reading.episode.episode_id)
+        if known is not None:
+            weight[:, : reading.free] += known
+        mine = [number[s.key] for s in reading.segments]
+        for j in reading.usable:
+            against = find_contradictions(texts[j], [s.key for s in reading.segments])
+            counts.contradicting += int(against.any())
+            sentence.append(np.full(len(mine), len(of_sentence)))
+            of_sentence.append(clusters.find(texts[j]))
+            key.append(mine)
+            weights.append(weight[j] + np.log(CONTRADICTION) * against)
+    flat = (np.concatenate(x).astype(np.int64) if x else np.zeros(0, np.int64) for x in (sentence, key))
+    cluster = np.array(of_sentence, np.int64)
+    of_pair, keyed = flat
+    return _Pairs(of_pair, keyed, cluster[of_pair], np.concatenate(weights) if weights else np.zeros(0), cluster)
+
+
+def _encode_distinct(readings: Sequence[_Reading], encoder: Encoder) -> dict[str, np.ndarray]:
+    """Encode every distinct segment text and number-masked sentence once."""
+    texts = {s.text for r in readings for s in r.segments} | {mask_numbers(t) for r in readings for t in r.texts}
+    ordered = sorted(texts)
+    return dict(zip(ordered, encoder.encode(ordered), strict=True))
+
+
+def _count_occasions(
+    readings: Sequence[_Reading], kinds: np.ndarray, pairs: _Pairs, keys: Sequence[str], clusters: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count n(k, c) [keys, clusters], and f(c) [clusters]."""
+    number = {key: i for i, key in enumerate(keys)}
+    count = int(kinds.max(initial=-1)) + 1
+    asked = np.bincount(kinds, minlength=count).astype(np.float64)
+    known = np.zeros((len(keys), count))
+    for reading, kind in zip(readings, kinds, strict=True):
+        np.add.at(known, ([number[s.key] for s in reading.segments], kind), 1.0)
+    said = np.zeros((clusters, count))
+    speakers = [kind for reading, kind in zip(readings, kinds, strict=True) if reading.segments for _ in reading.usable]
+    np.add.at(said, (pairs.of_sentence, speakers), 1.0)
+    usual = (said / np.maximum(said.sum(1, keepdims=True), 1.0) > KIND_SHARE).astype(np.float64)
+    return known @ usual.T, said.sum(1) / np.maximum(usual @ asked, 1.0)
+
+
+def _maximise(pairs: _Pairs, occasions: np.ndarray, frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Run expectation maximisation; return p of each pair, p(∅) of each sentence, and λ."""
+    keys, clusters = occasions.shape
+    sentences = len(pairs.of_sentence)
+    # one factor per sentence leaves its posterior unchanged and its weights within the floating-point range
+    top = np.full(sentences, NULL_COSINE / TEMPERATURE)
+    np.maximum.at(top, pairs.sentence, pairs.log_weight)
+    weight = np.exp(pairs.log_weight - top[pairs.sentence])
+    null = NULL_WEIGHT * frequency[pairs.of_sentence] * np.exp(NULL_COSINE / TEMPERATURE - top)
+    rates = np.tile(FIRST_RATE * frequency, (keys, 1))
+    place = pairs.key * clusters + pairs.cluster
+    posterior, nothing = np.zeros(len(weight)), np.ones(sentences)
+    for _ in range(ITERATIONS):
+        joint = rates[pairs.key, pairs.cluster] * weight
+        total = np.bincount(pairs.sentence, joint, sentences) + null
+        posterior, nothing = joint / total[pairs.sentence], null / total
+        taken = np.bincount(place, posterior, keys * clusters).reshape(keys, clusters)
+        rates = (taken + RATE_PRIOR * frequency) / (occasions + 1.0)
+    return posterior, nothing, rates
+
+
+def _collect(
+    readings: Sequence[_Reading], pairs: _Pairs, posterior: np.ndarray, null: np.ndarray
+) -> list[AlignedReply]:
+    """Cut the flat posterior into one table per reply."""
+    found, at, sentence = [], 0, 0
+    for reading in readings:
+        count = len(reading.segments)
+        table = np.zeros((len(reading.sentences), count + 1))
+        table[:, -1] = 1.0
+        clusters = np.full(len(reading.sentences), -1)
+        for j in reading.usable if count else ():
+            table[j, :-1], table[j, -1] = posterior[at : at + count], null[sentence]
+            clusters[j] = pairs.of_sentence[sentence]
+            at, sentence = at + count, sentence + 1
+        uptake = 1 - np.prod(1 - np.clip(table[:, : reading.free], 0, 1), axis=0)
+        keys = tuple(s.key for s in reading.segments)
+        found.append(AlignedReply(reading.episode, reading.sentences, clusters, keys, table, np.round(uptake, 6)))
+    return found
