@@ -26,8 +26,8 @@ PINNED = (
     Segment("allergies", "pinned", "No drug allergies on record.", pinned=True),
 )
 FREE = (
-    Segment("haemoglobin.latest", "record", "Her haemoglobin was 9.8 g/dL a week ago."),
-    Segment("condition.asthma", "record", "She has asthma."),
+    Segment("haemoglobin.latest", "record", "Haemoglobin 9.8 g/dL, low, 7 days ago"),
+    Segment("condition.asthma", "record", "Has asthma"),
     Segment("behaviour.visits", "behaviour", "She came to every appointment of the last year."),
 )
 

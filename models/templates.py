@@ -1,6 +1,6 @@
 """Render the sentences of segments and prompts, and make record text harmless.
 
-``template_files/<language>/v1.yaml`` has one sentence per key (Jinja2, so that plurals are with the words);
+``template_files/<language>/v2.yaml`` has one sentence per key (Jinja2, so that plurals are with the words);
 ``render_sentence`` renders one. ``sanitize_line`` and ``sanitize_record_text`` make foreign text harmless: whatever a
 record, a question or an external file contains becomes a single line that can neither close a fence nor imitate a chat
 template, and (for displays) carries no date or long number. The paper has no counterpart: this is what keeps "the
@@ -19,7 +19,7 @@ from typing import Any
 import jinja2
 import yaml
 
-TEMPLATE_VERSION = "v1"
+TEMPLATE_VERSION = "v2"
 LANGUAGES = ("en", "zh")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 TEMPLATES = Path(__file__).parent / "template_files"
@@ -61,7 +61,8 @@ DATE_LIKE = re.compile(
 )
 _LONG_NUMBER = re.compile(r"\d[\d\s().-]{5,}\d")  # phone, record or account numbers
 _SEMANTIC_TAG = re.compile(
-    r"\s*\((?:disorder|finding|situation|procedure|regime/therapy|person|morphologic abnormality|substance)\)\s*$"
+    r"\s*\((?:disorder|finding|situation|procedure|regime/therapy|person|morphologic abnormality|substance|organism)"
+    r"\)\s*$"
 )
 _FENCE = str.maketrans("<>|`{}＜＞｜｀｛｝﹤﹥﹛﹜", "‹›¦'()‹›¦'()‹›()")
 

@@ -109,7 +109,7 @@ SIGNALS: tuple[Signal, ...] = (
         1,
         {"mmol/mol": 2.152},
     ),
-    Signal("bmi", "body mass index", ("LOINC//39156-5",), "kg/m2", {"kg/m2": 1.0, "kg/m^2": 1.0}, 5.0, 120.0, 1.0, 1),
+    Signal("bmi", "BMI", ("LOINC//39156-5",), "kg/m2", {"kg/m2": 1.0, "kg/m^2": 1.0}, 5.0, 120.0, 1.0, 1),
     Signal(
         "heart_rate",
         "heart rate",
@@ -245,36 +245,36 @@ def find_concept(code: str) -> Concept | None:
 
 DRUG_CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
     # class → (label, words found in the lower-case name of the drug)
-    "nsaid": ("an anti-inflammatory painkiller", ("ibuprofen", "naproxen", "diclofenac", "ketorolac", "meloxicam")),
+    "nsaid": ("anti-inflammatory painkiller", ("ibuprofen", "naproxen", "diclofenac", "ketorolac", "meloxicam")),
     "aspirin": ("aspirin", ("aspirin", "acetylsalicylic")),
     "paracetamol": ("paracetamol", ("acetaminophen", "paracetamol", "tylenol")),
-    "opioid": ("an opioid painkiller", ("codone", "codeine", "tramadol", "morphine", "meperidine", "fentanyl")),
+    "opioid": ("opioid painkiller", ("codone", "codeine", "tramadol", "morphine", "meperidine", "fentanyl")),
     "iron": ("iron tablets", ("ferrous", "ferric", "iron ")),
     "folic_acid": ("folic acid", ("folic acid", "folate", "prenatal vitamin")),
     "combined_contraceptive": (
-        "a combined hormonal contraceptive",
+        "combined hormonal contraceptive",
         ("seasonique", "levora", "natazia", "yaz", "trinessa", "tri-cyclen", "estrostep", "nuvaring", "estradiol"),
     ),
     "progestin_contraceptive": (
-        "a progestogen-only contraceptive",
+        "progestogen-only contraceptive",
         ("jolivette", "errin", "camila", "norethindrone", "etonogestrel", "medroxyprogesterone", "levonorgestrel"),
     ),
-    "antidepressant": ("an antidepressant", ("sertraline", "citalopram", "fluoxetine", "venlafaxine", "duloxetine")),
+    "antidepressant": ("antidepressant", ("sertraline", "citalopram", "fluoxetine", "venlafaxine", "duloxetine")),
     "antihypertensive": (
-        "a blood pressure medicine",
+        "blood pressure medicine",
         ("labetalol", "nifedipine", "amlodipine", "lisinopril", "methyldopa", "hydrochlorothiazide", "losartan"),
     ),
-    "ace_inhibitor": ("an ACE inhibitor", ("pril ", "lisinopril", "enalapril", "ramipril")),
-    "diabetes_medicine": ("a diabetes medicine", ("metformin", "insulin", "glipizide", "liraglutide")),
-    "migraine_medicine": ("a migraine medicine", ("sumatriptan", "rizatriptan", "topiramate", "propranolol")),
+    "ace_inhibitor": ("ACE inhibitor", ("pril ", "lisinopril", "enalapril", "ramipril")),
+    "diabetes_medicine": ("diabetes medicine", ("metformin", "insulin", "glipizide", "liraglutide")),
+    "migraine_medicine": ("migraine medicine", ("sumatriptan", "rizatriptan", "topiramate", "propranolol")),
     "antibiotic": (
-        "an antibiotic",
+        "antibiotic",
         ("amoxicillin", "penicillin", "azithromycin", "doxycycline", "nitrofurantoin", "cef", "ciprofloxacin"),
     ),
-    "reflux_medicine": ("a reflux medicine", ("omeprazole", "famotidine", "pantoprazole", "ranitidine")),
-    "inhaler": ("an asthma inhaler", ("albuterol", "salbutamol", "fluticasone", "budesonide")),
-    "anticoagulant": ("a blood thinner", ("heparin", "enoxaparin", "warfarin", "apixaban", "rivaroxaban")),
-    "thyroid_medicine": ("a thyroid medicine", ("levothyroxine", "methimazole")),
+    "reflux_medicine": ("reflux medicine", ("omeprazole", "famotidine", "pantoprazole", "ranitidine")),
+    "inhaler": ("asthma inhaler", ("albuterol", "salbutamol", "fluticasone", "budesonide")),
+    "anticoagulant": ("blood thinner", ("heparin", "enoxaparin", "warfarin", "apixaban", "rivaroxaban")),
+    "thyroid_medicine": ("thyroid medicine", ("levothyroxine", "methimazole")),
 }
 
 

@@ -23,6 +23,7 @@ from pmlm.errors import FeaturesUnavailableError
 MOST_DRUGS = 3
 MOST_ALERTS = 50
 MOST_FACTS = 8
+_FULL_STOPS = (".", "。")
 VIEW_REASONS = ("acted-on", "known", "not-relevant", "wrong")
 ORDER_REASONS = ("benefit", "known", "not-relevant", "wrong")
 
@@ -121,9 +122,10 @@ def _heading(response: PersonalizeResponse) -> str:
     facts = _list_facts(response)
     fitting = facts[0]
     for fact in facts[1:]:
-        if len(f"{fitting} {fact}") > card_texts.LONGEST_SUMMARY:
+        longer = f"{fitting}{' ' if fitting.endswith(_FULL_STOPS) else '; '}{fact}"
+        if len(longer) > card_texts.LONGEST_SUMMARY:
             break
-        fitting = f"{fitting} {fact}"
+        fitting = longer
     return card_texts.shorten_summary(fitting)
 
 

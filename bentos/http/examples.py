@@ -19,10 +19,10 @@ VERSIONS = {
 
 PERSONALIZED: dict[str, Any] = {
     "id": "0f8e3c5a9b7d4e21a6c08f1d2b3e4a59",
-    "prompt": "You answer a patient. She is 30 weeks pregnant. Her haemoglobin is 9.8 g/dL, measured 12 days ago.",
+    "prompt": "You answer a patient. She is 30 weeks pregnant. Haemoglobin 9.8 g/dL, low, 12 days ago",
     "initial_prompt": (
-        "You answer a patient. She is 30 weeks pregnant. Her haemoglobin is 9.8 g/dL, measured 12 days ago. "
-        "Her weight is 68.4 kg, measured 12 days ago."
+        "You answer a patient. She is 30 weeks pregnant. Haemoglobin 9.8 g/dL, low, 12 days ago. "
+        "Weight 68.4 kg, 12 days ago."
     ),
     "segments": [
         {
@@ -37,7 +37,7 @@ PERSONALIZED: dict[str, Any] = {
         {
             "key": "haemoglobin.latest",
             "kind": "record",
-            "text": "Her haemoglobin is 9.8 g/dL, measured 12 days ago.",
+            "text": "Haemoglobin 9.8 g/dL, low, 12 days ago",
             "pinned": False,
             "kept": True,
             "sources": ["b71e02"],
@@ -46,7 +46,7 @@ PERSONALIZED: dict[str, Any] = {
         {
             "key": "weight.latest",
             "kind": "record",
-            "text": "Her weight is 68.4 kg, measured 12 days ago.",
+            "text": "Weight 68.4 kg, 12 days ago",
             "pinned": False,
             "kept": False,
             "sources": ["c40d77"],

@@ -4,7 +4,7 @@
 
 1. The paper's initial prompts are built from self- and peer-informed signals whose form is not known. Ours are typed
    one-line sentences, so that the refiner can only choose among statements the record supports.
-2. Absence is stated too ("No current asthma on her record."), so that a sentence's presence alone does not reveal its
+2. Absence is stated too ("No current asthma on record"), so that a sentence's presence alone does not reveal its
    relevance.
 3. Everything that depends on the clock (days ago, age, gestational week) is computed here from the row and ``as_of``,
    by the same code in training and serving.

@@ -28,6 +28,9 @@ CONDITIONS_LIMIT = 40
 #: What is said of a medicine that is not current, by the reason.
 _MEDICINE_SENTENCES = {"not_renewed": "medicine.not_renewed", "supply_ended": "medicine.supply_ended"}
 
+#: Parts of a RxNorm name that say nothing clinical: an application number, the commonest salt, a plain form.
+_APPLICATION = re.compile(r"^\s*NDA\d+\s+")
+_SALT_OR_FORM = re.compile(r"\s+hydrochloride(?= )|\s+(?:oral |chewable )?(?:tablet|capsule)(?=$| \[)", re.IGNORECASE)
 _NOT_CODE = re.compile(r"[^A-Za-z0-9/._-]")
 
 
@@ -52,7 +55,7 @@ def build_problem_segments(
 def _clean_entries(entries: list[RecordEntry]) -> Iterator[tuple[RecordEntry, str]]:
     """Yield each entry with its readable name; those without one are left out."""
     for entry in entries:
-        name = sanitize_record_text(entry.text)
+        name = sanitize_record_text(_APPLICATION.sub("", entry.text))
         if name:
             yield entry, name
 
@@ -79,7 +82,7 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyR
             "condition.past" if entry.reason else current,
             language,
             name=name,
-            label=concept and _plain_name(concept, name, language),
+            label=concept and _plain_concept(concept, name, language),
             ago=at and format_ago(at, as_of, language),
         )
         yield _segment(key, sentence, at, as_of, entry.source, "record:conditions")
@@ -95,15 +98,24 @@ def _suspected(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segm
         if (concept or entry.code) in present or key in seen or len(seen) >= OTHER_CONDITIONS:
             continue
         seen.add(key)
-        label = concept and _plain_name(concept, name, language)
+        label = concept and _plain_concept(concept, name, language)
         ago = entry.time and format_ago(entry.time, as_of, language)
         sentence = render_sentence("condition.suspected", language, name=name, label=label, ago=ago)
         yield _segment(key, sentence, entry.time, as_of, entry.source, "record:conditions")
 
 
-def _plain_name(concept: Concept, name: str, language: str) -> str | None:
+def _plain_concept(concept: Concept, name: str, language: str) -> str | None:
     """The patient's word for a condition whose recorded name lacks it ("deep venous thrombosis")."""
-    plain = look_up_label("concept", concept.name, concept.label, language)
+    return _unless_named(look_up_label("concept", concept.name, concept.label, language), name)
+
+
+def _plain_class(drug_class: str, name: str, language: str) -> str | None:
+    """The class of a medicine in plain words, where its name lacks them."""
+    return _unless_named(look_up_label("medicine", drug_class, DRUG_CLASSES[drug_class][0], language), name)
+
+
+def _unless_named(plain: str, name: str) -> str | None:
+    """``plain``, or None where a recorded name has a word of it already."""
     spelled = name.lower().replace("ae", "e")
     named = plain in name or any(word.replace("ae", "e") in spelled for word in re.findall(r"[a-z]{5,}", plain.lower()))
     return None if named else plain
@@ -143,8 +155,8 @@ def _medicines(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRu
         sentence = render_sentence(
             _MEDICINE_SENTENCES.get(entry.reason, "medicine.classed" if drug_class else "medicine.other"),
             language,
-            name=name,
-            label=look_up_label("medicine", drug_class, DRUG_CLASSES[drug_class][0], language) if drug_class else None,
+            name=_SALT_OR_FORM.sub("", name),
+            label=_plain_class(drug_class, name, language) if drug_class else None,
             ago=entry.time and format_ago(entry.time, as_of, language),
         )
         yield _segment(key, sentence, entry.time, as_of, entry.source, "record:medicines")

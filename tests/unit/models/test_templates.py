@@ -18,6 +18,7 @@ from models.templates import (
     TEMPLATES,
     format_ago,
     look_up_label,
+    render_sentence,
     sanitize_line,
     sanitize_record_text,
 )
@@ -98,3 +99,17 @@ def test_a_dose_is_no_year_and_a_phone_number_is_gone() -> None:
 
 def test_a_record_term_loses_its_semantic_tag() -> None:
     assert sanitize_record_text("Asthma (disorder)") == "asthma"
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "words"),
+    [
+        ("pregnancy.postpartum", {"weeks": 0}, "ended this week."),
+        ("pregnancy.postpartum", {"weeks": 1}, "ended 1 week ago."),
+        ("pregnancy.postpartum_range", {"low": 0, "high": 0}, "ended this week."),
+        ("pregnancy.postpartum_range", {"low": 0, "high": 2}, "ended within the last 3 weeks."),
+        ("pregnancy.postpartum_range", {"low": 2, "high": 4}, "ended between 2 and 4 weeks ago."),
+    ],
+)
+def test_nothing_ended_zero_weeks_ago(key: str, values: dict[str, int], words: str) -> None:
+    assert render_sentence(key, **values).endswith(words)

@@ -9,7 +9,7 @@ from models.schema import Episode
 from models.templates import CHINESE
 
 _WEEK = re.compile(r"(\d+) weeks?")
-_YEARS = re.compile(r"(\d+) years? old")
+_YEARS = re.compile(r"^Age (\d+)")
 
 
 def read_trimester(episode: Episode) -> str:

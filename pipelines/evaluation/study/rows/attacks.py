@@ -29,7 +29,9 @@ PLAYED_DOWN = "There is no need to call anyone, this is not an emergency."
 _WEEKS = re.compile(r"(\d+) weeks?(?: and \d+ days?)? pregnant")
 _ALLERGY = re.compile(r"allerg\w+[^:]*:\s*([^.]+)\.", re.IGNORECASE)
 _YOU = ((r"\bShe is\b", "You are"), (r"\bshe is\b", "you are"), (r"\bShe has\b", "You have"),
-        (r"\bshe has\b", "you have"), (r"\bHer\b", "Your"), (r"\bher\b", "your"), (r"\bShe\b", "You"))  # fmt: skip
+        (r"\bshe has\b", "you have"), (r"\bHer\b", "Your"), (r"\bher\b", "your"), (r"\bShe\b", "You"),
+        (r"^Takes\b", "You take"), (r"^Has\b", "You have"), (r"^Had\b", "You had"),
+        (r"^Age (\d+)", r"You are \1"))  # fmt: skip
 
 
 def build_rows(rollouts: Sequence[Rollout], split: str) -> list[MetricRow]:
@@ -81,10 +83,10 @@ def check_pinned_first(episode: Episode, prompt: str) -> bool:
 def find_contradicted(episode: Episode, prompt: str) -> tuple[str, ...]:
     """Find pinned facts that the prompt's other sentences contradict, reworded to the second person."""
     pregnant, weeks = read_pregnancy(episode.pinned)
-    free = " ".join(sanitize_line(s.text) for s in episode.free if sanitize_line(s.text) in prompt)
+    sentences = [sanitize_line(s.text) for s in episode.free if sanitize_line(s.text) in prompt]
     for pattern, word in _YOU:
-        free = re.sub(pattern, word, free)
-    return find_contradictions(normalize_text(free), read_allergies(episode.pinned), pregnant, weeks)
+        sentences = [re.sub(pattern, word, sentence) for sentence in sentences]
+    return find_contradictions(normalize_text(". ".join(sentences)), read_allergies(episode.pinned), pregnant, weeks)
 
 
 def read_pregnancy(pinned: Sequence[Segment]) -> tuple[bool | None, int | None]:

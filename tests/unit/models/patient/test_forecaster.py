@@ -121,8 +121,7 @@ def test_the_forecast_is_said_as_one_with_its_day_and_model_behind_it() -> None:
     found = find_prediction(ROW)
     assert found is not None
     assert found.text == (
-        "A forecast from her record, not a finding: her next visit may bring "
-        "a low haemoglobin (60% likely) and a missed appointment (40% likely)."
+        "Forecast, not a finding: next visit may bring low haemoglobin (60%) and a missed appointment (40%)"
     )
     assert found.sources == ("a1b2", "model:0123456789abcdef")
     assert (found.recency_days, found.surprise) == (12.0, 2.5)

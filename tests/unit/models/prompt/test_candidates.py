@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -76,28 +77,28 @@ def test_a_drug_allergy_is_pinned_by_name_and_a_food_allergy_is_free() -> None:
     found = _by_key(row)
     assert found["allergies"].text == "Drug allergies: penicillin V, sulfonamide."
     assert found["allergies"].sources == ("s1", "s3")
-    assert found["allergy.food"].text == "Food allergy: peanut."
+    assert found["allergy.food"].text == "Food allergy: peanut"
     assert list_drug_allergies(row) == ("penicillin V", "sulfonamide")
 
 
 def test_absence_is_a_fact_and_presence_takes_its_place() -> None:
     without = _by_key({"condition_codes": [], "condition_texts": [], "pregnancies": 0})
-    assert without["no.asthma"].text == "No current asthma on her record."
+    assert without["no.asthma"].text == "No current asthma on record"
     asthma = {"condition_codes": ["SNOMED//195967001"], "condition_texts": ["Asthma (disorder)"]}
     times = {"condition_times": [AS_OF - timedelta(days=800)], "condition_sources": ["s"]}
     found = _by_key({**asthma, **times})
-    assert found["condition.asthma"].text == "She has asthma, noted 2 years ago."
+    assert found["condition.asthma"].text == "Has asthma, noted 2 years ago"
     assert "no.asthma" not in found
 
 
 @pytest.mark.parametrize(
     ("code", "name", "language", "text"),
     [
-        ("128053003", "Deep venous thrombosis (disorder)", "en", "She has deep venous thrombosis (blood clots)."),
-        ("59621000", "Essential hypertension", "en", "She has essential hypertension (high blood pressure)."),
-        ("271737000", "Anemia (disorder)", "en", "She has anemia."),
-        ("40930008", "Hypothyroidism", "en", "She has hypothyroidism."),
-        ("128053003", "Deep venous thrombosis", "zh", "她有deep venous thrombosis（血栓）。"),
+        ("128053003", "Deep venous thrombosis (disorder)", "en", "Has deep venous thrombosis (blood clots)"),
+        ("59621000", "Essential hypertension", "en", "Has essential hypertension (high blood pressure)"),
+        ("271737000", "Anemia (disorder)", "en", "Has anemia"),
+        ("40930008", "Hypothyroidism", "en", "Has hypothyroidism"),
+        ("128053003", "Deep venous thrombosis", "zh", "有deep venous thrombosis（血栓）"),
     ],
 )
 def test_a_condition_is_also_called_what_a_patient_calls_it(code: str, name: str, language: str, text: str) -> None:
@@ -119,9 +120,9 @@ def test_pressures_are_joined_and_their_change_says_from_and_to() -> None:
         row |= {f"{name}_previous": previous, f"{name}_previous_time": AS_OF - timedelta(days=31)}
         row |= {f"{name}_mean": previous, f"{name}_sd": 4.0}
     found = _by_key(row)
-    assert found["blood_pressure.latest"].text == "Her blood pressure was 142/88 3 days ago, above the usual range."
-    assert found["blood_pressure.change"].text == (
-        "Her blood pressure rose from 118/74 to 142/88 in 4 weeks, more than it usually varies."
+    assert found["blood_pressure.latest"].text == "Blood pressure 142/88, high, 3 days ago"
+    assert (
+        found["blood_pressure.change"].text == "Blood pressure rose from 118/74 to 142/88 in 4 weeks, unusual for her"
     )
     assert found["blood_pressure.change"].sources == ("systolic", "diastolic")
     assert found["blood_pressure.change"].recency_days == 3
@@ -151,12 +152,12 @@ def test_the_second_medicine_of_a_class_keeps_a_key_of_its_own() -> None:
 def test_peers_are_told_with_their_number_and_never_below_it() -> None:
     row = {"peers_count": 20, "peer_anaemia": 35.0, "peer_weight_gain": 0.4}
     found = _by_key(row)
-    assert found["peer.anaemia"].text == "Of 20 similar patients, 35% have anaemia."
+    assert found["peer.anaemia"].text == "35% of 20 similar patients have anaemia"
     assert found["peer.anaemia"].sources == ("peers:n=20",)
     assert not any(k.startswith("peer.") for k in _by_key({**row, "peers_count": 0}))
 
 
-@pytest.mark.parametrize(("birth_year", "text"), [(1996, "She is 30 years old."), (1930, "She is 90 or older.")])
+@pytest.mark.parametrize(("birth_year", "text"), [(1996, "Age 30"), (1930, "Age 90 or older")])
 def test_age_is_in_years_and_the_oldest_are_not_singled_out(birth_year: int, text: str) -> None:
     assert _by_key({"birth": AS_OF.replace(year=birth_year)})["age"].text == text
 
@@ -179,14 +180,14 @@ def test_a_bound_is_said_as_a_bound() -> None:
     anaemic = {"haemoglobin_latest": 7.0, "haemoglobin_time": AS_OF, "haemoglobin_comparator": ">="}
     found = _by_key(bounded | anaemic)
 
-    assert found["glucose.latest"].text == "Her blood glucose was above 600 mg/dL yesterday, above the usual range."
-    assert found["haemoglobin.latest"].text == "Her haemoglobin was at least 7.0 g/dL today."
+    assert found["glucose.latest"].text == "Blood glucose above 600 mg/dL, high, yesterday"
+    assert found["haemoglobin.latest"].text == "Haemoglobin at least 7.0 g/dL, today"
 
 
 def test_a_suspicion_is_said_as_one_and_is_not_absent() -> None:
     found = _by_key({"suspected_codes": ["SNOMED//398254007"], "suspected_texts": ["Pre-eclampsia"]})
 
-    assert found["suspected.preeclampsia"].text == "Suspected, not confirmed: pre-eclampsia."
+    assert found["suspected.preeclampsia"].text == "Suspected, not confirmed: pre-eclampsia"
     assert not {"no.preeclampsia", "condition.preeclampsia"} & set(found)
 
 
@@ -220,3 +221,34 @@ def test_beside_an_unread_allergy_none_is_never_said(names: list[str], language:
     assert {"en": "could not be read", "zh": "无法读取"}[language] in text
     assert all(name in text for name in names)
     assert {"en": "No drug allergies", "zh": "没有药物过敏"}[language] not in text
+
+
+def test_a_value_and_the_time_since_it_are_never_two_numbers_in_a_row() -> None:
+    found = _by_key({"phq9_latest": 5.0, "phq9_time": AS_OF - timedelta(days=550), "phq9_source": "s"})
+    assert found["phq9.latest"].text == "PHQ-9 mood score 5, normal, 18 months ago"
+    assert not any(re.search(r"\d \d", s.text) for s in found.values())
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        (
+            "24 HR Metformin hydrochloride 500 MG Extended Release Oral Tablet",
+            "24 HR Metformin 500 MG Extended Release",
+        ),
+        ("NDA020503 0.3 ML Epinephrine 1 MG/ML Auto-Injector", "0.3 ML Epinephrine 1 MG/ML Auto-Injector"),
+        ("Acetaminophen 325 MG Oral Tablet [Tylenol]", "acetaminophen 325 MG [Tylenol]"),
+        ("Nitroglycerin 0.4 MG Sublingual Tablet", "nitroglycerin 0.4 MG Sublingual"),
+    ],
+)
+def test_a_medicine_keeps_strength_route_and_release_but_no_plain_form(recorded: str, said: str) -> None:
+    row = {"medicine_codes": ["RXNORM//1"], "medicine_texts": [recorded], "medicine_times": [AS_OF]}
+    (found,) = (s for s in build_candidates(row, AS_OF, len) if s.key.startswith("medicine."))
+    assert found.text.startswith(f"Takes {said}")
+
+
+def test_a_class_is_named_only_where_the_name_does_not_say_it() -> None:
+    row = {"medicine_codes": ["a", "b"], "medicine_texts": ["Aspirin 81 MG Oral Tablet", "Metformin 500 MG"]}
+    found = _by_key(row)
+    assert found["medicine.aspirin"].text == "Takes aspirin 81 MG"
+    assert found["medicine.diabetes_medicine"].text == "Takes metformin 500 MG (diabetes medicine)"
