@@ -42,6 +42,8 @@ def extract_observation(resource: Resource, context: ExtractionContext) -> Extra
     for part, facet in ((resource, ""), *zip(components, names, strict=True)):
         if part is resource or not find_coded_subject(part["code"]):
             _add_fact(extracted, resource, part, facet, time, choose_latest(issued, time), context)
+    if time is None:
+        _drop_signals(extracted)
     _add_blood_pressure_row(extracted)
     return extracted
 
@@ -135,6 +137,14 @@ def _extract_rating(resource: Resource, time: Micros | None, known: Micros | Non
         [Fact("rating", RATING_CODE, time, number=value, known=known, parent=parent)],
         [("ratings", {"rating": value, "start": time})],
     )
+
+
+def _drop_signals(extracted: ExtractedFacts) -> None:
+    """Drop the signals of an observation without a time: a measurement of years ago is not of today."""
+    dated = [fact for fact in extracted.facts if fact.code not in SIGNAL_BY_CODE]
+    if extracted.facts and not dated:
+        extracted.ignored = "unknown time"
+    extracted.facts = dated
 
 
 def _add_blood_pressure_row(extracted: ExtractedFacts) -> None:

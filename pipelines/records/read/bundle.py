@@ -9,8 +9,8 @@ import orjson
 
 from pipelines.records.read.identity import ID_PATTERN, parse_reference
 from pipelines.records.read.json_keys import find_repeated_key
-from pipelines.records.read.json_splitter import split_entries
-from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError, parse_json
+from pipelines.records.read.json_splitter import find_document_type, split_entries
+from pipelines.records.read.raw_resource import BYTE_ORDER_MARK, RawResource, Resource, ResourceError, parse_json
 
 
 def expand_bundle(value: Any, file: str, line: int) -> Iterator[RawResource]:
@@ -34,6 +34,15 @@ def stream_entries(stream: IO[bytes], file: str, limit: int, skipped: list[str])
     One entry at a time is in memory (the whole document where it is a single resource). Of a truncated document
     the entries before the break count; the rest counts as one broken resource.
     """
+    kind = find_document_type(stream, limit)
+    stream.seek(0)
+    if kind not in ("", "Bundle"):  # a List has entries too
+        document = stream.read(limit + 1)
+        if len(document) > limit:
+            yield RawResource(file, 1, b"", error=ResourceError("line_too_long", "the document is too long"), entry=1)
+        else:
+            yield from _read_single(document, file, skipped)
+        return
     aliases: dict[str, str] = {}
     for _, data, listed in split_entries(stream, limit):
         if data and listed and b'"fullUrl"' in data:
@@ -59,6 +68,7 @@ def stream_entries(stream: IO[bytes], file: str, limit: int, skipped: list[str])
 
 
 def _read_single(document: bytes, file: str, skipped: list[str]) -> Iterator[RawResource]:
+    document = document.removeprefix(BYTE_ORDER_MARK)
     value = parse_json(document)
     if value is None:
         yield RawResource(file, 1, document, error=ResourceError("invalid_json", "the document is not valid JSON"))

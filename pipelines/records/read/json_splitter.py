@@ -1,6 +1,7 @@
 """Split a JSON document into the objects of its entry list, without loading it whole.
 
-The list is the document itself (a JSON array) or the ``entry`` list of a top-level object (a Bundle).
+The list is the document itself (a JSON array) or the ``entry`` list of a top-level object (a Bundle). A List has an
+``entry`` too, and is no Bundle: the document's type may stand behind its entries.
 """
 
 from __future__ import annotations
@@ -13,9 +14,33 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\]]|"', re.S)
 _LIST_OPENS = re.compile(rb"\s*:\s*\[")
 _BLOCK = 1 << 20
 _LOOK_AHEAD = 64
+_STATES_TYPE = re.compile(rb'\s*:\s*"([^"\\]*)"')
 
 Piece = tuple[int, bytes | None, bool]
 """(line, text, whether it is an entry of a list); text is None where it is over the limit."""
+
+
+def find_document_type(stream: IO[bytes], limit: int) -> str:
+    """Find the ``resourceType`` of a top-level object; empty where the document has none.
+
+    Reading ends at the type: mostly in the first block. ``limit`` bounds the buffer, in bytes.
+    """
+    buffer, depth, final = b"", 0, False
+    while not final and len(buffer) <= limit + _BLOCK:
+        block = stream.read(_BLOCK)
+        buffer, scanned, final = buffer + block, 0, not block
+        for token in _TOKEN.finditer(buffer):
+            text = token.group()
+            if text == b'"' or (len(buffer) - token.end() < _LOOK_AHEAD and not final):
+                break
+            scanned = token.end()
+            if text == b"[" and depth == 0:
+                return ""
+            depth += (text in (b"{", b"[")) - (text in (b"}", b"]"))
+            if depth == 1 and text == b'"resourceType"' and (stated := _STATES_TYPE.match(buffer, scanned)):
+                return stated[1].decode(errors="replace")
+        buffer = buffer[scanned:]
+    return ""
 
 
 def split_entries(stream: IO[bytes], limit: int) -> Iterator[Piece]:

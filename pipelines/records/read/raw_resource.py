@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 Resource = dict[str, Any]
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ResourceError(Exception):

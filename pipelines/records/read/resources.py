@@ -28,7 +28,7 @@ from pipelines.records.read.archives import (
 from pipelines.records.read.bundle import expand_bundle, stream_entries
 from pipelines.records.read.json_keys import find_repeated_key
 from pipelines.records.read.meds_rows import is_meds_file, read_meds_file
-from pipelines.records.read.raw_resource import RawResource, ResourceError, parse_json
+from pipelines.records.read.raw_resource import BYTE_ORDER_MARK, RawResource, ResourceError, parse_json
 from pmlm.errors import RecordsError
 
 _LINES = (".ndjson", ".jsonl")
@@ -150,7 +150,7 @@ def _read_lines(stream: IO[bytes], limit: int) -> Iterator[_Line]:
             yield number, None
             continue
         if number == 1:
-            data = data.removeprefix(b"\xef\xbb\xbf")
+            data = data.removeprefix(BYTE_ORDER_MARK)
         if stripped := data.strip():
             yield number, stripped
 

@@ -109,6 +109,21 @@ def test_a_string_or_an_absent_value_passes_without_a_fact(clinic: Clinic) -> No
     assert clinic.events("observation").is_empty()
 
 
+def test_a_measurement_without_a_time_is_not_of_the_drops_day(clinic: Clinic) -> None:
+    undated = without(observation("u"), "effectiveDateTime")
+    issued = undated | {"id": "i", "issued": "2026-05-20T10:00:00Z"}
+    group = without(undated, "valueQuantity") | {
+        "id": "g",
+        "code": concept(LOINC, "883-9"),
+        "valueCodeableConcept": concept(SNOMED, "112144000", "Blood group A"),
+    }
+    accounts = clinic.drop(FIRST, patient(), undated, issued, group)
+
+    assert accounts.ignored_types == {"Observation of unknown time": 1}
+    weight, lasting = clinic.events("observation").sort("code")["code"].to_list()
+    assert (weight, lasting) == ("LOINC//29463-7", "LOINC//883-9")
+
+
 def test_an_effective_period_counts_from_its_start_and_a_partial_date_too(clinic: Clinic) -> None:
     period = without(observation("p"), "effectiveDateTime") | {
         "effectivePeriod": {"start": "2026-05-03T10:00:00+02:00", "end": "2026-05-04"}

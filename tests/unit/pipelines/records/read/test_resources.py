@@ -60,6 +60,19 @@ def test_a_single_resource_over_many_lines_is_one_resource(tmp_path: Path) -> No
     assert raw.resource == patient()
 
 
+@pytest.mark.parametrize("sort_keys", [False, True], ids=["type first", "entry first"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "byte order mark"])
+def test_a_resource_with_entries_of_its_own_is_no_bundle(tmp_path: Path, sort_keys: bool, mark: bytes) -> None:
+    allergies = {"resourceType": "List", "id": "l", "entry": [{"item": {"reference": "AllergyIntolerance/a"}}] * 3}
+    document = json.dumps(allergies, indent=2, sort_keys=sort_keys).encode()
+
+    [raw] = read_file(tmp_path, "list.json", mark + document)
+    assert raw.resource == allergies
+    [raw] = read_file(tmp_path, "list.json", document, limit=100)
+    assert raw.error is not None
+    assert raw.error.rule == "line_too_long"
+
+
 def test_a_line_knows_its_file_and_its_place(tmp_path: Path) -> None:
     lines = read_file(tmp_path, "in/w.ndjson", ndjson(["", PAIR[0], "", PAIR[1]]))
     assert [(raw.file, raw.line, raw.entry) for raw in lines] == [("in/w.ndjson", 2, 0), ("in/w.ndjson", 4, 0)]
@@ -167,7 +180,9 @@ def test_any_bytes_in_an_ndjson_file_are_read_line_by_line(
     junk: list[bytes], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     data = b"\n".join(junk)
-    assume(b"[" not in data and not data.startswith((b"\xef\xbb\xbf", b"\x1f\x8b")))  # a list, a mark, an archive
+    assume(
+        b"[" not in data and not data.startswith((b"\xef\xbb\xbf", b"\x1f\x8b", b"PK\x03\x04"))
+    )  # a list, a mark, a pack
     written = [line for line in data.split(b"\n") if line.strip()]
     folder = tmp_path_factory.mktemp("junk")
 
