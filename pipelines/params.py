@@ -130,8 +130,12 @@ class Params(_Section):
 
 def load_params(settings: Settings) -> Params:
     """Merge ``clinic.yaml`` into ``params.yaml``; SettingsError names file, key and rule of a wrong one."""
+    return merge_params(settings.manifest.params)
+
+
+def merge_params(overrides: dict[str, dict[str, Any]]) -> Params:
+    """Merge a clinic's ``overrides`` into ``params.yaml``; SettingsError names what is wrong."""
     merged: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    overrides = settings.manifest.params
     for section, values in overrides.items():
         merged[section] = merged.get(section, {}) | values
     try:

@@ -54,6 +54,7 @@ class Manifest(BaseModel, extra="forbid"):
     timezone: str = "UTC"  # an IANA name: the clinic's days end at its midnight
     hash_key: str | None = None
     synthetic: bool = False
+    synthesis: dict[str, Any] = Field(default_factory=dict)  # of a synthetic clinic: patients, seed, options
     params: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("timezone")
@@ -64,6 +65,12 @@ class Manifest(BaseModel, extra="forbid"):
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"timezone {name!r} is no IANA time zone, such as America/Los_Angeles") from error
         return name
+
+
+def derive_pseudonym(key: bytes, *parts: str) -> int:
+    """Derive the keyed 63-bit hash (BLAKE2b) of an identifier's parts; never 0."""
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), key=key[:64], digest_size=8).digest()
+    return (int.from_bytes(digest, "big") >> 1) or 1
 
 
 class LanguageModel(BaseModel, extra="forbid"):
@@ -200,8 +207,7 @@ class Settings(BaseSettings):
 
     def pseudonym(self, *parts: str) -> int:
         """Keyed 63-bit hash (BLAKE2b) of an identifier's parts; never 0."""
-        digest = hashlib.blake2b("\x1f".join(parts).encode(), key=self.hash_key[:64], digest_size=8).digest()
-        return (int.from_bytes(digest, "big") >> 1) or 1
+        return derive_pseudonym(self.hash_key, *parts)
 
     def subject_id(self, reference: str) -> int:
         """The subject id of a FHIR patient reference (``Patient/x``, ``urn:uuid:x`` or ``x``)."""

@@ -2,7 +2,9 @@
 
     DIR/clinic.yaml                    name, clock, public hash key
     DIR/YYYY-MM-DD/<Type>.ndjson.gz    one folder per drop, one file per resource type
-    DIR/facts.jsonl.gz                 for each reply the rules and segment keys behind it (for measuring only)
+    DIR/facts.jsonl.gz                 for each reply the rules and segment keys behind it (for measuring only):
+                                       topic, rule_ids, facts, sentences; with options also unspoken (facts that no
+                                       sentence names), writer (2: the second) and mechanism (null: a control)
     DIR/broken.jsonl                   file, line and kind of every broken line
 
 The same number of patients and seed give the same bytes, whatever the number of processes. Run: ``pmlm synthesize``.
@@ -26,11 +28,10 @@ import yaml
 from pipelines.synthetic.damage import DropLine
 from pipelines.synthetic.patient import SyntheticPatient, build_patient
 from pipelines.synthetic.records.calendar import Calendar
+from pipelines.synthetic.records.options import HASH_KEY, SAMPLE_OPTIONS, ClinicOptions
 from pmlm.errors import SettingsError
 
 SAMPLE_PATIENTS, SAMPLE_SEED = 64, 20260601
-#: Public on purpose: a synthetic clinic's pseudonyms protect nobody and must be the same on every machine.
-HASH_KEY = "pmlm-sample-clinic-public-key"
 FACTS, BROKEN, MANIFEST = "facts.jsonl.gz", "broken.jsonl", "clinic.yaml"
 
 
@@ -52,6 +53,7 @@ def synthesize(
     processes: int | None = None,
     report: Callable[[int], None] = lambda done: None,
     cache: Path | None = None,
+    options: ClinicOptions = SAMPLE_OPTIONS,
 ) -> SynthesisSummary:
     """Write a clinic of ``patients`` into ``out``; call ``report`` with the number done.
 
@@ -62,7 +64,7 @@ def synthesize(
     """
     params = _read_params(out)
     built: list[SyntheticPatient] = []
-    make = partial(_make_patient, seed, calendar or Calendar(), cache)
+    make = partial(_make_patient, seed, calendar or Calendar(), cache, options)
     for patient in islice(_generate_patients(make, processes or os.cpu_count() or 1), patients):
         built.append(patient)
         report(len(built))
@@ -70,15 +72,17 @@ def synthesize(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     summary = _write_files(built, part)
-    _write_manifest(part, _choose_name(patients, seed), params)
+    _write_manifest(part, patients, seed, options, params)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     return summary
 
 
-def _choose_name(patients: int, seed: int) -> str:
+def _choose_name(patients: int, seed: int, options: ClinicOptions) -> str:
     """``sample`` for the shipped clinic, else a name, and so a state, of its own."""
-    return "sample" if (patients, seed) == (SAMPLE_PATIENTS, SAMPLE_SEED) else f"synthetic-{patients}-{seed}"
+    if (patients, seed, options) == (SAMPLE_PATIENTS, SAMPLE_SEED, SAMPLE_OPTIONS):
+        return "sample"
+    return "-".join(["synthetic", str(patients), str(seed)] + ([options.abbreviate()] if options.abbreviate() else []))
 
 
 def _read_params(out: Path) -> dict[str, dict[str, object]]:
@@ -101,8 +105,10 @@ def _generate_patients(make: Callable[[int], SyntheticPatient | None], processes
             yield from (patient for patient in pool.map(make, range(first, first + processes * 4)) if patient)
 
 
-def _make_patient(seed: int, calendar: Calendar, cache: Path | None, index: int) -> SyntheticPatient | None:
-    return build_patient(seed, index, calendar, cache)
+def _make_patient(
+    seed: int, calendar: Calendar, cache: Path | None, options: ClinicOptions, index: int
+) -> SyntheticPatient | None:
+    return build_patient(seed, index, calendar, cache, options)
 
 
 def _write_files(patients: list[SyntheticPatient], folder: Path) -> SynthesisSummary:
@@ -135,8 +141,13 @@ def _write_gzip(path: Path, lines: Iterator[str]) -> None:
     path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), compresslevel=9, mtime=0))
 
 
-def _write_manifest(folder: Path, name: str, params: dict[str, dict[str, object]]) -> None:
+def _write_manifest(
+    folder: Path, patients: int, seed: int, options: ClinicOptions, params: dict[str, dict[str, object]]
+) -> None:
+    name = _choose_name(patients, seed, options)
     manifest: dict[str, object] = {"name": name, "clock": "last_drop", "hash_key": HASH_KEY, "synthetic": True}
+    if described := options.describe():
+        manifest["synthesis"] = {"patients": patients, "seed": seed, **described}
     if params:
         manifest["params"] = params
     (folder / MANIFEST).write_text(yaml.safe_dump(manifest, sort_keys=False))

@@ -17,11 +17,13 @@ def build_tables() -> str:
 
 
 def _overview_lines() -> Iterator[str]:
-    yield "| topic | area | guideline | rules | facts that may matter | wordings |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield "| topic | area | guideline | rules | facts that may matter | wordings | like women matter by |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for t in load_topics():
         wordings = sum(map(len, t.wordings.values()))
-        yield f"| {t.title} (`{t.topic}`) | {t.area} | {t.guideline} | {len(t.rows)} | {len(t.keys)} | {wordings} |"
+        by = f"`{t.mechanism}`" if t.mechanism else "no: control"
+        sizes = f"{len(t.rows)} | {len(t.keys)} | {wordings}"
+        yield f"| {t.title} (`{t.topic}`) | {t.area} | {t.guideline} | {sizes} | {by} |"
 
 
 def _rule_lines(topic: Topic) -> Iterator[str]:

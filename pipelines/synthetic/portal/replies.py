@@ -1,8 +1,9 @@
 """Compose a clinician's reply from the topic's rules that are true of a chart.
 
-rows     = the first ≤ 4 rows whose condition is true, in order of clinical weight
+rows     = the first ≤ 4 rows whose condition is true, in order of emphasis (if any), then of clinical weight
 brief    = one general sentence and one sentence per row, under 45 words
 detailed = both general sentences, each row's sentence and its explanation, 45 words or more
+a quotation of like women's outcomes, where one is due, follows the first general sentence
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from pipelines.synthetic.portal.emphasis import order_rows
 from pipelines.synthetic.portal.rules import RuleRow, Topic
 from pipelines.synthetic.records.chart import Chart
+from pipelines.synthetic.records.likeness import Concern
 from pipelines.synthetic.records.traits import Style
 
 #: Replies shorter than this are brief, as in the preferences feature.
@@ -56,14 +59,22 @@ def find_matching_rows(topic: Topic, chart: Chart) -> list[RuleRow]:
     return [row for row in topic.rows if row.condition(chart.facts) and any(map(chart.fill, row.say))]
 
 
-def compose_reply(topic: Topic, chart: Chart, style: Style, rng: random.Random) -> RuleReply | None:
+def compose_reply(
+    topic: Topic,
+    chart: Chart,
+    style: Style,
+    rng: random.Random,
+    emphasis: Concern | None = None,
+    quotation: ReplySentence | None = None,
+) -> RuleReply | None:
     """Compose the reply; None when too few rows match (two, one if urgent)."""
-    rows = find_matching_rows(topic, chart)
+    rows = order_rows(find_matching_rows(topic, chart), emphasis)
     if len(rows) < (1 if topic.urgent else FEWEST_ROWS):
         return None
     wanted = rows[:MOST_ROWS]
     compose_in = _compose_brief if style == "brief" else _compose_detailed
-    sentences, used = compose_in(topic, wanted, chart, rng)
+    opening = [ReplySentence(topic.general[0])] + ([quotation] if quotation else [])
+    sentences, used = compose_in(topic, opening, wanted, chart, rng)
     rules = tuple(row.id for row in wanted[:used])
     return RuleReply(topic.topic, style, tuple(sentences), rules, used == len(wanted))
 
@@ -75,21 +86,21 @@ def _fill_row(row: RuleRow, texts: list[str], chart: Chart, rng: random.Random) 
 
 
 def _compose_brief(
-    topic: Topic, rows: list[RuleRow], chart: Chart, rng: random.Random
+    topic: Topic, opening: list[ReplySentence], rows: list[RuleRow], chart: Chart, rng: random.Random
 ) -> tuple[list[ReplySentence], int]:
-    sentences = [ReplySentence(topic.general[0])]
+    sentences = list(opening)
     for row in rows:
         sentence = _fill_row(row, row.say, chart, rng)
         if count_words(" ".join(s.text for s in (*sentences, sentence))) >= BRIEF_WORDS:
             break
         sentences.append(sentence)
-    return sentences, len(sentences) - 1
+    return sentences, len(sentences) - len(opening)
 
 
 def _compose_detailed(
-    topic: Topic, rows: list[RuleRow], chart: Chart, rng: random.Random
+    topic: Topic, opening: list[ReplySentence], rows: list[RuleRow], chart: Chart, rng: random.Random
 ) -> tuple[list[ReplySentence], int]:
-    sentences = [ReplySentence(topic.general[0])]
+    sentences = list(opening)
     for row in rows:
         sentences += [_fill_row(row, row.say, chart, rng), _fill_row(row, row.explain, chart, rng)]
     return [*sentences, ReplySentence(topic.general[1])], len(rows)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from pipelines.synthetic.portal.expressions import RuleCondition, RuleError, parse_condition
 from pipelines.synthetic.records.chart import FACT_KEYS
+from pipelines.synthetic.records.options import Mechanism
 
 FOLDER = Path(__file__).parent / "rules"
 
@@ -56,7 +57,11 @@ def _placeholders(text: str) -> Iterator[str]:
 
 
 class Topic(BaseModel, extra="forbid"):
-    """One topic patients ask about: ``rows`` by clinical weight, ``general`` sentences for everyone."""
+    """One topic patients ask about: ``rows`` by clinical weight, ``general`` sentences for everyone.
+
+    ``mechanism`` is how similar patients matter to its replies, where the clinic's options ask for it; a topic without
+    one is a negative control. ``quotes`` is the outcome that the mechanism ``quoted_outcomes`` quotes.
+    """
 
     topic: str
     title: str
@@ -67,6 +72,8 @@ class Topic(BaseModel, extra="forbid"):
     general: list[str] = Field(min_length=2, max_length=2)
     rows: list[RuleRow] = Field(min_length=7)
     urgent: bool = False
+    mechanism: Mechanism | None = None
+    quotes: Literal["gestational_diabetes", "hypertension"] | None = None
     _asked: RuleCondition = PrivateAttr()
 
     @model_validator(mode="after")
@@ -75,6 +82,10 @@ class Topic(BaseModel, extra="forbid"):
         unknown = sorted(self._asked.names - FACT_KEYS.keys())
         if unknown:
             raise RuleError(f"topic {self.topic}: no chart has the fact {unknown[0]!r}")
+        if (self.quotes is not None) != (self.mechanism == "quoted_outcomes"):
+            raise RuleError(f"topic {self.topic}: quoted_outcomes quotes an outcome, no other mechanism does")
+        if self.urgent and self.mechanism:
+            raise RuleError(f"topic {self.topic}: in an emergency no other patient matters")
         return self
 
     @property

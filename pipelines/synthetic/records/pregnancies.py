@@ -27,6 +27,7 @@ _SYNTHEA_TERM = timedelta(days=340)
 _LOSS = timedelta(days=200)
 _SCAN = timedelta(days=126)
 _UNDATED_SHARE = 0.2
+_LATEST_ONSET = timedelta(days=70)  # before the first drop, so that the record knows of the pregnancy
 Dating = Literal["edd", "lmp"]
 _DATINGS: tuple[Dating, ...] = ("edd", "edd", "lmp")
 
@@ -100,18 +101,24 @@ def _date_pregnancy(identity: str, onset: datetime, over: datetime | None, birth
 
 
 def add_pregnancy(
-    traits: Traits, patient: str, birth: date, own: list[Pregnancy], calendar: Calendar
+    traits: Traits, patient: str, birth: date, own: list[Pregnancy], calendar: Calendar, spread: bool = False
 ) -> Pregnancy | None:
-    """Add the pregnancy of the patient's stage, unless another overlaps or age is under 18."""
+    """Add the pregnancy of the patient's stage, unless another overlaps or age is under 18.
+
+    With ``spread`` every patient has one, ending on any day from the portal's opening to nine months after the first
+    drop, so that a question about pregnancy is as likely early as late.
+    """
     rng = random.Random(f"pregnancy/{patient}")
     ahead = timedelta(days=rng.randint(-275, -55))  # minus the gestational age on the first drop's day
     since = timedelta(days=rng.randint(3, 190))  # time since the birth
     early = timedelta(days=rng.randint(-6, 12))  # birth before (+) or after (-) the due date
     long_ago = timedelta(days=rng.randint(240, 420))
     undated, dating = rng.random() < _UNDATED_SHARE, rng.choice(_DATINGS)
-    if traits.stage == "none":
+    if spread:
+        start, ended = _spread_pregnancy(patient, early, calendar)
+    elif traits.stage == "none":
         return None
-    if traits.stage == "pregnant":
+    elif traits.stage == "pregnant":
         start = calendar.history + ahead
         ended = born if (born := start + TERM - early) <= calendar.last else None
     else:
@@ -134,6 +141,13 @@ def add_pregnancy(
         dated_on=None if undated else onset + timedelta(days=rng.randint(20, 40), hours=1),
         added=True,
     )
+
+
+def _spread_pregnancy(patient: str, early: timedelta, calendar: Calendar) -> tuple[date, date | None]:
+    """Draw start and end uniformly; the end is None where it is still to come."""
+    open_days = (calendar.history - calendar.portal_opens).days + TERM.days - _LATEST_ONSET.days
+    born = calendar.portal_opens + timedelta(days=random.Random(f"spread/{patient}").randint(1, open_days))
+    return born - TERM + early, born if born <= calendar.last else None
 
 
 def record_pregnancy(pregnancy: Pregnancy, patient: str) -> list[Resource]:

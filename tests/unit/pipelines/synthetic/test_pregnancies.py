@@ -81,3 +81,16 @@ def _overlap(one: Pregnancy, other: Pregnancy) -> bool:
 def test_no_pregnancy_is_added_to_a_girl() -> None:
     pregnant = next(i for i in range(64) if draw_traits(1, i).stage == "pregnant")
     assert pregnancies.add_pregnancy(draw_traits(1, pregnant), "p", date(2009, 1, 1), [], CALENDAR) is None
+
+
+def test_spread_pregnancies_end_all_over_the_portal_s_time_and_after_it() -> None:
+    found = [
+        pregnancies.add_pregnancy(draw_traits(1, n), f"p{n}", ADULT, [], CALENDAR, spread=True) for n in range(400)
+    ]
+    births = [p.due for p in found if p]
+    assert len(births) == 400
+    span = (CALENDAR.history - CALENDAR.portal_opens) / 3
+    thirds = [sum((d - CALENDAR.portal_opens) // span == third for d in births) for third in range(3)]
+    assert min(thirds) > 60
+    assert sum(p.is_ongoing(NOW) for p in found if p) > 60
+    assert all(p.onset < NOW for p in found if p)
