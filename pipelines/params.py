@@ -81,6 +81,9 @@ class TrainParams(_Section):
     warm_steps: int = _field("steps", "warm start: optimizer steps, at least", ge=0)
     warm_learning_rate: float = _field("–", "warm start: peak learning rate", ge=0)
     grpo_steps: int = _field("steps", "GRPO after a warm start", ge=0)
+    continued_epochs: int = _field(
+        "epochs", "passes over tonight's labels of a night that continues from the champion", ge=0
+    )
     continued_steps: int = _field("steps", "GRPO of a night that continues from the champion", ge=0)
     generations: int = _field("programs", "GRPO: programs per question (the group)", ge=1)
     batch: int = _field("programs", "GRPO: programs per step, a multiple of generations", ge=1)

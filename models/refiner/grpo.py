@@ -1,7 +1,7 @@
 """Train the policy by GRPO (TRL's ``GRPOTrainer``) on the reward of sampled edit programs.
 
     A_g  = (r_g − mean of r over the group) / std of r over the batch
-    loss = −mean_g mean_t min(ρ_t A_g, clip(ρ_t, 1 ± ε) A_g)
+    loss = −mean_g mean_t min(ρ_t A_g,t, clip(ρ_t, 1 ± ε) A_g,t)     A_g,t = A_g, or its pick's credit (departure 7)
     ρ_t  = π_θ(a_t | a_<t) / π_old(a_t | a_<t),   g = 1 … G programs per question, r in nats, length price included
 
 Departures from GRPO as published (Shao et al. 2024) [P] and from TRL's defaults [T]:
@@ -13,6 +13,9 @@ Departures from GRPO as published (Shao et al. 2024) [P] and from TRL's defaults
 5. [P, T] Actions are edits, not text; slots are shuffled per prompt; dropout is off.
 6. [P, T] Zero-variance groups (all rewards equal), which give no gradient, are counted. A reward that is not finite is
    left out of its group. A weight that is not finite ends training with the weights of the last good step.
+7. [P] A pick's advantage is its own credit by regression within the group (``credit``), not the program's: with 8
+   programs of a question one reward says little about four picks. ``credit="program"`` is GRPO as published.
+8. [P] With ``styles_only`` all weights but those of the style are frozen: picks stay what they are.
 
 Run: ``pmlm train`` (``train.method: grpo``, the default).
 """
@@ -20,9 +23,10 @@ Run: ``pmlm train`` (``train.method: grpo``, the default).
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,6 +34,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import GRPOConfig, GRPOTrainer
 
+from models.refiner.credit import build_advantages
 from models.refiner.policy import Policy
 from models.schema import EditProgram
 
@@ -49,13 +54,19 @@ class PolicyPrompt:
 
 @dataclass(frozen=True, slots=True)
 class GrpoOptions:
-    """Options of a run; ``batch`` programs per step, a multiple of ``generations`` (G)."""
+    """Options of a run; ``batch`` programs per step, a multiple of ``generations`` (G).
+
+    ``credit``: what a pick's advantage is, its segment's within the group or its program's. ``styles_only``: learn the
+    style alone.
+    """
 
     steps: int = 12
     batch: int = 32
     generations: int = 8
     learning_rate: float = 2e-4
     seed: int = 0
+    credit: Literal["segment", "program"] = "segment"
+    styles_only: bool = False
 
 
 @dataclass(slots=True)
@@ -83,8 +94,9 @@ def train_grpo(
     if options.steps == 0 or not prompts:
         return curves
     guard = _KeepLastGood(policy, curves)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = GRPOTrainer(
+    kind = _SegmentCreditTrainer if options.credit == "segment" else GRPOTrainer
+    with tempfile.TemporaryDirectory() as folder, _trainable(policy, options.styles_only):
+        trainer = kind(
             model=policy,
             reward_funcs=_wrap_reward(policy, reward, options.generations, curves),
             args=_trainer_config(folder, policy, options),
@@ -96,6 +108,36 @@ def train_grpo(
         trainer.train()
     policy.eval()
     return curves
+
+
+class _SegmentCreditTrainer(GRPOTrainer):
+    """TRL's trainer with an advantage per action; the loss takes such advantages as they are."""
+
+    def _calculate_rewards(self, *args: Any, **options: Any) -> torch.Tensor:
+        found: torch.Tensor = super()._calculate_rewards(*args, **options)
+        self.programs_rewards = found[:, 0].tolist()
+        return found
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        ids, mask = output["completion_ids"], output["completion_mask"]
+        programs = [row[: int(n)] for row, n in zip(ids.tolist(), mask.sum(1), strict=True)]
+        made = build_advantages(programs, self.programs_rewards, self.num_generations, ids.shape[1])
+        output["advantages"] = torch.tensor(made, dtype=torch.float32)
+        return output
+
+
+@contextmanager
+def _trainable(policy: Policy, styles_only: bool) -> Iterator[None]:
+    """Freeze all but the style's weights while training, where asked."""
+    frozen = [p for n, p in policy.pointer.named_parameters() if styles_only and not n.startswith("style.")]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
 
 
 def _trainer_config(folder: str, policy: Policy, options: GrpoOptions) -> GRPOConfig:

@@ -25,6 +25,7 @@ from pipelines.training.rewards import Rewards
 METHODS: tuple[Method, ...] = get_args(Method)
 GRPO, WARM_START, BEST_OF_K, *_ = METHODS
 BY_GAIN = METHODS[3:]
+CONTINUED_SLOWER = 4  # so that a champion moves, and does not start again
 
 
 def build_prompts(episodes: Sequence[Episode], featurizer: Featurizer, slots: int) -> list[grpo.PolicyPrompt]:
@@ -81,6 +82,19 @@ def fit_warm_start(
         epochs = max(epochs, -(-params.warm_steps * warm_start.BATCH // len(examples)))
     return warm_start.fit_warm_start(
         policy, examples, epochs=epochs, learning_rate=params.warm_learning_rate, seed=seed
+    )
+
+
+def continue_warm_start(
+    policy: Policy, examples: Sequence[warm_start.WarmStartExample], params: TrainParams, seed: int
+) -> list[float]:
+    """Fit a trained ``policy`` on tonight's labels for ``continued_epochs``; return each epoch's loss."""
+    return warm_start.fit_warm_start(
+        policy,
+        examples,
+        epochs=params.continued_epochs,
+        learning_rate=params.warm_learning_rate / CONTINUED_SLOWER,
+        seed=seed,
     )
 
 

@@ -38,6 +38,8 @@ nothing, cannot drop a pinned fact, and is no medical device.
 | warm start | {params.warm_epochs} epochs, learning rate {params.warm_learning_rate} |
 | GRPO | {len(metrics.grpo.reward)} steps of {params.batch}, {params.generations} generations, learning rate \
 {params.learning_rate} |
+| RL on | {metrics.rl_episodes} episodes: {metrics.rl} |
+| style | {metrics.style} |
 | best-of-K distillation | {best} |
 | mean sampled reward, first → last step | {curve} |
 | reward | mean log-probability of the clinician's patient-specific sentences − {params.token_price} per free token |

@@ -2,9 +2,10 @@
 
     episodes → gains → warm start (only without a champion to continue) → GRPO or ``train.method`` → challenger
 
-The champion is continued where it is a policy of equal provenance, with fewer GRPO steps (``continued_steps``). The
-result depends on episodes, parameters, champion and night alone: seeded and with one torch thread, a rerun gives the
-same bytes.
+The champion is continued where it is a policy of equal provenance: by ``continued_epochs`` on tonight's labels, and
+with fewer GRPO steps (``continued_steps``). GRPO runs on the questions that need it (``models.refiner.rl_need``); where
+none does, ``metrics/train.json`` and the night say why. The result depends on episodes, parameters, champion and night
+alone: seeded and with one torch thread, a rerun gives the same bytes.
 
 Run: ``pmlm train``.
 """
@@ -17,7 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.refiner import best_of_k, checkpoint, grpo
+from models.feedback import Feedback
+from models.refiner import best_of_k, checkpoint, grpo, rl_need
 from models.refiner.featurizer import Featurizer
 from models.refiner.policy import Policy
 from models.schema import Episode
@@ -27,9 +29,10 @@ from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
 from pipelines.params import Params, load_params
 from pipelines.runs import StageSummary, stage_run
-from pipelines.training import champion, gains, label_propagation, methods, rewards
+from pipelines.training import champion, gains, label_propagation, methods, rewards, style
 from pipelines.training.model_card import render_card
 from pipelines.training.provenance import WARM_START, current_provenance, load_continuable
+from pipelines.training.rated_answers import match_episodes, read_rated
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, write_json
@@ -40,7 +43,8 @@ class TrainingMetrics:
     """Figures of a training, as in ``metrics/train.json``, so the names of the fields are frozen.
 
     ``validity`` is the AUC of measured gains where facts are known; ``told`` the correlation of predicted and measured
-    gains (None: only measured ones were used); ``evaluations`` counts rewards.
+    gains (None: only measured ones were used); ``rl_episodes`` counts those that GRPO learnt from, ``rl`` says why
+    these, or why none, ``style`` what the style learnt from; ``evaluations`` counts rewards.
     """
 
     start: str
@@ -53,6 +57,9 @@ class TrainingMetrics:
     warm_loss: list[float] = field(default_factory=list)
     grpo: grpo.GrpoCurves = field(default_factory=grpo.GrpoCurves)
     distilled: best_of_k.BestOfKCurves | None = None
+    rl_episodes: int = 0
+    rl: str = "not asked for"
+    style: str = style.NOT_ENOUGH
     evaluations: int = 0
 
 
@@ -66,6 +73,8 @@ class TrainingJob:
     reward: rewards.Rewards
     encoder: CachedEncoder
     target: Path
+    judged: bool = False
+    rated: Sequence[tuple[Feedback, Episode]] = ()
     metrics: TrainingMetrics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,13 +110,14 @@ def run(settings: Settings, night: str) -> StageSummary:
             open_encoder(settings) as encoder,
             champion.replace_folder(target) as part,
         ):
-            job = TrainingJob(episodes, params, night, reward, encoder, part)
+            rated = list(match_episodes(settings, read_rated(settings), episodes))
+            job = TrainingJob(episodes, params, night, reward, encoder, part, settings.scorer == "judge", rated)
             metrics = train(job, load_starting_policy(settings, night, params))
         write_json(settings.metrics / "train.json", {"status": "done", **round_metrics(metrics)})
         summary.rows_out = 1
         summary.hashes = {"weights": hash_files([target / checkpoint.WEIGHTS])}
         summary.figures = {"start": metrics.start, "evaluations": metrics.evaluations, "measured": metrics.measured}
-        summary.detail = metrics.grpo.stopped
+        summary.detail = metrics.grpo.stopped or f"RL {metrics.rl}"
     return summary
 
 
@@ -127,11 +137,16 @@ def train(job: TrainingJob, champion_policy: Policy | None = None) -> TrainingMe
         return fit_by_gain(job)
     policy, prompts = start_policy(job, champion_policy)
     reinforce_policy(job, policy, prompts)
+    job.metrics.style = style.learn_style(policy, prompts, job.episodes, job.rated, job.encoder, job.seed)
     return write_challenger(job, policy)
 
 
 def start_policy(job: TrainingJob, champion_policy: Policy | None) -> tuple[Policy, list[grpo.PolicyPrompt]]:
-    """Start from the champion, else from a warm start, which is written into ``WARM_START``."""
+    """Start from the champion, else from a warm start, which is written into ``WARM_START``.
+
+    Both learn from tonight's labels; the champion, which has learnt from most of them, for fewer epochs. A champion
+    whose questions are all reinforced goes on by RL alone.
+    """
     featurizer = Featurizer(job.encoder)
     prompts = methods.build_prompts(job.episodes, featurizer, job.params.slots)
     table = featurizer.build_table()
@@ -139,6 +154,9 @@ def start_policy(job: TrainingJob, champion_policy: Policy | None) -> tuple[Poli
     policy.pointer.set_table(table)
     if champion_policy:
         job.metrics.start = "champion"
+        if job.params.train.continued_epochs and len(choose_reinforced(job).chosen) < len(job.episodes):
+            examples = methods.build_examples(label_gains(job), prompts)
+            job.metrics.warm_loss = methods.continue_warm_start(policy, examples, job.params.train, job.seed)
     else:
         examples = methods.build_examples(label_gains(job), prompts)
         job.metrics.warm_loss = methods.fit_warm_start(policy, examples, job.params.train, job.seed)
@@ -150,11 +168,22 @@ def reinforce_policy(job: TrainingJob, policy: Policy, prompts: Sequence[grpo.Po
     """Train ``policy`` in place on the reward, by GRPO or best-of-K distillation."""
     params, reward = job.params.train, methods.build_reward_function(job.episodes, job.reward)
     if params.method == methods.GRPO:
+        decision = choose_reinforced(job)
+        job.metrics.rl, job.metrics.rl_episodes = decision.why, len(decision.chosen)
+        prompts = [prompts[i] for i in decision.chosen]
         steps = params.continued_steps if job.metrics.start == "champion" else params.grpo_steps
         options = methods.grpo_options(params, steps, job.seed)
         job.metrics.grpo = grpo.train_grpo(policy, len(policy.pointer.embedding), prompts, reward, options)
     elif params.method == methods.BEST_OF_K:
         job.metrics.distilled = methods.distil_best_of_k(policy, prompts, reward, params, job.seed)
+
+
+def choose_reinforced(job: TrainingJob) -> rl_need.RlDecision:
+    """Choose the episodes that reinforcement learning is needed for; reads questions, and which replies are read."""
+    readable = [any(e.specific) for e in job.episodes]
+    like = rl_need.count_like_replies(job.encoder.encode([e.question for e in job.episodes]), readable)
+    fewest = job.params.train.batch // job.params.train.generations
+    return rl_need.decide_rl(like.tolist(), sum(readable), judged=job.judged, fewest=fewest)
 
 
 def write_challenger(job: TrainingJob, policy: Policy) -> TrainingMetrics:

@@ -50,10 +50,13 @@ def evaluate(
     external_train: Annotated[
         Path | None, typer.Option(help="Episodes of the external file's kind to train on before it is measured.")
     ] = None,
+    rows: Annotated[
+        str, typer.Option(help="Measure these alone: numbers, parts or names of rows, separated by commas.")
+    ] = "",
     drops: Drops = None,
     as_json: Json = False,
 ) -> None:
-    """Measure every row of the method's table on the last training; --json prints JSON Lines."""
+    """Measure the method's table on the last training, resuming finished parts; --json prints JSON Lines."""
     import warnings
 
     from rich.console import Console
@@ -62,19 +65,21 @@ def evaluate(
     from pipelines.evaluation.nightly.metrics import print_table
     from pipelines.evaluation.study.evaluate import StudyOptions, evaluate_clinic
     from pipelines.evaluation.study.page import page_folder
+    from pipelines.evaluation.study.selection import split_words
 
     settings = load_settings(drops=drops)
+    options = StudyOptions(quick, external, seeds, budget, external_train, split_words(rows))
     progress = Console(stderr=True)
 
     def report(part: str, seconds: float, count: int) -> None:
-        progress.print(f"✓ {part:12} {count:3} rows  {seconds:6.1f} s")
+        progress.print(f"✓ {part:18} {count:3} rows  {seconds:6.1f} s")
 
-    rows = evaluate_clinic(settings, StudyOptions(quick, external, seeds, budget, external_train), report)
+    measured = evaluate_clinic(settings, options, report)
     if as_json:
-        for row in rows:
+        for row in measured:
             typer.echo(json.dumps(row.json()))
         return
-    print_table(rows)
+    print_table(measured)
     typer.echo(f"page: {page_folder(settings) / 'index.html'}")
 
 

@@ -58,6 +58,7 @@ def decide(evaluated: dict[str, Any], faced: Champion, look: int, params: GatePa
     """Decide, with the figures behind it; ``params`` are the parameters ``gate``."""
     none = {"value": None, "ci_low": None, "ci_high": None, "n": 0, "patients": 0}
     base = {"champion": faced.id, "challenger": evaluated.get("challenger"), "look": look}
+    base["off_policy"] = evaluated.get("off_policy")  # a figure for people: the decision does not read it
     if evaluated["status"] != "done":
         return base | none | {"decision": HOLD, "why": evaluated["why"], "confidence": params.confidence}
     pairs, confidence = evaluated["paired"], spend_alpha(params.confidence, look)

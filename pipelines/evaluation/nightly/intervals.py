@@ -1,7 +1,8 @@
-"""Confidence intervals: patient-clustered bootstrap of a mean, Wilson's of a share, α-spending.
+"""Confidence intervals: patient-clustered bootstrap of means and ratios, Wilson's of a share, α-spending.
 
     mean    percentile interval over ``draws`` seeded draws of patients with replacement, each with all their episodes
     share   (p̂ + z²/2n ± z √(p̂(1−p̂)/n + z²/4n²)) / (1 + z²/n),   z = 1.96
+    ratio   Σ parts / Σ wholes, patients drawn as for the mean
     looks   α_i = α / (i (i + 1)) at the i-th look at the same gate, which sums to α over any number of looks
 
 One patient's questions resemble each other, so patients are resampled and not episodes (``scipy.stats.bootstrap`` does
@@ -66,6 +67,29 @@ def bootstrap_difference(
     """``bootstrap_mean`` of ``ours − theirs``, paired by episode."""
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     return bootstrap_mean(difference.tolist(), subjects, **options)  # type: ignore[arg-type]
+
+
+def bootstrap_ratio(
+    parts: Sequence[float], wholes: Sequence[float], subjects: Sequence[int], *, draws: int = 2000, seed: int = 0
+) -> Estimate:
+    """Sum of ``parts`` over sum of ``wholes``, with a 95 % interval over ``subjects``.
+
+    NaN where the sum of ``wholes`` is 0.
+    """
+    above, below = np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)
+    if not len(above) or below.sum() == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0, 0)
+    patients, place = np.unique(np.asarray(subjects), return_inverse=True)
+    sums = np.array([np.bincount(place, weights=x) for x in (above, below)])
+    ratio = float(above.sum() / below.sum())
+    if len(patients) < 2:
+        return Estimate(ratio, float("nan"), float("nan"), len(above), len(patients))
+    chances = np.full(len(patients), 1 / len(patients))
+    weights = np.random.default_rng(seed).multinomial(len(patients), chances, size=draws)
+    drawn = weights @ sums.T
+    ratios = drawn[drawn[:, 1] != 0]
+    low, high = np.quantile(ratios[:, 0] / ratios[:, 1], [0.025, 0.975])
+    return Estimate(ratio, float(low), float(high), len(above), len(patients))
 
 
 def spend_alpha(confidence: float, look: int) -> float:

@@ -1,8 +1,9 @@
 """Stage ``evaluate``: the challenger against champion, initial prompt and baselines, on held-out patients.
 
 Writes ``metrics/evaluation.json``: ``rows`` for the gate split and the locked test split (``metrics``), ``test_looks``
-(how many nights have looked at the test split), and ``paired``, the gate split's differences in whole reward between
-challenger and champion, which the gate decides on. Patients there are numbered, not identified.
+(how many nights have looked at the test split), ``paired``, the gate split's differences in whole reward between
+challenger and champion, which the gate decides on (patients there are numbered, not identified), and ``off_policy``,
+what the log says of the challenger's answers (``off_policy``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipelines import splits
 from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
-from pipelines.evaluation.nightly import metrics, rollout
+from pipelines.evaluation.nightly import metrics, off_policy, rollout
 from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run, summary_path
@@ -33,7 +34,8 @@ MEASURED_SPLITS = (splits.GATE, splits.TEST)
 def run(settings: Settings, night: str) -> StageSummary:
     """Write ``metrics/evaluation.json``; ``hold`` where there is no challenger or no episode."""
     with stage_run(settings, night, "evaluate") as summary:
-        episodes = [e for e in episode_file.read_episodes(settings) if e.split in MEASURED_SPLITS]
+        every = episode_file.read_episodes(settings)
+        episodes = [e for e in every if e.split in MEASURED_SPLITS]
         summary.rows_in = len(episodes)
         target = settings.metrics / "evaluation.json"
         reason = explain_hold(settings, len(episodes))
@@ -45,6 +47,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
             rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
+            logged = off_policy.estimate_challenger(settings, refiners["refined"], every)
         rows = [row for split in MEASURED_SPLITS for row in metrics.build_rows(rollouts, split, list(refiners))]
         write_json(
             target,
@@ -56,6 +59,7 @@ def run(settings: Settings, night: str) -> StageSummary:
                 "headline": select_headline(rows),
                 "rows": [row.json() for row in rows],
                 "paired": pair_rewards(rollouts),
+                "off_policy": logged,
             },
         )
         summary.rows_out = len(rows)

@@ -1,4 +1,7 @@
-"""Render the study as ``reports/method/index.html``, with plots, without a network."""
+"""Render the study as ``reports/method/index.html``: the headline as a forest plot, then short tables.
+
+The headline is log p and F1 at equal caps; length has a table of its own. Opens without a network.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,18 @@ TITLES = {
     8: "Is the choice specific to the patient?", 9: "What was never seen in training",
     10: "What can be learned from ratings alone? (a simulated user)", 11: "Safety",
     12: "Is a patient's preferred style learned? (simulated ratings)", 13: "What it cost, and how training went",
+    14: "Does a prompt keep what every clinician would ask about?", 15: "Are drafts in the clinic's own words right?",
 }  # fmt: skip
+#: The rows of the forest plot and the first table, in this order: log p, then F1 and shares.
+HEADLINE = (
+    "refined_vs_none", "refined_vs_ranking", "refined_vs_minilm", "refined_vs_random", "refined_vs_length_matched",
+    "ranking_vs_minilm", "selection_swap", "refined_share_of_true_facts_gain", "refined_f1", "ranking_f1", "minilm_f1",
+    "refined_f1_vs_ranking", "ranking_f1_vs_minilm", "peer_vs_self_planted", "peer_vs_random_women_planted",
+    "peer_vs_self_control", "rl_new_topic_reward_vs_warm_start", "rl_new_topic_f1_vs_warm_start",
+    "rl_new_topic_reward_vs_equal_reward_control", "external_adapted_vs_minilm", "external_adapted_vs_random",
+    "draft_f1_vs_unpersonalised", "draft_f1_vs_nearest_reply", "change_recall_vs_pelt", "peers_better_than_cohort",
+)  # fmt: skip
+FACTS = ("topic_episodes_", "recall_of_", "wrong_picks_of_")
 CURVES = (("reward", "mean reward (nats)"), ("dead", "share of zero-variance groups"),
           ("picks", "length: picks per program"), ("entropy", "entropy (nats)"))  # fmt: skip
 
@@ -49,10 +63,22 @@ def save_gains(settings: Settings, measured: Sequence[EpisodeGains], rollouts: S
 
 def write_page(settings: Settings, rows: Sequence[MetricRow]) -> Path:
     """Write the page from the rows and the values that parts saved for plots."""
+    order = {name: i for i, name in enumerate(HEADLINE)}
+    headline = sorted((r for r in rows if r.name in order), key=lambda r: order[r.name])
     plots = (
-        _plot_ablation(rows),
-        _plot_differences(rows),
-        _plot_slices(rows),
+        _plot_forest(headline),
+        _plot_intervals(
+            [r for r in rows if r.row == 5 and r.ci_low is not None],
+            "Ablation: what each source adds to log p (nats per token)",
+        ),
+        _plot_intervals(
+            [r for r in rows if r.name.startswith("slice_") and r.ci_low is not None],
+            "By slice: log p against the ranking (nats per token), and F1",
+        ),
+        _plot_intervals(
+            [r for r in rows if r.name.startswith(FACTS) and r.ci_low is not None],
+            "F1 by training episodes of the topic; recall and wrong picks by kind of fact",
+        ),
         _plot_calibration(settings),
         _plot_gains(settings),
     )
@@ -62,6 +88,8 @@ def write_page(settings: Settings, rows: Sequence[MetricRow]) -> Path:
         .from_string(TEMPLATE.read_text("utf-8"))
         .render(
             titles=TITLES,
+            headline=[row.json() for row in headline],
+            lengths=[row.json() for row in rows if row.name.endswith(("_tokens", "_token_share"))],
             rows=[row.json() for row in rows],
             plots=[f.to_html(full_html=False, include_plotlyjs=False) for f in figures],
             plotly=get_plotlyjs() if figures else "",
@@ -73,24 +101,23 @@ def write_page(settings: Settings, rows: Sequence[MetricRow]) -> Path:
     return target
 
 
-def _plot_differences(rows: Sequence[MetricRow]) -> go.Figure | None:
-    """Plot every difference that has a target, with its interval: rows 5 to 9."""
-    shown = [r for r in rows if r.row in (5, 6, 7, 8, 9) and r.target is not None and r.ci_low is not None]
-    shown = [r for r in shown if "_vs_" in r.name or r.name == "selection_swap"]
-    shown = [r for r in shown if not r.name.startswith(("ablation_", "slice_"))]
-    return _plot_intervals(shown, "Differences with 95 % intervals, patients resampled (nats per token, or points)")
+def _plot_forest(rows: Sequence[MetricRow]) -> go.Figure | None:
+    """Plot the headline: each value with its interval, its target, and whether that is met."""
+    figure = _plot_intervals(
+        [r for r in rows if r.ci_low is not None], "Headline, at equal caps: log p (nats per token), F1 and shares"
+    )
+    if figure is None:
+        return None
+    aims = [r for r in rows if r.ci_low is not None and r.target is not None]
+    figure.add_scatter(
+        x=[r.target for r in aims], y=[_label(r) for r in aims], mode="markers", name="target",
+        marker={"symbol": "line-ns-open", "size": 14, "color": "#5f6368"},
+    )  # fmt: skip
+    return figure.add_vline(x=0, line={"dash": "dot", "color": "#5f6368"})
 
 
-def _plot_ablation(rows: Sequence[MetricRow]) -> go.Figure | None:
-    """Plot what each source adds at equal caps."""
-    shown = [r for r in rows if r.row == 5 and r.ci_low is not None]
-    return _plot_intervals(shown, "Ablation: what each source adds to log p (nats per token)")
-
-
-def _plot_slices(rows: Sequence[MetricRow]) -> go.Figure | None:
-    """Plot refined against the ranking in whole reward, by slice."""
-    shown = [r for r in rows if r.name.startswith("slice_") and r.ci_low is not None]
-    return _plot_intervals(shown, "Gain over the ranking in whole reward, by slice (nats per token)")
+def _label(row: MetricRow) -> str:
+    return f"{row.row} · {row.name} ({row.split})"
 
 
 def _plot_intervals(shown: Sequence[MetricRow], title: str) -> go.Figure | None:
@@ -98,13 +125,15 @@ def _plot_intervals(shown: Sequence[MetricRow], title: str) -> go.Figure | None:
         return None
     ahead = [(r.ci_high or 0) - (r.value or 0) for r in shown]
     behind = [(r.value or 0) - (r.ci_low or 0) for r in shown]
+    colours = [{True: "#146c2e", False: "#a4262c"}.get(r.holds, "#1a5fb4") for r in shown]  # type: ignore[arg-type]
     bars = go.Scatter(
-        x=[r.value for r in shown], y=[f"{r.row} · {r.name} ({r.split})" for r in shown], mode="markers",
-        error_x={"type": "data", "array": ahead, "arrayminus": behind},
+        x=[r.value for r in shown], y=[_label(r) for r in shown], mode="markers", marker={"color": colours},
+        error_x={"type": "data", "array": ahead, "arrayminus": behind}, name="value, 95 % interval",
     )  # fmt: skip
     figure = _set_title(go.Figure(bars), title, "")
     # one line per row, or plotly skips names and intervals overlap
-    return figure.update_layout(height=max(420, 110 + 22 * len(shown))).update_yaxes(dtick=1)
+    height = max(420, 110 + 22 * len(shown))
+    return figure.update_layout(height=height).update_yaxes(dtick=1, autorange="reversed")
 
 
 def _plot_calibration(settings: Settings) -> go.Figure | None:

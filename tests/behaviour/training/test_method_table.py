@@ -43,7 +43,9 @@ def test_every_scored_row_is_there_with_n_patients_and_interval(rows: list[Metri
         (6, "refined_vs_random"), (6, "refined_vs_length_matched"), (6, "refined_vs_recent"),
         (6, "refined_token_share"), (7, "refined_vs_warm_start"),
         (7, "refined_vs_table"), (7, "refined_vs_regressor"), (6, "refined_vs_fixed"), (8, "selection_swap"),
-        (9, "refined_vs_minilm"), (11, "pinned_present"), (12, "preference_1_ratings_vs_global_mean"),
+        (9, "external_refined_vs_minilm"), (11, "pinned_present"), (6, "ranking_f1"), (6, "ranking_vs_minilm"),
+        (6, "refined_f1"), (6, "refined_vs_ranking"), (6, "refined_share_of_true_facts_gain"),
+        (11, "attacked_pinned_present"), (12, "preference_1_ratings_vs_global_mean"),
     ):  # fmt: skip
         assert wanted in names
     compared = [row for row in rows if row.name.startswith("refined_vs_")]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from models.refiner.baselines import NearestRefiner, RandomRefiner
 from models.refiner.gain_regressors import fit_regressor
@@ -23,11 +24,12 @@ from pmlm.settings import Settings
 SHORT_STEPS = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bench:
     """Training episodes, measured held-out episodes, and the gains of some training episodes.
 
-    ``quick`` cuts work without changing which rows are built.
+    ``measure`` gives the gains: called once, by the first part that needs them. ``quick`` cuts work without changing
+    which rows are built.
     """
 
     settings: Settings
@@ -37,8 +39,17 @@ class Bench:
     train: Sequence[Episode]
     gate: Sequence[Episode]
     test: Sequence[Episode]
-    gains: Sequence[EpisodeGains]
+    measure: Callable[[], Sequence[EpisodeGains]]
     quick: bool = False
+
+    @cached_property
+    def gains(self) -> Sequence[EpisodeGains]:
+        return self.measure()
+
+    @cached_property
+    def labelled(self) -> list[EpisodeGains]:
+        """What the night's training learnt from: gains and readable replies."""
+        return self.label(self.gains, self.train)
 
     @property
     def caps(self) -> Caps:

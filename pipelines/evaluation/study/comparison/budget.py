@@ -27,9 +27,11 @@ class BudgetMeter:
         self.scorer = scorer
         self.limit = limit
         self.spent = 0
+        self.refused = False  # whether anything was left out so far
 
     def score_sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
         if self.limit is not None and self.spent + len(trials) > self.limit:
+            self.refused = True
             raise BudgetSpentError(
                 f"{self.spent} of {self.limit} reward evaluations are spent, {len(trials)} asked for"
             )

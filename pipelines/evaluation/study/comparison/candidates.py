@@ -59,6 +59,20 @@ class NewestRefiner:
         return EditProgram(tuple(s.key for s in self.caps.fit(ordered)))
 
 
+class TrueFactsRefiner:
+    """The facts behind each simulated reply, within the caps: the most that choosing can reach."""
+
+    id = "facts"
+
+    def __init__(self, caps: Caps, episodes: Sequence[Episode]) -> None:
+        self.caps = caps
+        self._facts = {(e.question, e.segments): e.facts for e in episodes}
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        behind = self._facts.get((question, segments), frozenset())
+        return EditProgram(tuple(s.key for s in self.caps.fit(s for s in segments if s.key in behind)))
+
+
 @dataclass
 class LengthMatchedRefiner:
     """The segments nearest to the question, cut to as many tokens as another refiner uses."""
@@ -87,13 +101,19 @@ def measure_affordable_gains(
     return found
 
 
-def load_candidates(
-    settings: Settings, encode: CachedEncoder, measured: Sequence[gains.EpisodeGains]
-) -> dict[str, Refiner]:
-    """Load the candidates by name; challenger (``refined``) and warm start only where trained."""
-    limits = load_params(settings).caps
+def load_policies(settings: Settings, encode: CachedEncoder) -> dict[str, Refiner]:
+    """Load the night's challenger (``refined``) and its warm start, where they were trained."""
     challenger = settings.models / "challenger"
-    found: dict[str, Refiner] = {
+    found: dict[str, Refiner] = {}
+    for name, folder in ((REFINED, challenger), ("warm_start", challenger / WARM_START)):
+        if (folder / checkpoint.DESCRIPTION).exists():
+            found[name] = checkpoint.load_refiner(folder, encode)
+    return found
+
+
+def build_rules(limits: Caps, encode: CachedEncoder) -> dict[str, Refiner]:
+    """Build the candidates that learn nothing, by name."""
+    return {
         "initial": FullRefiner(),
         "none": EmptyRefiner(),
         "random": RandomRefiner(limits),
@@ -103,16 +123,18 @@ def load_candidates(
         "peer": KindOnlyRefiner("peer", limits, peers=True),
         "ranking": RankingRefiner(limits),
     }
-    if examples := methods.to_measured_episodes(measured):
-        found["fixed"] = gain_regressors.fit_fixed(examples, limits)
-        found["table"] = gain_regressors.fit_table(examples, limits, encode)
-        found["regressor"] = gain_regressors.fit_regressor(examples, limits, encode)
-    for name, folder in ((REFINED, challenger), ("warm_start", challenger / WARM_START)):
-        if (folder / checkpoint.DESCRIPTION).exists():
-            found[name] = checkpoint.load_refiner(folder, encode)
-    if REFINED in found:
-        found["length_matched"] = LengthMatchedRefiner(found[REFINED], encode)
-    return found
+
+
+def fit_by_gain(measured: Sequence[gains.EpisodeGains], limits: Caps, encode: CachedEncoder) -> dict[str, Refiner]:
+    """Fit the candidates by predicted gains, by name; none without labels."""
+    examples = methods.to_measured_episodes(measured)
+    if not examples:
+        return {}
+    return {
+        "fixed": gain_regressors.fit_fixed(examples, limits),
+        "table": gain_regressors.fit_table(examples, limits, encode),
+        "regressor": gain_regressors.fit_regressor(examples, limits, encode),
+    }
 
 
 def train_candidates(

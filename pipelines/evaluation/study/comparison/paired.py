@@ -14,22 +14,31 @@ AIMS = ("minilm", "random", "length_matched")
 
 
 def compare_refined(
-    rollouts: Sequence[Rollout], number: int, prefix: str, split: str, aims: Sequence[str] = AIMS, seeds: int = 1
+    rollouts: Sequence[Rollout],
+    number: int,
+    prefix: str,
+    split: str,
+    aims: Sequence[str] = AIMS,
+    seeds: int = 1,
+    who: str = REFINED,
 ) -> list[MetricRow]:
-    """``{prefix}refined_vs_X`` in mean log p for every candidate X; those in ``aims`` are targets."""
+    """``{prefix}{who}_vs_X`` in mean log p for every candidate X; those in ``aims`` are targets.
+
+    ``who`` is what the rows call the refined candidate.
+    """
     if not rollouts:
         return []
     out = []
     for name in (n for n in rollouts[0].outcomes if n != REFINED):
         e = compare_log_p(rollouts, REFINED, name)
         aim, holds = (0.0, e.ci_low > 0) if name in aims else (None, None)
-        row = MetricRow.of(number, f"{prefix}refined_vs_{name}", split, e, target=aim, holds=holds, seeds=seeds)
+        row = MetricRow.of(number, f"{prefix}{who}_vs_{name}", split, e, target=aim, holds=holds, seeds=seeds)
         out.append(row)
     pairs = [(r.f1(REFINED), r.episode.subject_id) for r in rollouts]
     known = [(f1, subject) for f1, subject in pairs if f1 == f1]
     if known:
         e = bootstrap_mean([f for f, _ in known], [s for _, s in known])
-        out.append(MetricRow.of(number, f"{prefix}refined_f1", split, e, seeds=seeds))
+        out.append(MetricRow.of(number, f"{prefix}{who}_f1", split, e, seeds=seeds))
     return out
 
 

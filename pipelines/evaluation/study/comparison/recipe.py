@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from models.refiner import checkpoint, grpo
@@ -20,7 +20,7 @@ from models.refiner.policy import Policy
 from models.schema import Episode
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.params import Params
-from pipelines.training import champion, methods
+from pipelines.training import champion, methods, style
 from pipelines.training.gains import EpisodeGains
 from pipelines.training.provenance import WARM_START, current_provenance
 from pmlm.settings import Settings
@@ -31,7 +31,10 @@ CURVES = "curves.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecipe:
-    """Input of a training: ``steps`` of GRPO on ``episodes``; ``start`` is (id, policy)."""
+    """Input of a training: ``steps`` of GRPO on ``episodes``; ``start`` is (id, policy).
+
+    ``styles_only``: GRPO leaves the picks as they are.
+    """
 
     gains: Sequence[EpisodeGains]
     episodes: Sequence[Episode]
@@ -39,6 +42,7 @@ class TrainingRecipe:
     steps: int
     reward_id: str
     start: tuple[str, Policy] | None = None
+    styles_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ def train_or_load(
             chosen = [p for p in prompts if p.episode in wanted]
             if recipe.steps and chosen:
                 asked = methods.grpo_options(params.train, recipe.steps, recipe.seed)
+                if recipe.styles_only:
+                    asked = replace(asked, styles_only=True, learning_rate=style.RATE)
                 curves = grpo.train_grpo(policy, len(table), chosen, reward, asked)
             checkpoint.save_policy(part, policy, current_provenance())
             write_json(part / CURVES, asdict(curves))
@@ -89,6 +95,7 @@ def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
     """Hash everything that the trained weights depend on."""
     digest = hashlib.sha256()
     inputs = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params.train.model_dump()]
+    inputs.append(recipe.styles_only)
     digest.update(
         json.dumps([*inputs, params.slots, asdict(current_provenance())], sort_keys=True, default=str).encode()
     )

@@ -29,7 +29,7 @@ from pmlm.settings import Settings
 
 SEED_STEP = 1000  # between seeds, so that two nights' seeds do not coincide
 SPREAD = ("refined_reward", "refined_f1", "refined_vs_minilm", "refined_vs_none", "refined_vs_initial",
-          "refined_vs_warm_start", "selection_swap")  # fmt: skip
+          "refined_vs_ranking", "refined_vs_warm_start", "selection_swap")  # fmt: skip
 
 
 def train_seed(

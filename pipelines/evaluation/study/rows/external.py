@@ -33,11 +33,9 @@ COMPARED = (
     "random",
     "none",
     "ranking",
-    "regressor",
     "warm_start",
     "length_matched",
     "initial",
-    "refined+cosine",
 )
 
 
@@ -119,5 +117,5 @@ def build_rows(
         ours, theirs = ([r.outcomes[who].score.specific for r in rollouts] for who in (REFINED, name))
         e = bootstrap_difference(ours, theirs, subjects)
         aim, holds = (0.0, e.ci_low > 0) if name in AIMS else (None, None)
-        out.append(MetricRow.of(9, f"refined_vs_{name}", SPLIT, e, target=aim, holds=holds))
+        out.append(MetricRow.of(9, f"external_refined_vs_{name}", SPLIT, e, target=aim, holds=holds))
     return out

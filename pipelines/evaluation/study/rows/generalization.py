@@ -17,7 +17,6 @@ from dataclasses import replace
 from functools import cache
 
 from models.schema import Episode
-from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly.intervals import bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
@@ -25,7 +24,7 @@ from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.candidates import REFINED
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.comparison.paired import compare_refined
-from pipelines.features.trajectory import sequences
+from pipelines.evaluation.study.comparison.topics import assign_topics
 from pipelines.splits import TEST, hash_order
 from pipelines.synthetic.portal import rules
 from pipelines.training import gains as single
@@ -53,16 +52,6 @@ def build_topic_rows(bench: Bench) -> list[MetricRow]:
             rivals = bench.build_rivals(trained.refined, gains) | {"warm_start": trained.warm_start}
             found += bench.roll_out(unseen, rivals)
     return compare_refined(found, 9, "left_out_topics_", TEST)
-
-
-def assign_topics(episodes: Sequence[Episode], train: Sequence[Episode], encode: CachedEncoder) -> dict[str, str]:
-    """Assign each episode its own topic or the nearest centre of training questions."""
-    if all(e.topic for e in train):
-        return {e.episode_id: e.topic or "" for e in episodes}
-    codes = sequences.assign_topics(
-        [e.question for e in episodes], sequences.find_centres([e.question for e in train], encode), encode
-    )
-    return {e.episode_id: code or "" for e, code in zip(episodes, codes, strict=True)}
 
 
 def split_folds(topic_of: Mapping[str, str], count: int = FOLDS) -> list[set[str]]:

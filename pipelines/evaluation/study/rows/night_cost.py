@@ -22,17 +22,16 @@ from pmlm.settings import Settings
 
 CLINIC = 10_000
 TIMES = (1, 2, 4)  # copies of the clinic
-QUICK_TIMES = (1, 2)
 
 
-def build_rows(settings: Settings, quick: bool) -> list[MetricRow]:
+def build_rows(settings: Settings) -> list[MetricRow]:
     """Build rows of seconds by size, per thousand patients, and for ``CLINIC``; none without events."""
     events = event_log.scan_events(settings).collect()
     if events.is_empty():
         return []
     patients = events["subject_id"].n_unique()
     sizes, seconds = [], []
-    for times in QUICK_TIMES if quick else TIMES:
+    for times in TIMES:
         sizes.append(patients * times)
         seconds.append(_time_build(settings, events, times))
     slope, intercept = np.polyfit(sizes, seconds, 1)

@@ -1,19 +1,24 @@
-"""Rows 1, 5–8, 11: how refined prompts change the reply's likelihood.
+"""Rows 1, 5–8, 11: likelihood of the reply, and facts found, by refined prompts.
 
-On held-out patients, every candidate on the same episodes. ``refined_vs_X`` is the difference in mean log p of the
-reply's patient-specific tokens (nats per token), ``reward_refined_vs_X`` in the whole reward, length priced.
+On held-out patients, every candidate on the same episodes and, but for the initial prompt, under the same caps.
+``X_vs_Y`` is the difference in mean log p of the reply's patient-specific tokens (nats per token), ``X_f1_vs_Y`` in F1
+with the free facts behind the reply; both know nothing of length, which is in ``X_tokens`` and, priced, in
+``reward_refined_vs_Y``. ``refined_share_of_true_facts_gain`` is
+
+    Σ (log p of refined − of no facts) / Σ (log p of the true facts under the caps − of no facts)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from models.refiner.interface import Refiner
 from models.reward.terms import Score
 from models.schema import EditProgram, Episode
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.nightly import metrics as nightly
-from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
+from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean, bootstrap_ratio
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout, match_other_patients, run_rollouts
 from pipelines.evaluation.study.comparison import seeds
@@ -24,10 +29,14 @@ from pipelines.training.gains import EpisodeGains, compute_gain_auc
 from pipelines.training.rewards import LARGEST_UNIT, Rewards, build_trial
 
 VALID = 0.95
-SWAP = 0.4
+SWAP = 0.2
+RANKING_F1 = 0.35
+FACTS_SHARE = 0.75
 #: Row 5's steps: each is the ranking over more kinds of segment, the last the trained policy.
 ABLATION = (("self", "none"), ("peer", "none"), ("ranking", "self"), ("ranking", "peer"), (REFINED, "ranking"))
 LEARNT = ("warm_start", "table", "regressor", "best_of_k", "gepa", "mipro", "refined+cosine")
+#: Differences in F1 at equal caps.
+F1_PAIRS = (("ranking", "minilm"), (REFINED, "ranking"), (REFINED, "minilm"), (REFINED, "random"))
 
 
 def build_rows(
@@ -43,7 +52,7 @@ def build_rows(
 
     ``others`` train one seed's refiners each, in turn; the first that the budget does not pay for ends them.
     """
-    found = build_validity_rows(gains)
+    found = build_validity_rows(gains) if gains else []
     chosen = [e for e in episodes if e.split == split]
     if not chosen or REFINED not in candidates:
         return found, []
@@ -71,8 +80,34 @@ def _split_rows(
 ) -> list[MetricRow]:
     """Build rows 5 to 8, and row 11's of the pinned facts, over some rollouts."""
     found = [_renumber(row) for row in nightly.build_rows(rollouts, split, names)]
-    found += [_difference_row(5, f"ablation_{a}_vs_{b}", rollouts, a, b, split) for a, b in ABLATION]
-    return [*found, _swap_row(swaps, split)]
+    present = set(names)
+    found += [
+        _difference_row(5, f"ablation_{a}_vs_{b}", rollouts, a, b, split) for a, b in ABLATION if {a, b} <= present
+    ]
+    found += [_f1_row(rollouts, a, b, split) for a, b in F1_PAIRS if {a, b} <= present]
+    if {"ranking", "minilm"} <= present:
+        found.append(_difference_row(6, "ranking_vs_minilm", rollouts, "ranking", "minilm", split))
+    if {"facts", "none"} <= present:
+        found.append(_facts_share_row(rollouts, split))
+    return [*(row for row in found if row.n), _swap_row(swaps, split)]
+
+
+def _f1_row(rollouts: Sequence[Rollout], a: str, b: str, split: str) -> MetricRow:
+    known = [r for r in rollouts if r.f1(a) == r.f1(a)]
+    e = bootstrap_difference([r.f1(a) for r in known], [r.f1(b) for r in known], [r.episode.subject_id for r in known])
+    return MetricRow.of(6, f"{a}_f1_vs_{b}", split, e, target=0.0, holds=e.ci_low > 0)
+
+
+def _facts_share_row(rollouts: Sequence[Rollout], split: str) -> MetricRow:
+    known = [r for r in rollouts if r.programs["facts"].picks]
+    refined, facts, none = ([r.outcomes[name].score.specific for r in known] for name in (REFINED, "facts", "none"))
+    e = bootstrap_ratio(
+        [ours - nothing for ours, nothing in zip(refined, none, strict=True)],
+        [best - nothing for best, nothing in zip(facts, none, strict=True)],
+        [r.episode.subject_id for r in known],
+    )
+    name = "refined_share_of_true_facts_gain"
+    return MetricRow.of(6, name, split, e, target=FACTS_SHARE, holds=e.value >= FACTS_SHARE)
 
 
 def build_validity_rows(gains: Sequence[EpisodeGains]) -> list[MetricRow]:
@@ -86,7 +121,9 @@ def build_validity_rows(gains: Sequence[EpisodeGains]) -> list[MetricRow]:
 
 
 def _renumber(row: MetricRow) -> MetricRow:
-    """Move what learns without RL from the night's row 6 to the method's row 7."""
+    """Move what learns without RL to row 7; give the ranking's F1 its target."""
+    if row.name == "ranking_f1":
+        return replace(row, target=RANKING_F1, holds=row.value is not None and row.value >= RANKING_F1)
     about = {f"{kind}refined_vs_{name}" for name in LEARNT for kind in ("", "reward_")}
     return MetricRow(7, **{k: v for k, v in row.json().items() if k != "row"}) if row.name in about else row
 
@@ -124,20 +161,3 @@ def _borrow_keys(episode: Episode, program: EditProgram) -> EditProgram:
     """Reduce another patient's choice to the keys that this episode has."""
     keys = {s.key for s in episode.free}
     return EditProgram(tuple(k for k in program.picks if k in keys), program.style)
-
-
-def build_slice_rows(
-    rollouts: Sequence[Rollout], split: str, slices: Mapping[str, Callable[[Episode], str]]
-) -> list[MetricRow]:
-    """Compare refined with the ranking in whole reward, by slice."""
-    out = []
-    for kind, read in slices.items():
-        for name in sorted({read(r.episode) for r in rollouts}):
-            ours = [r for r in rollouts if read(r.episode) == name]
-            e = bootstrap_difference(
-                [r.outcomes[REFINED].reward for r in ours],
-                [r.outcomes["ranking"].reward for r in ours],
-                [r.episode.subject_id for r in ours],
-            )
-            out.append(MetricRow.of(6, f"slice_{kind}_{name}_reward_refined_vs_ranking", split, e))
-    return out

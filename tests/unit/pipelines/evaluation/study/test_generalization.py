@@ -14,7 +14,7 @@ from models.reward.score_cache import CachedScorer, ScoreCache
 from models.reward.terms import Score, SentenceScores, Trial
 from models.schema import EditProgram, Segment
 from pipelines.evaluation.nightly.rollout import Rollout
-from pipelines.evaluation.study.comparison import paired, seeds, slices
+from pipelines.evaluation.study.comparison import paired, seeds, slices, topics
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError, meter_rewards
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.rows import attacks, generalization, ratings, training_health
@@ -59,12 +59,12 @@ def test_a_budget_counts_new_scores_alone_and_is_never_exceeded(tmp_path: Path) 
 
 
 def test_folds_hold_each_topic_once_and_are_of_like_size() -> None:
-    topics = {
+    known = {
         f"{topic}{i}": topic for topic, count in zip("abcdef", (9, 8, 7, 3, 2, 1), strict=True) for i in range(count)
     }
-    made = generalization.split_folds(topics, 3)
+    made = generalization.split_folds(known, 3)
     assert sorted(t for fold in made for t in fold) == list("abcdef")
-    sizes = [sum(topic in fold for topic in topics.values()) for fold in made]
+    sizes = [sum(topic in fold for topic in known.values()) for fold in made]
     assert max(sizes) - min(sizes) <= 2
     assert generalization.split_folds({"1": "a", "2": "a"}) == []
 
@@ -75,7 +75,7 @@ def test_topics_without_names_are_found_among_the_training_questions() -> None:
             return np.array([[float("tired" in t), float("painkiller" in t), 0.1] for t in texts])
 
     nameless = [replace(e, topic=None) for e in EPISODES]
-    found = generalization.assign_topics(nameless, nameless, Words())  # type: ignore[arg-type]
+    found = topics.assign_topics(nameless, nameless, Words())  # type: ignore[arg-type]
     by_question = {e.question: {found[o.episode_id] for o in nameless if o.question == e.question} for e in nameless}
     assert all(len(topics) == 1 for topics in by_question.values())
     assert len(set.union(*by_question.values())) == len(by_question) == 2
