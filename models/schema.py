@@ -85,7 +85,9 @@ class Segment:
     behind it. ``tokens`` is its length under the embedded LLM's tokenizer. ``recency_days`` is the age of the newest
     source (None where it has no age), ``change`` the distance from the patient's own band in standard deviations,
     ``peer_lift`` the share of peers with the outcome, ``surprise`` how unexpected the last visit was, for segments
-    about visits (nats, ``models.patient.forecaster``).
+    about visits (nats, ``models.patient.forecaster``). ``donors`` counts the patients of whom the fact was known when
+    they asked a like question (0 or at least k), ``share`` says of how many of them the reply took it up (rounded, None
+    without donors); both are of a ranked prompt alone and in no file of episodes.
     """
 
     key: str
@@ -98,6 +100,8 @@ class Segment:
     change: float = 0.0
     peer_lift: float = 0.0
     surprise: float = 0.0
+    donors: int = 0
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

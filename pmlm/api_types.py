@@ -47,7 +47,10 @@ class PersonalizeRequest(BaseModel):
 
 
 class PromptSegment(BaseModel):
-    """One candidate sentence and its fate; ``sources`` are hashes of records or an aggregate."""
+    """One candidate sentence and its fate; ``sources`` are hashes of records or an aggregate.
+
+    ``donors`` and ``share`` come from replies to like questions of other patients of whom the fact was known too.
+    """
 
     key: str
     kind: SegmentKind
@@ -56,6 +59,15 @@ class PromptSegment(BaseModel):
     kept: bool
     sources: list[str]
     position: int | None = Field(description="Rank in the refiner's order of choice, null if pinned or dropped.")
+    donors: int = Field(
+        default=0,
+        description="Other patients of whom this was known when they asked a like question; 0, or at least k (10).",
+    )
+    share: float | None = Field(
+        default=None,
+        description="Share of those patients whose clinician took the fact up in the reply, as estimated from replies "
+        "and rounded to 0.05; null without donors.",
+    )
 
 
 class RedFlag(BaseModel):
@@ -86,6 +98,11 @@ class Versions(BaseModel):
     feature_schema: str
     encoder: str
     as_of: str
+    ranker: str | None = Field(
+        default=None,
+        description="What ordered the initial prompt: the recommender learnt from the clinic's replies; null where "
+        "there were too few, and nearness to the question did.",
+    )
 
 
 class PersonalizeResponse(BaseModel):

@@ -15,6 +15,7 @@ VERSIONS = {
     "feature_schema": "9d3b61c7a0f2e458",
     "encoder": "all-MiniLM-L6-v2",
     "as_of": "2026-06-01T23:59:59+00:00",
+    "ranker": "ranker-51d0c2a97be4",
 }
 
 PERSONALIZED: dict[str, Any] = {
@@ -33,6 +34,8 @@ PERSONALIZED: dict[str, Any] = {
             "kept": True,
             "sources": ["3f9a1c"],
             "position": None,
+            "donors": 0,
+            "share": None,
         },
         {
             "key": "haemoglobin.latest",
@@ -42,6 +45,8 @@ PERSONALIZED: dict[str, Any] = {
             "kept": True,
             "sources": ["b71e02"],
             "position": 0,
+            "donors": 23,
+            "share": 0.35,
         },
         {
             "key": "weight.latest",
@@ -51,6 +56,8 @@ PERSONALIZED: dict[str, Any] = {
             "kept": False,
             "sources": ["c40d77"],
             "position": None,
+            "donors": 0,
+            "share": None,
         },
     ],
     "red_flags": [],

@@ -36,6 +36,8 @@ from models.feature_row import read_text, read_texts
 from models.llm import make_token_counter
 from models.patient.critical_values import has_critical_value
 from models.prompt.personalize import personalize, personalize_pinned_only
+from models.prompt.ranker_file import load_ranker
+from models.prompt.ranking import Ranker
 from models.prompt.sentences.pinned import list_drug_allergies
 from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
@@ -69,6 +71,7 @@ class Personalizer:
         self.feedback = FeedbackStore(settings)
         self.features = FeatureClient(settings.feast, settings.llm_timeout_s)
         self._refiner = refiner
+        self._ranker: Ranker | None = None
         self._encoder = encoder
         self._count = make_token_counter(settings.embedded_llm)
         self._candidates = CandidateCache(settings.currency_rule)
@@ -87,7 +90,9 @@ class Personalizer:
         encoder = MiniLM()
         load_identifier()  # half a second that no first answer should wait for
         refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
-        return cls(settings, served, refiner, encoder, LLMClient(settings))
+        opened = cls(settings, served, refiner, encoder, LLMClient(settings))
+        opened._ranker = load_ranker(Path(folder) / release.RANKER)
+        return opened
 
     def close(self) -> None:
         """End the connections to language models that blocking calls have opened."""
@@ -113,7 +118,16 @@ class Personalizer:
             personalized = personalize_pinned_only(row, question, as_of, self._encoder, self._count, written_in)
         else:
             personalized = personalize(
-                row, question, as_of, self._refiner, self._encoder, self._count, written_in, self._candidates.of
+                row,
+                question,
+                as_of,
+                self._refiner,
+                self._encoder,
+                self._count,
+                written_in,
+                self._candidates.of,
+                self._ranker,
+                subject,
             )
         self._encoder.forget(question)
         seconds["method"] = _seconds_since(started)

@@ -14,13 +14,15 @@ BENTO_NAME = "pmlm"
 MODEL_NAME = "pmlm_release"
 MANIFEST = "release.json"
 REFINER = "refiner"
+RANKER = "ranker"
 
 
 class Release(BaseModel, extra="forbid"):
     """``release.json``: what the endpoint serves and where each part came from.
 
-    ``refiner`` is the champion's id, ``episodes`` the content hash of the episodes of that night (None where the
-    clinic has none), ``events`` each event batch with its own hash and that of the drop it was read from.
+    ``refiner`` is the champion's id, ``ranker`` that of the initial ranking (None: nearness to the question, also in
+    releases of earlier versions), ``episodes`` the content hash of the episodes of that night (None where the clinic
+    has none), ``events`` each event batch with its own hash and that of the drop it was read from.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Release(BaseModel, extra="forbid"):
     template: str
     feature_service: str
     feature_schema: str
+    ranker: str | None = None
     llm: str
     params: dict[str, dict[str, Any]]
     episodes: str | None

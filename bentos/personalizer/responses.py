@@ -42,6 +42,8 @@ def build_response(
                 kept=segment.pinned or segment.key in position,
                 sources=list(segment.sources),
                 position=position.get(segment.key),
+                donors=segment.donors,
+                share=segment.share,
             )
             for segment in personalized.segments
         ],
@@ -81,4 +83,5 @@ def list_versions(served: Release, as_of: datetime) -> Versions:
         feature_schema=served.feature_schema,
         encoder=served.encoder,
         as_of=as_of.isoformat(),
+        ranker=served.ranker,
     )

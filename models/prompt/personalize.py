@@ -16,7 +16,7 @@ from datetime import datetime
 
 from models.encoder import Encoder
 from models.prompt.candidates import build_candidates
-from models.prompt.ranking import rank_segments
+from models.prompt.ranking import Questioner, Ranker, rank_segments
 from models.prompt.rendering import render_prompt
 from models.refiner.interface import Refiner
 from models.safety.triage.red_flag_table import Flag
@@ -33,7 +33,7 @@ class Personalized:
 
     ``segments`` are all candidates in the initial prompt's order; ``kept`` (the API's word) the free keys in the
     policy's order of choice; ``dropped`` the other free keys, in the initial order; ``flags`` the red flags of the
-    question.
+    question; ``ranker`` what ordered the initial prompt (None: nearness to the question).
     """
 
     initial: str
@@ -45,6 +45,7 @@ class Personalized:
     flags: tuple[Flag, ...]
     style: str
     language: str
+    ranker: str | None = None
     template_version: str = TEMPLATE_VERSION
 
 
@@ -71,16 +72,22 @@ def personalize(
     count: Callable[[str], int],
     language: str = "en",
     offered: CandidateBuilder = build_candidates,
+    ranker: Ranker | None = None,
+    subject_id: int | None = None,
 ) -> Personalized:
     """Initial and refined prompt of one question; an unknown ``language`` is answered in English.
+
+    ``ranker`` orders the initial prompt for the patient ``subject_id``; without one nearness to the question does.
 
     ``offered`` builds the candidates; another function than ``build_candidates`` must build the same ones.
     """
     language = language if language in LANGUAGES else "en"
     # first, because its rules need no vector: the caller may embed the question meanwhile
     flags = find_red_flags(question, language, read_context(row, as_of), encoder)
-    segments = rank_segments(question, offered(row, as_of, count, language), encoder)
-    return _assemble(segments, refiner.refine(question, segments), flags, language)
+    segments = rank_segments(
+        question, offered(row, as_of, count, language), encoder, ranker, Questioner(subject_id, as_of)
+    )
+    return _assemble(segments, refiner.refine(question, segments), flags, language, ranker.id if ranker else None)
 
 
 def personalize_pinned_only(
@@ -97,7 +104,11 @@ def personalize_pinned_only(
 
 
 def _assemble(
-    segments: tuple[Segment, ...], program: EditProgram, flags: tuple[Flag, ...], language: str
+    segments: tuple[Segment, ...],
+    program: EditProgram,
+    flags: tuple[Flag, ...],
+    language: str,
+    ranker: str | None = None,
 ) -> Personalized:
     prompt, kept = apply_program(segments, program, language)
     return Personalized(
@@ -110,4 +121,5 @@ def _assemble(
         flags=flags,
         style=program.style,
         language=language,
+        ranker=ranker,
     )

@@ -1,10 +1,14 @@
 """Rank the candidate segments into the initial prompt.
 
-    score(s) = cos(e(q), e(s)) + κ(kind) + ρ·2^(−age/90 d) + χ·min(|z|, 3)/3 + π·min(|lift|, 1)
+    score(s) = β · φ(s),   φ(s) = [1, logit r(q, s), logit about(q, s), own(s), cos(e(q), e(s)), |z|, surprise]
 
-The paper's recommender makes "initial personalised prompts"; its scoring is not known. Ours is this fixed sum of self
-signals (recency, distance from the patient's own band), peer signals (how much peers with the fact differ) and
-similarity to the question, with ties broken by key.
+r is how often clinicians took this fact up in replies to like questions of other patients, "about" the same of its
+subject matter (``models.peers.recommendation``), own how much oftener earlier replies to this very patient did (log
+odds, 0 where there are none), |z| how far the value is from the patient's own band, surprise that of the last visit. β
+is fitted by logistic regression on the uptake of the training replies (``models.prompt.ranking_fit``), the patient of
+each reply left out of its r. Without replies to learn from the score is the cosine alone.
+
+The paper's recommender makes "initial personalised prompts"; its scoring is not known. Ties are broken by key.
 
 Run: ``pmlm ask``, ``pmlm refine``.
 """
@@ -12,24 +16,39 @@ Run: ``pmlm ask``, ``pmlm refine``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
 
 from models.encoder import Encoder
+from models.peers.recommendation import Rates, Recommender, rate_facts
 from models.prompt.sentences.pinned import PINNED_KEYS
-from models.schema import Segment, SegmentKind
+from models.schema import Segment
 
-#: κ: what a fact's kind is worth at equal likeness. A change, a preference and peers are scarcer news than an entry.
-KIND_WEIGHT: dict[SegmentKind, float] = {
-    "pinned": 0.0,
-    "record": 0.0,
-    "change": 0.05,
-    "behaviour": -0.05,
-    "preference": 0.05,
-    "peer": 0.02,
-    "prediction": 0.02,
-}
-RECENCY_WEIGHT, RECENCY_HALF_LIFE = 0.05, 90.0  # ρ, days
-CHANGE_WEIGHT = 0.10  # χ
-PEER_WEIGHT = 0.05  # π
+FEATURES = ("bias", "rate", "about", "own", "nearness", "change", "surprise")
+OWN_SHRINKAGE = 3.0  # replies
+_LEAST = 1e-3  # rates are cut here before their log odds are taken
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """What a clinic's replies teach the initial ranking: rates, and weights β in the order of ``FEATURES``."""
+
+    recommender: Recommender
+    weights: tuple[float, ...]
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Questioner:
+    """Who asks, never their own donor, and when: replies to them count from before (None: all that are known)."""
+
+    subject_id: int | None = None
+    as_of: datetime | None = None
+
+
+ANYONE = Questioner()
 
 
 def sort_pinned(segments: Sequence[Segment]) -> list[Segment]:
@@ -37,27 +56,48 @@ def sort_pinned(segments: Sequence[Segment]) -> list[Segment]:
     return sorted((s for s in segments if s.pinned), key=lambda s: (position.get(s.key, len(position)), s.key))
 
 
-def score_relevance(similarity: float, segment: Segment) -> float:
-    """The initial ranking's score of one free segment, ``similarity`` being its cosine with the question."""
-    recency = 0.0 if segment.recency_days is None else 2.0 ** (-segment.recency_days / RECENCY_HALF_LIFE)
-    return (
-        similarity
-        + KIND_WEIGHT[segment.kind]
-        + RECENCY_WEIGHT * recency
-        + CHANGE_WEIGHT * min(abs(segment.change), 3.0) / 3.0
-        + PEER_WEIGHT * min(abs(segment.peer_lift), 1.0)
-    )
+def build_ranking_features(rates: Rates, nearness: np.ndarray, free: Sequence[Segment]) -> np.ndarray:
+    """Build φ [segments, len(FEATURES)]."""
+    rate = _logit(rates.rate)
+    own = _logit((rates.own_taken + OWN_SHRINKAGE * rates.rate) / (rates.own_seen + OWN_SHRINKAGE)) - rate
+    return np.column_stack([
+        np.ones(len(free)),
+        rate,
+        _logit(rates.about),
+        own,
+        nearness,
+        [min(abs(s.change), 3.0) / 3.0 for s in free],
+        [min(max(s.surprise, 0.0), 8.0) / 8.0 for s in free],
+    ])  # fmt: skip
 
 
-def rank_segments(question: str, segments: Sequence[Segment], encoder: Encoder) -> tuple[Segment, ...]:
-    """Pinned segments in fixed order, then free ones by falling score.
+def rank_segments(
+    question: str,
+    segments: Sequence[Segment],
+    encoder: Encoder,
+    ranker: Ranker | None = None,
+    asker: Questioner = ANYONE,
+) -> tuple[Segment, ...]:
+    """Pinned segments in fixed order, then free ones by falling score, each with its donors.
 
     Of segments with equal keys the first counts.
     """
     unique = list({s.key: s for s in reversed(segments)}.values())
     free = [s for s in unique if not s.pinned]
     vectors = encoder.encode([question, *(s.text for s in free)])
-    similarity = vectors[1:] @ vectors[0]
+    score = np.asarray(vectors[1:] @ vectors[0], dtype=float)
+    if ranker is not None and free:
+        rates = rate_facts(ranker.recommender, vectors[0], free, asker.subject_id, asker.as_of)
+        score = build_ranking_features(rates, score, free) @ np.array(ranker.weights)
+        free = [
+            replace(s, donors=int(n), share=float(x) if n else None)
+            for s, n, x in zip(free, rates.donors, rates.share, strict=True)
+        ]
     # rounded, so that the last bits of an embedding never decide between two facts
-    scored = [(-round(score_relevance(float(x), s), 4), s.key, s) for x, s in zip(similarity, free, strict=True)]
+    scored = [(-round(float(x), 4), s.key, s) for x, s in zip(score, free, strict=True)]
     return (*sort_pinned(unique), *(s for _, _, s in sorted(scored, key=lambda t: t[:2])))
+
+
+def _logit(rate: np.ndarray) -> np.ndarray:
+    cut = np.clip(rate, _LEAST, 1.0 - _LEAST)
+    return np.asarray(np.log(cut / (1.0 - cut)))

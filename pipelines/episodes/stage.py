@@ -1,8 +1,9 @@
 """Stage ``episodes``: every answered question, with what was known when asked.
 
-Features come from a point-in-time join as of the question's time; segments are built as in serving. A simulator's
-``facts.jsonl.gz`` in the clinic's folder lists the facts behind each reply, for evaluation, hidden from the policy.
-A large clinic is sampled by a hash of the episode, so tomorrow's sample is today's plus new episodes.
+Features come from a point-in-time join as of the question's time; segments are built and ranked as in serving, by what
+the training split's replies took up (``recommend``). A simulator's ``facts.jsonl.gz`` in the clinic's folder lists the
+facts behind each reply, for evaluation, hidden from the policy. A large clinic is sampled by a hash of the episode, so
+tomorrow's sample is today's plus new episodes.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ import pandas as pd
 from models.encoder import Encoder
 from models.llm import make_token_counter
 from models.prompt.candidates import build_candidates
-from models.prompt.ranking import rank_segments
 from models.reward.terms import ReplyBank, find_specific_sentences
 from models.schema import Episode, FeatureRow
 from pipelines import splits
 from pipelines.embedding_cache import open_encoder
-from pipelines.episodes import episode_file
+from pipelines.episodes import episode_file, recommend
 from pipelines.episodes.conversations import Exchange, pair_exchanges
 from pipelines.features.build import historical_rows
 from pipelines.params import EpisodesParams, load_params
@@ -50,13 +50,17 @@ def run(settings: Settings, night: str) -> StageSummary:
         params = load_params(settings).episodes
         asked = pair_exchanges(event_log.scan_events(settings), settings.now())
         chosen = choose_exchanges(asked, params)
-        episodes = build_episodes(settings, chosen) if chosen else []
+        with open_encoder(settings) as encode:
+            episodes = build_episodes(settings, chosen, encode) if chosen else []
+            ranker = recommend.fit_ranker(settings, episodes, encode)
+            episodes = recommend.rank_episodes(episodes, ranker, encode)
         episode_file.write_episodes(settings, episodes)
         counts = Counter(e.split for e in episodes)
         summary.rows_in, summary.rows_out = len(asked), len(episodes)
         summary.hashes = {"episodes": hash_files([settings.episodes])}
         summary.figures = {split: counts[split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
         summary.figures |= {"chosen": len(chosen), "patients": len({e.subject_id for e in episodes})}
+        summary.figures["ranked_by"] = ranker.id if ranker else "nearness to the question"
         if reason := explain_hold(len(asked), counts[splits.TRAIN]):
             summary.status, summary.detail = "hold", reason
     return summary
@@ -87,8 +91,8 @@ def format_episode_id(exchange: Exchange) -> str:
     return f"{exchange.record:016x}"
 
 
-def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -> list[Episode]:
-    """Build episodes of exchanges with patients whose language is ``READ_LANGUAGE``."""
+def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]], encode: Encoder) -> list[Episode]:
+    """Build episodes of exchanges with patients whose language is ``READ_LANGUAGE``, their segments not ranked yet."""
     rows = read_feature_rows(settings, [e for e, _ in chosen])
     selected = [
         (e, s, row)
@@ -97,28 +101,26 @@ def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]]) -
     ]
     count, rule = make_token_counter(settings.embedded_llm), settings.currency_rule
     known = read_ground_truth(settings)
-    with open_encoder(settings) as encode:
-        bank = build_reply_bank([e for e, split, _ in selected if split == splits.TRAIN], encode)
-        episodes = []
-        for exchange, split, row in selected:
-            truth = known.get(exchange.reply_record, GroundTruth(None, frozenset()))
-            vector = encode.encode([exchange.question])[0]
-            candidates = build_candidates(row, exchange.asked, count, rule=rule)
-            episodes.append(
-                Episode(
-                    episode_id=format_episode_id(exchange),
-                    subject_id=exchange.subject_id,
-                    as_of=exchange.asked,
-                    question=exchange.question,
-                    segments=rank_segments(exchange.question, candidates, encode),
-                    reply=exchange.reply,
-                    specific=find_specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
-                    rating=exchange.rating,
-                    split=split,
-                    topic=truth.topic,
-                    facts=truth.facts,
-                )
+    bank = build_reply_bank([e for e, split, _ in selected if split == splits.TRAIN], encode)
+    episodes = []
+    for exchange, split, row in selected:
+        truth = known.get(exchange.reply_record, GroundTruth(None, frozenset()))
+        vector = encode.encode([exchange.question])[0]
+        episodes.append(
+            Episode(
+                episode_id=format_episode_id(exchange),
+                subject_id=exchange.subject_id,
+                as_of=exchange.asked,
+                question=exchange.question,
+                segments=build_candidates(row, exchange.asked, count, rule=rule),
+                reply=exchange.reply,
+                specific=find_specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
+                rating=exchange.rating,
+                split=split,
+                topic=truth.topic,
+                facts=truth.facts,
             )
+        )
     return episodes
 
 

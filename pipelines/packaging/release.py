@@ -11,12 +11,14 @@ import json
 import shutil
 from pathlib import Path
 
-from bentos.personalizer.release import MANIFEST, REFINER, Release
+from bentos.personalizer.release import MANIFEST, RANKER, REFINER, Release
 from feature_repo.store import services
 from models.encoder import MiniLM
 from models.llm import EmbeddedLLM
+from models.prompt import ranker_file
 from models.refiner import checkpoint
 from models.templates import TEMPLATE_VERSION
+from pipelines.episodes import recommend
 from pipelines.packaging import bento, serving
 from pipelines.params import load_params
 from pipelines.records.log import ledger
@@ -47,6 +49,7 @@ def compose_release(settings: Settings, night: str) -> Release:
     if not (champion / checkpoint.DESCRIPTION).exists():
         raise ServingError("there is no champion to package: run `pmlm gate` (or `pmlm night`)")
     refiner = checkpoint.read_description(champion)
+    ranker = recommend.ranker_folder(settings)
     content = {
         "night": night,
         "experiment": f"night-{night}",
@@ -57,6 +60,7 @@ def compose_release(settings: Settings, night: str) -> Release:
         "template": TEMPLATE_VERSION,
         "feature_service": services.SERVICE,
         "feature_schema": services.hash_schema(),
+        "ranker": ranker_file.read_id(ranker),
         "llm": settings.llm_model if settings.llm_base_url else EmbeddedLLM.id,
         "params": load_params(settings).model_dump(),
         "episodes": hash_files([settings.episodes]) if settings.episodes.exists() else None,
@@ -83,6 +87,8 @@ def write_release(settings: Settings, release: Release) -> Path:
     part = folder.with_name(f".{release.id}.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(settings.models / "champion", part / REFINER)
+    if release.ranker is not None:
+        shutil.copytree(recommend.ranker_folder(settings), part / RANKER)
     write_json(part / MANIFEST, release.model_dump())
     part.rename(folder)
     return folder

@@ -64,4 +64,18 @@ def render_answer(question: str, answer: dict[str, Any]) -> RenderableType:
         signs = "; ".join(f"{flag['label']}: {flag['why']}" for flag in answer["red_flags"])
         parts.append(Panel(Text(f"{signs}\n{answer['escalation']}"), title="red flag", border_style="bold red"))
     versions = " · ".join(f"{name} {value}" for name, value in answer["versions"].items())
-    return Group(*parts, columns, Text(answer["disclaimer"], style="italic"), Text(versions, style="dim"))
+    disclaimer = Text(answer["disclaimer"], style="italic")
+    return Group(*parts, columns, Text(_list_donors(answer), style="dim"), disclaimer, Text(versions, style="dim"))
+
+
+def _list_donors(answer: dict[str, Any]) -> str:
+    """One line per fact of the refined prompt: how many like patients' clinicians took it up."""
+    if not answer["versions"].get("ranker"):
+        return "initial prompt by nearness to the question: too few replies to learn from"
+    lines = [
+        f"in replies to like questions, {s['share']:.0%} of {s['donors']} patients' clinicians took this up: "
+        f"{s['text']}"
+        for s in answer["segments"]
+        if s["kept"] and s.get("donors")
+    ]
+    return "\n".join(lines) or "no fact of the refined prompt was known of enough patients with a like question"

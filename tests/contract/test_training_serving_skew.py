@@ -11,6 +11,7 @@ from bentos.personalizer import release
 from models.encoder import MiniLM
 from models.llm import make_token_counter
 from models.prompt.personalize import Personalized, personalize
+from models.prompt.ranker_file import load_ranker
 from models.refiner import checkpoint
 from pipelines.features.build import historical_rows
 from pipelines.packaging import serving
@@ -30,8 +31,11 @@ def computed_offline(settings: Settings, patient: str, question: str) -> Persona
     entities = pd.DataFrame({"subject_id": [settings.subject_id(patient)], "event_timestamp": [pd.Timestamp(as_of)]})
     row = historical_rows.read_rows(settings, entities).iloc[0].to_dict()
     encoder = MiniLM()
-    refiner = checkpoint.load_refiner(serving.current_release(settings) / release.REFINER, encoder)
-    return personalize(row, question, as_of, refiner, encoder, make_token_counter(settings.embedded_llm))
+    folder = serving.current_release(settings)
+    refiner = checkpoint.load_refiner(folder / release.REFINER, encoder)
+    ranker = load_ranker(folder / release.RANKER)
+    count, subject = make_token_counter(settings.embedded_llm), settings.subject_id(patient)
+    return personalize(row, question, as_of, refiner, encoder, count, ranker=ranker, subject_id=subject)
 
 
 @pytest.mark.parametrize("patient", [ADA, BEA, CLEO])

@@ -1,7 +1,7 @@
 // What the refiner kept, moved and left out; how the policy weighed it; and, on demand, what each choice changes.
 import { ask } from "./api.js";
 import { byId, make, table } from "./elements.js";
-import { kindOf, showSources } from "./prompt.js";
+import { kindOf, share, showSources } from "./prompt.js";
 import { phrase, word } from "./words.js";
 
 const SHOWN = 8; // left-out sentences in sight: the likeliest, or those that were measured
@@ -17,7 +17,7 @@ export function showDecisions(shown, effects = null) {
   const left = weighed.choices.filter((c) => c.chosen === null).sort((a, b) => measured.has(b.key) - measured.has(a.key) || (b.probability ?? 0) - (a.probability ?? 0) || a.initial - b.initial);
   const rows = (choices) => choices.map((c) => row(c, texts.get(c.key), measured.get(c.key), shown.reference));
   const columns = [
-    { name: word("sentence") }, { name: word("kind") }, { name: word("rank"), number: true }, { name: word("fate"), number: true },
+    { name: word("sentence") }, { name: word("kind") }, { name: word("rank"), number: true }, { name: word("fate"), number: true }, { name: word("likeReplies"), number: true },
     { name: word("probability"), number: true }, { name: word("effect"), number: true },
   ];
   const style = weighed.styles ? `${word("styleChosen")}: ${response.style} ${percent(weighed.styles[response.style])} · ${word("stopped")} ${percent(weighed.stop)}` : word("ruled");
@@ -25,6 +25,7 @@ export function showDecisions(shown, effects = null) {
     make("h2", { id: "decisions-title" }, word("decisions")),
     make("p", { class: "hint" }, word("decisionsHint")),
     make("p", { class: "hint" }, style),
+    make("p", { class: "hint" }, word(response.versions.ranker ? "likeRepliesHint" : "rankedByNearness")),
     table(`${word("kept")} (${chosen.length})`, columns, rows(chosen), true),
     table(`${word("dropped")} (${left.length})`, columns, rows(left.slice(0, SHOWN)), true),
     left.length > SHOWN ? make("details", {}, make("summary", {}, `${word("others")} (${left.length - SHOWN})`), table(word("others"), columns, rows(left.slice(SHOWN)), true)) : "",
@@ -40,7 +41,7 @@ function row(choice, segment, effect, reference) {
   return [
     make("button", { type: "button", class: `sentence ${kind}`, onclick: open }, segment.text),
     make("span", { class: `tag ${kind}` }, word("kinds")[kind].split(/[:：]/)[0]),
-    `${choice.initial + 1}.`, fate, percent(choice.probability), change,
+    `${choice.initial + 1}.`, fate, segment.donors ? `${share(segment)} (${segment.donors})` : "–", percent(choice.probability), change,
   ];
 }
 

@@ -14,6 +14,9 @@ function saidBy(line, segments) {
   return segments.filter((s) => text.endsWith(bare(s.text))).sort((a, b) => b.text.length - a.text.length)[0];
 }
 
+/** The share of donors whose clinician took a sentence's fact up. */
+export const share = (segment) => `${Math.round(100 * segment.share)} %`;
+
 export function showLegend() {
   byId("legend").replaceChildren(...["pinned", "self", "peer", "style"].map((k) => make("li", { class: k }, word("kinds")[k])));
 }
@@ -53,6 +56,7 @@ export async function showSources(segment, reference) {
   const kind = kindOf(segment);
   panel.dataset.key = segment.key;
   panel.replaceChildren(make("h3", {}, word("sourcesTitle")), make("p", { class: `tag ${kind}` }, word("kinds")[kind]), make("p", {}, segment.text));
+  if (segment.donors) panel.append(make("p", { class: "hint", id: "donors" }, phrase("takenUp", { share: share(segment), n: segment.donors })));
   let found;
   try {
     found = await ask("page/api/events", { patient: reference, sources: segment.sources.slice(0, 64), language: language() });

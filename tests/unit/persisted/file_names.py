@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,11 @@ from bentos.personalizer.release import Release
 from models.feedback import Feedback
 from models.patient.forecaster import Forecaster, save_forecaster
 from models.patient.trajectory import TrajectoryConfig, TrajectoryModel, Vocabulary
+from models.peers.recommendation import Reply, fit_recommender
+from models.prompt.ranker_file import ARRAYS as RANKER_ARRAYS
+from models.prompt.ranker_file import DESCRIPTION as RANKER
+from models.prompt.ranker_file import save_ranker
+from models.prompt.ranking import Ranker
 from models.refiner.checkpoint import DESCRIPTION, WEIGHTS, Provenance, save_gain_refiner, save_ranking
 from models.refiner.checkpoint import save_policy as save_policy
 from models.refiner.gain_regressors import FixedGainModel, GainRefiner, RidgeGainModel, TableGainModel
@@ -30,9 +36,10 @@ from models.refiner.interface import Caps
 from models.refiner.policy import Policy, PolicyConfig
 from models.reward.score_cache import SCHEMA as SCORES
 from models.safety.triage.classifier import WEIGHTS as CLASSIFIER
-from models.schema import EVENT_SCHEMA
+from models.schema import EVENT_SCHEMA, Segment
 from pipelines.episodes.episode_file import SCHEMA as EPISODES
 from pipelines.episodes.episode_file import episodes_path as episodes_path
+from pipelines.episodes.recommend import ranker_folder
 from pipelines.evaluation.nightly.gate import decide
 from pipelines.evaluation.nightly.metrics import MetricRow as EvaluationRow
 from pipelines.features.engines.feature_files import METADATA_KEY, GroupPlan
@@ -88,6 +95,16 @@ def ranking(tmp: Path) -> list[str]:
     """Collect the ranking's description."""
     save_ranking(tmp / "ranking", Caps(), ORIGIN)
     return names_in(tmp / "ranking" / DESCRIPTION, f"{DESCRIPTION} ")
+
+
+def ranker(tmp: Path) -> list[str]:
+    """Collect the learnt ranking's arrays and description."""
+    asked = datetime(2026, 1, 1, tzinfo=UTC)
+    facts, one = (Segment("a", "record", "A."),), np.ones(2, np.float32)
+    fitted = fit_recommender((Reply(str(i), i, asked, one, facts, np.ones(1)) for i in range(10)), 10)
+    assert fitted is not None
+    save_ranker(tmp / "ranker", Ranker(fitted, (0.5,)))
+    return [*tensor_names(tmp / "ranker" / RANKER_ARRAYS), *names_in(tmp / "ranker" / RANKER, f"{RANKER} ")]
 
 
 def by_gain(tmp: Path) -> list[str]:
@@ -259,7 +276,7 @@ def places(tmp: Path) -> list[str]:
         audit_folder(settings), cache_path(settings), champion_path(settings) / RECORD, episodes_path(settings),
         ledger_folder(settings), registry_folder(settings, "id"), summary_path(settings, NIGHT, "stage"),
         trajectory_folder(settings) / CURRENT, champion_path(settings) / DESCRIPTION, champion_path(settings) / WEIGHTS,
-        head_path(settings), owner_path(settings),
+        head_path(settings), owner_path(settings), ranker_folder(settings),
     ]  # fmt: skip
     return [str(path.relative_to(settings.home)) for path in found if path.is_relative_to(settings.home)]
 
@@ -269,6 +286,6 @@ def _property(settings: Settings, name: str) -> object:
 
 
 FAMILIES = (
-    policy, ranking, by_gain, trajectory_model, triage_classifier, champion, release, stage_summary, ledger,
+    policy, ranking, ranker, by_gain, trajectory_model, triage_classifier, champion, release, stage_summary, ledger,
     feature_file, manifest, metrics, interactions, feedback, explanations, audit, quarantine, drift, tables, places,
 )  # fmt: skip

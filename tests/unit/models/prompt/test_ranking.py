@@ -1,4 +1,4 @@
-"""The hard prompt: a set of facts behind one fence, ranked by fixed rules."""
+"""The hard prompt: a set of facts behind one fence, ranked by nearness where nothing was learnt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.encoder import MiniLM
 from models.prompt.candidates import build_candidates
-from models.prompt.ranking import rank_segments, score_relevance
+from models.prompt.ranking import rank_segments
 from models.prompt.rendering import render_opening, render_prompt
 from models.refiner.interface import STYLES
 from models.schema import Segment
@@ -114,9 +114,3 @@ def test_of_two_facts_with_one_key_the_first_is_kept(facts: tuple[Segment, ...],
     twice = (*facts, replace(facts[3], text="Something else."))
     ranked = rank_segments("Why am I tired?", twice, encoder)
     assert [s.text for s in ranked if s.key == facts[3].key] == [facts[3].text]
-
-
-def test_at_equal_likeness_a_recent_a_changed_and_a_peer_backed_fact_rise() -> None:
-    plain = Segment("k", "record", "t", recency_days=365.0)
-    for better in (replace(plain, recency_days=2.0), replace(plain, change=-3.0), replace(plain, peer_lift=0.8)):
-        assert score_relevance(0.3, better) > score_relevance(0.3, plain)
