@@ -7,6 +7,13 @@ ifeq ($(PMLM_DROPS),)
 unexport PMLM_DROPS
 endif
 
+# a misspelt variable would run the sample clinic in silence
+VARIABLES := DROPS WOMEN MINUTES
+UNKNOWN := $(filter-out $(VARIABLES),$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
+ifneq ($(UNKNOWN),)
+$(error unknown variable $(UNKNOWN); known: $(VARIABLES))
+endif
+
 # where this is set, every process compiles all libraries again: seconds per command, minutes in the tests
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -28,6 +35,7 @@ help: ## list the commands
 	touch $@
 
 setup: .venv/.ready ## make .venv with the pmlm command in it
+	@test -n "$(filter-out setup help,$(MAKECMDGOALS))" || echo 'The pmlm command: . .venv/bin/activate'
 
 lock: setup ## resolve requirements.lock from requirements.in again
 	.venv/bin/uv pip compile requirements.in --override requirements.overrides --python-version 3.11 --no-emit-index-url --no-annotate --no-header \

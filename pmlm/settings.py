@@ -29,6 +29,7 @@ from models.safety.crisis_lines import load_crisis_lines
 from pmlm.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parents[1]
+_SUBJECT = re.compile(r"subject:([0-9]{1,19})")  # no FHIR id has a colon
 
 
 def _check_url(value: str) -> str:
@@ -141,7 +142,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
-    airflow_port: int = 8080
+    airflow_port: int = Field(default=8080, ge=0, le=65535)
     night_cron: str = "0 2 * * *"  # when the scheduled night starts, UTC
 
     @field_validator("crisis_country")
@@ -210,7 +211,9 @@ class Settings(BaseSettings):
         return derive_pseudonym(self.hash_key, *parts)
 
     def subject_id(self, reference: str) -> int:
-        """The subject id of a FHIR patient reference (``Patient/x``, ``urn:uuid:x`` or ``x``)."""
+        """The subject id of ``subject:<number>`` or a FHIR reference (``Patient/x``, ``urn:uuid:x`` or ``x``)."""
+        if direct := _SUBJECT.fullmatch(reference):
+            return int(direct[1])
         return self.pseudonym("Patient", reference.rsplit("/", 1)[-1].removeprefix("urn:uuid:"))
 
     def now(self) -> datetime:

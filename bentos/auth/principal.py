@@ -6,7 +6,6 @@ reference of another clinic can lead to a record here.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from bentos.auth import audit
@@ -17,7 +16,6 @@ from pmlm.settings import Settings
 UNKNOWN = "the clinic has no patient by this reference"
 FOREIGN = "this token does not open a patient by this reference"
 LONGEST_REFERENCE = 200
-_SUBJECT = re.compile(r"subject:([0-9]{1,19})")
 _SUBJECT_BITS = 63
 
 
@@ -72,8 +70,7 @@ def subject_of(settings: Settings, reference: str) -> int:
     if len(reference) > LONGEST_REFERENCE:
         raise UnknownPatientError(UNKNOWN)
     try:
-        direct = _SUBJECT.fullmatch(reference)
-        subject = int(direct[1]) if direct else settings.subject_id(reference)
+        subject = settings.subject_id(reference)
     except UnicodeEncodeError:  # half a surrogate pair: no text, hence nobody's id
         raise UnknownPatientError(UNKNOWN) from None
     if subject.bit_length() > _SUBJECT_BITS:

@@ -19,7 +19,7 @@ from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeRespo
 
 LONGEST_TEXT = 65536  # characters of one answer
 FAILED: dict[Language, str] = {
-    "en": "No answer could be got from the language model. Please ask your clinic.",
+    "en": "The language model gave no answer. Please ask your clinic.",
     "zh": "未能从语言模型获得回答，请咨询您的诊所。",
 }
 WITHHELD: dict[Language, str] = {

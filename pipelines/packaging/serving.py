@@ -77,6 +77,22 @@ class RunningEndpoint(BaseModel):
             raise
         return answer.model_dump(mode="json")
 
+    def answer_without_record(self, request: PersonalizeRequest, token: str, seconds: float) -> str:
+        """The same model's answer without the record, as the page shows it; :class:`ServingError` without one."""
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            answer = httpx.post(
+                f"{self.url}/page/api/plain",
+                json=request.model_dump(),
+                headers=headers,
+                timeout=seconds,
+                trust_env=False,
+            )
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise ServingError(f"the answer without the record: {type(error).__name__}") from None
+        return str(answer.json()["answer"])
+
 
 def current_release(settings: Settings) -> Path:
     """The folder of the current release (a symlink)."""

@@ -7,10 +7,10 @@ After a kill before it, the next import starts over; after a kill behind it, the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from pipelines.night_dates import end_of_day, parse_night
@@ -24,11 +24,13 @@ from pipelines.records.log.quarantine import QuarantineRow
 from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA, find_new_versions
 from pipelines.records.prescan import Prescan
 from pipelines.records.processor import DropProcessor, ProcessedDrop, RejectCallback
+from pipelines.records.read.archives import show_name
 from pipelines.records.read.code_map import CodeMap, load_code_map, map_codes
 from pipelines.records.read.fhir_time import Micros, to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
 from pipelines.records.terminology import read_translations
+from pmlm.errors import RecordsError
 from pmlm.settings import Settings
 from pmlm.workspace_lock import lock_writing
 
@@ -37,12 +39,24 @@ if TYPE_CHECKING:
 
 _NEW_EVENTS = "new"  # place in the spill folder, by patient
 
+#: What systems export besides FHIR, by a file's ending: nothing of it is read, and a user should not believe so.
+FOREIGN_FORMATS = {
+    ".csv": "CSV",
+    ".tsv": "TSV",
+    ".xlsx": "Excel",
+    ".xls": "Excel",
+    ".xml": "XML",
+    ".hl7": "HL7 version 2",
+    ".pdf": "PDF",
+    ".sql": "SQL",
+}
+
 
 def import_drop(settings: Settings, path: Path, day: date) -> Accounts:
     """Append a drop's events to the log; return its accounts. A second time adds nothing.
 
     The content of a drop older than the last one is known only from the last drop's day on. Raises ``RecordsError``
-    where ``path`` does not exist.
+    where ``path`` does not exist, or has no resource and should (``_refuse_without_resources``).
     """
     with lock_writing(settings):
         drop = Drop(day, path)
@@ -77,6 +91,8 @@ def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None, codes: C
         resources = map_codes(read_resources(drop.path, settings.max_line_mb << 20), codes)
         prescan = Prescan(settings, resources, index, place)
         processed = _process_drop(settings, drop, skipped, prescan, index, end, validator, place, codes)
+        if not processed.accounts.read:
+            _refuse_without_resources(drop, skipped, first=not others)
         batch = append_events(settings, drop.night, place, end, not others, own, drop_end)
     index.save(drop.night)
     carryover.save_medications(settings, drop.night, prescan.medications)
@@ -92,6 +108,19 @@ def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None, codes: C
     entry = LedgerEntry(drop.night, hash_drop(drop, codes.digest), batches, accounts, sorted(released))
     ledger.write_entry(settings, entry)
     return entry
+
+
+def _refuse_without_resources(drop: Drop, skipped: Sequence[str], first: bool) -> None:
+    """Raise ``RecordsError`` for a drop whose files are of a format that is not read, or a first drop without any.
+
+    A later drop without files, or with an export's manifest alone, is a night without news.
+    """
+    foreign = next(
+        (f"{name} is {kind}" for name in skipped if (kind := FOREIGN_FORMATS.get(PurePath(name).suffix))), ""
+    )
+    if foreign or first:
+        found = foreign or (f"no file of {len(skipped)} is FHIR" if skipped else "no file in it")
+        raise RecordsError(f"0 resources in {show_name(drop.path.name)}; {found}: FHIR NDJSON or Bundles are read")
 
 
 def _process_drop(settings: Settings, drop: Drop, skipped: list[str], prescan: Prescan, index: IdentifierIndex,

@@ -45,7 +45,7 @@ def materialise(date: Date = None, drops: Drops = None, as_json: Json = False) -
 
 @features.command("show", epilog="Example: pmlm features show PATIENT --as-of 2026-06-01")
 def show(
-    patient: Annotated[str, typer.Argument(help="The patient's reference in the records.")],
+    patient: Annotated[str, typer.Argument(help="Patient/<id> as in the records, or subject:<number>.")],
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="A moment in the past, ISO 8601 (a date: its end).")
     ] = None,

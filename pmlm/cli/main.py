@@ -1,12 +1,15 @@
 """The ``pmlm`` command line: each module of this folder registers a group of commands.
 
 These modules import only typer and the settings at the top, and heavy libraries inside a command, so that
-``pmlm --help`` is fast. A ``PmlmError`` is printed without a traceback and exits 1.
+``pmlm --help`` is fast. A ``PmlmError``, and a file that the system refuses, are one line without a traceback, and
+exit 1.
 """
 
 from __future__ import annotations
 
+import errno
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -23,18 +26,40 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+#: What the system refuses and the user can mend: rights, space, a wrong kind of file, a name that is too long.
+_MENDABLE = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+    }
+)
+
 for group in (night, records, codes, features, patient, training, serving, audit, monitoring, synthetic, triage):
     group.register(app)
 
 
 def main() -> None:
-    """Run the command line; print a ``PmlmError`` as one line on stderr and exit 1."""
+    """Run the command line; print an error that a user can mend as one line on stderr and exit 1."""
     set_private_umask()
     try:
         app()
     except PmlmError as error:
-        typer.secho(f"pmlm: {error}", fg="red", err=True)
-        sys.exit(1)
+        _exit_with(str(error))
+    except OSError as error:  # a folder that is read-only, a full disk
+        if error.filename is None or error.errno not in _MENDABLE:
+            raise
+        _exit_with(f"{error.filename}: {error.strerror}")
+
+
+def _exit_with(reason: str) -> NoReturn:
+    typer.secho(f"pmlm: {reason}", fg="red", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``pmlm patient``: what PMLM believes of a patient, and from which entries."""
+"""``pmlm patients`` and ``patient``: who can be asked about, and what PMLM believes of them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,38 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to ``pmlm``."""
+    """Add the commands to ``pmlm``."""
+    app.command("patients", epilog="Example: pmlm patients --search anaemia --limit 5")(list_patients)
     app.command("patient", epilog="Example: pmlm patient PATIENT --as-of 2026-06-01")(show_patient)
 
 
+def list_patients(
+    search: Annotated[str, typer.Option("--search", help="Only patients whose record says this.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Most patients to show.")] = 10,
+    drops: Annotated[Path | None, typer.Option("--drops", help="The clinic's folder of drops.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per patient.")] = False,
+) -> None:
+    """List patients to ask about, by pseudonym: those whose values changed most first."""
+    from pipelines.features.inspect import patients
+
+    found = patients.list_patients(load_settings(drops=drops), search)
+    if as_json:
+        for one in found[:limit]:
+            typer.echo(json.dumps(asdict(one), ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("patient", "pregnancy", "why", title=f"{min(limit, len(found))} of {len(found)} patients")
+    for one in found[:limit]:
+        table.add_row(one.patient, one.pregnancy, "\n".join(one.why[: patients.SHOWN_REASONS]))
+    Console().print(table)
+    if found:
+        typer.echo(f'pmlm ask {found[0].patient} "Is it normal to feel this tired?"')
+
+
 def show_patient(
-    patient: Annotated[str, typer.Argument(help="The patient's reference in the records.")],
+    patient: Annotated[str, typer.Argument(help="Patient/<id> as in the records, or subject:<number>.")],
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="A moment in the past, ISO 8601 (a date: its end).")
     ] = None,

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pmlm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 quarantine = typer.Typer(help="Records that broke a rule: list them, retry them.", no_args_is_help=True)
 records = typer.Typer(help="Import records, export events.", no_args_is_help=True)
@@ -81,29 +87,53 @@ def export_meds_dataset(
     typer.echo(f"{export_meds(settings, out, settings.now())} events written to {out}")
 
 
-@quarantine.command("list", epilog="Example: pmlm quarantine list --json")
+@quarantine.command("list", epilog="Example: pmlm quarantine list --rule invalid_json --limit 5")
 def list_quarantine(
     drops: Drops = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only rows that broke this rule.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Most rows to show; 0 shows all.")] = 20,
     raw: Annotated[bool, typer.Option("--raw", help="Show the raw lines too. They contain identifiers.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per row.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Every row as one JSON object per line.")] = False,
 ) -> None:
-    """List the quarantined records: file, line, resource id, rule, reason."""
+    """Count the quarantined records by rule, then list them: file, line, resource id, rule, reason."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     from pipelines.records.log.quarantine import read_rows
 
     columns = ("night", "file", "line", "entry", "type", "id", "rule", "reason", *(("raw", "raw64") if raw else ()))
-    rows = [{k: v for k, v in asdict(r).items() if k in columns} for r in read_rows(load_settings(drops=drops))]
+    found = (asdict(r) for r in read_rows(load_settings(drops=drops)) if rule in (None, r.rule))
+    rows = [{k: v for k, v in row.items() if k in columns} for row in found]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table(*columns, title=f"{len(rows)} rows in quarantine")
+    console = Console()
+    shown = rows[: limit or None]
+    with console.pager(styles=True) if console.is_terminal and len(shown) > console.height else nullcontext():
+        console.print(_count_by_rule(rows))
+        if shown:
+            console.print(_draw_rows(shown, columns))
+    if len(shown) < len(rows):
+        console.print(f"{len(rows) - len(shown)} more: --limit 0 shows all, --rule NAME those of one rule")
+
+
+def _count_by_rule(rows: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("rule", "rows", title=f"{len(rows)} rows in quarantine", title_justify="left")
+    for name, count in Counter(row["rule"] for row in rows).most_common():
+        table.add_row(name, f"{count:,}")
+    return table
+
+
+def _draw_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(*columns)
     for row in rows:
-        table.add_row(*(escape(str(row[k])) for k in columns))
-    Console().print(table)
+        table.add_row(*(escape(str(row[name])) for name in columns))
+    return table
 
 
 @quarantine.command("replay", epilog="Example: pmlm quarantine replay --rule unknown_patient")

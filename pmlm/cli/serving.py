@@ -47,19 +47,23 @@ def ask(
     language: Annotated[
         Literal["en", "zh"] | None, typer.Option(help="Language of the prompt; default: the question's.")
     ] = None,
+    prompts: Annotated[bool, typer.Option("--prompts", help="Show the initial and the refined prompt too.")] = False,
     drops: Drops = None,
     json_: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
 ) -> None:
-    """Answer one patient's question: initial prompt, refined prompt and answer side by side."""
+    """Answer one patient's question, beside the answer without the record; exit 1 if the language model fails."""
     from rich.console import Console
 
     from pmlm.console import ask as asking
 
-    answer = asking.ask_question(load_settings(drops=drops), patient, question, language)
+    asked = asking.ask_question(load_settings(drops=drops), patient, question, language, compare=True)
     if json_:
-        typer.echo(json.dumps(answer, ensure_ascii=False))
+        typer.echo(json.dumps(asked.summarize(), ensure_ascii=False))
     else:
-        Console().print(asking.render_answer(question, answer))
+        Console().print(asking.render_asked(question, asked, prompts))
+    if error := asked.response["llm"]["error"]:
+        typer.secho(f"pmlm: {asked.response['llm']['model']} gave no answer: {error}", fg="red", err=True)
+        raise typer.Exit(1)
 
 
 def refine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,9 +21,43 @@ from pmlm.api_types import Language, PersonalizeRequest
 from pmlm.errors import PmlmError
 from pmlm.settings import Settings
 
+#: Labels of red flags, the gravest first.
+LABELS = ("emergency", "urgent", "routine")
 
-def ask_question(settings: Settings, patient: str, question: str, language: Language | None = None) -> dict[str, Any]:
-    """The answer of ``POST /answer``, from the running endpoint or else the current release.
+
+@dataclass(frozen=True, slots=True)
+class AskedAnswer:
+    """A response of ``POST /answer``, the same model's answer without the record, and who answered.
+
+    ``unpersonalised`` is None where no model was asked, or where it was not asked for.
+    """
+
+    response: dict[str, Any]
+    unpersonalised: str | None
+    asked: str
+
+    def summarize(self) -> dict[str, Any]:
+        """The answer as the one JSON object that ``pmlm ask --json`` ends with."""
+        response = self.response
+        found = {flag["label"] for flag in response["red_flags"]}
+        return {
+            "id": response["id"],
+            "label": next((label for label in LABELS if label in found), "routine"),
+            "answer": response["answer"],
+            "unpersonalised": self.unpersonalised,
+            "llm": response["llm"]["model"],
+            "llm_called": response["llm"]["asked"],
+            "llm_error": response["llm"]["error"],
+            "asked": self.asked,
+            "kept": [segment["key"] for segment in response["segments"] if segment["kept"]],
+            "prompt": response["prompt"],
+        }
+
+
+def ask_question(
+    settings: Settings, patient: str, question: str, language: Language | None = None, compare: bool = False
+) -> AskedAnswer:
+    """Ask the running endpoint, or else the current release; ``compare`` asks without the record too.
 
     :class:`PmlmError` names the field of an invalid question; :class:`UnknownPatientError` for an unknown patient.
     """
@@ -33,49 +68,88 @@ def ask_question(settings: Settings, patient: str, question: str, language: Lang
         raise PmlmError(f"{first['loc'][0]}: {first['msg']}") from None
     endpoint = serving.find_running_endpoint(settings)
     if endpoint is not None:
-        return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
+        token, seconds = development_token(settings), settings.llm_timeout_s + 30
+        response = endpoint.answer(request, token, seconds)
+        other = endpoint.answer_without_record(request, token, seconds) if compare and _was_asked(response) else None
+        return AskedAnswer(response, other, f"the endpoint at {endpoint.url}")
     from bentos.personalizer.personalizer import Personalizer  # slow: it imports every model
+    from bentos.web import answers
 
     with (
         closing(Personalizer.open(settings, serving.current_release(settings))) as personalizer,
         audit.record_block(settings, "pmlm ask", LOCAL.client, StoreWriter("audit").write),
     ):
-        return personalizer.answer(LOCAL, request).model_dump(mode="json")
+        response = personalizer.answer(LOCAL, request).model_dump(mode="json")
+        plain = answers.plain(personalizer, LOCAL, request).answer if compare and _was_asked(response) else None
+        return AskedAnswer(response, plain, f"release {response['versions']['release']}, in this process")
 
 
-def render_answer(question: str, answer: dict[str, Any]) -> RenderableType:
+def _was_asked(response: dict[str, Any]) -> bool:
+    return bool(response["llm"]["asked"])
+
+
+def render_asked(question: str, asked: AskedAnswer, prompts: bool) -> RenderableType:
+    """The question, any red flags, the answer beside the one without the record; ``prompts`` adds the prompts."""
+    response, parts = asked.response, _render_question(question, asked.response)
+    beside = [] if asked.unpersonalised is None else [("without the record", asked.unpersonalised, "dim")]
+    parts.append(_draw_panels((_title_answer(response), response["answer"], "green"), *beside))
+    used = [segment["text"] for segment in response["segments"] if segment["kept"] and not segment["pinned"]]
+    parts.append(Text("from the record: " + " ".join(used) if used else "nothing of the record was chosen"))
+    if prompts:
+        parts.append(_draw_panels(*_list_prompts(response)))
+    parts.append(Text(f"asked: {asked.asked}", style="dim"))
+    return Group(*parts, *_render_notes(response))
+
+
+def render_answer(question: str, response: dict[str, Any]) -> RenderableType:
     """The question, any red flags, then both prompts and the answer side by side."""
+    panels = _draw_panels(*_list_prompts(response), (_title_answer(response), response["answer"], "green"))
+    return Group(*_render_question(question, response), panels, *_render_notes(response))
+
+
+def _list_prompts(response: dict[str, Any]) -> list[tuple[str, str, str]]:
+    used = sum(segment["kept"] for segment in response["segments"])
+    return [
+        (f"initial prompt · {len(response['segments'])} facts", response["initial_prompt"], "dim"),
+        (f"refined prompt · {used} facts", response["prompt"], "cyan"),
+    ]
+
+
+def _title_answer(response: dict[str, Any]) -> str:
+    return f"answer · {response['llm']['model'] if _was_asked(response) else 'fixed text'}"
+
+
+def _draw_panels(*panels: tuple[str, str, str]) -> RenderableType:
+    """Panels (title, text, style) side by side."""
     columns = Table.grid(expand=True, padding=(0, 1))
-    used = sum(segment["kept"] for segment in answer["segments"])
-    panels = (
-        (f"initial prompt · {len(answer['segments'])} facts", answer["initial_prompt"], "dim"),
-        (f"refined prompt · {used} facts", answer["prompt"], "cyan"),
-        (
-            f"answer · {answer['llm']['model'] if answer['llm'].get('asked', True) else 'fixed text'}",
-            answer["answer"],
-            "green",
-        ),
-    )
     for _ in panels:
         columns.add_column(ratio=1)
     columns.add_row(*(Panel(Text(body), title=Text(title), border_style=style) for title, body, style in panels))
+    return columns
+
+
+def _render_question(question: str, response: dict[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [Panel(Text(question), title="question", border_style="bold")]
-    if answer["red_flags"]:
-        signs = "; ".join(f"{flag['label']}: {flag['why']}" for flag in answer["red_flags"])
-        parts.append(Panel(Text(f"{signs}\n{answer['escalation']}"), title="red flag", border_style="bold red"))
-    versions = " · ".join(f"{name} {value}" for name, value in answer["versions"].items())
-    disclaimer = Text(answer["disclaimer"], style="italic")
-    return Group(*parts, columns, Text(_list_donors(answer), style="dim"), disclaimer, Text(versions, style="dim"))
+    if response["red_flags"]:
+        signs = "; ".join(f"{flag['label']}: {flag['why']}" for flag in response["red_flags"])
+        parts.append(Panel(Text(f"{signs}\n{response['escalation']}"), title="red flag", border_style="bold red"))
+    return parts
 
 
-def _list_donors(answer: dict[str, Any]) -> str:
+def _render_notes(response: dict[str, Any]) -> list[RenderableType]:
+    versions = " · ".join(f"{name} {value}" for name, value in response["versions"].items())
+    donors, disclaimer = Text(_list_donors(response), style="dim"), Text(response["disclaimer"], style="italic")
+    return [donors, disclaimer, Text(versions, style="dim")]
+
+
+def _list_donors(response: dict[str, Any]) -> str:
     """One line per fact of the refined prompt: how many like patients' clinicians took it up."""
-    if not answer["versions"].get("ranker"):
+    if not response["versions"].get("ranker"):
         return "initial prompt by nearness to the question: too few replies to learn from"
     lines = [
         f"in replies to like questions, {s['share']:.0%} of {s['donors']} patients' clinicians took this up: "
         f"{s['text']}"
-        for s in answer["segments"]
+        for s in response["segments"]
         if s["kept"] and s.get("donors")
     ]
     return "\n".join(lines) or "no fact of the refined prompt was known of enough patients with a like question"

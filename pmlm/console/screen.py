@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines.night.saved_nights import SavedNight
@@ -91,7 +92,7 @@ def make_nights_table(saved: list[SavedNight]) -> Table:
 
 
 def show_night(console: Console, status: dict[str, Any], example: dict[str, Any] | None) -> None:
-    """Print the whole screen; ``example`` is the sample question with its answer, or None."""
+    """Print the whole screen; ``example`` is the sample question with its patient and answer, or None."""
     console.print()
     console.print(make_stage_table(status))
     console.print(format_accounts(status["accounts"]), soft_wrap=True)
@@ -105,3 +106,16 @@ def show_night(console: Console, status: dict[str, Any], example: dict[str, Any]
     console.print()
     for name, place in status["pages"].items():
         console.print(f"{name:<13} {place}", soft_wrap=True)
+    if example:
+        console.print(format_next_steps(example["patient"]), soft_wrap=True)
+
+
+def format_next_steps(patient: str) -> str:
+    """Three commands to try after a night, in markup."""
+    steps = (
+        ("pmlm patients", "who can be asked about"),
+        (f'pmlm ask {patient} "Is it normal to feel this tired?"', "the answer, beside the one without the record"),
+        ("pmlm up", "the page, the endpoint and Airflow"),
+    )
+    lines = [f"  [bold]{escape(command)}[/]  [dim]{meaning}[/]" for command, meaning in steps]
+    return "\n".join(["", "Try, after `. .venv/bin/activate`:", *lines])

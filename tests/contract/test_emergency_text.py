@@ -122,7 +122,7 @@ def command_line(gateway: Gateway, question: str) -> list[str]:
     """``pmlm ask`` without an endpoint."""
     clinic = {name: getattr(gateway.settings, name) for name in ("home", "drops", "key_dir")}
     settings = load_settings(**clinic, **gateway.overrides)
-    return [asking.ask_question(settings, ADA, question)["answer"]]
+    return [asking.ask_question(settings, ADA, question).response["answer"]]
 
 
 SURFACES: dict[str, Callable[[Gateway, str], list[str]]] = {

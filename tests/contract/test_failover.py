@@ -88,7 +88,7 @@ def test_pmlm_ask_answers_from_the_fallback_without_an_endpoint(
         llm_model="first",
         llm_fallbacks=json.loads(fallbacks(second)),
     )
-    answer = ask_question(own, ADA, TIRED)
+    answer = ask_question(own, ADA, TIRED).response
     assert (answer["answer"], answer["llm"]["model"]) == (FROM_SECOND, "second")
 
 

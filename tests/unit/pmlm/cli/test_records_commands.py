@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ from pyarrow import parquet
 from typer.testing import CliRunner
 
 from pipelines.records import stage
+from pipelines.records.log.ledger import read_entries
 from pmlm.cli.main import app
+from pmlm.errors import RecordsError
 from tests.unit.pipelines.records.fhir import FIRST, Clinic, clinic, condition, observation, patient, question
 
 __all__ = ["clinic"]  # the fixture
@@ -80,6 +83,50 @@ def test_the_list_of_quarantine_shows_the_raw_line_only_when_asked(clinic: Clini
     assert row | {"file": "records.ndjson", "line": 2, "id": "w7", "rule": "impossible_value"} == row
     assert "71717171" not in pmlm("quarantine", "list", "--drops", clinic.settings.drops)
     assert "71717171" in last(pmlm("quarantine", "list", "--raw", "--json", "--drops", clinic.settings.drops))["raw"]
+
+
+def test_the_list_of_quarantine_counts_by_rule_and_is_cut(clinic: Clinic) -> None:
+    clinic.drop(FIRST, patient(), *(observation(f"w{i}", value=71717171.0) for i in range(3)), "broken")
+
+    whole = pmlm("quarantine", "list", "--drops", clinic.settings.drops)
+    assert re.search(r"impossible_value\s+│\s+3", whole)
+    cut = pmlm("quarantine", "list", "--limit", "1", "--rule", "impossible_value", "--drops", clinic.settings.drops)
+    assert "3 rows" in cut
+    assert "2 more" in cut
+    assert "invalid_json" not in cut
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"patients.csv": "id,name\n1,x\n"}, "patients.csv is CSV: FHIR NDJSON or Bundles are read"),
+        ({"notes.txt": "hello"}, "no file of 1 is FHIR"),
+        ({}, "no file in it"),
+    ],
+)
+def test_a_first_drop_without_a_resource_is_refused_with_the_reason(
+    clinic: Clinic, files: dict[str, str], found: str
+) -> None:
+    drop = clinic.settings.drops / FIRST
+    drop.mkdir(parents=True)
+    for name, text in files.items():
+        (drop / name).write_text(text)
+
+    with pytest.raises(RecordsError, match=f"0 resources in {FIRST}; {re.escape(found)}"):
+        stage.import_path(clinic.settings, drop, None)
+    assert not read_entries(clinic.settings)
+
+
+def test_a_later_drop_without_files_is_a_night_without_news_but_a_table_is_refused(clinic: Clinic) -> None:
+    clinic.drop(FIRST, patient())
+    drop = clinic.settings.drops / SECOND
+    drop.mkdir()
+    (drop / "manifest.json").write_text('{"output": []}')
+    assert last(pmlm("records", "import", drop, "--json"))["read"] == 0
+
+    clinic.put("2026-06-03", "patients.csv", ["id,name"])
+    with pytest.raises(RecordsError, match=r"patients\.csv is CSV"):
+        stage.import_path(clinic.settings, clinic.settings.drops / "2026-06-03", None)
 
 
 def test_replay_prints_what_it_released(clinic: Clinic) -> None:

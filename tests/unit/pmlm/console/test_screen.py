@@ -62,3 +62,9 @@ def test_a_finished_stage_is_one_line_of_a_narrow_terminal() -> None:
     assert len(shown.strip()) <= 80
     assert "2026-06-01" in shown
     assert "99,999 quarantined" in shown
+
+
+def test_the_next_steps_name_a_patient_who_can_be_asked_about() -> None:
+    shown = screen.format_next_steps("subject:17")
+    assert 'pmlm ask subject:17 "' in shown
+    assert ". .venv/bin/activate" in shown

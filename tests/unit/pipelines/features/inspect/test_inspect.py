@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 
 from feature_repo.store.services import find_groups, list_features
 from pipelines.features.build import stage
+from pipelines.features.inspect.patients import list_patients
+from pipelines.features.inspect.show import read_row
 from pipelines.features.online import materialise
 from pipelines.records.log import ledger as records_ledger
 from pmlm.cli.main import app
@@ -277,3 +279,16 @@ def test_the_catalogue_names_no_word_that_few_share(settings: Settings) -> None:
     _edit(settings, "behaviour", _one("smoking", rare))
     _, text = run(settings, "catalogue", "--json")
     assert rare not in Path(json.loads(text.splitlines()[-1])["page"]).read_text()
+
+
+def test_patients_are_listed_by_pseudonym_those_with_most_changes_first(sound: Settings) -> None:
+    listed = list_patients(sound)
+    assert listed
+    assert all(one.patient.startswith("subject:") and one.pregnancy for one in listed)
+    assert [len(one.why) for one in listed] == sorted((len(one.why) for one in listed), reverse=True)
+    assert {one.patient for one in list_patients(sound, "no such words on record")} == set()
+
+
+def test_a_listed_patient_can_be_shown(sound: Settings) -> None:
+    one = list_patients(sound)[0]
+    assert read_row(sound, one.patient, sound.now())["as_of"] is not None
