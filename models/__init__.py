@@ -13,10 +13,10 @@ Read it in this order, about twenty minutes:
    ``personalize`` (the whole path from a row to the refined prompt); ``templates`` and ``encoder`` (with
    ``minilm_forward``) serve them.
 5. ``reward``: ``terms`` (reward and gain), ``embedded_scorer``; ``server_scorer`` and ``judge`` (other scorers).
-6. ``replies``: ``alignment`` (which facts a reply took up), with ``sentences`` and ``question_kinds``.
-7. ``refiner``: ``interface``, ``actions``, ``featurizer``, ``policy``, ``inference``; ``pseudo_labels``,
-   ``warm_start``, ``grpo`` (how it learns); ``best_of_k``, ``gain_regressors``, ``baselines`` (what it must beat);
-   ``checkpoint``.
+6. ``replies``: ``alignment`` (which facts a reply took up), with ``sentences`` and ``question_kinds``;
+   ``pseudo_labels`` (in nats).
+7. ``refiner``: ``interface``, ``actions``, ``featurizer``, ``policy``, ``inference``; ``warm_start``, ``grpo`` (how it
+   learns); ``best_of_k``, ``gain_regressors``, ``baselines`` (what it must beat); ``checkpoint``.
 8. ``safety``: ``triage`` (red flags of a message), ``answer_check`` (what may be shown) with ``contradictions`` and
    ``drug_names``; ``llm`` (any language model), ``feedback`` (what ratings are worth).
 

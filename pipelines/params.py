@@ -75,7 +75,7 @@ class TrainParams(_Section):
         "nats per token", "price of free segments; an idle sentence gains 0.0003, one behind the reply 0.005", ge=0
     )
     gain_evaluations: int = _field(
-        "reward evaluations", "budget of measured gains; the rest is predicted from replies", ge=0
+        "reward evaluations", "budget of newly measured gains a night; all labels are read off replies", ge=0
     )
     warm_epochs: int = _field("epochs", "warm start: passes over the training episodes, at least", ge=0)
     warm_steps: int = _field("steps", "warm start: optimizer steps, at least", ge=0)

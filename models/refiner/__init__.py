@@ -4,6 +4,6 @@
 
 Read in this order: ``interface`` (the Protocol and the caps), ``baselines`` (rules), ``actions`` (the edit
 vocabulary), ``featurizer`` (text to vectors), ``policy`` (π_θ), ``inference`` and ``greedy_decoder`` (how it decides);
-then how it learns: ``pseudo_labels`` (gains read off replies), ``warm_start`` (supervised), ``grpo`` (RL),
+then how it learns: ``warm_start`` (supervised, on labels of ``models.replies``), ``grpo`` (RL),
 ``best_of_k`` and ``gain_regressors`` (what RL is compared with); last ``checkpoint`` (the files of a refiner).
 """

@@ -25,7 +25,8 @@ from models.refiner.baselines import RankingRefiner
 from models.refiner.gain_regressors import FixedGainModel, GainModel, GainRefiner, RidgeGainModel, TableGainModel
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps, Refiner
-from models.refiner.policy import Policy, PolicyConfig
+from models.refiner.policy import Policy
+from models.refiner.policy_config import VERSION, PolicyConfig
 
 DESCRIPTION, WEIGHTS, CARD = "refiner.json", "policy.safetensors", "README.md"
 IDENTITY_WEIGHT = "lm_head.weight"
@@ -36,7 +37,7 @@ class CheckpointError(ValueError):
 
 
 class OutdatedCheckpointError(CheckpointError):
-    """A refiner whose weights do not fit this version's featurizer: neither served nor continued."""
+    """A refiner whose weights this version cannot read: neither served nor continued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def save_policy(folder: Path, policy: Policy, provenance: Provenance, card: str 
     config = policy.config
     description = {
         "kind": "policy",
+        "version": config.version,
         "caps": asdict(config.caps),
         "slots": config.slots,
         "embedding_size": config.embedding_size,
@@ -129,6 +131,9 @@ def load_policy(folder: Path) -> Policy:
     if description["kind"] != "policy":
         raise CheckpointError(f"the refiner in {folder} is a {description['kind']}, not a policy")
     description, weights = _read_verified(folder)
+    version = description.get("version", 1)
+    if version > VERSION:
+        raise OutdatedCheckpointError(f"the policy in {folder} is of version {version}; this software reads {VERSION}")
     caps = description["caps"]
     config = PolicyConfig(
         slots=description["slots"],
@@ -136,6 +141,7 @@ def load_policy(folder: Path) -> Policy:
         token_cap=caps["tokens"],
         embedding_size=description["embedding_size"],
         hidden_size=description["hidden_size"],
+        version=version,
     )
     policy = Policy(config)
     try:

@@ -48,18 +48,25 @@ def numeric_features(segment: Segment) -> list[float]:
     ]
 
 
+def find_signal(key: str) -> str:
+    """Find the signal whose latest value or change a segment states; empty for another segment."""
+    name, _, part = key.rpartition(".")
+    return name if part in ("latest", "change") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
     """The frozen rows that a policy reads.
 
     ``embedding`` [rows, 384] and ``numbers`` [rows, NUMERIC_FEATURES] float32, ``tokens`` [rows] int64, ``pinned``
-    [rows] bool.
+    [rows] bool, ``signal`` [rows] int64: equal numbers above 0 for sentences on one signal, of which one may be picked.
     """
 
     embedding: np.ndarray
     numbers: np.ndarray
     tokens: np.ndarray
     pinned: np.ndarray
+    signal: np.ndarray
 
     def __len__(self) -> int:
         return len(self.embedding)
@@ -89,6 +96,7 @@ class Featurizer:
         rows = list(self._rows)
         texts = [row.text if isinstance(row, Segment) else row for row in rows]
         blank = [0.0] * NUMERIC_FEATURES
+        signals = {"": 0}
         return FeatureTable(
             embedding=np.asarray(self.encoder.encode(texts), dtype=np.float32).reshape(len(rows), -1),
             numbers=np.array(
@@ -96,13 +104,17 @@ class Featurizer:
             ),
             tokens=np.array([r.tokens if isinstance(r, Segment) else 0 for r in rows], dtype=np.int64),
             pinned=np.array([isinstance(r, Segment) and r.pinned for r in rows], dtype=bool),
+            signal=np.array(
+                [signals.setdefault(r.key if isinstance(r, Segment) else "", len(signals)) for r in rows],
+                dtype=np.int64,
+            ),
         )
 
 
 def _strip_source(segment: Segment) -> Segment:
-    """Drop a segment's key and sources, which the policy may not see."""
+    """Drop a segment's sources, and its key but for the signal: the policy may see neither."""
     return Segment(
-        key="",
+        key=find_signal(segment.key),
         kind=segment.kind,
         text=segment.text,
         pinned=segment.pinned,

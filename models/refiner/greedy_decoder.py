@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
-from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, numeric_features
+from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, find_signal, numeric_features
 from models.refiner.policy import Policy
+from models.refiner.policy_config import LEAST
 from models.schema import Segment
 
 Array = NDArray[np.float32]
@@ -53,36 +54,48 @@ class GreedyDecoder:
     def _picks(
         self, question: Array, hidden: Array, similarity: Array, segments: Sequence[Segment]
     ) -> tuple[list[int], float]:
-        """Pick open slots greedily until P(STOP) > ½."""
+        """Take the likeliest of STOP and the open slots until STOP: the calibrated stop of the policy."""
         config = self._config
         segment_term = self._linear("of_segment", hidden) + self._linear("of_question", question)
         tokens = np.array([s.tokens for s in segments], np.int64)
         closed = np.array([s.pinned for s in segments], bool)
+        signals = [find_signal(s.key) if config.is_calibrated else "" for s in segments]
         overlap, chosen = np.zeros(len(segments), np.float32), np.zeros(config.hidden_size, np.float32)
+        chances = np.where(closed, np.float32(0), _sigmoid(self._score(segment_term, chosen, overlap)))
         ids: list[int] = []
-        left, total = config.token_cap, 0.0
+        left, total, taken = config.token_cap, 0.0, np.float32(0)
         for count in range(config.pick_cap + 1):
             picked = (chosen / max(count, 1)).astype(np.float32)
-            inner = (
-                segment_term + self._linear("of_picked", picked) + overlap[:, None] * self._weight["of_overlap.weight"]
-            )
-            scores = self._linear("pick", _gelu(inner))[:, 0]
+            scores = self._score(segment_term, picked, overlap)
             open_slots = ~closed & (tokens <= left) if count < config.pick_cap else np.zeros(len(segments), bool)
             scores = np.where(open_slots, scores, -np.inf)
             best = max(scores.max(initial=-np.inf), BEST_OF_NONE)
             budget = np.array([count / config.pick_cap, left / config.token_cap, best], np.float32)
-            stop_hidden = _gelu(self._linear("weigh_stop", np.concatenate([picked, question, budget])))
-            log_p = _log_softmax(np.concatenate([self._linear("stop", stop_hidden), scores]))
-            if np.exp(log_p[0]) > 0.5:
-                return [*ids, STOP], total + float(log_p[0])
-            slot = int(log_p[1:].argmax())
+            stop = self._linear("stop", _gelu(self._linear("weigh_stop", np.concatenate([picked, question, budget]))))
+            if config.is_calibrated:
+                threshold = np.clip(taken / max(np.float32(count) + chances.sum(), np.float32(LEAST)), LEAST, 1 - LEAST)
+                stop = (stop + config.sharpness * np.log(threshold / (1 - threshold))).astype(np.float32)
+            log_p = _log_softmax(np.concatenate([stop, np.float32(config.sharpness) * scores]))
+            action = int(log_p.argmax())  # a tie is a STOP, as for the policy
+            if not config.is_calibrated and np.exp(log_p[0]) <= 0.5:  # the rule it was trained for
+                action = 1 + int(log_p[1:].argmax())
+            total += float(log_p[action])
+            if action == 0:
+                return [*ids, STOP], total
+            slot = action - 1
             ids.append(FIRST_PICK + slot)
-            total += float(log_p[1 + slot])
+            closed |= np.array([s == signals[slot] and s != "" for s in signals], bool)
             closed[slot] = True
             left -= int(tokens[slot])
+            taken += chances[slot]
             chosen = chosen + hidden[slot]
             overlap = np.maximum(overlap, similarity[slot])
         return ids, total
+
+    def _score(self, segment_term: Array, picked: Array, overlap: Array) -> Array:
+        """Compute ℓ of every segment."""
+        inner = segment_term + self._linear("of_picked", picked) + overlap[:, None] * self._weight["of_overlap.weight"]
+        return self._linear("pick", _gelu(inner))[:, 0]
 
     def _hidden(self, seen: Array, asked: Array, question: Array, about: Array) -> Array:
         """Compute h_i of every segment."""
@@ -98,6 +111,11 @@ class GreedyDecoder:
 
 def _gelu(x: Array) -> Array:
     result: Array = torch.nn.functional.gelu(torch.from_numpy(x)).numpy()
+    return result
+
+
+def _sigmoid(x: Array) -> Array:
+    result: Array = (1 / (1 + np.exp(-np.clip(x, -80, 80)))).astype(np.float32)
     return result
 
 

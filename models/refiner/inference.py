@@ -1,9 +1,10 @@
 """Decode the policy greedily, alone or in batches, and report its probabilities.
 
-    a_t = STOP where P(STOP | a_<t) > ½, else argmax over open picks of P(PICK_i | a_<t)
+    a_t = argmax of P(a | q, S, a_<t), STOP where it ties
 
-Departure from plain greedy decoding: STOP needs P > ½. The warm start's soft targets split the probability of a pick
-among several good segments, so STOP would be the likeliest single token too early.
+By the policy's equations (``policy``) these are the k segments of greatest p, within the caps, for which the expected
+F1 with the reply, 2 Σ_{i ≤ k} p_i / (k + Σ_i p_i), is greatest. Training, evaluation and serving decode by this rule;
+only a policy of before it (``PolicyConfig.version`` 1) still stops where P(STOP) > ½.
 """
 
 from __future__ import annotations
@@ -51,13 +52,10 @@ def decode_batch(policy: Policy, prompts: Sequence[Sequence[int]]) -> tuple[list
     stopped = torch.zeros(len(prompts), dtype=torch.bool)
     for _ in range(policy.config.pick_cap + 2):
         log_p = pointer.score_actions(ids[:, longest - 1 :], state)[:, -1].log_softmax(-1)
-        without_stop = log_p.clone()
-        without_stop[:, STOP] = MASKED
-        stop = (log_p[:, STOP].exp() > 0.5) | stopped
-        action = torch.where(stop, STOP, without_stop.argmax(-1))
+        action = log_p.argmax(-1).masked_fill(stopped, STOP)
         total += log_p.gather(1, action[:, None])[:, 0].masked_fill(stopped, 0.0)
         ids = torch.cat([ids, action[:, None]], 1)
-        stopped = stop
+        stopped = action == STOP
         if bool(stopped.all()):
             break
     programs = ids[:, longest:].tolist()

@@ -4,9 +4,17 @@ With e the frozen sentence embeddings, P and W learnt, x_i a segment's numeric f
 
     q = P_q e_q,   h_i = gelu(W_h [P_s e_i ; P_s e_i ⊙ q ; cos(e_i, e_q) ; x_i])
     c_t = mean of h_j over j in C_t
-    score_t(PICK_i) = v · gelu(A h_i + B c_t + D q + d · max_{j in C_t} cos(e_i, e_j))
-    score_t(STOP)   = w · gelu([c_t ; q ; picks used ; tokens left ; best score_t(PICK)])
+    ℓ_t(i) = v · gelu(A h_i + B c_t + D q + d · max_{j in C_t} cos(e_i, e_j)),    p_i = σ(ℓ_0(i))
+    θ_t = Σ_{i in C_t} p_i / (|C_t| + Σ_i p_i)
+    score_t(PICK_i) = κ ℓ_t(i)
+    score_t(STOP)   = κ logit θ_t + w · gelu([c_t ; q ; picks used ; tokens left ; best ℓ_t])
     score_0(STYLE)  = U [q ; mean of h over preference segments]
+
+p_i is the probability that the reply takes up segment i: the warm start fits it, with B = d = w = 0. Picks in falling p
+have an expected F1 of about 2 θ_t, and another pick raises it exactly where its p is above θ_t. So the likeliest action
+at every step leads to the k picks that maximise 2 Σ_{i ≤ k} p_i / (k + Σ_i p_i): the stop is calibrated with the picks,
+and RL may move both. κ sharpens what RL samples and changes no greedy choice. Of a signal's latest value and its change
+one may be picked.
 
 Departures from a pointer network (Vinyals et al. 2015) and from a language model:
 1. No recurrence: the state is c_t, a mean over picks without positions, so no slot number can be learnt.
@@ -26,46 +34,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
+from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
-from models.refiner.actions import FIRST_PICK, FIRST_STYLE, PAD, STOP, Actions
+from models.refiner.actions import FIRST_PICK, FIRST_STYLE
 from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, FeatureTable
-from models.refiner.interface import STYLES, Caps
+from models.refiner.interface import STYLES
+from models.refiner.policy_config import LEAST, PolicyConfig
 
 MASKED = -1e4
-
-
-class PolicyConfig(PretrainedConfig):
-    """Sizes and caps of a policy; ``slots`` is the most segments per prompt."""
-
-    model_type = "pmlm_refiner"
-
-    def __init__(
-        self,
-        slots: int = 32,
-        pick_cap: int = 4,
-        token_cap: int = 60,
-        embedding_size: int = 384,
-        hidden_size: int = 64,
-        **rest: Any,
-    ) -> None:
-        self.slots = slots
-        self.pick_cap = pick_cap
-        self.token_cap = token_cap
-        self.embedding_size = embedding_size
-        self.hidden_size = hidden_size
-        rest |= {"pad_token_id": PAD, "eos_token_id": STOP, "tie_word_embeddings": False, "use_cache": False}
-        self.vocab_size = Actions(slots).size
-        super().__init__(**rest)
-
-    @property
-    def actions(self) -> Actions:
-        return Actions(self.slots)
-
-    @property
-    def caps(self) -> Caps:
-        return Caps(self.pick_cap, self.token_cap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +51,7 @@ class EncodedState:
 
     ``question`` and ``hidden`` are q and h_i, ``question_term`` and ``segment_term`` D q and A h_i, ``similarity`` the
     cosines between slots, ``tokens`` their lengths, ``free`` which may be picked, ``preference`` the mean preference.
+    ``rivals`` [slots, slots] is 1 for two slots on one signal, and for a slot with itself.
     """
 
     question: Tensor
@@ -84,6 +62,7 @@ class EncodedState:
     tokens: Tensor
     free: Tensor
     preference: Tensor
+    rivals: Tensor
 
 
 class Pointer(PreTrainedModel):
@@ -98,6 +77,7 @@ class Pointer(PreTrainedModel):
     numbers: Tensor
     tokens: Tensor
     pinned: Tensor
+    signal: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__(config)
@@ -112,6 +92,9 @@ class Pointer(PreTrainedModel):
         self.style = nn.Linear(2 * d, len(STYLES))
         self.dropout = nn.Dropout(0.1)
         self.scale = config.embedding_size**0.5  # embeddings have unit length; their entries should be of unit size
+        for layer in (self.of_picked, self.of_overlap, self.stop):  # B, d and w: what only RL learns starts at nothing
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
         self.post_init()
         self.set_table(_empty_table(config.embedding_size))
 
@@ -121,6 +104,7 @@ class Pointer(PreTrainedModel):
         self.register_buffer("numbers", torch.from_numpy(table.numbers), persistent=False)
         self.register_buffer("tokens", torch.from_numpy(table.tokens), persistent=False)
         self.register_buffer("pinned", torch.from_numpy(table.pinned), persistent=False)
+        self.register_buffer("signal", torch.from_numpy(table.signal), persistent=False)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Leave torch's initial weights: a language model's are too small for one hidden layer."""
@@ -158,6 +142,9 @@ class Pointer(PreTrainedModel):
         hidden = self._encode_segments(embedding, question, self.numbers[rows[:, 1:]])
         hidden = hidden * there[..., None]
         segments = embedding[:, 1:]
+        signal = self.signal[rows[:, 1:]]
+        same = (signal[:, None] == signal[:, :, None]) & (signal[:, None] > 0) & self.config.is_calibrated
+        itself = torch.eye(signal.shape[1], dtype=torch.bool, device=signal.device)
         return EncodedState(
             question=question,
             hidden=hidden,
@@ -167,7 +154,18 @@ class Pointer(PreTrainedModel):
             tokens=self.tokens[rows[:, 1:]],
             free=there & ~self.pinned[rows[:, 1:]],
             preference=self._mean_preference(hidden, rows, there),
+            rivals=(same | itself).to(hidden.dtype),
         )
+
+    def score_segments(self, state: EncodedState) -> Tensor:
+        """Compute ℓ_0 of every slot, [batch, slots]: the log-odds that the reply takes it up."""
+        none = torch.zeros_like(state.question)
+        inner = state.segment_term + (self.of_picked(none) + state.question_term)[:, None]
+        return self.pick(nn.functional.gelu(inner))[..., 0]
+
+    def score_styles(self, state: EncodedState) -> Tensor:
+        """Score the style directives, [batch, styles]."""
+        return self.style(torch.cat([state.question, state.preference], -1))
 
     def score_actions(self, ids: Tensor, state: EncodedState) -> Tensor:
         """Score all actions [batch, steps, actions] after each position of ``ids`` [batch, steps]."""
@@ -188,20 +186,27 @@ class Pointer(PreTrainedModel):
         has_style = ((ids >= FIRST_STYLE) & (ids < FIRST_PICK)).cumsum(1)[..., None] > 0
         used = chosen @ state.tokens.to(chosen.dtype)[..., None]
         left = self.config.token_cap - used
-        open_slots = state.free[:, None] & (chosen == 0) & (count < self.config.pick_cap)
+        open_slots = state.free[:, None] & (chosen @ state.rivals == 0) & (count < self.config.pick_cap)
         open_slots = open_slots & (state.tokens[:, None] <= left) & has_style
-        picks = picks.masked_fill(~open_slots, MASKED)
+        best = picks.masked_fill(~open_slots, MASKED).max(-1, keepdim=True).values.clamp(min=-10)
+        picks = (self.config.sharpness * picks).masked_fill(~open_slots, MASKED)
 
-        best = picks.max(-1, keepdim=True).values.clamp(min=-10)
         asked = question[:, None].expand_as(picked)
         budget = torch.cat([count / self.config.pick_cap, left / self.config.token_cap, best], -1)
         stop = self.stop(nn.functional.gelu(self.weigh_stop(torch.cat([picked, asked, budget], -1))))
+        if self.config.is_calibrated:
+            stop = stop + self.config.sharpness * self._half_expected_f1(chosen, state).logit(LEAST)
         stop = stop.masked_fill(~has_style, MASKED)
-        styles = self.style(torch.cat([question, state.preference], -1))[:, None]
-        styles = styles.expand(-1, ids.shape[1], -1).masked_fill(has_style, MASKED)
+        styles = self.score_styles(state)[:, None].expand(-1, ids.shape[1], -1).masked_fill(has_style, MASKED)
 
         never = picks.new_full((*ids.shape, 1), MASKED)
         return torch.cat([never, stop, never, styles, picks], -1)  # the order of ids in ``actions``
+
+    def _half_expected_f1(self, chosen: Tensor, state: EncodedState) -> Tensor:
+        """Compute θ [batch, steps, 1]; a constant for the gradient, so that a reward moves the picks themselves."""
+        chances = self.score_segments(state).sigmoid().masked_fill(~state.free, 0.0).detach()
+        taken = chosen @ chances[..., None]
+        return taken / (chosen.sum(-1, keepdim=True) + chances.sum(-1)[:, None, None]).clamp(min=LEAST)
 
     def _encode_segments(self, embedding: Tensor, question: Tensor, numbers: Tensor) -> Tensor:
         """Compute h_i of every slot, [batch, slots, hidden]."""
@@ -266,4 +271,5 @@ def _empty_table(size: int) -> FeatureTable:
         np.zeros((1, NUMERIC_FEATURES), np.float32),
         np.zeros(1, np.int64),
         np.zeros(1, bool),
+        np.zeros(1, np.int64),
     )

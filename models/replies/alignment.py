@@ -184,7 +184,8 @@ def _build_pairs(
     """Compute log(exp(cosine / τ) · number factor · g) of every pair of a usable sentence and a segment."""
     number = {key: i for i, key in enumerate(keys)}
     vector = _encode_distinct(readings, encoder)
-    sentence, key, weights, of_sentence = [], [], [], []
+    sentence, key, weights = [], [], []
+    of_sentence: list[int] = []
     for reading in readings:
         if not reading.usable or not reading.segments:
             continue

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.refiner.interface import STYLES
-from models.reward.terms import centre_gains
+from models.reward.terms import SentenceScores, centre_gains
 from models.schema import EditProgram, Episode, Segment
 from pipelines.splits import hash_order
 from pipelines.training.rewards import Rewards
@@ -26,7 +26,9 @@ class EpisodeGains:
     """One episode's gains (nats), measured or predicted.
 
     ``gains`` [segments] as measured; ``useful`` [segments] centred, for learning; both NaN where pinned. ``styles``
-    [len(STYLES)] are the gains of the style directives.
+    [len(STYLES)] are the gains of the style directives. ``uptake`` [segments] is the probability that the reply took a
+    segment up, None where only the gains are known. ``by_sentence`` [free segments, specific sentences] are measured
+    gains in each sentence's log-probability, None where the scorer gives none.
     """
 
     episode: Episode
@@ -34,6 +36,8 @@ class EpisodeGains:
     gains: np.ndarray
     useful: np.ndarray
     styles: np.ndarray
+    uptake: np.ndarray | None = None
+    by_sentence: np.ndarray | None = None
 
 
 def select_affordable(episodes: Sequence[Episode], budget: int, slots: int) -> list[Episode]:
@@ -63,7 +67,17 @@ def measure_gains(rewards: Rewards, episode: Episode, slots: int) -> EpisodeGain
     gains[free] = values[len(STYLES) :] - values[0]
     tokens = np.array([segments[i].tokens for i in free])
     useful[free] = centre_gains(likelihood[len(STYLES) :] - likelihood[0], tokens, rewards.price)
-    return EpisodeGains(episode, segments, gains, useful, values[: len(STYLES)] - values[0])
+    by_sentence = _subtract_by_sentence(episode, [o.sentences for o in outcomes if o.sentences])
+    return EpisodeGains(episode, segments, gains, useful, values[: len(STYLES)] - values[0], None, by_sentence)
+
+
+def _subtract_by_sentence(episode: Episode, scores: Sequence[SentenceScores]) -> np.ndarray | None:
+    """Gains of each free segment in each specific sentence's log-probability; None for a judge's single grade."""
+    if not any(n > 1 for n in scores[0].counts):
+        return None
+    own = np.array(episode.specific or (True,) * len(episode.reply), bool)
+    sums = np.array([s.sums for s in scores])[:, own]
+    return np.asarray(sums[len(STYLES) :] - sums[0])
 
 
 def build_probe_programs(segments: Sequence[Segment]) -> list[EditProgram]:

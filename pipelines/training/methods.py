@@ -16,7 +16,8 @@ from models.encoder import Encoder
 from models.refiner import best_of_k, gain_regressors, grpo, warm_start
 from models.refiner.featurizer import Featurizer
 from models.refiner.interface import Caps
-from models.refiner.policy import Policy, PolicyConfig
+from models.refiner.policy import Policy
+from models.refiner.policy_config import PolicyConfig
 from models.schema import EditProgram, Episode
 from pipelines.params import Method, Params, TrainParams
 from pipelines.training.gains import EpisodeGains
@@ -68,6 +69,7 @@ def build_examples(
             gains=g.useful,
             styles=g.styles,
             tokens=np.array([s.tokens for s in g.segments]),
+            uptake=g.uptake,
         )
         for g in gains
     ]

@@ -15,11 +15,11 @@ def render_card(night: str, params: TrainParams, metrics: TrainingMetrics) -> st
     validity = "not known" if metrics.validity is None else f"{metrics.validity:.3f}"
     reward = metrics.grpo.reward
     curve = f"{reward[0]:.3f} → {reward[-1]:.3f}" if reward else "no steps"
-    labels = (
-        "none: replies do not predict gains"
-        if metrics.told is None
-        else f"{metrics.labelled} episodes; correlation with the measured gains of other patients {metrics.told:.2f}"
-    )
+    reading = metrics.reading
+    labels = f"{metrics.labelled} episodes; {reading.read} sentences read, {reading.unreadable} not readable, \
+{reading.template} templates, {reading.contradicting} that contradict the record"
+    if metrics.told is not None:
+        labels += f"; correlation with the measured gains of other patients {metrics.told:.2f}"
     best = f"{len(metrics.distilled.best)} episodes, {params.samples} programs each" if metrics.distilled else "no"
     return f"""# {{id}}
 
@@ -34,7 +34,7 @@ nothing, cannot drop a pinned fact, and is no medical device.
 | episodes, patients | {metrics.episodes}, {metrics.patients} |
 | gains measured on | {metrics.measured} episodes |
 | AUC of measured gains against known facts | {validity} |
-| gains predicted from the replies of | {labels} |
+| labels read off the replies of | {labels} |
 | warm start | {params.warm_epochs} epochs, learning rate {params.warm_learning_rate} |
 | GRPO | {len(metrics.grpo.reward)} steps of {params.batch}, {params.generations} generations, learning rate \
 {params.learning_rate} |

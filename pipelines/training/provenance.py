@@ -27,10 +27,11 @@ def current_provenance() -> Provenance:
 
 
 def load_continuable(folder: Path, params: Params) -> Policy | None:
-    """Load a policy of equal provenance, caps and slots; None where they differ."""
+    """Load a policy of equal provenance, version, caps and slots; None where they differ."""
     try:
         policy = checkpoint.load_policy(folder)
     except checkpoint.OutdatedCheckpointError:
         return None
-    same = checkpoint.read_description(folder)["origin"] == asdict(current_provenance())
-    return policy if same and policy.config.caps == params.caps and policy.config.slots == params.slots else None
+    config = policy.config
+    same = checkpoint.read_description(folder)["origin"] == asdict(current_provenance()) and config.is_calibrated
+    return policy if same and config.caps == params.caps and config.slots == params.slots else None

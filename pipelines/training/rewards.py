@@ -18,7 +18,7 @@ from models.prompt.personalize import apply_program
 from models.prompt.rendering import render_opening
 from models.reward.request_pool import ScorerError
 from models.reward.score_cache import SCHEMA, CachedScorer, ScoreCache
-from models.reward.terms import Score, Scorer, Trial, reward_with_floor, score_trials
+from models.reward.terms import Score, Scorer, SentenceScores, Trial, reward_with_floor
 from models.schema import EditProgram, Episode
 from models.templates import sanitize_line
 from pipelines.training import scorer_choice
@@ -32,11 +32,12 @@ LARGEST_UNIT = 128  # trials per call, so that they are cached together or not a
 
 @dataclass(frozen=True, slots=True)
 class ProgramOutcome:
-    """One program's outcome: reply likelihood, free tokens, and reward (nats)."""
+    """One program's outcome: reply likelihood, free tokens, reward (nats), and the scores of each reply sentence."""
 
     score: Score
     tokens: int
     reward: float
+    sentences: SentenceScores | None = None
 
 
 class Rewards:
@@ -54,18 +55,23 @@ class Rewards:
         trials = [build_trial(episode, program) for episode, program in cases]
         return [
             self._outcome(episode, program, t, s)
-            for (episode, program), t, s in zip(cases, trials, self.scores(trials), strict=True)
+            for (episode, program), t, s in zip(cases, trials, self.score_sentences(trials), strict=True)
         ]
 
     def scores(self, trials: Sequence[Trial]) -> list[Score]:
         """Score trials; count them, cached or not."""
-        self.asked += len(trials)
-        return score_trials(self.scorer, trials)
+        return [s.score(t.specific) for s, t in zip(self.score_sentences(trials), trials, strict=True)]
 
-    def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: Score) -> ProgramOutcome:
+    def score_sentences(self, trials: Sequence[Trial]) -> list[SentenceScores]:
+        """Score each reply sentence of trials; count the trials, cached or not."""
+        self.asked += len(trials)
+        return self.scorer.score_sentences(trials)
+
+    def _outcome(self, episode: Episode, program: EditProgram, tried: Trial, found: SentenceScores) -> ProgramOutcome:
         tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
         safe = all(sanitize_line(s.text) in tried.prompt for s in episode.pinned)
-        return ProgramOutcome(found, tokens, reward_with_floor(found, tokens, self.price, safe))
+        score = found.score(tried.specific)
+        return ProgramOutcome(score, tokens, reward_with_floor(score, tokens, self.price, safe), found)
 
 
 def build_trial(episode: Episode, program: EditProgram, reply_of: Episode | None = None) -> Trial:

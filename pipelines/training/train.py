@@ -22,6 +22,7 @@ from models.feedback import Feedback
 from models.refiner import best_of_k, checkpoint, grpo, rl_need
 from models.refiner.featurizer import Featurizer
 from models.refiner.policy import Policy
+from models.replies.alignment import AlignmentCounts
 from models.schema import Episode
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
@@ -29,7 +30,7 @@ from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
 from pipelines.params import Params, load_params
 from pipelines.runs import StageSummary, stage_run
-from pipelines.training import champion, gains, label_propagation, methods, rewards, style
+from pipelines.training import champion, gains, label_propagation, measured_set, methods, rewards, style
 from pipelines.training.model_card import render_card
 from pipelines.training.provenance import WARM_START, current_provenance, load_continuable
 from pipelines.training.rated_answers import match_episodes, read_rated
@@ -43,8 +44,9 @@ class TrainingMetrics:
     """Figures of a training, as in ``metrics/train.json``, so the names of the fields are frozen.
 
     ``validity`` is the AUC of measured gains where facts are known; ``told`` the correlation of predicted and measured
-    gains (None: only measured ones were used); ``rl_episodes`` counts those that GRPO learnt from, ``rl`` says why
-    these, or why none, ``style`` what the style learnt from; ``evaluations`` counts rewards.
+    gains (None: none was fitted); ``reading`` counts reply sentences read and not; ``rl_episodes`` counts the episodes
+    that GRPO learnt from, ``rl`` says why these, or why none, ``style`` what the style learnt from; ``evaluations``
+    counts rewards.
     """
 
     start: str
@@ -54,6 +56,7 @@ class TrainingMetrics:
     validity: float | None = None
     labelled: int = 0
     told: float | None = None
+    reading: AlignmentCounts = field(default_factory=AlignmentCounts)
     warm_loss: list[float] = field(default_factory=list)
     grpo: grpo.GrpoCurves = field(default_factory=grpo.GrpoCurves)
     distilled: best_of_k.BestOfKCurves | None = None
@@ -65,7 +68,10 @@ class TrainingMetrics:
 
 @dataclass(slots=True)
 class TrainingJob:
-    """Inputs of one training, and the metrics that its steps fill in."""
+    """Inputs of one training, and the metrics that its steps fill in.
+
+    ``choices`` is the file of measured episodes by night; None: the budget alone chooses.
+    """
 
     episodes: Sequence[Episode]
     params: Params
@@ -75,6 +81,7 @@ class TrainingJob:
     target: Path
     judged: bool = False
     rated: Sequence[tuple[Feedback, Episode]] = ()
+    choices: Path | None = None
     metrics: TrainingMetrics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +118,8 @@ def run(settings: Settings, night: str) -> StageSummary:
             champion.replace_folder(target) as part,
         ):
             rated = list(match_episodes(settings, read_rated(settings), episodes))
-            job = TrainingJob(episodes, params, night, reward, encoder, part, settings.scorer == "judge", rated)
+            choices, judged = measured_set.choices_path(settings), settings.scorer == "judge"
+            job = TrainingJob(episodes, params, night, reward, encoder, part, judged, rated, choices)
             metrics = train(job, load_starting_policy(settings, night, params))
         write_json(settings.metrics / "train.json", {"status": "done", **round_metrics(metrics)})
         summary.rows_out = 1
@@ -204,14 +212,24 @@ def fit_by_gain(job: TrainingJob) -> TrainingMetrics:
 
 
 def label_gains(job: TrainingJob) -> list[gains.EpisodeGains]:
-    """Measure gains within the budget, and predict those of all training episodes from replies."""
+    """Measure gains within the budget, and label all training episodes by what their replies took up."""
     slots = job.params.slots
-    chosen = gains.select_affordable(job.episodes, job.params.train.gain_evaluations, slots)
+    chosen = select_measured(job)
     measured = [gains.measure_gains(job.reward, episode, slots) for episode in chosen]
     labels = label_propagation.propagate_labels(measured, job.episodes, job.encoder, slots)
     job.metrics.measured, job.metrics.validity = len(measured), gains.compute_gain_auc(measured)
     job.metrics.labelled, job.metrics.told = len(labels.gains), labels.correlation
+    job.metrics.reading = labels.counts
     return labels.gains
+
+
+def select_measured(job: TrainingJob) -> list[Episode]:
+    """Select the episodes to measure tonight: within the budget, and those that earlier nights measured."""
+    budget, slots = job.params.train.gain_evaluations, job.params.slots
+    if job.choices is None:
+        return gains.select_affordable(job.episodes, budget, slots)
+    conditions = measured_set.hash_conditions(job.reward.scorer.id, slots)
+    return measured_set.choose_episodes(job.choices, job.night, job.episodes, budget, slots, conditions)
 
 
 def round_metrics(metrics: TrainingMetrics) -> dict[str, Any]:

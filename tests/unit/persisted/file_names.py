@@ -33,7 +33,8 @@ from models.refiner.checkpoint import DESCRIPTION, WEIGHTS, Provenance, save_gai
 from models.refiner.checkpoint import save_policy as save_policy
 from models.refiner.gain_regressors import FixedGainModel, GainRefiner, RidgeGainModel, TableGainModel
 from models.refiner.interface import Caps
-from models.refiner.policy import Policy, PolicyConfig
+from models.refiner.policy import Policy
+from models.refiner.policy_config import PolicyConfig
 from models.reward.score_cache import SCHEMA as SCORES
 from models.safety.triage.classifier import WEIGHTS as CLASSIFIER
 from models.schema import EVENT_SCHEMA, Segment

@@ -22,7 +22,7 @@ from pipelines.embedding_cache import CachedEncoder
 from pipelines.evaluation.study.comparison import prompt_optimizers
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.params import Params, load_params
-from pipelines.training import gains, methods
+from pipelines.training import gains, measured_set, methods
 from pipelines.training.provenance import WARM_START
 from pipelines.training.rewards import Rewards
 from pmlm.errors import TrainingError
@@ -90,10 +90,17 @@ class LengthMatchedRefiner:
 def measure_affordable_gains(
     settings: Settings, episodes: Sequence[Episode], reward: Rewards, budget: int | None = None
 ) -> list[gains.EpisodeGains]:
-    """Measure the single gains of training episodes that the night's or ``budget`` pays for."""
+    """Measure the gains of the episodes that the nights chose; where none did, of those that a night's budget pays for.
+
+    ``budget`` bounds the evaluations, cached or not.
+    """
     params = load_params(settings)
-    limit = params.train.gain_evaluations if budget is None else min(budget, params.train.gain_evaluations)
-    chosen = gains.select_affordable([e for e in episodes if e.split == "train"], limit, params.slots)
+    train = [e for e in episodes if e.split == "train"]
+    conditions = measured_set.hash_conditions(reward.scorer.id, params.slots)
+    chosen = measured_set.find_chosen(measured_set.choices_path(settings), train, conditions)
+    if budget is not None or not chosen:
+        limit = params.train.gain_evaluations if budget is None else min(budget, params.train.gain_evaluations)
+        chosen = gains.select_affordable(train, limit, params.slots)
     found: list[gains.EpisodeGains] = []
     with suppress(BudgetSpentError):  # the gains measured so far are used
         for episode in chosen:

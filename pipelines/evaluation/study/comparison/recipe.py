@@ -101,6 +101,7 @@ def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
     )
     for g in recipe.gains:
         digest.update(b"gains" + _episode_bytes(g.episode) + g.useful.tobytes() + g.styles.tobytes())
+        digest.update(b"" if g.uptake is None else g.uptake.tobytes())
     for e in sorted(recipe.episodes, key=lambda e: e.episode_id):
         digest.update(b"episode" + _episode_bytes(e))
     return digest.hexdigest()[:24]

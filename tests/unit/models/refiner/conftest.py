@@ -17,7 +17,8 @@ import torch
 from models.encoder import MiniLM
 from models.refiner.featurizer import FeatureTable, Featurizer
 from models.refiner.grpo import PolicyPrompt
-from models.refiner.policy import Policy, PolicyConfig
+from models.refiner.policy import Policy
+from models.refiner.policy_config import PolicyConfig
 from models.refiner.warm_start import WarmStartExample
 from models.schema import EditProgram, Episode, Segment
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from models.refiner import checkpoint, gain_regressors
 from models.refiner.baselines import RankingRefiner
@@ -59,6 +60,27 @@ def test_a_policy_with_other_segment_features_is_outdated(read, tmp_path, monkey
     checkpoint.save_policy(tmp_path, read.policy(), ORIGIN)
     monkeypatch.setattr("models.refiner.policy.NUMERIC_FEATURES", NUMERIC_FEATURES + 2)
     with pytest.raises(checkpoint.OutdatedCheckpointError, match="with other segment features"):
+        checkpoint.load_policy(tmp_path)
+
+
+def test_a_policy_of_before_the_calibrated_stop_is_served_by_its_own_rule(read, world, encoder, tmp_path) -> None:
+    policy = read.policy(version=1)
+    torch.manual_seed(1)
+    policy.pointer.stop.reset_parameters()
+    checkpoint.save_policy(tmp_path, policy, ORIGIN)
+    description = json.loads((tmp_path / checkpoint.DESCRIPTION).read_text())
+    assert description["version"] == 1
+    loaded = checkpoint.load_policy(tmp_path)
+    assert not loaded.config.is_calibrated
+    episode = world.episodes[0]
+    for bias, picks in ((60.0, 0), (-60.0, 4)):  # a sure STOP, and none before the caps
+        policy.pointer.stop.bias.data.fill_(bias)
+        assert len(PolicyRefiner(policy, encoder, "old").refine(episode.question, episode.segments).picks) == picks
+
+
+def test_a_policy_of_a_version_to_come_is_refused_in_words(read, tmp_path) -> None:
+    checkpoint.save_policy(tmp_path, read.policy(version=3), ORIGIN)
+    with pytest.raises(checkpoint.OutdatedCheckpointError, match=r"is of version 3; this software reads 2"):
         checkpoint.load_policy(tmp_path)
 
 

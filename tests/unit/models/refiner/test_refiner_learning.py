@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import torch
 
 from models.refiner import grpo, warm_start
 from models.refiner.inference import decode_batch
-from models.refiner.interface import Caps
 from models.refiner.policy import Policy
 from models.schema import EditProgram
 
@@ -112,35 +111,35 @@ def test_a_policy_may_be_trained_for_no_steps_at_all(read, world) -> None:
     )
 
 
-@st.composite
-def examples(draw: st.DrawFn) -> warm_start.WarmStartExample:
-    count = draw(st.integers(1, 12))
-    gains = draw(st.lists(st.floats(-1, 1) | st.just(math.nan), min_size=count, max_size=count))
-    tokens = draw(st.lists(st.integers(0, 40), min_size=count, max_size=count))
-    return warm_start.WarmStartExample(0, tuple(range(1, count + 1)), np.array(gains), np.zeros(3), np.array(tokens))
+def test_labels_from_gains_are_probabilities_and_pinned_segments_have_none() -> None:
+    gains = np.array([0.4, 0.0, -0.4, math.nan])
+    labels = warm_start.WarmStartExample(0, (1, 2, 3, 4), gains, np.zeros(3), np.full(4, 5)).labels
+    np.testing.assert_allclose(labels[:3], [1.0, 0.5, 0.0], atol=1e-6)
+    assert math.isnan(labels[3])
 
 
-@given(example=examples(), data=st.data())
-@settings(deadline=None)
-def test_soft_targets_are_a_distribution_over_what_may_be_picked(example, data) -> None:
-    caps = Caps(picks=3, tokens=50)
-    picked: list[int] = []
-    while True:
-        target = warm_start.build_targets(example, picked, caps)
-        assert target.sum() == pytest.approx(1)
-        assert (target >= 0).all()
-        for i in np.flatnonzero(target[1:]):
-            assert i not in picked
-            assert not math.isnan(example.gains[i])
-            assert example.tokens[[*picked, i]].sum() <= caps.tokens
-        able = np.flatnonzero(target[1:])
-        if not len(able):
-            assert target[0] == 1
-            return
-        picked.append(data.draw(st.sampled_from(able.tolist())))
-
-
-def test_the_target_is_to_stop_once_nothing_left_is_worth_its_price() -> None:
-    example = warm_start.WarmStartExample(0, (1, 2, 3), np.array([0.4, -0.2, -0.3]), np.zeros(3), np.array([5, 5, 5]))
-    assert warm_start.build_targets(example, [], Caps())[0] < 0.01
-    assert warm_start.build_targets(example, [0], Caps())[0] > 0.95
+def test_a_probability_is_how_often_a_segment_like_it_was_taken_up(read, world) -> None:
+    """Labels drawn with chance 0.7 and 0.1: the fitted probabilities are those, not 1 and 0."""
+    random = np.random.default_rng(4)
+    policy = read.policy()
+    examples = [
+        replace(
+            example,
+            uptake=np.array([
+                math.nan if s.pinned else float(random.random() < (0.7 if s.key in e.facts else 0.1))
+                for s in e.segments
+            ]),
+        )
+        for e, example in zip(world.episodes, read.examples(world, HELD_OUT.start), strict=False)
+    ]  # fmt: skip
+    warm_start.fit_warm_start(policy, examples, epochs=20, learning_rate=2e-3, seed=0)
+    likely, unlikely = [], []
+    for e, p in zip(world.episodes[HELD_OUT], read.prompts[HELD_OUT], strict=True):
+        ids = torch.tensor([[policy.config.vocab_size + row for row in p.rows]])
+        state = policy.pointer.encode_state(*policy.pointer.find_slots(ids))
+        chances = policy.pointer.score_segments(state).sigmoid()[0, : len(e.segments)].tolist()
+        for s, chance in zip(e.segments, chances, strict=True):
+            if not s.pinned:
+                (likely if s.key in e.facts else unlikely).append(chance)
+    assert np.mean(unlikely) == pytest.approx(0.1, abs=0.08)
+    assert 0.45 < np.mean(likely) < 0.8

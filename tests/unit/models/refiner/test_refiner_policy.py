@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,8 +12,10 @@ from trl import GRPOTrainer
 from models.refiner import grpo
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
 from models.refiner.featurizer import Featurizer
+from models.refiner.greedy_decoder import GreedyDecoder
 from models.refiner.inference import PolicyRefiner, decode_batch
 from models.refiner.policy import MASKED, Policy
+from models.refiner.policy_config import PolicyConfig
 from models.schema import EditProgram, Segment
 
 
@@ -112,6 +115,40 @@ def test_a_programs_log_probability_is_the_sum_over_its_actions(read, world, enc
     total = logits.log_softmax(-1).gather(1, torch.tensor(actions)[:, None]).sum()
     assert program.log_prob == pytest.approx(float(total), abs=1e-4)
     assert program.log_prob < 0
+
+
+@given(chances=st.lists(st.floats(0.001, 0.99), min_size=1, max_size=12, unique=True), picks=st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_a_program_has_the_picks_of_greatest_expected_f1(chances, picks) -> None:
+    """The one rule of training, evaluation and serving, against trying every number of picks."""
+    segments = tuple(Segment(f"k{i}", "record", f"Fact {i}.", tokens=5) for i in range(len(chances)))
+    policy = Policy(PolicyConfig(slots=16, pick_cap=picks, token_cap=60)).eval()
+    logits = torch.tensor(chances).logit()
+    policy.pointer.score_segments = lambda state: torch.nn.functional.pad(logits, (0, 16 - len(chances)))[None]
+    decoder = GreedyDecoder(policy)
+    decoder._score = lambda *_: logits.numpy()
+    order = sorted(range(len(chances)), key=lambda i: -chances[i])
+    total = sum(chances)
+    f1 = [2 * sum(chances[i] for i in order[:k]) / (k + total) for k in range(1, min(picks, len(order)) + 1)]
+    best = f1.index(max(f1)) + 1
+    ids, _ = decoder.decode(np.zeros((1 + len(chances), 384), np.float32), segments)
+    assert ids[1:] == [*(FIRST_PICK + i for i in order[:best]), STOP]
+
+
+def test_of_a_signals_value_and_its_change_one_is_picked(read, encoder) -> None:
+    segments = (
+        Segment("weight.latest", "record", "Weight was 71 kg last week.", tokens=8),
+        Segment("weight.change", "change", "Weight rose by 4 kg over 3 months.", tokens=8),
+        Segment("pulse.latest", "record", "Pulse was 71 last week.", tokens=8),
+    )
+    policy, reader = read.policy(), Featurizer(encoder)
+    rows = tuple(reader.add_prompt("Is my weight normal?", segments))
+    policy.pointer.set_table(reader.build_table())
+    open_slots = {FIRST_PICK, FIRST_PICK + 1, FIRST_PICK + 2}
+    assert _allowed(policy, rows, [FIRST_STYLE]) & open_slots == open_slots
+    assert _allowed(policy, rows, [FIRST_STYLE, FIRST_PICK + 1]) & open_slots == {FIRST_PICK + 2}
+    picks = PolicyRefiner(policy, encoder, "refiner-x").refine("Is my weight normal?", segments).picks
+    assert not {"weight.latest", "weight.change"} <= set(picks)
 
 
 def test_a_prompt_without_segments_can_only_be_styled_and_stopped(read, encoder) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from models.refiner import checkpoint
 from models.refiner.interface import Caps
-from models.refiner.policy import Policy, PolicyConfig
+from models.refiner.policy import Policy
+from models.refiner.policy_config import PolicyConfig
 from pipelines.evaluation.nightly import gate
 from pipelines.params import GateParams
 from pipelines.training import champion
