@@ -8,7 +8,8 @@ reply, over all test questions with such a fact; intervals are over patients. Me
 
 ranking     the product: logistic regression over the rate r, nearness, change and surprise
 rate        r alone; ``rate_without_k`` the same with k = 1, never served; ``key_rate`` the key over all questions
-ease        EASE (Steck 2019) over kinds of question, facts known and facts taken up: B = I − P diag(P)⁻¹
+ease        EASE (Steck 2019) over kinds of question, facts known and facts taken up, P = (XᵀX + λI)⁻¹: its weights
+            I − P diag(P)⁻¹ solved for the facts taken up, none of which is known of a new question
 nmf, svd    factors of the matrix of kinds of question and facts taken up (scikit-learn), a new question folded in
 minilm      nearness of a fact's sentence to the question
 
@@ -135,18 +136,18 @@ def build_methods(
 
 
 def fit_ease(fitted: Recommender, kinds: np.ndarray) -> Method:
-    """EASE over [kinds, facts known, facts taken up]; a new question has no facts taken up yet."""
+    """EASE over [kinds, facts known, facts taken up], solved for those taken up, which are not known yet."""
     known, taken = (fitted.seen > 0).astype(float), fitted.taken
     x = np.hstack([spread_over_kinds(fitted.questions, kinds), known, taken])
-    inverse = np.linalg.inv(x.T @ x + RIDGE * np.eye(x.shape[1]))
-    weights = np.eye(len(inverse)) - inverse / np.diag(inverse)
+    precision = np.linalg.inv(x.T @ x + RIDGE * np.eye(x.shape[1]))
     facts = len(fitted.columns)
+    weights = -np.linalg.solve(precision[-facts:, -facts:], precision[-facts:, :-facts]).T
 
     def score(episode: Episode, vector: np.ndarray) -> np.ndarray:
         keys = {s.key for s in episode.free}
         here = np.array([float(name in keys) for name in fitted.columns])
-        query = np.concatenate([spread_over_kinds(vector[None], kinds)[0], here, np.zeros(facts)])
-        return look_up(fitted, (query @ weights)[-facts:], episode.free)
+        query = np.concatenate([spread_over_kinds(vector[None], kinds)[0], here])
+        return look_up(fitted, query @ weights, episode.free)
 
     return score
 

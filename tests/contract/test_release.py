@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bentos.personalizer import release as releases
 from feature_repo.store import services
+from models.peers.recommendation import Reply, fit_recommender
+from models.prompt.ranker_file import load_ranker, save_ranker
+from models.prompt.ranking import FEATURES, Ranker
+from models.schema import Segment
+from pipelines.episodes import recommend
 from pipelines.packaging import bento, release, serving
 from pmlm.errors import ServingError
 from pmlm.settings import Settings
@@ -36,6 +43,31 @@ def test_packaging_the_same_champion_again_gives_the_same_id_and_a_whole_bento(s
     release.run(settings, NIGHT)
     assert serving.current_release(settings).resolve() == before
     assert _written(source) == whole
+
+
+def test_a_release_carries_what_ranked_the_nights_episodes_and_an_earlier_one_loads_without(settings: Settings) -> None:
+    fitted = fit_recommender((_reply(patient) for patient in range(10)), 10)
+    assert fitted is not None
+    made = recommend.ranker_folder(settings)
+    try:
+        saved = save_ranker(made, Ranker(fitted, (0.0,) * len(FEATURES)))
+        composed = release.compose_release(settings, "20260603")
+        folder = release.write_release(settings, composed)
+    finally:
+        shutil.rmtree(made)
+    loaded = load_ranker(folder / releases.RANKER)
+    assert loaded is not None
+    assert saved == composed.ranker == loaded.id
+    shutil.rmtree(folder)
+    earlier = composed.model_dump()
+    del earlier["ranker"]
+    assert releases.Release.model_validate(earlier).ranker is None
+    assert load_ranker(folder / releases.RANKER) is None
+
+
+def _reply(patient: int) -> Reply:
+    asked = datetime(2026, 1, 1, tzinfo=UTC)
+    return Reply(str(patient), patient, asked, np.ones(2), (Segment("smoking", "record", "Smokes."),), np.ones(1))
 
 
 def _written(folder: Path) -> dict[str, bytes]:

@@ -1,8 +1,8 @@
-"""Drift of rewards: held-out rewards of a fixed ranking's prompts, and patients' ratings.
+"""Drift of rewards: held-out rewards of the prompts of a rule, and patients' ratings.
 
-The ranking is the initial one cut to the caps, which every evaluation scores anyway and no training changes, so drift
-here comes from questions, replies or records. Scores come from the clinic's score cache alone; an episode that no
-evaluation has scored has no reward, and no language model is loaded.
+The rule takes the facts nearest to the question, within the caps. Every evaluation scores it and no night's learning
+changes it, as it does the initial ranking, so drift here comes from questions, replies or records. Scores come from the
+clinic's score cache alone; an episode that no evaluation has scored has no reward, and no language model is loaded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import polars as pl
 
-from models.refiner.baselines import RankingRefiner
 from models.reward.terms import reward
 from models.schema import Episode
 from models.vocabulary import RATING_CODE
@@ -31,7 +30,7 @@ def find_evaluation_run(settings: Settings, night: str) -> list[Path]:
 
 
 def build_held_out(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row per patient with a held-out question: reward of the ranking's prompt, nats."""
+    """One row per patient with a held-out question: reward of the nearest facts' prompt, nats."""
     if not find_evaluation_run(settings, night):
         return pl.DataFrame()
     asked = [
@@ -41,7 +40,7 @@ def build_held_out(settings: Settings, night: str, since: datetime) -> pl.DataFr
     ]
     one_each = {e.subject_id: e for e in sorted(asked, key=lambda e: e.episode_id, reverse=True)}
     values = _read_cached_rewards(settings, list(one_each.values())[:SAMPLE])
-    return pl.DataFrame({"reward of the ranking": pl.Series(values, dtype=pl.Float64)})
+    return pl.DataFrame({"reward of the nearest facts": pl.Series(values, dtype=pl.Float64)})
 
 
 def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
@@ -49,21 +48,24 @@ def _read_cached_rewards(settings: Settings, episodes: list[Episode]) -> list[fl
     if not episodes:
         return []
     # these load torch, which costs more than all the rest of the stage: only where there is something to read
+    from models.refiner.baselines import NearestRefiner
     from models.reward.embedded_scorer import EmbeddedScorer
     from models.reward.score_cache import ScoreCache, hash_trial
+    from pipelines.embedding_cache import open_encoder
     from pipelines.training.rewards import build_trial, cache_path
 
     params = load_params(settings)
-    ranking, price = RankingRefiner(params.caps), params.train.token_price
     cache = ScoreCache(cache_path(settings), layers=[settings.drops / "scores.parquet"])
     scorer_id = EmbeddedScorer(settings.embedded_llm).id
     found = []
-    for episode in episodes:
-        program = ranking.refine(episode.question, episode.segments)
+    with open_encoder(settings) as encoder:
+        nearest = NearestRefiner(params.caps, encoder)
+        programs = [nearest.refine(episode.question, episode.segments) for episode in episodes]
+    for episode, program in zip(episodes, programs, strict=True):
         scores = cache.get(hash_trial(scorer_id, build_trial(episode, program)))
         if scores is not None:
             tokens = sum(s.tokens for s in episode.free if s.key in program.picks)
-            found.append(reward(scores.score(episode.specific), tokens, price))
+            found.append(reward(scores.score(episode.specific), tokens, params.train.token_price))
     return found
 
 

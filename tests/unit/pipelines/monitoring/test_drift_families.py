@@ -185,7 +185,7 @@ def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhe
         SentenceScores((-4.0,), (2,)),
     )
     cache.flush()
-    (value,) = rewards.build_held_out(settings, NIGHT, SINCE)["reward of the ranking"]
+    (value,) = rewards.build_held_out(settings, NIGHT, SINCE)["reward of the nearest facts"]
     assert value == pytest.approx(-2.0 - 0.001 * 14)
 
 
