@@ -6,12 +6,12 @@ name theirs. For a signal S a row has
 | feature | meaning |
 | --- | --- |
 | ``S_latest``, ``S_time``, ``S_source`` | the newest value, when it was measured, the hash of its source line |
-| ``S_comparator`` | ``<``, ``<=``, ``>=`` or ``>`` where the newest value is only a bound; null for an exact one |
+| ``S_comparator`` | ``<``, ``<=``, ``>=`` or ``>`` where the newest value is only a bound; ``preliminary``; or null |
 | ``S_previous``, ``S_previous_time`` | the last value of an earlier day than the newest |
 | ``S_mean``, ``S_sd``, ``S_count`` | of the values in the 730 days before the newest, without it; sd with n − 1 |
 | ``S_slope`` | least squares over the 84 days up to the newest, units per week; null under 3 values |
 
-Bounds are in no other feature: a mean of "above 600" is no mean.
+Bounds and preliminary values are in no other feature: a mean of "above 600" is no mean.
 
 Values are counted in thousandths of the unit and times in whole seconds: sums of integers do not depend on the order
 of the rows or on the number of threads, so a row has the same bits wherever and however often it is computed.
@@ -60,7 +60,7 @@ def build_fields(*names: str) -> list[Field]:
             Field(name=f"{s.name}_count", dtype=Int64, tags=NOT_NEGATIVE, description="number of the same values"),
             Field(name=f"{s.name}_slope", dtype=Float64, tags={"unit": f"{s.unit}/wk"}, description="trend, 12 weeks"),
             Field(name=f"{s.name}_source", dtype=String, description="source line of the latest value"),
-            Field(name=f"{s.name}_comparator", dtype=String, description="<, <=, >= or > where it is only a bound"),
+            Field(name=f"{s.name}_comparator", dtype=String, description="<, <=, >= or > of a bound; preliminary"),
         ]
     return out
 
@@ -89,7 +89,7 @@ def _summarise(values: Table) -> Table:
     newest = values.group_by(*group).aggregate(newest=values.second.max(), newest_place=values.place.max())
     v = values.inner_join(newest, group)
     is_newest = v.place == v.newest_place
-    exact = v.text_value.isnull()  # the text of a number is its comparator
+    exact = v.text_value.isnull()  # the text of a number is its comparator, or "preliminary"
     earlier_day = exact & (v.second < v.newest // DAY * DAY)
     band = exact & (v.place < v.newest_place) & (v.second >= v.newest - BAND_DAYS * DAY)
     trend = exact & (v.second >= v.newest - TREND_DAYS * DAY)

@@ -67,6 +67,10 @@ KINDS = (
     "question",
     "reply",
     "rating",
+    "dispute",
+    "observation.disputed",
+    "episode.disputed",
+    "procedure.disputed",
     "deleted",
 )
 

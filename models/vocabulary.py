@@ -174,6 +174,7 @@ LANGUAGE_CODE = "PMLM//LANGUAGE"
 UNREAD_ALLERGY_CODE = "PMLM//UNREAD_ALLERGY"  # an entry of the allergy list is in quarantine
 CONDITION_END_CODE = "PMLM//CONDITION_END"
 MEDICATION_END_CODE = "PMLM//MEDICATION_END"
+DISPUTE_CODE = "PMLM//FACT_DISPUTED"
 #: What each code of ours means.
 OWN_CODES: dict[str, str] = {
     BIRTH_CODE: "birth",
@@ -185,6 +186,7 @@ OWN_CODES: dict[str, str] = {
     LANGUAGE_CODE: "language that the patient prefers",
     CONDITION_END_CODE: "end of a condition",
     MEDICATION_END_CODE: "end of a medicine",
+    DISPUTE_CODE: "fact that a clinician calls wrong",
 }
 
 

@@ -26,7 +26,7 @@ from pmlm.api_types import (
     Timeline,
 )
 from pmlm.errors import EndpointError
-from pmlm.feedback_types import FeedbackReceipt, FeedbackRequest
+from pmlm.feedback_types import DisputeReceipt, DisputeRequest, FeedbackReceipt, FeedbackRequest
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -76,6 +76,11 @@ class Client:
         """
         request = FeedbackRequest(answer_id=answer_id, **fields)
         return self._request("POST", "/feedback", FeedbackReceipt, request.model_dump(exclude_none=True))
+
+    def dispute(self, patient: str, fact: str, **fields: Any) -> DisputeReceipt:
+        """Call a single fact wrong, in the fields of ``POST /disputes``: ``correct`` says what would be right."""
+        request = DisputeRequest(patient=patient, fact=fact, **fields)
+        return self._request("POST", "/disputes", DisputeReceipt, request.model_dump(exclude_none=True))
 
     def alive(self) -> bool:
         """Whether the endpoint answers at all; never raises."""

@@ -47,6 +47,10 @@ class UnknownAnswerError(PmlmError):
     """No stored answer has this id, or its explanation has expired."""
 
 
+class UnknownFactError(PmlmError):
+    """No such fact is believed of the patient."""
+
+
 class UnknownNightError(PmlmError):
     """No saved night has that date."""
 

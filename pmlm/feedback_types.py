@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.feedback import Giver
-from pmlm.api_types import MAX_QUESTION, readable
+from pmlm.api_types import MAX_PATIENT, MAX_QUESTION, readable
 
 MAX_EDIT = 8000
 MAX_COMMENT = 2000
@@ -63,6 +63,36 @@ class FeedbackRequest(BaseModel):
         if self.preferred_over == self.answer_id:
             raise ValueError("preferred_over must name another answer")
         return self
+
+
+class DisputeRequest(BaseModel):
+    """A single fact that a clinician calls wrong."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"patient": "Patient/6f0c4a1e", "fact": "condition:SNOMED//38341003"}]},
+    )
+
+    patient: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATIENT)]
+    fact: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="The fact's key, as the page's record names it: a list and a code, `signal:` and a signal's name, "
+        "`dating` or `pregnancy`."
+    )
+    correct: Annotated[str, StringConstraints(max_length=MAX_COMMENT), AfterValidator(readable)] | None = Field(
+        default=None, description="What would be right, in the clinician's words; de-identified by the next night."
+    )
+    user: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, description="An opaque id of the person, where many share a token. Kept as a keyed hash only."
+    )
+
+
+class DisputeReceipt(BaseModel):
+    """That a dispute was recorded; the next night reads it."""
+
+    id: str
+    fact: str
+    stays: bool = Field(description="True for an allergy, which no dispute removes: correct it in the record.")
 
 
 class FeedbackReceipt(BaseModel):

@@ -218,11 +218,13 @@ class Settings(BaseSettings):
 
     def now(self) -> datetime:
         """The clinic's clock: the system's, or with ``clock: last_drop`` the end of the last night."""
-        path = self.workspace / "clock.json"
-        if self.manifest.clock == "last_drop" and path.exists():
+        if self.manifest.clock == "last_drop" and (path := self.workspace / "clock.json").exists():
             return datetime.fromisoformat(json.loads(path.read_text())["as_of"])
-        now = datetime.now(UTC)
-        return now if self.zone is None else now.astimezone(self.zone).replace(tzinfo=UTC)
+        return self.localize(datetime.now(UTC))
+
+    def localize(self, moment: datetime) -> datetime:
+        """A moment in the clinic's wall time, written as UTC like every time in the log."""
+        return moment.astimezone(UTC) if self.zone is None else moment.astimezone(self.zone).replace(tzinfo=UTC)
 
     @cached_property
     def zone(self) -> ZoneInfo | None:

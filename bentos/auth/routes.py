@@ -61,6 +61,7 @@ RULES: tuple[RouteRule, ...] = (
     _read("/personalize", "/personalize"),
     _read("/answer", "/answer"),
     _read("/feedback", "/feedback"),
+    _read("/disputes", "/disputes"),
     _read("/explain/{answer_id}", "/explain/[^/]*"),
     _read("/patients/{ref}/timeline", "/patients/.+/timeline"),
     RouteRule("/v1/models", re.compile("/v1/models(/.*)?"), Door.TOKEN),

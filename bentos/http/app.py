@@ -22,7 +22,7 @@ from bentos.problems.problem_details import App, Receive, Scope, Send
 from bentos.problems.thread_limits import loop_limiter
 from pmlm.api_types import Explanation, Health, Timeline
 from pmlm.errors import ForeignPatientError, UnknownAnswerError
-from pmlm.feedback_types import FeedbackReceipt, FeedbackRequest
+from pmlm.feedback_types import DisputeReceipt, DisputeRequest, FeedbackReceipt, FeedbackRequest
 
 app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
 error_handlers.install(app)
@@ -33,7 +33,7 @@ CHECKS = 4
 #: Names of the rules (``auth.routes``) whose requests this app answers.
 NATIVE = frozenset(
     {"/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/explain/{answer_id}", "/patients/{ref}/timeline"}
-    | {"/feedback"}
+    | {"/feedback", "/disputes"}
 )
 
 
@@ -133,3 +133,11 @@ def feedback(request: Request, given: FeedbackRequest) -> FeedbackReceipt:
     from bentos.feedback.intake import record_feedback  # with the method's modules
 
     return record_feedback(current.personalizer(), request.state.principal, given)
+
+
+@app.post("/disputes")
+def dispute(request: Request, given: DisputeRequest) -> DisputeReceipt:
+    """Record that a clinician calls a single fact wrong; from the next night on no prompt states it."""
+    from bentos.feedback.disputes import record_dispute  # with the method's modules
+
+    return record_dispute(current.personalizer(), request.state.principal, given)

@@ -110,6 +110,12 @@ READY = {
     "features": "readable",
 }
 
+DISPUTE = {
+    "patient": "Patient/6f0c4a1e",
+    "fact": "condition:SNOMED//271737000",
+    "correct": "Her anaemia was ruled out.",
+}
+
 FEEDBACK = {"answer_id": PERSONALIZED["id"], "rating": 4}
 
 HOOK = {
@@ -146,6 +152,10 @@ OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any] | None, dict[str, Any] | 
     ("get", "/patients/{ref}/timeline"): (None, TIMELINE),
     ("get", "/readyz"): (None, READY),
     ("post", "/feedback"): (FEEDBACK, {"id": "5d1b4e6f8a7c2b3d4e5f60710f8e3c5a", "counts": True}),
+    ("post", "/disputes"): (
+        DISPUTE,
+        {"id": "7c2b3d4e5f60710f8e3c5a5d1b4e6f8a", "fact": "condition:SNOMED//271737000", "stays": False},
+    ),
     ("get", "/cds-services"): (None, {"services": [SERVICE]}),
     ("post", "/cds-services/{service_id}"): (HOOK, {"cards": [CARD]}),
     ("post", "/cds-services/{service_id}/feedback"): (CARD_FEEDBACK, None),

@@ -32,6 +32,7 @@ from bentos.personalizer.second_reader import SecondReader
 from feature_repo.store import services
 from feature_repo.store.rows import cast_row
 from models.encoder import MiniLM
+from models.fact_disputes import is_disputed
 from models.feature_row import read_text, read_texts
 from models.llm import make_token_counter
 from models.patient.critical_values import has_critical_value
@@ -205,7 +206,8 @@ class Personalizer:
         allergies = list_drug_allergies(prepared.row)
         row, language = prepared.row, prepared.personalized.language
         context = read_context(row, prepared.as_of)
-        risks = RecordedRisks(read_texts(row, "medicine_texts"), has_critical_value(row, prepared.as_of))
+        medicines = tuple(text for text in read_texts(row, "medicine_texts") if not is_disputed(text))
+        risks = RecordedRisks(medicines, has_critical_value(row, prepared.as_of))
         return lambda text: check_answer(text, allergies, flags, language, context, risks)
 
     def record(self, prepared: PreparedPrompt, endpoint: str, response: R, *, safety: bool = False) -> R:

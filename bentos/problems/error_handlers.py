@@ -16,6 +16,7 @@ from pmlm.errors import (
     RecordUnavailableError,
     ServingError,
     UnknownAnswerError,
+    UnknownFactError,
     UnknownPatientError,
 )
 
@@ -23,6 +24,7 @@ from pmlm.errors import (
 STATUS: tuple[tuple[type[PmlmError], HTTPStatus, str | None], ...] = (
     (UnknownPatientError, HTTPStatus.NOT_FOUND, "patient"),
     (UnknownAnswerError, HTTPStatus.NOT_FOUND, "answer_id"),
+    (UnknownFactError, HTTPStatus.NOT_FOUND, "fact"),
     (ForeignPatientError, HTTPStatus.FORBIDDEN, "patient"),
     (AccessError, HTTPStatus.FORBIDDEN, None),
     (ServingError, HTTPStatus.SERVICE_UNAVAILABLE, None),

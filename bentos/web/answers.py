@@ -61,11 +61,11 @@ def patients(personalizer: Personalizer, principal: Principal, request: Patients
 def record(personalizer: Personalizer, principal: Principal, request: RecordRequest) -> PatientRecord:
     """The patient's trajectories with the changes found, and their peers."""
     subject, row = personalizer.read_patient(principal, request.patient)
-    as_of = personalizer.settings.now()
+    as_of, known = personalizer.settings.now(), _read_events(personalizer, subject)
     return PatientRecord(
         pregnancy=records.describe_pregnancy(row, as_of, request.language),
-        beliefs=records.list_beliefs(row, as_of),
-        trajectories=records.build_trajectories(_read_events(personalizer, subject), row, as_of, request.language),
+        beliefs=records.list_beliefs(row, as_of, personalizer.settings.currency_rule, records.list_disputes(known)),
+        trajectories=records.build_trajectories(known, row, as_of, request.language),
         peers=records.summarize_peers(row, personalizer.settings.k_anonymity, request.language),
     )
 

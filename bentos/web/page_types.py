@@ -106,14 +106,23 @@ class PeerSummary(BaseModel):
     outcomes: list[PeerFigure]
 
 
-BeliefName = Literal["dating", "allergies", "conditions", "medicines", "suspected", "not_current", "unmapped"]
+BeliefName = Literal[
+    "pregnancy", "dating", "allergies", "conditions", "medicines", "signals", "suspected", "not_current", "unmapped"
+]
+
+
+class Belief(BaseModel):
+    """One fact in an entry's own words; ``fact`` is the key to call it wrong by, null where it is disputed."""
+
+    text: str
+    fact: str | None
 
 
 class Beliefs(BaseModel):
-    """What is believed of a patient, by the lists of ``pmlm patient``; a line is an entry's own words."""
+    """What is believed of a patient, by the lists of ``pmlm patient``."""
 
     name: BeliefName
-    lines: list[str]
+    lines: list[Belief]
 
 
 class PatientRecord(BaseModel):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import cast, get_args
 
 from bentos.personalizer.patient.patient_events import PatientEvent
 from bentos.personalizer.patient.timeline import week_at
 from bentos.web.page_types import (
     Band,
+    Belief,
     BeliefName,
     Beliefs,
     EvidenceEvent,
@@ -20,9 +22,12 @@ from bentos.web.page_types import (
     SignalTrajectory,
     Sources,
 )
+from models.fact_disputes import DISPUTE_KIND, StatedDispute, read_statements
 from models.feature_row import read_number, read_time
 from models.patient.change_detection import Change, detect_change
-from models.patient.summary import Entry, summarize_patient
+from models.patient.currency import CurrencyRule
+from models.patient.facts import list_facts
+from models.patient.summary import DISPUTED, summarize_patient
 from models.peers.aggregates import OUTCOMES, round_count
 from models.prompt.sentences.behaviour import OLDEST_AGE, compute_age
 from models.prompt.sentences.pinned import build_pinned_segments
@@ -46,25 +51,29 @@ def describe_pregnancy(row: FeatureRow, as_of: datetime, language: Language) -> 
     return next(s.text for s in build_pinned_segments(row, as_of, language) if s.key == "pregnancy")
 
 
-def list_beliefs(row: FeatureRow, as_of: datetime) -> list[Beliefs]:
+def list_beliefs(
+    row: FeatureRow, as_of: datetime, rule: CurrencyRule, disputes: Sequence[StatedDispute] = ()
+) -> list[Beliefs]:
     """The lists of ``pmlm patient`` that have something, so that a clinician can say what is wrong."""
-    summary = summarize_patient(row, as_of)
-    dating = summary.dating
-    found = [] if dating is None else [Beliefs(name="dating", lines=[f"{dating.method}, {dating.precision}"])]
-    lists: tuple[tuple[BeliefName, list[Entry]], ...] = (
-        ("allergies", summary.allergies),
-        ("conditions", summary.conditions),
-        ("medicines", summary.medicines),
-        ("suspected", summary.suspected),
-        ("not_current", summary.not_current),
-        ("unmapped", summary.unmapped),
-    )
-    for name, entries in lists:
-        texts = ((sanitize_record_text(entry.text), entry.reason) for entry in entries)
-        lines = [f"{text}: {reason}" if reason else text for text, reason in texts if text]
-        if lines:
-            found.append(Beliefs(name=name, lines=list(dict.fromkeys(lines))))
-    return found
+    summary = summarize_patient(row, as_of, rule, [(dispute, None) for dispute in disputes])
+    lines: dict[BeliefName, dict[str, Belief]] = {name: {} for name in get_args(BeliefName)}
+    words = {dispute.key: f"disputed by a clinician {format_ago(dispute.at, as_of, 'en')}" for dispute in disputes}
+    for fact in list_facts(summary):
+        name = cast("BeliefName", fact.belief)
+        note = words.get(fact.key, "") if fact.group == "allergy" else ""
+        lines[name].setdefault(fact.text, Belief(text=f"{fact.text} ({note})" if note else fact.text, fact=fact.key))
+    for entry in summary.not_current:
+        if entry.disputed and (text := sanitize_record_text(entry.text)):
+            lines["not_current"].setdefault(text, Belief(text=f"{text}: {DISPUTED}", fact=None))
+    for entry in summary.unmapped:
+        if text := sanitize_record_text(entry.text):
+            lines["unmapped"].setdefault(text, Belief(text=text, fact=None))
+    return [Beliefs(name=name, lines=list(found.values())) for name, found in lines.items() if found]
+
+
+def list_disputes(events: Sequence[PatientEvent]) -> list[StatedDispute]:
+    """The facts of a patient that a clinician called wrong."""
+    return read_statements((e.name, e.time or e.known_at) for e in events if e.kind == DISPUTE_KIND)
 
 
 def list_patient(subject: int, row: FeatureRow, newest: datetime, as_of: datetime, language: Language) -> PatientEntry:

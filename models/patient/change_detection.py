@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Literal
 
 from models.feature_row import read_number, read_text, read_time
-from models.patient.bounds import read_comparator
+from models.patient.bounds import is_preliminary, read_comparator
 from models.schema import FeatureRow
 from models.vocabulary import Signal
 
@@ -57,9 +57,9 @@ def compute_own_band_z(latest: float, mean: float, sd: float, floor: float) -> f
 
 
 def detect_change(row: FeatureRow, signal: Signal, as_of: datetime) -> Change | None:
-    """Compare a signal's latest value with the past; None without two exact values by ``as_of``."""
+    """Compare a signal's latest value with the past; None without two exact, final values by ``as_of``."""
     name = signal.name
-    if read_comparator(row, name):
+    if read_comparator(row, name) or is_preliminary(row, name):
         return None
     latest, at = read_number(row, f"{name}_latest"), read_time(row, f"{name}_time")
     previous, before = read_number(row, f"{name}_previous"), read_time(row, f"{name}_previous_time")

@@ -14,7 +14,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from models.feature_row import read_number, read_text, read_time
-from models.patient.bounds import format_bound, is_surely_at_least, is_surely_below, read_comparator
+from models.patient.bounds import (
+    format_bound,
+    format_preliminary,
+    is_surely_at_least,
+    is_surely_below,
+    read_comparator,
+)
 from models.patient.gestational_age import read_pregnancy_state
 from models.schema import FeatureRow
 from models.templates import format_ago, look_up_label
@@ -157,9 +163,9 @@ def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) ->
         return
     sources = tuple(dict.fromkeys(s for n in names if (s := read_text(row, f"{n}_source"))))
     stale = as_of - at > timedelta(days=limit.fresh)
-    yield CriticalValue(
-        limit, _describe(names, known, bounds, language), format_ago(at, as_of, language), indicator, stale, sources
-    )
+    preliminary = next(filter(None, (format_preliminary(row, name, language) for name in names)), "")
+    described = _describe(names, known, bounds, language) + preliminary
+    yield CriticalValue(limit, described, format_ago(at, as_of, language), indicator, stale, sources)
 
 
 def _urgency(limit: Limit, age: timedelta) -> Urgency | None:

@@ -13,18 +13,20 @@
    chronic, and some SNOMED CT codes (:mod:`models.patient.acute_conditions` has versions and refresh), and SNOMED CT
    names that begin with "acute". What ``vocabulary.CONCEPTS`` reads
    as a condition of its own, such as a clot, never fades, but for a urinary infection.
-4. An implant or a coil works for years after its one order (``_LONG_ACTING``, from the FDA labels).
+4. An implant or a coil works for years after its one order (``long_acting.csv``, from the FDA labels).
 
 Run: ``pmlm patient PATIENT``.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from itertools import chain, repeat
 from typing import Literal
 
@@ -37,18 +39,6 @@ Reason = Literal["", "supply_ended", "not_renewed", "acute_course_over"]
 
 _DAYS_PER_YEAR = 365
 _DAY = 86_400
-#: Words in the name of a medicine that works for years after its order, with the years that its FDA label states.
-_LONG_ACTING: dict[str, int] = {
-    "mirena": 8,
-    "liletta": 8,
-    "kyleena": 5,
-    "skyla": 3,
-    "paragard": 10,
-    "intrauterine": 8,
-    "nexplanon": 5,
-    "implanon": 3,
-    "etonogestrel 68": 5,
-}
 #: Names that begin with "acute" and are no short illness.
 _LASTING = re.compile(
     r"leuk|lymph|myelo|infarct|coronary|thromb|embol|stroke|h(?:a)?emorrhage|porphyri|rheumatic|kidney|renal|hepat|"
@@ -144,8 +134,15 @@ def is_acute(code: str, name: str) -> bool:
 def _count_days(name: str, rule: CurrencyRule) -> int:
     """Count the days for which a medicine without a stated supply is current."""
     lowered = name.lower()
-    years = next((years for word, years in _LONG_ACTING.items() if word in lowered), 0)
+    years = next((years for word, years in _read_long_acting() if word in lowered), 0)
     return max(rule.medicine_days, years * _DAYS_PER_YEAR)
+
+
+@cache
+def _read_long_acting() -> tuple[tuple[str, int], ...]:
+    """Words in the name of a medicine that works for years after its order, with those years, in the file's order."""
+    with (files("models.patient") / "long_acting.csv").open(encoding="utf-8") as file:
+        return tuple((row["word"], int(row["years"])) for row in csv.DictReader(file))
 
 
 def _list_columns(row: FeatureRow, group: str) -> Iterator[tuple[str, str, datetime | None, str]]:

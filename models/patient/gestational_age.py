@@ -90,7 +90,7 @@ def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
         # an entry that still stands and a later denial contradict each other
         open_ = any(s.meaning == "pregnancy" and s.closed is None for s in claims)
         return _UNKNOWN if open_ else PregnancyState(False, None, None, None, (), denied=denied)
-    return _describe_pregnancy(claims, start, today)
+    return _describe_pregnancy(claims, start, today, _is_multiple(statements, claims, end, today))
 
 
 def _list_claims(statements: Sequence[Statement], end: End | None, today: date) -> list[Statement]:
@@ -137,12 +137,20 @@ def _date_pregnancy(statements: Sequence[Statement], end: End | None, since: dat
     return choose_start(starts)
 
 
-def _describe_pregnancy(claims: Sequence[Statement], start: Start | None, today: date) -> PregnancyState:
+def _is_multiple(statements: Sequence[Statement], claims: Sequence[Statement], end: End | None, today: date) -> bool:
+    """Whether a code says so, or the newest count of fetuses of this pregnancy."""
+    since = today - LONGEST if end is None else max(today - LONGEST, end.last + SOONEST)
+    counts = [s for s in statements if s.meaning == "fetuses" and s.day > since]
+    return any(s.multiple for s in (*claims, *counts[-1:]))
+
+
+def _describe_pregnancy(
+    claims: Sequence[Statement], start: Start | None, today: date, multiple: bool
+) -> PregnancyState:
     newest = max(
         (s for s in claims if s.meaning in ("pregnancy", "status", "antenatal")), default=None, key=lambda s: s.day
     )
     sources = [newest.source] if newest is not None else []
-    multiple = any(s.multiple for s in claims)
     if start is None:
         return PregnancyState(True, None, None, None, _unique(sources), multiple=multiple)
     low, high = max(0, (today - start.last).days), min((today - start.first).days, LONGEST.days)

@@ -12,11 +12,13 @@ Run: ``pmlm patient PATIENT``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
+from models.fact_disputes import StatedDispute, is_disputed, list_groups, make_key, strip_mark
 from models.feature_row import read_number, read_text, read_texts, read_time, read_times
-from models.patient.bounds import read_comparator
+from models.patient.bounds import is_preliminary, read_comparator
 from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
 from models.patient.gestational_age import Dating, PregnancyState, read_pregnancy_state
 from models.schema import FeatureRow
@@ -30,7 +32,8 @@ _LOCAL = ("LOCAL", "TEXT")
 class Entry:
     """A condition, medicine or allergy of the record; ``age_days`` since it began.
 
-    ``reason`` says in words why it is not current, and is empty for one that is.
+    ``reason`` says in words why it is not current, and is empty for one that is. ``disputed`` is the day on which a
+    clinician called it wrong.
     """
 
     code: str
@@ -39,11 +42,15 @@ class Entry:
     source: str | None
     concept: str | None = None
     reason: str = ""
+    disputed: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SignalValue:
-    """The latest value of a signal; ``comparator`` where only a bound was measured."""
+    """The latest value of a signal; ``comparator`` where only a bound was measured.
+
+    ``preliminary``: the laboratory has not verified it yet.
+    """
 
     name: str
     value: float
@@ -51,6 +58,20 @@ class SignalValue:
     comparator: str | None
     age_days: float | None
     source: str | None
+    preliminary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DisputedFact:
+    """A fact that a clinician called wrong on a day; ``correction`` is what she wrote instead, de-identified.
+
+    ``stands``: a record has stated it again since, or it is an allergy, which a dispute never removes.
+    """
+
+    key: str
+    on: date
+    stands: bool
+    correction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +100,10 @@ class PatientSummary:
     suspected: list[Entry] = field(default_factory=list)
     not_current: list[Entry] = field(default_factory=list)
     unmapped: list[Entry] = field(default_factory=list)
+    disputed: list[DisputedFact] = field(default_factory=list)
 
 
+DISPUTED = "disputed by a clinician"
 #: Why an entry is not current, in words.
 _REASONS = {
     "": "",
@@ -90,8 +113,16 @@ _REASONS = {
 }
 
 
-def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEFAULT_RULE) -> PatientSummary:
-    """The beliefs that a feature row supports as of ``as_of``; ``rule`` says what is current."""
+def summarize_patient(
+    row: FeatureRow,
+    as_of: datetime,
+    rule: CurrencyRule = DEFAULT_RULE,
+    disputes: Sequence[tuple[StatedDispute, str | None]] = (),
+) -> PatientSummary:
+    """The beliefs that a feature row supports as of ``as_of``.
+
+    ``rule`` says what is current; ``disputes`` are the facts that were called wrong, each with a correction or None.
+    """
     state = read_pregnancy_state(row, as_of)
     entries = {
         "allergy": _list_entries(row, "allergy", as_of),
@@ -99,6 +130,8 @@ def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEF
         "medicine": [_build_entry(entry, as_of) for entry in list_medicines(row, as_of, rule)],
         "suspected": _list_entries(row, "suspected", as_of),
     }
+    days = {dispute.key: dispute.at.date() for dispute, _ in disputes}
+    entries = {group: [_add_dispute(e, group, days) for e in listed] for group, listed in entries.items()}
     return PatientSummary(
         as_of=as_of,
         pregnant={True: "yes", False: "no", None: "unknown"}[state.pregnant],
@@ -114,11 +147,41 @@ def summarize_patient(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEF
         allergies=entries["allergy"],
         conditions=[entry for entry in entries["condition"] if not entry.reason],
         medicines=[entry for entry in entries["medicine"] if not entry.reason],
-        suspected=entries["suspected"],
+        suspected=[entry for entry in entries["suspected"] if not entry.reason],
         signals=_list_signals(row, as_of),
-        not_current=[entry for group in ("medicine", "condition") for entry in entries[group] if entry.reason],
+        not_current=[
+            entry for group in ("medicine", "condition", "suspected") for entry in entries[group] if entry.reason
+        ],
         unmapped=[e for group in entries.values() for e in group if e.code.partition("//")[0] in _LOCAL],
+        disputed=[_describe_dispute(one, words, row, entries) for one, words in disputes],
     )
+
+
+def _add_dispute(entry: Entry, group: str, days: Mapping[str, date]) -> Entry:
+    """The entry with the day on which it was disputed; not current where the dispute holds."""
+    marked = is_disputed(entry.text)
+    found = [days[key] for name in list_groups(group) if (key := make_key(name, entry.code)) in days]
+    if not (marked or (found and group == "allergy")):
+        return entry
+    on = max(found, default=None)
+    reason = f"{DISPUTED}{f' on {on}' if on else ''}" if marked else ""
+    return replace(entry, text=strip_mark(entry.text), disputed=on, reason=reason)
+
+
+def _describe_dispute(
+    dispute: StatedDispute, correction: str | None, row: FeatureRow, entries: Mapping[str, list[Entry]]
+) -> DisputedFact:
+    """Whether the disputed fact still stands."""
+    group, _, name = dispute.key.partition(":")
+    if group == "signal":
+        at = read_time(row, f"{name}_time")
+        stands = at is not None and at > dispute.at
+    elif group in ("dating", "pregnancy"):
+        stands = False
+    else:
+        standing = [e for g, listed in entries.items() if group in list_groups(g) for e in listed if e.code == name]
+        stands = any(not e.reason.startswith(DISPUTED) for e in standing)
+    return DisputedFact(dispute.key, dispute.at.date(), stands, correction)
 
 
 def _build_entry(entry: RecordEntry, as_of: datetime) -> Entry:
@@ -171,6 +234,7 @@ def _list_signals(row: FeatureRow, as_of: datetime) -> list[SignalValue]:
             comparator=read_comparator(row, signal.name),
             age_days=_count_days(read_time(row, f"{signal.name}_time"), as_of),
             source=read_text(row, f"{signal.name}_source"),
+            preliminary=is_preliminary(row, signal.name),
         )
         for signal in SIGNALS
         if (value := read_number(row, f"{signal.name}_latest")) is not None

@@ -7,7 +7,7 @@
 2. Sixteenths make every squared distance an exact binary fraction: no rounding, no dependence on the order of
    summation.
 3. A signal counts if it was measured within two years of the state's moment, a medicine or condition if it is current
-   then by the default rule (``models.patient.currency``).
+   then by the clinic's rule (``models.patient.currency``).
 
 The trajectory model's hidden state can replace ``States.embedding`` without any other change.
 """
@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.fact_disputes import is_disputed
 from models.patient import gestational_age
-from models.patient.currency import judge_condition, judge_medicine
+from models.patient.currency import DEFAULT_RULE, CurrencyRule, judge_condition, judge_medicine
 from models.vocabulary import CONCEPTS, find_concept, find_drug_class
 
 DAY = 86_400
@@ -123,10 +124,14 @@ def build_states(
     subject: Sequence[int] | NDArray[np.int64],
     at: Sequence[int] | NDArray[np.int64],
     columns: Mapping[str, Any],
+    rule: CurrencyRule = DEFAULT_RULE,
 ) -> States:
-    """Build states from the columns of ``FEATURES``: times in seconds; None or NaN where unknown."""
+    """Build states from the columns of ``FEATURES``: times in seconds; None or NaN where unknown.
+
+    ``rule`` says what is current.
+    """
     moments = np.asarray(at, dtype=np.int64)
-    columns = {**columns, **_select_current(columns, moments)}
+    columns = {**columns, **_select_current(columns, moments, rule)}
     times = {name: _to_numbers(columns[name]) for name in ("birth", "died", "edd", "lmp", "pregnancy_since")}
     ended = _to_numbers(columns["pregnancy_ended"])
     flags = _flag_concepts(columns["condition_codes"])
@@ -145,7 +150,7 @@ def build_states(
     )
 
 
-def _select_current(columns: Mapping[str, Any], moments: NDArray[np.int64]) -> dict[str, list[Any]]:
+def _select_current(columns: Mapping[str, Any], moments: NDArray[np.int64], rule: CurrencyRule) -> dict[str, list[Any]]:
     """Select the conditions and medicines that are current at each state's own moment."""
     seen = moments.tolist()
     medicines = zip(columns["medicine_texts"], columns["medicine_times"], columns["medicine_ends"], seen, strict=True)
@@ -155,12 +160,12 @@ def _select_current(columns: Mapping[str, Any], moments: NDArray[np.int64]) -> d
     return {
         "medicine_texts": [
             [text for text, time, end in zip_longest(texts, times or (), ends or ())
-             if text is not None and not judge_medicine(text, time, end, at)]
+             if text is not None and not is_disputed(text) and not judge_medicine(text, time, end, at, rule)]
             for texts, times, ends, at in ((texts or (), *rest) for texts, *rest in medicines)
         ],
         "condition_codes": [
             [code for code, text, time in zip_longest(codes, texts or (), times or ())
-             if code is not None and not judge_condition(code, text or "", time, at)]
+             if code is not None and not judge_condition(code, text or "", time, at, rule)]
             for codes, texts, times, at in ((codes or (), *rest) for codes, *rest in conditions)
         ],
     }  # fmt: skip

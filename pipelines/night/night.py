@@ -29,7 +29,7 @@ def fetch_new_drops(settings: Settings) -> list[str]:
     """Fetch what is new at ``PMLM_SOURCE`` into drops, where it is set; return their dates."""
     from pipelines.fetch.stage import fetch_records
 
-    return fetch_records(settings, datetime.now(UTC).date()).drops if settings.source else []
+    return fetch_records(settings, settings.localize(datetime.now(UTC)).date()).drops if settings.source else []
 
 
 def run_intake(settings: Settings, night: str, run: str | None = None) -> str:

@@ -22,22 +22,23 @@ _DELETED_FACETS: dict[str, tuple[str, ...]] = {
     "Procedure": ("outcome",),
 }
 
-Deletion = tuple[str, str, str]
-"""(type, id, content hash) of a resource to delete."""
+Deletion = tuple[str, str, str, tuple[int, int]]
+"""(type, id, content hash, stated version) of a resource to delete."""
 
 
 def find_deleted_records(settings: Settings, log: pl.LazyFrame, deletions: list[Deletion]) -> Iterator[pl.DataFrame]:
     """Yield every record that deleted resources may have in the log, as rows of ``TOUCHED_SCHEMA``."""
     codes: tuple[str, ...] = ()  # an observation's facets are codes: any code in the log may be one
-    if any(kind == "Observation" for kind, _, _ in deletions):
+    if any(kind == "Observation" for kind, *_ in deletions):
         observed = log.filter(pl.col("kind") == "observation").select(pl.col("code").unique()).collect()
         codes = tuple(observed["code"])
     step = max(1, _DELETED_RECORDS // (1 + len(codes)))
     for first in range(0, len(deletions), step):
-        rows: list[tuple[int, str, int, int]] = []
-        for kind, ident, source in deletions[first : first + step]:
+        rows: list[tuple[object, ...]] = []
+        for kind, ident, source, version in deletions[first : first + step]:
             whole = settings.pseudonym(kind, ident)
             facets = codes if kind == "Observation" else _DELETED_FACETS.get(kind, ())
             records = (whole, *(settings.pseudonym(kind, ident, facet) for facet in facets))
-            rows.extend((record, source, 0, whole) for record in records)
+            allergy = kind == "AllergyIntolerance"
+            rows.extend((record, source, 0, whole, *version, allergy) for record in records)
         yield pl.DataFrame(rows, schema=TOUCHED_SCHEMA, orient="row")

@@ -18,7 +18,9 @@ from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.deidentify.scrub import Scrubber
 from pipelines.records.drops import Drop, hash_drop
 from pipelines.records.extract.facts import ExtractionContext
-from pipelines.records.log import carryover, event_log, ledger, quarantine, spill
+from pipelines.records.interpret.specimen_links import find_foreign_records, load_earlier_specimens, save_links
+from pipelines.records.log import carryover, event_log, known_versions, ledger, quarantine, spill
+from pipelines.records.log.known_versions import KnownAllergies
 from pipelines.records.log.ledger import Accounts, LedgerEntry
 from pipelines.records.log.quarantine import QuarantineRow
 from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA, find_new_versions
@@ -90,10 +92,12 @@ def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None, codes: C
     with spill.create_folder(settings) as place:
         resources = map_codes(read_resources(drop.path, settings.max_line_mb << 20), codes)
         prescan = Prescan(settings, resources, index, place)
+        for row in _read_retried_rows(settings, drop):
+            prescan.specimens.want(quarantine.parse_row(row).resource or {})
         processed = _process_drop(settings, drop, skipped, prescan, index, end, validator, place, codes)
         if not processed.accounts.read:
             _refuse_without_resources(drop, skipped, first=not others)
-        batch = append_events(settings, drop.night, place, end, not others, own, drop_end)
+        batch = append_events(settings, drop.night, others, place, end, own, drop_end)
     index.save(drop.night)
     carryover.save_medications(settings, drop.night, prescan.medications)
     data_docs.build_site(settings, drop.night, validator.results)
@@ -162,25 +166,35 @@ def process_resources(settings: Settings, raws: Iterable[RawResource], prescan: 
     last_active = carryover.read_last_active(settings, night)
     context = ExtractionContext(end, drugs, settings.pseudonym, Scrubber(index), find_specimen, last_active=last_active)
     patients = carryover.read_patients(settings) | prescan.patients
-    processed = DropProcessor(settings, prescan, context, patients, validator, reject, place).process(raws)
+    others = [entry.night for entry in ledger.read_entries(settings) if entry.night != night]
+    allergies = KnownAllergies(settings, others)
+    load_earlier_specimens(settings, others, prescan.specimens)
+    processed = DropProcessor(settings, prescan, context, patients, allergies, validator, reject, place).process(raws)
     carryover.save_active(settings, night, context.active)
+    save_links(settings, night, prescan.specimens, place)
+    for foreign in find_foreign_records(settings, others, prescan.specimens, end):
+        spill.write_rows(place / TOUCHED, foreign, "resource")
     return processed
 
 
-def append_events(settings: Settings, night: str, place: Path, end: Micros, history: bool, own: list[str],
+def append_events(settings: Settings, night: str, others: list[str], place: Path, end: Micros, own: list[str],
                   drop_end: Micros) -> str | None:  # fmt: skip
-    """Write the spilled drafts that are new as one batch; its name, or None.
+    """Write the spilled drafts that are new as one batch, and the versions they state; its name, or None.
 
-    New versions are found in shares of resources and written in shares of patients. ``history`` is whether this is
-    the clinic's first drop; the other arguments are those of ``find_new_versions``.
+    New versions are found in shares of resources and written in shares of patients. ``others`` are the nights of the
+    other drops; the further arguments are those of ``find_new_versions``.
     """
     log, written = event_log.scan_events(settings), event_log.scan_batches([settings.events / name for name in own])
     shares = spill.count_shares(place / DRAFTS, place / TOUCHED)
     for index in range(shares):
         drafts = spill.read_share(place / DRAFTS, "resource", index, shares, DRAFT_SCHEMA).drop("resource")
-        touched = spill.read_share(place / TOUCHED, "resource", index, shares, TOUCHED_SCHEMA).drop("resource")
-        new = find_new_versions(log, written, drafts, touched, end, history, drop_end)
+        touched = spill.read_share(place / TOUCHED, "resource", index, shares, TOUCHED_SCHEMA)
+        verdicts = known_versions.find_verdicts(settings, others, touched)
+        known_versions.spill_versions(place, touched)
+        touched = touched.select("record", "source", "since")
+        new = find_new_versions(log, written, drafts, touched, verdicts, end, not others, drop_end)
         spill.write_rows(place / _NEW_EVENTS, new, "subject_id")
+    known_versions.save_versions(settings, night, place)
     shares = spill.count_shares(place / _NEW_EVENTS)
     if not shares:
         return None

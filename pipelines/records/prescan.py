@@ -40,7 +40,7 @@ class Prescan:
         self._settings = settings
         self._patients = array("q")
         self.medications: dict[int, CodedConcept] = {}
-        self.specimens = SpecimenIndex()
+        self.specimens = SpecimenIndex(settings.pseudonym)
         self.ambiguous: dict[tuple[str, int, int, str], str] = {}
         columns = tuple(array("q") for _ in _COLUMNS)
         for raw in raws:
@@ -57,6 +57,8 @@ class Prescan:
             index.add_resource(raw.resource, kind)
             if kind == "Specimen":
                 self.specimens.add(raw.resource)
+            elif kind == "Observation" and "specimen" in raw.resource:
+                self.specimens.want(raw.resource)
             if kind in FIELDS and isinstance(raw.resource.get("id"), str):
                 _add_row(columns, hash_identity(raw, kind), shorten_content(settings, raw.resource), raw.resource)
                 self._add_resource(raw.resource, kind)
@@ -64,7 +66,6 @@ class Prescan:
                 columns = _spill_buffers(place, columns)
         _spill_buffers(place, columns)
         index.commit()
-        self.specimens.close()
         self.patients = HashSet(self._patients)
         self.repeated, self.conflicts, self.latest = _find_repeats(place)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import islice
@@ -18,16 +16,19 @@ from pipelines.records.deletions import Deletion, find_deleted_records
 from pipelines.records.extract import EXTRACTORS
 from pipelines.records.extract.facts import ExtractedFacts, ExtractionContext
 from pipelines.records.interpret.local_times import convert_times, fold_times
+from pipelines.records.interpret.specimen_links import WAITING, WAITING_SCHEMA
 from pipelines.records.log import event_log
+from pipelines.records.log.known_versions import KnownAllergies
 from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import HashSet, write_rows
 from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
 from pipelines.records.prescan import DELETION, Prescan, find_place, hash_identity, shorten_content
-from pipelines.records.read.identity import hash_content, read_reference
+from pipelines.records.read.identity import hash_content, read_reference, read_version
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.unread_allergies import KIND as ALLERGY
 from pipelines.records.unread_allergies import build_unread_facts, find_unread_allergy
 from pipelines.records.validate.fields import FIELDS
+from pipelines.records.validate.garbage import collect_garbage_per_chunk
 from pipelines.records.validate.structure import find_other_kind, read_patient_id, read_type, select_allowed
 from pmlm.settings import Settings
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 CHUNK_RESOURCES = 40_000  # resources per chunk, fewer where they are long
 CHUNK_BYTES = 64 << 20
+OBSERVATION = "Observation"
 _NO_ITEM = -1  # of a row that counts though its resource is in quarantine
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,39}(?: of [A-Za-z ]{1,40})?|\(entry without resource\)")
 RejectCallback = Callable[[RawResource, ResourceError], None]
@@ -51,10 +53,14 @@ class ProcessedDrop:
 
 @dataclass(slots=True)
 class ProcessedChunk:
-    """Rows of ``DRAFT_SCHEMA`` and ``TOUCHED_SCHEMA``, each with its resource's position in the chunk; deletions."""
+    """Rows of three schemas, each with its resource's position in the chunk; deletions.
+
+    ``waiting`` are rows of ``WAITING_SCHEMA``: values of a specimen that is in no drop so far.
+    """
 
     drafts: list[tuple[Any, ...]] = field(default_factory=list)
     touched: list[tuple[Any, ...]] = field(default_factory=list)
+    waiting: list[tuple[Any, ...]] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
 
 
@@ -66,12 +72,14 @@ class DropProcessor:
     """
 
     def __init__(self, settings: Settings, prescan: Prescan, context: ExtractionContext, patients: HashSet,
-                 validator: ValueValidator, reject: RejectCallback, place: Path) -> None:  # fmt: skip
+                 allergies: KnownAllergies, validator: ValueValidator, reject: RejectCallback,
+                 place: Path) -> None:  # fmt: skip
         self._settings = settings
         self._zone = settings.zone
         self._prescan = prescan
         self._context = context
         self._patients = patients
+        self._allergies = allergies
         self._validator = validator
         self._reject = reject
         self._place = place
@@ -83,7 +91,7 @@ class DropProcessor:
 
     def process(self, raws: Iterable[RawResource]) -> ProcessedDrop:
         """Process all resources, chunk by chunk."""
-        with _collect_garbage_per_chunk() as collect:
+        with collect_garbage_per_chunk() as collect:
             rest = iter(raws)
             while self._process_chunk(rest):
                 collect()
@@ -148,6 +156,8 @@ class DropProcessor:
         checked = select_allowed(resource, kind)
         if self._is_superseded(raw, kind):
             return f"{kind} of an earlier version", None
+        if kind == ALLERGY and self._contradicts_earlier(resource):
+            raise ResourceError("duplicate_conflict", "another drop has other content, and nothing says which counts")
         context = self._context
         context.subject = 0
         if kind != "Medication":
@@ -186,12 +196,17 @@ class DropProcessor:
             return False
         return latest != (DELETION if raw.deleted else shorten_content(self._settings, raw.resource or {}))
 
+    def _contradicts_earlier(self, resource: Resource) -> bool:
+        """Whether an allergy differs from another drop's and nothing says which of the two is later."""
+        whole, content = self._settings.pseudonym(ALLERGY, resource["id"]), shorten_content(self._settings, resource)
+        return self._allergies.conflicts_with(whole, content, *read_version(resource))
+
     def _add_drafts(self, raw: RawResource, kind: str, facts: ExtractedFacts, item: int,
                     chunk: ProcessedChunk) -> None:  # fmt: skip
         resource: Resource = raw.resource or {}
         source = hash_content(self._settings, resource)
         if raw.deleted:
-            chunk.deletions.append((kind, resource["id"], source))
+            chunk.deletions.append((kind, resource["id"], source, read_version(resource)))
         pseudonym = self._settings.pseudonym
         encounter = self._encounter_id(facts.encounter) if facts.encounter else None
         whole = pseudonym(kind, resource["id"])
@@ -205,7 +220,11 @@ class DropProcessor:
                 (self._context.subject, fact.time, fact.code, fact.number, fact.text, fact.known, fact.kind, fact.unit,
                  encounter, record, parent, source, raw.since, whole, item)
             )  # fmt: skip
-        chunk.touched.extend((record, source, raw.since, whole, item) for record in records.values())
+        stated = (*read_version(resource), kind == ALLERGY)
+        chunk.touched.extend((record, source, raw.since, whole, *stated, item) for record in records.values())
+        unknown = self._prescan.specimens.find_unknown(resource, self._context.patient) if kind == OBSERVATION else None
+        if unknown and facts.facts:
+            chunk.waiting.extend((*unknown, record, whole, item) for record in records.values())
 
     def _add_unread_allergy(self, raw: RawResource, error: ResourceError, chunk: ProcessedChunk) -> None:
         """Add the facts that stand for a quarantined allergy of a known patient."""
@@ -224,10 +243,15 @@ class DropProcessor:
                 (self._context.subject, fact.time, fact.code, None, fact.text, None, fact.kind, None, None, record,
                  None, source, raw.since, whole, _NO_ITEM)
             )  # fmt: skip
-            chunk.touched.append((record, source, raw.since, whole, _NO_ITEM))
+            chunk.touched.append((record, source, raw.since, whole, 0, 0, False, _NO_ITEM))
 
     def _spill_chunk(self, chunk: ProcessedChunk, errors: Mapping[int, ResourceError]) -> None:
-        for name, rows, schema in ((DRAFTS, chunk.drafts, DRAFT_SCHEMA), (TOUCHED, chunk.touched, TOUCHED_SCHEMA)):
+        tables = (
+            (DRAFTS, chunk.drafts, DRAFT_SCHEMA),
+            (TOUCHED, chunk.touched, TOUCHED_SCHEMA),
+            (WAITING, chunk.waiting, WAITING_SCHEMA),
+        )
+        for name, rows, schema in tables:
             frame = pl.DataFrame(rows, schema=schema | {"item": pl.Int64}, orient="row")
             sound = frame.filter(~pl.col("item").is_in(sorted(errors))).drop("item")
             write_rows(self._place / name, sound, "resource")
@@ -269,17 +293,3 @@ class DropProcessor:
         accounts.ignored += 1
         kind = kind if _TYPE.fullmatch(kind) else "(no type of FHIR)"  # a record's own text stays out of the ledger
         accounts.ignored_types[kind] = accounts.ignored_types.get(kind, 0) + 1
-
-
-@contextmanager
-def _collect_garbage_per_chunk() -> Iterator[Callable[[], int]]:
-    """Disable automatic garbage collection; yield the function to call after each chunk.
-
-    Parsed records have no cycles, and looking for some at every 700th object is a sixth of an import's time. Great
-    Expectations' results have cycles, and refer to whole tables.
-    """
-    gc.disable()
-    try:
-        yield partial(gc.collect, 0)  # the youngest generation: what was made since the last call
-    finally:
-        gc.enable()

@@ -53,7 +53,7 @@ def _replay(settings: Settings, rule: str | None) -> ReplayResult:
     rows = {r.row: r for r in _read_current_rows(settings) if rule in (None, r.rule)}
     if not rows or not entries:
         return ReplayResult()
-    latest = entries[-1]
+    latest, others = entries[-1], [entry.night for entry in entries[:-1]]
     end = to_micros(end_of_night(latest.night))
     remaining: dict[str, QuarantineRow] = {}
 
@@ -68,7 +68,7 @@ def _replay(settings: Settings, rule: str | None) -> ReplayResult:
         raws = map_codes(map(quarantine.parse_row, rows.values()), codes)
         validator = ValueValidator()
         processed = process_resources(settings, raws, prescan, index, end, latest.night, validator, reject, place)
-        batch = append_events(settings, latest.night, place, end, history=len(entries) == 1, own=[], drop_end=end)
+        batch = append_events(settings, latest.night, others, place, end, own=[], drop_end=end)
     index.save(latest.night)
     carryover.save_medications(settings, latest.night, prescan.medications)
     latest.batches = sorted({*latest.batches, *filter(None, (batch,))})

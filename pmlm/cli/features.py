@@ -56,7 +56,7 @@ def show(
     from pipelines.features.inspect.show import describe_row, find_group_moments, find_source_events, read_row
 
     settings = load_settings(drops=drops)
-    moment = parse_moment(as_of)
+    moment = parse_moment(settings, as_of)
     row = read_row(settings, patient, moment)
     at = moment or settings.now()
     found = describe_row(row, at, settings.k_anonymity)
@@ -160,8 +160,11 @@ def _parse_night(settings: Settings, date: str | None) -> str:
     return newest
 
 
-def parse_moment(text: str | None) -> datetime | None:
-    """The moment an ISO 8601 text names, a date by its end; None of None."""
+def parse_moment(settings: Settings, text: str | None) -> datetime | None:
+    """The moment an ISO 8601 text names by the clinic's clock, a date by its end; None of None.
+
+    A time without an offset is the clinic's own.
+    """
     if text is None:
         return None
     try:
@@ -172,7 +175,7 @@ def parse_moment(text: str | None) -> datetime | None:
         from pipelines.night_dates import end_of_day
 
         return end_of_day(moment.date())
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return settings.localize(moment) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _format_value(value: object) -> str:

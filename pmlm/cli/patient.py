@@ -16,7 +16,7 @@ from pmlm.settings import load_settings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from models.patient.summary import Entry, PatientSummary
+    from models.patient.summary import DisputedFact, Entry, PatientSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -61,10 +61,12 @@ def show_patient(
     """Show what PMLM believes of a patient and why: pregnancy, allergies, conditions, medicines, values."""
     from models.patient.summary import summarize_patient
     from pipelines.features.inspect.show import read_row
+    from pipelines.records.feedback.disputes import list_disputes
 
     settings = load_settings(drops=drops)
-    moment = parse_moment(as_of) or settings.now()
-    summary = summarize_patient(read_row(settings, patient, moment), moment, settings.currency_rule)
+    moment = parse_moment(settings, as_of) or settings.now()
+    row, disputes = read_row(settings, patient, moment), list_disputes(settings, patient, moment)
+    summary = summarize_patient(row, moment, settings.currency_rule, disputes)
     if as_json:
         typer.echo(json.dumps(asdict(summary), default=str))
         return
@@ -77,6 +79,8 @@ def show_patient(
             console.print(_draw_entries(title.replace("_", " "), entries))
     if summary.signals:
         console.print(_draw_signals(summary))
+    for fact in summary.disputed:
+        console.print(describe_dispute(fact))
 
 
 def describe_pregnancy(summary: PatientSummary) -> str:
@@ -102,12 +106,23 @@ def describe_pregnancy(summary: PatientSummary) -> str:
     return ", ".join(words)
 
 
+def describe_dispute(fact: DisputedFact) -> str:
+    """One line: which fact a clinician called wrong, when, and whether it is stated all the same."""
+    words = [f"disputed by a clinician on {fact.on}: {fact.key}"]
+    if fact.correction:
+        words.append(f"instead: {fact.correction}")
+    if fact.stands:
+        words.append("it stands: an allergy always does, another fact because a record states it again")
+    return ", ".join(words)
+
+
 def _draw_entries(title: str, entries: Iterable[Entry]) -> Table:
     from rich.table import Table
 
     table = Table("text", "code", "age (days)", "source", "reason", title=title, title_justify="left")
     for entry in entries:
-        table.add_row(entry.text, entry.code, _format_age(entry.age_days), (entry.source or "")[:8], entry.reason)
+        note = entry.reason or (f"disputed by a clinician on {entry.disputed}" if entry.disputed else "")
+        table.add_row(entry.text, entry.code, _format_age(entry.age_days), (entry.source or "")[:8], note)
     return table
 
 
@@ -116,7 +131,7 @@ def _draw_signals(summary: PatientSummary) -> Table:
 
     table = Table("signal", "value", "unit", "age (days)", "source", title="values", title_justify="left")
     for s in summary.signals:
-        value = f"{s.comparator or ''}{s.value:g}"
+        value = f"{s.comparator or ''}{s.value:g}{' (preliminary)' if s.preliminary else ''}"
         table.add_row(s.name, value, s.unit, _format_age(s.age_days), (s.source or "")[:8])
     return table
 

@@ -164,8 +164,19 @@ def test_feedback_reaches_the_store(page: Page, settings: Settings) -> None:
     assert {one["by"] for one in words} == {"clinician"}
 
 
+def test_a_clinician_says_that_one_fact_is_wrong(page: Page, settings: Settings) -> None:
+    line = page.locator("#beliefs li:has-text('anemia')")
+    line.locator("button").click()
+    line.locator("textarea").fill("It was ruled out.")
+    line.locator("button[type=submit]").click()
+    page.wait_for_selector("#beliefs [role=status]:has-text('next night')")
+    (path,) = (settings.workspace / "feedback" / "disputes").glob("*.jsonl")
+    assert "condition:SNOMED//271737000" in path.read_text()
+    assert "ruled out" not in path.read_text()
+
+
 def _feedback(settings: Settings) -> list[str]:
-    files = sorted((settings.workspace / "feedback").glob("**/*.jsonl"))
+    files = sorted((settings.workspace / "feedback").glob("*.jsonl"))
     return [line for file in files for line in file.read_text().splitlines()]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from models.fact_disputes import DISPUTE_KIND, is_hidden
 from models.schema import DELETED
 from models.templates import sanitize_record_text
 from models.vocabulary import SIGNAL_BY_CODE
@@ -25,7 +26,7 @@ PROSE = frozenset({"question", "reply"})
 
 @dataclass(frozen=True, slots=True)
 class PatientEvent:
-    """The latest version of one fact; ``name`` is safe to show, "" for prose."""
+    """The latest version of one fact; ``name`` is safe to show, "" for prose, a fact's key for a dispute."""
 
     time: datetime | None
     known_at: datetime
@@ -38,20 +39,21 @@ class PatientEvent:
 
 
 def read_events(folder: Path, batches: Iterable[str], subject: int, as_of: datetime) -> list[PatientEvent]:
-    """Facts known by ``as_of``, oldest first: the latest versions, without deleted ones."""
+    """Facts known by ``as_of``, oldest first: the latest versions, without deleted and disputed ones."""
     files = [folder / name for name in batches if (folder / name).exists()]
     if not files:
         return []
     wanted = (ds.field("subject_id") == subject) & (ds.field("known_at") <= as_of)
     rows = ds.dataset(files, format="parquet").to_table(columns=COLUMNS, filter=wanted).to_pylist()
     latest = {row["record"]: row for row in sorted(rows, key=lambda r: (r["known_at"], r["source"]))}
-    found = [_event(row) for row in latest.values() if row["code"] != DELETED]
+    found = [_event(row) for row in latest.values() if row["code"] != DELETED and not is_hidden(row["kind"])]
     return sorted(found, key=lambda e: (e.time or e.known_at, e.code))
 
 
 def _event(row: dict) -> PatientEvent:
     signal = SIGNAL_BY_CODE.get(row["code"])
-    text = "" if row["kind"] in PROSE else sanitize_record_text(row["text_value"] or "")
+    stated = row["text_value"] or ""
+    text = "" if row["kind"] in PROSE else stated if row["kind"] == DISPUTE_KIND else sanitize_record_text(stated)
     value = row["numeric_value"]
     # float32 in the log: two decimals are finer than any signal is measured
     return PatientEvent(

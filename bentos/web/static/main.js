@@ -1,5 +1,6 @@
 // Sign in, choose a patient, ask, and lay out the answer beside why it is what it is.
 import { ask, signedIn, signIn, signOut, takeToken } from "./api.js";
+import { showBeliefs } from "./beliefs.js";
 import { showDecisions } from "./decisions.js";
 import { byId, make } from "./elements.js";
 import { ownReply, showFeedback } from "./feedback.js";
@@ -102,11 +103,6 @@ function showVersions(response, llm) {
   byId("versions").replaceChildren(...entries.flatMap(([name, value]) => [make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, value)]));
 }
 
-function showBeliefs(beliefs) {
-  byId("believed").hidden = !beliefs.length;
-  byId("beliefs").replaceChildren(...beliefs.flatMap(({ name, lines }) => [make("dt", {}, word("beliefNames")[name]), make("dd", {}, lines.join("; "))]));
-}
-
 async function run(reference, question, signal) {
   const say = (key) => { byId("status").textContent = word(key); };
   say("thinking");
@@ -127,7 +123,7 @@ async function run(reference, question, signal) {
     showDecisions({ ...shown, weighed: found[0] });
     showTrajectories(found[1].trajectories);
     showPeers(found[1].peers);
-    showBeliefs(found[1].beliefs);
+    showBeliefs(found[1].beliefs, reference);
   } else {
     byId("decisions").hidden = byId("drawn").hidden = byId("believed").hidden = true;
   }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
+from models.fact_disputes import is_disputed
 from models.feature_row import has_record, read_number, read_texts
 from models.patient.currency import (
     DEFAULT_RULE,
@@ -89,10 +90,10 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyR
 
 
 def _suspected(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    """A suspicion is said as one, and only where the condition itself is not on record."""
+    """A suspicion is stated as one, and only where the condition itself is not on record; a disputed fact is not."""
     present = {find_concept(code) or code for code in read_texts(row, "condition_codes")}
     seen: set[str] = set()
-    for entry, name in _clean_entries(list_suspected(row)):
+    for entry, name in _clean_entries([e for e in list_suspected(row) if not is_disputed(e.text)]):
         concept = find_concept(entry.code)
         key = f"suspected.{concept.name}" if concept else f"suspected.code:{_NOT_CODE.sub('', entry.code)}"
         if (concept or entry.code) in present or key in seen or len(seen) >= OTHER_CONDITIONS:
@@ -142,7 +143,9 @@ def _absent(row: FeatureRow, language: str) -> Iterator[Segment]:
 
 def _medicines(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRule) -> Iterator[Segment]:
     seen: set[str] = set()
-    entries = list(_clean_entries(list_medicines(row, as_of, rule)))
+    listed = list_medicines(row, as_of, rule)
+    disputed = any(is_disputed(entry.text) for entry in listed)
+    entries = list(_clean_entries([entry for entry in listed if not is_disputed(entry.text)]))
     for entry, name in entries:
         drug_class = find_drug_class(name)
         # the newest of a class speaks for the class; a second one of it is named by its own code
@@ -160,6 +163,6 @@ def _medicines(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRu
             ago=entry.time and format_ago(entry.time, as_of, language),
         )
         yield _segment(key, sentence, entry.time, as_of, entry.source, "record:medicines")
-    if has_record(row) and all(entry.reason for entry, _ in entries):
+    if has_record(row) and not disputed and all(entry.reason for entry, _ in entries):
         words = render_sentence("medicine.none_current" if entries else "medicine.none", language)
         yield Segment("medicines.none", "record", words, False, ("record:medicines",))

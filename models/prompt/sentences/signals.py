@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from models.feature_row import read_number, read_text, read_time
-from models.patient.bounds import format_bound, read_comparator
+from models.patient.bounds import format_bound, format_preliminary, read_comparator
 from models.patient.change_detection import Change, detect_change
 from models.patient.gestational_age import read_pregnancy_state
 from models.patient.reference_ranges import Level, classify_level
@@ -67,6 +67,7 @@ def _latest(row: FeatureRow, signal: Signal, as_of: datetime, language: str, pre
         unit=_format_unit(signal, language),
         ago=format_ago(at, as_of, language),
         level=word and render_sentence(f"level.{word}", language),
+        preliminary=format_preliminary(row, signal.name, language),
     )
     moved = detect_change(row, signal, as_of)
     z = moved.z if moved else 0.0
@@ -114,6 +115,7 @@ def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator
         value=shown,
         ago=format_ago(at, as_of, language),
         level=word and render_sentence(f"level.{word}", language),
+        preliminary=next(filter(None, (format_preliminary(row, name, language) for name in _PRESSURES)), ""),
     )
     every, days = tuple(dict.fromkeys(sources + more)), _days(as_of, at)
     z = moved[0].z if moved else 0.0

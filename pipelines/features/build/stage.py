@@ -170,7 +170,8 @@ def _select_peer_moments(log: Table, changed: ChangedPatients, span: BuildSpan, 
 def _write_peers(settings: Settings, engine: Engine, connection: Any, plan: GroupPlan, moments: Table) -> int:
     """Search peers at the as-of times, write the night's file, and return its rows."""
     moments = engine.create_table(connection, MOMENTS, moments)
-    table = engine.find_peers(connection, settings.features, moments, settings.k_anonymity)
+    k, rule = settings.k_anonymity, settings.currency_rule
+    table = engine.find_peers(connection, settings.features, moments, k, rule)
     feature_files.write_rows(settings.features / PEERS, plan.origin, _finish_rows(PEERS, table, plan))
     return table.num_rows
 

@@ -22,6 +22,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
+from models.patient.currency import CurrencyRule
 from pipelines.features.engines import peer_rows
 from pmlm.settings import Settings
 from pmlm.storage import SPILL_PREFIX
@@ -154,6 +155,6 @@ def evaluate(connection: Backend, query: Query) -> pa.Table:
     return connection.con.execute(_parse(query.sql)).to_arrow_table()
 
 
-def find_peers(connection: Backend, features: Path, moments: Table, k: int) -> pa.Table:
+def find_peers(connection: Backend, features: Path, moments: Table, k: int, rule: CurrencyRule) -> pa.Table:
     """Search peers at each of the moments, in this process."""
-    return peer_rows.compute_rows(features, moments.to_pyarrow(), k)
+    return peer_rows.compute_rows(features, moments.to_pyarrow(), k, rule)

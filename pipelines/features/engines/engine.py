@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 from ibis.expr.types import Table
 
+from models.patient.currency import CurrencyRule
 from pipelines.features.engines import duckdb_engine
 from pipelines.features.engines.query import Query
 from pmlm.settings import Settings
@@ -36,7 +37,7 @@ class Engine(Protocol):
 
     def evaluate(self, connection: Any, query: Query) -> pa.Table: ...
 
-    def find_peers(self, connection: Any, features: Path, moments: Table, k: int) -> pa.Table: ...
+    def find_peers(self, connection: Any, features: Path, moments: Table, k: int, rule: CurrencyRule) -> pa.Table: ...
 
 
 def load_engine(settings: Settings) -> Engine:

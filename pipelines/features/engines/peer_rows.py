@@ -16,6 +16,7 @@ from polars import LazyFrame
 
 from feature_repo.point_in_time import KEY
 from feature_repo.store.services import find_groups
+from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.peers import patient_embedding, search
 from pipelines.features.engines import feature_files
 
@@ -35,12 +36,15 @@ SCHEMA = pa.schema(
 )
 
 
-def compute_rows(features: Path, moments: pa.Table, k: int) -> pa.Table:
-    """Compute peer rows at each of the moments (``KEY``) from the feature files below ``features``."""
+def compute_rows(features: Path, moments: pa.Table, k: int, rule: CurrencyRule) -> pa.Table:
+    """Compute peer rows at each of the moments (``KEY``) from the feature files below ``features``.
+
+    Every aggregate is of at least ``k`` patients; ``rule`` says what is current.
+    """
     if not moments.num_rows:
         return SCHEMA.empty_table()
     asked = pl.DataFrame(moments).sort("event_timestamp", "subject_id")
-    return search_states(_read_states(features, asked["event_timestamp"][0]), asked, k)
+    return search_states(_read_states(features, asked["event_timestamp"][0], rule), asked, k)
 
 
 def search_states(states: patient_embedding.States, asked: pl.DataFrame, k: int) -> pa.Table:
@@ -60,7 +64,7 @@ def _to_arrow(values: NDArray[Any]) -> pa.Array:
     return pa.ListArray.from_arrays(ends, pa.array(values.ravel()), mask=pa.array(unknown))
 
 
-def _read_states(features: Path, start: datetime) -> patient_embedding.States:
+def _read_states(features: Path, start: datetime, rule: CurrencyRule = DEFAULT_RULE) -> patient_embedding.States:
     """Read every patient's states from the one valid at ``start`` on.
 
     Keys are read first, to choose the rows: on an ordinary night that is one of a patient's whole history.
@@ -72,13 +76,14 @@ def _read_states(features: Path, start: datetime) -> patient_embedding.States:
     by_group = [
         feature_files.scan_rows(features / name, asked).select(*KEY, *columns) for name, columns in wanted.items()
     ]
-    return build_states(reduce(lambda left, right: left.join(right, on=KEY), by_group))
+    return build_states(reduce(lambda left, right: left.join(right, on=KEY), by_group), rule)
 
 
-def build_states(table: LazyFrame) -> patient_embedding.States:
+def build_states(table: LazyFrame, rule: CurrencyRule = DEFAULT_RULE) -> patient_embedding.States:
     """Build states from a table of ``KEY`` and features, sorted by patient and moment."""
     rows = _times_to_seconds(table).sort("subject_id", "event_timestamp").collect()
-    chunks = [_build_chunk(rows[start : start + CHUNK_ROWS]) for start in range(0, max(1, rows.height), CHUNK_ROWS)]
+    starts = range(0, max(1, rows.height), CHUNK_ROWS)
+    chunks = [_build_chunk(rows[start : start + CHUNK_ROWS], rule) for start in starts]
     outcomes = {name: np.concatenate([c.outcomes[name] for c in chunks]) for name in chunks[0].outcomes}
     arrays = [f.name for f in fields(patient_embedding.States) if f.name != "outcomes"]
     return patient_embedding.States(
@@ -86,14 +91,15 @@ def build_states(table: LazyFrame) -> patient_embedding.States:
     )
 
 
-def _build_chunk(rows: pl.DataFrame) -> patient_embedding.States:
+def _build_chunk(rows: pl.DataFrame, rule: CurrencyRule) -> patient_embedding.States:
     """Build states, with numbers as arrays, and lists and texts as Python objects."""
     columns = {
         name: rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() if dtype.is_numeric() else rows[name].to_list()
         for name, dtype in rows.schema.items()
         if name in patient_embedding.FEATURES
     }
-    return patient_embedding.build_states(rows["subject_id"].to_numpy(), rows["event_timestamp"].to_numpy(), columns)
+    subjects, moments = rows["subject_id"].to_numpy(), rows["event_timestamp"].to_numpy()
+    return patient_embedding.build_states(subjects, moments, columns, rule)
 
 
 def _times_to_seconds(table: LazyFrame) -> LazyFrame:

@@ -19,6 +19,7 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
+from models.patient.currency import CurrencyRule
 from pipelines.features.engines.query import Query
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
@@ -141,8 +142,9 @@ def _to_utc(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp("us", tz="UTC") if pa.types.is_timestamp(kind) else kind
 
 
-def find_peers(connection: Any, features: Path, moments: Table, k: int) -> pa.Table:
+def find_peers(connection: Any, features: Path, moments: Table, k: int, rule: CurrencyRule) -> pa.Table:
     """Search peers at each of the moments, cohort by cohort over the cluster."""
     from pipelines.features.engines import spark_peers
 
-    return spark_peers.compute_rows(connection._session, features, connection._session.table(moments.get_name()), k)
+    asked = connection._session.table(moments.get_name())
+    return spark_peers.compute_rows(connection._session, features, asked, k, rule)

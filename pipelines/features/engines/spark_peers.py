@@ -19,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from feature_repo.point_in_time import KEY
+from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.peers import cohort_partitions, patient_embedding
 from pipelines.features.engines import peer_rows
 
@@ -30,7 +31,7 @@ BLOCK = "block"
 PATIENTS_PER_GROUP = 50_000
 
 
-def compute_rows(session: SparkSession, features: Path, moments: DataFrame, k: int) -> pa.Table:
+def compute_rows(session: SparkSession, features: Path, moments: DataFrame, k: int, rule: CurrencyRule) -> pa.Table:
     """Compute peer rows at each of the moments (``KEY``) from the feature files below ``features``."""
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.types import from_arrow_schema
@@ -50,7 +51,7 @@ def compute_rows(session: SparkSession, features: Path, moments: DataFrame, k: i
         return copy_states(np.sort(at), states)
 
     def search(states: pa.Table, asked: pa.Table) -> pa.Table:
-        return search_block(k, states, asked)
+        return search_block(k, rule, states, asked)
 
     donors = known.groupBy(groups).applyInArrow(place, copied)
     by_cohort = donors.groupBy(BLOCK).cogroup(placed.groupBy(BLOCK))
@@ -82,14 +83,15 @@ def _to_spark_types(placed: pl.DataFrame, came: pa.Schema) -> pa.Table:
     return placed.to_arrow().cast(came.append(pa.field(BLOCK, pa.int32())))
 
 
-def search_block(k: int, states: pa.Table, asked: pa.Table) -> pa.Table:
+def search_block(k: int, rule: CurrencyRule, states: pa.Table, asked: pa.Table) -> pa.Table:
     """Search the asked moments of one block among its states."""
     moments = pl.DataFrame(asked).select(*KEY).sort(KEY[1], KEY[0])
-    return peer_rows.search_states(_to_states(states), moments, k)
+    return peer_rows.search_states(_to_states(states, rule), moments, k)
 
 
-def _to_states(states: pa.Table) -> patient_embedding.States:
-    return peer_rows.build_states(pl.DataFrame(states).lazy())
+def _to_states(states: pa.Table, rule: CurrencyRule = DEFAULT_RULE) -> patient_embedding.States:
+    """Build the states; cohorts, which only pregnancies decide, are the same by any rule."""
+    return peer_rows.build_states(pl.DataFrame(states).lazy(), rule)
 
 
 def _read_states(session: SparkSession, features: Path, start: Any) -> DataFrame:

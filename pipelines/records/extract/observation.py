@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.patient.bounds import PRELIMINARY
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
 from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.extract.pregnancy import is_pregnancy_value, read_pregnancy_value
@@ -78,6 +79,8 @@ def _add_fact(
     concept = context.clean_concept(choose_coding(part["code"]))
     signal = SIGNAL_BY_CODE.get(concept.code)
     number, text, unit = _read_signal_value(part, signal) if signal else _read_other_value(part, context)
+    if number is not None and resource["status"] == PRELIMINARY:
+        text = f"{text} {PRELIMINARY}" if text else PRELIMINARY
     if is_pregnancy_value(concept.code):
         text = read_pregnancy_value(concept.code, part, resource) or text
     if number is None and text is None:

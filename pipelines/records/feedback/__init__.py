@@ -1,1 +1,1 @@
-"""Turn feedback on answers into events, its texts de-identified."""
+"""Turn feedback on answers and on single facts into events, its texts de-identified."""

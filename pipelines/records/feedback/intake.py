@@ -27,7 +27,7 @@ from models import feedback
 from models.feedback import Feedback
 from models.vocabulary import ANSWER_CODE, QUESTION_CODE, RATING_CODE, REPLY_CODE
 from pipelines.night_dates import end_of_night
-from pipelines.records.feedback import texts
+from pipelines.records.feedback import disputes, texts
 from pipelines.records.log import carryover, event_log, ledger
 from pipelines.records.log.spill import HashSet
 from pmlm.settings import Settings
@@ -38,13 +38,15 @@ from pmlm.storage import read_lines
 class FeedbackCounts:
     """Feedback of one night: ratings and edits that became events, and the number of events.
 
-    ``beyond_cap`` counts answers over the daily cap, ``not_placed`` edits of a question that was not asked.
+    ``beyond_cap`` counts answers over the daily cap, ``not_placed`` edits of a question that was not asked, and
+    ``disputes`` the facts that a clinician called wrong.
     """
 
     ratings: int = 0
     edits: int = 0
     beyond_cap: int = 0
     not_placed: int = 0
+    disputes: int = 0
     events: int = 0
 
 
@@ -64,7 +66,8 @@ def ingest_feedback(settings: Settings, night: str) -> FeedbackCounts | None:
     None where there is no feedback, or where ``night`` is not the last one ingested.
     """
     entries = ledger.read_entries(settings)
-    has_feedback = reward_log_folder(settings).exists() or texts.list_raw_texts(settings)
+    has_feedback = reward_log_folder(settings).exists() or disputes.has_disputes(settings)
+    has_feedback = has_feedback or bool(texts.list_raw_texts(settings))
     if not entries or entries[-1].night != night or not has_feedback:
         return None
     texts.deidentify_texts(settings, night)
@@ -78,7 +81,8 @@ def ingest_feedback(settings: Settings, night: str) -> FeedbackCounts | None:
         if item.answer in answers
         for row in _build_events(settings, item, answers[item.answer], counts)
     ]
-    batch = _append_events(settings, night, rows, end)
+    counts.disputes, disputed = disputes.build_dispute_rows(settings, end)
+    batch = _append_events(settings, night, rows + disputed, end)
     if batch is not None:
         counts.events = event_log.count_events(settings, batch)
         entry = entries[-1]
@@ -94,7 +98,7 @@ def reward_log_folder(settings: Settings) -> Path:
 
 def _read_countable(settings: Settings, end: datetime, counts: FeedbackCounts) -> Iterator[Feedback]:
     """Yield the feedback given by ``end`` for known patients, within the cap."""
-    oldest = datetime.now(UTC) - timedelta(days=settings.feedback_days)
+    oldest = settings.localize(datetime.now(UTC)) - timedelta(days=settings.feedback_days)
     patients: HashSet | None = None
     for path in sorted(reward_log_folder(settings).glob("*.jsonl")):
         if path.stem < f"{oldest:%Y%m%d}":
@@ -177,10 +181,10 @@ def _append_events(settings: Settings, night: str, rows: list[dict[str, Any]], e
         .join(drafts.lazy().select("record"), on="record", how="semi")
         .sort("known_at", "source")
         .unique("record", keep="last", maintain_order=True)
-        .select("record", "numeric_value", "text_value", last="known_at")
+        .select("record", "kind", "numeric_value", "text_value", last="known_at")
         .collect()
     )
-    same = ["record", "numeric_value", "text_value"]
+    same = ["record", "kind", "numeric_value", "text_value"]
     fresh = drafts.join(latest.select(same), on=same, how="anti", nulls_equal=True)
     fresh = fresh.join(latest.select("record", "last"), on="record", how="left")
     after_last = pl.max_horizontal("known_at", pl.col("last") + pl.duration(microseconds=1))

@@ -35,6 +35,11 @@ def text_folder(settings: Settings) -> Path:
     return settings.workspace / "feedback" / "texts"
 
 
+def dispute_folder(settings: Settings) -> Path:
+    """The folder of the disputes' log."""
+    return settings.workspace / "feedback" / "disputes"
+
+
 def list_raw_texts(settings: Settings) -> list[Path]:
     """The raw texts that no night has processed yet."""
     return sorted(raw_folder(settings).glob("*.json"))

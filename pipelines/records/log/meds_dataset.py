@@ -18,6 +18,7 @@ from meds import (
     dataset_metadata_filepath,
 )
 
+from models.fact_disputes import DISPUTE_KIND, MARK
 from models.vocabulary import OWN_CODES, SIGNAL_BY_CODE
 from pipelines.records.log.event_log import scan_events, select_as_of
 from pmlm.settings import Settings
@@ -31,9 +32,12 @@ _COLUMNS = ["subject_id", "time", "code", "numeric_value", "text_value", "unit",
 def export_meds(settings: Settings, out: Path, t: datetime) -> int:
     """Write the facts known by ``t`` under ``out``; return the number of events.
 
-    Questions and replies are left out: their text, though de-identified, is no code. MEDS times are UTC without zone.
+    Questions and replies are left out: their text, though de-identified, is no code. So are disputes and the values and
+    statements that they call wrong. MEDS times are UTC without zone.
     """
-    facts = select_as_of(scan_events(settings), t).filter(~pl.col("kind").is_in(["question", "reply"]))
+    known = select_as_of(scan_events(settings), t)
+    left_out = pl.col("kind").is_in(["question", "reply", DISPUTE_KIND]) | pl.col("kind").str.ends_with(".disputed")
+    facts = known.filter(~left_out).with_columns(pl.col("text_value").str.strip_suffix(MARK))
     frame = facts.select(_COLUMNS).sort("subject_id", "time", "code", "known_at", nulls_last=False).collect()
     naive = [pl.col(c).dt.replace_time_zone(None) for c in ("time", "known_at")]
     table = DataSchema.align(frame.with_columns(naive).to_arrow())

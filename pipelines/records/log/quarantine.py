@@ -18,6 +18,7 @@ import orjson
 
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger
+from pipelines.records.read.bundle import find_entry_error
 from pipelines.records.read.coding import clean_text
 from pipelines.records.read.fhir_time import to_micros
 from pipelines.records.read.identity import hash_row
@@ -83,6 +84,8 @@ def parse_row(row: QuarantineRow) -> RawResource:
     value = parse_json(row.text)
     if value is not None and (key := find_repeated_key(row.text, value)):
         raw.error = ResourceError("duplicate_key", f"{key} is there twice")
+    elif isinstance(value, dict) and (refused := find_entry_error(value)):
+        raw.error = refused
     elif isinstance(value, dict):
         raw.resource = value.get("resource", value) if "resourceType" not in value else value
     elif row.text:

@@ -8,6 +8,7 @@ import polars as pl
 
 from models.schema import DELETED
 from pipelines.records.log.event_log import COLUMNS, SCHEMA, TIME
+from pipelines.records.log.known_versions import NEWER, OLDER
 from pipelines.records.read.fhir_time import Micros
 
 #: The places of the two tables in the spill folder, both with key ``resource``.
@@ -31,8 +32,17 @@ DRAFT_SCHEMA: dict[str, Any] = {
     "since": pl.Int64,
     "resource": pl.Int64,
 }
-#: Every record under which an earlier version of a resource may have a fact, with the resource's present source.
-TOUCHED_SCHEMA: dict[str, Any] = {"record": pl.Int64, "source": pl.String, "since": pl.Int64, "resource": pl.Int64}
+#: Every record under which an earlier version of a resource may have a fact, with the resource's present source, the
+#: version that it states (0 for none) and whether it is an allergy.
+TOUCHED_SCHEMA: dict[str, Any] = {
+    "record": pl.Int64,
+    "source": pl.String,
+    "since": pl.Int64,
+    "resource": pl.Int64,
+    "updated": pl.Int64,
+    "version": pl.Int64,
+    "allergy": pl.Boolean,
+}
 
 SECOND: Micros = 1_000_000  # versions of one day's drop are known within the second that ends it
 _VERSION_COLUMNS = ["record", "source", "known_at", "code", "subject_id", "time", "encounter_id"]
@@ -43,6 +53,7 @@ def find_new_versions(
     own: pl.LazyFrame,
     drafts: pl.DataFrame,
     touched: pl.DataFrame,
+    verdicts: pl.DataFrame,
     end: Micros,
     history: bool,
     drop_end: Micros,
@@ -50,10 +61,14 @@ def find_new_versions(
     """The events to append, in ``SCHEMA``.
 
     ``log`` is the log so far, ``own`` the part that earlier imports of this same drop wrote, ``end`` when the new
-    versions become known, ``drop_end`` the end of the drop's own day. A draft adds nothing where it equals its
-    record's latest version, where this drop wrote it before, or where a later drop has a newer version. Facts that a
-    resource's latest version in the log has and its new version has not become ``DELETED`` versions.
+    versions become known, ``drop_end`` the end of the drop's own day; ``verdicts`` say of some versions, by ``source``,
+    that they are newer or older than those of other drops. A draft adds nothing where it equals its record's latest
+    version, where this drop wrote it before, where it is older, or where a later drop has a version that nothing says
+    is older. Facts that a resource's latest version in the log has and its new version has not become ``DELETED``
+    versions.
     """
+    older = verdicts.filter(pl.col("verdict") == OLDER).select("source")
+    drafts, touched = (frame.join(older, on="source", how="anti") for frame in (drafts, touched))
     stated, touched = _add_known_at(_choose_versions(drafts), end, history), _choose_versions(touched)
     latest = _read_latest(log, touched.select("record"))
     if latest.is_empty():
@@ -63,6 +78,7 @@ def find_new_versions(
     last = latest.join(ours, on=["record", "source"], how="left")
     last = last.select("record", pl.col("ours").fill_null(False), was="source", last="known_at")
     stale = touched.join(last, on="record").filter(_is_stale(drop_end)).select("source").unique()
+    stale = stale.join(verdicts.filter(pl.col("verdict") == NEWER), on="source", how="anti")
     stated, touched = (frame.join(stale, on="source", how="anti") for frame in (stated, touched))
     is_new = pl.col("was").is_null() | (pl.col("was") != pl.col("source"))
     fresh = stated.join(written, on=["record", "source"], how="anti").join(last, on="record", how="left")

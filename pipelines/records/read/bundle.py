@@ -7,10 +7,14 @@ from typing import IO, Any
 
 import orjson
 
+from pipelines.records.read.document_keys import find_document_keys
 from pipelines.records.read.identity import ID_PATTERN, parse_reference
 from pipelines.records.read.json_keys import find_repeated_key
 from pipelines.records.read.json_splitter import find_document_type, split_entries
 from pipelines.records.read.raw_resource import BYTE_ORDER_MARK, RawResource, Resource, ResourceError, parse_json
+
+#: Elements that may change the meaning of all below them, with the rule that refuses them.
+MODIFIERS = {"modifierExtension": "modifier_extension", "implicitRules": "implicit_rules"}
 
 
 def expand_bundle(value: Any, file: str, line: int) -> Iterator[RawResource]:
@@ -20,9 +24,10 @@ def expand_bundle(value: Any, file: str, line: int) -> Iterator[RawResource]:
         error = ResourceError("wrong_type", "Bundle.entry is no list")
         yield RawResource(file, line, orjson.dumps(items), error=error)
         return
+    marks = {} if isinstance(value, list) else {key: True for key in MODIFIERS if value.get(key)}
     aliases = _find_aliases(items)
     for position, item in enumerate(items, start=1):
-        for raw in _read_entry(item, b"", file, line, position):
+        for raw in _read_entry(_mark_entry(item, marks), b"", file, line, position):
             if aliases and raw.resource is not None:
                 _replace_references(raw.resource, aliases)
             yield raw
@@ -43,7 +48,8 @@ def stream_entries(stream: IO[bytes], file: str, limit: int, skipped: list[str])
         else:
             yield from _read_single(document, file, skipped)
         return
-    aliases: dict[str, str] = {}
+    aliases, marks = dict[str, str](), dict.fromkeys(find_document_keys(stream, MODIFIERS), True)
+    stream.seek(0)
     for _, data, listed in split_entries(stream, limit):
         if data and listed and b'"fullUrl"' in data:
             aliases.update(_find_aliases([parse_json(data)]))
@@ -61,7 +67,7 @@ def stream_entries(stream: IO[bytes], file: str, limit: int, skipped: list[str])
             error = ResourceError("duplicate_key", f"{key} is there twice")
             yield RawResource(file, line, data, error=error, entry=position)
         else:
-            for raw in _read_entry(value, data, file, line, position):
+            for raw in _read_entry(_mark_entry(value, marks), b"" if marks else data, file, line, position):
                 if aliases and raw.resource is not None:
                     _replace_references(raw.resource, aliases)
                 yield raw
@@ -87,9 +93,8 @@ def _read_entry(item: Any, data: bytes, file: str, line: int, position: int) -> 
         yield RawResource(file, line, data or orjson.dumps(item), error=error, entry=position)
         return
     resource = item if "resourceType" in item else item.get("resource")
-    if resource is not item and item.get("modifierExtension"):
-        error = ResourceError("modifier_extension", "entry.modifierExtension is not understood")
-        yield RawResource(file, line, data or orjson.dumps(item), error=error, entry=position)
+    if refused := find_entry_error(item):
+        yield RawResource(file, line, data or orjson.dumps(item), error=refused, entry=position)
     elif resource is not item and _requests_deletion(item):
         yield _read_entry_without_resource(item, file, line, position)
     elif isinstance(resource, dict) and resource.get("resourceType") == "Bundle":
@@ -103,6 +108,18 @@ def _read_entry(item: Any, data: bytes, file: str, line: int, position: int) -> 
         yield RawResource(file, line, data or orjson.dumps(item), error=error, entry=position)
     else:
         yield _read_entry_without_resource(item, file, line, position)
+
+
+def _mark_entry(item: Any, marks: dict[str, bool]) -> Any:
+    """The entry with what may change the meaning of its whole Bundle, so that it is refused alone and stays so."""
+    return item | marks if marks and isinstance(item, dict) else item
+
+
+def find_entry_error(item: dict[str, Any]) -> ResourceError | None:
+    """Why a Bundle's entry is refused whatever its resource is, or None."""
+    found = None if "resourceType" in item else next((key for key in MODIFIERS if item.get(key)), None)
+    reason = f"{found} of the Bundle or its entry is not understood"
+    return ResourceError(MODIFIERS[found], reason) if found else None
 
 
 def _read_entry_without_resource(item: dict[str, Any], file: str, line: int, position: int) -> RawResource:

@@ -16,107 +16,86 @@ from pipelines.features.build import stage
 from pipelines.records.ingest import import_drop
 from pmlm.cli.main import app
 from pmlm.settings import Settings
+from tests.data.features.stated_pregnancies import (
+    CM,
+    EARLIER,
+    ENDED,
+    EXACT,
+    LAST,
+    LOINC,
+    MORE,
+    MORE_RIGHT,
+    SNOMED,
+    VAGUE,
+    Resource,
+    code,
+    condition,
+    name_resource,
+    observation,
+    pregnant,
+    procedure,
+)
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
-SNOMED, LOINC, CM = "http://snomed.info/sct", "http://loinc.org", "http://hl7.org/fhir/sid/icd-10-cm"
-LAST = "2026-06-10"
-
-Resource = dict[str, Any]
-
-
-def _resource(kind: str, woman: str, name: str, **more: Any) -> Resource:
-    whose = "patient" if kind in ("EpisodeOfCare", "RelatedPerson") else "subject"
-    return {"resourceType": kind, "id": f"{woman}{name}", whose: {"reference": f"Patient/{woman}"}} | more
-
-
-def _concept(system: str, code: str) -> Resource:
-    return {"coding": [{"system": system, "code": code}]}
-
-
-def _condition(woman: str, code: str, onset: str, system: str = SNOMED, name: str = "c", **more: Any) -> Resource:
-    status = {"coding": [{"code": "active"}]}
-    return _resource("Condition", woman, name, code=_concept(system, code), onsetDateTime=onset, recordedDate=onset,
-                     clinicalStatus=status) | more  # fmt: skip
-
-
-def _observation(woman: str, code: str, day: str, name: str, **value: Any) -> Resource:
-    return (
-        _resource("Observation", woman, name, status="final", code=_concept(LOINC, code), effectiveDateTime=day) | value
-    )
-
-
-def _procedure(woman: str, system: str, code: str, day: str) -> Resource:
-    return _resource("Procedure", woman, "p", status="completed", code=_concept(system, code), performedDateTime=day)
-
-
-def _pregnant(woman: str) -> list[Resource]:
-    """A pregnancy at term, as ``pmlm patient`` would go on believing without news of its end."""
-    due = _observation(woman, "11778-8", "2026-02-01", "e", valueDateTime="2026-06-08")
-    return [_condition(woman, "237239003", "2025-10-01"), due]
-
-
 RESOLVED = {"clinicalStatus": {"coding": [{"code": "resolved"}]}}
 CHILD = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 #: Patient → what the record states in the last drop.
 STATED: dict[str, list[Resource]] = {
     # dated by each kind of statement: 30 weeks and 2 days on the last day
-    "due": [_observation("due", "11780-4", "2026-03-01", "e", valueDateTime="2026-08-17")],
+    "due": [observation("due", "11780-4", "2026-03-01", "e", valueDateTime="2026-08-17")],
     "scan": [
-        _observation("scan", "8665-2", "2026-01-10", "l", valueDateTime="2025-12-01"),
-        _observation("scan", "11781-2", "2026-01-20", "e", valueDateTime="2026-08-17"),
+        observation("scan", "8665-2", "2026-01-10", "l", valueDateTime="2025-12-01"),
+        observation("scan", "11781-2", "2026-01-20", "e", valueDateTime="2026-08-17"),
     ],
-    "age": [_observation("age", "11888-5", "2026-05-20", "a", valueString="27 2/7")],
-    "days": [_observation("days", "49052-4", "2026-05-20", "a", valueQuantity={"value": 191, "code": "d"})],
-    "night": [_observation("night", "11778-8", "2026-03-01", "e", valueDateTime="2026-08-17T23:30:00-08:00")],
+    "age": [observation("age", "11888-5", "2026-05-20", "a", valueString="27 2/7")],
+    "days": [observation("days", "49052-4", "2026-05-20", "a", valueQuantity={"value": 191, "code": "d"})],
+    "night": [observation("night", "11778-8", "2026-03-01", "e", valueDateTime="2026-08-17T23:30:00-08:00")],
     "panel": [
-        _observation("panel", "82810-3", "2026-05-20", "s", valueCodeableConcept=_concept(LOINC, "LA15173-0"),
-                     component=[{"code": _concept(LOINC, "11887-7"), "valueQuantity": {"value": 191, "unit": "days"}}])
+        observation("panel", "82810-3", "2026-05-20", "s", valueCodeableConcept=code(LOINC, "LA15173-0"),
+                     component=[{"code": code(LOINC, "11887-7"), "valueQuantity": {"value": 191, "unit": "days"}}])
     ],
     # dated in part, or not at all
-    "weeks": [_observation("weeks", "18185-9", "2026-05-27", "a", valueQuantity={"value": 30, "code": "wk"})],
-    "month": [_observation("month", "11779-6", "2026-03-01", "e", valueDateTime="2026-10")],
-    "status": [_observation("status", "82810-3", "2026-05-01", "s", valueCodeableConcept=_concept(SNOMED, "77386006"))],
+    "weeks": [observation("weeks", "18185-9", "2026-05-27", "a", valueQuantity={"value": 30, "code": "wk"})],
+    "month": [observation("month", "11779-6", "2026-03-01", "e", valueDateTime="2026-10")],
+    "status": [observation("status", "82810-3", "2026-05-01", "s", valueCodeableConcept=code(SNOMED, "77386006"))],
     "care": [
-        _resource("EpisodeOfCare", "care", "e", status="active", type=[_concept(SNOMED, "424525001")],
+        name_resource("EpisodeOfCare", "care", "e", status="active", type=[code(SNOMED, "424525001")],
                   period={"start": "2026-03-01"})
     ],
-    "twins": [_condition("twins", "O30.042", "2026-05-01", CM)],
+    "twins": [condition("twins", "O30.042", "2026-05-01", CM)],
     # not pregnant, not known, or past any length
     "denied": [
-        _observation("denied", "82810-3", "2026-05-01", "s", valueCodeableConcept=_concept(LOINC, "LA26683-5"))
+        observation("denied", "82810-3", "2026-05-01", "s", valueCodeableConcept=code(LOINC, "LA26683-5"))
     ],
-    "nothing": [_condition("nothing", "195967001", "2020-01-01")],
-    "overdue": [_observation("overdue", "11778-8", "2025-03-01", "e", valueDateTime="2025-11-01")],
-    "newborn": [_observation("newborn", "18185-9", "2026-06-01", "a", valueQuantity={"value": 39, "code": "wk"})],
+    "nothing": [condition("nothing", "195967001", "2020-01-01")],
+    "overdue": [observation("overdue", "11778-8", "2025-03-01", "e", valueDateTime="2025-11-01")],
+    "newborn": [observation("newborn", "18185-9", "2026-06-01", "a", valueQuantity={"value": 39, "code": "wk"})],
     # ended, each in its own way
-    "pcs": [*_pregnant("pcs"), _procedure("pcs", "http://www.cms.gov/Medicare/Coding/ICD10", "10E0XZZ", "2026-06-02")],
-    "cpt": [*_pregnant("cpt"), _procedure("cpt", "http://www.ama-assn.org/go/cpt", "59612", "2026-06-02")],
-    "forceps": [*_pregnant("forceps"), _procedure("forceps", SNOMED, "302383004", "2026-06-02")],
-    "o80": [*_pregnant("o80"), _condition("o80", "O80", "2026-06-02", "http://hl7.org/fhir/sid/icd-10", "d")],
+    "pcs": [*pregnant("pcs"), procedure("pcs", "http://www.cms.gov/Medicare/Coding/ICD10", "10E0XZZ", "2026-06-02")],
+    "cpt": [*pregnant("cpt"), procedure("cpt", "http://www.ama-assn.org/go/cpt", "59612", "2026-06-02")],
+    "forceps": [*pregnant("forceps"), procedure("forceps", SNOMED, "302383004", "2026-06-02")],
+    "o80": [*pregnant("o80"), condition("o80", "O80", "2026-06-02", "http://hl7.org/fhir/sid/icd-10", "d")],
     "outcome": [
-        *_pregnant("outcome"),
-        _observation("outcome", "63893-2", "2026-06-02", "o", valueCodeableConcept=_concept(SNOMED, "281050002")),
+        *pregnant("outcome"),
+        observation("outcome", "63893-2", "2026-06-02", "o", valueCodeableConcept=code(SNOMED, "281050002")),
     ],
     "child": [
-        *_pregnant("child"),
-        _resource("RelatedPerson", "child", "r", relationship=[_concept(CHILD, "NCHILD")], birthDate="2026-06-02"),
+        *pregnant("child"),
+        name_resource("RelatedPerson", "child", "r", relationship=[code(CHILD, "NCHILD")], birthDate="2026-06-02"),
     ],
     "finished": [
-        *_pregnant("finished")[1:],
-        _resource("EpisodeOfCare", "finished", "e", status="finished", type=[{"text": "Maternity care"}],
+        *pregnant("finished")[1:],
+        name_resource("EpisodeOfCare", "finished", "e", status="finished", type=[{"text": "Maternity care"}],
                   period={"start": "2025-10-01", "end": "2026-06-02"}),
     ],
     "abated": [
-        _pregnant("abated")[0] | RESOLVED | {"abatementDateTime": "2026-06-02"},
-        _pregnant("abated")[1],
+        pregnant("abated")[0] | RESOLVED | {"abatementDateTime": "2026-06-02"},
+        pregnant("abated")[1],
     ],
-    "undated": [_pregnant("undated")[0] | RESOLVED, _pregnant("undated")[1]],
-    "loss": [*_pregnant("loss"), _condition("loss", "O03.9", "2026-06-02", CM, "d")],
-    "visit": [*_pregnant("visit"), _condition("visit", "Z39.2", "2026-06-09", CM, "d")],
+    "undated": [pregnant("undated")[0] | RESOLVED, pregnant("undated")[1]],
+    "loss": [*pregnant("loss"), condition("loss", "O03.9", "2026-06-02", CM, "d")],
+    "visit": [*pregnant("visit"), condition("visit", "Z39.2", "2026-06-09", CM, "d")],
 }  # fmt: skip
-EXACT = {"pregnant": "yes", "gestational_weeks": 30, "gestational_days": 2}
-VAGUE = {"pregnant": "yes", "gestational_weeks": None, "gestational_days": None}
-ENDED = {"pregnant": "no", "gestational_weeks": None, "postpartum_weeks": 1}
 UNKNOWN = {"pregnant": "unknown", "gestational_weeks": None, "postpartum_weeks": None}
 RIGHT: dict[str, Mapping[str, Any]] = {
     **dict.fromkeys(("due", "scan", "age", "days", "night", "panel"), EXACT),
@@ -128,8 +107,16 @@ RIGHT: dict[str, Mapping[str, Any]] = {
     **dict.fromkeys(("pcs", "cpt", "forceps", "o80", "outcome", "child", "finished", "abated", "loss"), ENDED),
     "undated": {"pregnant": "no", "postpartum_weeks": None, "postpartum_range": (0, 1)},
     "visit": {"pregnant": "no", "postpartum_weeks": None},
+    **MORE_RIGHT,
 }
-METHODS = {"due": "ovulation", "scan": "ultrasound", "age": "ultrasound", "days": "clinical", "month": "last period"}
+METHODS = {
+    "due": "ovulation",
+    "scan": "ultrasound",
+    "age": "ultrasound",
+    "days": "clinical",
+    "month": "last period",
+    "transfer": "embryo transfer",
+}
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +124,9 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Two drops: in the first every pregnancy that ends undated is active, in the last all is stated."""
     folder = tmp_path_factory.mktemp("pregnancies")
     born = {"newborn": "2026-06-01"}
-    people = [{"resourceType": "Patient", "id": w, "birthDate": born.get(w, "1995-04-02")} for w in STATED]
-    everything = [*people, *(r for resources in STATED.values() for r in resources)]
-    for day, resources in (("2026-06-01", [*people, _pregnant("undated")[0]]), (LAST, everything)):
+    people = [{"resourceType": "Patient", "id": w, "birthDate": born.get(w, "1995-04-02")} for w in STATED | MORE]
+    everything = [*people, *(r for resources in (STATED | MORE).values() for r in resources)]
+    for day, resources in (("2026-06-01", [*people, pregnant("undated")[0], *EARLIER]), (LAST, everything)):
         path = folder / "clinic" / day / "records.ndjson"
         path.parent.mkdir(parents=True)
         path.write_text("".join(json.dumps(r) + "\n" for r in resources))
@@ -174,7 +161,7 @@ def test_what_is_believed_is_right_or_said_to_be_unknown(clinic: Settings, woman
     shown = _show(clinic, woman)
     assert _differences(shown, RIGHT[woman]) == {}
     assert (shown["dating"] or {}).get("method") == METHODS.get(woman, (shown["dating"] or {}).get("method"))
-    assert shown["multiple"] is (woman == "twins")
+    assert shown["multiple"] is (woman in ("twins", "pair"))
 
 
 CASE_VALUES: dict[str, dict[str, dict[str, Any]]] = {

@@ -80,7 +80,10 @@ def _load_states(
     found = historical_rows.read_rows(settings, asked)
     columns = {name: [_to_seconds(v) for v in found[name]] for name in patient_embedding.FEATURES}
     made = patient_embedding.build_states(
-        found["subject_id"].tolist(), [int(t.timestamp()) for t in found["event_timestamp"]], columns
+        found["subject_id"].tolist(),
+        [int(t.timestamp()) for t in found["event_timestamp"]],
+        columns,
+        settings.currency_rule,
     )
     given = [np.atleast_1d(v) if isinstance(v, list | tuple | np.ndarray) else None for v in found[EMBEDDING]]
     learned = np.zeros((len(given), max((len(v) for v in given if v is not None), default=1)))

@@ -12,6 +12,8 @@ import pytest
 
 from bentos.personalizer.patient.patient_events import find_newest, read_events
 from bentos.web import records
+from models.fact_disputes import MARK, StatedDispute
+from models.patient.currency import CurrencyRule
 from models.schema import DELETED, EVENT_SCHEMA
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -107,3 +109,34 @@ def test_a_trajectory_has_two_years_the_band_and_the_change(tmp_path: Path) -> N
     assert (found[0].band.low, found[0].band.high) == (11.2, 13.2)
     assert found[0].change is not None
     assert found[0].change.outside
+
+
+def test_every_belief_can_be_called_wrong_but_what_is_called_so_already() -> None:
+    row = {
+        "condition_codes": ["SNOMED//271737000"], "condition_texts": ["Anemia"], "condition_times": [NOW],
+        "suspected_codes": ["SNOMED//195967001"], "suspected_texts": [f"Asthma{MARK}"],
+        "allergy_codes": ["RXNORM//7984"], "allergy_texts": ["Penicillin V"], "allergy_kinds": ["medication"],
+        "weight_latest": 71.5, "weight_time": NOW, "weight_source": "w",
+    }  # fmt: skip
+    keys = ("condition:SNOMED//195967001", "allergy:RXNORM//7984")
+    disputes = [StatedDispute(key, NOW - timedelta(days=2), "id") for key in keys]
+    beliefs = records.list_beliefs(row, NOW, CurrencyRule(), disputes)
+    shown = {b.name: [(line.text, line.fact) for line in b.lines] for b in beliefs}
+
+    assert shown["conditions"] == [("anemia", "condition:SNOMED//271737000")]
+    assert shown["signals"] == [("weight 71.5 kg", "signal:weight")]
+    assert shown["not_current"] == [("asthma: disputed by a clinician", None)]
+    ((words, key),) = shown["allergies"]
+    assert words.lower().startswith("penicillin v (disputed by a clinician 2 days ago")
+    assert key == "allergy:RXNORM//7984"
+    assert "suspected" not in shown
+
+
+def test_a_disputed_value_is_on_no_plot(tmp_path: Path) -> None:
+    wrong = _event(ADA, 6, 3, 4.0, kind="observation.disputed")
+    right = _event(ADA, 7, 9, 12.0)
+    said = _event(ADA, 8, 1, code="PMLM//FACT_DISPUTED", kind="dispute", text_value="signal:haemoglobin abc", unit=None)
+    history = read_events(tmp_path, [_write(tmp_path, "d.parquet", wrong, right, said)], ADA, NOW)
+
+    assert [e.value for e in history if e.code == HAEMOGLOBIN] == [12.0]
+    assert [(d.key, d.id) for d in records.list_disputes(history)] == [("signal:haemoglobin", "abc")]

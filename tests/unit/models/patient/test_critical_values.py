@@ -154,3 +154,8 @@ def test_a_bound_makes_a_card_only_where_it_is_sure(
 def test_a_card_says_the_bound() -> None:
     (found,) = find_critical_values(row(glucose=600) | {"glucose_comparator": ">"}, NOW, "en")
     assert found.value == "blood glucose above 600 mg/dL"
+
+
+def test_a_card_says_that_a_value_is_preliminary() -> None:
+    (found,) = find_critical_values(row(glucose=600) | {"glucose_comparator": "preliminary"}, NOW, "en")
+    assert found.value == "blood glucose 600 mg/dL (preliminary)"

@@ -40,6 +40,7 @@ def _condition(code: str, name: str, days_ago: float) -> dict[str, object]:
         ("Mirena 52 MG Intrauterine System", 4 * 365, 0, ""),
         ("Mirena 52 MG Intrauterine System", 9 * 365, 0, "not_renewed"),
         ("etonogestrel 68 MG Drug Implant", 3 * 365, 0, ""),
+        ("Nexplanon 68 MG Drug Implant", 3 * 365 + 1, 0, "not_renewed"),
         ("NuvaRing etonogestrel 0.12 MG Vaginal System", 3 * 365, 0, "not_renewed"),
     ],
 )

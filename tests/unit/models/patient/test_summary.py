@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from models.fact_disputes import MARK, StatedDispute
+from models.patient.facts import list_facts
 from models.patient.summary import Entry, summarize_patient
 
 AS_OF = datetime(2026, 6, 10, 12, tzinfo=UTC)
@@ -30,3 +32,21 @@ def test_nothing_known_is_unknown_not_absent() -> None:
     summary = summarize_patient({}, AS_OF)
     assert summary.pregnant == "unknown"
     assert summary.allergies == summary.conditions == summary.signals == []
+
+
+def test_a_disputed_fact_is_shown_with_its_day_and_whether_it_stands() -> None:
+    row = {
+        "suspected_codes": ["ICD10//J45.9"], "suspected_texts": [f"Asthma{MARK}"], "suspected_sources": ["s"],
+        "condition_codes": ["ICD10//O24.4"], "condition_texts": ["Gestational diabetes"],
+        "condition_times": [AS_OF], "condition_sources": ["c"],
+        "allergy_codes": ["RXNORM//7982"], "allergy_texts": ["Penicillin V"], "allergy_kinds": ["medication"],
+    }  # fmt: skip
+    keys = ("condition:ICD10//J45.9", "condition:ICD10//O24.4", "allergy:RXNORM//7982")
+    disputes = [(StatedDispute(key, AS_OF - timedelta(days=3), "id"), None) for key in keys]
+    summary = summarize_patient(row, AS_OF, disputes=disputes)
+
+    assert [(e.text, e.reason) for e in summary.not_current] == [("Asthma", "disputed by a clinician on 2026-06-07")]
+    assert summary.suspected == []
+    assert [str(e.disputed) for e in summary.allergies] == ["2026-06-07"]
+    assert [fact.stands for fact in summary.disputed] == [False, True, True]
+    assert {f.key for f in list_facts(summary)} == {"condition:ICD10//O24.4", "allergy:RXNORM//7982"}

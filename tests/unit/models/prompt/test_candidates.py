@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.fact_disputes import MARK
 from models.prompt.candidates import FREE_LIMIT, build_candidates
 from models.prompt.sentences.pinned import PINNED_KEYS, list_drug_allergies
 from models.schema import Segment
@@ -182,6 +183,28 @@ def test_a_bound_is_said_as_a_bound() -> None:
 
     assert found["glucose.latest"].text == "Blood glucose above 600 mg/dL, high, yesterday"
     assert found["haemoglobin.latest"].text == "Haemoglobin at least 7.0 g/dL, today"
+
+
+def test_a_preliminary_value_is_said_as_one_and_changes_nothing_yet() -> None:
+    before = {"glucose_previous": 90.0, "glucose_previous_time": AS_OF - timedelta(days=9)}
+    early = {"glucose_latest": 180.0, "glucose_time": AS_OF, "glucose_comparator": "preliminary"}
+    pressure = {f"{name}_{part}": value for name, latest in (("systolic", 150.0), ("diastolic", 95.0))
+                for part, value in (("latest", latest), ("time", AS_OF), ("comparator", "> preliminary"))}  # fmt: skip
+    found = _by_key(before | early | pressure)
+
+    assert found["glucose.latest"].text == "Blood glucose 180 mg/dL, normal, today (preliminary)"
+    assert found["blood_pressure.latest"].text.startswith("Blood pressure above 150/above 95")
+    assert found["blood_pressure.latest"].text.endswith(" (preliminary)")
+    assert "glucose.change" not in found
+
+
+def test_what_a_clinician_disputes_is_neither_said_nor_denied() -> None:
+    suspected = {"suspected_codes": ["SNOMED//195967001"], "suspected_texts": [f"Asthma{MARK}"]}
+    medicines = {"medicine_codes": ["RXNORM//1"], "medicine_texts": [f"Sertraline{MARK}"], "medicine_times": [AS_OF]}
+    found = _by_key(suspected | medicines)
+
+    assert not [key for key in found if "asthma" in key or key.startswith("medicine")]
+    assert "no.asthma" in _by_key({"condition_codes": ["SNOMED//1"], "condition_texts": ["x"]})
 
 
 def test_a_suspicion_is_said_as_one_and_is_not_absent() -> None:

@@ -92,8 +92,11 @@ def test_its_next_night_adds_one_file_beside_the_earlier_ones(earlier: Settings)
     assert {o.definition for o in read_origins(earlier.features / "peers")} == {define_groups(earlier)["peers"]}
 
 
-def test_another_k_rebuilds_the_peers_of_the_earlier_version(earlier: Settings) -> None:
-    settings = earlier.model_copy(update={"k_anonymity": 12})
+@pytest.mark.parametrize("setting", [{"k_anonymity": 12}, {"medicine_days": 90}, {"acute_days": 30}], ids=str)
+def test_what_peers_are_chosen_by_rebuilds_those_of_the_earlier_version(
+    earlier: Settings, setting: dict[str, int]
+) -> None:
+    settings = earlier.model_copy(update=setting)
     plans = stage.plan_groups(settings, NIGHTS[-1], _batches(settings))
     assert {name: plan.last for name, plan in plans.items()} == {"peers": None}
     assert not list((settings.features / "peers").glob("*.parquet"))

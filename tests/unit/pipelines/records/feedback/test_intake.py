@@ -102,7 +102,9 @@ def test_a_patients_rating_becomes_an_event_with_the_answers_length_but_not_its_
     say(settings, 1, 0, points=5.0)
     say(settings, 2, 1, kind="thumbs", points=2.0)
     summary = stage.run(settings, NIGHT)
-    assert summary.figures["feedback"] == {"ratings": 2, "edits": 0, "beyond_cap": 0, "not_placed": 0, "events": 4}
+    assert summary.figures["feedback"] == {
+        "ratings": 2, "edits": 0, "beyond_cap": 0, "not_placed": 0, "disputes": 0, "events": 4
+    }  # fmt: skip
     ratings = answered.events("rating").sort("numeric_value")
     assert ratings["numeric_value"].to_list() == [2.0, 5.0]
     assert set(ratings["code"]) == {RATING_CODE}

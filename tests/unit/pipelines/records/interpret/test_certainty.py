@@ -122,6 +122,22 @@ def test_a_preliminary_value_counts_until_the_final_one(clinic: Clinic) -> None:
     assert clinic.events("observation").sort("known_at")["numeric_value"].to_list() == [61.0, 62.0]
 
 
+def test_a_preliminary_value_says_so_beside_its_comparator(clinic: Clinic) -> None:
+    bound = {"value": 600, "unit": "mg/dL", "code": "mg/dL", "comparator": ">"}
+    early = [
+        observation("w", status="preliminary"),
+        observation("g", "2339-0", valueQuantity=bound, status="preliminary"),
+    ]
+    clinic.drop(FIRST, patient(), *early)
+    assert set(clinic.events("observation")["text_value"]) == {"preliminary", "> preliminary"}
+
+    clinic.drop("2026-06-02", observation("w"))
+    assert clinic.events("observation").filter(code="LOINC//29463-7").sort("known_at")["text_value"].to_list() == [
+        "preliminary",
+        None,
+    ]
+
+
 NOT_DONE = {
     "procedure stopped": procedure(status="stopped"),
     "procedure on hold": procedure(status="on-hold"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from pipelines.records.interpret.local_times import fold_times
 from pipelines.records.read.fhir_time import parse_time, to_micros
+from pmlm.cli.features import parse_moment
 from pmlm.settings import Manifest, Settings
 from tests.unit.pipelines.records.fhir import FIRST, Clinic, observation, patient
 
@@ -51,6 +53,28 @@ def test_in_a_time_zone_times_are_the_clinics_own(clinic: Clinic) -> None:
     assert weight["time"].to_list() == [datetime(2026, 6, 1, 18, 30, tzinfo=UTC)]
     assert [text[:10] for text in found["text_value"].drop_nulls()] == ["2026-08-05"]
     assert here.settings.now() == END
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "clinics"),
+    [
+        ("America/Los_Angeles", "2026-06-02T01:30:00Z", "2026-06-01T18:30:00"),
+        ("America/Los_Angeles", "2026-06-01T23:30:00-07:00", "2026-06-01T23:30:00"),
+        ("Pacific/Auckland", "2026-06-01T13:00:00+00:00", "2026-06-02T01:00:00"),
+        ("UTC", "2026-06-01T23:30:00-07:00", "2026-06-02T06:30:00"),
+    ],
+)
+def test_a_moment_that_is_asked_for_is_the_clinics_own_like_every_time_in_the_log(
+    tmp_path: Path, zone: str, text: str, clinics: str
+) -> None:
+    (tmp_path / "clinic.yaml").write_text(f"name: testing\ntimezone: {zone}\n")
+    settings = Settings(home=tmp_path / "state", drops=tmp_path, key_dir=tmp_path / "keys")
+
+    wanted = datetime.fromisoformat(clinics).replace(tzinfo=UTC)
+    assert settings.localize(datetime.fromisoformat(text)) == wanted
+    assert parse_moment(settings, text) == wanted
+    assert parse_moment(settings, clinics) == wanted
+    assert parse_moment(settings, clinics[:10]) == wanted.replace(hour=23, minute=59, second=59)
 
 
 def test_an_unknown_time_zone_is_refused_by_name() -> None:
