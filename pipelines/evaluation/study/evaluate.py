@@ -31,7 +31,7 @@ from pipelines.evaluation.study.comparison import candidates
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.budget import BudgetMeter, BudgetSpentError, meter_rewards
 from pipelines.evaluation.study.finished_parts import FinishedParts
-from pipelines.evaluation.study.rows import external
+from pipelines.evaluation.study.rows.unseen import external
 from pipelines.evaluation.study.selection import StudyPart, select_parts
 from pipelines.params import load_params
 from pipelines.training import rewards

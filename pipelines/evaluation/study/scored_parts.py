@@ -16,17 +16,9 @@ from pipelines.evaluation.study.comparison import candidates, fusion, seeds, sli
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED
-from pipelines.evaluation.study.rows import (
-    attacks,
-    behaviour,
-    external,
-    external_finetune,
-    generalization,
-    new_topic_rl,
-    ratings,
-    replies,
-)
+from pipelines.evaluation.study.rows import attacks, behaviour, peer_value, ratings, replies
 from pipelines.evaluation.study.rows import slices as slice_rows
+from pipelines.evaluation.study.rows.unseen import external, external_finetune, generalization, new_topic_rl
 from pipelines.evaluation.study.selection import StudyPart
 from pipelines.splits import TEST
 
@@ -55,6 +47,7 @@ def list_parts(
         part("slices", (6,), (
             "slice_*", "topic_episodes_*", "recall_of_*", "wrong_picks_of_*", "refined_f1_of_spoken_facts",
         ), _slice_rows),
+        part("peer value", (5,), ("peer_vs_*",), lambda b: peer_value.build_rows(b, truth.read_truth(b.settings))),
         part("behaviour", (14,), tuple(case.name for case in behaviour.CASES), _behaviour_rows),
         part("attacks", (11,), (
             "attacked_pinned_present", "allergy_rules_intact", "red_flags_intact", "contradictions",

@@ -11,6 +11,7 @@ import pytest
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study import evaluate, page
 from pipelines.evaluation.study.evaluate import StudyOptions
+from pipelines.evaluation.study.rows.unseen import new_topic_rl
 from tests.behaviour.training.conftest import Trained
 
 pytestmark = pytest.mark.xdist_group("method-table")  # one worker measures for all
@@ -78,6 +79,20 @@ def test_the_page_opens_without_a_network_and_the_rows_are_a_file(trained: Train
     assert "<link" not in text
     lines = (trained.settings.metrics / "method.jsonl").read_text().splitlines()
     assert [json.loads(line)["name"] for line in lines] == [row.name for row in rows]
+
+
+def test_rl_on_a_new_topic_is_compared_with_its_start_and_with_supervision_at_as_many_rewards(
+    trained: Trained, rows: list[MetricRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_topic_rl, "FEWEST_GAINS", 1)
+    monkeypatch.setattr(new_topic_rl, "QUICK_REWARDS", 16)
+    found = evaluate.evaluate_clinic(trained.settings, StudyOptions(quick=True, seeds=2, rows=("new topic rl",)))
+    by_name = {row.name: row for row in found}
+    for rival in ("warm_start", "equal_reward_control"):
+        assert by_name[f"rl_new_topic_reward_vs_{rival}"].n
+        assert by_name[f"rl_new_topic_f1_vs_{rival}"].patients
+    assert by_name["rl_new_topic_rewards"].value == 16
+    assert {row.row for row in found} == {7}
 
 
 def test_a_budget_bounds_the_held_out_rows(trained: Trained, rows: list[MetricRow]) -> None:

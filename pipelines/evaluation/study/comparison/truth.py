@@ -20,10 +20,10 @@ PLANTED, CONTROL = "planted", "control"
 
 @dataclass(frozen=True, slots=True)
 class ReplyTruth:
-    """One reply's truth: facts that no sentence reveals; whether similar patients matter."""
+    """One reply's truth: facts that no sentence reveals; whether similar patients matter (``PLANTED``)."""
 
     unspoken: frozenset[str] = field(default_factory=frozenset)
-    peers: str | None = None
+    peers: str = CONTROL
 
 
 def read_truth(settings: Settings) -> dict[str, ReplyTruth]:
@@ -40,9 +40,9 @@ def read_truth(settings: Settings) -> dict[str, ReplyTruth]:
 def parse_truth(line: dict[str, Any]) -> ReplyTruth:
     """Parse one line of the file.
 
-    Facts that no sentence rests on count as unspoken where the simulator does not say.
+    Facts that no sentence rests on count as unspoken where the simulator does not say; a clinic without options has no
+    mechanism.
     """
     spoken = {fact for sentence in line.get("sentences", []) for fact in sentence["facts"]}
     unspoken = frozenset(line["unspoken"] if "unspoken" in line else set(line["facts"]) - spoken)
-    peers = (PLANTED if line["mechanism"] else CONTROL) if "mechanism" in line else None
-    return ReplyTruth(unspoken, peers)
+    return ReplyTruth(unspoken, PLANTED if line.get("mechanism") else CONTROL)

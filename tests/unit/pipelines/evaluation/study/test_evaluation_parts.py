@@ -9,7 +9,8 @@ import pytest
 
 from models.patient.trajectory import PatientDays
 from models.schema import Episode
-from pipelines.evaluation.study.rows import change_detection, external, prediction, preferences
+from pipelines.evaluation.study.rows import change_detection, prediction, preferences
+from pipelines.evaluation.study.rows.unseen import external
 from pipelines.features.trajectory.sequences import truncate_record
 from pmlm.errors import TrainingError
 

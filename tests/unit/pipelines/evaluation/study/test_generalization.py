@@ -17,7 +17,8 @@ from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison import paired, seeds, slices, topics
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError, meter_rewards
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
-from pipelines.evaluation.study.rows import attacks, generalization, ratings, training_health
+from pipelines.evaluation.study.rows import attacks, ratings, training_health
+from pipelines.evaluation.study.rows.unseen import generalization
 from pipelines.training.gains import EpisodeGains
 from pipelines.training.methods import to_measured_episodes
 from pipelines.training.rewards import ProgramOutcome, Rewards

@@ -17,7 +17,8 @@ from pipelines.evaluation.study.comparison import truth
 from pipelines.evaluation.study.comparison.candidates import TrueFactsRefiner
 from pipelines.evaluation.study.comparison.matched import MatchedRefiner
 from pipelines.evaluation.study.comparison.topics import bin_by_training
-from pipelines.evaluation.study.rows import new_topic_rl, replies, slices
+from pipelines.evaluation.study.rows import replies, slices
+from pipelines.evaluation.study.rows.unseen import new_topic_rl
 from pipelines.training.rewards import ProgramOutcome
 from tests.little_episodes import episode
 
@@ -70,7 +71,7 @@ def test_facts_that_no_sentence_reveals_are_reported_apart() -> None:
 
 def test_the_truth_of_a_reply_is_read_with_and_without_what_the_simulator_adds() -> None:
     line = {"facts": ["a", "b"], "sentences": [{"text": "A.", "facts": ["a"]}]}
-    assert truth.parse_truth(line) == truth.ReplyTruth(frozenset("b"), None)
+    assert truth.parse_truth(line) == truth.ReplyTruth(frozenset("b"), "control")
     assert truth.parse_truth(line | {"unspoken": [], "mechanism": None}) == truth.ReplyTruth(frozenset(), "control")
     assert truth.parse_truth(line | {"mechanism": "shared_traits"}).peers == "planted"
 

@@ -14,7 +14,7 @@ from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.paired import compare_refined
 from pipelines.evaluation.study.comparison.recipe import TrainingRecipe, train_or_load
-from pipelines.evaluation.study.rows import external
+from pipelines.evaluation.study.rows.unseen import external
 from pipelines.splits import hash_order
 from pipelines.training import gains as single
 from pipelines.training import methods
