@@ -15,14 +15,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.serving.figures import machine
-from pmlm.storage import write_bytes
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 7
@@ -38,6 +37,7 @@ def main() -> None:
     parser.add_argument("--women", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3, help="seeds of what is trained")
     parser.add_argument("--clinic-seed", type=int, default=SEED, help="seed of the clinic")
+    parser.add_argument("--clinic-options", default="", help="further options of `pmlm synthesize`, as one string")
     parser.add_argument("--folder", type=Path, default=Path("state/benchmarks"), help="where clinics and state are")
     parser.add_argument("--rows", default="", help="measure these rows alone; nothing is published")
     parser.add_argument("--external", type=Path, help="episodes that the repository does not hold")
@@ -47,7 +47,11 @@ def main() -> None:
     if asked.curve:
         sys.stdout.write(render_curve(read_published()) + "\n")
         return
-    seconds = {"generate": _time(lambda: generate_clinic(clinic_folder(asked), asked.women, asked.clinic_seed))}
+    seconds = {
+        "generate": _time(
+            lambda: generate_clinic(clinic_folder(asked), asked.women, asked.clinic_seed, asked.clinic_options.split())
+        )
+    }
     seconds["nights"] = _time(lambda: _pmlm(asked, "night"))
     evaluation = ["evaluate", "--json", "--seeds", str(asked.seeds)]
     for name, value in (
@@ -70,28 +74,30 @@ def clinic_folder(asked: argparse.Namespace) -> Path:
     return folder
 
 
-def generate_clinic(folder: Path, women: int, seed: int) -> None:
+def generate_clinic(folder: Path, women: int, seed: int, options: Sequence[str] = ()) -> None:
     """Generate the clinic unless it is there, with the parameters of this measurement."""
     manifest = folder / "clinic.yaml"
     if manifest.exists():
         return
-    _run("synthesize", "--patients", str(women), "--seed", str(seed), "--out", str(folder))
+    _run("synthesize", "--patients", str(women), "--seed", str(seed), "--out", str(folder), *options)
     described = yaml.safe_load(manifest.read_text())
-    described["params"] = {**described.get("params", {}), **PARAMS}
-    write_bytes(manifest, yaml.safe_dump(described, sort_keys=False).encode())
+    given = described.get("params", {})
+    described["params"] = given | {section: given.get(section, {}) | values for section, values in PARAMS.items()}
+    manifest.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
 
 
 def publish(asked: argparse.Namespace, rows: str, seconds: dict[str, float]) -> None:
     """Write the rows and how they were made."""
     name = f"method_{asked.women}_women"
-    write_bytes(RESULTS / f"{name}.jsonl", rows.encode())
+    (RESULTS / f"{name}.jsonl").write_text(rows, encoding="utf-8")
     spent = ", ".join(f"{step} {value / 60:.0f} min" for step, value in seconds.items())
     text = (
         f"A clinic of {asked.women} women, by `python -m benchmarks.method --women {asked.women} --seeds {asked.seeds} "
-        f"--clinic-seed {asked.clinic_seed}`, with `{json.dumps(PARAMS)}` and default parameters otherwise. "
+        f"--clinic-seed {asked.clinic_seed} --clinic-options '{asked.clinic_options}'`, "
+        f"with `{json.dumps(PARAMS)}` and default parameters otherwise. "
         f"{machine()}. This run: {spent}; steps that were done before cost nothing.\n"
     )
-    write_bytes(RESULTS / f"{name}.md", text.encode())
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def read_published() -> dict[int, dict[str, dict[str, Any]]]:

@@ -15,8 +15,8 @@ RESULTS = HERE.parent / "benchmarks" / "results"
 TITLES = {
     1: "validity of the reward", 2: "prediction", 3: "change detection", 4: "peers", 5: "contribution of each source",
     6: "refined against baselines", 7: "benefit of RL", 8: "personal choice", 9: "generalization",
-    10: "ratings alone", 11: "safety", 12: "preferences", 13: "cost and training", 14: "what a prompt must keep",
-    15: "drafts",
+    10: "ratings alone", 11: "safety", 12: "preferences", 13: "cost and training", 14: "drafts",
+    15: "what a prompt must keep",
 }  # fmt: skip
 HEAD = """# What was measured
 

@@ -30,7 +30,7 @@ TITLES = {
     8: "Is the choice specific to the patient?", 9: "What was never seen in training",
     10: "What can be learned from ratings alone? (a simulated user)", 11: "Safety",
     12: "Is a patient's preferred style learned? (simulated ratings)", 13: "What it cost, and how training went",
-    14: "Does a prompt keep what every clinician would ask about?", 15: "Are drafts in the clinic's own words right?",
+    14: "Are drafts in the clinic's own words right?", 15: "Does a prompt keep what every clinician would ask about?",
 }  # fmt: skip
 #: The rows of the forest plot and the first table, in this order: log p, then F1 and shares.
 HEADLINE = (

@@ -48,7 +48,7 @@ def list_parts(
             "slice_*", "topic_episodes_*", "recall_of_*", "wrong_picks_of_*", "refined_f1_of_spoken_facts",
         ), _slice_rows),
         part("peer value", (5,), ("peer_vs_*",), lambda b: peer_value.build_rows(b, truth.read_truth(b.settings))),
-        part("behaviour", (14,), tuple(case.name for case in behaviour.CASES), _behaviour_rows),
+        part("behaviour", (15,), tuple(case.name for case in behaviour.CASES), _behaviour_rows),
         part("attacks", (11,), (
             "attacked_pinned_present", "allergy_rules_intact", "red_flags_intact", "contradictions",
         ), _attack_rows),
@@ -77,11 +77,11 @@ def list_parts(
         *found,
         part("rivals", (7,), ("refined_vs_*", "reward_refined_vs_*", "seed_*", "spread_*"),
              partial(_rival_rows, seed_count=seed_count)),
-        part("new topic rl", (7,), ("rl_new_topic_*",), lambda bench: new_topic_rl.build_rows(bench, seed_count)),
         part("new topics", (9,), ("left_out_topics_*",), generalization.build_topic_rows),
         part("new wordings", (9,), ("held_out_wordings_*",), generalization.build_wording_rows),
         part("ratings", (10,), ("ratings_only_*",), ratings.build_rows),
         part("new kinds", (9,), ("left_out_kind*",), generalization.build_kind_rows),
+        part("new topic rl", (7,), ("rl_new_topic_*",), lambda bench: new_topic_rl.build_rows(bench, seed_count)),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Row 14: what a prompt must keep for questions that all clinicians answer alike.
+"""Row 15: what a prompt must keep for questions that all clinicians answer alike.
 
 Each case is a question, put to every held-out patient of whom the record says what matters; the row is the share of
 them whose refined prompt has it. No language model is asked.
@@ -76,7 +76,7 @@ def build_rows(refined: Refiner, episodes: Sequence[Episode], split: str) -> lis
         ]
         if kept:
             e = bootstrap_mean([k for k, _ in kept], [s for _, s in kept])
-            rows.append(MetricRow.of(14, case.name, split, e, target=KEPT, holds=e.value >= KEPT))
+            rows.append(MetricRow.of(15, case.name, split, e, target=KEPT, holds=e.value >= KEPT))
     return rows
 
 

@@ -1,0 +1,44 @@
+"""The published benchmark: a clinic is generated once, and the learning curve reads what was published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import method
+
+
+def test_a_clinic_is_generated_once_with_the_measurements_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def run(*command: str, **_: object) -> str:
+        commands.append(command)
+        folder = Path(command[command.index("--out") + 1])
+        folder.mkdir()
+        (folder / "clinic.yaml").write_text(yaml.safe_dump({"name": "x", "params": {"drift": {"minimum_rows": 20}}}))
+        return ""
+
+    monkeypatch.setattr(method, "_run", run)
+    for _ in range(2):
+        method.generate_clinic(tmp_path / "clinic", 30, 7, ["--an-option"])
+    assert len(commands) == 1
+    assert commands[0][-1] == "--an-option"
+    params = yaml.safe_load((tmp_path / "clinic" / "clinic.yaml").read_text())["params"]
+    assert params == {"drift": {"minimum_rows": 20}, **method.PARAMS}
+
+
+def test_the_learning_curve_has_a_column_per_published_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(method, "RESULTS", tmp_path)
+    for women, value in ((300, 0.5), (100, 0.4), (1000, 0.6)):
+        row = {"name": "refined_f1", "split": "test", "value": value, "ci_low": value - 0.1, "ci_high": None}
+        row["ci_high"] = value + 0.1 if women != 100 else None
+        row["ci_low"] = row["ci_low"] if women != 100 else None
+        (tmp_path / f"method_{women}_women.jsonl").write_text(json.dumps(row) + "\n")
+    lines = method.render_curve(method.read_published()).splitlines()
+    assert lines[0] == "| row | 100 women | 300 women | 1000 women |"
+    assert lines[2:] == ["| `refined_f1` | 0.400 | 0.500 [0.400, 0.600] | 0.600 [0.500, 0.700] |"]
