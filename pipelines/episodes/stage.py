@@ -8,11 +8,8 @@ tomorrow's sample is today's plus new episodes.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -26,6 +23,7 @@ from pipelines import splits
 from pipelines.embedding_cache import open_encoder
 from pipelines.episodes import episode_file, recommend
 from pipelines.episodes.conversations import Exchange, pair_exchanges
+from pipelines.episodes.ground_truth import GroundTruth, read_ground_truth
 from pipelines.features.build import historical_rows
 from pipelines.params import EpisodesParams, load_params
 from pipelines.records.log import event_log
@@ -34,14 +32,6 @@ from pmlm.settings import Settings
 from pmlm.storage import hash_files
 
 READ_LANGUAGE = "en"  # the embedded models read English; other languages are answered, but not scored
-
-
-@dataclass(frozen=True, slots=True)
-class GroundTruth:
-    """A simulator's ground truth of a reply: topic and the segment keys behind it."""
-
-    topic: str | None
-    facts: frozenset[str]
 
 
 def run(settings: Settings, night: str) -> StageSummary:
@@ -143,16 +133,3 @@ def build_reply_bank(asked: Sequence[Exchange], encode: Encoder) -> ReplyBank:
         subjects=np.array([e.subject_id for e in asked], dtype=np.int64),
         replies=tuple(frozenset(e.reply) for e in asked),
     )
-
-
-def read_ground_truth(settings: Settings) -> dict[int, GroundTruth]:
-    """Read the simulator's ground truth by the reply's record; empty for a real clinic."""
-    path = settings.drops / "facts.jsonl.gz"
-    if not path.exists():
-        return {}
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        facts = [json.loads(line) for line in lines]
-    return {
-        settings.pseudonym("Communication", f["communication"]): GroundTruth(f.get("topic"), frozenset(f["facts"]))
-        for f in facts
-    }

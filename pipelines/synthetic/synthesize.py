@@ -3,8 +3,8 @@
     DIR/clinic.yaml                    name, clock, public hash key
     DIR/YYYY-MM-DD/<Type>.ndjson.gz    one folder per drop, one file per resource type
     DIR/facts.jsonl.gz                 for each reply the rules and segment keys behind it (for measuring only):
-                                       topic, rule_ids, facts, sentences; with options also unspoken (facts that no
-                                       sentence names), writer (2: the second) and mechanism (null: a control)
+                                       topic, rule_ids, facts, sentences; with options also question, unspoken (facts
+                                       that no sentence names), writer (2: the second), mechanism (null: a control)
     DIR/broken.jsonl                   file, line and kind of every broken line
 
 The same number of patients and seed give the same bytes, whatever the number of processes. Run: ``pmlm synthesize``.

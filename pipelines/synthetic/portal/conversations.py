@@ -16,7 +16,7 @@ from pipelines.synthetic.portal import replies
 from pipelines.synthetic.portal.emphasis import find_emphasis
 from pipelines.synthetic.portal.quotations import quote_outcome
 from pipelines.synthetic.portal.rules import Topic, load_topics
-from pipelines.synthetic.portal.second_writer import rewrite_reply
+from pipelines.synthetic.portal.second_writer import mistype_reply, rewrite_reply
 from pipelines.synthetic.portal.spoken_facts import find_unspoken
 from pipelines.synthetic.records import fhir
 from pipelines.synthetic.records.calendar import Calendar, moment
@@ -88,28 +88,29 @@ def simulate_conversations(
         if exchange is None:
             continue
         topic, reply = exchange
+        worded = reply
         if _has_second_writer(topic, asker):
-            reply = rewrite_reply(reply, random.Random(f"writer/{identity.patient}/{day}"))
+            hand = random.Random(f"writer/{identity.patient}/{day}")
+            worded = rewrite_reply(reply, hand)
+            reply = mistype_reply(worded, hand)
         asked[topic.topic] = asked.get(topic.topic, 0) + 1
         sent = moment(day, rng.randrange(7, 12), rng.randrange(60))
         text = _draw_wording(topic, identity, rng)
         if injected and number == 2:
             text = INJECTED_QUESTION
         talk = _build_conversation(text, reply, sent, identity, traits, calendar, rng)
-        yield (
-            talk
-            if asker.options == SAMPLE_OPTIONS
-            else replace(talk, truth=talk.truth | _describe(topic, reply, asker))
-        )
+        yield talk if asker.options == SAMPLE_OPTIONS else _describe(talk, topic, worded, asker)
 
 
-def _describe(topic: Topic, reply: replies.RuleReply, asker: Asker) -> dict[str, object]:
-    """Describe what evaluation may know of a reply beyond its facts."""
-    return {
+def _describe(talk: Conversation, topic: Topic, reply: replies.RuleReply, asker: Asker) -> Conversation:
+    """Add to the truth what evaluation may know of a reply, as it was before typos, beyond its facts."""
+    described = {
+        "question": talk.question["id"],
         "unspoken": sorted(find_unspoken(reply.sentences)),
         "writer": 2 if _has_second_writer(topic, asker) else 1,
         "mechanism": topic.mechanism if topic.mechanism in asker.options.mechanisms else None,
     }
+    return replace(talk, truth=talk.truth | described)
 
 
 def _draw_days(asker: Asker, calendar: Calendar, changed: set[date], rng: random.Random) -> list[date]:

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from itertools import groupby
 
-from pipelines.synthetic.portal.replies import RuleReply
+from pipelines.synthetic.portal.replies import ReplySentence, RuleReply
 
 #: Chance that a sentence on the patient is left out, that the general one is, and that a word has a typo.
 OMITTED, GENERAL_OMITTED, TYPOS = 0.15, 0.5, 0.03
@@ -53,9 +53,21 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     (r"\badvised\b", "recommended"),
     (r"\bon record\b", "in your notes"),
     (r"\bimmediately\b", "straight away"),
+    (r"^With\b", "Given"),
+    (r"\bit is\b", "it's"),
+    (r"\bthat is\b", "that's"),
+    (r"\bcannot\b", "can't"),
+    (r"\bis enough\b", "will do"),
+    (r"\bmay\b", "can"),
+    (r"\buntil\b", "till"),
+    (r"\bwomen\b", "patients"),
+    (r"\bsmoking\b", "tobacco"),
+    (r"\bevery day\b", "daily"),
+    (r"\bbring on\b", "trigger"),
+    (r"\bworks\b", "acts"),
 )
 _COMPILED = tuple((re.compile(pattern, re.IGNORECASE), words) for pattern, words in _PHRASES)
-_REASON_FIRST = re.compile(r"^(?:Because|Since|As) (?P<why>[^,]+), (?P<what>[^,]+)\.$")
+_REASON_FIRST = re.compile(r"^(?:Because|Since|As) (?!of )(?P<why>[^,]+), (?P<what>[^,]+)\.$")
 _REASON_THEN = re.compile(r"^(?P<why>[^,]+), so (?P<what>[^,]+)\.$")
 _OPENINGS = frozenset({"Your", "You", "You've", "You're", "The", "A", "An", "This", "It", "With", "At", "In", "No"})
 #: Endings of drugs' names, so that none is mistyped.
@@ -65,22 +77,32 @@ _PROTECTED = re.compile(
 
 
 def rewrite_reply(reply: RuleReply, rng: random.Random) -> RuleReply:
-    """Rewrite the reply in the second writer's hand; its facts are those of the sentences that remain."""
+    """Rewrite the reply in the second writer's words; its facts are those of the sentences that remain."""
     own = [s for s in reply.sentences if s.facts]
     general = [s for s in reply.sentences if not s.facts and rng.random() >= GENERAL_OMITTED]
     remaining = [s for s in own if rng.random() >= OMITTED] or own[:1]
     by_facts = [list(group) for _, group in groupby(remaining, key=lambda s: s.facts)]
     rng.shuffle(by_facts)
     written = [s for group in by_facts for s in group] + general
-    sentences = tuple(replace(s, text=_rewrite_sentence(s.text, rng)) for s in written)
+    sentences = tuple(replace(s, text=_rewrite_sentence(s.text)) for s in written)
     return replace(reply, sentences=sentences, complete=reply.complete and len(remaining) == len(own))
 
 
-def _rewrite_sentence(text: str, rng: random.Random) -> str:
+def mistype_reply(reply: RuleReply, rng: random.Random) -> RuleReply:
+    """Put the second writer's typos into a rewritten reply."""
+    mistyped = [" ".join(_mistype(word, rng) for word in s.text.split(" ")) for s in reply.sentences]
+    return replace(reply, sentences=tuple(map(_set_text, reply.sentences, mistyped)))
+
+
+def _set_text(sentence: ReplySentence, text: str) -> ReplySentence:
+    return replace(sentence, text=text)
+
+
+def _rewrite_sentence(text: str) -> str:
     for pattern, words in _COMPILED:
         text = pattern.sub(words, text)
     text = _turn_around(text)
-    return " ".join(_mistype(word, rng) for word in (text[:1].upper() + text[1:]).split(" "))
+    return text[:1].upper() + text[1:]
 
 
 def _turn_around(text: str) -> str:

@@ -16,7 +16,7 @@ from pipelines.synthetic.portal.replies import ReplySentence
 
 #: Subject of a segment key → the words by which rules and the second writer name it; ``no.x`` is named as ``x`` is.
 _WORDS: dict[str, str] = {
-    "age": r"\bage\b|\bat \d\d\b|\d\d years|\bover 35|\b35\b|older",
+    "age": r"\bage\b|\b(at|are|re|being) \d\d\b|\d\d years|\bover 35|\b35\b|older",
     "allergies": "allerg",
     "anxiety": "anxi|worr",
     "asthma": "asthma|inhaler|wheez|airway",
@@ -44,7 +44,7 @@ _WORDS: dict[str, str] = {
     "preeclampsia": r"eclampsia|\bPET\b",
     "pregnancy": r"week|\bwks\b|pregnan|gestation|birth|baby",
     "reflux": "reflux|heartburn",
-    "smoking": "smok|cigarette",
+    "smoking": "smok|cigarette|tobacco",
     "thyroid": r"thyroid|\bTSH\b",
     "urinary_infection": "infection",
     "weight": r"weight|\bkg\b|gain",
@@ -53,13 +53,16 @@ _WORDS: dict[str, str] = {
 _CLASS_WORDS: dict[str, str] = {
     "ace_inhibitor": r"\bACE\b",
     "anticoagulant": "thinner|injection|inject",
-    "antihypertensive": "pressure (medic|tablet|pill|med)",
+    "antihypertensive": "(pressure|BP) (medic|tablet|pill|med)",
     "combined_contraceptive": r"\bpill|combined|contracepti",
+    "diabetes_medicine": "medication|meds",
     "folic_acid": "folic",
     "iron": r"\biron\b",
+    "migraine_medicine": "medication|meds",
     "nsaid": r"inflammator|\bNSAID",
     "opioid": "opioid|strong painkiller",
     "progestin_contraceptive": r"progest|\bpill|contracepti",
+    "reflux_medicine": "medication|meds",
     "thyroid_medicine": r"thyroid|\bTSH\b",
 }
 

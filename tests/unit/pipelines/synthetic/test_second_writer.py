@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipelines.synthetic.portal.replies import ReplySentence, RuleReply
 from pipelines.synthetic.portal.rules import load_topics
-from pipelines.synthetic.portal.second_writer import rewrite_reply
+from pipelines.synthetic.portal.second_writer import mistype_reply, rewrite_reply
 from pipelines.synthetic.portal.spoken_facts import find_unspoken, names_fact
 
 TEXTS = [text for t in load_topics() for row in t.rows for text in (*row.say, *row.explain)]
@@ -23,7 +23,7 @@ def reply_of(texts: list[str]) -> RuleReply:
 @given(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=8, unique=True), st.integers())
 def test_numbers_and_the_facts_that_remain_are_those_of_the_first_writer(texts: list[str], seed: int) -> None:
     first = reply_of(texts)
-    second = rewrite_reply(first, random.Random(seed))
+    second = mistype_reply(rewrite_reply(first, random.Random(seed)), random.Random(seed))
     before = {s.facts: s.text for s in first.sentences}
     assert second.facts
     for sentence in second.sentences:
@@ -34,7 +34,20 @@ def test_numbers_and_the_facts_that_remain_are_those_of_the_first_writer(texts: 
 @pytest.mark.parametrize("drug", ["nitrofurantoin", "levothyroxine", "metformin", "omeprazole", "sumatriptan"])
 def test_no_drug_is_mistyped(drug: str) -> None:
     first = reply_of([f"Keep taking {drug} every day."])
-    assert all(drug in rewrite_reply(first, random.Random(n)).text for n in range(200))
+    assert all(drug in mistype_reply(first, random.Random(n)).text for n in range(200))
+
+
+def test_a_few_long_words_are_mistyped_and_no_short_one() -> None:
+    first = reply_of(["Please continue everything without stopping it."] * 300)
+    words, written = first.text.split(" "), mistype_reply(first, random.Random(1)).text.split(" ")
+    assert 10 < sum(a != b for a, b in zip(words, written, strict=True)) < 150
+    assert all(a == b or (len(a) >= 6 and sorted(a) == sorted(b)) for a, b in zip(words, written, strict=True))
+
+
+def test_a_reason_is_turned_round() -> None:
+    first = reply_of(["Because your haemoglobin fell, please rest.", "Because of your reflux, sit upright."])
+    texts = {s.text for n in range(20) for s in rewrite_reply(first, random.Random(n)).sentences if s.facts}
+    assert texts == {"Pls rest, given that your Hb fell.", "Because of your reflux, sit upright."}
 
 
 def test_most_sentences_are_worded_otherwise_and_some_left_out() -> None:
@@ -42,7 +55,7 @@ def test_most_sentences_are_worded_otherwise_and_some_left_out() -> None:
     second = rewrite_reply(first, random.Random(1))
     before = {s.text for s in first.sentences}
     assert 0.6 < len(second.sentences) / len(first.sentences) < 0.98
-    assert sum(s.text not in before for s in second.sentences) / len(second.sentences) > 0.5
+    assert sum(s.text not in before for s in second.sentences) / len(second.sentences) > 0.4
     assert not second.complete
 
 
