@@ -205,3 +205,9 @@ def clinic(tmp_path: Path) -> Clinic:
     (tmp_path / "clinic").mkdir()
     (tmp_path / "clinic" / "clinic.yaml").write_text("name: testing\nclock: last_drop\n")
     return Clinic(Settings(home=tmp_path / "state", drops=tmp_path / "clinic", key_dir=tmp_path / "keys"))
+
+
+@pytest.fixture(autouse=True)
+def no_data_docs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no Data Docs, which take half of a small import's time; tests of the pages override this."""
+    monkeypatch.setattr("pipelines.records.validate.data_docs.build_site", lambda *_: None)
