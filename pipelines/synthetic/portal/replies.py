@@ -1,6 +1,7 @@
 """Compose a clinician's reply from the topic's rules that are true of a chart.
 
-rows     = the first ≤ 4 rows whose condition is true, in order of emphasis (if any), then of clinical weight
+rows     = the first ≤ 4 rows whose condition is true, in order of clinical weight; with an emphasis the first ≤ 2,
+           those of the emphasised kind before the others
 brief    = one general sentence and one sentence per row, under 45 words
 detailed = both general sentences, each row's sentence and its explanation, 45 words or more
 a quotation of like women's outcomes, where one is due, follows the first general sentence
@@ -20,6 +21,8 @@ from pipelines.synthetic.records.traits import Style
 #: Replies shorter than this are brief, as in the preferences feature.
 BRIEF_WORDS = 45
 MOST_ROWS = 4
+#: With an emphasis only so many, so that what comes first decides what is said.
+EMPHASISED_ROWS = 2
 FEWEST_ROWS = 2
 
 
@@ -71,7 +74,7 @@ def compose_reply(
     rows = order_rows(find_matching_rows(topic, chart), emphasis)
     if len(rows) < (1 if topic.urgent else FEWEST_ROWS):
         return None
-    wanted = rows[:MOST_ROWS]
+    wanted = rows[: EMPHASISED_ROWS if emphasis else MOST_ROWS]
     compose_in = _compose_brief if style == "brief" else _compose_detailed
     opening = [ReplySentence(topic.general[0])] + ([quotation] if quotation else [])
     sentences, used = compose_in(topic, opening, wanted, chart, rng)

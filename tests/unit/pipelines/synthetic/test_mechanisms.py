@@ -123,6 +123,16 @@ def test_an_emphasis_decides_which_facts_are_said() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("emphasis", get_args(Concern))
+@pytest.mark.parametrize("style", ["brief", "detailed"])
+def test_an_emphasised_reply_states_two_rules_in_its_style(emphasis: Concern, style: str) -> None:
+    for any_topic in load_topics():
+        reply = replies.compose_reply(any_topic, CHART, style, random.Random(1), emphasis)
+        if reply is not None and any_topic.mechanism in ("shared_traits", "local_practice"):
+            assert len(reply.rule_ids) == replies.EMPHASISED_ROWS
+            assert (replies.count_words(reply.text) < replies.BRIEF_WORDS) == (style == "brief")
+
+
 @pytest.mark.parametrize("site", get_args(Site))
 def test_a_site_has_two_clinicians_of_its_own(site: Site) -> None:
     practitioners = likeness.build_clinicians(site)
