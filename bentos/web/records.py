@@ -140,7 +140,7 @@ def _describe_change(found: Change) -> SignalChange:
 
 
 def _band(signal: Signal, row: FeatureRow) -> Band | None:
-    """The band that ``models.patient.change_detection`` measures from: two deviations around the own mean."""
+    """The patient's usual band: two deviations around the own mean."""
     mean = read_number(row, f"{signal.name}_mean")
     if mean is None:
         return None

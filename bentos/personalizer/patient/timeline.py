@@ -1,26 +1,26 @@
 """Build a patient's timeline: signals over time, and when one left the patient's own band.
 
-    z_i = (value_i − mean_i) / max(sd_i, step)        outside: |z_i| > 2
+    z_i = score of a new level among the values up to value i        outside: |z_i| > OUTSIDE_Z
 
-``mean_i`` and ``sd_i`` are of the patient's own values in the two years before value i, as in
-``models.patient.change_detection``, so that a point is judged by what was known when it was measured. Times are days
-ago and weeks of pregnancy, never dates.
+The score is that of ``models.patient.change_detection`` on the values of the two years up to value i, so that a point
+is judged by what was measured until then. Times are days ago and weeks of pregnancy, never dates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from statistics import fmean, stdev
+from statistics import fmean
 
 from bentos.personalizer.patient.patient_events import PatientEvent
-from models.patient.change_detection import OUTSIDE_Z, compute_own_band_z, detect_change
+from models.patient.change_detection import OUTSIDE_Z, detect_change, discount_score
+from models.patient.changes.shifts import BAND_DAYS, find_shift
 from models.patient.gestational_age import find_start_at, read_pregnancy_state
 from models.schema import FeatureRow
 from models.vocabulary import SIGNALS, Signal
 from pmlm.api_types import Timeline, TimelinePoint, TimelineSignal
 
-BAND = timedelta(days=730)
+BAND = timedelta(days=BAND_DAYS)
 DAY_S = 86_400
 
 
@@ -56,11 +56,15 @@ def _build_signal(signal: Signal, events: Sequence[PatientEvent], row: FeatureRo
 def _build_point(
     signal: Signal, values: Sequence[tuple[datetime, float]], row: FeatureRow, as_of: datetime
 ) -> TimelinePoint:
-    """The last of ``values`` compared with those before it."""
+    """The last of ``values`` with the score of a new level that ends with it."""
     time, value = values[-1]
-    before = [v for t, v in values[:-1] if time - t <= BAND]
-    deviation = stdev(before) if len(before) > 1 else 0.0
-    z = compute_own_band_z(value, fmean(before), deviation, signal.step) if before else None
+    band = [(t, v) for t, v in values if time - t <= BAND]
+    shift, z = find_shift([v for _, v in band], signal.step), None
+    if shift is not None:
+        seconds = [t.timestamp() for t, _ in band]
+        before, after = seconds[: -shift.values], seconds[-shift.values]
+        middles = (datetime.fromtimestamp(s, time.tzinfo) for s in (fmean(before), (after + seconds[-1]) / 2))
+        z = discount_score(signal.name, shift.score, shift.size, *middles, row, as_of)
     return TimelinePoint(
         days_ago=int((as_of - time).total_seconds() // DAY_S),
         gestational_week=week_at(time, row, as_of),

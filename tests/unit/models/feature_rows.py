@@ -57,6 +57,9 @@ def _signal(draw: st.DrawFn, index: int) -> dict[str, Any]:
         row[f"{signal.name}_previous_time"] = row[f"{signal.name}_time"] - timedelta(days=draw(st.integers(1, 900)))
         row[f"{signal.name}_mean"] = draw(st.one_of(st.none(), value))
         row[f"{signal.name}_sd"] = draw(st.one_of(st.none(), st.floats(0, 50)))
+        row[f"{signal.name}_shift"] = draw(st.one_of(st.none(), st.floats(-20, 20)))
+        row[f"{signal.name}_shift_size"] = draw(st.one_of(st.none(), st.floats(-50, 50)))
+        row[f"{signal.name}_shift_time"] = row[f"{signal.name}_shift_from"] = row[f"{signal.name}_previous_time"]
     return row
 
 

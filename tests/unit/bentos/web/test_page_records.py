@@ -101,6 +101,7 @@ def test_a_trajectory_has_two_years_the_band_and_the_change(tmp_path: Path) -> N
     row = {
         "haemoglobin_latest": 9.8, "haemoglobin_time": NOW - timedelta(days=9), "haemoglobin_previous": 12.2,
         "haemoglobin_previous_time": NOW - timedelta(days=400), "haemoglobin_mean": 12.2, "haemoglobin_sd": None,
+        "haemoglobin_shift": -4.8, "haemoglobin_shift_size": -2.4,
     }  # fmt: skip
     found = records.build_trajectories(history, row, NOW, "en")
     assert [t.name for t in found] == ["haemoglobin"]

@@ -119,7 +119,7 @@ def test_pressures_are_joined_and_their_change_says_from_and_to() -> None:
     for name, latest, previous in (("systolic", 142.0, 118.0), ("diastolic", 88.0, 74.0)):
         row |= {f"{name}_latest": latest, f"{name}_time": AS_OF - timedelta(days=3), f"{name}_source": name}
         row |= {f"{name}_previous": previous, f"{name}_previous_time": AS_OF - timedelta(days=31)}
-        row |= {f"{name}_mean": previous, f"{name}_sd": 4.0}
+        row |= {f"{name}_shift": 4.0}
     found = _by_key(row)
     assert found["blood_pressure.latest"].text == "Blood pressure 142/88, high, 3 days ago"
     assert (

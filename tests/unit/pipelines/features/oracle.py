@@ -53,6 +53,7 @@ def _thousandths(value: float) -> int:
 
 def _signal(name: str, facts: list[Event]) -> dict[str, Any]:
     parts = ("latest", "time", "previous", "previous_time", "mean", "sd", "count", "slope", "source", "comparator")
+    parts += ("shift", "shift_size", "shift_time", "shift_from")
     row: dict[str, Any] = {f"{name}_{part}": None for part in parts}
     if not facts:
         return row
@@ -77,8 +78,34 @@ def _signal(name: str, facts: list[Event]) -> dict[str, Any]:
     if len(band) > 1:
         mean = Fraction(sum(band), len(band))
         row[f"{name}_sd"] = math.sqrt(sum((v - mean) ** 2 for v in band) / (len(band) - 1)) / 1000
+    row |= _shift(name, [e for e in exact if newest["time"] - e["time"] <= 730 * DAY])
     row[f"{name}_slope"] = _slope([e for e in exact if newest["time"] - e["time"] <= 84 * DAY])
     return row
+
+
+def _shift(name: str, points: list[Event]) -> dict[str, Any]:
+    step = next(s.step for s in SIGNALS if s.name == name)
+    values = [Fraction(_thousandths(e["numeric_value"]), 1000) for e in points]
+    best: tuple[Fraction, int] | None = None
+    for j in range(1, min(5, len(values) - 1) + 1):
+        parts = values[:-j], values[-j:]
+        means = [sum(part) / len(part) for part in parts]
+        within = sum((v - mean) ** 2 for part, mean in zip(parts, means, strict=True) for v in part)
+        noise = (within + 16 * Fraction(str(step)) ** 2) / (len(values) + 14)
+        square = Fraction(len(parts[0]) * j, len(values)) * (means[1] - means[0]) ** 2 / noise
+        if best is None or square > best[0]:
+            best = square, j
+    if best is None:
+        return {}
+    square, j = best
+    size = sum(values[-j:]) / j - sum(values[:-j]) / (len(values) - j)
+    before = [int(e["time"].timestamp()) for e in points[:-j]]
+    return {
+        f"{name}_shift": math.copysign(math.sqrt(square), size),
+        f"{name}_shift_size": float(size),
+        f"{name}_shift_time": points[-j]["time"],
+        f"{name}_shift_from": dt.datetime.fromtimestamp(sum(before) // len(before), dt.UTC),
+    }
 
 
 def _slope(points: list[Event]) -> float | None:

@@ -35,17 +35,17 @@ def test_a_record_before_a_day_holds_nothing_of_that_day_or_later() -> None:
 def test_an_alarm_is_raised_after_a_large_step_and_not_in_calm() -> None:
     values = np.array([100.0, 101.0] * 8 + [140.0] * 8)
     series = change_detection.SignalSeries(values, 1.0, 5.0, 16)
-    assert change_detection.find_first_alarm(series, change_detection.score_band(series), 3.0) == 0
+    assert change_detection.find_first_alarm(series, change_detection.score_shift(series), 3.0) == 0
     assert change_detection.find_first_alarm(series, change_detection.score_pelt(series), 50.0) is not None
     calm = change_detection.SignalSeries(np.array([100.0, 101.0] * 12), 1.0, 5.0, 12)
-    assert change_detection.find_first_alarm(calm, change_detection.score_band(calm), 3.0) is None
+    assert change_detection.find_first_alarm(calm, change_detection.score_shift(calm), 3.0) is None
 
 
 def test_a_detector_sees_nothing_of_the_values_to_come() -> None:
     (series,) = change_detection.generate_series(1, True, 5)
     changed = change_detection.SignalSeries(series.values.copy(), series.noise, series.step, series.change)
     changed.values[15:] += 100
-    for statistic in (change_detection.score_band, change_detection.score_pelt):
+    for statistic in (change_detection.score_shift, change_detection.score_pelt):
         np.testing.assert_allclose(statistic(series)[:15], statistic(changed)[:15])
 
 

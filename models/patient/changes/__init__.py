@@ -1,0 +1,1 @@
+"""Changes: a new level of a signal, and which change a pregnancy explains."""
