@@ -122,7 +122,7 @@ class _SegmentCreditTrainer(GRPOTrainer):
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         ids, mask = output["completion_ids"], output["completion_mask"]
         programs = [row[: int(n)] for row, n in zip(ids.tolist(), mask.sum(1), strict=True)]
-        made = build_advantages(programs, self.programs_rewards, self.num_generations, ids.shape[1])
+        made = build_advantages(programs, self.programs_rewards, int(self.num_generations or 1), ids.shape[1])
         output["advantages"] = torch.tensor(made, dtype=torch.float32)
         return output
 
