@@ -94,7 +94,8 @@ def predict_uptake(policy: Policy, episodes: Sequence[Episode], encoder: Encoder
 def measure_calibration(policies: Sequence[Policy], episodes: Sequence[Episode], encoder: Encoder) -> Rows:
     """Rows of how far the probabilities are from the shares of facts."""
     facts = np.concatenate([_mark_facts(e, policies[0].config.slots) for e in episodes] * len(policies))
-    chances = np.concatenate([p for policy in policies for p in predict_uptake(policy, episodes, encoder)])
+    found = [p for policy in policies for p in predict_uptake(policy, episodes, encoder)]
+    chances = np.concatenate(found).astype(np.float64)
     bins = np.digitize(chances, BINS)
     error = sum(abs((chances - facts)[bins == b].sum()) for b in np.unique(bins)) / len(facts)
     each = len(episodes) * len(policies)
