@@ -1,11 +1,10 @@
 """### One night of PMLM
 
 *Records → trajectory → features → online store* for every pending drop, each saved as a night of its own; then
-once *episodes → train → evaluate → gate → package → drift*, and the night is saved as a DVC experiment.
+once *episodes → train → evaluate → gate → drafts → package → drift*, and the night is saved as a DVC experiment.
 
 - **Nothing pending?** Everything after the task `pending` is skipped.
-- **Killed?** Clear the task, or run it again: every stage gives the same content for the same input.
-- **HOLD?** The champion stays; `metrics/gate.json` in the clinic's workspace has the figures.
+- **Killed?** Clear the task, or run it again. **HOLD?** The champion stays; `metrics/gate.json` has the figures.
 - By hand: `pmlm stage NAME`, `pmlm night --date D`. Another clinic: trigger with `{"drops": "/path/to/its/drops"}`.
 """
 
@@ -90,6 +89,7 @@ def nightly() -> None:
         make_stage_task("train", outlets=(CHALLENGER,)),
         make_stage_task("evaluate"),
         make_stage_task("gate", outlets=(CHAMPION,)),
+        make_stage_task("drafts"),
         make_stage_task("package", outlets=(RELEASE,)),
         make_stage_task("drift"),
         save(),

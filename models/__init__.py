@@ -19,6 +19,8 @@ Read it in this order, about twenty minutes:
    learns); ``best_of_k``, ``gain_regressors``, ``baselines`` (what it must beat); ``checkpoint``.
 8. ``safety``: ``triage`` (red flags of a message), ``answer_check`` (what may be shown) with ``contradictions`` and
    ``drug_names``; ``llm`` (any language model), ``feedback`` (what ratings are worth).
+9. ``drafts``: ``wordings``, ``fact_conditions``, ``learning``, ``drafting`` (a clinician's reply in the clinic's own
+   sentences).
 
 Nothing in here imports a scheduler, a feature store or a server.
 """

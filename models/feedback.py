@@ -20,7 +20,8 @@ from datetime import datetime
 from typing import Literal
 
 Giver = Literal["patient", "clinician"]
-FeedbackKind = Literal["rating", "thumbs", "preferred", "edit", "comment", "card"]
+FeedbackKind = Literal["rating", "thumbs", "preferred", "edit", "comment", "card", "draft"]
+DraftOutcome = Literal["accepted", "edited", "rejected"]
 
 THUMB_POINTS: dict[str, float] = {"up": 4.0, "down": 2.0}
 PREFERRED_POINTS, OTHER_POINTS = 4.0, 2.0
@@ -33,7 +34,8 @@ class Feedback:
     ``at`` is the clinic's clock, ``received`` the wall clock. ``giver`` is a keyed hash of the person, ``client`` of
     the client whose token it came with; older lines have none. ``points`` is None for a text alone. ``picks``,
     ``style`` and ``log_prob`` are the answer's edit program, ``refiner`` and ``release`` what chose it. ``reason`` is
-    why a card was overridden, one of the codes it offered.
+    why a card was overridden, one of the codes it offered. Of a draft's sentence, ``sentence`` is the name and
+    ``outcome`` what the clinician did with it.
     """
 
     id: str
@@ -53,6 +55,8 @@ class Feedback:
     endpoint: str
     reason: str | None = None
     client: int | None = None
+    sentence: str | None = None
+    outcome: DraftOutcome | None = None
 
     def line(self) -> str:
         """Format as one line of the log, without a newline."""
@@ -115,7 +119,7 @@ def cap_feedback(feedback: Iterable[Feedback], most: int) -> tuple[list[Feedback
     """Select one day's feedback within the caps, and count the judgements of answers beyond them.
 
     Where a voice judged an answer more than once, the latest signal of each kind counts: points (a rating, a thumb, a
-    preference or a card) and an edit.
+    preference or a card), an edit, and each sentence of a draft.
     """
     cap = DailyCap(most)
     latest: dict[tuple[object, ...], Feedback] = {}
@@ -125,5 +129,5 @@ def cap_feedback(feedback: Iterable[Feedback], most: int) -> tuple[list[Feedback
         if not cap.admits([one]):
             beyond.add(judgement)
         elif one.kind != "comment":
-            latest[(*judgement, one.kind == "edit")] = one
+            latest[(*judgement, one.kind == "edit", one.sentence)] = one
     return sorted(latest.values(), key=lambda f: (f.received, f.id)), len(beyond)

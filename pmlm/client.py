@@ -25,6 +25,7 @@ from pmlm.api_types import (
     PersonalizeResponse,
     Timeline,
 )
+from pmlm.draft_types import DraftResponse
 from pmlm.errors import EndpointError
 from pmlm.feedback_types import DisputeReceipt, DisputeRequest, FeedbackReceipt, FeedbackRequest
 
@@ -58,6 +59,10 @@ class Client:
         """The same with the language model's answer; where the model failed, ``llm.error`` says so."""
         return self._ask("/answer", patient, question, language, AnswerResponse)
 
+    def draft(self, patient: str, question: str) -> DraftResponse:
+        """A reply for a clinician, in sentences that the clinic has often written, each with its fact."""
+        return self._ask("/draft", patient, question, None, DraftResponse)
+
     def explain(self, answer_id: str) -> Explanation:
         """How an answer came about, for as long as the clinic stores it."""
         return self._request("GET", f"/explain/{quote(answer_id, safe='')}", Explanation)
@@ -70,7 +75,7 @@ class Client:
         """Give feedback on an answer, in the fields of ``POST /feedback``.
 
         ``rating`` (1 to 5), ``thumbs``, ``preferred_over`` (another answer's id), ``comment``, or a clinician's
-        ``edit`` with its ``question``.
+        ``edit`` with its ``question``, or ``draft``, what became of a draft's sentences.
 
         :class:`pydantic.ValidationError` before anything is sent where they contradict each other.
         """

@@ -6,17 +6,27 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from models.feedback import Giver
+from models.feedback import DraftOutcome, Giver
 from pmlm.api_types import MAX_PATIENT, MAX_QUESTION, readable
 
 MAX_EDIT = 8000
 MAX_COMMENT = 2000
+MAX_SENTENCES = 40
 
 AnswerId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
+class SentenceOutcome(BaseModel, extra="forbid"):
+    """What a clinician did with one sentence of a draft."""
+
+    sentence: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")] = Field(
+        description="The `id` of the sentence."
+    )
+    outcome: DraftOutcome
+
+
 class FeedbackRequest(BaseModel):
-    """What someone says of an answer: at least one of rating, thumbs, preferred_over, edit, comment."""
+    """What someone says of an answer: at least one of rating, thumbs, preferred_over, edit, comment, draft."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -50,14 +60,25 @@ class FeedbackRequest(BaseModel):
         default=None, description="With an edit: the question that was answered, word for word."
     )
     comment: Annotated[str, StringConstraints(max_length=MAX_COMMENT), AfterValidator(readable)] | None = None
+    draft: list[SentenceOutcome] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_SENTENCES,
+        description="Of a draft: which sentences the clinician accepted, edited or rejected. With an `edit`, the reply "
+        "as it was sent, the next night learns from its facts too.",
+    )
 
     @model_validator(mode="after")
     def _says_something_once(self) -> FeedbackRequest:
         points = [name for name in ("rating", "thumbs", "preferred_over") if getattr(self, name) is not None]
         if len(points) > 1:
             raise ValueError(f"{points[0]} and {points[1]} say the same thing twice: give one")
-        if not points and self.edit is None and self.comment is None:
-            raise ValueError("give a rating, thumbs, preferred_over, edit or comment")
+        if not points and self.edit is None and self.comment is None and self.draft is None:
+            raise ValueError("give a rating, thumbs, preferred_over, edit, comment or draft")
+        if self.draft is not None and self.by != "clinician":
+            raise ValueError("what became of a draft's sentences is by a clinician")
+        if self.draft is not None and len({one.sentence for one in self.draft}) < len(self.draft):
+            raise ValueError("draft names a sentence twice")
         if self.edit is not None and (self.by != "clinician" or self.question is None):
             raise ValueError("an edit is by a clinician, and comes with the question")
         if self.preferred_over == self.answer_id:

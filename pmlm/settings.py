@@ -136,8 +136,8 @@ class Settings(BaseSettings):
     feedback_days: int = Field(default=90, ge=1)
     cds_issuers: dict[str, Url] = {}  # EHRs whose CDS Hooks tokens are accepted: iss → URL of their key set
     cds_url: Url | None = None  # the address by which CDS clients call this endpoint
+    cds_drafts: bool = False  # whether the patient-view card drafts a reply to her newest unanswered question
     cds_origins: str = "*"  # origins of browser-based CDS clients, separated by spaces
-
     trusted_proxies: str = ""  # reverse proxies whose X-Forwarded-For counts: addresses, networks, separated by spaces
 
     host: str = "127.0.0.1"

@@ -60,6 +60,7 @@ RULES: tuple[RouteRule, ...] = (
     RouteRule("/metrics", re.compile("/metrics"), Door.LOOPBACK, methods=frozenset({"GET", "HEAD"})),
     _read("/personalize", "/personalize"),
     _read("/answer", "/answer"),
+    _read("/draft", "/draft"),
     _read("/feedback", "/feedback"),
     _read("/disputes", "/disputes"),
     _read("/explain/{answer_id}", "/explain/[^/]*"),

@@ -42,6 +42,8 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "Answer `{id}`, release `{release}`. No language model wrote this card.",
         "zh": "回答`{id}`，版本`{release}`。本卡片并非由语言模型撰写。",
     },
+    "draft": {"en": "Draft of a reply, in this clinic's own sentences", "zh": "回复草稿，使用本诊所自己的句子"},
+    "draft_donors": {"en": "received by {n} patients.", "zh": "已有{n}位患者收到。"},
     "stale": {"en": "Not measured again since.", "zh": "此后未再测量。"},
     "remove": {"en": "Remove the order of {drug}", "zh": "删除{drug}的医嘱"},
     "allergy": {"en": "{drug}: the record lists an allergy to {allergy}", "zh": "{drug}：记录显示对{allergy}过敏"},

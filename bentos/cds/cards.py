@@ -11,6 +11,7 @@ from bentos.auth.principal import Principal
 from bentos.cds import card_texts
 from bentos.cds.card_texts import render_text
 from bentos.cds.cds_types import Action, Card, HookRequest, Suggestion
+from bentos.cds.draft_card import build_draft_cards
 from bentos.cds.draft_orders import DraftOrder, read_orders
 from bentos.cds.orders import OrderAlert, find_alerts
 from bentos.personalizer.personalizer import Personalizer
@@ -31,7 +32,7 @@ ORDER_REASONS = ("benefit", "known", "not-relevant", "wrong")
 def answer_patient_view(
     personalizer: Personalizer, principal: Principal, request: HookRequest, language: Language
 ) -> list[Card]:
-    """A card per critical value, then one that answers the default question.
+    """A card per critical value, a draft where the setting asks for it, then one that answers the default question.
 
     None for a patient without a record. Raises as :meth:`Personalizer.prepare` does.
     """
@@ -44,7 +45,8 @@ def answer_patient_view(
     found = find_critical_values(prepared.row, personalizer.settings.now(), language)
     personalizer.record(prepared, "cds/patient-view", prepared.response, safety=bool(found))
     critical = [_build_value_card(personalizer, prepared, value, language) for value in found]
-    return [*critical, _build_answer_card(prepared.response, question, language)]
+    drafted = build_draft_cards(personalizer, principal, request, language)
+    return [*critical, *drafted, _build_answer_card(prepared.response, question, language)]
 
 
 def answer_order(

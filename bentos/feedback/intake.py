@@ -12,7 +12,15 @@ from bentos.auth.principal import FOREIGN, Principal
 from bentos.auth.routes import READ
 from bentos.personalizer.personalizer import Personalizer
 from bentos.telemetry import metrics
-from models.feedback import OTHER_POINTS, PREFERRED_POINTS, THUMB_POINTS, Feedback, FeedbackKind, Giver
+from models.feedback import (
+    OTHER_POINTS,
+    PREFERRED_POINTS,
+    THUMB_POINTS,
+    DraftOutcome,
+    Feedback,
+    FeedbackKind,
+    Giver,
+)
 from pmlm.api_types import Explanation
 from pmlm.errors import AccessError, ForeignPatientError, UnknownAnswerError
 from pmlm.feedback_types import FeedbackReceipt, FeedbackRequest
@@ -20,6 +28,8 @@ from pmlm.settings import Settings
 
 #: Texts of one request by the name they have in the store.
 TEXTS = ("question", "edit", "comment")
+#: The surface whose answers are drafts (``bentos.drafts``).
+DRAFT = "draft"
 
 
 def record_feedback(personalizer: Personalizer, principal: Principal, request: FeedbackRequest) -> FeedbackReceipt:
@@ -34,6 +44,12 @@ def record_feedback(personalizer: Personalizer, principal: Principal, request: F
         require_clinician(principal)
     make = partial(make_signal, personalizer.settings, principal, subject=subject, user=request.user, by=request.by)
     signals = [make(answer, kind=kind, points=_points(request)) for kind in _kinds(request)]
+    if request.draft is not None:
+        if answer.endpoint != DRAFT:
+            raise UnknownAnswerError("no draft by this id is kept")
+        signals += [
+            make(answer, kind="draft", points=None, sentence=one.sentence, outcome=one.outcome) for one in request.draft
+        ]
     if request.preferred_over is not None:
         other_subject, other = find_answer(personalizer, principal, request.preferred_over)
         if other_subject != subject:
@@ -74,7 +90,8 @@ def giver_hash(settings: Settings, principal: Principal, user: str | None) -> in
 
 def make_signal(
     settings: Settings, principal: Principal, answer: Explanation, *, subject: int, user: str | None, by: Giver,
-    kind: FeedbackKind, points: float | None, reason: str | None = None,
+    kind: FeedbackKind, points: float | None, reason: str | None = None, sentence: str | None = None,
+    outcome: DraftOutcome | None = None,
 ) -> Feedback:  # fmt: skip
     """One signal of the reward log."""
     return Feedback(
@@ -95,6 +112,8 @@ def make_signal(
         release=answer.versions.release,
         endpoint=answer.endpoint,
         reason=reason,
+        sentence=sentence,
+        outcome=outcome,
     )
 
 

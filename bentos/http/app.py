@@ -20,7 +20,8 @@ from bentos.personalizer import current
 from bentos.problems import error_handlers
 from bentos.problems.problem_details import App, Receive, Scope, Send
 from bentos.problems.thread_limits import loop_limiter
-from pmlm.api_types import Explanation, Health, Timeline
+from pmlm.api_types import Explanation, Health, PersonalizeRequest, Timeline
+from pmlm.draft_types import DraftResponse
 from pmlm.errors import ForeignPatientError, UnknownAnswerError
 from pmlm.feedback_types import DisputeReceipt, DisputeRequest, FeedbackReceipt, FeedbackRequest
 
@@ -33,7 +34,7 @@ CHECKS = 4
 #: Names of the rules (``auth.routes``) whose requests this app answers.
 NATIVE = frozenset(
     {"/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/explain/{answer_id}", "/patients/{ref}/timeline"}
-    | {"/feedback", "/disputes"}
+    | {"/draft", "/feedback", "/disputes"}
 )
 
 
@@ -125,6 +126,14 @@ def patient_timeline(
     settings, as_of = personalizer.settings, personalizer.settings.now()
     events = read_events(settings.events, personalizer.release.events, subject, as_of)
     return build_timeline(events, row, as_of)
+
+
+@app.post("/draft")
+def draft(request: Request, asked: PersonalizeRequest) -> DraftResponse:
+    """A reply in sentences that the clinic has often written, each with its fact; for a clinician alone."""
+    from bentos.drafts.draft_answer import answer_draft  # with the method's modules
+
+    return answer_draft(current.personalizer(), request.state.principal, asked)
 
 
 @app.post("/feedback")

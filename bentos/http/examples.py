@@ -116,6 +116,33 @@ DISPUTE = {
     "correct": "Her anaemia was ruled out.",
 }
 
+DRAFTED = {
+    "id": PERSONALIZED["id"],
+    "escalation": None,
+    "red_flags": [],
+    "sentences": [
+        {
+            "id": "7c1f0b9d2a4e",
+            "text": "Your haemoglobin of 9.8 g/dL is low, so start iron tablets every other day.",
+            "role": "fact",
+            "facts": [
+                {
+                    "key": "haemoglobin.latest",
+                    "text": "Her haemoglobin is 9.8 g/dL, measured 12 days ago.",
+                    "sources": ["b71e02"],
+                }
+            ],
+            "donors": 31,
+            "probability": 0.82,
+        }
+    ],
+    "text": "Your haemoglobin of 9.8 g/dL is low, so start iron tablets every other day.",
+    "reason": None,
+    "withheld": {},
+    "language": "en",
+    "versions": VERSIONS,
+}
+
 FEEDBACK = {"answer_id": PERSONALIZED["id"], "rating": 4}
 
 HOOK = {
@@ -148,6 +175,7 @@ CARD_FEEDBACK = {
 OPERATIONS: dict[tuple[str, str], tuple[dict[str, Any] | None, dict[str, Any] | None]] = {
     ("post", "/personalize"): (QUESTION, PERSONALIZED),
     ("post", "/answer"): (QUESTION, ANSWERED),
+    ("post", "/draft"): (QUESTION, DRAFTED),
     ("get", "/explain/{answer_id}"): (None, EXPLAINED),
     ("get", "/patients/{ref}/timeline"): (None, TIMELINE),
     ("get", "/readyz"): (None, READY),

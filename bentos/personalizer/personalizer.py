@@ -31,6 +31,7 @@ from bentos.personalizer.release import Release
 from bentos.personalizer.second_reader import SecondReader
 from feature_repo.store import services
 from feature_repo.store.rows import cast_row
+from models.drafts.catalogue import DraftCatalogue, read_catalogue
 from models.encoder import MiniLM
 from models.fact_disputes import is_disputed
 from models.feature_row import read_text, read_texts
@@ -64,6 +65,7 @@ class Personalizer:
 
     def __init__(self, settings: Settings, served: Release, refiner: Refiner, encoder: MiniLM, llm: LLMClient) -> None:
         self.settings = settings
+        self.catalogue: DraftCatalogue | None = None
         self.release = served
         self.llm = llm
         self.second_reader = SecondReader(settings)
@@ -73,7 +75,7 @@ class Personalizer:
         self.features = FeatureClient(settings.feast, settings.llm_timeout_s)
         self._refiner = refiner
         self._ranker: Ranker | None = None
-        self._encoder = encoder
+        self.encoder = encoder
         self._count = make_token_counter(settings.embedded_llm)
         self._candidates = CandidateCache(settings.currency_rule)
         self._encoding = ThreadPoolExecutor(1, "pmlm-ahead")
@@ -93,6 +95,7 @@ class Personalizer:
         refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
         opened = cls(settings, served, refiner, encoder, LLMClient(settings))
         opened._ranker = load_ranker(Path(folder) / release.RANKER)
+        opened.catalogue = read_catalogue(Path(folder) / release.DRAFTS)
         return opened
 
     def close(self) -> None:
@@ -116,21 +119,21 @@ class Personalizer:
         as_of = self.settings.now()
         written_in = language or language_of(question, row)
         if degraded:
-            personalized = personalize_pinned_only(row, question, as_of, self._encoder, self._count, written_in)
+            personalized = personalize_pinned_only(row, question, as_of, self.encoder, self._count, written_in)
         else:
             personalized = personalize(
                 row,
                 question,
                 as_of,
                 self._refiner,
-                self._encoder,
+                self.encoder,
                 self._count,
                 written_in,
                 self._candidates.of,
                 self._ranker,
                 subject,
             )
-        self._encoder.forget(question)
+        self.encoder.forget(question)
         seconds["method"] = _seconds_since(started)
         response = responses.build_response(
             uuid.uuid4().hex, personalized, row, self.release, as_of, degraded, self.settings.crisis_country
@@ -153,11 +156,11 @@ class Personalizer:
 
     def encode_ahead(self, questions: list[str]) -> None:
         """Encode questions, several in one pass, before each is prepared; no result depends on it."""
-        self._encoder.encode(questions)
+        self.encoder.encode(questions)
 
     def forget_question(self, question: str) -> None:
         """Drop an encoded question."""
-        self._encoder.forget(question)
+        self.encoder.forget(question)
 
     def read_patient(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
         """A patient's subject id and online features.
@@ -194,18 +197,17 @@ class Personalizer:
 
     def flag_parts(self, prepared: PreparedPrompt, parts: Sequence[str]) -> PreparedPrompt:
         """The prepared prompt with the red flags of every part that the question came in."""
-        return self.add_flags(prepared, message_flags.find_flags_of_parts(prepared, parts, self._encoder))
+        return self.add_flags(prepared, message_flags.find_flags_of_parts(prepared, parts, self.encoder))
 
     def find_earlier_flags(self, prepared: PreparedPrompt, earlier: Sequence[str]) -> tuple[Flag, ...]:
         """The red flags of the newest earlier message that has any; none where the question itself has some."""
-        return message_flags.find_earlier_flags(prepared, earlier, self._encoder)
+        return message_flags.find_earlier_flags(prepared, earlier, self.encoder)
 
     def make_check(self, prepared: PreparedPrompt, earlier_flags: tuple[Flag, ...] = ()) -> AnswerCheck:
         """The safety check of an answer, against allergies, pregnancy and red flags."""
         flags = prepared.personalized.flags or earlier_flags
-        allergies = list_drug_allergies(prepared.row)
         row, language = prepared.row, prepared.personalized.language
-        context = read_context(row, prepared.as_of)
+        allergies, context = list_drug_allergies(row), read_context(row, prepared.as_of)
         medicines = tuple(text for text in read_texts(row, "medicine_texts") if not is_disputed(text))
         risks = RecordedRisks(medicines, has_critical_value(row, prepared.as_of))
         return lambda text: check_answer(text, allergies, flags, language, context, risks)
@@ -268,8 +270,7 @@ class Personalizer:
         prepared = self.prepare_request(principal, request)
         answer = self.ask_llm(prepared, prepared.personalized.prompt)
         prepared.seconds["llm"] = answer.report.seconds
-        response = llm_answer.build_response(prepared.response, answer)
-        return self.record(prepared, "answer", response)
+        return self.record(prepared, "answer", llm_answer.build_response(prepared.response, answer))
 
     def ask_llm(self, prepared: PreparedPrompt, prompt: str) -> LLMAnswer:
         """A language model's answer to ``prompt`` and the question, checked against the record; never raises.

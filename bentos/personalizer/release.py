@@ -15,6 +15,7 @@ MODEL_NAME = "pmlm_release"
 MANIFEST = "release.json"
 REFINER = "refiner"
 RANKER = "ranker"
+DRAFTS = "drafts"
 
 
 class Release(BaseModel, extra="forbid"):

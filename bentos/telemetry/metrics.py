@@ -33,6 +33,7 @@ SHED = Counter("pmlm_shed", "Requests turned away because the endpoint was full.
 UNRECORDED = Counter("pmlm_unrecorded", "Writes that a store did not take in time, by store.", ["store"])
 CAP_HITS = Counter("pmlm_cap_hits", "Requests and ratings beyond a limit, by limit.", ["cap"])
 FEEDBACK = Counter("pmlm_feedback", "Feedback received, by kind.", ["kind"])
+DRAFTS = Counter("pmlm_drafts", "Reply drafts asked for, by whether there was one.", ["outcome"])
 CARDS = Counter("pmlm_cds_cards", "CDS Hooks cards given, by hook and indicator.", ["hook", "indicator"])
 
 

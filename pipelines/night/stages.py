@@ -33,6 +33,7 @@ FINISH: dict[str, str] = {
     "train": "pipelines.training.train",
     "evaluate": "pipelines.evaluation.nightly.stage",
     "gate": "pipelines.evaluation.nightly.gate",
+    "drafts": "pipelines.drafts.stage",
     "package": "pipelines.packaging.release",
     "drift": "pipelines.monitoring.drift",
 }

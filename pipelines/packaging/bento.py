@@ -23,6 +23,7 @@ SOURCE = (
     "pmlm/errors.py",
     "pmlm/storage.py",
     "pmlm/api_types.py",
+    "pmlm/draft_types.py",
     "pmlm/feedback_types.py",
 )
 

@@ -11,8 +11,9 @@ import json
 import shutil
 from pathlib import Path
 
-from bentos.personalizer.release import MANIFEST, RANKER, REFINER, Release
+from bentos.personalizer.release import DRAFTS, MANIFEST, RANKER, REFINER, Release
 from feature_repo.store import services
+from models.drafts import catalogue
 from models.encoder import MiniLM
 from models.llm import EmbeddedLLM
 from models.prompt import ranker_file
@@ -66,7 +67,8 @@ def compose_release(settings: Settings, night: str) -> Release:
         "episodes": hash_files([settings.episodes]) if settings.episodes.exists() else None,
         "events": hash_batches(settings),
     }
-    canonical = json.dumps(content | {"files": hash_files([champion])}, sort_keys=True)
+    files = [champion, *([drafts] if (drafts := settings.models / "drafts").exists() else [])]
+    canonical = json.dumps(content | {"files": hash_files(files)}, sort_keys=True)
     return Release(id=hashlib.sha256(canonical.encode()).hexdigest()[:12], **content)
 
 
@@ -89,6 +91,10 @@ def write_release(settings: Settings, release: Release) -> Path:
     shutil.copytree(settings.models / "champion", part / REFINER)
     if release.ranker is not None:
         shutil.copytree(recommend.ranker_folder(settings), part / RANKER)
+    drafts = settings.models / "drafts" / catalogue.FILE
+    if drafts.exists():
+        (part / DRAFTS).mkdir()
+        shutil.copy2(drafts, part / DRAFTS)
     write_json(part / MANIFEST, release.model_dump())
     part.rename(folder)
     return folder

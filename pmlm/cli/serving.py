@@ -1,4 +1,4 @@
-"""Commands: ``pmlm package``, ``ask``, ``refine``, ``serve``, ``token``."""
+"""Commands: ``pmlm package``, ``ask``, ``draft``, ``refine``, ``serve``, ``token``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add these commands to ``pmlm``."""
     app.command(epilog="Example: pmlm package --json")(package)
     app.command(epilog='Example: pmlm ask Patient/6f0c4a1e "Is it normal to feel this tired?"')(ask)
+    app.command(epilog='Example: pmlm draft Patient/6f0c4a1e "Is it normal to feel this tired?"')(draft)
     app.command(epilog='Example: pmlm refine --explain Patient/6f0c4a1e "Is it normal to feel this tired?"')(refine)
     app.command(epilog="Example: pmlm serve --port 3000")(serve)
     app.command(epilog="Example: pmlm token --patient Patient/6f0c4a1e --hours 8")(token)
@@ -64,6 +65,24 @@ def ask(
     if error := asked.response["llm"]["error"]:
         typer.secho(f"pmlm: {asked.response['llm']['model']} gave no answer: {error}", fg="red", err=True)
         raise typer.Exit(1)
+
+
+def draft(
+    patient: Annotated[str, typer.Argument(help="Patient/<id>, urn:uuid:<id>, <id>, or subject:<number>.")],
+    question: Annotated[str, typer.Argument(help="The question in the patient's own words.")],
+    drops: Drops = None,
+    json_: Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")] = False,
+) -> None:
+    """Draft a reply for the clinician, in sentences that the clinic has often written, each with its fact."""
+    from rich.console import Console
+
+    from pmlm.console import draft as drafting
+
+    made = drafting.draft_reply(load_settings(drops=drops), patient, question)
+    if json_:
+        typer.echo(made.model_dump_json())
+    else:
+        Console().print(drafting.render_draft(question, made))
 
 
 def refine(

@@ -2,6 +2,7 @@
 import { ask, signedIn, signIn, signOut, takeToken } from "./api.js";
 import { showBeliefs } from "./beliefs.js";
 import { showDecisions } from "./decisions.js";
+import { showDraft } from "./drafts.js";
 import { byId, make } from "./elements.js";
 import { ownReply, showFeedback } from "./feedback.js";
 import { showPeers, showTrajectories } from "./plots.js";
@@ -112,7 +113,7 @@ async function run(reference, question, signal) {
   byId("result").hidden = false;
   for (const id of ["answer", "plain"]) { byId(id).setAttribute("aria-busy", "true"); byId(id).textContent = "…"; }
   byId("disclaimer").textContent = "";
-  byId("feedback").hidden = true;
+  byId("feedback").hidden = byId("draft").hidden = true;
   showBanner(response);
   showLacking(response);
   showPrompt(response, reference);
@@ -127,6 +128,7 @@ async function run(reference, question, signal) {
   } else {
     byId("decisions").hidden = byId("drawn").hidden = byId("believed").hidden = true;
   }
+  await showDraft(asked, signal);
   say("answering");
   const answered = await ask("answer", asked, signal);
   fill("answer", answered.answer, answered.llm.findings);

@@ -33,6 +33,8 @@ const EN = {
   wrong: "This is wrong", correct: "What would be right (optional)", dispute: "Say so", cancel: "Cancel", disputed: "Recorded. From the next night on no prompt states it, until a new record does.", disputedStays: "Recorded. An allergy stays until the record itself is corrected.",
   versions: "What made this answer",
   feedback: "Was this answer right for her?", up: "Yes", down: "No", comment: "Comment", preferred: "What you would have answered", send: "Send", by: "I am", clinician: "her clinician", herself: "the patient", sent: "Thank you. It counts as a reward in the next night's training.", sentBeyond: "Thank you. It is kept; one person's word counts for a few answers to a patient a day only.", rateFirst: "Choose yes or no, write a comment, or write your own answer.",
+  draft: "Draft for the clinician", draftHint: "Sentences that this clinic has often written to patients with these facts, with this record's own numbers. No language model wrote them, and none is sent before you do.",
+  draftSentence: "Sentence of the draft", draftGeneral: "Written to anybody who asks this.", draftDonors: "Received by {n} patients.", draftReject: "leave out", draftSend: "Record what I send",
   expired: "The token is not accepted, or no longer. Sign in again.", unreachable: "The endpoint does not answer.", retry: "Try again in {n} seconds.",
 };
 const ZH = {
@@ -69,6 +71,8 @@ const ZH = {
   wrong: "这不对", correct: "正确的内容（可不填）", dispute: "提交", cancel: "取消", disputed: "已记录。从下一夜起提示不再陈述此项，直到有新的记录。", disputedStays: "已记录。过敏史在病历本身更正之前保留。",
   versions: "这个回答由什么产生",
   feedback: "这个回答适合她吗？", up: "适合", down: "不适合", comment: "意见", preferred: "您会如何回答", send: "提交", by: "我是", clinician: "她的医生", herself: "患者本人", sent: "谢谢。它将作为奖励用于下一夜的训练。", sentBeyond: "谢谢，已保存；每人每天对同一患者只有少数几个回答的意见计入训练。", rateFirst: "请选择适合或不适合，填写意见，或写下您的回答。",
+  draft: "供医生使用的回复草稿", draftHint: "本诊所常写给有相同情况患者的句子，数字取自本病历。并非由语言模型撰写，您发送之前不会发出。",
+  draftSentence: "草稿句子", draftGeneral: "写给任何提出此问题的人。", draftDonors: "已有{n}位患者收到。", draftReject: "不采用", draftSend: "记录我发送的内容",
   expired: "令牌无效或已过期，请重新登录。", unreachable: "服务没有响应。", retry: "请在 {n} 秒后重试。",
 };
 

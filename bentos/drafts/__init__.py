@@ -1,0 +1,1 @@
+"""Drafts of a reply, for a clinician alone."""
