@@ -26,7 +26,7 @@ QUESTION_WIDTH, WOMAN_WIDTH = 0.05, 0.2
 NEAR = 0.6
 SHRINKAGE = 4.0
 YEARS = 10.0  # an age difference that weighs like one condition
-_AGE = re.compile(r"(\d+) years")
+_AGE = re.compile(r"^Age (\d+)")
 Array = NDArray[np.float64]
 
 

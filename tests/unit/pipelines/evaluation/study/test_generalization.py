@@ -168,7 +168,7 @@ def test_bad_segments_are_counted_and_slices_are_read() -> None:
     bad = replace(EPISODES[0], segments=(*EPISODES[0].segments, long, replace(long, key="again", tokens=1)))
     found = training_health.count_unusable([bad], 60, len(bad.segments) - 1)
     assert (found["segments_longer_than_cap"], found["segments_duplicate"], found["segments_without_slot"]) == (1, 1, 1)
-    aged = replace(bad, segments=(*bad.segments, Segment("age", "record", "She is 36 years old.")))
+    aged = replace(bad, segments=(*bad.segments, Segment("age", "record", "Age 36.")))
     assert (slices.read_age_band(aged), slices.read_age_band(bad), slices.read_language(bad)) == (
         "35_and_over",
         "unknown",
