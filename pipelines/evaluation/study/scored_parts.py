@@ -16,7 +16,7 @@ from pipelines.evaluation.study.comparison import candidates, fusion, seeds, sli
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED
-from pipelines.evaluation.study.rows import attacks, behaviour, peer_value, ratings, replies
+from pipelines.evaluation.study.rows import attacks, behaviour, drafts, peer_value, ratings, replies
 from pipelines.evaluation.study.rows import slices as slice_rows
 from pipelines.evaluation.study.rows.unseen import external, external_finetune, generalization, new_topic_rl
 from pipelines.evaluation.study.selection import StudyPart
@@ -48,6 +48,7 @@ def list_parts(
             "slice_*", "topic_episodes_*", "recall_of_*", "wrong_picks_of_*", "refined_f1_of_spoken_facts",
         ), _slice_rows),
         part("peer value", (5,), ("peer_vs_*",), lambda b: peer_value.build_rows(b, truth.read_truth(b.settings))),
+        part("drafts", (14,), ("draft_*",), _draft_rows),
         part("behaviour", (15,), tuple(case.name for case in behaviour.CASES), _behaviour_rows),
         part("attacks", (11,), (
             "attacked_pinned_present", "allergy_rules_intact", "red_flags_intact", "contradictions",
@@ -144,6 +145,10 @@ def _slice_rows(bench: Bench) -> list[MetricRow]:
     bins = topics.bin_by_training(known, bench.train)
     unspoken = {episode: one.unspoken for episode, one in truth.read_truth(bench.settings).items()}
     return slice_rows.build_rows(bench.roll_out(bench.test, compared), TEST, slices.SLICES, bins, unspoken)
+
+
+def _draft_rows(bench: Bench) -> list[MetricRow]:
+    return drafts.build_rows(bench.train, bench.test, bench.encode, bench.settings.k_anonymity, TEST)
 
 
 def _attack_rows(bench: Bench) -> list[MetricRow]:

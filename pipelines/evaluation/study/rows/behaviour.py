@@ -24,7 +24,7 @@ KEPT = 0.9
 LOW_HAEMOGLOBIN = 11.0  # g/dL, anaemia in pregnancy
 TIRED = "Is it normal to feel this tired?"
 IBUPROFEN = "Can I take ibuprofen for the pain?"
-_VALUE = re.compile(r"(\d+(?:\.\d+)?) g/dL")
+_VALUE = re.compile(r"(\d+(?:\.\d+)?)\s*g/dL")
 _WEEK = re.compile(r"(\d+) weeks?")
 
 
