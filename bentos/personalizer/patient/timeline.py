@@ -63,8 +63,9 @@ def _build_point(
     if shift is not None:
         seconds = [t.timestamp() for t, _ in band]
         before, after = seconds[: -shift.values], seconds[-shift.values]
-        middles = (datetime.fromtimestamp(s, time.tzinfo) for s in (fmean(before), (after + seconds[-1]) / 2))
-        z = discount_score(signal.name, shift.score, shift.size, *middles, row, as_of)
+        middle_before = datetime.fromtimestamp(fmean(before), time.tzinfo)
+        middle_after = datetime.fromtimestamp((after + seconds[-1]) / 2, time.tzinfo)
+        z = discount_score(signal.name, shift.score, shift.size, middle_before, middle_after, row, as_of)
     return TimelinePoint(
         days_ago=int((as_of - time).total_seconds() // DAY_S),
         gestational_week=week_at(time, row, as_of),
