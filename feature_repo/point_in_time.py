@@ -58,13 +58,14 @@ def select_repeated_records(log: Table) -> Table:
     return counts.filter(counts.times > 1)
 
 
-def build_versions(log: Table, repeated: Table | None = None) -> Table:
+def build_versions(log: Table, repeated: Table | None = None, mark_undated: bool = True) -> Table:
     """Add the interval in which each version is valid: ``visible_from <= T < visible_until``.
 
     ``log`` has the columns of ``models.schema.EVENT_SCHEMA``. A deletion ends the version before it and is left out.
-    T is a whole second, as in the online store: of versions known within one second the last one is valid. ``time`` is
-    ``known_at`` where the event has none. Versions of one record known at the same time are ordered by source hash, as
-    ``pipelines.records.log.event_log`` orders them. ``repeated`` is ``select_repeated_records(log)``, if known already.
+    T is a whole second, as in the online store: of versions known within one second the last one is valid. Where the
+    event has no ``time`` it is ``known_at``, and ``undated`` says so. Versions of one record known at the same time are
+    ordered by source hash, as ``pipelines.records.log.event_log`` orders them. ``repeated`` is
+    ``select_repeated_records(log)``, if known already. Without ``mark_undated`` there is no such column.
     """
     # nearly every record has one version: only the others need sorting
     repeated = select_repeated_records(log) if repeated is None else repeated
@@ -73,14 +74,16 @@ def build_versions(log: Table, repeated: Table | None = None) -> Table:
     several = several.mutate(replaced=to_seconds(several.known_at.lead().over(history)))
     every = log.anti_join(repeated, "record").mutate(replaced=ibis.null("int64")).union(several)
     every = every.mutate(since=to_seconds(every.known_at), second=to_seconds(ibis.coalesce(every.time, every.known_at)))
+    marks = {"undated": every.time.isnull()} if mark_undated else {}
     versions = every.mutate(
+        **marks,
         time=to_moment(every.second),
         visible_from=to_moment(ibis.greatest(every.since, every.second)),
         visible_until=ibis.coalesce(to_moment(every.replaced), ibis.literal(FOREVER, type=MOMENT)),
     )
     versions = versions.filter(versions.code != DELETED, versions.visible_from < versions.visible_until)
     # named one by one: Ibis orders dropped columns differently in each process, and a definition hashes this SQL
-    return versions.select(*log.columns, "visible_from", "visible_until")
+    return versions.select(*log.columns, *marks, "visible_from", "visible_until")
 
 
 def select_known(events: Table, moments: Table, *kinds: str) -> Table:
@@ -109,6 +112,14 @@ def select_active(events: Table, moments: Table, start: str, end: str) -> Table:
     begun = select_known(events, moments, start)
     ended = select_known(events, moments, end)
     return begun.anti_join(ended.select(*KEY, record=ended.parent), [*KEY, "record"])
+
+
+def hide_unknown_times(state: Table) -> Table:
+    """Make ``time`` null where the event has none, and order such rows before all with a date since 1970."""
+    return state.mutate(
+        time=ibis.cases((~state.undated, state.time)),
+        place=ibis.cases((state.undated, state.record.cast(PLACE)), else_=state.place),
+    )
 
 
 def select_newest_per_value(state: Table, column: str) -> Table:

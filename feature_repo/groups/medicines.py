@@ -1,8 +1,9 @@
 """Open medicines and all allergies, newest first, at most 40 each, one per code.
 
-A medicine is open from its order until an end of it is known and has come; a supply handed out on an order is open as
-long as the order. ``medicine_ends`` is when the supplies stated for a code end, the latest of them, and the time of the
-order where none is stated; whether it is current by then is decided at request time (``models.patient.currency``).
+Those without a date are last. A medicine is open from its order until an end of it is known and has come; a supply
+handed out on an order is open as long as the order. ``medicine_ends`` is when the supplies stated for a code end, the
+latest of them, and the time of the order where none is stated; whether it is current by then is decided at request time
+(``models.patient.currency``).
 Allergies of every kind are listed with their kind (``medication``, ``food``, ``environment``, ``other``;
 ``unconfirmed.`` before it where the record says so, ``unread`` for an entry of the allergy list that could not be
 read).
@@ -22,6 +23,7 @@ from feature_repo.point_in_time import (
     DAY,
     KEY,
     collect_newest,
+    hide_unknown_times,
     join_to_moments,
     select_active,
     select_known,
@@ -32,12 +34,13 @@ from feature_repo.point_in_time import (
 from models.schema import KINDS
 
 LIMIT = 40
+READS_UNDATED = True  # the column ``undated`` of record versions
 ALLERGY_KINDS = tuple(kind for kind in KINDS if kind.startswith("allergy."))
 
 
 def expression(events: Table, moments: Table) -> Table:
     """Collect the open medicines and all allergies as known at each moment."""
-    active = select_active(events, moments, "medicine", "medicine.end")
+    active = hide_unknown_times(select_active(events, moments, "medicine", "medicine.end"))
     ended = select_known(events, moments, "medicine.end")
     active = active.anti_join(ended.select(*KEY, parent=ended.parent), [*KEY, "parent"])
     days = ibis.coalesce(active.numeric_value.cast("float64"), 0.0)
@@ -80,7 +83,11 @@ view = FeatureView(
     schema=[
         Field(name="medicine_codes", dtype=Array(String), description="codes of the open medicines"),
         Field(name="medicine_texts", dtype=Array(String), description="what the record calls them"),
-        Field(name="medicine_times", dtype=Array(UnixTimestamp), description="when each was ordered"),
+        Field(
+            name="medicine_times",
+            dtype=Array(UnixTimestamp),
+            description="when each was ordered; null if undated",
+        ),
         Field(
             name="medicine_ends",
             dtype=Array(UnixTimestamp),

@@ -4,7 +4,8 @@ Statements only: ``models.patient.gestational_age`` interprets them at request t
 codes are in ``models/code_files/pregnancy.csv``. ``pregnancy_codes`` and its parallel arrays have every condition,
 procedure, observation and episode of care that states something, newest first, at most 64; a value is "" for an open
 condition, ``ended DAY/N`` for one closed by DAY and not earlier than N days before it, ``within N d`` for an end on its
-day or up to N days before, else the observation's text.
+day or up to N days before, else the observation's text. ``; undated`` follows where the entry has no date, and its
+time is then when it became known.
 
 ``edd`` and ``lmp`` are the newest dates stated in full, at 00:00 UTC. A pregnancy is a condition of the concept
 ``pregnancy``; it *ends* with a delivery, a termination, a loss, or the abatement of its condition, unless another
@@ -43,9 +44,11 @@ from models.patient.pregnancy_statements import (
     LMP_CODES,
     OBSERVATION_CODES,
     OUTCOME_CODES,
+    UNDATED,
 )
 
 LIMIT = 64
+READS_UNDATED = True  # the column ``undated`` of record versions
 HISTORY_OF_LOSS = CodeSet(frozenset({"SNOMED//161744009"}))
 
 
@@ -74,13 +77,13 @@ def _collect_statements(events: Table, moments: Table) -> Table:
     cared = _join_ends(select_known(events, moments, "episode"), select_known(events, moments, "episode.end"))
     observed = select_known(events.filter(matches_codes(events.code, OBSERVATION_CODES)), moments, "observation")
     observed = observed.mutate(value=ibis.coalesce(observed.text_value.lower(), ""))
-    columns = (*KEY, "place", "code", "value", "time", "source")
+    columns = (*KEY, "place", "code", "value", "time", "undated", "source")
     every = stated.select(*columns).union(cared.select(*columns)).union(observed.select(*columns))
     return collect_newest(
         every,
         LIMIT,
         pregnancy_codes=every.code,
-        pregnancy_values=every.value,
+        pregnancy_values=every.value + ibis.cases((every.undated, UNDATED), else_=""),
         pregnancy_times=every.time,
         pregnancy_sources=every.source,
     )
@@ -124,7 +127,7 @@ def _select_pregnancies(events: Table, moments: Table) -> Table:
 
 
 def _find_last_end(events: Table, moments: Table, pregnancies: Table) -> Table:
-    """Find the last end: birth, loss, or an abatement that no open condition outlives."""
+    """Find the last end with a date: birth, loss, or an abatement that no open condition outlives."""
     births = select_known(events.filter(matches_codes(events.code, ENDED_CODES)), moments, "procedure", "condition")
     outcomes = select_known(
         events.filter(
@@ -141,6 +144,7 @@ def _find_last_end(events: Table, moments: Table, pregnancies: Table) -> Table:
         to_seconds(other.time) >= to_seconds(shut.time) - LONGEST.days * DAY,
     ]
     over = shut.anti_join(other, outlived)
+    births, outcomes = (state.filter(~state.undated) for state in (births, outcomes))
     all_ends = births.select(*KEY, end=births.time).union(over.select(*KEY, end=over.ended))
     all_ends = all_ends.union(outcomes.select(*KEY, end=outcomes.time))
     return all_ends.group_by(*KEY).aggregate(pregnancy_ended=all_ends.end.max())

@@ -1,8 +1,9 @@
 """Problems: the open conditions and the suspected ones, newest first, at most 40 each.
 
-Four parallel arrays each, one entry per code. A condition is open from its onset until an end of it (abatement) is
-known and has come. Of several open records of one code the newest counts. A condition is suspected while its record
-calls it unconfirmed, provisional or a differential diagnosis.
+Four parallel arrays each, one entry per code, those without a date last. A condition is open from its onset until an
+end of it (abatement) is known and has come. Of several open records of one code the newest counts, and one with a date
+before one without. A condition is suspected while its record calls it unconfirmed, provisional or a differential
+diagnosis.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ibis.expr.types import Table
 from feature_repo.entities import subject
 from feature_repo.point_in_time import (
     collect_newest,
+    hide_unknown_times,
     join_to_moments,
     select_active,
     select_known,
@@ -24,11 +26,13 @@ from feature_repo.point_in_time import (
 )
 
 LIMIT = 40
+READS_UNDATED = True  # the column ``undated`` of record versions
 
 
 def expression(events: Table, moments: Table) -> Table:
     """Collect the open conditions as known at each moment."""
-    open_ = select_newest_per_value(select_active(events, moments, "condition", "condition.end"), "code")
+    active = hide_unknown_times(select_active(events, moments, "condition", "condition.end"))
+    open_ = select_newest_per_value(active, "code")
     arrays = collect_newest(
         open_,
         LIMIT,
@@ -37,7 +41,8 @@ def expression(events: Table, moments: Table) -> Table:
         condition_times=open_.time,
         condition_sources=open_.source,
     )
-    suspected = select_newest_per_value(select_known(events, moments, "condition.suspected"), "code")
+    supposed = hide_unknown_times(select_known(events, moments, "condition.suspected"))
+    suspected = select_newest_per_value(supposed, "code")
     unproven = collect_newest(
         suspected,
         LIMIT,
@@ -63,11 +68,11 @@ view = FeatureView(
     schema=[
         Field(name="condition_codes", dtype=Array(String), description="codes of the open conditions"),
         Field(name="condition_texts", dtype=Array(String), description="what the record calls them"),
-        Field(name="condition_times", dtype=Array(UnixTimestamp), description="when each began"),
+        Field(name="condition_times", dtype=Array(UnixTimestamp), description="when each began; null if undated"),
         Field(name="condition_sources", dtype=Array(String), description="source line of each"),
         Field(name="suspected_codes", dtype=Array(String), description="codes of the suspected conditions"),
         Field(name="suspected_texts", dtype=Array(String), description="what the record calls them"),
-        Field(name="suspected_times", dtype=Array(UnixTimestamp), description="when each is thought to have begun"),
+        Field(name="suspected_times", dtype=Array(UnixTimestamp), description="when each may have begun"),
         Field(name="suspected_sources", dtype=Array(String), description="source line of each"),
     ],
     source=source,

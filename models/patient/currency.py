@@ -13,7 +13,9 @@
    chronic, and some SNOMED CT codes (:mod:`models.patient.acute_conditions` has versions and refresh), and SNOMED CT
    names that begin with "acute". What ``vocabulary.CONCEPTS`` reads
    as a condition of its own, such as a clot, never fades, but for a urinary infection.
-4. An implant or a coil works for years after its one order (``long_acting.csv``, from the FDA labels).
+4. An entry without a date is of unknown age: a medicine and a lasting condition are current while they are open, an
+   acute condition is not.
+5. An implant or a coil works for years after its one order (``long_acting.csv``, from the FDA labels).
 
 Run: ``pmlm patient PATIENT``.
 """
@@ -35,7 +37,7 @@ from models.patient.acute_conditions import is_acute_code
 from models.schema import FeatureRow
 from models.vocabulary import find_concept
 
-Reason = Literal["", "supply_ended", "not_renewed", "acute_course_over"]
+Reason = Literal["", "supply_ended", "not_renewed", "acute_course_over", "acute_undated"]
 
 _DAYS_PER_YEAR = 365
 _DAY = 86_400
@@ -60,21 +62,27 @@ DEFAULT_RULE = CurrencyRule()
 
 @dataclass(frozen=True, slots=True)
 class RecordEntry:
-    """An open medicine or condition; ``reason`` says why it is not current, empty for one that is."""
+    """An open medicine or condition; ``reason`` says why it is not current, empty for one that is.
+
+    ``undated``: its record has no date.
+    """
 
     code: str
     text: str
     time: datetime | None
     source: str
     reason: Reason = ""
+    undated: bool = False
 
 
 def list_medicines(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEFAULT_RULE) -> list[RecordEntry]:
     """List the open medicines, the current ones first, each newest first."""
     ends, at = chain(read_times(row, "medicine_ends"), repeat(None)), as_of.timestamp()
     entries = [
-        RecordEntry(code, text, time, source, judge_medicine(text, _to_seconds(time), _to_seconds(end), at, rule))
-        for (code, text, time, source), end in zip(_list_columns(row, "medicine"), ends, strict=False)
+        RecordEntry(
+            code, text, time, source, judge_medicine(text, _to_seconds(time), _to_seconds(end), at, rule), undated
+        )
+        for (code, text, time, source, undated), end in zip(_list_columns(row, "medicine"), ends, strict=False)
     ]
     return sorted(entries, key=lambda entry: entry.reason != "")
 
@@ -83,15 +91,16 @@ def list_conditions(row: FeatureRow, as_of: datetime, rule: CurrencyRule = DEFAU
     """List the open conditions, the current ones first, each newest first."""
     at = as_of.timestamp()
     entries = [
-        RecordEntry(code, text, time, source, judge_condition(code, text, _to_seconds(time), at, rule))
-        for code, text, time, source in _list_columns(row, "condition")
+        RecordEntry(code, text, time, source, judge_condition(code, text, _to_seconds(time), at, rule), undated)
+        for code, text, time, source, undated in _list_columns(row, "condition")
     ]
     return sorted(entries, key=lambda entry: entry.reason != "")
 
 
 def list_suspected(row: FeatureRow) -> list[RecordEntry]:
     """List the conditions that the record only suspects, newest first."""
-    return [RecordEntry(*columns) for columns in _list_columns(row, "suspected")]
+    columns = _list_columns(row, "suspected")
+    return [RecordEntry(code, text, time, source, undated=undated) for code, text, time, source, undated in columns]
 
 
 def judge_medicine(
@@ -112,8 +121,11 @@ def judge_condition(
     code: str, name: str, noted: float | None, as_of: float, rule: CurrencyRule = DEFAULT_RULE
 ) -> Reason:
     """Why an open condition is not current; times are seconds since 1970."""
-    over = noted is not None and as_of > noted + _DAY * rule.acute_days
-    return "acute_course_over" if over and is_acute(code, name) else ""
+    if noted is not None and as_of <= noted + _DAY * rule.acute_days:
+        return ""
+    if not is_acute(code, name):
+        return ""
+    return "acute_undated" if noted is None else "acute_course_over"
 
 
 def _to_seconds(time: datetime | None) -> float | None:
@@ -145,8 +157,11 @@ def _read_long_acting() -> tuple[tuple[str, int], ...]:
         return tuple((row["word"], int(row["years"])) for row in csv.DictReader(file))
 
 
-def _list_columns(row: FeatureRow, group: str) -> Iterator[tuple[str, str, datetime | None, str]]:
-    """Zip the parallel arrays of a group: code, text, time and source; "" and None where one is shorter."""
+def _list_columns(row: FeatureRow, group: str) -> Iterator[tuple[str, str, datetime | None, str, bool]]:
+    """Zip the parallel arrays of a group: code, text, time, source, and whether the time is null.
+
+    "" and None where one is shorter.
+    """
     codes, texts = read_texts(row, f"{group}_codes"), read_texts(row, f"{group}_texts")
     times, sources = read_times(row, f"{group}_times"), read_texts(row, f"{group}_sources")
     for i in range(max(len(codes), len(texts))):
@@ -155,4 +170,5 @@ def _list_columns(row: FeatureRow, group: str) -> Iterator[tuple[str, str, datet
             texts[i] if i < len(texts) else "",
             times[i] if i < len(times) else None,
             sources[i] if i < len(sources) else "",
+            i < len(times) and times[i] is None,
         )

@@ -9,6 +9,7 @@
 2. It never guesses. Without any statement pregnancy is unknown, not absent; without an exact date no exact week is
    given; a pregnancy past 44 weeks whose end is not on record should have ended and is unknown.
 3. A last period alone dates a pregnancy but never makes one, since it is asked of every patient.
+4. A pregnancy stated without a date is one of unknown weeks, for 44 weeks from the day on which it became known.
 
 Run: ``pmlm ask``, ``pmlm patient PATIENT``.
 """
@@ -16,7 +17,7 @@ Run: ``pmlm ask``, ``pmlm patient PATIENT``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from models.feature_row import read_time
@@ -75,12 +76,17 @@ def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
     birth = read_time(row, "birth")
     if birth is not None and as_of - birth < YOUNGEST:
         return _UNKNOWN
-    statements, today = read_statements(row, as_of), as_of.date()
+    every, today = read_statements(row, as_of), as_of.date()
+    statements, undated = [s for s in every if not s.undated], [s for s in every if s.undated]
     end = find_last_end(statements)
     claims = _list_claims(statements, end, today)
-    denied = max((s.day for s in statements if s.meaning == "status" and s.value == "not pregnant"), default=None)
+    denied = max((s.day for s in statements if _denies(s)), default=None)
+    ended = max((s.day for s in undated if s.meaning in ("ended", "postpartum") or _denies(s)), default=None)
+    if claims and ended is not None and ended >= max(s.day for s in claims):
+        return _UNKNOWN  # which pregnancy an end without a date is of is not on record
     if not claims:
-        return _describe_absence(statements, end, denied, today)
+        absence = _describe_absence(statements, end, denied, today)
+        return _weigh_undated(_list_claims(undated, None, today), absence, (end is not None, denied, ended), today)
     since = _find_beginning(claims)
     start = _date_pregnancy(statements, end, since, today)
     begun = since if start is None else start.last
@@ -91,6 +97,31 @@ def read_pregnancy_state(row: FeatureRow, as_of: datetime) -> PregnancyState:
         open_ = any(s.meaning == "pregnancy" and s.closed is None for s in claims)
         return _UNKNOWN if open_ else PregnancyState(False, None, None, None, (), denied=denied)
     return _describe_pregnancy(claims, start, today, _is_multiple(statements, claims, end, today))
+
+
+def _denies(statement: Statement) -> bool:
+    return statement.meaning == "status" and statement.value == "not pregnant"
+
+
+def _weigh_undated(
+    claims: Sequence[Statement], absence: PregnancyState, against: tuple[bool, date | None, date | None], today: date
+) -> PregnancyState:
+    """What pregnancies stated without a date say: pregnant, of unknown weeks, for 44 weeks from when they were known.
+
+    ``against`` is whether an end has a date, the day of the last denial, and when an end or denial without a date was
+    known. An end, or a denial not after them, may be the later one: whether she is pregnant is unknown then.
+    """
+    ended, denied, other = against
+    if not claims:
+        return absence
+    known = max(s.day for s in claims)
+    if denied is not None and denied > known and all(s.meaning != "pregnancy" for s in claims):
+        return absence
+    if ended or denied is not None or other is not None:
+        return replace(absence, pregnant=None, denied=None)
+    if today - _find_beginning(claims) > LONGEST:
+        return PregnancyState(None, None, None, None, (), overdue=True)
+    return _describe_pregnancy(claims, None, today, any(s.multiple for s in claims))
 
 
 def _list_claims(statements: Sequence[Statement], end: End | None, today: date) -> list[Statement]:
@@ -191,7 +222,7 @@ def _unique(sources: Sequence[str]) -> tuple[str, ...]:
 
 def find_start_at(row: FeatureRow, moment: datetime, as_of: datetime) -> date | None:
     """The exact start of the pregnancy going on at ``moment``, as ``as_of`` knows it; None outside of one."""
-    statements = read_statements(row, as_of)
+    statements = [s for s in read_statements(row, as_of) if not s.undated]
     ended = find_last_end(statements)
     day = moment.date()
     before = None if ended is None or day <= ended.last else ended

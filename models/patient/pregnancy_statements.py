@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache, reduce
 from operator import or_
@@ -57,6 +57,10 @@ _TRIMESTERS = {"1": (28, 97), "2": (98, 195), "3": (196, 308)}
 #: ICD-10-CM Z3A: completed weeks; 01 is below 8 weeks, 49 beyond 42.
 _WEEKS_CODE = re.compile(r"ICD10//Z3A\.(\d\d)")
 _ENDED_VALUE = re.compile(r"ended (\d{4}-\d\d-\d\d)/(\d+)")
+#: Ends the value of an entry without a date, whose time is when it became known.
+UNDATED = "; undated"
+#: Meanings of a code's own day: without a date they say nothing of when.
+_OF_A_DAY = ("pregnancy", "antenatal", "ended", "postpartum", "status")
 _SPAN_VALUE = re.compile(r"within (\d+) d")
 
 
@@ -64,7 +68,8 @@ _SPAN_VALUE = re.compile(r"within (\d+) d")
 class Statement:
     """One statement; ``closed`` are the first and last day on which its condition may have ended.
 
-    ``span`` are the days before ``day`` on which an end may lie; ``method`` is of a dating statement.
+    ``span`` are the days before ``day`` on which an end may lie; ``method`` is of a dating statement. ``undated``: it
+    has no date, and ``day`` is when it became known.
     """
 
     meaning: Meaning
@@ -75,6 +80,7 @@ class Statement:
     method: str = ""
     span: int = 0
     closed: tuple[date, date] | None = None
+    undated: bool = False
 
     @property
     def multiple(self) -> bool:
@@ -93,10 +99,24 @@ def read_statements(row: FeatureRow, as_of: datetime) -> tuple[Statement, ...]:
         read_texts(row, "pregnancy_sources"),
         strict=False,
     )
-    found = [s for code, value, at, source in texts if at and at <= as_of for s in _interpret(code, value, at, source)]
+    found = [s for code, value, at, source in texts if at and at <= as_of for s in _read_entry(code, value, at, source)]
     if not found:
         found = list(_read_dates(row, as_of))
     return tuple(sorted(found, key=lambda s: s.day))
+
+
+def _read_entry(code: str, value: str, at: datetime, source: str) -> Iterator[Statement]:
+    """The statements of one entry; without a date none of a week, and those of a day are ``undated``."""
+    stated = value.removesuffix(UNDATED)
+    for statement in _interpret(code, stated, at, source):
+        if stated == value or code in DELIVERED_CODES:
+            yield statement
+        elif statement.meaning in _OF_A_DAY:
+            yield replace(statement, undated=True)
+        elif statement.meaning == "edd" and (period := parse_period(statement.value)) is not None:
+            yield replace(statement, day=min(statement.day, period[1]))  # it was expected before it was due
+        elif code in DATING_CODES or code in FETUSES_CODES:
+            yield statement
 
 
 def _interpret(code: str, value: str, at: datetime, source: str) -> Iterator[Statement]:

@@ -30,7 +30,7 @@ _LOCAL = ("LOCAL", "TEXT")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A condition, medicine or allergy of the record; ``age_days`` since it began.
+    """A condition, medicine or allergy of the record; ``age_days`` since it began, None where it has no date.
 
     ``reason`` says in words why it is not current, and is empty for one that is. ``disputed`` is the day on which a
     clinician called it wrong.
@@ -109,6 +109,7 @@ _REASONS = {
     "": "",
     "supply_ended": "its stated supply has ended",
     "not_renewed": "not renewed since it was last prescribed",
+    "acute_undated": "an acute condition on record without a date",
     "acute_course_over": "an acute condition after its usual course, not noted again",
 }
 

@@ -79,8 +79,9 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyR
             continue
         seen.add(key)
         current = "condition.present" if concept else "condition.other"
+        past = "condition.past" if entry.reason else current
         sentence = render_sentence(
-            "condition.past" if entry.reason else current,
+            "condition.undated" if entry.undated or entry.reason == "acute_undated" else past,
             language,
             name=name,
             label=concept and _plain_concept(concept, name, language),
@@ -155,8 +156,9 @@ def _medicines(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyRu
         if key in seen or len(seen) >= MEDICINE_LIMIT:
             continue
         seen.add(key)
+        taken = _MEDICINE_SENTENCES.get(entry.reason, "medicine.classed" if drug_class else "medicine.other")
         sentence = render_sentence(
-            _MEDICINE_SENTENCES.get(entry.reason, "medicine.classed" if drug_class else "medicine.other"),
+            "medicine.undated" if entry.undated else taken,
             language,
             name=_SALT_OR_FORM.sub("", name),
             label=_plain_class(drug_class, name, language) if drug_class else None,

@@ -29,20 +29,25 @@ class Query:
 
 
 @cache
-def make_input_tables() -> tuple[Table, Table]:
-    """Return the tables that an expression reads (record versions, as-of times), bound to no connection."""
+def make_input_tables(reads_undated: bool = True) -> tuple[Table, Table]:
+    """Return the tables that an expression reads (record versions, as-of times), bound to no connection.
+
+    What does not read which events have no date keeps the SQL, hence the definition, that it had without that column.
+    """
     moments = ibis.table({"subject_id": "int64", "event_timestamp": point_in_time.MOMENT}, name=MOMENTS)
-    return ibis.table(_build_log_versions().schema(), name=VERSIONS), moments
+    return ibis.table(_build_log_versions(reads_undated).schema(), name=VERSIONS), moments
 
 
-def _build_log_versions() -> Table:
-    return point_in_time.build_versions(ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log"))
+def _build_log_versions(reads_undated: bool) -> Table:
+    log = ibis.table(ibis.Schema.from_pyarrow(EVENT_SCHEMA), name="log")
+    return point_in_time.build_versions(log, mark_undated=reads_undated)
 
 
 @cache
 def compile_group(group: ModuleType) -> Query:
     """Compile a group, once per process. A comment does not change ``definition``, a condition does."""
-    expression = group.expression(*make_input_tables())
+    reads_undated = getattr(group, "READS_UNDATED", False)
+    expression = group.expression(*make_input_tables(reads_undated))
     sql = to_sql(expression)
-    meaning = sql + to_sql(_build_log_versions())
+    meaning = sql + to_sql(_build_log_versions(reads_undated))
     return Query(expression, sql, tuple(expression.columns), hashlib.sha256(meaning.encode()).hexdigest()[:16])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.extract.facts import RETRACTED, UNDATED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.read.coding import CodedConcept, choose_coding
 from pipelines.records.read.fhir_time import choose_latest, read_latest_end, read_period_end, read_time
 from pipelines.records.read.raw_resource import Resource
@@ -12,12 +12,14 @@ _EMERGENCY_TYPES = ("SNOMED//50849002", "SNOMED//4525004", "SNOMED//183452005")
 
 
 def extract_encounter(resource: Resource, context: ExtractionContext) -> ExtractedFacts:
-    """One encounter at its start; none where it is planned."""
+    """One encounter at its start; none where it is planned, or nothing says when it was."""
     status = resource["status"]
     start = context.check_past(read_time(resource, "period"), "period.start")
     end = context.check_past(read_period_end(resource, "period"), "period.end")
     if status in (RETRACTED, "planned"):
         return ExtractedFacts(facets=("",))
+    if start is None:
+        return ExtractedFacts(facets=("",), ignored=UNDATED)
     concept = _read_type(resource, context)
     emergency = resource["class"].get("code") == "EMER" or concept.code in _EMERGENCY_TYPES
     emergency = emergency or "emergency" in concept.text.lower()

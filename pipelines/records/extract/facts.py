@@ -12,6 +12,8 @@ from pipelines.records.read.fhir_time import MICROS_PER_DAY, Micros, choose_late
 from pipelines.records.read.raw_resource import Resource, ResourceError
 
 RETRACTED = "entered-in-error"
+#: Why what was done once, at a time that is not on record, is no fact.
+UNDATED = "unknown time"
 #: The facet of a fact that ends another.
 END = "end"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.vocabulary import MEDICATION_END_CODE
-from pipelines.records.extract.facts import END, RETRACTED, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.extract.facts import END, RETRACTED, UNDATED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.extract.supply import (
     add_days,
     count_supply_days,
@@ -81,6 +81,8 @@ def extract_medication_dispense(resource: Resource, context: ExtractionContext) 
     at = context.check_past(read_time(resource, "whenHandedOver", "whenPrepared"), "whenHandedOver")
     if resource["status"] in (*_NOT_GIVEN, "stopped"):
         return ExtractedFacts(facets=("",))
+    if at is None:
+        return ExtractedFacts(facets=("",), ignored=UNDATED)
     concept = context.clean_concept(_find_drug(resource, context))
     end = add_days(at, read_days(resource.get("daysSupply")))
     orders = map(read_reference, resource.get("authorizingPrescription", []))
@@ -95,6 +97,8 @@ def extract_medication_administration(resource: Resource, context: ExtractionCon
     at = context.check_past(read_time(resource, "effectiveDateTime", "effectivePeriod"), "effective")
     if resource["status"] in _NOT_GIVEN:
         return ExtractedFacts(facets=("",))
+    if at is None:
+        return ExtractedFacts(facets=("",), ignored=UNDATED)
     concept = context.clean_concept(_find_drug(resource, context))
     end = choose_latest(add_days(at, 1), read_end(resource.get("effectivePeriod")))
     return ExtractedFacts([_build_medicine(concept, at, end, at)], [("medicines", _build_row(concept, at))])

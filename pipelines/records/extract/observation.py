@@ -6,7 +6,7 @@ from typing import Any
 
 from models.patient.bounds import PRELIMINARY
 from models.vocabulary import RATING_CODE, SIGNAL_BY_CODE, Signal
-from pipelines.records.extract.facts import RETRACTED, ExtractedFacts, ExtractionContext, Fact
+from pipelines.records.extract.facts import RETRACTED, UNDATED, ExtractedFacts, ExtractionContext, Fact
 from pipelines.records.extract.pregnancy import is_pregnancy_value, read_pregnancy_value
 from pipelines.records.interpret.other_subjects import find_coded_subject, find_observed_subject
 from pipelines.records.read.coding import CodedConcept, choose_coding, clean_text, list_units
@@ -146,7 +146,7 @@ def _drop_signals(extracted: ExtractedFacts) -> None:
     """Drop the signals of an observation without a time: a measurement of years ago is not of today."""
     dated = [fact for fact in extracted.facts if fact.code not in SIGNAL_BY_CODE]
     if extracted.facts and not dated:
-        extracted.ignored = "unknown time"
+        extracted.ignored = UNDATED
     extracted.facts = dated
 
 

@@ -127,3 +127,43 @@ def test_a_pregnancy_past_44_weeks_should_have_ended() -> None:
 def test_a_newborns_own_age_is_no_pregnancy() -> None:
     row = _stated(("LOINC//18185-9", f"39 wk {AS_OF.date()}", 0)) | {"birth": AS_OF - timedelta(days=1)}
     assert read_pregnancy_state(row, AS_OF).pregnant is None
+
+
+OPEN, STATUS = ("SNOMED//77386006", "; undated", 60), ("LOINC//82810-3", "pregnant; undated", 60)
+
+
+@pytest.mark.parametrize("entry", [OPEN, STATUS])
+def test_a_pregnancy_without_a_date_has_no_weeks_and_lasts_44_weeks_at_most(entry: tuple[str, str, int]) -> None:
+    code, value, _ = entry
+    state = read_pregnancy_state(_stated(entry, ("ICD10//Z3A.20", "; undated", 60)), AS_OF)
+    assert (state.pregnant, state.weeks, state.age) == (True, None, None)
+    old = read_pregnancy_state(_stated((code, value, 309)), AS_OF)
+    assert (old.pregnant, old.overdue) == (None, True)
+
+
+@pytest.mark.parametrize("entry", [OPEN, STATUS])
+@pytest.mark.parametrize(
+    "against",
+    [
+        ("ICD10//Z37.0", "", 90),
+        ("ICD10//Z37.0", "; undated", 60),
+        ("LOINC//82810-3", "not pregnant", 90),
+        ("LOINC//82810-3", "not pregnant; undated", 60),
+    ],
+)
+def test_an_end_and_a_pregnancy_of_unknown_order_leave_it_unknown(entry: tuple, against: tuple) -> None:
+    state = read_pregnancy_state(_stated(entry, against), AS_OF)
+    assert (state.pregnant, state.weeks) == (None, None)
+
+
+def test_an_end_without_a_date_is_no_end_and_puts_what_was_stated_before_it_in_doubt() -> None:
+    ended = ("ICD10//Z37.0", "; undated", 10)
+    state = read_pregnancy_state(_stated(ended), AS_OF)
+    assert (state.pregnant, state.postpartum_weeks, state.postpartum) == (None, None, None)
+    assert read_pregnancy_state(_stated(ended, ("SNOMED//77386006", "", 90)), AS_OF).pregnant is None
+    assert read_pregnancy_state(_stated(ended, ("SNOMED//77386006", "", 5)), AS_OF).pregnant is True
+
+
+def test_an_old_delivery_date_without_a_date_of_its_own_makes_no_new_pregnancy() -> None:
+    due = (AS_OF - timedelta(days=900)).date().isoformat()
+    assert read_pregnancy_state(_stated(("LOINC//11778-8", f"{due}; undated", 3)), AS_OF).pregnant is None

@@ -31,7 +31,11 @@ def state(events: list[Event], subject: int, moment: dt.datetime) -> list[Event]
         if event["known_at"].replace(microsecond=0) <= moment:
             versions[event["record"]].append(event)
     last = [max(v, key=lambda e: (e["known_at"], e["source"])) for v in versions.values()]
-    facts = [dict(e, time=(e["time"] or e["known_at"]).replace(microsecond=0)) for e in last if e["code"] != DELETED]
+    facts = [
+        dict(e, time=(e["time"] or e["known_at"]).replace(microsecond=0), undated=e["time"] is None)
+        for e in last
+        if e["code"] != DELETED
+    ]
     facts = [e for e in facts if e["subject_id"] == subject and e["time"] <= moment]
     return sorted(facts, key=lambda e: (e["time"], e["record"]))
 
@@ -133,8 +137,14 @@ def _patient(facts: list[Event]) -> dict[str, Any]:
 
 
 def _one_a_code(facts: list[Event]) -> list[Event]:
-    """The newest of each code, newest first, at most 40."""
-    return sorted({e["code"]: e for e in facts}.values(), key=lambda e: (e["time"], e["record"]), reverse=True)[:40]
+    """The newest of each code, newest first, those without a date last, at most 40."""
+    facts = sorted(facts, key=_place)
+    chosen = sorted({e["code"]: e for e in facts}.values(), key=_place, reverse=True)[:40]
+    return [dict(e, time=None if e["undated"] else e["time"]) for e in chosen]
+
+
+def _place(event: Event) -> tuple[dt.datetime, int]:
+    return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) if event["undated"] else event["time"]), event["record"]
 
 
 def _not_ended(facts: list[Event], kind: str) -> list[Event]:
@@ -161,12 +171,16 @@ def _open_medicines(facts: list[Event]) -> dict[str, Any]:
     ended = {e["parent"] for e in facts if e["kind"] == "medicine.end" and e["parent"]}
     open_ = [e for e in _not_ended(facts, "medicine") if e["parent"] not in ended]
     chosen = _one_a_code(open_)
-    ends = [max(e["time"] + (e["numeric_value"] or 0) * DAY for e in open_ if e["code"] == c["code"]) for c in chosen]
+    dated = [e for e in open_ if not e["undated"]]
+    ends = [
+        max((e["time"] + (e["numeric_value"] or 0) * DAY for e in dated if e["code"] == c["code"]), default=None)
+        for c in chosen
+    ]
     return _arrays("medicine", chosen) | {"medicine_times": [e["time"] for e in chosen], "medicine_ends": ends}
 
 
 def _allergies(facts: list[Event]) -> dict[str, Any]:
-    chosen = _one_a_code([e for e in facts if e["kind"].startswith("allergy.")])
+    chosen = _one_a_code([dict(e, undated=False) for e in facts if e["kind"].startswith("allergy.")])
     return _arrays("allergy", chosen) | {"allergy_kinds": [e["kind"].removeprefix("allergy.") for e in chosen]}
 
 
@@ -237,7 +251,7 @@ def _statements(facts: list[Event]) -> dict[str, Any]:
     found = [(e, value) for e in facts if (value := _statement(e, facts)) is not None][::-1][:64]
     return {
         "pregnancy_codes": [e["code"] for e, _ in found],
-        "pregnancy_values": [value for _, value in found],
+        "pregnancy_values": [value + ("; undated" if e["undated"] else "") for e, value in found],
         "pregnancy_times": [e["time"] for e, _ in found],
         "pregnancy_sources": [e["source"] for e, _ in found],
     }
@@ -259,6 +273,8 @@ def _statement(event: Event, facts: list[Event]) -> str | None:
 
 
 def _ends_pregnancy(event: Event) -> bool:
+    if event["undated"]:
+        return False
     if event["kind"] == "observation":
         return event["code"] == CHILD or (event["code"] == OUTCOME and event["text_value"] == "ended")
     return event["code"] in ENDED_CODES and event["kind"] in ("procedure", "condition")
