@@ -1,7 +1,8 @@
 """The catalogue of sentences that the clinic writes: learnt by night, served by a release.
 
-Every sentence stands for at least k patients who received it or one that says the same. Nothing of a single patient is
-in here: neither an id, nor a question, nor a number of a record.
+Every sentence stands for at least k patients who received it or one that says the same. No id and no question is in
+here. Conditions hold words that two donors' facts had, and as bounds the second lowest and second highest of the
+donors' numbers: they are never shown, but whoever may read a release reads them (docs/privacy.md).
 """
 
 from __future__ import annotations
@@ -101,10 +102,6 @@ class DraftCatalogue:
     def kind_vectors(self) -> np.ndarray:
         """The kinds' vectors as an array."""
         return np.array(self.kinds, dtype=np.float64) if self.kinds else np.zeros((0, 0))
-
-    def find_by_wording(self) -> dict[str, str]:
-        """Each wording's name → the id of the sentence that stands for it."""
-        return {wording: sentence.id for sentence in self.sentences for wording in sentence.wordings}
 
 
 def dump_catalogue(catalogue: DraftCatalogue) -> bytes:

@@ -15,10 +15,11 @@ from models.schema import Episode
 def find_kinds(episodes: Sequence[Episode], encoder: Encoder, k: int) -> tuple[list[np.ndarray], list[int]]:
     """Find the kinds as mean unit vectors of ≥ k patients' questions, and each episode's kind.
 
-    A kind of fewer patients joins the nearest of the others, so that no vector is one patient's.
+    A kind of fewer patients joins the nearest of the others, so that no vector is one patient's; with fewer than ``k``
+    patients in all there is none.
     """
-    if not episodes:
-        return [], []
+    if len({e.subject_id for e in episodes}) < k:
+        return [], [0] * len(episodes)
     vectors = encoder.encode([e.question for e in episodes])
     order = sorted(range(len(episodes)), key=lambda i: (episodes[i].question, episodes[i].episode_id))
     clusters, _ = cluster_vectors(vectors[order], SAME_KIND_COSINE)

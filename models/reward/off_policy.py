@@ -1,7 +1,7 @@
 """Estimate what a challenger's answers would have been rated, from logged answers of another refiner.
 
 With answer a_i to context x_i, points r_i, propensity π_log, π_new the challenger's probability of the same program, a
-model q̂ of points by program, and w_i = min(π_new / π_log, ``CLIP``):
+model q̂ of points by program, and w_i = π_new / π_log:
 
     ips   = mean of w_i r_i
     snips = Σ w_i r_i / Σ w_i                     (self-normalised; NaN without overlap)
@@ -10,12 +10,11 @@ model q̂ of points by program, and w_i = min(π_new / π_log, ``CLIP``):
 
 Served answers take the likeliest program, so π_log = 1 and w_i is 1 where the challenger chooses the same program, else
 0 (``match_weight``): the estimate then rests on q̂ wherever they differ, and ``ess`` says on how many answers it does
-not. Programs that were sampled have ``ratio_weight``, exp(log π_new − log π_log).
+not.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,6 @@ from numpy.typing import NDArray
 
 from models.schema import EditProgram
 
-CLIP = 10.0
 RIDGE = 1.0
 Array = NDArray[np.float64]
 
@@ -55,11 +53,6 @@ class OffPolicyEstimate:
 def match_weight(logged: EditProgram, challenger: EditProgram) -> float:
     """The weight of likeliest programs: 1 for equal picks and style, else 0."""
     return float(set(logged.picks) == set(challenger.picks) and logged.style == challenger.style)
-
-
-def ratio_weight(logged_log_prob: float, new_log_prob: float) -> float:
-    """The clipped ratio of probabilities, for answers that were sampled."""
-    return min(CLIP, math.exp(min(new_log_prob - logged_log_prob, math.log(CLIP))))
 
 
 def estimate_value(answers: Sequence[JudgedAnswer]) -> OffPolicyEstimate:

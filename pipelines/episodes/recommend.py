@@ -1,9 +1,9 @@
 """Fit the initial ranking to the training replies, and order every episode by it.
 
 ``data/episodes/ranker/`` is what tonight's episodes were ordered by and what tonight's release ranks by, so that what
-is served is what was trained and judged. It is fitted from replies of the training split alone, which all were written
-before the cut in time: no held-out patient's reply and no later one reaches any patient's ranking. In training the
-patient of a reply is never their own donor.
+is served is what was trained and judged. It is fitted from replies of the training split alone, to questions before
+the cut in time: no held-out patient's reply reaches any ranking, and no reply to a question asked after the cut. In
+training the patient of a reply is never their own donor; among training patients a donor's reply may be the later one.
 """
 
 from __future__ import annotations

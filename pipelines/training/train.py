@@ -4,8 +4,8 @@
 
 The champion is continued where it is a policy of equal provenance: by ``continued_epochs`` on tonight's labels, and
 with fewer GRPO steps (``continued_steps``). GRPO runs on the questions that need it (``models.refiner.rl_need``); where
-none does, ``metrics/train.json`` and the night say why. The result depends on episodes, parameters, champion and night
-alone: seeded and with one torch thread, a rerun gives the same bytes.
+none does, ``metrics/train.json`` and the night say why. The result depends on episodes, parameters, champion, night and
+the ratings of answers so far: seeded and with one torch thread, a rerun on these gives the same bytes.
 
 Run: ``pmlm train``.
 """

@@ -1,8 +1,9 @@
 """What patients would have rated the challenger's answers, estimated from the log before it serves.
 
 Each rated answer is matched to its episode (``pipelines.training.rated_answers``), where the challenger chooses anew;
-answers without one are counted. The locked test split is not read. A figure for people, in ``metrics/evaluation.json``
-and ``metrics/gate.json``; the gate does not decide on it.
+answers without one are counted. Only patients of the gate split are read: the challenger has learnt from the train
+split's replies and ratings, and the test split is locked. A figure for people, in ``metrics/evaluation.json`` and
+``metrics/gate.json``; the gate does not decide on it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from models.refiner.interface import Refiner
 from models.reward.off_policy import JudgedAnswer, estimate_value, match_weight
 from models.schema import EditProgram, Episode
 from pipelines.evaluation.nightly.intervals import bootstrap_mean
-from pipelines.splits import TEST
+from pipelines.splits import GATE
 from pipelines.training.rated_answers import match_episodes, read_rated
 from pmlm.settings import Settings
 
@@ -25,7 +26,7 @@ def estimate_challenger(settings: Settings, challenger: Refiner, episodes: Seque
     if not rated:
         return None
     answers = []
-    for one, episode in match_episodes(settings, rated, (e for e in episodes if e.split != TEST)):
+    for one, episode in match_episodes(settings, rated, (e for e in episodes if e.split == GATE)):
         logged = EditProgram(one.picks, one.style, one.log_prob)
         chosen = challenger.refine(episode.question, episode.segments)
         points = float(one.points or 0.0)

@@ -34,8 +34,7 @@ MEASURED_SPLITS = (splits.GATE, splits.TEST)
 def run(settings: Settings, night: str) -> StageSummary:
     """Write ``metrics/evaluation.json``; ``hold`` where there is no challenger or no episode."""
     with stage_run(settings, night, "evaluate") as summary:
-        every = episode_file.read_episodes(settings)
-        episodes = [e for e in every if e.split in MEASURED_SPLITS]
+        episodes = [e for e in episode_file.read_episodes(settings) if e.split in MEASURED_SPLITS]
         summary.rows_in = len(episodes)
         target = settings.metrics / "evaluation.json"
         reason = explain_hold(settings, len(episodes))
@@ -47,7 +46,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
             rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
-            logged = off_policy.estimate_challenger(settings, refiners["refined"], every)
+            logged = off_policy.estimate_challenger(settings, refiners["refined"], episodes)
         rows = [row for split in MEASURED_SPLITS for row in metrics.build_rows(rollouts, split, list(refiners))]
         write_json(
             target,

@@ -23,6 +23,7 @@ from pipelines.evaluation.study.selection import StudyPart
 from pipelines.splits import TEST
 
 HEADLINE = "replies"
+HELD_OUT = "held_out"  # gate and test together, where nothing was chosen on the gate
 QUICK_EXTERNAL = 4  # external episodes
 INPUTS = ("episodes", "refiner")
 OpenBench = Callable[[], Bench]
@@ -158,7 +159,7 @@ def _attack_rows(bench: Bench) -> list[MetricRow]:
 
 def _behaviour_rows(bench: Bench) -> list[MetricRow]:
     compared = _load_headline(bench, ())
-    return behaviour.build_rows(compared[REFINED], [*bench.gate, *bench.test], TEST) if compared else []
+    return behaviour.build_rows(compared[REFINED], [*bench.gate, *bench.test], HELD_OUT) if compared else []
 
 
 def _external_rows(bench: Bench, others: Path) -> list[MetricRow]:

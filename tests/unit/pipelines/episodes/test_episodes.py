@@ -19,7 +19,7 @@ from models.schema import EditProgram, Segment
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.episodes import episode_file
 from pipelines.episodes.conversations import Exchange
-from pipelines.episodes.ground_truth import read_ground_truth, read_truth_of_episodes
+from pipelines.episodes.ground_truth import read_ground_truth
 from pipelines.episodes.stage import choose_exchanges, explain_hold, format_episode_id
 from pipelines.params import EpisodesParams
 from pipelines.training import gains, rewards
@@ -80,16 +80,6 @@ def test_what_a_simulator_knew_is_joined_by_the_reply(tmp_path) -> None:
     (tmp_path / "facts.jsonl.gz").write_bytes(gzip.compress(json.dumps(line).encode()))
     truth = read_ground_truth(settings)[settings.pseudonym("Communication", "r1")]
     assert (truth.topic, truth.facts) == ("sleep", {"age", "smoking"})
-    assert read_truth_of_episodes(settings) == {}
-
-
-def test_what_evaluation_reports_apart_is_joined_by_the_episode(tmp_path) -> None:
-    settings = Settings(home=tmp_path, drops=tmp_path)
-    line = {"communication": "r1", "question": "q1", "topic": "sleep", "facts": ["age", "no.asthma"],
-            "unspoken": ["no.asthma"], "writer": 2, "mechanism": "shared_traits"}  # fmt: skip
-    (tmp_path / "facts.jsonl.gz").write_bytes(gzip.compress(json.dumps(line).encode()))
-    truth = read_truth_of_episodes(settings)[f"{settings.pseudonym('Communication', 'q1'):016x}"]
-    assert (truth.unspoken, truth.writer, truth.mechanism) == ({"no.asthma"}, 2, "shared_traits")
 
 
 def test_a_vector_is_computed_once_and_no_text_is_kept(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""The gate's off-policy figure: rated answers matched by keyed hashes, the locked test split unread."""
+"""The gate's off-policy figure: rated answers matched by keyed hashes, train and test splits unread."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ def test_an_answer_counts_where_patient_and_question_are_an_episodes(settings: S
     assert [(one.subject, episode.subject_id) for one, episode in found] == [(1, 1), (2, 2)]
 
 
-def test_the_figure_has_counts_and_estimates_and_reads_no_test_episode(
-    settings: Settings, asked: dict[str, int]
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_figure_has_counts_and_estimates_of_the_gate_split_alone(
+    settings: Settings, asked: dict[str, int], split: str
 ) -> None:
     folder = reward_log_folder(settings)
     folder.mkdir(parents=True)
@@ -74,7 +75,7 @@ def test_the_figure_has_counts_and_estimates_and_reads_no_test_episode(
     assert (figure["rated"], figure["matched"], figure["patients"]) == (2, 2, 2)
     assert figure["dr"] == figure["logged_points"] == 3.0
     assert figure["effective_answers"] == 2.0
-    unread = off_policy.estimate_challenger(settings, EmptyRefiner(), [replace(e, split="test") for e in EPISODES])
+    unread = off_policy.estimate_challenger(settings, EmptyRefiner(), [replace(e, split=split) for e in EPISODES])
     assert unread is not None
     assert (unread["matched"], unread["dr"]) == (0, None)
 
