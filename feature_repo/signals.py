@@ -82,7 +82,10 @@ def build_expression(events: Table, moments: Table, names: tuple[str, ...]) -> T
     values = _join_newest(select_known(_select_measurements(events, chosen), moments, "observation"))
     shifts = _find_shifts(values, chosen)
     group = (*KEY, "signal")
-    summaries = _summarise(values).left_join(shifts, group).drop([f"{name}_right" for name in group])
+    own = _summarise(values)
+    # named one by one: Ibis orders dropped columns differently in each process, and a definition hashes this SQL
+    columns = (*own.columns, *(name for name in shifts.columns if name not in group))
+    summaries = own.left_join(shifts, group).select(*columns)
     return join_to_moments(moments, *(_name_columns(summaries, place, s.name) for place, s in enumerate(chosen)))
 
 
