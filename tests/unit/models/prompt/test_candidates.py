@@ -17,7 +17,7 @@ from models.schema import Segment
 from models.templates import DATE_LIKE
 from tests.unit.models.feature_rows import AS_OF, HOSTILE, feature_rows
 
-lenient = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+lenient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _words(text: str) -> int:
