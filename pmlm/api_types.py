@@ -174,7 +174,10 @@ class TimelinePoint(BaseModel):
     days_ago: int
     gestational_week: int | None
     value: float
-    z: float | None = Field(description="Distance from her own mean of two years, in standard deviations.")
+    z: float | None = Field(
+        description="Score of a new level that ends with this value, among those of two years; null for a first value, "
+        "a bound or a preliminary one."
+    )
     outside: bool = Field(description="Whether the value had left her own band.")
 
 

@@ -212,7 +212,7 @@ class Settings(BaseSettings):
 
     def subject_id(self, reference: str) -> int:
         """The subject id of ``subject:<number>`` or a FHIR reference (``Patient/x``, ``urn:uuid:x`` or ``x``)."""
-        if direct := _SUBJECT.fullmatch(reference):
+        if (direct := _SUBJECT.fullmatch(reference)) and int(direct[1]) < 1 << 63:
             return int(direct[1])
         return self.pseudonym("Patient", reference.rsplit("/", 1)[-1].removeprefix("urn:uuid:"))
 

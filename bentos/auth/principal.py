@@ -16,7 +16,6 @@ from pmlm.settings import Settings
 UNKNOWN = "the clinic has no patient by this reference"
 FOREIGN = "this token does not open a patient by this reference"
 LONGEST_REFERENCE = 200
-_SUBJECT_BITS = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,6 @@ def subject_of(settings: Settings, reference: str) -> int:
     if len(reference) > LONGEST_REFERENCE:
         raise UnknownPatientError(UNKNOWN)
     try:
-        subject = settings.subject_id(reference)
+        return settings.subject_id(reference)
     except UnicodeEncodeError:  # half a surrogate pair: no text, hence nobody's id
         raise UnknownPatientError(UNKNOWN) from None
-    if subject.bit_length() > _SUBJECT_BITS:
-        raise UnknownPatientError(UNKNOWN)
-    return subject

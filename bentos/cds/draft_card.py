@@ -14,15 +14,28 @@ from bentos.drafts.open_question import find_open_question
 from bentos.personalizer.personalizer import Personalizer
 from pmlm.api_types import Language
 from pmlm.draft_types import DraftResponse
+from pmlm.errors import ServingError
 
 
 def build_draft_cards(
     personalizer: Personalizer, principal: Principal, request: HookRequest, language: Language
 ) -> list[Card]:
-    """One card, or none: without the setting, a clinician's token, an unanswered question or a draft."""
-    settings = personalizer.settings
-    if not settings.cds_drafts or not principal.may_speak_as_clinician(READ):
+    """One card, or none: without the setting, a clinician's token, an unanswered question or a draft.
+
+    A draft that cannot be made or recorded is none: it keeps no card of a critical value from being shown.
+    """
+    if not personalizer.settings.cds_drafts or not principal.may_speak_as_clinician(READ):
         return []
+    try:
+        return _draft_open_question(personalizer, principal, request, language)
+    except ServingError:
+        return []
+
+
+def _draft_open_question(
+    personalizer: Personalizer, principal: Principal, request: HookRequest, language: Language
+) -> list[Card]:
+    settings = personalizer.settings
     subject = principal.subject(settings, request.context.patientId)
     question = find_open_question(settings.events, personalizer.release.events, subject, settings.now())
     if question is None:

@@ -128,7 +128,7 @@ DRAFTED = {
             "facts": [
                 {
                     "key": "haemoglobin.latest",
-                    "text": "Her haemoglobin is 9.8 g/dL, measured 12 days ago.",
+                    "text": "Haemoglobin 9.8 g/dL, low, 12 days ago",
                     "sources": ["b71e02"],
                 }
             ],

@@ -68,7 +68,7 @@ class Band(BaseModel):
 
 
 class SignalChange(BaseModel):
-    """The latest value against the patient's own past; ``z`` in their own standard deviations."""
+    """The latest value against the patient's own past; ``z`` is the score of a new level."""
 
     direction: str
     difference: float

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from models.fact_disputes import make_key
+from models.patient.bounds import PRELIMINARY
 from models.patient.summary import Entry, PatientSummary
 from models.templates import sanitize_record_text
 from models.vocabulary import SIGNALS
@@ -48,6 +49,7 @@ def list_facts(summary: PatientSummary) -> Iterator[PatientFact]:
     yield from (_describe_entry("entry", "not_current", entry) for entry in summary.not_current if not entry.disputed)
     for signal in summary.signals:
         value = f"{signal.name} {signal.comparator or ''}{signal.value:g} {signal.unit}"
+        value = f"{value} ({PRELIMINARY})" if signal.preliminary else value
         sources = (signal.source,) if signal.source else ()
         yield PatientFact(make_key("signal", signal.name), "signal", "signals", value, _CODES[signal.name], sources)
 

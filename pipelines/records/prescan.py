@@ -13,7 +13,7 @@ from pipelines.records.deidentify.identifier_index import IdentifierIndex
 from pipelines.records.interpret.specimens import SpecimenIndex
 from pipelines.records.log.spill import LARGEST_KEY, HashSet, count_shares, read_share, write_rows
 from pipelines.records.read.coding import CodedConcept, choose_coding
-from pipelines.records.read.identity import hash_content, read_version
+from pipelines.records.read.identity import hash_content, hash_patient, read_version
 from pipelines.records.read.json_keys import find_repeated_key
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.validate.elements import check_concept
@@ -71,7 +71,7 @@ class Prescan:
 
     def _add_resource(self, resource: Resource, kind: str) -> None:
         if kind == "Patient":
-            self._patients.append(self._settings.subject_id(resource["id"]))
+            self._patients.append(hash_patient(self._settings, resource["id"]))
         elif kind == "Medication" and "code" in resource and resource.get("status") != "entered-in-error":
             try:
                 check_concept(resource["code"], "code")

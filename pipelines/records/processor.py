@@ -23,7 +23,7 @@ from pipelines.records.log.ledger import Accounts
 from pipelines.records.log.spill import HashSet, write_rows
 from pipelines.records.log.versions import DRAFT_SCHEMA, DRAFTS, TOUCHED, TOUCHED_SCHEMA
 from pipelines.records.prescan import DELETION, Prescan, find_place, hash_identity, shorten_content
-from pipelines.records.read.identity import hash_content, read_reference, read_version
+from pipelines.records.read.identity import hash_content, hash_patient, read_reference, read_version
 from pipelines.records.read.raw_resource import RawResource, Resource, ResourceError
 from pipelines.records.unread_allergies import KIND as ALLERGY
 from pipelines.records.unread_allergies import build_unread_facts, find_unread_allergy
@@ -84,7 +84,7 @@ class DropProcessor:
         self._reject = reject
         self._place = place
         # a patient and an encounter are named again and again
-        self._subject_id = lru_cache(maxsize=1 << 12)(settings.subject_id)
+        self._subject_id = lru_cache(maxsize=1 << 12)(partial(hash_patient, settings))
         self._encounter_id = lru_cache(maxsize=1 << 12)(partial(settings.pseudonym, "Encounter"))
         self._seen = bytearray(len(prescan.repeated))
         self.result = ProcessedDrop()

@@ -35,5 +35,5 @@ def list_codes(
     table = Table("code", "kind", "patients", "events", "text")
     for code in found[:most]:
         table.add_row(code.code, code.kind, str(code.patients), str(code.events), code.text)
-    Console().print(table)
+    Console(markup=False).print(table)  # a local code's text may have brackets
     typer.echo(f"{len(found)} codes without a public meaning; map them in codes.csv or a ConceptMap beside clinic.yaml")

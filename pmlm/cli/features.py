@@ -79,7 +79,7 @@ def show(
             source = f"{first.code} {v.sources[0][:8]}, known {first.known_at:%Y-%m-%d}"
         more = f" +{len(v.sources) - 1}" if len(v.sources) > 1 else ""
         table.add_row(v.group, v.name, _format_value(v.value), v.unit, age, source + more)
-    Console().print(table)
+    Console(markup=False).print(table)
     typer.echo("rows of: " + ", ".join(f"{name} {moment:%Y-%m-%d}" for name, moment in moments.items()))
 
 

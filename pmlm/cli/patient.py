@@ -45,7 +45,7 @@ def list_patients(
     table = Table("patient", "pregnancy", "why", title=f"{min(limit, len(found))} of {len(found)} patients")
     for one in found[:limit]:
         table.add_row(one.patient, one.pregnancy, "\n".join(one.why[: patients.SHOWN_REASONS]))
-    Console().print(table)
+    Console(markup=False).print(table)
     if found:
         typer.echo(f'pmlm ask {found[0].patient} "Is it normal to feel this tired?"')
 
@@ -72,7 +72,7 @@ def show_patient(
         return
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False)  # brackets are the record's or de-identification's
     console.print(f"as of {moment:%Y-%m-%d}: {describe_pregnancy(summary)}")
     for title in ("allergies", "conditions", "medicines", "suspected", "not_current", "unmapped"):
         if entries := getattr(summary, title):

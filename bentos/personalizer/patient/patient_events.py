@@ -26,7 +26,10 @@ PROSE = frozenset({"question", "reply"})
 
 @dataclass(frozen=True, slots=True)
 class PatientEvent:
-    """The latest version of one fact; ``name`` is safe to show, "" for prose, a fact's key for a dispute."""
+    """The latest version of one fact; ``name`` is safe to show, "" for prose, a fact's key for a dispute.
+
+    ``exact``: a value that is no bound and not preliminary.
+    """
 
     time: datetime | None
     known_at: datetime
@@ -36,6 +39,7 @@ class PatientEvent:
     value: float | None
     unit: str
     source: str
+    exact: bool
 
 
 def read_events(folder: Path, batches: Iterable[str], subject: int, as_of: datetime) -> list[PatientEvent]:
@@ -65,6 +69,7 @@ def _event(row: dict) -> PatientEvent:
         value=None if value is None else round(value, 2),
         unit=row["unit"] or "",
         source=row["source"],
+        exact=value is not None and row["text_value"] is None,
     )
 
 

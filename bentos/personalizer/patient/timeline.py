@@ -3,7 +3,8 @@
     z_i = score of a new level among the values up to value i        outside: |z_i| > OUTSIDE_Z
 
 The score is that of ``models.patient.change_detection`` on the values of the two years up to value i, so that a point
-is judged by what was measured until then. Times are days ago and weeks of pregnancy, never dates.
+is judged by what was measured until then. Bounds and preliminary values have no score and count in none. Times are
+days ago and weeks of pregnancy, never dates.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def build_timeline(events: Sequence[PatientEvent], row: FeatureRow, as_of: datet
 
 def _build_signal(signal: Signal, events: Sequence[PatientEvent], row: FeatureRow, as_of: datetime) -> TimelineSignal:
     values = [
-        (e.time, e.value)
+        (e.time, e.value, e.exact)
         for e in events
         if e.code in signal.codes and e.value is not None and e.time is not None and e.time <= as_of
     ]
@@ -54,12 +55,12 @@ def _build_signal(signal: Signal, events: Sequence[PatientEvent], row: FeatureRo
 
 
 def _build_point(
-    signal: Signal, values: Sequence[tuple[datetime, float]], row: FeatureRow, as_of: datetime
+    signal: Signal, values: Sequence[tuple[datetime, float, bool]], row: FeatureRow, as_of: datetime
 ) -> TimelinePoint:
     """The last of ``values`` with the score of a new level that ends with it."""
-    time, value = values[-1]
-    band = [(t, v) for t, v in values if time - t <= BAND]
-    shift, z = find_shift([v for _, v in band], signal.step), None
+    time, value, judged = values[-1]
+    band = [(t, v) for t, v, exact in values if exact and time - t <= BAND]
+    shift, z = find_shift([v for _, v in band], signal.step) if judged else None, None
     if shift is not None:
         seconds = [t.timestamp() for t, _ in band]
         before, after = seconds[: -shift.values], seconds[-shift.values]

@@ -3,7 +3,7 @@ import { ask } from "./api.js";
 import { byId, make } from "./elements.js";
 import { phrase, word } from "./words.js";
 
-/** Fetch and lay out the draft; nothing at all for a token that is no clinician's. */
+/** Fetch and lay out the draft. Where there is none, as for a token that is no clinician's, the answer follows all the same. */
 export async function showDraft(asked, signal) {
   const box = byId("draft");
   box.hidden = true;
@@ -12,7 +12,7 @@ export async function showDraft(asked, signal) {
     box.replaceChildren(make("h2", { id: "draft-title" }, word("draft")), make("p", { class: "hint" }, word("draftHint")), ...laidOut(draft, asked));
     box.hidden = false;
   } catch (problem) {
-    if (problem.name === "AbortError" || ![403, 404, 503].includes(problem.status)) throw problem;
+    if (problem.name === "AbortError" || problem.status === 401) throw problem;
   }
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.records.deidentify.identifiers import CLINIC, WORDS, extract_identifiers
+from pipelines.records.read.identity import hash_patient
 from pipelines.records.read.raw_resource import Resource
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write
@@ -37,7 +38,7 @@ class IdentifierIndex:
     def add_resource(self, resource: Resource, kind: str) -> None:
         """Collect the identifiers that a resource names; they count after ``commit``."""
         for owner, phrase, person in extract_identifiers(resource, kind):
-            scope = self._settings.subject_id(owner) if owner else CLINIC
+            scope = hash_patient(self._settings, owner) if owner else CLINIC
             self._added.add((scope, self.hash_phrase(phrase), person))
             self._added.update((WORDS, self.hash_phrase((word,)), False) for word in phrase)
 

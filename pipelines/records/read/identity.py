@@ -47,6 +47,11 @@ def read_reference(element: Resource | None) -> tuple[str | None, str] | None:
     return (kind or element.get("type")), ident
 
 
+def hash_patient(settings: Settings, ident: str) -> int:
+    """The subject id of a patient whom a record names: no text of a record names a subject by its number."""
+    return settings.pseudonym("Patient", ident.rsplit("/", 1)[-1].removeprefix("urn:uuid:"))
+
+
 def read_version(resource: Resource) -> tuple[Micros, int]:
     """(``meta.lastUpdated`` in microseconds, a numeric ``meta.versionId``), each 0 where it is not given."""
     meta = resource.get("meta")

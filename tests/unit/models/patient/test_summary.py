@@ -50,3 +50,9 @@ def test_a_disputed_fact_is_shown_with_its_day_and_whether_it_stands() -> None:
     assert [str(e.disputed) for e in summary.allergies] == ["2026-06-07"]
     assert [fact.stands for fact in summary.disputed] == [False, True, True]
     assert {f.key for f in list_facts(summary)} == {"condition:ICD10//O24.4", "allergy:RXNORM//7982"}
+
+
+def test_a_bound_and_a_preliminary_value_are_named_as_such() -> None:
+    row = {"glucose_latest": 600.0, "glucose_time": AS_OF, "glucose_comparator": "> preliminary"}
+    (fact,) = list_facts(summarize_patient(row, AS_OF))
+    assert fact.text == "glucose >600 mg/dL (preliminary)"

@@ -42,6 +42,7 @@ STRUCTURE: list[tuple[str, str, Any]] = [
     ("type is a number", "missing_resource_type", observation("x") | {"resourceType": 4}),
     ("no id", "missing_id", without(observation("x"), "id")),
     ("id with a space", "bad_id", observation("has space")),
+    ("id of a patient in the form of a pseudonym", "bad_id", patient("subject:9999999999999999999")),
     ("id is a number", "bad_id", observation("x") | {"id": 7}),
     ("no status", "missing_field", without(observation("x"), "status")),
     ("no subject", "missing_field", without(observation("x"), "subject")),
