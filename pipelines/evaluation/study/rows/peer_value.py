@@ -8,7 +8,9 @@ The same recommender ranks each test episode's facts, cut to the caps (``compari
     global        how often each fact is taken up at all
 
 ``peer_vs_X_planted`` is the difference in F1 over topics in which similar patients matter, ``peer_vs_self_control``
-over topics where nothing was planted: there it must be nothing. Without a simulator's truth there are no rows.
+over topics where nothing was planted: there it must be nothing. A control *holds* where its interval allows a gain of
+at most ``ZERO``, so a wide interval of few episodes holds too: read its width. Without a simulator's truth there are no
+rows.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from pipelines.splits import TEST
 
 RIVALS = ("self", "random_women", "global")
 DRAWS = 3  # of random women
-ZERO = 0.02  # F1; a control whose interval lies within this of nothing, or covers it, adds nothing
+ZERO = 0.02  # F1
 
 
 def build_rows(bench: Bench, truth: Mapping[str, ReplyTruth]) -> list[MetricRow]:
