@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -129,3 +130,18 @@ def test_no_locked_version_is_older_than_an_advisorys_fix() -> None:
     concerned = [a for a in advisories if a["package"] in locked]
     assert len(concerned) > len(advisories) / 2, "the list is about packages that are not installed"
     assert [a["advisory"] for a in concerned if locked[a["package"]] < Version(a["fixed_in"])] == []
+
+
+def test_tests_of_one_group_run_on_one_worker(tmp_path: Path) -> None:
+    """Otherwise a module's fixtures are made once per worker, as under pytest 9.2 with pytest-xdist 3.8."""
+    (tmp_path / "test_grouped.py").write_text(
+        "import pathlib, pytest\n"
+        "pytestmark = pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('number', range(4))\n"
+        "def test_where(number, worker_id):\n"
+        "    pathlib.Path(__file__).with_name(f'ran-on-{worker_id}').touch()\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert len(list(tmp_path.glob("ran-on-*"))) == 1
