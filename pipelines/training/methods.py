@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from models.encoder import Encoder
-from models.refiner import best_of_k, gain_regressors, grpo, warm_start
+from models.refiner import best_of_k, gain_regressors, grpo, rl_need, warm_start
 from models.refiner.featurizer import Featurizer
 from models.refiner.interface import Caps
 from models.refiner.policy import Policy
 from models.refiner.policy_config import PolicyConfig
+from models.replies.sentences import is_readable
 from models.schema import EditProgram, Episode
 from pipelines.params import Method, Params, TrainParams
 from pipelines.training.gains import EpisodeGains
@@ -98,6 +99,18 @@ def continue_warm_start(
         learning_rate=params.warm_learning_rate / CONTINUED_SLOWER,
         seed=seed,
     )
+
+
+def choose_reinforced(
+    episodes: Sequence[Episode], encoder: Encoder, params: TrainParams, *, judged: bool
+) -> rl_need.RlDecision:
+    """Choose the episodes that reinforcement learning is needed for; reads questions, and which replies are read."""
+    readable = [
+        any(own and is_readable(text) for text, own in zip(e.reply, e.specific, strict=False)) for e in episodes
+    ]
+    like = rl_need.count_like_replies(encoder.encode([e.question for e in episodes]), readable)
+    fewest = params.batch // params.generations
+    return rl_need.decide_rl(like.tolist(), sum(readable), judged=judged, fewest=fewest)
 
 
 def grpo_options(params: TrainParams, steps: int, seed: int) -> grpo.GrpoOptions:

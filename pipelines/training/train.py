@@ -23,7 +23,6 @@ from models.refiner import best_of_k, checkpoint, grpo, rl_need
 from models.refiner.featurizer import Featurizer
 from models.refiner.policy import Policy
 from models.replies.alignment import AlignmentCounts
-from models.replies.sentences import is_readable
 from models.schema import Episode
 from pipelines import splits
 from pipelines.determinism import deterministic_torch
@@ -188,13 +187,8 @@ def reinforce_policy(job: TrainingJob, policy: Policy, prompts: Sequence[grpo.Po
 
 
 def choose_reinforced(job: TrainingJob) -> rl_need.RlDecision:
-    """Choose the episodes that reinforcement learning is needed for; reads questions, and which replies are read."""
-    readable = [
-        any(own and is_readable(text) for text, own in zip(e.reply, e.specific, strict=False)) for e in job.episodes
-    ]
-    like = rl_need.count_like_replies(job.encoder.encode([e.question for e in job.episodes]), readable)
-    fewest = job.params.train.batch // job.params.train.generations
-    return rl_need.decide_rl(like.tolist(), sum(readable), judged=job.judged, fewest=fewest)
+    """Choose the episodes of tonight's training that reinforcement learning is needed for."""
+    return methods.choose_reinforced(job.episodes, job.encoder, job.params.train, judged=job.judged)
 
 
 def write_challenger(job: TrainingJob, policy: Policy) -> TrainingMetrics:

@@ -17,6 +17,7 @@ from models.refiner import checkpoint, grpo
 from models.refiner.featurizer import Featurizer
 from models.refiner.inference import PolicyRefiner
 from models.refiner.policy import Policy
+from models.refiner.policy_config import VERSION
 from models.schema import Episode
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.params import Params
@@ -95,7 +96,7 @@ def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
     """Hash everything that the trained weights depend on."""
     digest = hashlib.sha256()
     inputs = [recipe.seed, recipe.steps, recipe.reward_id, recipe.start and recipe.start[0], params.train.model_dump()]
-    inputs.append(recipe.styles_only)
+    inputs += [recipe.styles_only, VERSION]
     digest.update(
         json.dumps([*inputs, params.slots, asdict(current_provenance())], sort_keys=True, default=str).encode()
     )
@@ -108,5 +109,7 @@ def _hash_recipe(recipe: TrainingRecipe, params: Params) -> str:
 
 
 def _episode_bytes(e: Episode) -> bytes:
-    segments = [(s.key, s.kind, s.text, s.tokens, s.recency_days, s.change, s.peer_lift) for s in e.segments]
+    segments = [
+        (s.key, s.kind, s.text, s.tokens, s.recency_days, s.change, s.peer_lift, s.surprise) for s in e.segments
+    ]
     return json.dumps([e.episode_id, e.question, segments, e.reply, e.specific]).encode()

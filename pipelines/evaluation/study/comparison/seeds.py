@@ -1,9 +1,10 @@
 """Repeat rows 5 to 8 over several training seeds, from the same gains.
 
-Each seed measures its refined prompt, its warm start, and the prompt matched to it in length; what does not depend on
-the seed is measured once. Pooled rows put the seeds' rollouts of an episode together under its patient, so a mean is
-over seeds and episodes, and the interval resamples patients with all their rollouts. ``seed_i_X`` is one seed's value,
-``spread_X`` the standard deviation over seeds.
+Each seed is trained as a night without a champion trains: GRPO on the episodes that need it alone
+(``methods.choose_reinforced``). It measures its refined prompt, its warm start, and the prompt matched to it in length;
+what does not depend on the seed is measured once. Pooled rows put the seeds' rollouts of an episode together under its
+patient, so a mean is over seeds and episodes, and the interval resamples patients with all their rollouts. ``seed_i_X``
+is one seed's value, ``spread_X`` the standard deviation over seeds.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ def train_seed(
     encode: CachedEncoder,
 ) -> dict[str, Refiner]:
     """Train the candidates of seed ``number``: refined, warm start, length-matched; 0 is the night's."""
+    needed = methods.choose_reinforced(episodes, encode, params.train, judged=settings.scorer == "judge")
+    chosen = [episodes[i] for i in needed.chosen] if number else []
     recipe = TrainingRecipe(
         measured,
-        episodes,
+        chosen,
         params.train.seed + SEED_STEP * number,
-        params.train.grpo_steps if number else 0,
+        params.train.grpo_steps if chosen else 0,
         reward.scorer.id,
     )
     trained = train_or_load(settings, recipe, params, encode, methods.build_reward_function(episodes, reward))

@@ -1,8 +1,10 @@
-"""Slices by topic and kind of fact, the true facts as the limit, and what RL is compared with on new topics."""
+"""Slices by topic and kind of fact, the true facts as the limit, other seeds, and what RL is compared with."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,13 +15,15 @@ from models.refiner.policy import Policy, PolicyConfig
 from models.reward.terms import Score
 from models.schema import EditProgram, Episode, Segment
 from pipelines.evaluation.nightly.rollout import Rollout
-from pipelines.evaluation.study.comparison import truth
+from pipelines.evaluation.study.comparison import seeds, truth
 from pipelines.evaluation.study.comparison.candidates import TrueFactsRefiner
 from pipelines.evaluation.study.comparison.matched import MatchedRefiner
 from pipelines.evaluation.study.comparison.topics import bin_by_training
 from pipelines.evaluation.study.rows import replies, slices
 from pipelines.evaluation.study.rows.unseen import new_topic_rl
+from pipelines.params import load_params
 from pipelines.training.rewards import ProgramOutcome
+from pmlm.settings import Settings
 from tests.little_episodes import episode
 
 EPISODES = [episode(i, "test") for i in range(12)]
@@ -127,3 +131,18 @@ def test_a_matched_policy_uses_no_more_picks_or_tokens_than_the_other() -> None:
         assert len(set(made.picks)) == count
     shorter = replace(e, segments=tuple(replace(s, tokens=8 if s.pinned else 30) for s in e.segments))
     assert len(MatchedRefiner(policy, Pick(shorter.free[0].key)).refine(e.question, shorter.segments).picks) == 1
+
+
+@pytest.mark.parametrize(("count", "number", "reinforced"), [(150, 1, False), (60, 1, True), (60, 0, False)])
+def test_another_seed_is_reinforced_where_a_night_would_be(
+    count: int, number: int, reinforced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many readable replies to like questions need no RL; a new clinic does; seed 0 gives its warm start alone."""
+    asked: list[seeds.TrainingRecipe] = []
+    trained = SimpleNamespace(refined=Pick(), warm_start=Pick())
+    monkeypatch.setattr(seeds, "train_or_load", lambda _, recipe, *rest: asked.append(recipe) or trained)
+    settings = Settings(home=tmp_path, drops=tmp_path)
+    train = [replace(e, specific=(True,) * len(e.reply)) for e in (episode(i, "train") for i in range(count))]
+    reward = SimpleNamespace(scorer=SimpleNamespace(id="scorer"))
+    seeds.train_seed(settings, number, [], train, load_params(settings), reward, MiniLM())  # type: ignore[arg-type]
+    assert bool(asked[0].steps) is bool(asked[0].episodes) is reinforced
