@@ -87,9 +87,7 @@ def build_example(policy: Policy, prompt: PolicyPrompt, program: EditProgram) ->
     gains = np.array([1.0 if key in program.picks else -1.0 for key in prompt.keys])
     gains[policy.pointer.pinned[rows].numpy()] = np.nan
     styles = np.array([float(style == program.style) for style in STYLES])
-    return warm_start.WarmStartExample(
-        prompt.rows[0], prompt.rows[1:], gains, styles, policy.pointer.tokens[rows].numpy()
-    )
+    return warm_start.WarmStartExample(prompt.rows[0], prompt.rows[1:], gains, styles)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ Departures from GRPO as published (Shao et al. 2024) [P] and from TRL's defaults
 6. [P, T] Zero-variance groups (all rewards equal), which give no gradient, are counted. A reward that is not finite is
    left out of its group. A weight that is not finite ends training with the weights of the last good step.
 7. [P] A pick's advantage is its own credit by regression within the group (``credit``), not the program's: with 8
-   programs of a question one reward says little about four picks. ``credit="program"`` is GRPO as published.
+   programs of a question one reward says little about four picks.
 8. [P] With ``styles_only`` all weights but those of the style are frozen: picks stay what they are.
 
 Run: ``pmlm train`` (``train.method: grpo``, the default).
@@ -26,7 +26,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +56,7 @@ class PolicyPrompt:
 class GrpoOptions:
     """Options of a run; ``batch`` programs per step, a multiple of ``generations`` (G).
 
-    ``credit``: what a pick's advantage is, its segment's within the group or its program's. ``styles_only``: learn the
-    style alone.
+    ``styles_only``: learn the style alone.
     """
 
     steps: int = 12
@@ -65,7 +64,6 @@ class GrpoOptions:
     generations: int = 8
     learning_rate: float = 2e-4
     seed: int = 0
-    credit: Literal["segment", "program"] = "segment"
     styles_only: bool = False
 
 
@@ -94,9 +92,8 @@ def train_grpo(
     if options.steps == 0 or not prompts:
         return curves
     guard = _KeepLastGood(policy, curves)
-    kind = _SegmentCreditTrainer if options.credit == "segment" else GRPOTrainer
     with tempfile.TemporaryDirectory() as folder, _trainable(policy, options.styles_only):
-        trainer = kind(
+        trainer = _SegmentCreditTrainer(
             model=policy,
             reward_funcs=_wrap_reward(policy, reward, options.generations, curves),
             args=_trainer_config(folder, policy, options),

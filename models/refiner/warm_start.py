@@ -38,7 +38,7 @@ BATCH = 32
 class WarmStartExample:
     """One labelled episode: rows of question and segments, and each segment's label.
 
-    ``gains`` [segments] and ``styles`` [len(STYLES)] in nats; ``tokens`` [segments]. A pinned segment's gain is NaN.
+    ``gains`` [segments] and ``styles`` [len(STYLES)] in nats. A pinned segment's gain is NaN.
     ``uptake`` [segments] are probabilities, or None to derive them from ``gains``.
     """
 
@@ -46,7 +46,6 @@ class WarmStartExample:
     rows: tuple[int, ...]
     gains: np.ndarray
     styles: np.ndarray
-    tokens: np.ndarray
     uptake: np.ndarray | None = None
 
     @property

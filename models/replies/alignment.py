@@ -59,14 +59,11 @@ Evidence = Mapping[str, np.ndarray]
 class AlignedReply:
     """One reply: of each specific sentence, the probability that it rests on each segment.
 
-    ``sentences`` are positions in the episode's reply, ``clusters`` [sentences] (−1: not read), ``keys`` those of the
-    free segments and then of the pinned ones, ``posterior`` [sentences, keys + 1] with "none of them" last. ``uptake``
-    [free segments] is the probability that any sentence rests on it.
+    ``keys`` are those of the free segments and then of the pinned ones, ``posterior`` [sentences, keys + 1] with "none
+    of them" last. ``uptake`` [free segments] is the probability that any sentence rests on it.
     """
 
     episode: Episode
-    sentences: tuple[int, ...]
-    clusters: np.ndarray
     keys: tuple[str, ...]
     posterior: np.ndarray
     uptake: np.ndarray
@@ -85,12 +82,9 @@ class AlignmentCounts:
 
 @dataclass(frozen=True, slots=True)
 class ReplyAlignment:
-    """All replies aligned, with what was learnt: rates λ [keys, clusters] and the clusters of sentences."""
+    """All replies aligned, and how many of their sentences were read."""
 
     replies: tuple[AlignedReply, ...]
-    clusters: SentenceClusters
-    keys: tuple[str, ...]
-    rates: np.ndarray
     counts: AlignmentCounts
 
 
@@ -131,8 +125,8 @@ def align_replies(
     keys = tuple(sorted({s.key for r in readings for s in r.segments}))
     pairs = _build_pairs(readings, clusters, keys, encoder, evidence or {}, counts)
     occasions, frequency = _count_occasions(readings, kinds, pairs, keys, len(clusters.wordings))
-    posterior, null, rates = _maximise(pairs, occasions, frequency)
-    return ReplyAlignment(tuple(_collect(readings, pairs, posterior, null)), clusters, keys, rates, counts)
+    posterior, null = _maximise(pairs, occasions, frequency)
+    return ReplyAlignment(tuple(_collect(readings, posterior, null)), counts)
 
 
 def _read_episode(episode: Episode, slots: int | None) -> _Reading:
@@ -236,8 +230,8 @@ def _count_occasions(
     return known @ usual.T, said.sum(1) / np.maximum(usual @ asked, 1.0)
 
 
-def _maximise(pairs: _Pairs, occasions: np.ndarray, frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Run expectation maximisation; return p of each pair, p(∅) of each sentence, and λ."""
+def _maximise(pairs: _Pairs, occasions: np.ndarray, frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Run expectation maximisation; return p of each pair, and p(∅) of each sentence."""
     keys, clusters = occasions.shape
     sentences = len(pairs.of_sentence)
     # one factor per sentence leaves its posterior unchanged and its weights within the floating-point range
@@ -254,24 +248,20 @@ def _maximise(pairs: _Pairs, occasions: np.ndarray, frequency: np.ndarray) -> tu
         posterior, nothing = joint / total[pairs.sentence], null / total
         taken = np.bincount(place, posterior, keys * clusters).reshape(keys, clusters)
         rates = (taken + RATE_PRIOR * frequency) / (occasions + 1.0)
-    return posterior, nothing, rates
+    return posterior, nothing
 
 
-def _collect(
-    readings: Sequence[_Reading], pairs: _Pairs, posterior: np.ndarray, null: np.ndarray
-) -> list[AlignedReply]:
+def _collect(readings: Sequence[_Reading], posterior: np.ndarray, null: np.ndarray) -> list[AlignedReply]:
     """Cut the flat posterior into one table per reply."""
     found, at, sentence = [], 0, 0
     for reading in readings:
         count = len(reading.segments)
         table = np.zeros((len(reading.sentences), count + 1))
         table[:, -1] = 1.0
-        clusters = np.full(len(reading.sentences), -1)
         for j in reading.usable if count else ():
             table[j, :-1], table[j, -1] = posterior[at : at + count], null[sentence]
-            clusters[j] = pairs.of_sentence[sentence]
             at, sentence = at + count, sentence + 1
         uptake = 1 - np.prod(1 - np.clip(table[:, : reading.free], 0, 1), axis=0)
         keys = tuple(s.key for s in reading.segments)
-        found.append(AlignedReply(reading.episode, reading.sentences, clusters, keys, table, np.round(uptake, 6)))
+        found.append(AlignedReply(reading.episode, keys, table, np.round(uptake, 6)))
     return found

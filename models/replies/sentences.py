@@ -32,10 +32,9 @@ _DENIAL = r"(?:\bno\b|\bwithout\b|\bnever had\b|(?:\bnot|n['’]t) have\b|\bfree
 
 @dataclass(frozen=True, slots=True)
 class SentenceClusters:
-    """Clusters of number-masked sentences: commonest wording and unit vector of each, the largest count first."""
+    """Clusters of number-masked sentences: the commonest wording of each, the largest count first."""
 
     wordings: tuple[str, ...]
-    vectors: np.ndarray
     of_wording: dict[str, int]
 
     def find(self, sentence: str) -> int:
@@ -65,11 +64,11 @@ def cluster_sentences(sentences: Iterable[str], encoder: Encoder) -> SentenceClu
     counts = Counter(map(mask_numbers, sentences))
     ordered = sorted(counts, key=lambda wording: (-counts[wording], wording))
     vectors = encoder.encode(ordered)
-    found, first = cluster_vectors(vectors, SAME_SENTENCE_COSINE)
+    found, _ = cluster_vectors(vectors, SAME_SENTENCE_COSINE)
     names: dict[int, str] = {}
     for wording, cluster in zip(ordered, found, strict=True):
         names.setdefault(int(cluster), wording)
-    return SentenceClusters(tuple(names.values()), first, dict(zip(ordered, map(int, found), strict=True)))
+    return SentenceClusters(tuple(names.values()), dict(zip(ordered, map(int, found), strict=True)))
 
 
 def contradicts(sentence: str, key: str) -> bool:

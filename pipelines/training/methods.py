@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-import numpy as np
 import torch
 
 from models.encoder import Encoder
@@ -69,7 +68,6 @@ def build_examples(
             rows=rows[g.episode.episode_id][1:],
             gains=g.useful,
             styles=g.styles,
-            tokens=np.array([s.tokens for s in g.segments]),
             uptake=g.uptake,
         )
         for g in gains

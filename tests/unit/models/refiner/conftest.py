@@ -105,8 +105,7 @@ class Read:
                 np.nan if s.pinned else world.worth(episode, EditProgram((s.key,))) + noise * random.normal()
                 for s in episode.segments
             ]
-            tokens = np.array([s.tokens for s in episode.segments])
-            found.append(WarmStartExample(prompt.rows[0], prompt.rows[1:], np.array(gains), np.zeros(3), tokens))
+            found.append(WarmStartExample(prompt.rows[0], prompt.rows[1:], np.array(gains), np.zeros(3)))
         return found
 
 

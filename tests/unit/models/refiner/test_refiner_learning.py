@@ -113,7 +113,7 @@ def test_a_policy_may_be_trained_for_no_steps_at_all(read, world) -> None:
 
 def test_labels_from_gains_are_probabilities_and_pinned_segments_have_none() -> None:
     gains = np.array([0.4, 0.0, -0.4, math.nan])
-    labels = warm_start.WarmStartExample(0, (1, 2, 3, 4), gains, np.zeros(3), np.full(4, 5)).labels
+    labels = warm_start.WarmStartExample(0, (1, 2, 3, 4), gains, np.zeros(3)).labels
     np.testing.assert_allclose(labels[:3], [1.0, 0.5, 0.0], atol=1e-6)
     assert math.isnan(labels[3])
 

@@ -148,7 +148,7 @@ def test_a_topic_of_one_episode_is_read_by_likeness_alone(encoder: MiniLM) -> No
 def test_nothing_to_read_gives_nothing(encoder: MiniLM) -> None:
     alignment = align_replies([], encoder)
     assert alignment.replies == ()
-    assert alignment.rates.shape == (0, 0)
+    assert alignment.counts.read == 0
 
 
 def test_a_measured_likelihood_decides_between_equal_sources(encoder: MiniLM) -> None:
