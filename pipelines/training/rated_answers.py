@@ -7,24 +7,24 @@ from. Questions that the clinic's records do not hold stay unmatched.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from models import feedback
 from models.feedback import Feedback
 from models.schema import Episode
+from pipelines.night_dates import end_of_night
 from pipelines.records.feedback.intake import find_answers, reward_log_folder
 from pmlm.settings import Settings
 from pmlm.storage import read_lines
 
 
-def read_rated(settings: Settings) -> dict[str, Feedback]:
-    """Read patients' points by answer, within the daily cap, the last of each answer."""
+def read_rated(settings: Settings, night: str) -> dict[str, Feedback]:
+    """Read patients' points by answer, given by the end of the night, within the daily cap; the last of each answer."""
     latest: dict[str, Feedback] = {}
-    now = max(settings.now(), datetime.now(UTC))
+    end = end_of_night(night)
     for path in sorted(reward_log_folder(settings).glob("*.jsonl")):
         counted, _ = feedback.cap_feedback(read_lines(path, feedback.parse_feedback), settings.feedback_a_day)
         for one in counted:
-            if one.by == "patient" and one.points is not None and one.at <= now:
+            if one.by == "patient" and one.points is not None and one.at <= end:
                 latest[one.answer] = one
     return latest
 

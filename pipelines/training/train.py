@@ -5,7 +5,7 @@
 The champion is continued where it is a policy of equal provenance: by ``continued_epochs`` on tonight's labels, and
 with fewer GRPO steps (``continued_steps``). GRPO runs on the questions that need it (``models.refiner.rl_need``); where
 none does, ``metrics/train.json`` and the night say why. The result depends on episodes, parameters, champion, night and
-the ratings of answers so far: seeded and with one torch thread, a rerun on these gives the same bytes.
+the ratings given by its end: seeded and with one torch thread, a rerun gives the same bytes.
 
 Run: ``pmlm train``.
 """
@@ -117,7 +117,7 @@ def run(settings: Settings, night: str) -> StageSummary:
             open_encoder(settings) as encoder,
             champion.replace_folder(target) as part,
         ):
-            rated = list(match_episodes(settings, read_rated(settings), episodes))
+            rated = list(match_episodes(settings, read_rated(settings, night), episodes))
             choices, judged = measured_set.choices_path(settings), settings.scorer == "judge"
             job = TrainingJob(episodes, params, night, reward, encoder, part, judged, rated, choices)
             metrics = train(job, load_starting_policy(settings, night, params))

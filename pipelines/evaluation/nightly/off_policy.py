@@ -20,9 +20,11 @@ from pipelines.training.rated_answers import match_episodes, read_rated
 from pmlm.settings import Settings
 
 
-def estimate_challenger(settings: Settings, challenger: Refiner, episodes: Sequence[Episode]) -> dict[str, Any] | None:
+def estimate_challenger(
+    settings: Settings, night: str, challenger: Refiner, episodes: Sequence[Episode]
+) -> dict[str, Any] | None:
     """Estimate the challenger's points; None where no patient has rated an answer."""
-    rated = read_rated(settings)
+    rated = read_rated(settings, night)
     if not rated:
         return None
     answers = []

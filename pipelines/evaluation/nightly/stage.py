@@ -46,7 +46,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
             rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
-            logged = off_policy.estimate_challenger(settings, refiners["refined"], episodes)
+            logged = off_policy.estimate_challenger(settings, night, refiners["refined"], episodes)
         rows = [row for split in MEASURED_SPLITS for row in metrics.build_rows(rollouts, split, list(refiners))]
         write_json(
             target,

@@ -70,15 +70,25 @@ def test_the_figure_has_counts_and_estimates_of_the_gate_split_alone(
     (folder / "20260101.jsonl").write_text("".join(one.line() + "\n" for one in lines))
     for number in (1, 2):
         _ask(settings, asked, number, number)
-    figure = off_policy.estimate_challenger(settings, EmptyRefiner(), EPISODES)
+    figure = off_policy.estimate_challenger(settings, "20260101", EmptyRefiner(), EPISODES)
     assert figure is not None
     assert (figure["rated"], figure["matched"], figure["patients"]) == (2, 2, 2)
     assert figure["dr"] == figure["logged_points"] == 3.0
     assert figure["effective_answers"] == 2.0
-    unread = off_policy.estimate_challenger(settings, EmptyRefiner(), [replace(e, split=split) for e in EPISODES])
+    unread = off_policy.estimate_challenger(
+        settings, "20260101", EmptyRefiner(), [replace(e, split=split) for e in EPISODES]
+    )
     assert unread is not None
     assert (unread["matched"], unread["dr"]) == (0, None)
 
 
 def test_without_ratings_there_is_no_figure(settings: Settings) -> None:
-    assert off_policy.estimate_challenger(settings, EmptyRefiner(), EPISODES) is None
+    assert off_policy.estimate_challenger(settings, "20260101", EmptyRefiner(), EPISODES) is None
+
+
+def test_a_rating_after_the_nights_end_waits_so_that_a_rerun_reads_the_same(settings: Settings) -> None:
+    folder = reward_log_folder(settings)
+    folder.mkdir(parents=True)
+    (folder / "20260101.jsonl").write_text(_rated(1).line() + "\n")
+    assert rated_answers.read_rated(settings, "20251231") == {}
+    assert list(rated_answers.read_rated(settings, "20260101")) == [f"{1:032x}"]
