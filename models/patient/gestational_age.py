@@ -184,7 +184,7 @@ def _describe_pregnancy(
     sources = [newest.source] if newest is not None else []
     if start is None:
         return PregnancyState(True, None, None, None, _unique(sources), multiple=multiple)
-    low, high = max(0, (today - start.last).days), min((today - start.first).days, LONGEST.days)
+    low, high = max(0, (today - start.last).days), (today - start.first).days
     weeks = low // 7 if low // 7 == high // 7 else None
     days = low % 7 if low == high else None
     precision = "day" if low == high else "week" if high - low < 7 else "range"
@@ -195,7 +195,7 @@ def _describe_pregnancy(
         days,
         None,
         _unique([*sources, statement.source]),
-        age=(low, high),
+        age=(low, min(high, LONGEST.days)),
         dating=Dating(statement.method, statement.source or None, precision),
         multiple=multiple,
     )

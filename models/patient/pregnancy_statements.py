@@ -51,8 +51,11 @@ ANSWERS: dict[str, CodeSet] = {
     "postpartum": _SETS["postpartum"],
 }
 
-#: ICD-10-CM categories whose last character is the trimester, and its limits in days (ICD-10-CM, chapter 15).
-_TRIMESTER = re.compile(r"ICD10//(?:Z34|O09|O22|O23)\.\w{0,2}([123])")
+#: Codes of ICD-10-CM whose last character is the trimester, and its limits in days (ICD-10-CM, chapter 15). That of a
+#: shorter code is none: O22.3 is a clot and O23.3 an infection, in ICD-10 too.
+_TRIMESTER = re.compile(
+    r"ICD10//(?:Z34\.[089]|O09\.(?:[013479A]|[2568]\w)|O22\.(?:[0-59]|8X)|O23\.(?:[0-49]|5\w))([123])"
+)
 _TRIMESTERS = {"1": (28, 97), "2": (98, 195), "3": (196, 308)}
 #: ICD-10-CM Z3A: completed weeks; 01 is below 8 weeks, 49 beyond 42.
 _WEEKS_CODE = re.compile(r"ICD10//Z3A\.(\d\d)")

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from models.code_sets import FOLDER, CodeSet, read_code_sets
+from models.patient.pregnancy_statements import read_statements
 from models.vocabulary import find_concept
 from pmlm.settings import PROJECT
 
@@ -79,6 +81,19 @@ def test_every_code_below_a_prefix_means_what_its_set_says(name: str) -> None:
 def test_every_set_with_codes_of_icd10_is_walked() -> None:
     with_icd10 = {n for n, s in SETS.items() if any("ICD10//" in c for c in (*s.exact, *s.prefixes))}
     assert with_icd10 == set(MEANINGS)
+
+
+def test_a_code_dates_a_pregnancy_by_its_trimester_alone() -> None:
+    at = datetime(2026, 6, 1, tzinfo=UTC)
+    trimesters = {"28-97 d": "first", "98-195 d": "second", "196-308 d": "third"}
+    wrong = {}
+    for code, title in TITLES.items():
+        row = {"pregnancy_codes": [f"ICD10//{code}"], "pregnancy_values": [""], "pregnancy_times": [at],
+               "pregnancy_sources": ["s"]}  # fmt: skip
+        for stated in read_statements(row, at):
+            if stated.method == "trimester code" and f"{trimesters[stated.value]} trimester" not in title:
+                wrong[code] = title
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,22 @@ def _stated(*entries: tuple[str, str, int]) -> dict:
     }
 
 
+@given(days=st.integers(260, 308))
+def test_a_month_gives_no_exact_week_up_to_the_longest_pregnancy(days: int) -> None:
+    as_of = datetime(2026, 1, 31, 12, tzinfo=UTC) + timedelta(days=days)
+    times = [datetime(2026, 3, 1, tzinfo=UTC)] * 2
+    row = {
+        "pregnancy_codes": ["SNOMED//77386006", "LOINC//8665-2"],
+        "pregnancy_values": ["", "2026-01"],
+        "pregnancy_times": times,
+        "pregnancy_sources": ["p", "l"],
+    }
+    state = read_pregnancy_state(row, as_of)
+    assert (state.pregnant, state.weeks, state.days) == (True, None, None)
+    assert state.dating is not None
+    assert state.dating.precision == "range"
+
+
 def test_a_delivery_date_of_a_pregnancy_to_come_makes_none() -> None:
     due = (AS_OF + timedelta(days=400)).date().isoformat()
     assert read_pregnancy_state(_stated(("LOINC//11778-8", due, 3)), AS_OF).pregnant is None
