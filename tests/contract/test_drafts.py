@@ -16,6 +16,7 @@ from models.drafts.learning import learn_catalogue
 from models.encoder import MiniLM
 from models.schema import Episode, Segment
 from pmlm.settings import Settings
+from tests.contract.test_cds_hooks import VIEW, asked
 from tests.contract.three_women import ADA, BEA, CLEO, IDENTIFIERS
 
 if TYPE_CHECKING:
@@ -145,3 +146,20 @@ def test_the_outcome_of_a_sentence_is_of_a_draft_alone(drafting: TestClient) -> 
     answer = drafting.post("/personalize", json={"patient": ADA, "question": TIRED}).json()
     body = {"answer_id": answer["id"], "by": "clinician", "draft": [{"sentence": "0" * 12, "outcome": "edited"}]}
     assert drafting.post("/feedback", json=body).status_code == 404
+
+
+def test_an_ehr_gets_the_draft_of_the_open_question_as_a_card(
+    drafting: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bentos.cds import draft_card
+
+    monkeypatch.setattr(current.newest().settings, "cds_drafts", True)
+    monkeypatch.setattr(draft_card, "find_open_question", lambda *_: TIRED)
+    clinician = keys.mint(settings, "app", ["user/Patient.rs"], None, 1)
+    bound = keys.mint(settings, "app", ["user/Patient.rs"], [subject_of(settings, ADA)], 1)
+    for token, cards in ((clinician, 1), (bound, 0)):
+        answer = drafting.post(VIEW, json=asked(ADA), headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200, answer.text
+        found = [card["detail"] for card in answer.json()["cards"] if "take your iron" in card["detail"]]
+        assert len(found) == cards
+        assert all("received by 12 patients" in text and TIRED in text.replace("\\", "") for text in found)
