@@ -61,7 +61,8 @@ class PromptSegment(BaseModel):
     position: int | None = Field(description="Rank in the refiner's order of choice, null if pinned or dropped.")
     donors: int = Field(
         default=0,
-        description="Other patients of whom this was known when they asked a like question; 0, or at least k (10).",
+        description="Other patients of whom this was known when they asked a like question, rounded down to a multiple "
+        "of 5; 0, or at least k (10).",
     )
     share: float | None = Field(
         default=None,

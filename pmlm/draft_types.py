@@ -24,7 +24,7 @@ class DraftedSentence(BaseModel):
     text: str
     role: Literal["opening", "fact", "closing"]
     facts: list[DraftFact] = Field(description="The facts of this record that it speaks of; none for a general one.")
-    donors: int = Field(description="How many patients have received it, or one that says the same.")
+    donors: int = Field(description="How many patients have received it or one that says the same; rounded down.")
     probability: float = Field(description="The share of like replies to patients with these facts that had it.")
 
 

@@ -45,7 +45,7 @@ PERSONALIZED: dict[str, Any] = {
             "kept": True,
             "sources": ["b71e02"],
             "position": 0,
-            "donors": 23,
+            "donors": 20,
             "share": 0.35,
         },
         {
@@ -132,7 +132,7 @@ DRAFTED = {
                     "sources": ["b71e02"],
                 }
             ],
-            "donors": 31,
+            "donors": 30,
             "probability": 0.82,
         }
     ],

@@ -36,6 +36,7 @@ from models.drafts.number_slots import find_slot
 from models.drafts.occurrences import Links, Occurrence, choose_one_a_patient, list_occurrences, order_wordings
 from models.drafts.question_kinds import find_kinds
 from models.encoder import Encoder
+from models.peers.aggregates import round_count
 from models.schema import Episode
 
 FEWEST_LINK = 0.25
@@ -135,7 +136,7 @@ class _Learner:
                 text=wording,
                 slots=slots,
                 wordings=(own, *(name for name in named if name != own)),
-                donors=len(donors),
+                donors=round_count(len(donors), self.k),
                 conditions=self._learn_conditions(wording, donors, keys),
                 pregnancy=self._learn_pregnancy(donors),
                 known_keys=self._find_known_keys(donors),

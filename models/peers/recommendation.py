@@ -13,7 +13,8 @@ is shrunk in any case (the prior ρ):
 
 A second rate is of the subject matter ("about": asthma, whether present, suspected or absent), which rare conditions
 need. Facts of fewer than k patients have no column. ``donors`` and ``share``, which people are shown, count replies to
-questions of cosine ≥ ``LIKE`` alone. Of the asker's own earlier replies only the asker's own ranking reads.
+questions of cosine ≥ ``LIKE`` alone, and are rounded: two exact counts reveal who came between two nights. Of the
+asker's own earlier replies only the asker's own ranking reads.
 
 This is neighbourhood collaborative filtering with questions in the place of users; the paper's recommender is not
 known. Departures from the textbook's: soft labels, priors, the cap c, and no similarity of patients (it was worth −.004
@@ -31,6 +32,7 @@ from datetime import datetime
 import numpy as np
 from scipy import sparse
 
+from models.peers.aggregates import round_count
 from models.schema import Segment
 
 BANDWIDTH = 0.15  # b
@@ -80,7 +82,7 @@ class Recommender:
 class Rates:
     """Of each fact: rates r and "about", what the asker's own earlier replies took up of how many, and donors.
 
-    ``donors`` of like questions are 0 or at least k, ``share`` is rounded and NaN without donors.
+    ``donors`` of like questions are 0 or at least k; they and ``share`` are rounded, which is NaN without donors.
     """
 
     rate: np.ndarray
@@ -248,4 +250,5 @@ def _count_donors(seen_by: np.ndarray, taken_by: np.ndarray, key: np.ndarray, k:
     donors = np.append((seen_by > 0).sum(0), 0)[key]
     donors = np.where(donors >= k, donors, 0)
     mean = np.append(share, 0.0)[key] / np.maximum(1, donors)
-    return donors, np.where(donors > 0, np.round(np.round(mean / SHARE_STEP) * SHARE_STEP, 2), np.nan)
+    shown = np.array([round_count(int(count), k) for count in donors], dtype=int)
+    return shown, np.where(donors > 0, np.round(np.round(mean / SHARE_STEP) * SHARE_STEP, 2), np.nan)

@@ -32,7 +32,7 @@ def test_numbers_come_from_the_record_and_every_sentence_has_its_fact(catalogue:
     said = {s.text: s for s in made.sentences}
     assert LOW.format("9.75") in said
     fact = said[LOW.format("9.75")]
-    assert ([f.key for f in fact.facts], fact.facts[0].sources, fact.donors) == (["haemoglobin.latest"], ("lab",), 12)
+    assert ([f.key for f in fact.facts], fact.facts[0].sources, fact.donors) == (["haemoglobin.latest"], ("lab",), 10)
     assert made.text.endswith("Rest when you can.")
 
 
