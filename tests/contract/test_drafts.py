@@ -162,4 +162,4 @@ def test_an_ehr_gets_the_draft_of_the_open_question_as_a_card(
         assert answer.status_code == 200, answer.text
         found = [card["detail"] for card in answer.json()["cards"] if "take your iron" in card["detail"]]
         assert len(found) == cards
-        assert all("received by 12 patients" in text and TIRED in text.replace("\\", "") for text in found)
+        assert all("received by 10 patients" in text and TIRED in text.replace("\\", "") for text in found)
