@@ -27,6 +27,8 @@ LISTS = ("allergy", "condition", "medicine", "suspected", "entry", "signal", "da
 _GROUPS = {"medicine": ("medicine", "entry"), "condition": ("condition", "suspected", "entry")}
 #: Kinds of which an entry of the same code is meant, whichever record states it.
 _BY_CODE = ("condition", "condition.suspected", "medicine")
+#: What any entry may state: a condition too, as Z3A.30 states a week. The entries that it was read from are meant.
+_BY_SOURCE = ("pregnancy", "dating")
 #: Kinds that a dispute moves out of every feature.
 _HIDDEN = ("observation", "episode", "procedure")
 _SUFFIX = ".disputed"
@@ -94,7 +96,7 @@ def concerns(dispute: Dispute, kind: str, code: str, source: str) -> bool:
     if kind in _BY_CODE:
         group = dispute.key.partition(":")[0]
         same = group in list_groups(kind.partition(".")[0])
-        return (same and code in dispute.codes) or (group == "pregnancy" and source in dispute.sources)
+        return (same and code in dispute.codes) or (group in _BY_SOURCE and source in dispute.sources)
     return kind in _HIDDEN and source in dispute.sources and (not dispute.codes or code in dispute.codes)
 
 

@@ -71,7 +71,8 @@ def build_response(personalizer: Personalizer, prepared: PreparedPrompt) -> Draf
 def _make_draft(personalizer: Personalizer, prepared: PreparedPrompt) -> tuple[Draft, str | None]:
     """The draft, and why it is empty."""
     nothing = Draft((), {})
-    if personalizer.catalogue is None:
+    catalogue = personalizer.catalogue
+    if catalogue is None or catalogue.k < personalizer.settings.k_anonymity:  # k was raised after the release
         return nothing, NO_CATALOGUE
     if prepared.personalized.language != "en":
         return nothing, NOT_ENGLISH
@@ -80,7 +81,7 @@ def _make_draft(personalizer: Personalizer, prepared: PreparedPrompt) -> tuple[D
     question = personalizer.encoder.encode([prepared.question])[0]
     personalizer.forget_question(prepared.question)
     check = personalizer.make_check(prepared)
-    draft = draft_reply(question, prepared.personalized.segments, personalizer.catalogue, check)
+    draft = draft_reply(question, prepared.personalized.segments, catalogue, check)
     if draft.sentences:
         return draft, None
-    return draft, ALL_WITHHELD if draft.withheld else NO_SENTENCE.format(k=personalizer.catalogue.k)
+    return draft, ALL_WITHHELD if draft.withheld else NO_SENTENCE.format(k=catalogue.k)

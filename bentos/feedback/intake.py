@@ -46,7 +46,7 @@ def record_feedback(personalizer: Personalizer, principal: Principal, request: F
     signals = [make(answer, kind=kind, points=_points(request)) for kind in _kinds(request)]
     if request.draft is not None:
         if answer.endpoint != DRAFT:
-            raise UnknownAnswerError("no draft by this id is kept")
+            raise UnknownAnswerError("no draft by this id is stored")
         signals += [
             make(answer, kind="draft", points=None, sentence=one.sentence, outcome=one.outcome) for one in request.draft
         ]

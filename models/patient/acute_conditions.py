@@ -12,7 +12,7 @@ Refresh, after each October's release of CCIR:
     mv narrowed.csv models/patient/acute_conditions.csv
 
 HCUP's file is on https://hcup-us.ahrq.gov/toolssoftware/chronic_icd10/chronic_icd10.jsp. A refresh only narrows: what
-becomes acute anew is a clinical decision, and a new row.
+is newly called acute is a clinical decision, and a new row.
 """
 
 from __future__ import annotations

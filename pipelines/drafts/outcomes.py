@@ -18,7 +18,8 @@ from pmlm.storage import read_lines
 
 def count_judgements(settings: Settings, night: str) -> dict[str, Judgement]:
     """Each wording's name → how often it was accepted, edited and rejected by the end of the night."""
-    end, oldest = end_of_night(night), datetime.now(UTC) - timedelta(days=settings.feedback_days)
+    end = end_of_night(night)
+    oldest = settings.localize(datetime.now(UTC)) - timedelta(days=settings.feedback_days)
     counts: Counter[tuple[str, str]] = Counter()
     for path in sorted((settings.workspace / "feedback").glob("*.jsonl")):
         if path.stem < f"{oldest:%Y%m%d}":

@@ -148,6 +148,13 @@ def test_the_outcome_of_a_sentence_is_of_a_draft_alone(drafting: TestClient) -> 
     assert drafting.post("/feedback", json=body).status_code == 404
 
 
+def test_sentences_of_fewer_patients_than_k_is_now_are_in_no_draft(
+    drafting: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current.newest().settings, "k_anonymity", 11)
+    assert draft(drafting)["sentences"] == []
+
+
 def test_an_ehr_gets_the_draft_of_the_open_question_as_a_card(
     drafting: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

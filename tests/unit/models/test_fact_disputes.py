@@ -55,6 +55,8 @@ def test_no_dispute_concerns_an_allergy(group: str, kind: str) -> None:
         ("signal:weight", "observation", ASTHMA, "another line", False),
         ("signal:weight", "observation", "LOINC//8480-6", "line", False),
         ("pregnancy", "condition", "SNOMED//77386006", "line", True),
+        ("dating", "condition", "ICD10//Z3A.30", "line", True),
+        ("dating", "condition", "ICD10//Z3A.30", "another line", False),
     ],
 )
 def test_which_entries_are_meant(key: str, kind: str, code: str, source: str, meant: bool) -> None:
