@@ -1,7 +1,7 @@
 """Conditions under which a sentence fits a record: the fact is as with the donors.
 
 A sentence cluster is bound to facts (segment keys). It fits a patient only where each of these facts is on the record,
-says what it said of the patients who received the sentence (the donors), and has its numbers within theirs:
+states what it stated of the patients who received the sentence (the donors), and has its numbers within theirs:
 
     fits(c, s) = key(s) = key ∧ words(s) ⊆ words of the donors' facts
                ∧ (words(c) ∩ words that all the donors' facts have) ⊆ words(s) ∧ one drug of c in s
@@ -151,7 +151,7 @@ class FactCondition:
     stated: bool = True
 
     def holds(self, segment: Segment) -> bool:
-        """Whether the segment is the fact, and says what the donors' facts said."""
+        """Whether the segment is the fact, and states what the donors' facts stated."""
         statement = read_statement(segment)
         if segment.key != self.key or not self.needed <= statement.words or not statement.words <= self.words:
             return False
@@ -168,7 +168,7 @@ def learn_condition(key: str, wording: str, facts: Sequence[Segment], stated: bo
     statements = [read_statement(segment) for segment in facts]
     counts = Counter(word for one in statements for word in one.words)
     known = frozenset(word for word, n in counts.items() if n >= FEWEST_WITH_WORD)
-    said = split_words(wording) - _COMMON if stated else frozenset()
+    spoken = split_words(wording) - _COMMON if stated else frozenset()
     drugs = find_substances(wording) if stated else frozenset()
     numbers: dict[tuple[str, int], list[tuple[float, ...]]] = defaultdict(list)
     for one in statements:
@@ -181,7 +181,7 @@ def learn_condition(key: str, wording: str, facts: Sequence[Segment], stated: bo
     return FactCondition(
         key=key,
         words=known,
-        needed=frozenset(word for word in said if counts[word] >= ALL_DONORS * len(statements)),
+        needed=frozenset(word for word in spoken if counts[word] >= ALL_DONORS * len(statements)),
         drugs=drugs & frozenset(name for one in statements for name in one.substances),
         ranges=tuple(ranges),
         oldest_days=_inner(ages)[1] if ages else None,

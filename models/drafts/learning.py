@@ -274,10 +274,10 @@ class _Learner:
     def _rate_by_kind(self, fits: Sequence[int], received: set[int]) -> tuple[float, ...]:
         """The share that received it, by kind of question, of those whose record it fits."""
         kinds = np.array([self._kind_of[place] for place in fits], dtype=np.int64)
-        said = np.array([place in received for place in fits], dtype=np.float64)
-        prior = said.sum() / max(1.0, float(len(fits))) / max(1, len(self.kinds))
+        written = np.array([place in received for place in fits], dtype=np.float64)
+        prior = written.sum() / max(1.0, float(len(fits))) / max(1, len(self.kinds))
         of_kind = partial(np.bincount, minlength=len(self.kinds))
-        rates = (of_kind(kinds, said) + PRIOR_WEIGHT * prior) / (of_kind(kinds) + PRIOR_WEIGHT)
+        rates = (of_kind(kinds, written) + PRIOR_WEIGHT * prior) / (of_kind(kinds) + PRIOR_WEIGHT)
         return tuple(np.round(rates, 6).tolist())
 
     def _are_alternatives(self, one: set[int], other: set[int]) -> bool:

@@ -40,7 +40,7 @@ RELATED = 0.3  # least cosine of a question that counts for a rate
 LIKE = 0.6  # least cosine of a question that donors who are shown have asked
 SHRINKAGE = 4.0  # a, replies
 OUTSIDE = 2.0  # standard deviations beyond which a value has left the patient's own band
-UNKNOWN = 0.5  # the rate of a fact of which nothing may be said
+UNKNOWN = 0.5  # the rate of a fact that too few patients have to be rated
 SHARE_STEP = 0.05  # a share that is shown is a multiple of this
 _CODED = ("condition.code:", "medicine.code:", "suspected.code:")
 

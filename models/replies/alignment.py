@@ -8,8 +8,8 @@
 y_j are the patient-specific sentences of a training reply, their numbers masked for the cosine; c_j is the cluster of
 y_j (``sentences``); k are the segments that were known when the question was asked, pinned ones too; ∅ is none
 of them. n(k, c) counts the replies that could have taken up k by c: k was known, and the question is of a kind to which
-c is said; f(c) is how often c is said to such questions. g_kj is what a measured likelihood says of the pair (1 where
-nothing was measured). The equations are solved by expectation maximisation, from λ = 0.3 f.
+c is written; f(c) is how often c is written to such questions. g_kj is what a measured likelihood says of the pair (1
+where nothing was measured). The equations are solved by expectation maximisation, from λ = 0.3 f.
 
 A noisy-or model of translation: as in IBM model 1 (Brown et al. 1993) every sentence has one source among all. What
 is ours: λ is a rate over the occasions, not a distribution over the vocabulary, so that a fact that everybody has
@@ -46,7 +46,7 @@ NUMBER_FACTOR = 10.0
 MOST_NUMBERS = 2
 NULL_WEIGHT, NULL_COSINE = 0.3, 0.35
 RATE_PRIOR, FIRST_RATE = 0.05, 0.3
-KIND_SHARE = 0.05  # a cluster is said to a kind of question that has at least this share of it
+KIND_SHARE = 0.05  # a cluster is written to a kind of question that has at least this share of it
 CONTRADICTION = 1e-4
 TEMPLATE_SHARE, TEMPLATE_PATIENTS = 0.9, 10
 ITERATIONS = 15
@@ -133,8 +133,8 @@ def _read_episode(episode: Episode, slots: int | None) -> _Reading:
     segments = episode.segments[:slots]
     free = tuple(s for s in segments if not s.pinned)
     specific = episode.specific or (True,) * len(episode.reply)
-    said = tuple(i for i, own in enumerate(specific) if own)
-    return _Reading(episode, (*free, *(s for s in segments if s.pinned)), len(free), said)
+    places = tuple(i for i, own in enumerate(specific) if own)
+    return _Reading(episode, (*free, *(s for s in segments if s.pinned)), len(free), places)
 
 
 def _number_kinds(episodes: Sequence[Episode], encoder: Encoder) -> np.ndarray:
@@ -184,8 +184,8 @@ def _build_pairs(
         if not reading.usable or not reading.segments:
             continue
         texts = reading.texts
-        said = np.stack([vector[mask_numbers(t)] for t in texts])
-        near = np.round(said @ np.stack([vector[s.text] for s in reading.segments]).T, 5)
+        replied = np.stack([vector[mask_numbers(t)] for t in texts])
+        near = np.round(replied @ np.stack([vector[s.text] for s in reading.segments]).T, 5)
         near[1:] = np.maximum(near[1:], CONTINUATION * near[:-1].copy())
         shared = [[len(find_numbers(t) & find_numbers(s.text)) for s in reading.segments] for t in texts]
         weight = near / TEMPERATURE + np.log(NUMBER_FACTOR) * np.minimum(shared, MOST_NUMBERS)
@@ -223,11 +223,11 @@ def _count_occasions(
     known = np.zeros((len(keys), count))
     for reading, kind in zip(readings, kinds, strict=True):
         np.add.at(known, ([number[s.key] for s in reading.segments], kind), 1.0)
-    said = np.zeros((clusters, count))
+    written = np.zeros((clusters, count))
     speakers = [kind for reading, kind in zip(readings, kinds, strict=True) if reading.segments for _ in reading.usable]
-    np.add.at(said, (pairs.of_sentence, speakers), 1.0)
-    usual = (said / np.maximum(said.sum(1, keepdims=True), 1.0) > KIND_SHARE).astype(np.float64)
-    return known @ usual.T, said.sum(1) / np.maximum(usual @ asked, 1.0)
+    np.add.at(written, (pairs.of_sentence, speakers), 1.0)
+    usual = (written / np.maximum(written.sum(1, keepdims=True), 1.0) > KIND_SHARE).astype(np.float64)
+    return known @ usual.T, written.sum(1) / np.maximum(usual @ asked, 1.0)
 
 
 def _maximise(pairs: _Pairs, occasions: np.ndarray, frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
     rows'  =  rules on allergies, then rules on facts of the emphasised kind, then the rest; each by clinical weight
 
-Which two rules are said depends on that order. Allergies are never moved back.
+Which two rules the reply states depends on that order. Allergies are never moved back.
 """
 
 from __future__ import annotations

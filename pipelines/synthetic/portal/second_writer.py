@@ -1,7 +1,7 @@
 """Rewrite a reply as another clinician would: other words, another order, typos, omissions.
 
-What is said stays true: numbers, units and drug names are never touched, a sentence is left out whole, and at least one
-sentence on the patient remains.
+Every statement stays true: numbers, units and drug names are never touched, a sentence is left out whole, and at least
+one sentence on the patient remains.
 """
 
 from __future__ import annotations

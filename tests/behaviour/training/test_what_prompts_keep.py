@@ -38,4 +38,4 @@ def test_a_prompt_keeps_what_matters_in_questions_never_asked_in_these_words(ref
     (row,) = (row for row in behaviour.build_rows(refined, TEST, "test") if row.name == name)
     assert row.n > 10
     assert row.value is not None
-    assert row.value >= behaviour.KEPT
+    assert row.value >= behaviour.TARGET

@@ -20,7 +20,7 @@ from models.templates import sanitize_line
 from pipelines.evaluation.nightly.intervals import bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 
-KEPT = 0.9
+TARGET = 0.9
 LOW_HAEMOGLOBIN = 11.0  # g/dL, anaemia in pregnancy
 TIRED = "Is it normal to feel this tired?"
 IBUPROFEN = "Can I take ibuprofen for the pain?"
@@ -30,7 +30,7 @@ _WEEK = re.compile(r"(\d+) weeks?")
 
 @dataclass(frozen=True, slots=True)
 class BehaviourCase:
-    """A question, and which segments matter to it: one must be kept."""
+    """A question, and which segments matter to it: one must be in the prompt."""
 
     name: str
     question: str
@@ -71,12 +71,12 @@ def build_rows(refined: Refiner, episodes: Sequence[Episode], split: str) -> lis
     latest = {e.subject_id: e for e in sorted(episodes, key=lambda e: (e.as_of, e.episode_id))}
     rows = []
     for case in CASES:
-        kept = [
+        present = [
             (float(found), subject) for subject, e in latest.items() if (found := keeps(refined, e, case)) is not None
         ]
-        if kept:
-            e = bootstrap_mean([k for k, _ in kept], [s for _, s in kept])
-            rows.append(MetricRow.of(15, case.name, split, e, target=KEPT, holds=e.value >= KEPT))
+        if present:
+            e = bootstrap_mean([p for p, _ in present], [s for _, s in present])
+            rows.append(MetricRow.of(15, case.name, split, e, target=TARGET, holds=e.value >= TARGET))
     return rows
 
 
