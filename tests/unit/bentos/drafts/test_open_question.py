@@ -12,6 +12,7 @@ __all__ = ["clinic", "no_data_docs"]
 SECOND = "2026-06-02"
 OLD = question("q1", "Is spotting normal?", sent="2026-05-20T08:00:00Z")
 NEW = question("q2", "Is it normal to feel this tired?")
+AGAIN = question("q3", "Is it normal to feel this  tired?", sent="2026-05-22T08:00:00Z")
 ANSWER = reply("r2", "q2", "Yes, rest more.")
 
 
@@ -22,6 +23,8 @@ ANSWER = reply("r2", "q2", "Yes, rest more.")
         ((OLD, NEW, ANSWER), (), "Is spotting normal?"),
         ((OLD, NEW), (ANSWER,), "Is spotting normal?"),
         ((NEW, ANSWER), (), None),
+        ((OLD, NEW, AGAIN, ANSWER | {"inResponseTo": [{"reference": "Communication/q3"}]}), (), "Is spotting normal?"),
+        ((NEW, AGAIN, ANSWER), (), "Is it normal to feel this tired?"),
         ((NEW, ANSWER), (ANSWER | {"status": "entered-in-error"},), "Is it normal to feel this tired?"),
         ((NEW,), (NEW | {"status": "entered-in-error"},), None),
         ((), (), None),
@@ -31,6 +34,8 @@ ANSWER = reply("r2", "q2", "Yes, rest more.")
         "answered",
         "answered later",
         "all answered",
+        "answered when asked again",
+        "asked again after the answer",
         "reply withdrawn",
         "question withdrawn",
         "nothing asked",
