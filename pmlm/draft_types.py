@@ -25,7 +25,7 @@ class DraftedSentence(BaseModel):
     role: Literal["opening", "fact", "closing"]
     facts: list[DraftFact] = Field(description="The facts of this record that it speaks of; none for a general one.")
     donors: int = Field(description="How many patients have received it or one that says the same; rounded down.")
-    probability: float = Field(description="The share of like replies to patients with these facts that had it.")
+    probability: float = Field(description="Share of like replies to patients with these facts that had it, to 0.05.")
 
 
 class DraftResponse(BaseModel):

@@ -14,6 +14,8 @@ from bentos.personalizer.personalizer import Personalizer
 from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.telemetry import metrics
 from models.drafts.drafting import Draft, draft_reply
+from models.peers.aggregates import coarsen
+from models.peers.recommendation import SHARE_STEP
 from pmlm.api_types import PersonalizeRequest
 from pmlm.draft_types import DraftedSentence, DraftFact, DraftResponse
 from pmlm.errors import AccessError
@@ -56,7 +58,7 @@ def build_response(personalizer: Personalizer, prepared: PreparedPrompt) -> Draf
                 role=one.role,
                 facts=[DraftFact(key=f.key, text=f.text, sources=list(f.sources)) for f in one.facts],
                 donors=one.donors,
-                probability=one.probability,
+                probability=coarsen(one.probability, SHARE_STEP),  # few patients may be behind the exact one
             )
             for one in draft.sentences
         ],

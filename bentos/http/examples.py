@@ -133,7 +133,7 @@ DRAFTED = {
                 }
             ],
             "donors": 30,
-            "probability": 0.82,
+            "probability": 0.8,
         }
     ],
     "text": "Your haemoglobin of 9.8 g/dL is low, so start iron tablets every other day.",

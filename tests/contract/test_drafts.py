@@ -70,6 +70,7 @@ def test_each_sentence_comes_with_its_fact_its_entries_and_its_donors(drafting: 
     made = draft(drafting)
     sentence = next(s for s in made["sentences"] if s["role"] == "fact")
     assert (sentence["text"], sentence["donors"]) == (LOW, 10)  # twelve, rounded down
+    assert sentence["probability"] == pytest.approx(0.05 * round(sentence["probability"] / 0.05))
     assert sentence["facts"][0]["key"] == "haemoglobin.latest"
     assert "9.8" in sentence["facts"][0]["text"]
     assert sentence["facts"][0]["sources"]
