@@ -169,6 +169,11 @@ def _read_delivery(code: str, value: str, source: str, day: date) -> Iterator[St
         yield Statement("ended", code, value, last, source, span=(last - period[0]).days)
 
 
+def is_week_code(code: str) -> bool:
+    """Whether a condition's code means nothing but the gestational week of its day, and so is no lasting condition."""
+    return _WEEKS_CODE.fullmatch(code) is not None
+
+
 def _read_coded_age(code: str, day: date, source: str) -> Iterator[Statement]:
     """The gestational age that a code of ICD-10-CM means, as a range of days."""
     if (weeks := _WEEKS_CODE.fullmatch(code)) is not None and weeks[1] != "00":

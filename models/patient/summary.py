@@ -21,6 +21,7 @@ from models.feature_row import read_number, read_text, read_texts, read_time, re
 from models.patient.bounds import is_preliminary, read_comparator
 from models.patient.currency import DEFAULT_RULE, CurrencyRule, RecordEntry, list_conditions, list_medicines
 from models.patient.gestational_age import Dating, PregnancyState, read_pregnancy_state
+from models.patient.pregnancy_statements import is_week_code
 from models.schema import FeatureRow
 from models.vocabulary import SIGNALS, find_concept
 
@@ -198,7 +199,9 @@ def _build_entry(entry: RecordEntry, as_of: datetime) -> Entry:
 
 
 def _settle(entry: Entry, state: PregnancyState) -> Entry:
-    """The entry, not current where it calls a pregnancy open that is not believed to go on."""
+    """The entry, not current where it is the week of a former day, or a pregnancy that is not believed to go on."""
+    if is_week_code(entry.code) and not entry.reason:
+        return replace(entry, reason="the week of the day on which it was noted")
     if entry.reason or entry.concept != "pregnancy" or state.pregnant:
         return entry
     ended = "the pregnancy has ended" if state.postpartum is not None else "no pregnancy is known to go on"

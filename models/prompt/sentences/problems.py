@@ -16,6 +16,7 @@ from models.patient.currency import (
     list_medicines,
     list_suspected,
 )
+from models.patient.pregnancy_statements import is_week_code
 from models.prompt.sentences.pinned import list_allergies
 from models.schema import FeatureRow, Segment
 from models.templates import format_ago, look_up_label, render_sentence, sanitize_record_text
@@ -71,8 +72,8 @@ def _conditions(row: FeatureRow, as_of: datetime, language: str, rule: CurrencyR
     for entry, name in _clean_entries(list_conditions(row, as_of, rule)):
         code, at = entry.code, entry.time
         concept = find_concept(code)
-        if concept is not None and concept.name == "pregnancy":
-            continue  # pinned
+        if is_week_code(code) or (concept is not None and concept.name == "pregnancy"):
+            continue  # pinned, with the week as it is now
         key = f"condition.{concept.name}" if concept else f"condition.code:{_NOT_CODE.sub('', code)}"
         others = sum(k.startswith("condition.code:") for k in seen)
         if key in seen or (concept is None and others >= OTHER_CONDITIONS):

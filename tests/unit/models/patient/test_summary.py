@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from models.fact_disputes import MARK, StatedDispute
 from models.patient.facts import list_facts
 from models.patient.summary import Entry, summarize_patient
+from models.prompt.sentences.problems import build_problem_segments
 
 AS_OF = datetime(2026, 6, 10, 12, tzinfo=UTC)
 
@@ -56,3 +57,13 @@ def test_a_bound_and_a_preliminary_value_are_named_as_such() -> None:
     row = {"glucose_latest": 600.0, "glucose_time": AS_OF, "glucose_comparator": "> preliminary"}
     (fact,) = list_facts(summarize_patient(row, AS_OF))
     assert fact.text == "glucose >600 mg/dL (preliminary)"
+
+
+def test_the_week_of_a_former_day_is_no_current_condition() -> None:
+    at = AS_OF - timedelta(days=41)
+    row = {"condition_codes": ["ICD10//Z3A.20"], "condition_texts": ["20 weeks gestation of pregnancy"],
+           "condition_times": [at], "condition_sources": ["z"]}  # fmt: skip
+    summary = summarize_patient(row, AS_OF)
+    assert summary.conditions == []
+    assert [entry.reason for entry in summary.not_current] == ["the week of the day on which it was noted"]
+    assert not [s for s in build_problem_segments(row, AS_OF, "en") if "20 weeks" in s.text]
