@@ -55,7 +55,8 @@ def test_versions_name_the_release_down_to_the_feature_schema(
     personalized: dict[str, Any], endpoint: RunningEndpoint, settings: Settings
 ) -> None:
     versions = personalized["versions"]
-    assert all(versions.values())
+    # three women have too few replies to learn an initial ranking from
+    assert [name for name, value in versions.items() if not value] == ["ranker"]
     assert versions["release"] == serving.current_release(settings).resolve().name == endpoint.release
     assert versions["bento"] == endpoint.bento == f"pmlm:{NIGHT}-{endpoint.release}"
     assert versions["as_of"] == settings.now().isoformat()
