@@ -116,8 +116,8 @@ def test_a_timeline_shows_each_value_against_her_own_past_and_no_date(
     (blood,) = answer["signals"]
     assert (blood["name"], blood["direction"], blood["changed"]) == ("haemoglobin", "fall", True)
     assert [(p["days_ago"], p["gestational_week"], p["value"], p["outside"]) for p in blood["points"]] == [
-        (92, 16, 12.1, False),
-        (50, 22, 11.9, False),
+        (92, 16, 12.9, False),
+        (50, 22, 12.8, False),
         (12, 28, 9.8, True),
     ]
     for hidden in (*IDENTIFIERS, "2026-"):

@@ -66,7 +66,7 @@ def test_a_prompt_and_how_it_came_about(calls: Callable[..., Any]) -> None:
 def test_her_course_and_her_peers(calls: Callable[..., Any]) -> None:
     course = calls("trajectory", {"patient": ADA}).structured_content
     (haemoglobin,) = [s for s in course["signals"] if s["name"] == "haemoglobin"]
-    assert [point["value"] for point in haemoglobin["points"]] == pytest.approx([12.1, 11.9, 9.8], abs=1e-3)
+    assert [point["value"] for point in haemoglobin["points"]] == pytest.approx([12.9, 12.8, 9.8], abs=1e-3)
     assert course["gestational_week"] == 30
     peers = calls("peers", {"patient": ADA}).structured_content
     assert peers == {"count": 0, "at_least": 10, "outcomes": []}  # three women: nobody stands for ten
