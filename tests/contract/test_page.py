@@ -134,7 +134,7 @@ def test_what_was_left_out_is_shown_and_can_be_measured(page: Page) -> None:
 def test_the_trajectory_marks_the_change_and_few_peers_are_no_peers(page: Page) -> None:
     assert "outside her own band" in page.inner_text("#trajectory .found")
     assert page.locator("#trajectory circle.changed").count() == 1
-    assert page.locator("#trajectory svg").get_attribute("aria-label").startswith("haemoglobin: fell 3 g/dL")
+    assert page.locator("#trajectory svg").get_attribute("aria-label").startswith("haemoglobin: fell 3.0 g/dL")
     assert "Fewer than 10" in page.inner_text("#peers")
     assert page.locator("#peers svg").count() == 0
 
