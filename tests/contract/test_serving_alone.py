@@ -38,6 +38,7 @@ def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings
     assert {p.name for p in (source / "pmlm").iterdir()} - {"__pycache__"} == {
         "__init__.py",
         "api_types.py",
+        "draft_types.py",
         "errors.py",
         "feedback_types.py",
         "settings.py",
