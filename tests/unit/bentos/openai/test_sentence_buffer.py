@@ -74,4 +74,4 @@ def test_a_long_answer_is_searched_once_however_it_comes(repeated: str) -> None:
     text = (repeated * 65536)[:65536]
     gate, started = SentenceBuffer(lambda text: ()), time.process_time()
     assert "".join(passed(gate, list(text))) == text
-    assert time.process_time() - started < 5.0
+    assert time.process_time() - started < 30.0  # a search per piece takes minutes
