@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from models.drafts.fact_conditions import FactCondition, NumberRange, PregnancyCondition
+from models.replies.question_kinds import SAME_KIND_COSINE
 
 FILE = "catalogue.json"
 VERSION = 1
@@ -153,12 +154,15 @@ def _parse_range(value: dict[str, Any]) -> NumberRange:
 
 
 def weigh_kinds(question: np.ndarray, kinds: np.ndarray, sharpness: float) -> np.ndarray:
-    """Weigh the kinds of question by nearness to a question; all zeros where there is no kind."""
+    """Weigh the like kinds of question by nearness; all zeros where none is like this one.
+
+    Of another kind of question nothing may be drafted, however near it is among the kinds there are.
+    """
     if not len(kinds):
         return np.zeros(0)
     near = np.round(kinds @ question, 5)
-    weights = np.exp((near - near.max()) / sharpness)
-    return np.asarray(weights / weights.sum())
+    weights = np.where(near >= SAME_KIND_COSINE, np.exp((near - near.max()) / sharpness), 0.0)
+    return np.asarray(weights / max(float(weights.sum()), 1e-12))
 
 
 def order_sentences(sentences: Sequence[CataloguedSentence]) -> tuple[CataloguedSentence, ...]:

@@ -1,6 +1,6 @@
 """Draft a reply for a clinician, in sentences that fit this patient's record and question.
 
-    p(c | q, x) = f_c · Σ_κ w_κ(q) r(c, κ)  where c fits x, else 0        w_κ ∝ exp(cos(q, κ) / .05)
+    p(c | q, x) = f_c · Σ_κ w_κ(q) r(c, κ)  where c fits x, else 0    w_κ ∝ exp(cos(q, κ) / .05), 0 where cos < .6
     draft       = the first k by p that maximise 2 Σ_{≤k} p / (k + ℓ), at most eight, between two general ones
 
 ``ℓ`` is the usual number of specific sentences in a reply to such a question; ``f_c ≤ 1`` is what clinicians did with

@@ -159,6 +159,8 @@ class _Commonest:
         if not self._clusters:
             return _Reply(frozenset(), "")
         weights = weigh_kinds(question, self._questions, SHARPNESS)
+        if not weights.any():  # no like question, as for a draft
+            return _Reply(frozenset(), "")
         rates = weights @ self._said
         order = np.argsort(-np.round(rates, 6), kind="stable")
         best = order[: count_best([float(rates[i]) for i in order], float(weights @ self._lengths))]

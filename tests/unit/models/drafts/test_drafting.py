@@ -29,15 +29,19 @@ def draft(catalogue: DraftCatalogue, *segments: Segment, question: str = clinic.
 
 def test_numbers_come_from_the_record_and_every_sentence_has_its_fact(catalogue: DraftCatalogue) -> None:
     made = draft(catalogue, haemoglobin(9.75))
-    said = {s.text: s for s in made.sentences}
-    assert LOW.format("9.75") in said
-    fact = said[LOW.format("9.75")]
+    drafted = {s.text: s for s in made.sentences}
+    assert LOW.format("9.75") in drafted
+    fact = drafted[LOW.format("9.75")]
     assert ([f.key for f in fact.facts], fact.facts[0].sources, fact.donors) == (["haemoglobin.latest"], ("lab",), 10)
     assert made.text.endswith("Rest when you can.")
 
 
+def test_a_question_like_none_that_was_answered_gets_no_draft(catalogue: DraftCatalogue) -> None:
+    assert draft(catalogue, haemoglobin(9.75), question="Where do parking permits come from?").sentences == ()
+
+
 @given(value=st.floats(8, 14).map(lambda v: round(v, 1)))
-def test_low_and_fine_are_said_of_values_that_are(catalogue: DraftCatalogue, value: float) -> None:
+def test_low_and_fine_are_drafted_of_values_that_are(catalogue: DraftCatalogue, value: float) -> None:
     text = draft(catalogue, haemoglobin(value)).text
     assert "low" not in text or value < 11
     assert "fine" not in text or value >= 11
