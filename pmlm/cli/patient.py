@@ -42,7 +42,10 @@ def list_patients(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("patient", "pregnancy", "why", title=f"{min(limit, len(found))} of {len(found)} patients")
+    table = Table(title=f"{min(limit, len(found))} of {len(found)} patients")
+    table.add_column("patient", no_wrap=True, min_width=max((len(one.patient) for one in found[:limit]), default=0))
+    table.add_column("pregnancy")
+    table.add_column("why")
     for one in found[:limit]:
         table.add_row(one.patient, one.pregnancy, "\n".join(one.why[: patients.SHOWN_REASONS]))
     Console(markup=False).print(table)

@@ -94,7 +94,7 @@ def render_asked(question: str, asked: AskedAnswer, prompts: bool) -> Renderable
     beside = [] if asked.unpersonalised is None else [("without the record", asked.unpersonalised, "dim")]
     parts.append(_draw_panels((_title_answer(response), response["answer"], "green"), *beside))
     used = [segment["text"] for segment in response["segments"] if segment["kept"] and not segment["pinned"]]
-    parts.append(Text("from the record: " + " ".join(used) if used else "nothing of the record was chosen"))
+    parts.append(Text("from the record: " + "; ".join(used) if used else "nothing of the record was chosen"))
     if prompts:
         parts.append(_draw_panels(*_list_prompts(response)))
     parts.append(Text(f"asked: {asked.asked}", style="dim"))

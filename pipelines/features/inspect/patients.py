@@ -10,6 +10,7 @@ import polars as pl
 
 from feature_repo.store.rows import cast_row
 from feature_repo.store.services import find_groups
+from models.patient.change_detection import OUTSIDE_Z
 from models.prompt.candidates import build_candidates
 from models.schema import Segment
 from pipelines.features.build import historical_rows
@@ -24,7 +25,7 @@ SHOWN_REASONS = 2
 
 @dataclass(frozen=True, slots=True)
 class ListedPatient:
-    """A patient by pseudonym, with the prompt's sentence on pregnancy; ``why`` are changes and drug allergies."""
+    """A patient by pseudonym, with the sentence on pregnancy; ``why`` are unusual changes and drug allergies."""
 
     patient: str
     pregnancy: str
@@ -62,6 +63,7 @@ def _read_newest_rows(settings: Settings) -> pd.DataFrame:
 
 def _describe_patient(subject: int, segments: tuple[Segment, ...]) -> ListedPatient:
     pregnancy = next((s.text for s in segments if s.key == "pregnancy"), "")
-    changes = sorted((s for s in segments if s.kind == "change"), key=lambda s: (-abs(s.change), s.key))
+    changed = (s for s in segments if s.kind == "change" and abs(s.change) > OUTSIDE_Z)
+    changes = sorted(changed, key=lambda s: (-abs(s.change), s.key))
     allergies = [s for s in segments if s.key == "allergies" and s.sources]
     return ListedPatient(f"subject:{subject}", pregnancy, tuple(s.text for s in (*changes, *allergies)))
