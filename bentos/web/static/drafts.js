@@ -1,6 +1,7 @@
 // A reply in the clinic's own sentences, for the clinician alone: accept, edit or reject each, then send what became of it.
 import { ask } from "./api.js";
 import { byId, make } from "./elements.js";
+import { sendFeedback } from "./feedback.js";
 import { phrase, word } from "./words.js";
 
 /** Fetch and lay out the draft. Where there is none, as for a token that is no clinician's, the answer follows all the same. */
@@ -28,14 +29,7 @@ function laidOut(draft, asked) {
     const body = { answer_id: draft.id, by: "clinician", draft: lines.map((line) => ({ sentence: line.id, outcome: line.outcome() })) };
     const sent = lines.filter((line) => line.outcome() !== "rejected").map((line) => line.text()).join(" ");
     if (sent) Object.assign(body, { edit: draft.escalation ? `${draft.escalation} ${sent}` : sent, question: asked.question });
-    send.disabled = true;
-    try {
-      const receipt = await ask("feedback", body);
-      status.textContent = word(receipt.counts ? "sent" : "sentBeyond");
-    } catch (problem) {
-      send.disabled = false;
-      status.textContent = problem.message || word("unreachable");
-    }
+    await sendFeedback(body, send, status);
   });
   return [...escalation, form];
 }

@@ -7,6 +7,18 @@ const THUMB = "M2 10h4v11H2zM8 21V10l4-8c2 0 3 1.5 2.6 3.6L14 9h6.2c1.2 0 2 1.1 
 
 export const ownReply = () => byId("preferred")?.value.trim() ?? "";
 
+/** Send feedback once; `send` can be pressed again only where it failed, and `status` says what became of it. */
+export async function sendFeedback(body, send, status) {
+  send.disabled = true;
+  try {
+    const receipt = await ask("feedback", body);
+    status.textContent = word(receipt.counts ? "sent" : "sentBeyond");
+  } catch (problem) {
+    send.disabled = false;
+    status.textContent = problem.message || word("unreachable");
+  }
+}
+
 /** The form about one answer to `question`; `answered` is what `/answer` gave. */
 export function showFeedback(answered, question) {
   let thumbs = null;
@@ -40,14 +52,7 @@ export function showFeedback(answered, question) {
       status.textContent = word("rateFirst");
       return;
     }
-    send.disabled = true;
-    try {
-      const receipt = await ask("feedback", body);
-      status.textContent = word(receipt.counts ? "sent" : "sentBeyond");
-    } catch (problem) {
-      send.disabled = false;
-      status.textContent = problem.message || word("unreachable");
-    }
+    await sendFeedback(body, send, status);
   });
   byId("feedback").replaceChildren(make("h2", { id: "feedback-title" }, word("feedback")), form);
 }
