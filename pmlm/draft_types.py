@@ -32,7 +32,7 @@ class DraftResponse(BaseModel):
     """A draft for the clinician, who accepts, edits or rejects each sentence; never for the patient."""
 
     id: str = Field(description="Names this draft in feedback.")
-    escalation: str | None = Field(description="To be said first, where the question has a red flag.")
+    escalation: str | None = Field(description="To be shown first, where the question has a red flag.")
     red_flags: list[RedFlag]
     sentences: list[DraftedSentence] = Field(description="In reading order; empty where there is no draft.")
     text: str = Field(description="The sentences as one text, without the escalation.")

@@ -104,7 +104,7 @@ class DisputeRequest(BaseModel):
         default=None, description="What would be right, in the clinician's words; de-identified by the next night."
     )
     user: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
-        default=None, description="An opaque id of the person, where many share a token. Kept as a keyed hash only."
+        default=None, description="An opaque id of the person, where many share a token. Stored as a keyed hash only."
     )
 
 

@@ -4,7 +4,7 @@
 
 The sentence encoder reads English only, and a sentence of one word names nothing, so neither is read as a statement
 about a fact. The sign matters: "you have no asthma" rests on the absence, "asthma makes it risky" on the condition, and
-their vectors are alike.
+their vectors are nearly equal.
 """
 
 from __future__ import annotations

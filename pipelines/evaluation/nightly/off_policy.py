@@ -1,8 +1,8 @@
 """What patients would have rated the challenger's answers, estimated from the log before it serves.
 
-Each rated answer is matched to its episode (``pipelines.training.rated_answers``), where the challenger chooses anew;
-answers without one are counted. Only patients of the gate split are read: the challenger has learnt from the train
-split's replies and ratings, and the test split is locked. A figure for people, in ``metrics/evaluation.json`` and
+Each rated answer is matched to its episode (``pipelines.training.rated_answers``), where the challenger makes its own
+choice; answers without one are counted. Only patients of the gate split are read: the challenger has learnt from the
+train split's replies and ratings, and the test split is locked. A figure for people, in ``metrics/evaluation.json`` and
 ``metrics/gate.json``; the gate does not decide on it.
 """
 

@@ -21,7 +21,7 @@ from pipelines.synthetic.records.traits import Style
 #: Replies shorter than this are brief, as in the preferences feature.
 BRIEF_WORDS = 45
 MOST_ROWS = 4
-#: With an emphasis only so many, so that what comes first decides what is said.
+#: With an emphasis only so many, so that the order of the rows decides what the reply states.
 EMPHASISED_ROWS = 2
 FEWEST_ROWS = 2
 

@@ -78,5 +78,5 @@ def test_a_mark_is_read_back_and_no_name_has_one() -> None:
 
 def test_the_latest_dispute_of_a_fact_counts() -> None:
     early, late = dispute(), dispute(id="b" * 32)
-    said = [(format_statement(late), AT.replace(hour=13)), (format_statement(early), AT)]
-    assert [(d.key, d.id, d.at.hour) for d in read_statements(said)] == [(early.key, late.id, 13)]
+    statements = [(format_statement(late), AT.replace(hour=13)), (format_statement(early), AT)]
+    assert [(d.key, d.id, d.at.hour) for d in read_statements(statements)] == [(early.key, late.id, 13)]

@@ -52,8 +52,8 @@ class PeerRates:
         overall = (self.taken[others].sum(0) + 1) / (self.seen[others].sum(0) + 2)
         rates = self._shrink(weight, overall, donors)
         if woman is not None:
-            alike = np.exp((np.round(self.women @ woman, 5) - 1) / WOMAN_WIDTH)
-            rates = self._shrink(weight * alike, rates, donors)
+            similarity = np.exp((np.round(self.women @ woman, 5) - 1) / WOMAN_WIDTH)
+            rates = self._shrink(weight * similarity, rates, donors)
         unknown = float(overall.mean()) if len(overall) else 0.0
         return {s.key: float(rates[self.facts[s.key]]) if s.key in self.facts else unknown for s in episode.free}
 
@@ -106,5 +106,5 @@ def describe_patient(episode: Episode, traits: Mapping[str, int]) -> Array:
         vector[traits[key]] = 1.0
     stated = next((_AGE.search(s.text) for s in episode.segments if s.key == "age"), None)
     vector[-2] = (int(stated[1]) - 30) / YEARS if stated else 0.0
-    vector[-1] = 1.0  # so that two women of whom nothing is known are alike
+    vector[-1] = 1.0  # so that two women of whom nothing is known are similar
     return np.asarray(vector / np.linalg.norm(vector))

@@ -1,4 +1,4 @@
-"""Row 15: what a prompt must keep for questions that all clinicians answer alike.
+"""Row 15: what a prompt must keep for questions that clinicians answer the same way.
 
 Each case is a question, put to every held-out patient of whom the record says what matters; the row is the share of
 them whose refined prompt has it. No language model is asked.

@@ -85,7 +85,7 @@ def test_an_operators_public_keys_are_taken_from_a_folder(tmp_path: Path) -> Non
         pem(ed25519.Ed25519PrivateKey.generate().public_key()),
         pem(ec.generate_private_key(ec.SECP256K1()).public_key()),
     ],
-    ids=["no key", "short RSA", "Ed25519", "another curve"],  # the same in every worker: keys are drawn anew
+    ids=["no key", "short RSA", "Ed25519", "another curve"],  # the same in every worker: each draws its own keys
 )
 def test_a_file_that_is_no_usable_public_key_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mine.pem").write_bytes(content)

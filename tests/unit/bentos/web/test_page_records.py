@@ -136,8 +136,10 @@ def test_every_belief_can_be_called_wrong_but_what_is_called_so_already() -> Non
 def test_a_disputed_value_is_on_no_plot(tmp_path: Path) -> None:
     wrong = _event(ADA, 6, 3, 4.0, kind="observation.disputed")
     right = _event(ADA, 7, 9, 12.0)
-    said = _event(ADA, 8, 1, code="PMLM//FACT_DISPUTED", kind="dispute", text_value="signal:haemoglobin abc", unit=None)
-    history = read_events(tmp_path, [_write(tmp_path, "d.parquet", wrong, right, said)], ADA, NOW)
+    dispute = _event(
+        ADA, 8, 1, code="PMLM//FACT_DISPUTED", kind="dispute", text_value="signal:haemoglobin abc", unit=None
+    )
+    history = read_events(tmp_path, [_write(tmp_path, "d.parquet", wrong, right, dispute)], ADA, NOW)
 
     assert [e.value for e in history if e.code == HAEMOGLOBIN] == [12.0]
     assert [(d.key, d.id) for d in records.list_disputes(history)] == [("signal:haemoglobin", "abc")]

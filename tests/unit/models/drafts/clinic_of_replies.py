@@ -57,17 +57,19 @@ def episode(number: int, segments: tuple[Segment, ...], reply: Sequence[str], *,
 
 
 def low(number: int, value: float | None = None, **more: int) -> Episode:
-    """A patient whose haemoglobin is low, and is told so with its value."""
+    """A patient whose haemoglobin is low, in a reply that states its value."""
     value = 9.0 + number % 10 / 10 if value is None else value
-    said = f"Your haemoglobin of {value} g/dL is low, so start iron tablets."
-    return episode(number, record(haemoglobin(value)), [said, "Rest when you can."], specific=(True, False), **more)
+    statement = f"Your haemoglobin of {value} g/dL is low, so start iron tablets."
+    return episode(
+        number, record(haemoglobin(value)), [statement, "Rest when you can."], specific=(True, False), **more
+    )
 
 
 def fine(number: int) -> Episode:
     """A patient whose haemoglobin is fine."""
     value = 12.0 + number % 10 / 10
-    said = f"Your haemoglobin of {value} g/dL is fine, so anaemia is not the reason."
-    return episode(number, record(haemoglobin(value)), [said, "Rest when you can."], specific=(True, False))
+    statement = f"Your haemoglobin of {value} g/dL is fine, so anaemia is not the reason."
+    return episode(number, record(haemoglobin(value)), [statement, "Rest when you can."], specific=(True, False))
 
 
 def link(episodes: Sequence[Episode], key: str = "haemoglobin.latest") -> Links:

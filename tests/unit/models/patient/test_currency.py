@@ -86,17 +86,17 @@ def test_the_days_are_the_clinics_to_set() -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_what_is_not_current_is_said_as_history_and_never_as_of_today(language: str) -> None:
+def test_what_is_not_current_is_stated_as_history_and_never_as_of_today(language: str) -> None:
     row = _medicine("cetirizine hydrochloride 5 MG Oral Tablet", 17 * 365.25)
     row |= _condition("SNOMED//307426000", "Acute infective cystitis (disorder)", 15 * 365.25)
     texts = {s.key: s.text for s in build_candidates(row, AS_OF, len, language)}
-    said = " ".join(texts.values())
-    assert "Takes" not in said
-    assert "Has acute" not in said
-    assert "在用cetirizine" not in said
-    assert "有acute infective cystitis" not in said.replace("曾有", "")
+    stated = " ".join(texts.values())
+    assert "Takes" not in stated
+    assert "Has acute" not in stated
+    assert "在用cetirizine" not in stated
+    assert "有acute infective cystitis" not in stated.replace("曾有", "")
     if language == "en":
-        assert "Cetirizine 5 MG last prescribed 17 years ago, not renewed" in said
+        assert "Cetirizine 5 MG last prescribed 17 years ago, not renewed" in stated
         assert "noted 15 years ago, not since" in texts["condition.urinary_infection"]
         assert texts["medicines.none"] == "No current medicine on record"
 

@@ -253,7 +253,7 @@ def test_a_value_and_the_time_since_it_are_never_two_numbers_in_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recorded", "said"),
+    ("recorded", "stated"),
     [
         (
             "24 HR Metformin hydrochloride 500 MG Extended Release Oral Tablet",
@@ -264,10 +264,10 @@ def test_a_value_and_the_time_since_it_are_never_two_numbers_in_a_row() -> None:
         ("Nitroglycerin 0.4 MG Sublingual Tablet", "nitroglycerin 0.4 MG Sublingual"),
     ],
 )
-def test_a_medicine_keeps_strength_route_and_release_but_no_plain_form(recorded: str, said: str) -> None:
+def test_a_medicine_keeps_strength_route_and_release_but_no_plain_form(recorded: str, stated: str) -> None:
     row = {"medicine_codes": ["RXNORM//1"], "medicine_texts": [recorded], "medicine_times": [AS_OF]}
     (found,) = (s for s in build_candidates(row, AS_OF, len) if s.key.startswith("medicine."))
-    assert found.text.startswith(f"Takes {said}")
+    assert found.text.startswith(f"Takes {stated}")
 
 
 def test_a_class_is_named_only_where_the_name_does_not_say_it() -> None:

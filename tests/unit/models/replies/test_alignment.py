@@ -103,7 +103,7 @@ def test_a_sentence_contradicts_what_it_denies(sentence: str, key: str, against:
 
 
 def test_asthma_and_no_asthma_are_not_confused(encoder: MiniLM) -> None:
-    """Their vectors are alike, so without the sign each sentence would rest on whichever is on record."""
+    """Their vectors are nearly equal, so without the sign each sentence would rest on whichever is on record."""
     reply = {True: "Asthma makes ibuprofen risky for you.", False: "As you have no asthma, ibuprofen is fine."}
     fact = {True: {"condition.asthma": ASTHMA}, False: {"no.asthma": NO_ASTHMA}}
     right = [_episode(i, (reply[bool(i % 2)],), fact[bool(i % 2)]) for i in range(12)]

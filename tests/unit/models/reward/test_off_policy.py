@@ -1,4 +1,4 @@
-"""Off-policy estimates: exact where both agree, unbiased where sampled, said to be none without overlap."""
+"""Off-policy estimates: exact where both agree, unbiased where sampled, absent without overlap."""
 
 from __future__ import annotations
 
