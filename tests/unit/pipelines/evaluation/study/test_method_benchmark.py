@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def test_a_clinic_is_generated_once_with_the_measurements_parameters(
     assert commands[0][-1] == "--an-option"
     params = yaml.safe_load((tmp_path / "clinic" / "clinic.yaml").read_text())["params"]
     assert params == {"drift": {"minimum_rows": 20}, **method.PARAMS}
+
+
+def test_what_is_known_is_published_with_how_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(method, "RESULTS", tmp_path)
+    asked = argparse.Namespace(women=30, seeds=3, clinic_seed=7, clinic_options="", rows="drafts", folder=tmp_path)
+    method.clinic_folder(asked).mkdir()
+    (method.clinic_folder(asked) / "clinic.yaml").write_text(yaml.safe_dump({"name": "small"}))
+    for clinic in ("small", "another"):
+        (tmp_path / "state" / clinic / "metrics").mkdir(parents=True)
+        (tmp_path / "state" / clinic / "metrics" / "method.jsonl").write_text(f"rows of {clinic}\n")
+    method.publish(asked, {"nights": 60.0})
+    assert (tmp_path / "method_30_women.jsonl").read_text() == "rows of small\n"
+    assert "nights 1 min" in (tmp_path / "method_30_women.md").read_text()
 
 
 def test_the_learning_curve_has_a_column_per_published_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
