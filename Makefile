@@ -8,7 +8,7 @@ unexport PMLM_DROPS
 endif
 
 # a misspelt variable would run the sample clinic in silence
-VARIABLES := DROPS WOMEN MINUTES
+VARIABLES := DROPS WOMEN MINUTES SLOW
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN); known: $(VARIABLES))
@@ -21,7 +21,10 @@ unexport PYTHONDONTWRITEBYTECODE
 FAST := tests/unit/bentos tests/unit/feature_repo tests/unit/models tests/unit/pmlm tests/unit/pipelines/records \
   tests/unit/pipelines/synthetic tests/unit/test_architecture.py tests/unit/test_dependencies.py
 
-.PHONY: help setup lock night up down test test-fast test-slow lint types unit spark audit architecture docs screenshots clean \
+#: In the order of tests/conftest.py, which begins with the groups that take longest.
+PYTEST := pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: help setup lock night up down test test-fast test-slow lint types unit parity spark audit architecture docs screenshots clean \
   bench-serving bench-features soak
 
 help: ## list the commands
@@ -52,14 +55,16 @@ up: setup ## start Airflow and the endpoint
 down: setup ## stop everything `make up` started
 	@pmlm down
 
-test: setup lint types unit ## lint, types, tests; without those that `make test-slow` runs
+test: setup lint types unit $(if $(SLOW),parity) ## lint, types, tests; without those that `make test-slow` runs [SLOW=1: with them]
 
 test-fast: setup ## tests of pure code alone
-	pytest -n 2 --dist loadgroup -m "not slow" $(FAST)
+	$(PYTEST) -m "not slow" $(FAST)
 
-test-slow: setup ## what takes longest: exhaustive kills, a scheduled night, Spark
+test-slow: setup parity ## what takes longest: exhaustive kills, a scheduled night, Spark
+	$(PYTEST) -rs -m slow
+
+parity: setup
 	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/pipelines/features/engines/test_spark_engine.py)
-	pytest -n 2 --dist loadgroup -rs -m slow
 
 lint: setup
 	ruff check .
@@ -70,7 +75,7 @@ types: setup
 	mypy
 
 unit: setup
-	pytest -n 2 --dist loadgroup -rs -m "not slow"
+	$(PYTEST) -rs $(if $(SLOW),,-m "not slow")
 
 spark: setup ## put pyspark beside the environment, so that `make test-slow` compares Spark with DuckDB (Java 17 is needed)
 	.venv/bin/uv pip install --quiet --target .venv/spark -c requirements.lock 'pyspark>=4.1,<5'

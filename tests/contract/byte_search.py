@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 CHUNK = 8 << 20
 OVERLAP = 1 << 10  # longer than any needle, so that none is cut in two
+BATCH = 64 << 20  # searched at once
 
 
 def contents(data: bytes) -> Iterator[bytes]:
@@ -66,32 +67,41 @@ def found(data: Iterable[bytes], needles: list[str]) -> set[str]:
 
     A number counts where it stands alone: seven digits in the middle of a hash are nobody's record number.
     """
-    packed = {needle.encode().decode("latin-1").lower(): needle for needle in needles}
-    texts = [text for content in data for text in _chunks(content)]
-    matched = pl.Series(texts, dtype=pl.String).str.extract_many(list(packed), ascii_case_insensitive=True)
-    hits: set[str] = set()
-    for text, inside in zip(texts, matched.to_list(), strict=True):
-        for hit in {hit.lower() for hit in inside}:
-            if not hit.isdecimal() or re.search(rf"(?<![0-9A-Za-z.]){hit}(?![0-9A-Za-z])", text):
-                hits.add(packed[hit])
-    return hits
-
-
-def _chunks(content: bytes) -> Iterator[str]:
-    for start in range(0, max(len(content), 1), CHUNK):
-        yield content[start : start + CHUNK + OVERLAP].decode("latin-1")
+    texts = [("", text) for content in data for text in _chunks(content)]
+    return _search(texts, needles).get("", set())
 
 
 def leaks(files: Iterable[Path], needles: list[str]) -> dict[str, set[str]]:
     """File → the needles found in it, for the files that hold any; equal files are read once and named once."""
     found_in: dict[str, set[str]] = {}
     seen: set[bytes] = set()
+    texts: list[tuple[str, str]] = []
     for file in files:
         data = file.read_bytes()
         digest = hashlib.sha256(data).digest()
         if digest in seen:
             continue
         seen.add(digest)
-        if hits := found(contents(data), needles):
-            found_in[str(file)] = hits
-    return found_in
+        texts += [(str(file), text) for content in contents(data) for text in _chunks(content)]
+        if sum(len(text) for _, text in texts) > BATCH:
+            found_in |= _search(texts, needles)
+            texts = []
+    return found_in | _search(texts, needles)
+
+
+def _search(texts: list[tuple[str, str]], needles: list[str]) -> dict[str, set[str]]:
+    """Name → the needles in the texts of that name; all at once, since to prepare the needles takes longest."""
+    packed = {needle.encode().decode("latin-1").lower(): needle for needle in needles}
+    series = pl.Series([text for _, text in texts], dtype=pl.String)
+    matched = series.str.extract_many(list(packed), ascii_case_insensitive=True)
+    hits: dict[str, set[str]] = {}
+    for (name, text), inside in zip(texts, matched.to_list(), strict=True):
+        for hit in {hit.lower() for hit in inside}:
+            if not hit.isdecimal() or re.search(rf"(?<![0-9A-Za-z.]){hit}(?![0-9A-Za-z])", text):
+                hits.setdefault(name, set()).add(packed[hit])
+    return hits
+
+
+def _chunks(content: bytes) -> Iterator[str]:
+    for start in range(0, max(len(content), 1), CHUNK):
+        yield content[start : start + CHUNK + OVERLAP].decode("latin-1")

@@ -128,11 +128,3 @@ def client_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
 def client(client_of: ClientFactory) -> TestClient:
     """An in-process client with the embedded language model."""
     return client_of()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a module on one worker: spread over two, each would start an endpoint of its own."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.parent == here and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(f"contract/{item.path.stem}"))

@@ -17,8 +17,6 @@ from pipelines.records.log import event_log
 from tests.contract.one_day import ASKED, EDITED, WORDS, Day
 from tests.contract.three_women import ADA, IDENTIFIERS
 
-pytestmark = pytest.mark.xdist_group("one-day")
-
 
 def feature_row(day: Day, patient: str) -> dict[str, Any]:
     row = online.read(day.settings.feast, day.settings.subject_id(patient))

@@ -28,7 +28,7 @@ from pmlm.settings import Settings
 from tests.contract.stub_llm import stub_llm
 from tests.contract.three_women import ADA
 
-EXAMPLES = 40
+EXAMPLES = hypothesis_settings.default.max_examples // 5
 KEPT = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,

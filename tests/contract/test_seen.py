@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bentos.auth import keys
 from tests.contract.one_day import WORDS, Day
 from tests.contract.three_women import ADA, BEA, CLEO, IDENTIFIERS
-
-pytestmark = pytest.mark.xdist_group("one-day")
 
 
 def samples(day: Day, name: str) -> dict[tuple[str, ...], float]:

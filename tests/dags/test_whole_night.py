@@ -6,14 +6,10 @@ import json
 import sqlite3
 import time
 
-import pytest
-
 from pipelines.night import airflow_settings, night, saved_nights, stages, verify_hashes
 from pipelines.night.status import collect_status
 from tests.command_line import pmlm
 from tests.conftest import NightDone
-
-pytestmark = pytest.mark.xdist_group("night")
 
 
 def test_every_drop_is_taken_in_as_a_night_of_its_own_and_saved(night_done: NightDone) -> None:

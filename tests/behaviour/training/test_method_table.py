@@ -14,8 +14,6 @@ from pipelines.evaluation.study.evaluate import StudyOptions
 from pipelines.evaluation.study.rows.unseen import new_topic_rl
 from tests.behaviour.training.conftest import Trained
 
-pytestmark = pytest.mark.xdist_group("method-table")  # one worker measures for all
-
 
 @pytest.fixture(scope="module")
 def episodes_file(tmp_path_factory: pytest.TempPathFactory) -> Path:

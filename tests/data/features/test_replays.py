@@ -20,6 +20,7 @@ from tests.unit.pipelines.records.fhir import (
     condition,
     encounter,
     medication_request,
+    no_data_docs,
     observation,
     patient,
     question,
@@ -27,6 +28,8 @@ from tests.unit.pipelines.records.fhir import (
     reply,
     without,
 )
+
+__all__ = ["no_data_docs"]
 
 DAYS = ("2026-06-01", "2026-06-02", "2026-06-03", "2026-06-04")
 PATIENTS = ("ana", "eve", "ida")

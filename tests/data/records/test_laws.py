@@ -21,13 +21,17 @@ from tests.unit.pipelines.records.fhir import (
     condition,
     encounter,
     medication_request,
+    no_data_docs,
     observation,
     patient,
     procedure,
     question,
     rating,
     reply,
+    with_data_docs,
 )
+
+__all__ = ["no_data_docs", "with_data_docs"]
 
 MIXED: list[Resource | str] = [
     patient(),
@@ -134,7 +138,12 @@ def _misshapen(draw: st.DrawFn) -> bytes:
     return json.dumps(resource).encode()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.usefixtures("with_data_docs")
+@settings(
+    max_examples=settings.default.max_examples // 10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(lines=st.lists(_mutants() | _misshapen(), min_size=1, max_size=80))
 def test_every_line_of_any_bytes_is_accounted_for(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     clinic = a_clinic(tmp_path_factory.mktemp("bytes"))

@@ -19,7 +19,7 @@ from pmlm.settings import Settings
 from tests.command_line import environment
 from tests.conftest import NightDone
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("night")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("killed-nights")]
 WHOLE_NIGHT = """
 from pipelines.night import night
 from pmlm.settings import load_settings

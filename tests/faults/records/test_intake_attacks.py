@@ -16,9 +16,18 @@ from pipelines.records import ingest
 from pipelines.records.read import archives
 from pipelines.records.replay import replay_quarantine
 from pmlm.errors import RecordsError
-from tests.unit.pipelines.records.fhir import FIRST, Clinic, clinic, ndjson, observation, patient
+from tests.unit.pipelines.records.fhir import (
+    FIRST,
+    Clinic,
+    clinic,
+    ndjson,
+    no_data_docs,
+    observation,
+    patient,
+    with_data_docs,
+)
 
-__all__ = ["clinic"]
+__all__ = ["clinic", "no_data_docs", "with_data_docs"]
 
 GOOD = [patient(), observation("w")]
 
@@ -35,6 +44,7 @@ def pack(*members: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
     "intake", "a link in a drop leads to a file outside", "refused by name; nothing of the file is read"
 )
 @pytest.mark.parametrize("target", ["file", "folder", "nothing"])
+@pytest.mark.usefixtures("with_data_docs")
 def test_a_link_out_of_the_drop_is_refused(clinic: Clinic, tmp_path: Path, target: str) -> None:
     secret = tmp_path / "outside" / "passwd"
     secret.parent.mkdir()
@@ -61,6 +71,7 @@ def test_a_link_within_the_drop_is_read(clinic: Clinic) -> None:
     "intake", "a file name that is no UTF-8 or has control characters", "read; the name is shown escaped"
 )
 @pytest.mark.parametrize("name", [b"\xff\xfe.ndjson", b"a\nb\x1b.ndjson"])
+@pytest.mark.usefixtures("with_data_docs")
 def test_a_file_of_any_name_is_read(clinic: Clinic, name: bytes) -> None:
     folder = os.fsencode(clinic.settings.drops / FIRST)
     Path(os.fsdecode(folder)).mkdir(parents=True)

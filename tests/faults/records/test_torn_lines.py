@@ -16,9 +16,9 @@ from pipelines.records.log import ledger, quarantine
 from pmlm import storage
 from pmlm.errors import RecordsError
 from tests.unit.pipelines.records.feedback.test_intake import FIRST, NIGHT, SECOND, answer, interaction, say
-from tests.unit.pipelines.records.fhir import Clinic, clinic, observation, patient
+from tests.unit.pipelines.records.fhir import Clinic, clinic, no_data_docs, observation, patient
 
-__all__ = ["clinic"]
+__all__ = ["clinic", "no_data_docs"]
 
 CUTS = (0.02, 0.5, 0.98)
 

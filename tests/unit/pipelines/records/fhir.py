@@ -207,7 +207,13 @@ def clinic(tmp_path: Path) -> Clinic:
     return Clinic(Settings(home=tmp_path / "state", drops=tmp_path / "clinic", key_dir=tmp_path / "keys"))
 
 
+@pytest.fixture
+def with_data_docs() -> None:
+    """For a test whose imports draw Data Docs all the same."""
+
+
 @pytest.fixture(autouse=True)
-def no_data_docs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no Data Docs, which take half of a small import's time; tests of the pages override this."""
-    monkeypatch.setattr("pipelines.records.validate.data_docs.build_site", lambda *_: None)
+def no_data_docs(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Draw no Data Docs, which take half of a small import's time."""
+    if "with_data_docs" not in request.fixturenames:
+        monkeypatch.setattr("pipelines.records.validate.data_docs.build_site", lambda *_: None)

@@ -19,9 +19,19 @@ from pipelines.records import stage
 from pipelines.records.log.ledger import read_entries
 from pmlm.cli.main import app
 from pmlm.errors import RecordsError
-from tests.unit.pipelines.records.fhir import FIRST, Clinic, clinic, condition, observation, patient, question
+from tests.unit.pipelines.records.fhir import (
+    FIRST,
+    Clinic,
+    clinic,
+    condition,
+    no_data_docs,
+    observation,
+    patient,
+    question,
+    with_data_docs,
+)
 
-__all__ = ["clinic"]  # the fixture
+__all__ = ["clinic", "no_data_docs", "with_data_docs"]  # fixtures
 
 SECOND = "2026-06-02"
 
@@ -44,6 +54,7 @@ def last(printed: str) -> dict:
     return json.loads(printed.splitlines()[-1])
 
 
+@pytest.mark.usefixtures("with_data_docs")
 def test_import_of_a_dated_drop_goes_to_the_clinic_of_its_folder(clinic: Clinic) -> None:
     clinic.put(FIRST, "records.ndjson", [patient(), observation("w"), {"resourceType": "Claim"}, "broken"])
 
@@ -54,6 +65,7 @@ def test_import_of_a_dated_drop_goes_to_the_clinic_of_its_folder(clinic: Clinic)
     assert clinic.event("observation")
 
 
+@pytest.mark.usefixtures("with_data_docs")
 def test_import_of_a_clinic_takes_all_pending_drops(clinic: Clinic) -> None:
     clinic.put(SECOND, "w.ndjson", [observation("w")])
     clinic.put(FIRST, "p.ndjson", [patient(), condition()])
@@ -129,6 +141,7 @@ def test_a_later_drop_without_files_is_a_night_without_news_but_a_table_is_refus
         stage.import_path(clinic.settings, clinic.settings.drops / "2026-06-03", None)
 
 
+@pytest.mark.usefixtures("with_data_docs")
 def test_replay_prints_what_it_released(clinic: Clinic) -> None:
     clinic.drop(FIRST, patient(), observation("w", value=71717171.0))
     clinic.put(FIRST, "records.ndjson", [patient(), observation("w", value=71.0)])
@@ -179,6 +192,7 @@ def test_meds_reader_reads_the_export_back(clinic: Clinic, tmp_path: Path) -> No
     assert birth_code in [code for code, _ in events]
 
 
+@pytest.mark.usefixtures("with_data_docs")
 def test_the_stage_takes_in_the_drop_of_its_night(clinic: Clinic) -> None:
     clinic.put(FIRST, "records.ndjson", [patient(), observation("w"), "broken"])
 

@@ -27,7 +27,9 @@ from pmlm.storage import hash_files
 from tests.unit.pipelines.features.built import LAST, all_rows, clinic, patients, write_batch
 from tests.unit.pipelines.features.histories import Event, history
 
-FEW = hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = hypothesis_settings(
+    max_examples=hypothesis_settings.default.max_examples // 10, deadline=None, suppress_health_check=list(HealthCheck)
+)
 SUBJECTS = [7, -(2**62), 2, 3, 70, 2**62]  # any of whom a record may be filed under next
 
 

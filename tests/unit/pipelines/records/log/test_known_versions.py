@@ -55,7 +55,7 @@ def _import(clinic: Clinic, *drops: tuple[str, Resource]) -> list[dict[str, Any]
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None)  # each example imports three drops
+@settings(max_examples=settings.default.max_examples // 10, deadline=None)  # each example imports three drops
 @given(
     name=st.sampled_from(sorted(VERSIONS)),
     stamp=st.sampled_from(sorted(STAMPS)),
