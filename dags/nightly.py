@@ -1,9 +1,9 @@
 """### One night of PMLM
 
 *Records → trajectory → features → online store* for every pending drop, each saved as a night of its own; then
-once *episodes → train → evaluate → gate → drafts → package → drift*, and the night is saved as a DVC experiment.
+once *episodes → drift → train → evaluate → gate → drafts → package*, and the night is saved as a DVC experiment.
 
-- **Nothing pending?** Everything after the task `pending` is skipped.
+- **Nothing pending?** Everything after the task `pending` is skipped. **No cause to train?** `train` says why.
 - **Killed?** Clear the task, or run it again. **HOLD?** The champion stays; `metrics/gate.json` has the figures.
 - By hand: `pmlm stage NAME`, `pmlm night --date D`. Another clinic: trigger with `{"drops": "/path/to/its/drops"}`.
 """
@@ -86,12 +86,12 @@ def nightly() -> None:
     chain(
         spark_intake.submit_each_day(pending(), [RECORD]) if spark_intake.CONNECTION else intake.expand(day=pending()),
         make_stage_task("episodes", outlets=(EPISODES,)),
+        make_stage_task("drift"),
         make_stage_task("train", outlets=(CHALLENGER,)),
         make_stage_task("evaluate"),
         make_stage_task("gate", outlets=(CHAMPION,)),
         make_stage_task("drafts"),
         make_stage_task("package", outlets=(RELEASE,)),
-        make_stage_task("drift"),
         save(),
     )
 

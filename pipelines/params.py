@@ -93,6 +93,13 @@ class TrainParams(_Section):
     distil_learning_rate: float = _field("–", "best_of_k: peak learning rate", ge=0)
 
 
+class RetrainParams(_Section):
+    """When a night trains; any one suffices."""
+
+    new_episodes: int = _field("answered questions", "questions answered since the last training", ge=1)
+    every_nights: int = _field("nights", "age of the last training", ge=1)
+
+
 class GateParams(_Section):
     """When a challenger replaces the champion."""
 
@@ -117,6 +124,7 @@ class Params(_Section):
     episodes: EpisodesParams
     trajectory: TrajectoryParams
     train: TrainParams
+    retrain: RetrainParams
     gate: GateParams
     drift: DriftParams
 

@@ -34,6 +34,16 @@ def summary_path(settings: Settings, night: str, stage: str) -> Path:
     return settings.runs / night / f"{stage}.json"
 
 
+def training_request_path(settings: Settings, night: str) -> Path:
+    """The file by which someone asks for a training in a night, with or without cause: ``{"why"}``."""
+    return settings.runs / f"{night}.train.json"
+
+
+def request_training(settings: Settings, night: str, why: str) -> None:
+    """Ask for a training in a night; the request outlives a killed night and stays on record."""
+    write_json(training_request_path(settings, night), {"why": why})
+
+
 @contextmanager
 def stage_run(settings: Settings, night: str, stage: str) -> Iterator[StageSummary]:
     """Time a stage, alone in its workspace, and write its summary when it ends without error."""

@@ -61,6 +61,9 @@ def run(settings: Settings, night: str) -> StageSummary:
             summary.rows_out += len(verdict.compared)
         page = report_path(settings, night)
         report.write_page(page, night, nights, verdicts, report.run_evidently(verdicts, compared))
+        write_json(
+            settings.metrics / "drift.json", {"night": night, "verdicts": {v.family: v.verdict for v in verdicts}}
+        )
         verdict_file = write_json(page.with_suffix(".json"), {v.family: v.as_json() for v in verdicts})
         counts = Counter(v.verdict for v in verdicts)
         summary.detail = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))

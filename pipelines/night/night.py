@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.night import saved_nights, stages
 from pipelines.night.workspace import lock_workspace, write_night_params
-from pipelines.runs import StageSummary, summary_path
+from pipelines.runs import StageSummary, request_training, summary_path, training_request_path
 from pmlm.errors import NightError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, read_json, write_json
@@ -59,8 +59,9 @@ def save_night(settings: Settings, night: str | None = None) -> StageSummary:
 
     with lock_workspace(settings):
         chosen, ledger = night or find_latest_night(settings), hash_files([_ledger_folder(settings)])
+        figures = {"finished": True, "ledger": ledger, "train_requested": _is_training_requested(settings, chosen)}
         with stages.announce_stage(settings, chosen, "save"):
-            summary = saved_nights.save_experiment(settings, chosen, {"finished": True, "ledger": ledger})
+            summary = saved_nights.save_experiment(settings, chosen, figures)
     serving.restart_on_current_release(settings)
     return summary
 
@@ -93,6 +94,16 @@ def list_pending_nights(settings: Settings) -> list[str]:
     if not pending and nights and not _is_finished(settings, nights[-1]):
         pending = [nights[-1]]
     return pending
+
+
+def force_training(settings: Settings, why: str, night: str | None = None) -> str:
+    """Ask for a training in a night, by default the last one that is pending or ingested; returns the night.
+
+    The request outlives a killed night, and makes a finished night pending again.
+    """
+    chosen = night or next(reversed(list_pending_nights(settings)), None) or find_latest_night(settings)
+    request_training(settings, chosen, why)
+    return chosen
 
 
 def list_nights(settings: Settings) -> list[str]:
@@ -142,8 +153,14 @@ def _intake_marker_path(settings: Settings, night: str) -> Path:
     return settings.runs / f"{night}.begun.json"
 
 
+def _is_training_requested(settings: Settings, night: str) -> bool:
+    return training_request_path(settings, night).exists()
+
+
 def _is_finished(settings: Settings, night: str) -> bool:
     figures = read_json(summary_path(settings, night, "save"))["figures"]
+    if _is_training_requested(settings, night) and not figures.get("train_requested"):
+        return False
     return bool(figures["finished"]) and figures["ledger"] == hash_files([_ledger_folder(settings)])
 
 

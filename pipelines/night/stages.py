@@ -27,15 +27,15 @@ INTAKE: dict[str, str] = {
     "materialise": "pipelines.features.online.materialise",
 }
 
-#: Run once, on the last ingested night: they train, evaluate and serve.
+#: Run once, on the last ingested night: they judge drift, train, evaluate and serve.
 FINISH: dict[str, str] = {
     "episodes": "pipelines.episodes.stage",
+    "drift": "pipelines.monitoring.drift",
     "train": "pipelines.training.train",
     "evaluate": "pipelines.evaluation.nightly.stage",
     "gate": "pipelines.evaluation.nightly.gate",
     "drafts": "pipelines.drafts.stage",
     "package": "pipelines.packaging.release",
-    "drift": "pipelines.monitoring.drift",
 }
 
 STAGES: dict[str, str] = INTAKE | FINISH

@@ -1,5 +1,7 @@
 """Stage ``train``: train tonight's challenger from the champion, or from a warm start.
 
+Where the night has no cause to train (``retraining``), it says why, and the last challenger stays as it is.
+
     episodes → gains → warm start (only without a champion to continue) → GRPO or ``train.method`` → challenger
 
 The champion is continued where it is a policy of equal provenance: by ``continued_epochs`` on tonight's labels, and
@@ -30,7 +32,7 @@ from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
 from pipelines.params import Params, load_params
 from pipelines.runs import StageSummary, stage_run
-from pipelines.training import champion, gains, label_propagation, measured_set, methods, rewards, style
+from pipelines.training import champion, gains, label_propagation, measured_set, methods, retraining, rewards, style
 from pipelines.training.model_card import render_card
 from pipelines.training.provenance import WARM_START, current_provenance, load_continuable
 from pipelines.training.rated_answers import match_episodes, read_rated
@@ -99,18 +101,19 @@ class TrainingJob:
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Write ``models/challenger`` and ``metrics/train.json``; hold with too few episodes."""
+    """Write ``models/challenger`` and ``metrics/train.json``; hold with too few episodes, ``noop`` without cause."""
     with stage_run(settings, night, "train") as summary:
         params = load_params(settings)
         episodes = [e for e in episode_file.read_episodes(settings) if e.split == splits.TRAIN]
         summary.rows_in = len(episodes)
         target = settings.models / "challenger"
         if len(episodes) < splits.FEWEST_TO_TRAIN_ON:
-            summary.status, summary.detail = "hold", f"{len(episodes)} episodes to train on"
             with champion.replace_folder(target):
                 pass  # an empty folder: there is no challenger tonight
-            write_json(settings.metrics / "train.json", {"status": "hold", "why": summary.detail})
-            return summary
+            return _skip_training(settings, summary, "hold", f"{len(episodes)} episodes to train on")
+        decision = retraining.decide_retraining(settings, night, params)
+        if not decision.due:  # the last challenger stays for whoever still has to decide on it
+            return _skip_training(settings, summary, "noop", decision.why)
         with (
             deterministic_torch(),
             rewards.open_rewards(settings, params.train.token_price) as reward,
@@ -125,7 +128,14 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.rows_out = 1
         summary.hashes = {"weights": hash_files([target / checkpoint.WEIGHTS])}
         summary.figures = {"start": metrics.start, "evaluations": metrics.evaluations, "measured": metrics.measured}
-        summary.detail = metrics.grpo.stopped or f"RL {metrics.rl}"
+        summary.figures |= {"why": decision.why, "recipe": retraining.hash_recipe(settings, params)}
+        summary.detail = f"{decision.why} · {metrics.grpo.stopped or f'RL {metrics.rl}'}"
+    return summary
+
+
+def _skip_training(settings: Settings, summary: StageSummary, status: str, why: str) -> StageSummary:
+    summary.status, summary.detail = status, why
+    write_json(settings.metrics / "train.json", {"status": status, "why": why})
     return summary
 
 

@@ -33,12 +33,13 @@ def register(app: typer.Typer) -> None:
 def night(
     drops: Drops = None,
     date: Annotated[str | None, typer.Option(help="Run this one night only, without Airflow.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train, whether or not there is cause to.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ingest every pending drop, train once, serve the result; end at once without new records."""
+    """Ingest every pending drop, train if there is cause, serve the result; end at once without new records."""
     from pmlm.console import night_run
 
-    night_run.run_pending_nights(load_settings(drops=drops), date=_parse_night(date), as_json=as_json)
+    night_run.run_pending_nights(load_settings(drops=drops), date=_parse_night(date), train=train, as_json=as_json)
 
 
 def stage(

@@ -36,8 +36,13 @@ def episodes(drops: Drops = None, night: Night = None, as_json: Json = False) ->
 
 
 def train(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
-    """Train tonight's challenger: start from the champion or a supervised warm start, then RL."""
-    _run_and_print("train", drops, night, as_json)
+    """Train a challenger for a night, with or without cause: from the champion or a warm start, then RL."""
+    from pipelines.night import night as nights
+
+    settings = load_settings(drops=drops)
+    chosen = night or nights.find_latest_night(settings)
+    nights.force_training(settings, "asked for by `pmlm train`", chosen)
+    _run_and_print("train", drops, chosen, as_json)
 
 
 def evaluate(

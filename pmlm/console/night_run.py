@@ -25,12 +25,16 @@ from pmlm.settings import Settings
 SAMPLE = "sample"
 
 
-def run_pending_nights(settings: Settings, date: str | None = None, as_json: bool = False) -> None:
+def run_pending_nights(settings: Settings, date: str | None = None, train: bool = False, as_json: bool = False) -> None:
     """Run every pending night through Airflow, or the one of ``date`` (YYYYMMDD) in this process.
 
-    Exits 1 where a stage fails; what was done before it stands, and the next call goes on from there.
+    With ``train`` the last of them trains, whether or not there is cause to. Exits 1 where a stage fails; what was done
+    before it stands, and the next call goes on from there.
     """
-    nights = [_check_night_exists(settings, date)] if date else night.list_pending_nights(settings)
+    chosen = _check_night_exists(settings, date) if date else None
+    if train:
+        night.force_training(settings, "asked for by `pmlm night --train`", chosen)
+    nights = [chosen] if chosen else night.list_pending_nights(settings)
     if not nights:
         _report_no_new_records(settings, as_json)
         return
@@ -125,7 +129,7 @@ def _format_heading(settings: Settings, nights: list[str]) -> str:
     takes = "about four minutes on two cores" if settings.clinic == SAMPLE else "minutes to hours, by the clinic's size"
     return (
         f"[bold]PMLM[/] · {settings.clinic} · {format_night(nights[0])}{several}\n"
-        f"Takes the records in, trains, evaluates and packages once: {takes}. What libraries print is in the log."
+        f"Takes the records in, trains if there is cause, packages: {takes}. What libraries print is in the log."
     )
 
 

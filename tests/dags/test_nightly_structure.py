@@ -69,7 +69,15 @@ def test_every_stage_of_dvc_yaml_is_the_same_function_that_airflow_calls() -> No
 def test_what_grows_is_never_deleted_by_dvc() -> None:
     with_options = [out for stage in DVC.values() for out in stage.get("outs", ()) if isinstance(out, dict)]
     persistent = {path for out in with_options for path, options in out.items() if options == {"persist": True}}
-    assert persistent == {"data/events", "data/ledger", "data/features", "models/champion", "models/trajectory"}
+    assert persistent == {
+        "data/events", "data/ledger", "data/features", "models/challenger", "models/champion", "models/trajectory",
+    }  # fmt: skip
+
+
+def test_drift_starts_a_training_and_is_no_evidence_for_its_result() -> None:
+    assert {name for name, stage in DVC.items() if "metrics/drift.json" in stage.get("deps", ())} == {"train"}
+    judges = (PROJECT / "pipelines" / "evaluation" / "nightly").glob("*.py")
+    assert not [file.name for file in judges if "drift" in file.read_text()]
 
 
 def test_parameters_of_dvc_yaml_are_sections_of_params_yaml() -> None:

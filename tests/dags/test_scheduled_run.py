@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.night import airflow_processes, airflow_runs, airflow_settings, night
+from pipelines.runs import read_summaries
 from pmlm.settings import PROJECT, Settings
 from tests.conftest import NightDone
 from tests.small_clinic import cut
@@ -49,6 +50,8 @@ def test_the_scheduler_runs_the_night_that_is_due(airflow_up: Settings) -> None:
     assert {t["state"] for t in tasks["task_instances"]} == {"success"}
     assert night.list_nights(airflow_up)[-1] == waiting
     assert night.list_pending_nights(airflow_up) == []
+    quiet = {s.stage: s.status for s in read_summaries(airflow_up, waiting) if s.stage in ("train", "evaluate")}
+    assert quiet == {"train": "noop", "evaluate": "noop"}, "a night without cause trains nothing"
 
     left = airflow_processes.find_processes(airflow_up)
     assert airflow_processes.stop_airflow(airflow_up)

@@ -32,15 +32,16 @@ MEASURED_SPLITS = (splits.GATE, splits.TEST)
 
 
 def run(settings: Settings, night: str) -> StageSummary:
-    """Write ``metrics/evaluation.json``; ``hold`` where there is no challenger or no episode."""
+    """Write ``metrics/evaluation.json``; ``noop`` without a training, ``hold`` without an episode."""
     with stage_run(settings, night, "evaluate") as summary:
         episodes = [e for e in episode_file.read_episodes(settings) if e.split in MEASURED_SPLITS]
         summary.rows_in = len(episodes)
         target = settings.metrics / "evaluation.json"
-        reason = explain_hold(settings, len(episodes))
+        skipped = read_skipped_training(settings)
+        reason = skipped or explain_hold(settings, len(episodes))
         if reason:
-            summary.status, summary.detail = "hold", reason
-            write_json(target, {"status": "hold", "why": reason, "rows": []})
+            summary.status, summary.detail = "noop" if skipped else "hold", reason
+            write_json(target, {"status": summary.status, "why": reason, "rows": []})
             return summary
         price = load_params(settings).train.token_price
         with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
@@ -64,6 +65,13 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.rows_out = len(rows)
         summary.figures = {"evaluations": reward.asked, **select_headline(rows)}
     return summary
+
+
+def read_skipped_training(settings: Settings) -> str:
+    """Read why tonight had no cause to train; empty where it had."""
+    path = settings.metrics / "train.json"
+    trained = read_json(path) if path.exists() else {}
+    return str(trained["why"]) if trained.get("status") == "noop" else ""
 
 
 def explain_hold(settings: Settings, episodes: int) -> str:

@@ -23,7 +23,6 @@ from pipelines.records.log import ledger
 from pipelines.records.log.ledger import Accounts, LedgerEntry
 from pipelines.training.rewards import build_trial, cache_path
 from pmlm.settings import Settings
-from pmlm.storage import write_json
 
 NIGHT = "20260614"
 KNOWN = datetime(2026, 6, 14, 23, 59, 59, tzinfo=UTC)
@@ -172,21 +171,25 @@ def test_one_patient_who_asks_all_day_is_one_sampling_unit(settings: Settings) -
     assert prompts.build_served(settings, NIGHT, end_of_night("20260613")).height == 1
 
 
-def test_a_reward_is_read_from_the_cache_where_an_evaluation_scored_it_and_nowhere_else(settings: Settings) -> None:
-    scored, unscored = (replace(_episode(i, KNOWN, ident), split="gate") for i, ident in enumerate("ab", start=1))
-    unscored = replace(unscored, reply=("No.",))
-    episode_file.write_episodes(settings, [scored, unscored])
+def test_the_reward_of_the_nearest_facts_is_read_from_the_score_cache(settings: Settings) -> None:
     assert rewards.build_held_out(settings, NIGHT, SINCE).is_empty()
-    write_json(settings.runs / NIGHT / "evaluate.json", {})
+    asked = replace(_episode(1, KNOWN, "a"), split="gate")
+    episode_file.write_episodes(settings, [asked])
     cache = ScoreCache(cache_path(settings))
     program = EditProgram(("peer.weight", "haemoglobin.latest"))
     cache.put(
-        hash_trial(EmbeddedScorer(settings.embedded_llm).id, build_trial(scored, program)),
+        hash_trial(EmbeddedScorer(settings.embedded_llm).id, build_trial(asked, program)),
         SentenceScores((-4.0,), (2,)),
     )
     cache.flush()
     (value,) = rewards.build_held_out(settings, NIGHT, SINCE)["reward of the nearest facts"]
     assert value == pytest.approx(-2.0 - 0.001 * 14)
+
+
+def test_under_another_scorer_than_the_embedded_model_no_reward_is_computed(settings: Settings) -> None:
+    episode_file.write_episodes(settings, [replace(_episode(1, KNOWN, "a"), split="gate")])
+    served = settings.model_copy(update={"scorer": "vllm"})
+    assert rewards.build_held_out(served, NIGHT, SINCE).is_empty()
 
 
 def test_ratings_of_the_night_are_its_rewards(settings: Settings) -> None:

@@ -103,3 +103,15 @@ def test_each_night_is_told_which_drop_it_takes_in(settings: Settings) -> None:
     assert str(settings.drops / "2026-03-01") in parameters
     summary = StageSummary(**read_json(summary_path(settings, NIGHTS[0], "save")))
     assert set(summary.hashes) == {"data/events", "data/ledger", "models/trajectory", "data/features"}
+
+
+def test_asking_for_a_training_makes_a_finished_night_wait_again(settings: Settings) -> None:
+    for one in NIGHTS:
+        take_in(settings, one, finished=one == NIGHTS[2])
+    assert night.force_training(settings, "asked for") == NIGHTS[2]
+    assert night.list_pending_nights(settings) == NIGHTS[2:]
+
+
+def test_a_training_is_asked_for_in_the_last_pending_night(settings: Settings) -> None:
+    assert night.force_training(settings, "asked for") == NIGHTS[2]
+    assert night.list_pending_nights(settings) == NIGHTS
