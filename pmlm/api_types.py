@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from models.schema import SegmentKind
+from pmlm.example_patient import REFERENCE
 
 MAX_QUESTION = 4000
 MAX_PATIENT = 200
@@ -35,7 +36,7 @@ class PersonalizeRequest(BaseModel):
 
     patient: Annotated[str, StringConstraints(max_length=MAX_PATIENT), AfterValidator(readable)] = Field(
         description="A FHIR patient reference (`Patient/x`, `urn:uuid:x`, `x`) or `subject:<number>`.",
-        examples=["Patient/6f0c4a1e"],
+        examples=[REFERENCE],
     )
     question: Annotated[str, StringConstraints(max_length=MAX_QUESTION), AfterValidator(readable)] = Field(
         description="The question in the patient's own words.",

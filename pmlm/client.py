@@ -3,7 +3,7 @@
 from pmlm import Client
 
 with Client("http://localhost:3000", token) as pmlm:
-    answer = pmlm.answer("Patient/6f0c4a1e", "Is it normal to feel this tired?")
+    answer = pmlm.answer("Patient/bdacca5d-1037-4191-b7f6-d16734861f52", "Is it normal to feel this tired?")
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from models.feedback import DraftOutcome, Giver
 from pmlm.api_types import MAX_PATIENT, MAX_QUESTION, readable
+from pmlm.example_patient import REFERENCE
 
 MAX_EDIT = 8000
 MAX_COMMENT = 2000
@@ -92,7 +93,7 @@ class DisputeRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         hide_input_in_errors=True,
-        json_schema_extra={"examples": [{"patient": "Patient/6f0c4a1e", "fact": "condition:SNOMED//38341003"}]},
+        json_schema_extra={"examples": [{"patient": REFERENCE, "fact": "condition:SNOMED//38341003"}]},
     )
 
     patient: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATIENT)]

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from pmlm.example_patient import ID
+
 LONGEST_SUMMARY = 139  # the specification: fewer than 140 characters
 Indicator = Literal["info", "warning", "critical"]
 Hook = Literal["patient-view", "order-select", "order-sign"]
@@ -51,7 +53,7 @@ class HookRequest(_ClientModel):
             "example": {
                 "hook": "patient-view",
                 "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
-                "context": {"userId": "Practitioner/example", "patientId": "6f0c4a1e"},
+                "context": {"userId": "Practitioner/example", "patientId": ID},
             }
         },
     )

@@ -23,6 +23,7 @@ from bentos.problems.thread_limits import loop_limiter
 from pmlm.api_types import Explanation, Health, PersonalizeRequest, Timeline
 from pmlm.draft_types import DraftResponse
 from pmlm.errors import ForeignPatientError, UnknownAnswerError
+from pmlm.example_patient import ID
 from pmlm.feedback_types import DisputeReceipt, DisputeRequest, FeedbackReceipt, FeedbackRequest
 
 app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
@@ -114,7 +115,7 @@ def explain(
 @app.get("/patients/{ref:path}/timeline")
 def patient_timeline(
     request: Request,
-    ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=["6f0c4a1e"])],
+    ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=[ID])],
 ) -> Timeline:
     """The patient's signals over time, each value against their own past."""
     # with the method's modules, which a bento is built without

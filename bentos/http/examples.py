@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-QUESTION = {"patient": "Patient/6f0c4a1e", "question": "Is it normal to feel this tired?", "language": "en"}
+from pmlm.example_patient import ID, REFERENCE
+
+QUESTION = {"patient": REFERENCE, "question": "Is it normal to feel this tired?", "language": "en"}
 
 VERSIONS = {
     "release": "5f2a9c0e7b14",
@@ -111,7 +113,7 @@ READY = {
 }
 
 DISPUTE = {
-    "patient": "Patient/6f0c4a1e",
+    "patient": REFERENCE,
     "fact": "condition:SNOMED//271737000",
     "correct": "Her anaemia was ruled out.",
 }
@@ -148,7 +150,7 @@ FEEDBACK = {"answer_id": PERSONALIZED["id"], "rating": 4}
 HOOK = {
     "hook": "patient-view",
     "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
-    "context": {"userId": "Practitioner/example", "patientId": "6f0c4a1e"},
+    "context": {"userId": "Practitioner/example", "patientId": ID},
 }
 
 CARD = {

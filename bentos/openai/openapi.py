@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pmlm.example_patient import REFERENCE
+
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -83,7 +85,7 @@ COMPLETIONS: dict[str, Any] = {
                     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 8},
                 },
             },
-            {"model": "any", "user": "Patient/6f0c4a1e", "messages": [_ASKED]},
+            {"model": "any", "user": REFERENCE, "messages": [_ASKED]},
         ),
     },
     "responses": {

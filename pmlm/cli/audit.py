@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pmlm.example_patient import REFERENCE
 from pmlm.settings import Settings, load_settings
 
 VERIFY = "verify"
@@ -17,7 +18,7 @@ MOST_FINDINGS = 20
 
 def register(app: typer.Typer) -> None:
     """Add the command to ``pmlm``."""
-    app.command(epilog="Examples: pmlm audit Patient/6f0c4a1e --json\n\npmlm audit verify")(audit)
+    app.command(epilog=f"Examples: pmlm audit {REFERENCE} --json\n\npmlm audit verify")(audit)
 
 
 def audit(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from pmlm.example_patient import ASKED, REFERENCE
 from pmlm.settings import load_settings
 
 Drops = Annotated[Path | None, typer.Option(help="The clinic: its folder of dated drops.")]
@@ -18,11 +19,11 @@ Drops = Annotated[Path | None, typer.Option(help="The clinic: its folder of date
 def register(app: typer.Typer) -> None:
     """Add these commands to ``pmlm``."""
     app.command(epilog="Example: pmlm package --json")(package)
-    app.command(epilog='Example: pmlm ask Patient/6f0c4a1e "Is it normal to feel this tired?"')(ask)
-    app.command(epilog='Example: pmlm draft Patient/6f0c4a1e "Is it normal to feel this tired?"')(draft)
-    app.command(epilog='Example: pmlm refine --explain Patient/6f0c4a1e "Is it normal to feel this tired?"')(refine)
+    app.command(epilog=f"Example: pmlm ask {ASKED}")(ask)
+    app.command(epilog=f"Example: pmlm draft {ASKED}")(draft)
+    app.command(epilog=f"Example: pmlm refine --explain {ASKED}")(refine)
     app.command(epilog="Example: pmlm serve --port 3000")(serve)
-    app.command(epilog="Example: pmlm token --patient Patient/6f0c4a1e --hours 8")(token)
+    app.command(epilog=f"Example: pmlm token --patient {REFERENCE} --hours 8")(token)
 
 
 def package(

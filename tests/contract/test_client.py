@@ -11,6 +11,7 @@ from bentos.auth.keys import development_token, mint
 from pipelines.packaging.serving import RunningEndpoint
 from pmlm import Client
 from pmlm.errors import EndpointError
+from pmlm.example_patient import REFERENCE
 from pmlm.settings import PROJECT, Settings
 from tests.contract.three_women import ADA, CLEO
 
@@ -23,7 +24,7 @@ def test_the_readmes_lines_run_as_they_stand(
     code = re.findall(r"^```python\n(.*?)^```", (PROJECT / "README.md").read_text(), re.M | re.S)
     (lines,) = [c for c in code if "from pmlm import Client" in c]
     assert len([line for line in lines.splitlines() if line.strip()]) <= 10
-    lines = lines.replace("http://localhost:3000", endpoint.url).replace("Patient/6f0c4a1e", f"Patient/{ADA}")
+    lines = lines.replace("http://localhost:3000", endpoint.url).replace(REFERENCE, f"Patient/{ADA}")
     exec(lines, {"token": development_token(settings)})
     printed = capsys.readouterr().out
     assert "no red flag" in printed

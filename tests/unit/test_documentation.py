@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import re
 import shlex
@@ -15,6 +16,7 @@ import typer
 from pydantic_core import PydanticUndefined
 
 from pmlm.cli.main import app
+from pmlm.example_patient import ID
 from pmlm.settings import PROJECT, Settings
 
 PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").glob("**/*.md")])
@@ -22,6 +24,8 @@ ROOT = typer.main.get_command(app)
 
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.M | re.S)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+#: An id like those of the sample; "Patient/ID" is a placeholder.
+PATIENT = re.compile(r"Patient/([0-9a-f]{8}[0-9a-f-]*)")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 ASSIGNMENTS = re.compile(r"^(?:[A-Z][A-Z0-9_]*=\S+\s+)+")
 
@@ -113,6 +117,20 @@ def test_every_command_helps_with_an_example_that_exists(words: tuple[str, ...])
     for example in examples:
         assert _resolve(example.split("  (")[0])[0] is command
         _check(example)
+
+
+def test_every_patient_in_an_example_is_in_the_sample_clinic() -> None:
+    helps = "\n".join(f"{command.help} {command.epilog}" for command in COMMANDS.values())
+    code = [path for package in ("bentos", "pmlm", "examples") for path in (PROJECT / package).rglob("*.py")]
+    texts = {str(path.relative_to(PROJECT)): path.read_text() for path in (*PAGES, *code)} | {"--help": helps}
+    named = {(place, found) for place, text in texts.items() for found in PATIENT.findall(text)}
+    assert {place for place, _ in named} >= {"README.md", "--help", "docs/how-to/drafts.md"}
+    sample: set[str] = set()
+    for file in (PROJECT / "examples" / "clinic").glob("*/Patient.ndjson.gz"):
+        with gzip.open(file, "rt") as lines:
+            sample |= set(re.findall(r'"id": ?"([^"]+)"', lines.read()))
+    assert ID in sample
+    assert {(place, found) for place, found in named if found not in sample} == set()
 
 
 def test_readme_lists_every_command() -> None:
