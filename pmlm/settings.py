@@ -143,6 +143,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
     airflow_port: int = Field(default=8080, ge=0, le=65535)
+    alert_url: str | None = None  # where alerts go, as an apprise URL: mailto://, slack://, json://…; none: nowhere
     night_cron: str = "0 2 * * *"  # when the scheduled night starts, UTC
 
     @field_validator("crisis_country")
@@ -274,10 +275,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Load the settings of this process; keyword arguments override the environment.
-
-    :class:`SettingsError` in one line that names the variable of the first setting that is none.
-    """
+    """Load this process's settings, ``overrides`` first; SettingsError in one line names the first that is none."""
     try:
         return Settings(**{k: v for k, v in overrides.items() if v is not None})
     except ValidationError as error:

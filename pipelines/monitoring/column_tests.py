@@ -3,7 +3,7 @@
 =============  ==============================  ====================================================
 smaller side   numbers                         categories
 =============  ==============================  ====================================================
-below 1,000    Kolmogorov–Smirnov, p           homogeneity by random tables (9,999), p
+below 1,000    Kolmogorov–Smirnov, p           homogeneity by random tables, p
 1,000 or more  Wasserstein over reference sd   Jensen–Shannon distance
 =============  ==============================  ====================================================
 
@@ -12,9 +12,10 @@ because then every difference is significant and only its size matters. Holm's c
 bounds the chance of any false alarm per family and night by ``alpha``; a distance drifts above ``DISTANCE``, far
 outside what noise does to 1,000 values.
 
-Evidently's chi-square takes the reference for the true distribution, which raises false alarms when the window is
-short; ours treats both sides as samples (random tables with the same margins) and is valid for rare categories. It is
-registered with Evidently, so that page and verdict come from one computation.
+Two categories, such as a feature's being there or not, are compared exactly (Fisher). Evidently's chi-square takes the
+reference for the true distribution, which raises false alarms when the window is short; ours treats both sides as
+samples (random tables with the same margins) and is valid for rare categories. It is registered with Evidently, so that
+page and verdict come from one computation.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from evidently.legacy.core import ColumnType
 
 LARGE = 1_000
 DISTANCE = 0.1
-RESAMPLES = 9_999
+RESAMPLES = (999, 9_000, 90_000)  # random tables: more of them only while fewer than REACHED reach the observed one
+REACHED = 10
 HOMOGENEITY = "homogeneity"
-P_VALUES = frozenset({"ks", HOMOGENEITY})
+KENDALL = "kendall"
+P_VALUES = frozenset({"ks", HOMOGENEITY, KENDALL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,10 @@ class ColumnComparison:
 def compute_homogeneity_p(current: pd.Series, reference: pd.Series) -> float:
     """Compute the p-value that two samples of categories come from one distribution.
 
-    Pearson's statistic of the 2 × categories table against ``RESAMPLES`` random tables with the same margins. The seed
-    is fixed and only counts enter, so the order of rows does not matter.
+    Pearson's statistic of the 2 × categories table against random tables with the same margins; Fisher's exact test of
+    a 2 × 2 table. More tables are drawn while few reach the observed one, so that a clear p-value is cheap and a small
+    one is fine enough for a family of many columns; stopping early never makes it smaller. The seed is fixed and only
+    counts enter, so the order of rows does not matter.
     """
     counts = pd.concat([current.value_counts(), reference.value_counts()], axis=1).fillna(0).sort_index()
     table = counts.to_numpy(dtype=np.int64).T
@@ -61,10 +66,18 @@ def compute_homogeneity_p(current: pd.Series, reference: pd.Series) -> float:
         return 1.0
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     expected = np.outer(rows, columns) / table.sum()
-    random = scipy.stats.random_table(rows, columns).rvs(RESAMPLES, random_state=0)
+    if table.shape[1] == 2:
+        return float(scipy.stats.fisher_exact(table).pvalue)
     observed = ((table - expected) ** 2 / expected).sum()
-    resampled = ((random - expected) ** 2 / expected).sum(axis=(1, 2))
-    return float((1 + np.count_nonzero(resampled >= observed - 1e-9)) / (1 + RESAMPLES))
+    tables, source = scipy.stats.random_table(rows, columns), np.random.default_rng(0)
+    reached = drawn = 0
+    for more in RESAMPLES:
+        random = tables.rvs(more, random_state=source)
+        resampled = ((random - expected) ** 2 / expected).sum(axis=(1, 2))
+        reached, drawn = reached + np.count_nonzero(resampled >= observed - 1e-9), drawn + more
+        if reached >= REACHED:
+            break
+    return float((1 + reached) / (1 + drawn))
 
 
 def _run_homogeneity(

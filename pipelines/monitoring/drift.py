@@ -1,26 +1,27 @@
 """Stage ``drift``: compare a night with a rolling reference window, one verdict per family.
 
-Run: ``pmlm drift``. Writes ``reports/drift/<night>.html`` and, for a scheduler, the verdicts as ``<night>.json``.
+Run: ``pmlm stage drift``. Writes ``reports/drift/<night>.html`` and, for a scheduler, the verdicts as ``<night>.json``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipelines.monitoring import report
+from pipelines.monitoring import reference, report
 from pipelines.monitoring.families import features, prompts, records, rewards
 from pipelines.monitoring.families.drift_table import DriftTable
 from pipelines.monitoring.verdicts import ColumnPair, FamilyVerdict, judge_family
-from pipelines.monitoring.window import list_nights_before, load_reference, load_sealed_table
+from pipelines.monitoring.window import list_nights_before, refresh_table
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
-from pmlm.storage import hash_files, read_json, write_json
+from pmlm.storage import hash_files, read_json, write_bytes, write_json
 
 #: Family → its tables; the first is the main one, whose rows decide whether there is a verdict.
 FAMILIES: dict[str, tuple[DriftTable, ...]] = {
@@ -42,37 +43,57 @@ def read_verdicts(settings: Settings, night: str) -> dict[str, dict[str, Any]]:
     return verdicts
 
 
+@dataclass(frozen=True, slots=True)
+class NightJudged:
+    """A night's verdicts with the columns behind them, and how many sampling units they rest on."""
+
+    verdicts: list[FamilyVerdict]
+    page: bytes
+    units: int
+
+
+def judge_night(settings: Settings, night: str) -> NightJudged:
+    """Judge ``night`` (``YYYYMMDD``) against its reference window, and store the window's summary beside its tables."""
+    params = load_params(settings).drift
+    nights = list_nights_before(settings, night, params.window)
+    tables = [table for family in FAMILIES.values() for table in family]
+    found = reference.load_reference(settings, nights, tables, params.window)
+    tonight = {t.name: pl.read_parquet(refresh_table(settings, night, t, params.window, own=True)) for t in tables}
+    reference.save_reference(settings, night, nights, tables, found)
+    means = [found.means, *(reference.summarise_table(name, night, frame).means for name, frame in tonight.items())]
+    levels = pl.concat(means)
+    verdicts: list[FamilyVerdict] = []
+    compared: dict[str, Sequence[ColumnPair]] = {}
+    for family, members in FAMILIES.items():
+        names = [table.name for table in members]
+        sides = [(tonight[name], found.restore_table(name)) for name in names]
+        own = levels.filter(pl.col("table").is_in(names))
+        verdict, compared[family] = judge_family(family, members[0].unit, sides, len(nights), params, own)
+        verdicts.append(verdict)
+    page = report.render_page(night, nights, verdicts, report.run_evidently(verdicts, compared))
+    return NightJudged(verdicts, page, sum(frame.height for frame in tonight.values()))
+
+
+def write_report(settings: Settings, night: str, judged: NightJudged) -> Path:
+    """Write the page and, next to it, the verdicts; returns the verdicts' file."""
+    page = write_bytes(report_path(settings, night), judged.page)
+    return write_json(page.with_suffix(".json"), {v.family: v.as_json() for v in judged.verdicts})
+
+
 def run(settings: Settings, night: str) -> StageSummary:
-    """Judge ``night`` (``YYYYMMDD``) and write the page and the verdicts.
+    """Judge ``night``; write the page, the verdicts and ``metrics/drift.json``, on which a training may start.
 
     Rows in: sampling units of the night over all families. Rows out: columns compared.
     """
-    params = load_params(settings).drift
-    window = params.window
     with stage_run(settings, night, "drift") as summary:
-        nights = list_nights_before(settings, night, window)
-        verdicts: list[FamilyVerdict] = []
-        compared: dict[str, Sequence[ColumnPair]] = {}
-        for family, tables in FAMILIES.items():
-            sides = [_load_sides(settings, night, nights, table, window) for table in tables]
-            verdict, compared[family] = judge_family(family, tables[0].unit, sides, len(nights), params)
-            verdicts.append(verdict)
-            summary.rows_in += sum(current.height for current, _ in sides)
-            summary.rows_out += len(verdict.compared)
-        page = report_path(settings, night)
-        report.write_page(page, night, nights, verdicts, report.run_evidently(verdicts, compared))
-        write_json(
-            settings.metrics / "drift.json", {"night": night, "verdicts": {v.family: v.verdict for v in verdicts}}
-        )
-        verdict_file = write_json(page.with_suffix(".json"), {v.family: v.as_json() for v in verdicts})
-        counts = Counter(v.verdict for v in verdicts)
+        judged = judge_night(settings, night)
+        outcomes: dict[str, str] = {v.family: v.verdict for v in judged.verdicts}
+        write_json(settings.metrics / "drift.json", {"night": night, "verdicts": outcomes})
+        verdict_file = write_report(settings, night, judged)
+        summary.rows_in = judged.units
+        summary.rows_out = sum(len(v.compared) for v in judged.verdicts)
+        counts = Counter(outcomes.values())
         summary.detail = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
-        summary.figures = {v.family: v.verdict for v in verdicts}
+        summary.figures = dict(outcomes)
         summary.hashes = {"verdicts": hash_files([verdict_file])}
     return summary
-
-
-def _load_sides(
-    settings: Settings, night: str, nights: Sequence[str], table: DriftTable, window: int
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    return load_sealed_table(settings, night, table, window), load_reference(settings, nights, table, window)

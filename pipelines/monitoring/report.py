@@ -20,7 +20,6 @@ from evidently.core.report import Snapshot
 from evidently.metrics import ValueDrift
 
 from pipelines.monitoring.verdicts import ColumnPair, FamilyVerdict
-from pmlm.storage import write_bytes
 
 BINS = 10
 _HEAD = jinja2.Environment(
@@ -56,10 +55,8 @@ def _drop_single_value_plots(run: Snapshot) -> Snapshot:
     return run
 
 
-def write_page(
-    path: Path, night: str, nights: Sequence[str], verdicts: Sequence[FamilyVerdict], run: Snapshot | None
-) -> Path:
-    """Write the page; it holds the verdicts alone where nothing was compared."""
+def render_page(night: str, nights: Sequence[str], verdicts: Sequence[FamilyVerdict], run: Snapshot | None) -> bytes:
+    """Render the page; it holds the verdicts alone where nothing was compared."""
     head = _HEAD.render(night=night, nights=nights, verdicts=verdicts)
     body = run.get_html_str(as_iframe=False) if run else "<!DOCTYPE html><html lang='en'><body></body></html>"
-    return write_bytes(path, body.replace("<body>", f"<body>\n{head}", 1).encode())
+    return body.replace("<body>", f"<body>\n{head}", 1).encode()

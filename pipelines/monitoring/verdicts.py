@@ -6,6 +6,7 @@ family's main table had enough sampling units on both sides; otherwise ``no verd
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,6 +16,8 @@ import pandas as pd
 import polars as pl
 
 from pipelines.monitoring.column_tests import ColumnComparison, apply_holm, compare_column
+from pipelines.monitoring.families.drift_table import MISSING
+from pipelines.monitoring.trends import compute_trend
 from pipelines.params import DriftParams
 
 VerdictName = Literal["drift", "stable", "no verdict"]
@@ -38,7 +41,8 @@ class FamilyVerdict:
     """One family's verdict for a night; its fields are the keys of the verdict file.
 
     ``n_current`` and ``n_reference`` count the main table's sampling units (``unit``). ``share`` is drifted columns
-    over compared ones, None if none was compared. ``uncompared`` are columns with too few values on one side.
+    over compared ones, None if none was compared. ``uncompared`` are columns with too few values on one side;
+    ``trends`` are tests over the last nights' levels.
     """
 
     family: str
@@ -52,6 +56,7 @@ class FamilyVerdict:
     share: float | None = None
     compared: tuple[ColumnComparison, ...] = ()
     uncompared: tuple[str, ...] = ()
+    trends: tuple[ColumnComparison, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -64,16 +69,17 @@ def group_rare_values(column: str, current: pl.Series, reference: pl.Series) -> 
     Categories rarer than ``SMALLEST_GROUP`` become ``other``; numbers are clipped to the smallest and greatest value
     that as many sampling units reach.
     """
-    now, before = current.drop_nulls().to_pandas(), reference.drop_nulls().to_pandas()
-    pooled = pd.concat([now, before], ignore_index=True)
-    if pd.api.types.is_numeric_dtype(pooled):
+    now, before = current.drop_nulls().to_numpy(), reference.drop_nulls().to_numpy()
+    pooled = np.concatenate([now, before])
+    if np.issubdtype(pooled.dtype, np.number):
         rank = min(SMALLEST_GROUP, len(pooled)) - 1
-        ordered = np.sort(pooled.to_numpy())
+        ordered = np.sort(pooled)
         low, high = sorted((ordered[rank], ordered[-1 - rank]))
-        return ColumnPair(column, now.clip(low, high), before.clip(low, high))
-    counts = pooled.value_counts()
-    common = set(counts[counts >= SMALLEST_GROUP].index)
-    return ColumnPair(column, now.where(now.isin(common), OTHER), before.where(before.isin(common), OTHER))
+        return ColumnPair(column, pd.Series(now.clip(low, high)), pd.Series(before.clip(low, high)))
+    counts = Counter(pooled.tolist())
+    shown = {value: value if count >= SMALLEST_GROUP else OTHER for value, count in counts.items()}
+    now, before = (pd.Series([shown[value] for value in side.tolist()], dtype=object) for side in (now, before))
+    return ColumnPair(column, now, before)
 
 
 def pair_columns(current: pl.DataFrame, reference: pl.DataFrame, minimum: int) -> tuple[list[ColumnPair], list[str]]:
@@ -81,6 +87,8 @@ def pair_columns(current: pl.DataFrame, reference: pl.DataFrame, minimum: int) -
     enough, few = [], []
     for column in sorted({*current.columns, *reference.columns}):
         sides = [f[column].drop_nulls() if column in f.columns else pl.Series() for f in (current, reference)]
+        if column.startswith(MISSING) and len({value for side in sides for value in side.unique()}) < 2:
+            continue  # always there, or never: no chance of a difference, and no cost in Holm's correction
         if min(len(s) for s in sides) >= minimum:
             enough.append(group_rare_values(column, *sides))
         else:
@@ -94,8 +102,12 @@ def judge_family(
     tables: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
     nights: int,
     params: DriftParams,
+    levels: pl.DataFrame | None = None,
 ) -> tuple[FamilyVerdict, list[ColumnPair]]:
-    """Compare a family's (current, reference) tables, the main one first; return the pairs too."""
+    """Compare a family's (current, reference) tables, the main one first; return the pairs too.
+
+    ``levels`` (``column``, ``night``, ``n``, ``mean``) are the nights' levels, tonight's included, for trends.
+    """
     n_current, n_reference = tables[0][0].height, tables[0][1].height
     minimum = params.minimum_rows
     compared: list[ColumnPair] = []
@@ -104,7 +116,9 @@ def judge_family(
         enough, few = pair_columns(current, reference, minimum)
         compared += enough
         uncompared += few
-    results = apply_holm([compare_column(p.column, p.current, p.reference) for p in compared], params.alpha)
+    trends = _test_trends(levels, {p.column for p in compared}) if levels is not None else []
+    tested = [compare_column(p.column, p.current, p.reference) for p in compared]
+    results = apply_holm([*tested, *trends], params.alpha)
     drifted = tuple(r.column for r in results if r.drifted)
     decision, why = _decide(drifted, n_current, n_reference, nights, minimum, unit)
     verdict = FamilyVerdict(
@@ -117,10 +131,18 @@ def judge_family(
         why=why,
         drifted=drifted,
         share=round(len(drifted) / len(results), 4) if results else None,
-        compared=results,
+        compared=results[: len(tested)],
         uncompared=tuple(uncompared),
+        trends=results[len(tested) :],
     )
     return verdict, compared
+
+
+def _test_trends(levels: pl.DataFrame, columns: set[str]) -> list[ColumnComparison]:
+    """Test the levels of the compared columns that have some."""
+    by_column = levels.filter(pl.col("column").is_in(sorted(columns))).partition_by("column", as_dict=True)
+    tests = (compute_trend(str(name), nights) for (name,), nights in sorted(by_column.items()))
+    return [test for test in tests if test is not None]
 
 
 def _decide(

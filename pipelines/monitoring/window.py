@@ -1,4 +1,4 @@
-"""Load the rolling reference window from each night's sealed tables in ``monitoring/<night>/``.
+"""Seal each night's tables in ``monitoring/<night>/``, from which the rolling reference window is made.
 
 A table depends on the event log, the features and the episodes alone, so the tables of a night that never ran its drift
 stage (several drops ingested at once), and stale ones, are built when a later night first needs them.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import polars as pl
 
 from pipelines.monitoring.families.drift_table import DriftTable, seal_table
 from pipelines.night_dates import end_of_night
@@ -58,20 +56,20 @@ def _is_fresh(path: Path, sources: Sequence[Path]) -> bool:
     return path.exists() and all(s.stat().st_mtime_ns <= path.stat().st_mtime_ns for s in sources)
 
 
-def load_sealed_table(settings: Settings, night: str, table: DriftTable, window: int) -> pl.DataFrame:
-    """Load the night's sealed table; build it where a source is newer."""
-    path = window_folder(settings, night) / f"{table.name}.parquet"
-    sources = table.sources(settings, night)
-    if _is_fresh(path, sources):
-        return pl.read_parquet(path)
+def table_path(settings: Settings, night: str, table: DriftTable) -> Path:
+    """The file of a night's sealed table."""
+    return window_folder(settings, night) / f"{table.name}.parquet"
+
+
+def refresh_table(settings: Settings, night: str, table: DriftTable, window: int, own: bool = False) -> Path:
+    """Build the night's sealed table where it is missing or a source is newer; returns its file.
+
+    Where later nights write into its sources as well, only the night's ``own`` drift stage builds it again.
+    """
+    path = table_path(settings, night, table)
+    if (path.exists() and table.grows and not own) or _is_fresh(path, table.sources(settings, night)):
+        return path
     frame = seal_table(table.build(settings, night, night_start(settings, night, window)))
     with atomic_write(path) as temporary:
         frame.write_parquet(temporary)
-    return frame
-
-
-def load_reference(settings: Settings, nights: Sequence[str], table: DriftTable, window: int) -> pl.DataFrame:
-    """Concatenate the window's tables; a column that a night lacks is null there."""
-    frames = [load_sealed_table(settings, night, table, window) for night in nights]
-    filled = [frame for frame in frames if frame.width]
-    return pl.concat(filled, how="diagonal") if filled else pl.DataFrame()
+    return path

@@ -63,6 +63,7 @@ def make_airflow_environment(settings: Settings) -> dict[str, str]:
         "PMLM_HOME": str(settings.home.resolve()),
         "PMLM_DROPS": str(settings.drops.resolve()),
         "PMLM_NIGHT_CRON": settings.night_cron,
+        "PMLM_ALERT_URL": settings.alert_url or "",
         "PMLM_ENGINE": settings.engine,
         "PMLM_SPARK_MASTER": settings.spark_master,
         "PMLM_SPARK_CONNECTION": settings.spark_connection or "",

@@ -7,11 +7,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
+from pipelines.night import alerts
 from pipelines.runs import StageSummary
 from pmlm.errors import NightError
 from pmlm.settings import Settings
@@ -56,7 +57,19 @@ def execute_stage(settings: Settings, night: str, name: str) -> StageSummary:
         # Airflow lets a task go on after SIGTERM; a stage can be killed at any moment
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with announce_stage(settings, night, name):
-        return call(settings, night)
+        return run_and_alert(settings, night, name, call)
+
+
+def run_and_alert(settings: Settings, night: str, name: str, call: StageFunction) -> StageSummary:
+    """Run a stage, and raise the alerts that its failure or its result gives cause to."""
+    try:
+        summary = call(settings, night)
+    except Exception as error:
+        with suppress(OSError):  # a full disk must not hide what failed
+            alerts.raise_alerts(settings, [alerts.find_failure(night, name, error)])
+        raise
+    alerts.raise_alerts(settings, alerts.find_alerts(summary))
+    return summary
 
 
 @contextmanager

@@ -36,7 +36,13 @@ def dag(bag: Any) -> Any:
 
 def test_every_dag_file_imports(bag: Any) -> None:
     assert bag.import_errors == {}
-    assert set(bag.dags) == {"nightly"}
+    assert set(bag.dags) == {"nightly", "monitor"}
+
+
+def test_what_the_endpoint_did_is_counted_by_the_hour_without_waiting_for_a_night(bag: Any) -> None:
+    monitor = bag.dags["monitor"]
+    assert monitor.schedule == "5 * * * *"
+    assert {task.pool for task in monitor.task_dict.values()} == {"default_pool"}
 
 
 def test_airflow_runs_the_stages_in_the_order_of_dvc_yaml(dag: Any) -> None:

@@ -26,7 +26,7 @@ DECLARED = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 #: Imported inside functions alone, by those who configured what needs them.
 OPTIONAL = ("dspy", "postgres", "redis", "spark")
 #: Not installed with the lock: import → distribution.
-ABSENT = {"dspy": "dspy", "pyspark": "pyspark", "airflow.providers.apache": "apache-airflow"}
+ABSENT = {"apprise": "apprise", "dspy": "dspy", "pyspark": "pyspark", "airflow.providers.apache": "apache-airflow"}
 #: The distributions that apache-airflow, declared in one version, is made of.
 PARTS = {"apache-airflow-core": "apache-airflow", "apache-airflow-task-sdk": "apache-airflow"}
 

@@ -18,6 +18,8 @@ from pmlm.settings import Settings
 
 #: Most sampling units per table and night; enough for a distance, small enough for a window of 30 nights.
 SAMPLE = 5_000
+#: Begins the name of a column that says whether another one has no value: ``yes`` or ``no``.
+MISSING = "no value of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,15 @@ class DriftTable:
     """One table of a family: ``build`` computes it from the files ``sources``.
 
     ``build(settings, night, since)`` sees what the night made known after ``since``. Float64 columns are numbers,
-    String columns categories, null is no value; no column is an identifier or a date.
+    String columns categories, null is no value; no column is an identifier or a date. A table whose sources ``grow``
+    with later nights is sealed by its own night for good.
     """
 
     name: str
     unit: str
     sources: Callable[[Settings, str], list[Path]]
     build: Callable[[Settings, str, datetime], pl.DataFrame]
+    grows: bool = False
 
 
 def seal_table(frame: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
+from pipelines.monitoring.families.drift_table import MISSING, SAMPLE, DriftTable
 from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 
@@ -45,6 +45,12 @@ def _express_column(name: str, dtype: pl.DataType) -> pl.Expr | None:
     return None
 
 
+def _express_absence(column: pl.Expr) -> pl.Expr:
+    """Express whether a compared feature is null, in a column of its own: nulls are not compared as values."""
+    absent = pl.when(column.is_null()).then(pl.lit("yes")).otherwise(pl.lit("no"))
+    return absent.alias(MISSING + column.meta.output_name())
+
+
 def build_own_features(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
     """One row per patient and day whose own features changed, columns not aligned."""
     return _sample_columns(list_own_files(settings, night), night, since)
@@ -63,7 +69,8 @@ def _sample_columns(files: list[Path], night: str, since: datetime) -> pl.DataFr
         compared = [e for name, dtype in schema if (e := _express_column(name, dtype)) is not None]
         random_order = pl.struct("subject_id", "event_timestamp").hash(seed=0)
         known = pl.col("event_timestamp").is_between(since, end_of_night(night), closed="right")
-        columns.append(rows.filter(known).sort(random_order).head(SAMPLE).select(compared).collect())
+        absent = [_express_absence(e) for e in compared]
+        columns.append(rows.filter(known).sort(random_order).head(SAMPLE).select(*compared, *absent).collect())
     return pl.concat(columns, how="horizontal_extend") if columns else pl.DataFrame()
 
 

@@ -1,4 +1,4 @@
-"""Drift of prompts: initial prompts of tonight's questions, and prompts the endpoint served."""
+"""Drift of prompts: tonight's questions, their initial prompts, and prompts the endpoint served."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
+from pipelines.monitoring.families.questions import build_questions
 from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 from pmlm.storage import read_lines
@@ -82,6 +83,7 @@ def _build_served_row(entry: dict[str, Any]) -> dict[str, object]:
 
 
 TABLES = (
-    DriftTable("asked", "patients who asked", find_episode_file, build_asked),
-    DriftTable("served", "patients served", list_interaction_files, build_served),
+    DriftTable("asked", "patients who asked", find_episode_file, build_asked, grows=True),
+    DriftTable("questions", "patients who asked", find_episode_file, build_questions, grows=True),
+    DriftTable("served", "patients served", list_interaction_files, build_served, grows=True),
 )

@@ -73,6 +73,6 @@ def build_ratings(settings: Settings, night: str, since: datetime) -> pl.DataFra
 
 
 TABLES = (
-    DriftTable("held_out", "patients with a held-out question", find_episode_file, build_held_out),
+    DriftTable("held_out", "patients with a held-out question", find_episode_file, build_held_out, grows=True),
     DriftTable("ratings", "ratings", list_event_files, build_ratings),
 )

@@ -16,7 +16,7 @@ from models.reward.score_cache import ScoreCache, hash_trial
 from models.reward.terms import SentenceScores
 from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
 from pipelines.episodes import episode_file
-from pipelines.monitoring.families import features, prompts, records, rewards
+from pipelines.monitoring.families import features, prompts, questions, records, rewards
 from pipelines.monitoring.families.drift_table import SAMPLE
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger
@@ -81,6 +81,9 @@ def test_groups_that_changed_for_other_patients_are_compared_together(settings: 
     _write_features(settings, "vitals", one)
     _write_features(settings, "pregnancy", two)
     table = features.build_own_features(settings, NIGHT, SINCE)
+    assert table["no value of weight_latest"].drop_nulls().to_list() == ["no"], (
+        "nothing of whom the group has no row of"
+    )
     assert table["weight_latest"].drop_nulls().to_list() == [70.0]
     assert sorted(table["pregnancies"]) == [0, 1]
 
@@ -113,7 +116,9 @@ def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settin
     )
     _write_features(settings, "labs", rows)
     table = features.build_own_features(settings, NIGHT, SINCE)
-    assert set(table.columns) == {"age", "language", "haemoglobin_latest", "number of condition_codes"}
+    compared = {"age", "language", "haemoglobin_latest", "number of condition_codes"}
+    assert set(table.columns) == compared | {f"no value of {name}" for name in compared}
+    assert sorted(table["no value of haemoglobin_latest"].to_list()) == ["no", "yes"]
     assert sorted(table["age"].to_list()) == [26.0, 35.0]  # the first turns 36 tomorrow
     assert sorted(table["number of condition_codes"].to_list()) == [0, 2]
 
@@ -135,6 +140,18 @@ def test_only_what_the_policy_may_choose_from_is_compared(settings: Settings) ->
     (row,) = prompts.build_asked(settings, NIGHT, SINCE).to_dicts()
     assert (row["candidates"], row["free tokens"], row["ranked first"]) == (2, 14, "peer.weight")
     assert (row["peer segments"], row["record segments"], row["change segments"]) == (1, 1, 0)
+
+
+def test_no_word_of_a_question_is_in_its_description(settings: Settings) -> None:
+    night = KNOWN - timedelta(hours=1)
+    shouting = replace(_episode(2, night, "b"), question="MY HEAD HURTS!!!")
+    episode_file.write_episodes(settings, [_episode(1, night, "a"), shouting])
+    table = questions.build_questions(settings, NIGHT, SINCE)
+    assert sorted(table["topic of the question"].to_list()) == ["headache", "tiredness"]
+    loud = table.filter(pl.col("topic of the question") == "headache").to_dicts()[0]
+    assert (loud["words of the question"], loud["share of marks"]) == (3.0, 3 / 16)
+    words = {word for row in table.rows() for cell in row if isinstance(cell, str) for word in cell.split()}
+    assert not words & {"MY", "HEAD", "HURTS!!!", "Am", "I", "tired?"}
 
 
 def _interaction(patient: int, as_of: datetime, ident: str = "a") -> str:

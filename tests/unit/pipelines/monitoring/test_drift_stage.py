@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 
 import polars as pl
+import pytest
 
-from pipelines.monitoring import drift
-from pipelines.monitoring.window import window_folder
-from pipelines.runs import read_summaries
+from pipelines.monitoring import drift, reference
+from pipelines.monitoring.window import list_nights, window_folder
+from pipelines.runs import read_summaries, summary_path
+from pmlm.cli import monitoring as commands
 from pmlm.settings import Settings
 
 Clinic = Callable[..., str]
@@ -119,8 +121,10 @@ def test_no_patient_is_in_the_page_the_verdicts_or_the_window(
     assert not [p for p in patients if str(p) in text]
     for table in window_folder(settings, night).glob("*.parquet"):
         frame = pl.read_parquet(table)
-        assert set(frame.dtypes) <= {pl.Float64, pl.String}
-        assert not {"subject_id", "record", "source", "time", "known_at", "day"} & set(frame.columns)
+        counted = table.name in (reference.COUNTS, reference.MEANS)
+        assert set(frame.dtypes) <= {pl.Float64, pl.String, *([pl.Int64] if counted else [])}
+        named = {*frame.columns, *(frame["column"].to_list() if counted else [])}
+        assert not {"subject_id", "record", "source", "time", "known_at", "day"} & named
 
 
 def test_the_page_shows_distributions_and_no_value_by_row(settings: Settings, clinic: Clinic) -> None:
@@ -137,3 +141,31 @@ def test_a_sealed_table_holds_no_row_of_a_patient(settings: Settings, clinic: Cl
     table = pl.read_parquet(window_folder(settings, night) / "patient_days.parquet")
     for column in table.iter_columns():
         assert column.equals(column.sort(nulls_last=True))
+
+
+def test_looking_at_a_night_changes_nothing_of_what_nights_recorded(
+    settings: Settings, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pmlm drift` shows a verdict on record; a night without one is judged, and takes no part in retraining."""
+    night = clinic(nights=2)
+    drift.run(settings, night)
+    recorded = [
+        summary_path(settings, night, "drift"),
+        settings.metrics / "drift.json",
+        drift.report_path(settings, night).with_suffix(".json"),
+    ]
+    before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in recorded]
+    monkeypatch.setenv("PMLM_HOME", str(settings.home))
+    earlier = list_nights(settings)[0]
+    for one in (night, earlier):
+        commands.drift(one, settings.drops)
+    assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in recorded] == before
+    assert drift.report_path(settings, earlier).exists()
+    assert not summary_path(settings, earlier, "drift").exists()
+
+
+def test_the_verdicts_of_a_night_are_a_metric_of_it(settings: Settings, clinic: Clinic) -> None:
+    night = clinic(haemoglobin_tonight=13.0)
+    drift.run(settings, night)
+    found = json.loads((settings.metrics / "drift.json").read_text())
+    assert (found["night"], found["verdicts"]["records"]) == (night, "drift")
