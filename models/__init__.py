@@ -7,8 +7,9 @@ Read it in this order, about twenty minutes:
 2. ``patient``, self-informed: ``gestational_age`` (with ``pregnancy_statements``, ``pregnancy_dating`` and
    ``pregnancy_end``), ``change_detection``, ``reference_ranges``, ``preferences``;
    ``trajectory`` and ``forecaster`` (the next visit).
-3. ``peers``, peer-informed: ``patient_embedding``, ``search``, ``aggregates`` (what may be published); ``exact_knn``
-   and ``ann_index`` (how neighbours are found), ``cohort_partitions`` (on a cluster).
+3. ``peers``, peer-informed: ``patient_embedding``, ``search``, ``aggregates`` (what may be published),
+   ``outcome_estimates`` (what is stated of them); ``exact_knn`` and ``ann_index`` (how neighbours are found),
+   ``cohort_partitions`` (on a cluster).
 4. ``replies``: ``alignment`` (which facts a reply took up), with ``sentences`` and ``question_kinds``;
    ``pseudo_labels`` (in nats).
 5. The recommender: ``peers.recommendation`` (how often clinicians took a fact up), then ``prompt``: ``candidates``

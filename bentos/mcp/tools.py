@@ -46,7 +46,7 @@ INSTRUCTIONS = (
 
 
 class PeerOutcome(BaseModel):
-    """One figure of the most similar patients: a percentage or a mean, rounded."""
+    """One estimate from the most similar patients: a percentage or a mean, shrunk to the cohort's and rounded."""
 
     name: str
     label: str
@@ -60,6 +60,7 @@ class Peers(BaseModel):
     count: int = Field(description="So many patients or a few more, in steps of five; 0 where fewer than k are alike.")
     at_least: int = Field(description="k: the fewest patients an aggregate may stand for.")
     outcomes: list[PeerOutcome]
+    unstated: list[str] = Field(description="Outcomes for which similar patients predict no better than the cohort.")
 
 
 def install(server: MCPServer[Any]) -> None:
@@ -130,11 +131,16 @@ def _read_trajectory(patient: str, principal: Principal) -> Timeline:
 def _read_peers(patient: str, principal: Principal) -> Peers:
     from models.feature_row import read_number
     from models.peers.aggregates import OUTCOMES, round_count
+    from models.peers.outcome_estimates import estimate_outcomes
 
     personalizer = current.personalizer()
     _, row = personalizer.read_patient(principal, patient)
     k = personalizer.settings.k_anonymity
     count = round_count(int(read_number(row, "peers_count") or 0), k)
-    values = ((o, read_number(row, f"peer_{o.name}")) for o in OUTCOMES) if count else ()
-    outcomes = [PeerOutcome(name=o.name, label=o.label, value=v, unit=o.unit) for o, v in values if v is not None]
-    return Peers(count=count, at_least=k, outcomes=outcomes)
+    findings = personalizer.candidates.findings
+    outcomes = [
+        PeerOutcome(name=e.outcome.name, label=e.outcome.label, value=e.value, unit=e.outcome.unit)
+        for e in (estimate_outcomes(row, findings) if count else ())
+    ]
+    unstated = [o.label for o in OUTCOMES if count and (o.name not in findings or not findings[o.name].is_stated)]
+    return Peers(count=count, at_least=k, outcomes=outcomes, unstated=unstated)

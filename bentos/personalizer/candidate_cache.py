@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from models.patient.currency import DEFAULT_RULE, CurrencyRule
+from models.peers.outcome_estimates import NO_FINDINGS, Findings
 from models.prompt.candidates import build_candidates
 from models.schema import FeatureRow, Segment
 
@@ -18,10 +19,14 @@ CAPACITY = 2000  # rows, as many as ``feature_repo.store.online`` keeps
 
 
 class CandidateCache:
-    """The latest patients' candidates by the clinic's ``rule`` of what is current. Thread-safe."""
+    """The latest patients' candidates, by the clinic's ``rule`` of what is current and the release's ``findings``.
 
-    def __init__(self, rule: CurrencyRule = DEFAULT_RULE) -> None:
+    Thread-safe.
+    """
+
+    def __init__(self, rule: CurrencyRule = DEFAULT_RULE, findings: Findings = NO_FINDINGS) -> None:
         self._rule = rule
+        self.findings = findings
         self._entries: OrderedDict[tuple[int, str], tuple[FeatureRow, datetime, tuple[Segment, ...]]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -32,7 +37,7 @@ class CandidateCache:
             entry = self._entries.get(key)
         if entry is not None and entry[0] is row and entry[1] == minute:
             return entry[2]
-        segments = build_candidates(row, as_of, count, language, self._rule)
+        segments = build_candidates(row, as_of, count, language, self._rule, self.findings)
         with self._lock:
             self._entries[key] = (row, minute, segments)  # a reference to the row, so that no other can get its id
             while len(self._entries) > CAPACITY:

@@ -37,6 +37,7 @@ from models.fact_disputes import is_disputed
 from models.feature_row import read_text, read_texts
 from models.llm import make_token_counter
 from models.patient.critical_values import has_critical_value
+from models.peers.outcome_estimates import load_findings
 from models.prompt.personalize import personalize, personalize_pinned_only
 from models.prompt.ranker_file import load_ranker
 from models.prompt.ranking import Ranker
@@ -73,11 +74,10 @@ class Personalizer:
         self.recorder = Recorder(settings, self.explanations)
         self.feedback = FeedbackStore(settings)
         self.features = FeatureClient(settings.feast, settings.llm_timeout_s)
-        self._refiner = refiner
         self._ranker: Ranker | None = None
-        self.encoder = encoder
+        self._refiner, self.encoder = refiner, encoder
         self._count = make_token_counter(settings.embedded_llm)
-        self._candidates = CandidateCache(settings.currency_rule)
+        self.candidates = CandidateCache(settings.currency_rule)
         self._encoding = ThreadPoolExecutor(1, "pmlm-ahead")
         self._weighing = threading.Lock()  # computing choice probabilities swaps the policy's table
 
@@ -95,6 +95,7 @@ class Personalizer:
         refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
         opened = cls(settings, served, refiner, encoder, LLMClient(settings))
         opened._ranker = load_ranker(Path(folder) / release.RANKER)
+        opened.candidates = CandidateCache(settings.currency_rule, load_findings(Path(folder)))
         opened.catalogue = read_catalogue(Path(folder) / release.DRAFTS)
         return opened
 
@@ -129,7 +130,7 @@ class Personalizer:
                 self.encoder,
                 self._count,
                 written_in,
-                self._candidates.of,
+                self.candidates.of,
                 self._ranker,
                 subject,
             )
@@ -165,9 +166,8 @@ class Personalizer:
     def read_patient(self, principal: Principal, reference: str) -> tuple[int, FeatureRow]:
         """A patient's subject id and online features.
 
-        Raises as :meth:`prepare` does, and :class:`FeaturesUnavailableError`. Of a patient whose records have arrived
-        but whose features no night has computed yet nothing is known: the row is empty, and they get what holds for
-        anyone.
+        Raises as :meth:`prepare` does, and :class:`FeaturesUnavailableError`. The row is empty, and they get what
+        holds for anyone, where their records have arrived and no night has computed their features yet.
         """
         subject = principal.subject(self.settings, reference)
         row = self.features.read(subject)
@@ -254,8 +254,8 @@ class Personalizer:
 
     def _observe(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> None:
         llm = response.llm if isinstance(response, AnswerResponse) else None
-        base_url = self.settings.llm_base_url
-        observe_interaction(endpoint, response, prepared.personalized.flags, prepared.seconds, llm, base_url)
+        flags, base_url = prepared.personalized.flags, self.settings.llm_base_url
+        observe_interaction(endpoint, response, flags, prepared.seconds, llm, base_url)
 
     def personalize(self, principal: Principal, request: PersonalizeRequest) -> PersonalizeResponse:
         """The refined prompt; raises as :meth:`prepare` does."""

@@ -66,7 +66,9 @@ def record(personalizer: Personalizer, principal: Principal, request: RecordRequ
         pregnancy=records.describe_pregnancy(row, as_of, request.language),
         beliefs=records.list_beliefs(row, as_of, personalizer.settings.currency_rule, records.list_disputes(known)),
         trajectories=records.build_trajectories(known, row, as_of, request.language),
-        peers=records.summarize_peers(row, personalizer.settings.k_anonymity, request.language),
+        peers=records.summarize_peers(
+            row, personalizer.candidates.findings, personalizer.settings.k_anonymity, request.language
+        ),
     )
 
 

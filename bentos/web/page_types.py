@@ -99,11 +99,15 @@ class PeerFigure(BaseModel):
 
 
 class PeerSummary(BaseModel):
-    """Figures of the most similar patients, ``count`` or a few more; 0 below ``k``."""
+    """Figures of the most similar patients, ``count`` or a few more; 0 below ``k``.
+
+    ``unstated`` are the outcomes for which they predict no better than the cohort.
+    """
 
     count: int
     k: int
     outcomes: list[PeerFigure]
+    unstated: list[str]
 
 
 BeliefName = Literal[

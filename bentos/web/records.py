@@ -28,7 +28,8 @@ from models.patient.change_detection import Change, detect_change
 from models.patient.currency import CurrencyRule
 from models.patient.facts import list_facts
 from models.patient.summary import DISPUTED, summarize_patient
-from models.peers.aggregates import OUTCOMES, round_count
+from models.peers.aggregates import OUTCOMES, PeerStatistic, round_count
+from models.peers.outcome_estimates import Findings, estimate_outcomes
 from models.prompt.sentences.behaviour import OLDEST_AGE, compute_age
 from models.prompt.sentences.pinned import build_pinned_segments
 from models.schema import FeatureRow
@@ -148,19 +149,24 @@ def _band(signal: Signal, row: FeatureRow) -> Band | None:
     return Band(mean=round(mean, 2), low=round(mean - half, 2), high=round(mean + half, 2))
 
 
-def summarize_peers(row: FeatureRow, k: int, language: Language) -> PeerSummary:
-    """The row's peer aggregates; none below ``k`` similar patients, whatever a store holds."""
+def summarize_peers(row: FeatureRow, findings: Findings, k: int, language: Language) -> PeerSummary:
+    """What prompts state of similar patients; nothing below ``k`` of them, whatever a store holds."""
     count = int(read_number(row, "peers_count") or 0)
     if count < k:
-        return PeerSummary(count=0, k=k, outcomes=[])
-    outcomes = [
-        PeerFigure(
-            name=o.name, label=look_up_label("outcome", o.name, o.label, language), unit=o.unit.strip(), value=value
-        )
-        for o in OUTCOMES
-        if (value := read_number(row, f"peer_{o.name}")) is not None
-    ]
-    return PeerSummary(count=round_count(count, k), k=k, outcomes=outcomes)
+        return PeerSummary(count=0, k=k, outcomes=[], unstated=[])
+
+    def label(outcome: PeerStatistic) -> str:
+        return look_up_label("outcome", outcome.name, outcome.label, language)
+
+    return PeerSummary(
+        count=round_count(count, k),
+        k=k,
+        outcomes=[
+            PeerFigure(name=e.outcome.name, label=label(e.outcome), unit=e.outcome.unit.strip(), value=e.value)
+            for e in estimate_outcomes(row, findings)
+        ],
+        unstated=[label(o) for o in OUTCOMES if o.name not in findings or not findings[o.name].is_stated],
+    )
 
 
 def find_sources(

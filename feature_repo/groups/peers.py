@@ -1,9 +1,11 @@
 """Peers: aggregates of at least k patients similar to the patient.
 
 It has no expression, since a search over all patients' states is no transformation of one patient's events:
-``models.peers.search`` computes it, and its table ``OUTCOMES`` says what each aggregate means. ``peers_count`` is 0
-and every aggregate null where fewer than k patients are similar. Values are rounded (5 %, 0.1 kg per week, a quarter
-of a point). ``embedding`` is the patient's own state as numbers, see ``models.peers.patient_embedding``.
+``models.peers.search`` computes it, and its table ``OUTCOMES`` says what each aggregate means. ``peers_count`` is 0 and
+every aggregate null where fewer than k patients are similar. ``cohort_*`` are the means over all other patients of the
+cohort, toward which ``models.peers.outcome_estimates`` shrinks those of the peers. Values are rounded (5 %, 0.1 kg per
+week, a quarter of a point). ``embedding`` is the patient's own state as numbers, see
+``models.peers.patient_embedding``.
 """
 
 from __future__ import annotations
@@ -47,6 +49,14 @@ view = FeatureView(
         Field(name="peer_weight_gain", dtype=Float64, tags={"unit": "kg/wk"}, description="peers' mean trend"),
         Field(name="peer_rating_brief", dtype=Float64, tags=POINTS, description="peers' mean for brief replies"),
         Field(name="peer_rating_detailed", dtype=Float64, tags=POINTS, description="peers' mean for detailed ones"),
+        Field(name="cohort_anaemia", dtype=Float64, tags=PERCENT, description="others of the cohort with anaemia"),
+        Field(name="cohort_gestational_diabetes", dtype=Float64, tags=PERCENT, description="others with it"),
+        Field(name="cohort_hypertension", dtype=Float64, tags=PERCENT, description="others with it or pre-eclampsia"),
+        Field(name="cohort_depression", dtype=Float64, tags=PERCENT, description="others with depression"),
+        Field(name="cohort_iron", dtype=Float64, tags=PERCENT, description="others who take iron"),
+        Field(name="cohort_emergency", dtype=Float64, tags=PERCENT, description="others with an emergency in a year"),
+        Field(name="cohort_missed", dtype=Float64, tags=PERCENT, description="others who missed a visit in a year"),
+        Field(name="cohort_weight_gain", dtype=Float64, tags={"unit": "kg/wk"}, description="others' mean trend"),
         Field(name="embedding", dtype=Array(Float32), description="the patient's state as numbers"),
     ],
     source=source,

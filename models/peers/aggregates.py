@@ -1,6 +1,7 @@
-"""Aggregate the outcomes of peers under k-anonymity: means of at least k, rounded.
+"""Aggregate the outcomes of peers and cohort under k-anonymity: means of at least k, rounded.
 
-    peer_o      = coarsen( mean of outcome o over N_k )    if at least k of N_k have it, else nothing
+    peer_o      = coarsen( mean of outcome o over N_k )                    if at least k of N_k have it, else nothing
+    cohort_o    = coarsen( mean of outcome o over the others of the cohort )   if at least k have it, else nothing
     coarsen(v)  = step · round(v / step);   a count of peers is rounded down to a multiple of 5, never below k
 
 1. The paper's "signals from clinically similar patients" are undefined; outcomes, steps and k are ours.
@@ -30,7 +31,7 @@ class PeerStatistic:
     step: float
 
 
-#: What is published of peers; each reads one column of ``States.outcomes`` of the same name.
+#: What is aggregated of peers and of the cohort; each reads one column of ``States.outcomes`` of the same name.
 OUTCOMES: tuple[PeerStatistic, ...] = (
     PeerStatistic("anaemia", "have anaemia", "%", 5),
     PeerStatistic("gestational_diabetes", "have gestational diabetes", "%", 5),
@@ -73,6 +74,25 @@ def aggregate_outcomes(
         values[there] = outcomes[o.name][peers[there]]
         columns[f"peer_{o.name}"] = _average(values, k, o.step)
     return columns
+
+
+def average_cohort(
+    outcomes: Mapping[str, NDArray[np.float64]], members: NDArray[np.int64], asked: NDArray[np.int64], k: int
+) -> NDArray[np.float64]:
+    """Average each of ``OUTCOMES`` over a cohort's members without the one asked, ``[len(asked), len(OUTCOMES)]``.
+
+    ``members`` and ``asked``, who are among them, are places in ``outcomes``. NaN where fewer than ``k`` others have
+    it.
+    """
+    averages = np.full((len(asked), len(OUTCOMES)), np.nan)
+    for column, o in enumerate(OUTCOMES):
+        values, own = outcomes[o.name][members], outcomes[o.name][asked]
+        known = values[~np.isnan(values)]
+        others = len(known) - ~np.isnan(own)
+        enough = others >= k
+        means = (known.sum() - np.nan_to_num(own[enough])) / others[enough]
+        averages[enough, column] = [coarsen(float(mean), o.step) for mean in means]
+    return averages
 
 
 def _average(values: NDArray[np.float64], k: int, step: float) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ Run: ``pmlm features build``; ``pmlm evaluate`` (row 4).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.peers import ann_index, exact_knn
-from models.peers.aggregates import OUTCOMES, RATINGS, aggregate_outcomes
+from models.peers.aggregates import OUTCOMES, RATINGS, aggregate_outcomes, average_cohort
 from models.peers.exact_knn import Places
 from models.peers.patient_embedding import (
     TIME_DIMENSIONS,
@@ -46,6 +46,7 @@ AGGREGATED_AT_ONCE = 1 << 16
 COLUMNS: tuple[str, ...] = (
     "peers_count",
     *(f"peer_{o.name}" for o in (*OUTCOMES, *RATINGS)),
+    *(f"cohort_{o.name}" for o in OUTCOMES),
     "embedding",
 )
 
@@ -54,9 +55,9 @@ def search_peers(states: States, subjects: Sequence[int], moments: Places, k: in
     """Find and aggregate the peers of each ``(subject, moment)``.
 
     ``moments`` ascend, in seconds since 1970. Returns one array per name of ``COLUMNS``, one row per question:
-    ``peers_count`` is 0 and every ``peer_*`` NaN where there are fewer than ``k`` peers; ``embedding`` has shape
-    ``[n, d]``. Donors are the patients in ``states``; a subject without a state by then has no peers, and NaN for an
-    embedding.
+    ``peers_count`` is 0 and every ``peer_*`` NaN where there are fewer than ``k`` peers, ``cohort_*`` NaN where the
+    cohort has fewer than ``k`` others; ``embedding`` has shape ``[n, d]``. Donors are the patients in ``states``; a
+    subject without a state by then has no peers, and NaN for an embedding.
     """
     if np.any(np.diff(moments) < 0):
         raise ValueError("moments must be in ascending order")
@@ -64,6 +65,7 @@ def search_peers(states: States, subjects: Sequence[int], moments: Places, k: in
     asked = current.find_places(subjects)
     embedding = np.full((len(moments), states.embedding.shape[1] + TIME_DIMENSIONS), np.nan, np.float32)
     peers = np.full((len(moments), 2 * k), -1, np.int32)
+    cohort = np.full((len(moments), len(OUTCOMES)), np.nan)
     with threadpool_limits(1, "blas"):  # many small products; the blocks of a large one have threads of their own
         for start, stop in _find_runs(moments):
             current.advance(int(moments[start]))
@@ -71,9 +73,14 @@ def search_peers(states: States, subjects: Sequence[int], moments: Places, k: in
             known = known[current.row[asked[known]] >= 0]
             embedding[known] = current.embed(asked[known]) / exact_knn.STEPS
             peers[known] = current.find_nearest(asked[known], k)
+            cohort[known] = current.average_cohort(asked[known], k)
     starts = range(0, max(1, len(moments)), AGGREGATED_AT_ONCE)
     parts = [aggregate_outcomes(states.outcomes, peers[start : start + AGGREGATED_AT_ONCE], k) for start in starts]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | {"embedding": embedding}
+    return {
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+        **{f"cohort_{o.name}": cohort[:, column] for column, o in enumerate(OUTCOMES)},
+        "embedding": embedding,
+    }
 
 
 def _find_runs(values: Places) -> list[tuple[int, int]]:
@@ -138,11 +145,23 @@ class _CurrentStates:
     def find_nearest(self, asked: Places, k: int) -> Places:
         """States of the k … 2k nearest to each known patient, -1 for no more."""
         found = np.full((len(asked), 2 * k), -1, dtype=np.int64)
+        for rows, members in self._split_by_cohort(asked):
+            found[rows] = self._find_in_cohort(members, asked[rows], k)
+        return np.where(found >= 0, self.row[found], -1)
+
+    def average_cohort(self, asked: Places, k: int) -> Floats:
+        """Mean outcomes of the others in each known patient's cohort; NaN for the dead and those of unknown age."""
+        found = np.full((len(asked), len(OUTCOMES)), np.nan)
+        for rows, members in self._split_by_cohort(asked):
+            rows = rows[~np.isnan(self._now.birth[asked[rows]])]
+            found[rows] = average_cohort(self._states.outcomes, self.row[members], self.row[asked[rows]], k)
+        return found
+
+    def _split_by_cohort(self, asked: Places) -> Iterator[tuple[Places, Places]]:
+        """For each cohort the ranks in ``asked`` of its patients, and its members of known age in order of birth."""
         of_asked, of_all = self.assign_cohorts(asked), self.assign_cohorts(self._by_birth)
         for cohort in np.unique(of_asked[of_asked >= 0]):
-            rows = np.flatnonzero(of_asked == cohort)
-            found[rows] = self._find_in_cohort(self._by_birth[of_all == cohort], asked[rows], k)
-        return np.where(found >= 0, self.row[found], -1)
+            yield np.flatnonzero(of_asked == cohort), self._by_birth[of_all == cohort]
 
     def _find_in_cohort(self, members: Places, asked: Places, k: int) -> Places:
         """The same among one cohort's members in order of birth, as places."""

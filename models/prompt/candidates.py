@@ -20,6 +20,7 @@ from datetime import datetime
 from itertools import chain
 
 from models.patient.currency import DEFAULT_RULE, CurrencyRule
+from models.peers.outcome_estimates import NO_FINDINGS, Findings
 from models.prompt.sentences.behaviour import build_behaviour_segments
 from models.prompt.sentences.peers import build_peer_segments
 from models.prompt.sentences.pinned import build_pinned_segments
@@ -39,18 +40,20 @@ def build_candidates(
     count: Callable[[str], int],
     language: str = "en",
     rule: CurrencyRule = DEFAULT_RULE,
+    findings: Findings = NO_FINDINGS,
 ) -> tuple[Segment, ...]:
     """Pinned segments, then at most ``FREE_LIMIT`` free ones, keys unique; ``count`` gives a text's tokens.
 
-    ``rule`` says which medicines and conditions are said as current, and which as history.
-    ``row`` may be empty (nothing known): the pinned segments then say so, and one free one names what is missing.
+    ``rule`` says which medicines and conditions are said as current, and which as history, ``findings`` which outcomes
+    of peers are worth a sentence: none by default. ``row`` may be empty (nothing known): the pinned segments then say
+    so, and one free one names what is missing.
     """
     segments = chain(
         build_pinned_segments(row, as_of, language),
         build_behaviour_segments(row, as_of, language),
         build_signal_segments(row, as_of, language),
         build_problem_segments(row, as_of, language, rule),
-        build_peer_segments(row, as_of, language),
+        build_peer_segments(row, as_of, language, findings),
         build_prediction_segments(row, as_of, language, rule),
     )
     unique: dict[str, Segment] = {}

@@ -1,9 +1,9 @@
 """Stage ``episodes``: every answered question, with what was known when asked.
 
 Features come from a point-in-time join as of the question's time; segments are built and ranked as in serving, by what
-the training split's replies took up (``recommend``). A simulator's ``facts.jsonl.gz`` in the clinic's folder lists the
-facts behind each reply, for evaluation, hidden from the policy. A large clinic is sampled by a hash of the episode, so
-tomorrow's sample is today's plus new episodes.
+the training split's replies took up (``recommend``), of peers only what beats the cohort (``peer_outcomes``). A
+simulator's ``facts.jsonl.gz`` in the clinic's folder lists the facts behind each reply, for evaluation, hidden from the
+policy. A large clinic is sampled by a hash of the episode, so tomorrow's sample is today's plus new episodes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import pandas as pd
 
 from models.encoder import Encoder
 from models.llm import make_token_counter
+from models.peers.outcome_estimates import NO_FINDINGS, Findings
 from models.prompt.candidates import build_candidates
 from models.reward.terms import ReplyBank, find_specific_sentences
 from models.schema import Episode, FeatureRow
 from pipelines import splits
 from pipelines.embedding_cache import open_encoder
-from pipelines.episodes import episode_file, recommend
+from pipelines.episodes import episode_file, peer_outcomes, recommend
 from pipelines.episodes.conversations import Exchange, pair_exchanges
 from pipelines.episodes.ground_truth import GroundTruth, read_ground_truth
 from pipelines.features.build import historical_rows
@@ -41,7 +42,8 @@ def run(settings: Settings, night: str) -> StageSummary:
         asked = pair_exchanges(event_log.scan_events(settings), settings.now())
         chosen = choose_exchanges(asked, params)
         with open_encoder(settings) as encode:
-            episodes = build_episodes(settings, chosen, encode) if chosen else []
+            findings = peer_outcomes.write_findings(settings) if chosen else NO_FINDINGS
+            episodes = build_episodes(settings, chosen, encode, findings) if chosen else []
             ranker = recommend.fit_ranker(settings, episodes, encode)
             episodes = recommend.rank_episodes(episodes, ranker, encode)
         episode_file.write_episodes(settings, episodes)
@@ -50,6 +52,9 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.hashes = {"episodes": hash_files([settings.episodes])}
         summary.figures = {split: counts[split] for split in (splits.TRAIN, splits.GATE, splits.TEST)}
         summary.figures |= {"chosen": len(chosen), "patients": len({e.subject_id for e in episodes})}
+        summary.figures["peer_outcomes"] = (
+            ", ".join(o for o in findings if findings[o].is_stated) or "none beat the cohort"
+        )
         summary.figures["ranked_by"] = ranker.id if ranker else "nearness to the question"
         if reason := explain_hold(len(asked), counts[splits.TRAIN]):
             summary.status, summary.detail = "hold", reason
@@ -81,8 +86,13 @@ def format_episode_id(exchange: Exchange) -> str:
     return f"{exchange.record:016x}"
 
 
-def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]], encode: Encoder) -> list[Episode]:
-    """Build episodes of exchanges with patients whose language is ``READ_LANGUAGE``, their segments not ranked yet."""
+def build_episodes(
+    settings: Settings, chosen: Sequence[tuple[Exchange, str]], encode: Encoder, findings: Findings = NO_FINDINGS
+) -> list[Episode]:
+    """Build episodes of exchanges with patients whose language is ``READ_LANGUAGE``, their segments not ranked yet.
+
+    ``findings`` say which outcomes of peers a prompt may state.
+    """
     rows = read_feature_rows(settings, [e for e, _ in chosen])
     selected = [
         (e, s, row)
@@ -102,7 +112,7 @@ def build_episodes(settings: Settings, chosen: Sequence[tuple[Exchange, str]], e
                 subject_id=exchange.subject_id,
                 as_of=exchange.asked,
                 question=exchange.question,
-                segments=build_candidates(row, exchange.asked, count, rule=rule),
+                segments=build_candidates(row, exchange.asked, count, rule=rule, findings=findings),
                 reply=exchange.reply,
                 specific=find_specific_sentences(exchange.reply, vector, exchange.subject_id, bank),
                 rating=exchange.rating,

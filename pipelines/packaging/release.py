@@ -19,7 +19,7 @@ from models.llm import EmbeddedLLM
 from models.prompt import ranker_file
 from models.refiner import checkpoint
 from models.templates import TEMPLATE_VERSION
-from pipelines.episodes import recommend
+from pipelines.episodes import peer_outcomes, recommend
 from pipelines.packaging import bento, serving
 from pipelines.params import load_params
 from pipelines.records.log import ledger
@@ -91,6 +91,8 @@ def write_release(settings: Settings, release: Release) -> Path:
     shutil.copytree(settings.models / "champion", part / REFINER)
     if release.ranker is not None:
         shutil.copytree(recommend.ranker_folder(settings), part / RANKER)
+    if (findings := peer_outcomes.findings_path(settings)).exists():
+        shutil.copy2(findings, part)
     drafts = settings.models / "drafts" / catalogue.FILE
     if drafts.exists():
         (part / DRAFTS).mkdir()

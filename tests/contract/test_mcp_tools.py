@@ -69,7 +69,7 @@ def test_her_course_and_her_peers(calls: Callable[..., Any]) -> None:
     assert [point["value"] for point in haemoglobin["points"]] == pytest.approx([12.9, 12.8, 9.8], abs=1e-3)
     assert course["gestational_week"] == 30
     peers = calls("peers", {"patient": ADA}).structured_content
-    assert peers == {"count": 0, "at_least": 10, "outcomes": []}  # three women: nobody stands for ten
+    assert peers == {"count": 0, "at_least": 10, "outcomes": [], "unstated": []}  # three women: nobody stands for ten
 
 
 def test_who_may_see_whom_is_decided_as_everywhere(calls: Callable[..., Any], settings: Settings) -> None:

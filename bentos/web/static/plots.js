@@ -105,9 +105,10 @@ export function showPeers(peers) {
     box.replaceChildren(make("p", {}, phrase("noPeers", { k: peers.k })));
     return;
   }
-  const hint = make("p", { class: "hint" }, phrase("peersHint", { n: peers.count, k: peers.k }));
+  const hint = peers.outcomes.length ? make("p", { class: "hint" }, phrase("peersHint", { n: peers.count, k: peers.k })) : "";
+  const unstated = peers.unstated.length ? make("p", { class: "hint" }, phrase("peersUnstated", { outcomes: peers.unstated.join("; ") })) : "";
   const shares = peers.outcomes.filter((o) => o.unit === "%"), means = peers.outcomes.filter((o) => o.unit !== "%");
-  const again = () => box.replaceChildren(hint, shares.length ? bars(shares, widthOf(box)) : "", ...means.map((o) => make("p", {}, `${o.label}: ${o.value} ${o.unit}`)));
+  const again = () => box.replaceChildren(hint, shares.length ? bars(shares, widthOf(box)) : "", ...means.map((o) => make("p", {}, `${o.label}: ${o.value} ${o.unit}`)), unstated);
   again();
   observed(box, again);
 }

@@ -1,28 +1,22 @@
-"""Sentences on similar patients: aggregates of at least k, never one of them."""
+"""Sentences on similar patients: estimates from at least k that beat the cohort's mean."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
 
-from models.feature_row import read_number
-from models.peers.aggregates import OUTCOMES
+from models.peers.outcome_estimates import Findings, estimate_outcomes
 from models.schema import FeatureRow, Segment
 from models.templates import look_up_label, render_sentence
 
 
-def build_peer_segments(row: FeatureRow, as_of: datetime, language: str) -> Iterator[Segment]:
-    """Build ``peer.{outcome}`` for each outcome known; none with fewer than k peers.
+def build_peer_segments(row: FeatureRow, as_of: datetime, language: str, findings: Findings) -> Iterator[Segment]:
+    """Build ``peer.{outcome}`` for each outcome that is stated; none with fewer than k peers.
 
-    ``peer_lift`` is the share of peers with the outcome (0 … 1), 0 for a mean.
+    ``peer_lift`` is the estimated share with the outcome (0 … 1), 0 for a mean.
     """
-    n = int(read_number(row, "peers_count") or 0)
-    if n == 0:
-        return
-    for outcome in OUTCOMES:
-        value = read_number(row, f"peer_{outcome.name}")
-        if value is None:
-            continue
+    for estimate in estimate_outcomes(row, findings):
+        outcome, n, value = estimate.outcome, estimate.peers, estimate.value
         words = look_up_label("outcome", outcome.name, outcome.label, language)
         if outcome.unit == "%":
             sentence, lift = render_sentence("peer.share", language, n=n, label=words, value=f"{value:g}"), value / 100

@@ -40,6 +40,7 @@ HEADLINE = (
     "peer_vs_self_control", "rl_new_topic_reward_vs_warm_start", "rl_new_topic_f1_vs_warm_start",
     "rl_new_topic_reward_vs_equal_reward_control", "external_adapted_vs_minilm", "external_adapted_vs_random",
     "draft_f1_vs_unpersonalised", "draft_f1_vs_nearest_reply", "change_recall_vs_pelt", "peers_better_than_cohort",
+    "peers_shrunk_better_than_cohort", "peers_stated_all",
 )  # fmt: skip
 FACTS = ("topic_episodes_", "recall_of_", "wrong_picks_of_")
 CURVES = (("reward", "mean reward (nats)"), ("dead", "share of zero-variance groups"),

@@ -29,8 +29,8 @@ def list_parts(settings: Settings, seeds: int, quick: bool) -> list[StudyPart]:
         StudyPart("changes", frozenset({3}), ("change_*",), (), lambda: change_detection.build_rows(seeds)),
         StudyPart("preferences", frozenset({12}), ("preference_*",), (), lambda: preferences.build_rows(seeds)),
         StudyPart("predictions", frozenset({2}), ("next_*",), records, lambda: _prediction_rows(settings, now, seeds)),
-        StudyPart("peers", frozenset({4}), ("peer_error_*", "peers_better_*", "peer_coverage_*"), records,
-                  lambda: _peer_rows(settings, now)),
+        StudyPart("peers", frozenset({4}), ("peer_error_*", "peers_*", "peer_coverage_*"), records,
+                  lambda: peers.build_rows(settings, _split_params(settings), now)),
         StudyPart("training", frozenset({13}), ("training_*",), ("episodes", "training"),
                   lambda: training_health.build_rows(settings)),
     ]  # fmt: skip
@@ -58,12 +58,3 @@ def _prediction_rows(settings: Settings, now: datetime, seeds: int) -> list[Metr
     ]
     epochs = load_params(settings).trajectory.epochs  # the night's
     return prediction.build_rows(read.train, test, page.page_folder(settings), seeds, epochs)
-
-
-def _peer_rows(settings: Settings, now: datetime) -> list[MetricRow]:
-    """Row 4: donors are training patients, forecasts are for the others."""
-    shares = _split_params(settings)
-    known = sequences.read_events(settings, now)["subject_id"].unique().sort().to_list()
-    donors = [s for s in known if splits.assign_patient(s, shares) == splits.TRAIN]
-    others = [s for s in known if s not in set(donors)]
-    return peers.build_rows(settings, donors, others, now) if donors and others else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import reduce
@@ -18,10 +19,12 @@ from feature_repo.point_in_time import KEY
 from feature_repo.store.services import find_groups
 from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.peers import patient_embedding, search
+from models.peers.patient_embedding import States
 from pipelines.features.engines import feature_files
+from pmlm.errors import FeaturesError
 
 #: Raised when a change here or in ``models.peers`` changes any row: peers are then computed again.
-PEERS_REVISION = "2"
+PEERS_REVISION = "3"
 #: Rows made into states at a time: their list columns become Python objects.
 CHUNK_ROWS = 1 << 16
 SCHEMA = pa.schema(
@@ -47,7 +50,7 @@ def compute_rows(features: Path, moments: pa.Table, k: int, rule: CurrencyRule) 
     return search_states(_read_states(features, asked["event_timestamp"][0], rule), asked, k)
 
 
-def search_states(states: patient_embedding.States, asked: pl.DataFrame, k: int) -> pa.Table:
+def search_states(states: States, asked: pl.DataFrame, k: int) -> pa.Table:
     """Compute peer rows among ``states`` at each ``KEY`` of ``asked``, which is sorted by moment."""
     at = asked["event_timestamp"].dt.epoch("s").to_numpy()
     found = search.search_peers(states, asked["subject_id"].to_list(), at, k)
@@ -64,34 +67,58 @@ def _to_arrow(values: NDArray[Any]) -> pa.Array:
     return pa.ListArray.from_arrays(ends, pa.array(values.ravel()), mask=pa.array(unknown))
 
 
-def _read_states(features: Path, start: datetime, rule: CurrencyRule = DEFAULT_RULE) -> patient_embedding.States:
+def _read_states(features: Path, start: datetime, rule: CurrencyRule = DEFAULT_RULE) -> States:
     """Read every patient's states from the one valid at ``start`` on.
 
     Keys are read first, to choose the rows: on an ordinary night that is one of a patient's whole history.
     """
-    wanted = list_state_columns()
-    keys = pl.scan_parquet(features / next(iter(wanted)) / "*.parquet").select(KEY).unique()
     valid = pl.col("event_timestamp").filter(pl.col("event_timestamp") <= start).max().over("subject_id")
-    asked = keys.filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == valid)).collect().lazy()
-    by_group = [
-        feature_files.scan_rows(features / name, asked).select(*KEY, *columns) for name, columns in wanted.items()
+    asked = _scan_keys(features).filter((pl.col("event_timestamp") >= start) | (pl.col("event_timestamp") == valid))
+    return build_states(_scan_rows(features, asked.collect().lazy()), rule)
+
+
+def read_states_at(features: Path, moments: Sequence[datetime], rule: CurrencyRule = DEFAULT_RULE) -> States:
+    """Read every patient's state at each of the moments: what was known by then, current as of then.
+
+    ``FeaturesError`` before the first build.
+    """
+    if not any(features.glob("*/*.parquet")):
+        raise FeaturesError("no features yet: run `pmlm features build`")
+    keys = _scan_keys(features).collect()
+    newest = [
+        keys.filter(pl.col("event_timestamp") <= at)
+        .group_by("subject_id")
+        .agg(pl.col("event_timestamp").max())
+        .with_columns(pl.lit(at).cast(pl.Datetime("us", "UTC")).alias("moment"))
+        for at in moments
     ]
-    return build_states(reduce(lambda left, right: left.join(right, on=KEY), by_group), rule)
+    asked = pl.concat(newest).lazy()
+    rows = asked.join(_scan_rows(features, asked.select(KEY).unique()), on=KEY)
+    return build_states(rows.drop("event_timestamp").rename({"moment": "event_timestamp"}), rule)
 
 
-def build_states(table: LazyFrame, rule: CurrencyRule = DEFAULT_RULE) -> patient_embedding.States:
+def _scan_keys(features: Path) -> LazyFrame:
+    return pl.scan_parquet(features / next(iter(list_state_columns())) / "*.parquet").select(KEY).unique()
+
+
+def _scan_rows(features: Path, asked: LazyFrame) -> LazyFrame:
+    """Scan what states are built from, at the keys ``asked``."""
+    groups = list_state_columns().items()
+    by_group = [feature_files.scan_rows(features / name, asked).select(*KEY, *columns) for name, columns in groups]
+    return reduce(lambda left, right: left.join(right, on=KEY), by_group)
+
+
+def build_states(table: LazyFrame, rule: CurrencyRule = DEFAULT_RULE) -> States:
     """Build states from a table of ``KEY`` and features, sorted by patient and moment."""
     rows = _times_to_seconds(table).sort("subject_id", "event_timestamp").collect()
     starts = range(0, max(1, rows.height), CHUNK_ROWS)
     chunks = [_build_chunk(rows[start : start + CHUNK_ROWS], rule) for start in starts]
     outcomes = {name: np.concatenate([c.outcomes[name] for c in chunks]) for name in chunks[0].outcomes}
-    arrays = [f.name for f in fields(patient_embedding.States) if f.name != "outcomes"]
-    return patient_embedding.States(
-        **{name: np.concatenate([getattr(c, name) for c in chunks]) for name in arrays}, outcomes=outcomes
-    )
+    arrays = [f.name for f in fields(States) if f.name != "outcomes"]
+    return States(**{name: np.concatenate([getattr(c, name) for c in chunks]) for name in arrays}, outcomes=outcomes)
 
 
-def _build_chunk(rows: pl.DataFrame, rule: CurrencyRule) -> patient_embedding.States:
+def _build_chunk(rows: pl.DataFrame, rule: CurrencyRule) -> States:
     """Build states, with numbers as arrays, and lists and texts as Python objects."""
     columns = {
         name: rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() if dtype.is_numeric() else rows[name].to_list()

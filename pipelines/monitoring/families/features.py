@@ -13,6 +13,8 @@ from pmlm.settings import Settings
 
 #: Statistics of one signal that would only repeat its latest value's drift.
 REPEATED = ("_previous", "_mean", "_sd", "_count", "_time", "_source")
+#: Nearly one value for everybody, so that one step of rounding would look like drift of all patients.
+SHARED = "cohort_"
 #: Categories short enough to compare; other strings are provenance.
 CATEGORIES = frozenset({"smoking", "language"})
 DAYS_A_YEAR = 365.25
@@ -33,7 +35,7 @@ def list_peer_files(settings: Settings, night: str) -> list[Path]:
 
 def _express_column(name: str, dtype: pl.DataType) -> pl.Expr | None:
     """Express a feature for comparison: numbers unchanged, code lists by length, birth as age."""
-    if name in {"subject_id", "event_timestamp"} or name.endswith(REPEATED):
+    if name in {"subject_id", "event_timestamp"} or name.endswith(REPEATED) or name.startswith(SHARED):
         return None
     if name == "birth":
         age = (pl.col("event_timestamp") - pl.col("birth")).dt.total_days() / DAYS_A_YEAR

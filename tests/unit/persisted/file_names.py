@@ -24,6 +24,8 @@ from bentos.personalizer.release import Release
 from models.feedback import Feedback
 from models.patient.forecaster import Forecaster, save_forecaster
 from models.patient.trajectory import TrajectoryConfig, TrajectoryModel, Vocabulary
+from models.peers.outcome_estimates import FILE as PEER_OUTCOMES
+from models.peers.outcome_estimates import OutcomeFinding, save_findings
 from models.peers.recommendation import Reply, fit_recommender
 from models.prompt.ranker_file import ARRAYS as RANKER_ARRAYS
 from models.prompt.ranker_file import DESCRIPTION as RANKER
@@ -40,6 +42,7 @@ from models.safety.triage.classifier import WEIGHTS as CLASSIFIER
 from models.schema import EVENT_SCHEMA, Segment
 from pipelines.episodes.episode_file import SCHEMA as EPISODES
 from pipelines.episodes.episode_file import episodes_path as episodes_path
+from pipelines.episodes.peer_outcomes import findings_path
 from pipelines.episodes.recommend import ranker_folder
 from pipelines.evaluation.nightly.gate import decide
 from pipelines.evaluation.nightly.metrics import MetricRow as EvaluationRow
@@ -106,6 +109,12 @@ def ranker(tmp: Path) -> list[str]:
     assert fitted is not None
     save_ranker(tmp / "ranker", Ranker(fitted, (0.5,)))
     return [*tensor_names(tmp / "ranker" / RANKER_ARRAYS), *names_in(tmp / "ranker" / RANKER, f"{RANKER} ")]
+
+
+def peer_outcomes(tmp: Path) -> list[str]:
+    """Collect the fields of what was found of peers' outcomes."""
+    save_findings(tmp, {"outcome": example(OutcomeFinding)})
+    return names_in(tmp / PEER_OUTCOMES, f"{PEER_OUTCOMES} ")
 
 
 def by_gain(tmp: Path) -> list[str]:
@@ -278,6 +287,7 @@ def places(tmp: Path) -> list[str]:
         ledger_folder(settings), registry_folder(settings, "id"), summary_path(settings, NIGHT, "stage"),
         trajectory_folder(settings) / CURRENT, champion_path(settings) / DESCRIPTION, champion_path(settings) / WEIGHTS,
         head_path(settings), owner_path(settings), ranker_folder(settings),
+        findings_path(settings),
     ]  # fmt: skip
     return [str(path.relative_to(settings.home)) for path in found if path.is_relative_to(settings.home)]
 
@@ -287,6 +297,7 @@ def _property(settings: Settings, name: str) -> object:
 
 
 FAMILIES = (
-    policy, ranking, ranker, by_gain, trajectory_model, triage_classifier, champion, release, stage_summary, ledger,
-    feature_file, manifest, metrics, interactions, feedback, explanations, audit, quarantine, drift, tables, places,
+    policy, ranking, ranker, peer_outcomes, by_gain, trajectory_model, triage_classifier, champion, release,
+    stage_summary, ledger, feature_file, manifest, metrics, interactions, feedback, explanations, audit, quarantine,
+    drift, tables, places,
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ from pipelines.records.validate.structure import read_type, select_allowed
 from pipelines.records.validate.suites import TABLES, build_suite
 from pipelines.splits import GATE, TEST, TRAIN, SplitParams, assign_patient, hash_order
 from pmlm.settings import load_settings
+from tests.unit.models.feature_rows import EVERY_OUTCOME
 from tests.unit.persisted.shapes import MOMENT, json_names
 
 FEW = 5
@@ -103,7 +105,7 @@ def segments(tmp: Path) -> list[str]:
         build_behaviour_segments,
         build_signal_segments,
         build_problem_segments,
-        build_peer_segments,
+        partial(build_peer_segments, findings=EVERY_OUTCOME),
         build_prediction_segments,
     )
     made = [s for row in _rows() for make in makers for s in make(row, MOMENT, "en")]
@@ -128,7 +130,8 @@ def _rows() -> Iterator[dict[str, Any]]:
         "emergency_visit_times": [lately, long_ago], "smoking": "Smokes tobacco daily", "smoking_time": lately,
         "next_visit_events": coming, "next_visit_chances": [0.5] * len(coming), "next_visit_rates": [0.1] * len(coming),
         "model_version": "0123456789abcdef", "trajectory_time": lately, "trajectory_sources": ["a1"],
-        "visit_surprise": 9.0, "peers_count": 20, **{f"peer_{o.name}": 20.0 for o in OUTCOMES},
+        "visit_surprise": 9.0, "peers_count": 20,
+        **{f"{of}_{o.name}": 20.0 for of in ("peer", "cohort") for o in OUTCOMES},
     }  # fmt: skip
     who = {"birth": MOMENT - timedelta(days=9000), "pregnancies": 2, "miscarriages": 1}
     here = [f"SNOMED//{c.snomed[0]}" for c in CONCEPTS] + ["SNOMED//1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from bentos.personalizer.patient.patient_events import find_newest, read_events
 from bentos.web import records
 from models.fact_disputes import MARK, StatedDispute
 from models.patient.currency import CurrencyRule
+from models.peers.outcome_estimates import OutcomeFinding
 from models.schema import DELETED, EVENT_SCHEMA
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ADA, BEA = 1, 2
 HAEMOGLOBIN = "LOINC//718-7"
+BETTER = OutcomeFinding(support=10.0, better=0.1, ci_low=0.02, ci_high=0.2, n=300, patients=60)
 
 
 def _event(subject: int, record: int, days: float, value: float | None = None, **other: Any) -> dict[str, Any]:
@@ -80,13 +83,22 @@ def test_prose_and_birth_dates_are_no_sources(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "shown"), [(0, 0), (9, 0), (10, 10), (14, 10), (17, 15), (20, 20)])
 def test_peers_below_k_are_never_shown_whatever_a_store_holds_and_counts_coarsely(count: int, shown: int) -> None:
-    found = records.summarize_peers({"peers_count": count, "peer_anaemia": 40.0}, 10, "en")
-    assert len(found.outcomes) == bool(shown)
+    row = {"peers_count": count, "peer_anaemia": 40.0, "cohort_anaemia": 20.0}
+    found = records.summarize_peers(row, {"anaemia": BETTER}, 10, "en")
+    estimates = {10: 30.0, 14: 30.0, 17: 35.0, 20: 35.0}  # between 20 and 40, the nearer to 40 the more peers
+    assert [o.value for o in found.outcomes] == ([estimates[count]] if shown else [])
     assert found.count == shown
 
 
+def test_an_outcome_that_does_not_beat_the_cohort_is_named_without_a_number() -> None:
+    row = {"peers_count": 20, "peer_anaemia": 40.0, "cohort_anaemia": 20.0}
+    found = records.summarize_peers(row, {"anaemia": replace(BETTER, ci_low=-0.1)}, 10, "en")
+    assert found.outcomes == []
+    assert "have anaemia" in found.unstated
+
+
 def test_a_k_that_is_no_multiple_of_five_is_never_undercut() -> None:
-    assert [records.summarize_peers({"peers_count": n}, 12, "en").count for n in (11, 12, 14, 15, 19)] == [
+    assert [records.summarize_peers({"peers_count": n}, {}, 12, "en").count for n in (11, 12, 14, 15, 19)] == [
         0,
         12,
         12,

@@ -105,6 +105,15 @@ def by_hand(rows: Rows, subject: int, moment: int, k: int) -> list[dict[str, Any
     return []
 
 
+def _others(rows: Rows, subject: int, moment: int) -> Rows:
+    """Everybody else's latest state in the patient's cohort; none for a patient unknown or dead."""
+    latest = {r["subject_id"]: r for r in sorted(rows, key=lambda r: r["at"]) if r["at"] <= moment}
+    own = latest.pop(subject, None)
+    if own is None or not _alive(own, moment):
+        return []
+    return [r for r in latest.values() if _alive(r, moment) and _cohort(r, moment) == _cohort(own, moment)]
+
+
 def _alive(row: dict[str, Any], moment: int) -> bool:
     return row["died"] is None or row["died"] > moment
 
@@ -129,6 +138,9 @@ def test_peers_equal_a_naive_search(random: Random, patients: int, later: int) -
         anaemic = [100.0 * ("SNOMED//271737000" in r["condition_codes"]) for r in nearest]
         slopes = sorted(r["weight_slope"] for r in nearest if r["weight_slope"] is not None)
         assert found["peer_anaemia"] == (coarsen(sum(anaemic) / len(nearest), 5) if nearest else None)
+        others = _others(rows, subject, moment)
+        ill = [100.0 * ("SNOMED//271737000" in r["condition_codes"]) for r in others]
+        assert found["cohort_anaemia"] == (coarsen(sum(ill) / len(ill), 5) if len(ill) >= K else None)
         assert found["peer_weight_gain"] == (coarsen(sum(slopes) / len(slopes), 0.1) if len(slopes) >= K else None)
 
 

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.fact_disputes import MARK
+from models.peers.outcome_estimates import OutcomeFinding
 from models.prompt.candidates import FREE_LIMIT, build_candidates
 from models.prompt.sentences.pinned import PINNED_KEYS, list_drug_allergies
 from models.schema import Segment
 from models.templates import DATE_LIKE
-from tests.unit.models.feature_rows import AS_OF, HOSTILE, feature_rows
+from tests.unit.models.feature_rows import AS_OF, EVERY_OUTCOME, HOSTILE, feature_rows
 
 lenient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -31,7 +32,7 @@ def _by_key(row: dict[str, Any], language: str = "en") -> dict[str, Segment]:
 @lenient
 @given(row=feature_rows(), language=st.sampled_from(["en", "zh"]))
 def test_no_candidate_holds_a_date_or_a_line_break_or_a_fence(row: dict[str, Any], language: str) -> None:
-    for segment in build_candidates(row, AS_OF, _words, language):
+    for segment in build_candidates(row, AS_OF, _words, language, findings=EVERY_OUTCOME):
         assert not DATE_LIKE.search(segment.text)
         assert len(segment.text.splitlines()) == 1
         assert not set("<>|{}`") & set(segment.text)
@@ -40,7 +41,7 @@ def test_no_candidate_holds_a_date_or_a_line_break_or_a_fence(row: dict[str, Any
 @lenient
 @given(row=feature_rows())
 def test_keys_are_unique_pinned_come_first_and_every_sentence_has_a_source(row: dict[str, Any]) -> None:
-    found = build_candidates(row, AS_OF, _words)
+    found = build_candidates(row, AS_OF, _words, findings=EVERY_OUTCOME)
     assert len({s.key for s in found}) == len(found)
     assert tuple(s.key for s in found[:3]) == PINNED_KEYS
     assert [s.pinned for s in found] == [True] * 3 + [False] * (len(found) - 3)
@@ -150,12 +151,20 @@ def test_the_second_medicine_of_a_class_keeps_a_key_of_its_own() -> None:
     assert {"medicine.nsaid", "medicine.code:RXNORM//2"} <= set(_by_key(row))
 
 
-def test_peers_are_told_with_their_number_and_never_below_it() -> None:
-    row = {"peers_count": 20, "peer_anaemia": 35.0, "peer_weight_gain": 0.4}
-    found = _by_key(row)
-    assert found["peer.anaemia"].text == "35% of 20 similar patients have anaemia"
+def test_peers_are_told_with_their_number_never_below_it_and_only_where_they_beat_the_cohort() -> None:
+    row = {"peers_count": 20, "peer_anaemia": 35.0, "cohort_anaemia": 25.0, "peer_iron": 40.0, "cohort_iron": 20.0}
+    findings = {"anaemia": OutcomeFinding(20.0, 0.1, 0.02, 0.2, 300, 60)}
+
+    def peers(row: dict[str, Any]) -> dict[str, Segment]:
+        made = build_candidates(row, AS_OF, _words, findings=findings)
+        return {s.key: s for s in made if s.kind == "peer"}
+
+    found = peers(row)
+    assert found["peer.anaemia"].text == "An estimated 30% of patients like 20 similar ones have anaemia"
     assert found["peer.anaemia"].sources == ("peers:n=20",)
-    assert not any(k.startswith("peer.") for k in _by_key({**row, "peers_count": 0}))
+    assert found.keys() == {"peer.anaemia"}
+    assert not peers({**row, "peers_count": 0})
+    assert not any(k.startswith("peer.") for k in _by_key(row))
 
 
 @pytest.mark.parametrize(("birth_year", "text"), [(1996, "Age 30"), (1930, "Age 90 or older")])

@@ -1,4 +1,4 @@
-"""Row 4: another embedding finds other peers and changes nothing else of the forecast."""
+"""Row 4: the cohort is the rival of what is stated alone; another embedding finds other peers and changes no more."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from models.peers.outcome_estimates import OutcomeFinding
 from models.peers.patient_embedding import DAY, FEATURES, States, build_states
 from pipelines.evaluation.study.rows import peers
 
 NOW = 20_000 * DAY
 LATER = NOW + 182 * DAY
 ASKER, DONORS, K = 1, range(2, 42), 10
+STATED = OutcomeFinding(support=20.0, better=0.1, ci_low=0.02, ci_high=0.2, n=300, patients=60)
+UNSTATED = OutcomeFinding(support=20.0, better=0.1, ci_low=-0.02, ci_high=0.2, n=300, patients=60)
 
 
 def _patient(subject: int, at: int, emergencies: list[int]) -> dict[str, Any]:
@@ -34,27 +37,44 @@ def test_the_learned_embedding_chooses_the_peers_and_the_rest_stays() -> None:
     made = _clinic()
     # in the learned embedding the asker is one of those who had an emergency
     learned = np.array([[0.0] if s == ASKER or s % 2 else [10.0] for s in made.subject])
-    found = peers._forecast(made, learned, ASKER, NOW, LATER, K)
+    found = peers._forecast(made, learned, ASKER, NOW, LATER, K, {"emergency": UNSTATED})
     assert found is not None
     slices, served, forecasts = found
     assert served
     assert "cohort_neither" in slices
-    guess = next(g for g in forecasts if g.observed == 100.0)
+    (guess,) = forecasts
+    assert guess.observed == 100.0
     assert guess.forecasts["learned"] == 100.0
     assert guess.forecasts["cohort"] == 50.0
-    assert guess.forecasts["peers"] < 50.0
+    assert guess.forecasts["peers"] < guess.forecasts["shrunk"] < 50.0
 
 
-def test_the_error_of_each_way_of_guessing_is_a_row_and_only_two_have_a_target() -> None:
-    guesses = [
-        peers.PeerForecast(s, "iron", 100.0 * (s % 2), {"peers": 50.0, "random": 40.0, "cohort": 50.0, "learned": 60.0})
+def _guesses() -> list[peers.PeerForecast]:
+    """The shrunk estimate is right of iron, and wrong of anaemia."""
+    made = {"peers": 50.0, "random": 40.0, "cohort": 50.0, "learned": 60.0}
+    return [
+        peers.PeerForecast(s, name, seen, made | {"shrunk": abs(wrong - seen)}, ["all", "age_under_25"])
         for s in range(20)
+        for name, wrong in (("iron", 0.0), ("anaemia", 100.0))
+        for seen in (100.0 * (s % 2),)
     ]
-    rows = {r.name: r for r in peers._error_rows(guesses)}
+
+
+def test_the_cohort_is_compared_with_what_is_stated_alone_and_its_share_is_a_row() -> None:
+    rows = {r.name: r for r in peers._error_rows(_guesses(), {"iron": STATED, "anaemia": UNSTATED})}
+    assert (rows["peers_better_than_cohort"].value, rows["peers_better_than_cohort"].n) == (1.0, 20)
+    assert rows["peers_better_than_cohort"].holds
+    assert rows["peers_shrunk_better_than_cohort"].value == -1.0
+    assert rows["peers_stated_all"].value == rows["peers_stated_age_under_25"].value == 0.5
     assert {n for n, r in rows.items() if r.target is not None} == {
         "peers_better_than_cohort",
         "peers_better_than_random",
     }
-    assert rows["peers_better_than_learned"].value is not None
-    assert rows["peers_better_than_learned"].value > 0
-    assert rows["peer_error_learned"].n == 20
+    assert rows["peer_error_learned"].n == 40
+
+
+def test_where_nothing_is_stated_no_comparison_with_the_cohort_is_claimed() -> None:
+    rows = {r.name: r for r in peers._error_rows(_guesses(), {"iron": UNSTATED, "anaemia": UNSTATED})}
+    assert "peers_better_than_cohort" not in rows
+    assert rows["peers_stated_all"].value == 0.0
+    assert rows["peers_raw_better_than_cohort"].value == 0.0
