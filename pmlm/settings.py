@@ -144,6 +144,7 @@ class Settings(BaseSettings):
     port: int = Field(default=3000, ge=0, le=65535)
     airflow_port: int = Field(default=8080, ge=0, le=65535)
     alert_url: str | None = None  # where alerts go, as an apprise URL: mailto://, slack://, json://…; none: nowhere
+    lineage_url: Url | None = None  # where each stage's OpenLineage events are posted, beside their file
     night_cron: str = "0 2 * * *"  # when the scheduled night starts, UTC
 
     @field_validator("crisis_country")
@@ -289,10 +290,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def format_settings(settings: Settings) -> dict[str, str]:
-    """The settings as environment variables, from which :func:`load_settings` reads the same ones.
-
-    Paths are absolute, because the process that reads them may run in another folder.
-    """
+    """The settings as variables for :func:`load_settings`; paths are absolute, for a process in another folder."""
     paths = {name: value.absolute() for name, value in settings if isinstance(value, Path)}
     values = settings.model_copy(update=paths).model_dump(mode="json", exclude_none=True)
     return {f"PMLM_{name.upper()}": v if isinstance(v, str) else json.dumps(v) for name, v in values.items()}

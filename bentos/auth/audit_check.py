@@ -1,4 +1,9 @@
-"""Check the audit record's chain: which lines were removed, changed, moved or cut off."""
+"""Check the audit record's chain: which lines were removed, changed, moved or cut off.
+
+Two things say how far the chain went, so that lines cut off at the end are missed: its head, and each night's record of
+it (``figures.audit`` in ``runs/<night>/save.json``). Files and head put back together to an older state show up to the
+last night saved; what came after it does not.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,8 @@ class AuditCheck:
     """What ``pmlm audit verify`` found.
 
     ``before`` are lines of versions that did not chain, ``torn`` lines that a crash has cut and that the chain does
-    not know. ``findings`` name file, line and number of everything that is not as it was written.
+    not know. ``findings`` name file, line and number of everything that is not as it was written, the first bad line
+    first. Up to number ``saved`` a night's record has confirmed the chain.
     """
 
     lines: int = 0
@@ -24,7 +30,12 @@ class AuditCheck:
     torn: int = 0
     last: int = 0
     chain: str = ""
+    saved: int = 0
     findings: list[str] = field(default_factory=list)
+
+
+#: What is wrong, and the number of the line at which it is.
+_Finding = tuple[float, str]
 
 
 class _Gaps:
@@ -46,52 +57,80 @@ class _Gaps:
         return False
 
 
+@dataclass(slots=True)
+class _RecordReading:
+    """What is known while the lines are read in order."""
+
+    settings: Settings
+    check: AuditCheck
+    saved: dict[int, tuple[str, str]]
+    gaps: _Gaps = field(default_factory=_Gaps)
+    before: list[bytes] = field(default_factory=list)
+    found: list[_Finding] = field(default_factory=list)
+
+    def add(self, number: float, finding: str) -> None:
+        self.found.append((number, finding))
+
+
 def verify(settings: Settings, folder: Path) -> AuditCheck:
-    """Check every line of the record against the chain and the chain's head."""
+    """Check every line of the record against the chain, the chain's head and what nights recorded of it."""
     head = audit_chain.read_head(settings)  # before the lines, which others may append to meanwhile
-    check, gaps, before = AuditCheck(), _Gaps(), list[bytes]()
+    reading = _RecordReading(settings, AuditCheck(), read_saved_ends(settings))
     for path in audit_chain.list_files(folder):
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 if line.strip():
-                    _check_line(settings, check, gaps, before, f"{path.name} line {number}", line)
-    for first, last in gaps.ranges:
-        check.findings.append(
-            f"number {first} is missing" if first == last else f"numbers {first} to {last} are missing"
-        )
-    check.findings += _check_head(check, head)
-    return check
+                    _check_line(reading, f"{path.name} line {number}", line)
+    for first, last in reading.gaps.ranges:
+        words = f"number {first} is missing" if first == last else f"numbers {first} to {last} are missing"
+        reading.add(first, words)
+    _check_end(reading, head)
+    reading.check.findings = [finding for _, finding in sorted(reading.found, key=lambda found: found[0])]
+    return reading.check
 
 
-def _check_line(
-    settings: Settings, check: AuditCheck, gaps: _Gaps, before: list[bytes], place: str, line: bytes
-) -> None:
-    found = audit_chain.split_line(line)
+def read_saved_ends(settings: Settings) -> dict[int, tuple[str, str]]:
+    """How far the chain went when each night was saved: number → (night, chain)."""
+    ends: dict[int, tuple[str, str]] = {}
+    for path in sorted(settings.runs.glob("[0-9]*/save.json")):
+        try:
+            end = json.loads(path.read_bytes())["figures"]["audit"]
+            ends[int(end["seq"])] = (path.parent.name, str(end["chain"]))
+        except (ValueError, KeyError, TypeError):  # of a version that recorded none
+            continue
+    return ends
+
+
+def _check_line(reading: _RecordReading, place: str, line: bytes) -> None:
+    found, check = audit_chain.split_line(line), reading.check
     if found is None:
-        _count_unchained(check, before, place, line)
+        _count_unchained(reading, place, line)
         return
     body, number, chain = found
     check.lines += 1
     place = f"{place} (number {number})"
     if number <= check.last:
-        how = "stands out of order" if gaps.remove(number) else "is repeated or was changed"
-        check.findings.append(f"{place} {how}")
+        how = "stands out of order" if reading.gaps.remove(number) else "is repeated or was changed"
+        reading.add(number, f"{place} {how}")
         return
     if number == check.last + 1:
-        if audit_chain.compute_chain(settings, check.chain, body) != chain:
-            check.findings.append(f"{place} was changed")
-        elif number == 1 and json.loads(body + b"}").get("before") != audit_chain.compute_before(before):
-            check.findings.append(f"{place}: the {check.before} lines before the chain were changed")
+        if audit_chain.compute_chain(reading.settings, check.chain, body) != chain:
+            reading.add(number, f"{place} was changed")
+        elif number == 1 and json.loads(body + b"}").get("before") != audit_chain.compute_before(reading.before):
+            reading.add(number, f"{place}: the {check.before} lines before the chain were changed")
+        elif number in reading.saved and reading.saved[number][1] != chain:
+            reading.add(number, f"{place} is not the line that night {reading.saved[number][0]} recorded")
     else:
-        gaps.add(check.last + 1, number - 1)
+        reading.gaps.add(check.last + 1, number - 1)
     if b',"head":"lost","seq":' in body:
-        check.findings.append(f"{place}: the chain's head was lost before it, so lines may have been cut off there")
+        reading.add(number, f"{place}: the chain's head was lost before it, so lines may have been cut off there")
     check.last, check.chain = number, chain
 
 
-def _count_unchained(check: AuditCheck, before: list[bytes], place: str, line: bytes) -> None:
+def _count_unchained(reading: _RecordReading, place: str, line: bytes) -> None:
+    check = reading.check
     if not check.last:
-        before.append(line)
+        reading.before.append(line)
         check.before += 1
         return
     try:
@@ -99,12 +138,16 @@ def _count_unchained(check: AuditCheck, before: list[bytes], place: str, line: b
     except ValueError:
         check.torn += 1
     else:
-        check.findings.append(f"{place} has no chain: it was inserted or changed")
+        reading.add(check.last + 0.5, f"{place} has no chain: it was inserted or changed")
 
 
-def _check_head(check: AuditCheck, head: ChainEnd | None) -> list[str]:
-    if head is None:
-        return ["the chain's head is missing or was changed: lines may have been cut off"] if check.last else []
-    if head.seq > check.last:
-        return [f"numbers {check.last + 1} to {head.seq} are missing at the end"]
-    return []
+def _check_end(reading: _RecordReading, head: ChainEnd | None) -> None:
+    """Whether lines were cut off at the end."""
+    last, saved = reading.check.last, max(reading.saved, default=0)
+    reading.check.saved = min(saved, last)
+    if head is None and (last or saved):
+        reading.add(last + 1, "the chain's head is missing or was changed: lines may have been cut off")
+    known = max(head.seq if head else 0, saved)
+    if known > last:
+        missing = f"number {known} is missing" if known == last + 1 else f"numbers {last + 1} to {known} are missing"
+        reading.add(last + 1, f"{missing} at the end")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from bentos.recording.store_writer import PATIENCE_S
 from pmlm.api_types import Explanation, LLMReport, MovedSegment, PersonalizeResponse
@@ -70,6 +71,23 @@ class Explanations:
         return (
             None if found is None else (int(found[0]), explain(found[1], StoredResponse.model_validate_json(found[2])))
         )
+
+    def find_newest(self) -> str | None:
+        """The id of the newest stored answer; None where there is none. Raises as :meth:`find` does."""
+        found = self._select("SELECT id FROM explanations WHERE kept_at >= ? ORDER BY kept_at DESC LIMIT 1")
+        return str(found[0][0]) if found else None
+
+    def list_answers(self, subject: int) -> list[Explanation]:
+        """How each stored answer about a patient came about, oldest first. Raises as :meth:`find` does."""
+        query = "SELECT endpoint, told FROM explanations WHERE kept_at >= ? AND subject = ? ORDER BY kept_at"
+        return [explain(row[0], StoredResponse.model_validate_json(row[1])) for row in self._select(query, subject)]
+
+    def _select(self, query: str, *arguments: int) -> list[tuple[Any, ...]]:
+        try:
+            with self._use() as connection:
+                return connection.execute(query, (self._oldest(), *arguments)).fetchall()
+        except (sqlite3.Error, OSError):
+            raise RecordUnavailableError from None
 
     def _oldest(self) -> float:
         return time.time() - self._days * _DAY_S

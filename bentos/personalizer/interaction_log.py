@@ -16,7 +16,7 @@ from bentos.telemetry import metrics, tracing
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_gravest_label
 from pmlm.api_types import LLMReport, PersonalizeResponse, Program, Versions
-from pmlm.storage import append_lines, check_room
+from pmlm.storage import append_lines, check_room, read_lines
 
 
 class Interaction(BaseModel):
@@ -60,6 +60,20 @@ class InteractionLog:
 
     def _path(self, at: datetime) -> Path:
         return self._folder / f"{at:%Y%m%d}.jsonl"
+
+
+def find_interaction(folder: Path, id_: str) -> Interaction | None:
+    """The line of an answer, searched from the newest day; None where there is none."""
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        for interaction in read_lines(path, lambda line: _parse_if_named(line, id_)):
+            if interaction is not None and interaction.id == id_:
+                return interaction
+    return None
+
+
+def _parse_if_named(line: bytes, id_: str) -> Interaction | None:
+    """The interaction of a line that has this id; the others need no parsing."""
+    return Interaction.model_validate_json(line) if id_.encode() in line else None
 
 
 def observe_interaction(

@@ -17,6 +17,7 @@ from pipelines.night.workspace import lock_workspace, open_repository
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import RestoreError, UnknownNightError
 from pmlm.settings import Settings
+from pmlm.storage import read_json
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -45,8 +46,17 @@ def save_experiment(settings: Settings, night: str, figures: dict[str, Any]) -> 
         repo.push(revs=[revision])
         summary.hashes = verify_hashes.read_recorded_hashes(settings.workspace)
         summary.rows_out = len(summary.hashes)
-        summary.figures = {"experiment": revision, **figures}
+        summary.figures = {"experiment": revision, "audit": read_audit_end(settings), **figures}
     return summary
+
+
+def read_audit_end(settings: Settings) -> dict[str, Any] | None:
+    """How far the audit record's chain goes now, so that a later cut is found (``pmlm audit verify``)."""
+    path = settings.workspace / "audit-head.json"
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        head = read_json(path)
+        return {"seq": head["seq"], "chain": head["chain"]}
+    return None
 
 
 def list_saved_nights(settings: Settings) -> list[SavedNight]:

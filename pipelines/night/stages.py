@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from pipelines.night import alerts
+from pipelines.night.run_events import emit_run
 from pipelines.runs import StageSummary
 from pmlm.errors import NightError
 from pmlm.settings import Settings
@@ -74,11 +75,12 @@ def run_and_alert(settings: Settings, night: str, name: str, call: StageFunction
 
 @contextmanager
 def announce_stage(settings: Settings, night: str, name: str) -> Iterator[None]:
-    """Publish for other processes that this one runs a stage, until the block ends."""
+    """Publish for other processes that this one runs a stage, until the block ends; emit its run's lineage."""
     since = datetime.now(UTC).isoformat()
     write_json(running_stage_path(settings), {"night": night, "stage": name, "since": since, "pid": str(os.getpid())})
     try:
-        yield
+        with emit_run(settings, night, name):
+            yield
     finally:
         running_stage_path(settings).unlink(missing_ok=True)
 

@@ -20,7 +20,7 @@ from models.prompt import ranker_file
 from models.refiner import checkpoint
 from models.templates import TEMPLATE_VERSION
 from pipelines.episodes import peer_outcomes, recommend
-from pipelines.packaging import bento, serving
+from pipelines.packaging import bento, serving, stored_releases
 from pipelines.params import load_params
 from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run
@@ -33,6 +33,7 @@ def run(settings: Settings, night: str) -> StageSummary:
     """Package the champion as the release of ``night`` and make it the current one."""
     with stage_run(settings, night, "package") as summary:
         release = compose_release(settings, night)
+        stored_releases.store_manifest(settings, release)
         folder = write_release(settings, release)
         bento.run_bento_build(settings, folder)
         point_link(serving.current_release(settings), folder)

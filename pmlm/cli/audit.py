@@ -33,7 +33,7 @@ def audit(
     """Show who asked the endpoint about a patient: when, by which route, with what outcome.
 
     `pmlm audit verify` checks that no line of the record was removed, changed, moved or cut off. It exits with 1 if
-    one was, and names it.
+    one was, and its last line names the first.
     """
     settings = load_settings(drops=drops)
     if patient == VERIFY:
@@ -67,10 +67,11 @@ def _verify(settings: Settings, as_json: bool) -> None:
             typer.echo(finding)
         if len(check.findings) > MOST_FINDINGS:
             typer.echo(f"and {len(check.findings) - MOST_FINDINGS} more")
-        result = "the record is not as it was written" if check.findings else "no line was removed or changed"
         typer.echo(
-            f"{check.lines} lines chained, {check.before} before the chain, {check.torn} torn: {result}; "
-            f"last number {check.last}, chain {check.chain or '–'}"
+            f"{check.lines} lines chained, {check.before} before the chain, {check.torn} torn; "
+            f"last number {check.last}, chain {check.chain or '–'}; saved nights confirm up to number {check.saved}"
         )
+        first = f"not as it was written, first: {check.findings[0]}" if check.findings else "no line removed or changed"
+        typer.echo(f"the record: {first}")
     if check.findings:
         raise typer.Exit(1)

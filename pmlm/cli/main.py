@@ -13,7 +13,20 @@ from typing import NoReturn
 
 import typer
 
-from pmlm.cli import audit, codes, features, monitoring, night, patient, records, serving, synthetic, training, triage
+from pmlm.cli import (
+    audit,
+    codes,
+    features,
+    monitoring,
+    night,
+    patient,
+    records,
+    serving,
+    synthetic,
+    trace,
+    training,
+    triage,
+)
 from pmlm.errors import PmlmError
 from pmlm.storage import set_private_umask
 
@@ -40,7 +53,7 @@ _MENDABLE = frozenset(
     }
 )
 
-for group in (night, records, codes, features, patient, training, serving, audit, monitoring, synthetic, triage):
+for group in (night, records, codes, features, patient, training, serving, audit, trace, monitoring, synthetic, triage):
     group.register(app)
 
 

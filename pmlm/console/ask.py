@@ -97,7 +97,7 @@ def render_asked(question: str, asked: AskedAnswer, prompts: bool) -> Renderable
     parts.append(Text("from the record: " + "; ".join(used) if used else "nothing of the record was chosen"))
     if prompts:
         parts.append(_draw_panels(*_list_prompts(response)))
-    parts.append(Text(f"asked: {asked.asked}", style="dim"))
+    parts.append(Text(f"asked: {asked.asked}; where it came from: pmlm trace {response['id']}", style="dim"))
     return Group(*parts, *_render_notes(response))
 
 

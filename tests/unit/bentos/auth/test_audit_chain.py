@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from bentos.auth import audit, audit_chain
 from bentos.auth.audit import AuditRecord, RequestAudit
 from bentos.auth.audit_check import AuditCheck, verify
+from pipelines.night.saved_nights import read_audit_end
+from pipelines.runs import summary_path
 from pmlm.settings import Settings
+from pmlm.storage import write_json
 from tests.unit.bentos.auth.clinic_tokens import clinic
 
 
@@ -73,6 +76,53 @@ def test_what_is_done_to_a_line_is_found(tmp_path: Path, change: str) -> None:
     findings = check(settings).findings
     assert len(findings) == len(expected)
     assert all(any(part in finding for finding in findings) for part in expected), findings
+
+
+def test_the_first_bad_line_is_the_first_finding(tmp_path: Path) -> None:
+    settings = clinic(tmp_path)
+    path = write(settings, 6)
+    lines = path.read_text().splitlines()
+    path.write_text("".join(f"{line}\n" for line in [lines[0], *lines[2:4], lines[4].replace("200", "403"), lines[5]]))
+    assert [finding.partition("number ")[2][0] for finding in check(settings).findings] == ["2", "5"]
+
+
+def save_night(settings: Settings, night: str) -> None:
+    """What a saved night records of the chain."""
+    write_json(summary_path(settings, night, "save"), {"figures": {"audit": read_audit_end(settings)}})
+
+
+@pytest.mark.attack(
+    "data at rest", "audit lines and the chain's head put back together to an older state", "found up to the last night"
+)
+def test_a_whole_record_put_back_to_an_older_state_is_found_by_the_nights_record(tmp_path: Path) -> None:
+    settings = clinic(tmp_path)
+    path, head = write(settings, 2), audit_chain.head_path(settings)
+    older = path.read_bytes(), head.read_bytes()
+    write(settings, 2)
+    save_night(settings, "20260601")
+    later = path.read_bytes(), head.read_bytes()
+    write(settings, 1)
+    assert (check(settings).findings, check(settings).saved) == ([], 4)
+    path.write_bytes(older[0])
+    head.write_bytes(older[1])
+    assert check(settings).findings == ["numbers 3 to 4 are missing at the end"]
+    path.write_bytes(later[0])
+    head.write_bytes(later[1])
+    assert check(settings).findings == []  # what came after the last night is not missed
+
+
+def test_lines_written_again_after_a_cut_are_not_those_of_the_night(tmp_path: Path) -> None:
+    settings = clinic(tmp_path)
+    path, head = write(settings, 2), audit_chain.head_path(settings)
+    older = path.read_bytes(), head.read_bytes()
+    write(settings, 2)
+    save_night(settings, "20260601")
+    path.write_bytes(older[0])
+    head.write_bytes(older[1])
+    write(settings, 3)
+    assert [f.partition("(")[2] for f in check(settings).findings] == [
+        "number 4) is not the line that night 20260601 recorded"
+    ]
 
 
 @hypothesis_settings(deadline=None, max_examples=60)

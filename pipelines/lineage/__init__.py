@@ -1,0 +1,1 @@
+"""Lineage: which lines are behind an answer, and what a line has influenced."""
