@@ -65,6 +65,29 @@ def test_who_has_anaemia_is_read_from_the_record(key: str, text: str, has: bool)
 
 
 @pytest.mark.parametrize(
+    ("key", "text", "fell"),
+    [
+        ("haemoglobin.change", "Haemoglobin fell 1.6 g/dL in 10 weeks, unusual for her", True),
+        ("haemoglobin.change", "Haemoglobin fell 0.6 g/dL in 10 weeks", False),
+        ("haemoglobin.change", "Haemoglobin rose 1.6 g/dL in 10 weeks", False),
+        ("weight.change", "Weight fell 1.6 g/dL in 10 weeks", False),
+    ],
+)
+def test_a_large_fall_is_read_from_the_change(key: str, text: str, fell: bool) -> None:
+    assert behaviour.states_fall(Segment(key, "change", text)) is fell
+
+
+def test_a_fallen_haemoglobin_is_asked_about_alone_and_an_absence_does_not_stand_in_for_it() -> None:
+    fall = Segment("haemoglobin.change", "change", "Haemoglobin fell 1.6 g/dL in 10 weeks, unusual for her")
+    normal = Segment("haemoglobin.latest", "record", "Haemoglobin 11.2 g/dL a week ago.")
+    fallen = replace(PATIENT, segments=(*SEGMENTS[:2], normal, fall, *SEGMENTS[3:]))
+    name = "tired_keeps_fallen_haemoglobin"
+    assert name not in _values(FullRefiner())
+    keys = ("haemoglobin.change", "haemoglobin.latest", "no.thyroid")
+    assert [_values(OneKey(key), fallen)[name] for key in keys] == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
     ("text", "second_half"),
     [
         ("She is 20 weeks pregnant.", True),
