@@ -16,7 +16,7 @@ from pipelines.evaluation.study.comparison import candidates, fusion, seeds, sli
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED
-from pipelines.evaluation.study.rows import attacks, behaviour, drafts, peer_value, ratings, replies
+from pipelines.evaluation.study.rows import attacks, behaviour, drafts, facts_found, peer_value, ratings, replies
 from pipelines.evaluation.study.rows import slices as slice_rows
 from pipelines.evaluation.study.rows.unseen import external, external_finetune, generalization, new_topic_rl
 from pipelines.evaluation.study.selection import StudyPart
@@ -42,12 +42,13 @@ def list_parts(
 
     found = [
         part(HEADLINE, (1, 5, 6, 8, 11), (
-            "gain_validity_auc", "ablation_*", "refined_*", "ranking_*", "*_f1", "*_reward", "*_tokens",
+            "gain_validity_auc", "ablation_*", "refined_*", "ranking_*", "*_reward", "*_tokens",
             "selection_swap", "ownership", "pinned_present", "reward_refined_vs_*", "seed_*", "spread_*",
         ), partial(_headline_rows, seed_count=seed_count)),
-        part("slices", (6,), (
-            "slice_*", "topic_episodes_*", "recall_of_*", "wrong_picks_of_*", "refined_f1_of_spoken_facts",
-        ), _slice_rows),
+        part("facts found", (6,), (
+            "*_f1", "*_f1_vs_*", "topic_episodes_*", "recall_of_*", "wrong_picks_of_*", "refined_f1_of_spoken_facts",
+        ), partial(_fact_rows, seed_count=seed_count)),
+        part("slices", (6,), ("slice_*",), _slice_rows),
         part("peer value", (5,), ("peer_vs_*",), lambda b: peer_value.build_rows(b, truth.read_truth(b.settings))),
         part("drafts", (14,), ("draft_*",), _draft_rows),
         part("behaviour", (15,), tuple(case.name for case in behaviour.CASES), _behaviour_rows),
@@ -101,7 +102,20 @@ def _headline_rows(bench: Bench, seed_count: int) -> list[MetricRow]:
     more = _list_seeds(bench, seed_count, (REFINED, "length_matched"))
     rows, rollouts = replies.build_rows(bench.test, compared, bench.gains, bench.reward, bench.encode, TEST, more)
     page.save_gains(bench.settings, bench.gains, rollouts)
-    return rows
+    return [row for row in rows if not row.name.endswith("_f1")]  # these are in the part of the facts found
+
+
+def _fact_rows(bench: Bench, seed_count: int) -> list[MetricRow]:
+    """Row 6's F1 over all seeds."""
+    compared = _load_headline(bench, ("none", "random", "recent", "minilm", "ranking"))
+    if not compared or not bench.test:
+        return []
+    compared["facts"] = candidates.TrueFactsRefiner(bench.caps, bench.test)
+    known = topics.assign_topics([*bench.train, *bench.test], bench.train, bench.encode) if bench.train else {}
+    bins = topics.bin_by_training(known, bench.train)
+    unspoken = {episode: one.unspoken for episode, one in truth.read_truth(bench.settings).items()}
+    more = _list_seeds(bench, seed_count, (REFINED,))
+    return facts_found.build_rows(bench.test, compared, more, TEST, bins, unspoken)
 
 
 def _rival_rows(bench: Bench, seed_count: int) -> list[MetricRow]:
@@ -139,13 +153,10 @@ def _train_seed(bench: Bench, number: int, names: Sequence[str]) -> dict[str, Re
 
 
 def _slice_rows(bench: Bench) -> list[MetricRow]:
-    compared = _load_headline(bench, ("ranking", "minilm"))
+    compared = _load_headline(bench, ("ranking",))
     if not compared or not bench.test:
         return []
-    known = topics.assign_topics([*bench.train, *bench.test], bench.train, bench.encode) if bench.train else {}
-    bins = topics.bin_by_training(known, bench.train)
-    unspoken = {episode: one.unspoken for episode, one in truth.read_truth(bench.settings).items()}
-    return slice_rows.build_rows(bench.roll_out(bench.test, compared), TEST, slices.SLICES, bins, unspoken)
+    return slice_rows.build_rows(bench.roll_out(bench.test, compared), TEST, slices.SLICES)
 
 
 def _draft_rows(bench: Bench) -> list[MetricRow]:

@@ -1,9 +1,8 @@
-"""Rows 1, 5–8, 11: likelihood of the reply, and facts found, by refined prompts.
+"""Rows 1, 5–8, 11: likelihood of the reply by refined prompts.
 
 On held-out patients, every candidate on the same episodes and, but for the initial prompt, under the same caps.
-``X_vs_Y`` is the difference in mean log p of the reply's patient-specific tokens (nats per token), ``X_f1_vs_Y`` in F1
-with the free facts behind the reply; both know nothing of length, which is in ``X_tokens`` and, priced, in
-``reward_refined_vs_Y``. ``refined_share_of_true_facts_gain`` is
+``X_vs_Y`` is the difference in mean log p of the reply's patient-specific tokens (nats per token). It knows nothing of
+length, which is in ``X_tokens`` and, priced, in ``reward_refined_vs_Y``. ``refined_share_of_true_facts_gain`` is
 
     Σ (log p of refined − of no facts) / Σ (log p of the true facts under the caps − of no facts)
 """
@@ -11,7 +10,6 @@ with the free facts behind the reply; both know nothing of length, which is in `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from models.refiner.interface import Refiner
 from models.reward.terms import Score
@@ -30,13 +28,10 @@ from pipelines.training.rewards import LARGEST_UNIT, Rewards, build_trial
 
 VALID = 0.95
 SWAP = 0.2
-RANKING_F1 = 0.35
 FACTS_SHARE = 0.75
 #: Row 5's steps: each is the ranking over more kinds of segment, the last the trained policy.
 ABLATION = (("self", "none"), ("peer", "none"), ("ranking", "self"), ("ranking", "peer"), (REFINED, "ranking"))
 LEARNT = ("warm_start", "table", "regressor", "best_of_k", "gepa", "mipro", "refined+cosine")
-#: Differences in F1 at equal caps.
-F1_PAIRS = (("ranking", "minilm"), (REFINED, "ranking"), (REFINED, "minilm"), (REFINED, "random"))
 
 
 def build_rows(
@@ -84,18 +79,11 @@ def _split_rows(
     found += [
         _difference_row(5, f"ablation_{a}_vs_{b}", rollouts, a, b, split) for a, b in ABLATION if {a, b} <= present
     ]
-    found += [_f1_row(rollouts, a, b, split) for a, b in F1_PAIRS if {a, b} <= present]
     if {"ranking", "minilm"} <= present:
         found.append(_difference_row(6, "ranking_vs_minilm", rollouts, "ranking", "minilm", split))
     if {"facts", "none"} <= present:
         found.append(_facts_share_row(rollouts, split))
     return [*(row for row in found if row.n), _swap_row(swaps, split)]
-
-
-def _f1_row(rollouts: Sequence[Rollout], a: str, b: str, split: str) -> MetricRow:
-    known = [r for r in rollouts if r.f1(a) == r.f1(a)]
-    e = bootstrap_difference([r.f1(a) for r in known], [r.f1(b) for r in known], [r.episode.subject_id for r in known])
-    return MetricRow.of(6, f"{a}_f1_vs_{b}", split, e, target=0.0, holds=e.ci_low > 0)
 
 
 def _facts_share_row(rollouts: Sequence[Rollout], split: str) -> MetricRow:
@@ -121,9 +109,7 @@ def build_validity_rows(gains: Sequence[EpisodeGains]) -> list[MetricRow]:
 
 
 def _renumber(row: MetricRow) -> MetricRow:
-    """Move what learns without RL to row 7; give the ranking's F1 its target."""
-    if row.name == "ranking_f1":
-        return replace(row, target=RANKING_F1, holds=row.value is not None and row.value >= RANKING_F1)
+    """Move what learns without RL to row 7."""
     about = {f"{kind}refined_vs_{name}" for name in LEARNT for kind in ("", "reward_")}
     return MetricRow(7, **{k: v for k, v in row.json().items() if k != "row"}) if row.name in about else row
 

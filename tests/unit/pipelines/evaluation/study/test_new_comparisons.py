@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,12 +14,13 @@ from models.refiner.interface import Caps
 from models.refiner.policy import Policy, PolicyConfig
 from models.reward.terms import Score
 from models.schema import EditProgram, Episode, Segment
+from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout
 from pipelines.evaluation.study.comparison import seeds, truth
 from pipelines.evaluation.study.comparison.candidates import TrueFactsRefiner
 from pipelines.evaluation.study.comparison.matched import MatchedRefiner
 from pipelines.evaluation.study.comparison.topics import bin_by_training
-from pipelines.evaluation.study.rows import replies, slices
+from pipelines.evaluation.study.rows import facts_found, replies
 from pipelines.evaluation.study.rows.unseen import new_topic_rl
 from pipelines.params import load_params
 from pipelines.training.rewards import ProgramOutcome
@@ -35,6 +36,40 @@ def _rolled(e: Episode, **picks: tuple[str, ...]) -> Rollout:
     programs = {name: EditProgram(keys) for name, keys in picks.items()}
     found = {name: 0.1 * len(e.facts & set(p.picks)) for name, p in programs.items()}
     return Rollout(e, programs, {n: ProgramOutcome(Score(v, v), 8, v) for n, v in found.items()}, 0.0)
+
+
+def _build_fact_rows(
+    rolled: list[Rollout], bins: dict[str, str] | None = None, unspoken: dict[str, frozenset[str]] | None = None
+) -> list[MetricRow]:
+    """The rows of programs that are given, as three seeds of equal programs."""
+    given = {(r.episode.question, r.episode.segments): r.programs for r in rolled}
+    refiners = {name: _Given(name, {key: p[name] for key, p in given.items()}) for name in rolled[0].programs}
+    others = [lambda: {"refined": refiners["refined"]}] * 2
+    episodes = [r.episode for r in rolled]
+    return facts_found.build_rows(episodes, refiners, others, "test", bins or {}, unspoken or {})
+
+
+@dataclass
+class _Given:
+    """A refiner whose programs are given."""
+
+    id: str
+    programs: dict[tuple[str, tuple[Segment, ...]], EditProgram]
+
+    def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
+        return self.programs[question, segments]
+
+
+def test_f1_and_its_differences_need_no_language_model_and_count_an_episode_once() -> None:
+    rolled = [_rolled(e, refined=tuple(e.facts), ranking=(), minilm=()) for e in WITH_FACTS]
+    rows = {row.name: row for row in _build_fact_rows(rolled)}
+    assert rows["refined_f1"].value == 1.0
+    assert rows["refined_f1"].holds
+    assert not rows["ranking_f1"].holds
+    assert rows["refined_f1_vs_ranking"].value == 1.0
+    assert rows["refined_f1"].n == len(WITH_FACTS)
+    assert rows["refined_f1"].seeds == 3
+    assert rows["spread_refined_f1"].value == 0.0
 
 
 def test_the_true_facts_are_chosen_within_the_caps_and_only_of_known_episodes() -> None:
@@ -55,7 +90,7 @@ def test_the_share_of_the_true_facts_gain_is_one_for_the_true_facts_and_none_for
 
 def test_recall_and_wrong_picks_are_counted_by_kind() -> None:
     rolled = [_rolled(e, refined=(*e.facts, "no.thyroid"), ranking=(), minilm=()) for e in WITH_FACTS]
-    rows = {row.name: row.value for row in slices.build_rows(rolled, "test", {}, {}, {})}
+    rows = {row.name: row.value for row in _build_fact_rows(rolled)}
     assert rows["recall_of_condition"] == 1.0
     assert rows["wrong_picks_of_absent"] == 1.0
     assert rows["wrong_picks_of_condition"] == 0.0
@@ -65,9 +100,7 @@ def test_facts_that_no_sentence_reveals_are_reported_apart() -> None:
     e = max(WITH_FACTS, key=lambda e: len(e.facts))
     hidden, *spoken = sorted(e.facts)
     rolled = [_rolled(e, refined=tuple(spoken), ranking=(), minilm=())]
-    rows = {
-        row.name: row.value for row in slices.build_rows(rolled, "test", {}, {}, {e.episode_id: frozenset([hidden])})
-    }
+    rows = {row.name: row.value for row in _build_fact_rows(rolled, unspoken={e.episode_id: frozenset([hidden])})}
     assert rows["recall_of_unspoken_facts"] == 0.0
     if spoken:
         assert rows["refined_f1_of_spoken_facts"] == 1.0
@@ -86,7 +119,7 @@ def test_f1_is_given_by_how_many_training_episodes_a_topic_has() -> None:
     bins = bin_by_training(topics, train)
     assert {bins[e.episode_id] for e in EPISODES} == {"under_20"}
     rolled = [_rolled(e, refined=tuple(e.facts), ranking=(), minilm=()) for e in WITH_FACTS]
-    rows = {row.name: row.value for row in slices.build_rows(rolled, "test", {}, bins, {})}
+    rows = {row.name: row.value for row in _build_fact_rows(rolled, bins)}
     assert rows["topic_episodes_under_20_refined_f1"] == 1.0
     assert rows["topic_episodes_under_20_ranking_f1"] == 0.0
     assert "topic_episodes_80_and_over_refined_f1" not in rows
