@@ -78,8 +78,8 @@ def group_rare_values(column: str, current: pl.Series, reference: pl.Series) -> 
         return ColumnPair(column, pd.Series(now.clip(low, high)), pd.Series(before.clip(low, high)))
     counts = Counter(pooled.tolist())
     shown = {value: value if count >= SMALLEST_GROUP else OTHER for value, count in counts.items()}
-    now, before = (pd.Series([shown[value] for value in side.tolist()], dtype=object) for side in (now, before))
-    return ColumnPair(column, now, before)
+    sides = [pd.Series([shown[value] for value in side.tolist()], dtype=object) for side in (now, before)]
+    return ColumnPair(column, sides[0], sides[1])
 
 
 def pair_columns(current: pl.DataFrame, reference: pl.DataFrame, minimum: int) -> tuple[list[ColumnPair], list[str]]:
@@ -140,8 +140,8 @@ def judge_family(
 
 def _test_trends(levels: pl.DataFrame, columns: set[str]) -> list[ColumnComparison]:
     """Test the levels of the compared columns that have some."""
-    by_column = levels.filter(pl.col("column").is_in(sorted(columns))).partition_by("column", as_dict=True)
-    tests = (compute_trend(str(name), nights) for (name,), nights in sorted(by_column.items()))
+    by_column = levels.filter(pl.col("column").is_in(sorted(columns))).sort("column").partition_by("column")
+    tests = (compute_trend(str(nights["column"][0]), nights) for nights in by_column)
     return [test for test in tests if test is not None]
 
 
