@@ -57,9 +57,14 @@ def _read_vectors(file: Path) -> dict[bytes, np.ndarray]:
     return dict(zip(table["key"].to_pylist(), vectors, strict=True))
 
 
+def cache_path(settings: Settings) -> Path:
+    """The file of the clinic's cache."""
+    return settings.workspace / "cache" / "vectors.parquet"
+
+
 @contextmanager
 def open_encoder(settings: Settings) -> Iterator[CachedEncoder]:
     """Open the clinic's sentence encoder; save its cache when the block ends without error."""
-    cached = CachedEncoder(MiniLM(), settings.workspace / "cache" / "vectors.parquet", MiniLM.id)
+    cached = CachedEncoder(MiniLM(), cache_path(settings), MiniLM.id)
     yield cached
     cached.save()

@@ -60,3 +60,19 @@ def read_summaries(settings: Settings, night: str) -> list[StageSummary]:
     folder = settings.runs / night
     found = sorted(folder.glob("*.json"), key=lambda p: p.stat().st_mtime) if folder.exists() else []
     return [StageSummary(**read_json(p)) for p in found]
+
+
+def replace_hashes(settings: Settings, replaced: dict[str, str]) -> None:
+    """Put new hashes in place of old ones in the summaries of all nights."""
+    for path in sorted(settings.runs.glob("*/*.json")) if replaced else ():
+        before = read_json(path)
+        if (after := _replace_texts(before, replaced)) != before:
+            write_json(path, after)
+
+
+def _replace_texts(value: Any, replaced: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _replace_texts(one, replaced) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_replace_texts(one, replaced) for one in value]
+    return replaced.get(value, value) if isinstance(value, str) else value

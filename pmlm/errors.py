@@ -99,3 +99,7 @@ class FeaturesError(PmlmError):
 
 class TriageError(PmlmError):
     """The messages to triage, or the labelled messages, cannot be read."""
+
+
+class ErasureError(PmlmError):
+    """A patient cannot be erased now, or something of an erased patient is still there."""

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bentos.auth import audit_chain
+from bentos.auth import audit_chain, audit_erasure
 from bentos.auth.audit_chain import ChainEnd
 from pmlm.settings import Settings
 
@@ -21,13 +21,15 @@ class AuditCheck:
     """What ``pmlm audit verify`` found.
 
     ``before`` are lines of versions that did not chain, ``torn`` lines that a crash has cut and that the chain does
-    not know. ``findings`` name file, line and number of everything that is not as it was written, the first bad line
-    first. Up to number ``saved`` a night's record has confirmed the chain.
+    not know, ``erased`` lines whose patient was erased (``auth.audit_erasure``). ``findings`` name file, line and
+    number of everything that is not as it was written, the first bad line first. Up to number ``saved`` a night's
+    record has confirmed the chain.
     """
 
     lines: int = 0
     before: int = 0
     torn: int = 0
+    erased: int = 0
     last: int = 0
     chain: str = ""
     saved: int = 0
@@ -114,9 +116,9 @@ def _check_line(reading: _RecordReading, place: str, line: bytes) -> None:
         reading.add(number, f"{place} {how}")
         return
     if number == check.last + 1:
-        if audit_chain.compute_chain(reading.settings, check.chain, body) != chain:
+        if audit_chain.compute_chain(reading.settings, check.chain, body) != chain and not _count_sealed(reading, line):
             reading.add(number, f"{place} was changed")
-        elif number == 1 and json.loads(body + b"}").get("before") != audit_chain.compute_before(reading.before):
+        elif number == 1 and not _is_before(reading, body):
             reading.add(number, f"{place}: the {check.before} lines before the chain were changed")
         elif number in reading.saved and reading.saved[number][1] != chain:
             reading.add(number, f"{place} is not the line that night {reading.saved[number][0]} recorded")
@@ -125,6 +127,19 @@ def _check_line(reading: _RecordReading, place: str, line: bytes) -> None:
     if b',"head":"lost","seq":' in body:
         reading.add(number, f"{place}: the chain's head was lost before it, so lines may have been cut off there")
     check.last, check.chain = number, chain
+
+
+def _count_sealed(reading: _RecordReading, line: bytes) -> bool:
+    """Whether the line is sealed because its patient was erased; then it is counted."""
+    sealed = audit_erasure.is_sealed(reading.settings, line)
+    reading.check.erased += sealed
+    return sealed
+
+
+def _is_before(reading: _RecordReading, body: bytes) -> bool:
+    """Whether the lines before the chain are those that its first line covers, or as an erasure left them."""
+    covered = json.loads(body + b"}").get("before") == audit_chain.compute_before(reading.before)
+    return covered or audit_erasure.is_restated(reading.settings, reading.before)
 
 
 def _count_unchained(reading: _RecordReading, place: str, line: bytes) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ _INDEX = "CREATE INDEX IF NOT EXISTS by_age ON explanations (kept_at)"
 _NOT_STORED = {"answer", "disclaimer", "escalated"}  # of an answer: the language model's words and what goes with them
 _DAY_S = 86_400
 _SWEEP_S = 3600
+_ERASURE_PATIENCE_S = 10
 
 
 class StoredResponse(PersonalizeResponse):
@@ -107,6 +108,21 @@ class Explanations:
         if self._connection is None:
             self._connection = _connect(self._path)
         return self._connection
+
+
+def erase_patients(settings: Settings, subjects: Collection[int]) -> int:
+    """Delete the explanations of some patients' answers, bytes included; return how many there were."""
+    path = settings.workspace / "explanations.db"
+    if not path.is_file():
+        return 0
+    with closing(_connect(path)) as connection:
+        connection.execute(f"PRAGMA busy_timeout = {_ERASURE_PATIENCE_S * 1000}")
+        with connection:
+            rows = [(subject,) for subject in subjects]
+            removed = connection.executemany("DELETE FROM explanations WHERE subject = ?", rows).rowcount
+        # what was written but not yet moved into the file may have the rows too
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return removed
 
 
 def _connect(path: Path) -> sqlite3.Connection:

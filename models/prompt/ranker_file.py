@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,45 @@ def load_ranker(folder: Path) -> Ranker | None:
         description["k"], columns, arrays["questions"], arrays["subjects"], arrays["times"], seen, taken
     )
     return Ranker(recommender, tuple(description["weights"]), id=id_)
+
+
+def remove_patients(files: Mapping[str, bytes], subjects: Collection[int]) -> dict[str, bytes] | None:
+    """A ranker's files without some patients' replies; None where it has none of them.
+
+    Facts of fewer than k other patients are left out; without any fact left there is no ranker, hence no file. Works
+    for rankers of other versions too: only what is about replies is read.
+    """
+    if not {DESCRIPTION, ARRAYS} <= files.keys():
+        return None
+    description, arrays = json.loads(files[DESCRIPTION]), parse_arrays(files[ARRAYS])
+    others = ~np.isin(arrays["subjects"], sorted(subjects))
+    if others.all():
+        return None
+    shape = (len(arrays["subjects"]), len(description["columns"]))
+    found = {
+        n: sparse.csr_array((arrays[f"{n}.data"], arrays[f"{n}.indices"], arrays[f"{n}.indptr"]), shape=shape)[others]
+        for n in _MATRICES
+    }
+    owners = arrays["subjects"][others]
+    known = (found["seen"].toarray() > 0) if len(owners) else np.zeros((0, shape[1]), bool)
+    donors = np.zeros(shape[1], int)
+    for subject in np.unique(owners):
+        donors += known[owners == subject].any(axis=0)
+    columns = np.flatnonzero(donors >= description["k"])
+    if not len(columns):
+        return {}
+    arrays |= {name: arrays[name][others] for name in ("questions", "subjects", "times")}
+    for name, matrix in found.items():
+        part = sparse.csr_array(matrix[:, columns])
+        part.sort_indices()
+        arrays[f"{name}.indptr"] = part.indptr.astype(np.int32)
+        arrays[f"{name}.indices"] = part.indices.astype(np.int32)
+        arrays[f"{name}.data"] = part.data.astype(np.float32)
+    description = {n: value for n, value in description.items() if n != "id"}
+    description["columns"] = [description["columns"][i] for i in columns]
+    content = arrays_to_bytes({name: np.ascontiguousarray(a) for name, a in sorted(arrays.items())})
+    stated = description | {"id": _identify(description, content)}
+    return {ARRAYS: content, DESCRIPTION: (json.dumps(stated, indent=2, sort_keys=True) + "\n").encode()}
 
 
 def _identify(description: dict[str, Any], content: bytes) -> str:

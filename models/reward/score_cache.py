@@ -3,7 +3,8 @@
     key = SHA-256(scorer id, prompt, question, reply sentences)  →  (sum of log p, tokens) of each reply sentence
 
 Layers are read-only Parquet files (a clinic's sample ships one); new scores go to one writable file, replaced
-atomically, so a killed run resumes and pays for nothing twice. The files have hashes and no text.
+atomically, so a killed run resumes and pays for nothing twice. The files have hashes and no text. Two more
+hashes, of question and reply, tell whose words a score is of, so that it can be removed with its patient.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,8 +26,11 @@ SCHEMA = pa.schema(
         pa.field("key", pa.binary(32), nullable=False),
         pa.field("sums", pa.list_(pa.float64()), nullable=False),
         pa.field("counts", pa.list_(pa.int32()), nullable=False),
+        pa.field("episode", pa.binary(32)),  # null in files of older versions
     ]
 )
+
+_HALF = 16  # bytes
 
 
 def hash_trial(scorer_id: str, trial: Trial) -> bytes:
@@ -38,6 +42,37 @@ def hash_trial(scorer_id: str, trial: Trial) -> bytes:
     return digest.digest()
 
 
+def hash_episode(question: str, reply: Sequence[str]) -> bytes:
+    """Hash whose words a trial has: 16 bytes of the question's hash, then 16 of the reply's."""
+    halves = []
+    for parts in ((question,), reply):
+        digest = hashlib.blake2b(digest_size=_HALF)
+        for part in parts:
+            data = part.encode()
+            digest.update(len(data).to_bytes(8, "big") + data)
+        halves.append(digest.digest())
+    return b"".join(halves)
+
+
+def remove_episodes(path: Path, episodes: Collection[bytes]) -> int:
+    """Remove the scores with the question or the reply of some episodes, and those of which neither is known.
+
+    Returns how many there were.
+    """
+    if not path.exists():
+        return 0
+    table = pq.read_table(path, schema=SCHEMA)
+    questions, replies = {one[:_HALF] for one in episodes}, {one[_HALF:] for one in episodes}
+    others = [
+        one is not None and one[:_HALF] not in questions and one[_HALF:] not in replies
+        for one in table["episode"].to_pylist()
+    ]
+    left = table.filter(pa.array(others, pa.bool_()))
+    if left.num_rows < table.num_rows:
+        _write_file(path, left)
+    return int(table.num_rows - left.num_rows)
+
+
 class ScoreCache:
     """Scores by key: read-only ``layers`` under the writable file ``path``."""
 
@@ -46,6 +81,7 @@ class ScoreCache:
         self.hits = 0
         self.misses = 0
         self._own = _read_scores(path)
+        self._episodes = _read_episodes(path)
         self._layers = [_read_scores(layer) for layer in layers]
         self._unsaved = False
 
@@ -56,9 +92,9 @@ class ScoreCache:
         self.misses += found is None
         return found
 
-    def put(self, key: bytes, scores: SentenceScores) -> None:
+    def put(self, key: bytes, scores: SentenceScores, episode: bytes | None = None) -> None:
         """Add a score in memory, until ``flush``."""
-        self._own[key] = scores
+        self._own[key], self._episodes[key] = scores, episode
         self._unsaved = True
 
     def flush(self) -> None:
@@ -66,22 +102,32 @@ class ScoreCache:
         if not self._unsaved:
             return
         keys = sorted(self._own)
-        table = pa.table(
-            {"key": keys, "sums": [self._own[k].sums for k in keys], "counts": [self._own[k].counts for k in keys]},
-            schema=SCHEMA,
-        )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=".part")
-        os.close(handle)
-        try:
-            pq.write_table(table, name, compression="zstd")
-            Path(name).replace(self.path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        scores = [self._own[k] for k in keys]
+        columns = {"key": keys, "sums": [one.sums for one in scores], "counts": [one.counts for one in scores]}
+        _write_file(self.path, pa.table(columns | {"episode": [self._episodes[k] for k in keys]}, schema=SCHEMA))
         self._unsaved = False
 
     def __len__(self) -> int:
         return len(set(self._own).union(*self._layers))
+
+
+def _write_file(path: Path, table: pa.Table) -> None:
+    """Replace the file atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    try:
+        pq.write_table(table, name, compression="zstd")
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _read_episodes(path: Path) -> dict[bytes, bytes | None]:
+    if not path.exists():
+        return {}
+    columns = pq.read_table(path, schema=SCHEMA, columns=["key", "episode"]).to_pydict()
+    return dict(zip(columns["key"], columns["episode"], strict=True))
 
 
 def _read_scores(path: Path) -> dict[bytes, SentenceScores]:
@@ -110,6 +156,7 @@ class CachedScorer:
         keys = [hash_trial(self.id, t) for t in trials]
         known = {k: found for k in dict.fromkeys(keys) if (found := self.cache.get(k)) is not None}
         missing = {k: t for k, t in zip(keys, trials, strict=True) if k not in known}
+        episodes = {k: hash_episode(t.question, t.reply) for k, t in missing.items()}
         pending = list(missing.items())
         for start in range(0, len(pending), self.save_every):
             part = pending[start : start + self.save_every]
@@ -117,11 +164,11 @@ class CachedScorer:
                 scored = self.scorer.score_sentences([t for _, t in part])
             except ScorerError as error:
                 for i, scores in error.done.items():
-                    self.cache.put(part[i][0], scores)
+                    self.cache.put(part[i][0], scores, episodes[part[i][0]])
                 self.cache.flush()
                 raise
             for (key, _), scores in zip(part, scored, strict=True):
-                self.cache.put(key, scores)
+                self.cache.put(key, scores, episodes[key])
                 known[key] = scores
             self.cache.flush()
         return [known[k] for k in keys]

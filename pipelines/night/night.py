@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.night import saved_nights, stages
+from pipelines import tombstones
+from pipelines.night import saved_nights, stages, verify_hashes
 from pipelines.night.workspace import lock_workspace, write_night_params
 from pipelines.runs import StageSummary, request_training, summary_path, training_request_path
 from pmlm.errors import NightError
@@ -39,6 +40,7 @@ def run_intake(settings: Settings, night: str, run: str | None = None) -> str:
     once where an earlier night has already failed in this run, so that it does not fail a second time.
     """
     with lock_workspace(settings):
+        _finish_erasures(settings)
         for pending in _list_unsaved_intakes(settings):
             if pending <= night:
                 if pending < night and run and _read_interrupted_run(settings, pending) == run:
@@ -50,6 +52,7 @@ def run_intake(settings: Settings, night: str, run: str | None = None) -> str:
 def run_stage(settings: Settings, name: str, night: str | None = None) -> StageSummary:
     """Run one stage alone, by default of the last ingested night."""
     with lock_workspace(settings):
+        _finish_erasures(settings)
         return _execute(settings, night or find_latest_night(settings), name)
 
 
@@ -69,16 +72,20 @@ def save_night(settings: Settings, night: str | None = None) -> StageSummary:
 def restore_night(settings: Settings, night: str) -> dict[str, str]:
     """Restore a saved night and serve it; later drops are pending again.
 
-    Returns the recomputed hashes of its data, models and metrics.
+    Returns the recomputed hashes of its data, models and metrics. A patient who was erased since does not come back.
     """
     from pipelines.packaging import serving
     from pipelines.records.log.event_log import advance_clock
 
     restored = saved_nights.restore_experiment(settings, night)
     with lock_workspace(settings):
+        if _finish_erasures(settings):
+            restored = verify_hashes.read_recorded_hashes(settings.workspace)
         advance_clock(settings)
         _execute(settings, night, "materialise")
         if "models/champion" in restored:
+            if tombstones.list_tombstones(settings):  # an erasure has emptied the saved catalogues
+                _execute(settings, night, "drafts")
             _execute(settings, night, "package")
     serving.restart_on_current_release(settings)
     return restored
@@ -117,6 +124,15 @@ def find_latest_night(settings: Settings) -> str:
     if not nights:
         raise NightError(f"no night has been taken in yet from {settings.drops}")
     return nights[-1]
+
+
+def _finish_erasures(settings: Settings) -> int:
+    """Finish an erasure that was killed; erase again whom a restored night has brought back. How many there were."""
+    if not tombstones.folder(settings).exists():
+        return 0
+    from pipelines.night.forget import finish_pending
+
+    return finish_pending(settings)
 
 
 def _ingest_drop(settings: Settings, night: str, run: str | None) -> None:

@@ -37,7 +37,18 @@ GIT_IGNORE = "/*\n" + "".join(
 #: Folders DVC need not walk.
 DVC_IGNORE = "".join(
     f"/{name}\n"
-    for name in ("quarantine", "reports", "runs", "feast", "cache", "releases", "bentoml", "logs", "monitoring")
+    for name in (
+        "quarantine",
+        "reports",
+        "runs",
+        "feast",
+        "cache",
+        "releases",
+        "bentoml",
+        "logs",
+        "monitoring",
+        "erased",
+    )
 )
 EMPTY_LOCK = "schema: '2.0'\nstages: {}\n"
 RESERVED = ("airflow",)
@@ -92,11 +103,16 @@ def open_repository(workspace: Path) -> Iterator[Repo]:
 
 def run_git(workspace: Path, *arguments: str) -> str:
     """Run Git in the workspace, whatever repository the caller is in; returns its stripped output."""
+    return run_git_with(workspace, None, *arguments).strip()
+
+
+def run_git_with(workspace: Path, given: bytes | None, *arguments: str) -> str:
+    """Run Git as ``run_git`` does, with standard input; returns its output but the last newline."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     done = subprocess.run(
-        ["git", "-C", str(workspace), *arguments], check=True, capture_output=True, text=True, env=environment
+        ["git", "-C", str(workspace), *arguments], check=True, capture_output=True, input=given, env=environment
     )
-    return done.stdout.strip()
+    return done.stdout.decode().removesuffix("\n")
 
 
 def _create_workspace(settings: Settings) -> None:

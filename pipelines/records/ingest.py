@@ -31,6 +31,7 @@ from pipelines.records.read.code_map import CodeMap, load_code_map, map_codes
 from pipelines.records.read.fhir_time import Micros, to_micros
 from pipelines.records.read.raw_resource import RawResource, ResourceError
 from pipelines.records.read.resources import read_resources
+from pipelines.records.refusals import RefusedRecords
 from pipelines.records.terminology import read_translations
 from pmlm.errors import RecordsError
 from pmlm.settings import Settings
@@ -90,7 +91,9 @@ def _ingest(settings: Settings, drop: Drop, former: LedgerEntry | None, codes: C
     index.load(drop.night)
     validator, skipped = ValueValidator(), list[str]()
     with spill.create_folder(settings) as place:
-        resources = map_codes(read_resources(drop.path, settings.max_line_mb << 20), codes)
+        resources = map_codes(
+            RefusedRecords(settings).pass_on(read_resources(drop.path, settings.max_line_mb << 20)), codes
+        )
         prescan = Prescan(settings, resources, index, place)
         for row in _read_retried_rows(settings, drop):
             prescan.specimens.want(quarantine.parse_row(row).resource or {})
@@ -130,7 +133,8 @@ def _refuse_without_resources(drop: Drop, skipped: Sequence[str], first: bool) -
 def _process_drop(settings: Settings, drop: Drop, skipped: list[str], prescan: Prescan, index: IdentifierIndex,
                   end: Micros, validator: ValueValidator, place: Path, codes: CodeMap) -> ProcessedDrop:  # fmt: skip
     """Process the drop's resources and retried quarantine rows; write the drop's quarantine file."""
-    resources = read_resources(drop.path, settings.max_line_mb << 20, skipped)
+    refused = RefusedRecords(settings)
+    resources = refused.pass_on(read_resources(drop.path, settings.max_line_mb << 20, skipped))
     retried = map(quarantine.parse_row, _read_retried_rows(settings, drop))
     with (
         quarantine.open_writer(settings, drop.night) as stream,
@@ -147,6 +151,7 @@ def _process_drop(settings: Settings, drop: Drop, skipped: list[str], prescan: P
         raws = map_codes(chain(resources, retried), codes)
         processed = process_resources(settings, raws, prescan, index, end, drop.night, validator, reject, place)
         drop.check_unchanged()
+        refused.add_to(processed.accounts)
         return processed
 
 

@@ -11,6 +11,7 @@ from pipelines.records.feedback import intake
 from pipelines.records.ingest import import_drop
 from pipelines.records.log import ledger
 from pipelines.records.log.ledger import Accounts
+from pipelines.records.refusals import REFUSED
 from pipelines.records.terminology import translate_drop
 from pipelines.runs import StageSummary, stage_run
 from pmlm.errors import RecordsError
@@ -31,6 +32,8 @@ def run(settings: Settings, night: str) -> StageSummary:
             return summary
         summary.detail = translate_drop(settings, drop.path)
         accounts = import_drop(settings, drop.path, drop.date)
+        if refused := accounts.ignored_types.get(REFUSED, 0):
+            summary.detail = "; ".join(filter(None, [summary.detail, f"{refused} records of erased patients refused"]))
         summary.rows_in, summary.rows_out = accounts.read, accounts.events
         summary.quarantined = accounts.quarantined
         summary.figures = asdict(accounts)

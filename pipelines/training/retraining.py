@@ -1,9 +1,10 @@
 """Whether a night has cause to train: one rule for every scheduler.
 
 A challenger is trained where none was before, on request, or where since the last training enough questions were
-answered, a drift verdict was given, what a training reads has changed, or enough nights have passed (``params.yaml``,
-``retrain``). Only records of this night and earlier ones count, so a night that runs again decides as before. Drift
-starts a training and is no evidence for its result: the gate does not read it.
+answered, a drift verdict was given, what a training reads has changed, a patient it had learnt from was erased, or
+enough nights have passed (``params.yaml``, ``retrain``). Only records of this night and earlier ones count, so a night
+that runs again decides as before, unless a patient was erased meanwhile. Drift starts a training and is no evidence
+for its result: the gate does not read it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from models.refiner import checkpoint
+from pipelines import tombstones
 from pipelines.night_dates import parse_night
 from pipelines.params import Params
 from pipelines.runs import summary_path, training_request_path
@@ -47,6 +50,7 @@ def decide_retraining(settings: Settings, night: str, params: Params) -> Retrain
         (bool(drifted), f"drift of {', '.join(drifted)} since {last}"),
         (recipe not in (None, hash_recipe(settings, params)), f"what a training reads has changed since {last}"),
         (age >= limits.every_nights, f"{age} nights since the last training"),
+        (_has_learnt_from_erased(settings), f"a patient was erased from whom the training of {last} had learnt"),
     ]
     if why := "; ".join(text for holds, text in causes if holds):
         return RetrainingDecision(True, why)
@@ -54,6 +58,14 @@ def decide_retraining(settings: Settings, night: str, params: Params) -> Retrain
         False,
         f"no training: {new} of {limits.new_episodes} new answered questions, no drift, "
         f"{age} of {limits.every_nights} nights since {last}",
+    )
+
+
+def _has_learnt_from_erased(settings: Settings) -> bool:
+    """Whether the last challenger learnt from a patient who was erased since."""
+    folder = settings.models / "challenger"
+    return (folder / checkpoint.DESCRIPTION).exists() and tombstones.has_learnt(
+        settings, checkpoint.read_description(folder)["id"]
     )
 
 

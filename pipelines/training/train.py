@@ -26,7 +26,7 @@ from models.refiner.featurizer import Featurizer
 from models.refiner.policy import Policy
 from models.replies.alignment import AlignmentCounts
 from models.schema import Episode
-from pipelines import splits
+from pipelines import splits, tombstones
 from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
@@ -145,6 +145,8 @@ def load_starting_policy(settings: Settings, night: str, params: Params) -> Poli
     if incumbent is None or incumbent.kind != "policy":
         return None
     if params.train.method not in (methods.GRPO, methods.BEST_OF_K):
+        return None
+    if tombstones.has_learnt(settings, incumbent.id):
         return None
     return load_continuable(champion.find_champion_folder(settings, incumbent), params)
 

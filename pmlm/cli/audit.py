@@ -68,7 +68,8 @@ def _verify(settings: Settings, as_json: bool) -> None:
         if len(check.findings) > MOST_FINDINGS:
             typer.echo(f"and {len(check.findings) - MOST_FINDINGS} more")
         typer.echo(
-            f"{check.lines} lines chained, {check.before} before the chain, {check.torn} torn; "
+            f"{check.lines} lines chained, {check.before} before the chain, {check.torn} torn, "
+            f"{check.erased} of erased patients; "
             f"last number {check.last}, chain {check.chain or '–'}; saved nights confirm up to number {check.saved}"
         )
         first = f"not as it was written, first: {check.findings[0]}" if check.findings else "no line removed or changed"

@@ -17,6 +17,7 @@ from pmlm.cli import (
     audit,
     codes,
     features,
+    forget,
     monitoring,
     night,
     patient,
@@ -53,7 +54,21 @@ _MENDABLE = frozenset(
     }
 )
 
-for group in (night, records, codes, features, patient, training, serving, audit, trace, monitoring, synthetic, triage):
+for group in (
+    night,
+    records,
+    codes,
+    features,
+    patient,
+    training,
+    serving,
+    audit,
+    trace,
+    forget,
+    monitoring,
+    synthetic,
+    triage,
+):
     group.register(app)
 
 

@@ -38,6 +38,7 @@ def import_records(
     as_json: Json = False,
 ) -> None:
     """Read FHIR records, check and de-identify them, append their events; quarantine what is broken."""
+    from pipelines.records.refusals import REFUSED
     from pipelines.records.stage import import_path
 
     accounts = import_path(_load_clinic_settings(path, drops), path, date)
@@ -48,6 +49,8 @@ def import_records(
             f"read {accounts.read}: accepted {accounts.accepted}, ignored {accounts.ignored}, "
             f"quarantined {accounts.quarantined}; {accounts.events} new events"
         )
+        if refused := accounts.ignored_types.get(REFUSED, 0):
+            typer.echo(f"{refused} records of erased patients refused")
 
 
 @records.command("fetch", epilog="Example: PMLM_SOURCE=https://fhir.example/r4 pmlm records fetch --date 2026-06-01")

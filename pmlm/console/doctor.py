@@ -11,9 +11,11 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from typing import Literal
 
+from pipelines import tombstones
 from pipelines.night import airflow_processes
 from pmlm.errors import PmlmError
 from pmlm.settings import Settings
+from pmlm.storage import read_json
 
 Verdict = Literal["ok", "note", "bad"]
 FREE_GB = 3.0
@@ -77,6 +79,21 @@ def _key(settings: Settings) -> Iterator[Diagnosis]:
         return
     private = path.stat().st_mode & 0o077 == 0
     yield Diagnosis("patient key", "ok" if private else "bad", str(path), "" if private else f"chmod 600 {path}")
+
+
+def _erasures(settings: Settings) -> Iterator[Diagnosis]:
+    """Only where a patient was erased: whether the policy in use had learnt from one."""
+    if not tombstones.tombstones_path(settings).exists():
+        return
+    champion = settings.models / "champion" / "champion.json"
+    try:
+        count = len(tombstones.list_tombstones(settings))
+        due = champion.exists() and tombstones.has_learnt(settings, read_json(champion)["id"])
+    except PmlmError as error:
+        yield Diagnosis("erasures", "bad", str(error), "restore erased/tombstones.json from a backup")
+        return
+    found = f"{count} erased" + ("; the policy in use learnt from one of them" if due else "")
+    yield Diagnosis("erasures", "note" if due else "ok", found, "pmlm night trains another" if due else "")
 
 
 def _tokens(settings: Settings) -> Iterator[Diagnosis]:
@@ -190,6 +207,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Diagnosis]], ...] = (
     _tools,
     _drops,
     _key,
+    _erasures,
     _tokens,
     _llm,
     _engine,

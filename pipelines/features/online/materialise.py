@@ -18,7 +18,8 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def run(settings: Settings, night: str) -> StageSummary:
     online = read_store_config(settings)
     with stage_run(settings, night, "materialise") as summary:
         present = hash_feature_files(settings)
-        try:
+        with explain_silence(settings):
             taken = _read_taken(settings, online)
             rewrite = not taken or any(present.get(name) != digest for name, digest in taken.items())
             rewrite |= (settings.feast / BEGUN).exists()  # it is unknown which rows a killed run had written
@@ -65,11 +66,18 @@ def run(settings: Settings, night: str) -> StageSummary:
                 (settings.feast / BEGUN).unlink(missing_ok=True)
             else:
                 summary.status, summary.detail = "noop", "the online store holds every row already"
-        except _list_driver_errors() as error:
-            where = redact_setting(settings.online_store)
-            raise FeaturesError(f"the online store {where} does not answer: {type(error).__name__}") from error
         summary.rows_in, summary.rows_out = len(fresh), sum(summary.figures.values())
     return summary
+
+
+@contextmanager
+def explain_silence(settings: Settings) -> Iterator[None]:
+    """Turn what a driver raises in the block into ``FeaturesError``: the store's server does not answer."""
+    try:
+        yield
+    except _list_driver_errors() as error:
+        where = redact_setting(settings.online_store)
+        raise FeaturesError(f"the online store {where} does not answer: {type(error).__name__}") from error
 
 
 def read_store_config(settings: Settings) -> Mapping[str, Any]:

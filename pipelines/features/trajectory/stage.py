@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from models.patient.forecaster import train_forecaster
+from pipelines import tombstones
 from pipelines.embedding_cache import open_encoder
 from pipelines.features.trajectory import model_store, sequences
 from pipelines.night_dates import end_of_night, parse_night
@@ -35,6 +36,8 @@ def run(settings: Settings, night: str) -> StageSummary:
         params = load_params(settings)
         found = sequences.read_events(settings, end_of_night(night))
         why = explain_due(model_store.read_manifest(settings), night, found, params.trajectory)
+        if tombstones.has_learnt(settings, model_store.read_version(settings)):
+            why = "a patient from whom the model had learnt was erased"
         if why:
             _train(settings, night, found, params, summary)
             summary.detail = summary.detail or why

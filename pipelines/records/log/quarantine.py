@@ -122,10 +122,11 @@ def _path(settings: Settings, night: str) -> Path:
 
 def _read_file(path: Path) -> Iterator[QuarantineRow]:
     if path.exists():
-        yield from read_lines(path, _parse_line)
+        yield from read_lines(path, parse_line)
 
 
-def _parse_line(line: bytes) -> QuarantineRow:
+def parse_line(line: bytes) -> QuarantineRow:
+    """The row of a line; ``ValueError`` or ``TypeError`` for a line that is none."""
     return QuarantineRow(**orjson.loads(line))
 
 
@@ -135,7 +136,7 @@ def _read_torn(path: Path) -> list[bytes]:
     with path.open("rb") as stream:
         for line in stream:
             try:
-                _parse_line(line)
+                parse_line(line)
             except (ValueError, TypeError):
                 torn += [line.rstrip(b"\n") + b"\n"] if line.strip() else []
     return torn
@@ -168,11 +169,11 @@ def open_lookup(settings: Settings, night: str) -> Iterator[Callable[[str], Quar
             if row not in offsets:
                 return None
             stream.seek(offsets[row])
-            return _parse_line(stream.readline())
+            return parse_line(stream.readline())
 
         while line := stream.readline():
             with suppress(ValueError, TypeError):  # a torn line has no id
-                offsets[_parse_line(line).row] = stream.tell() - len(line)
+                offsets[parse_line(line).row] = stream.tell() - len(line)
         for row in ledger.read_released(settings) & offsets.keys():
             del offsets[row]
         yield find_row

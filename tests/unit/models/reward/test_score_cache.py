@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.reward.embedded_scorer import EmbeddedScorer
-from models.reward.score_cache import CachedScorer, ScoreCache, hash_trial
+from models.reward.score_cache import CachedScorer, ScoreCache, hash_episode, hash_trial, remove_episodes
 from models.reward.terms import SentenceScores, Trial
 
 TRIAL = Trial("Prompt.", "Question?", ("One.", "Two."), (True, False))
@@ -104,3 +104,22 @@ def test_a_cached_score_equals_the_score_computed_again(tmp_path: Path, scorer: 
     for saved, fresh in zip(cached.score_sentences(trials), scorer.score_sentences(trials), strict=True):
         assert saved.counts == fresh.counts
         assert saved.sums == pytest.approx(fresh.sums, abs=1e-4)
+
+
+def test_the_scores_of_an_episode_are_removed_and_no_others(tmp_path: Path) -> None:
+    cache = ScoreCache(tmp_path / "scores.parquet")
+    mine = hash_episode("mine?", ("Yes.", "No."))
+    owners = {
+        b"a" * 32: mine,
+        b"b" * 32: hash_episode("other?", ("Yes.",)),
+        b"c" * 32: hash_episode("other?", ("Yes.", "No.")),
+        b"d" * 32: hash_episode("mine?", ("Well.",)),
+        b"e" * 32: None,
+    }
+    for key, episode in owners.items():
+        cache.put(key, SentenceScores((-1.0,), (2,)), episode)
+    cache.flush()
+    assert remove_episodes(cache.path, [mine]) == 4
+    left = ScoreCache(cache.path)
+    assert [key for key in owners if left.get(key)] == [b"b" * 32]
+    assert remove_episodes(cache.path, [mine]) == 0

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from pipelines import tombstones
 from pipelines.params import Params, load_params, merge_params
 from pipelines.runs import request_training, stage_run
+from pipelines.tombstones import Tombstone
 from pipelines.training.retraining import decide_retraining, hash_recipe
 from pmlm.settings import Settings
+from pmlm.storage import write_json
 
 FIRST, SECOND, THIRD, WEEK_LATER = "20260601", "20260602", "20260603", "20260608"
 
@@ -99,3 +102,17 @@ def test_a_night_without_enough_episodes_is_no_training(trained: Settings, param
     record(trained, SECOND, "train", status="hold")
     record(trained, THIRD, "train", status="noop")
     assert decide_retraining(trained, WEEK_LATER, params).why == "7 nights since the last training"
+
+
+def test_the_erasure_of_a_patient_from_whom_the_challenger_learnt_trains(
+    trained: Settings, params: Params, tmp_path: Path
+) -> None:
+    trained = trained.model_copy(update={"key_dir": tmp_path / "keys"})
+    write_json(trained.models / "challenger" / "refiner.json", {"id": "refiner-1"})
+    assert not decide_retraining(trained, SECOND, params).due
+    tombstones.add_tombstone(trained, 7, Tombstone("", "now", "a", "b", [], ["refiner-1"]))
+    decision = decide_retraining(trained, SECOND, params)
+    assert decision.due
+    assert "was erased" in decision.why
+    write_json(trained.models / "challenger" / "refiner.json", {"id": "refiner-2"})
+    assert not decide_retraining(trained, SECOND, params).due

@@ -15,7 +15,7 @@ from feature_repo.store.online_stores import describe_store, redact_setting
 from feature_repo.store.rows import cast_row
 from feature_repo.store.services import SERVICE
 from pipelines.features.build import historical_rows, stage
-from pipelines.features.online import materialise
+from pipelines.features.online import materialise, removal
 from pipelines.night_dates import end_of_night
 from pmlm.errors import FeaturesError, SettingsError
 from pmlm.settings import Settings
@@ -297,3 +297,18 @@ def rows_on_server(settings: Settings) -> set[str]:
     with opened._get_provider().online_store._get_conn(opened.config) as connection, connection.cursor() as cursor:
         cursor.execute("select tablename from pg_tables where schemaname = 'public'")
         return {"_".join(name.split("_")[:2]) for (name,) in cursor.fetchall()}
+
+
+@pytest.mark.parametrize("in_sqlite", [False, True])
+def test_an_erased_patient_leaves_the_store_and_no_other_row_changes(
+    settings: Settings, events: list[Event], in_sqlite: bool
+) -> None:
+    if in_sqlite:
+        settings.online_store = "sqlite"
+    materialise.run(settings, LAST)
+    before = served(settings, events)
+    gone = min(before)
+    assert removal.remove_patients(settings, [gone]) > 0
+    assert served(settings, events) == {subject: row for subject, row in before.items() if subject != gone}
+    assert removal.remove_patients(settings, [gone]) == 0
+    assert removal.has_taken_all(settings)

@@ -1,0 +1,1 @@
+"""Erase patients from what a workspace stores."""

@@ -1,0 +1,90 @@
+"""Find which releases and models learnt from patients; delete such releases."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow.compute as pc
+from safetensors.numpy import load_file
+
+from bentos.personalizer import release as releases
+from models.prompt import ranker_file
+from pipelines import splits
+from pipelines.erasure.parquet_rows import has_patients, read_patients
+from pipelines.erasure.stage_outputs import Listing
+from pipelines.packaging import bento, serving
+from pipelines.records.log import ledger
+from pmlm.settings import Settings
+
+_CURRENT = "current.json"  # of the trajectory model
+
+
+def find_models(episodes: Listing, challenger: Listing, trajectory: Listing, subjects: frozenset[int]) -> set[str]:
+    """The models of one night that learnt from the patients: their episodes were of the training split.
+
+    The trajectory model learns from training patients' days, whether or not they asked.
+    """
+    from models.refiner.checkpoint import DESCRIPTION  # imports torch: only where there is something to erase
+
+    taught = any(
+        pc.any(pc.equal(read_patients(path, subjects)["split"], splits.TRAIN)).as_py()
+        for name, path in episodes.items()
+        if name.endswith(".parquet") and has_patients(path, subjects)
+    )
+    found = set(_read_ids(challenger, DESCRIPTION, "id")) if taught else set()
+    return found | set(_read_ids(trajectory, _CURRENT, "version"))
+
+
+def list_releases(settings: Settings) -> list[Path]:
+    """The folders of all releases."""
+    root = serving.current_release(settings).parent
+    found = sorted(root.glob(f"*/{releases.MANIFEST}")) if root.exists() else []
+    return [path.parent for path in found if not path.parent.is_symlink()]
+
+
+def find_releases(settings: Settings, models: Iterable[str], subjects: frozenset[int]) -> list[Path]:
+    """The releases whose refiner learnt from the patients, or whose initial ranking has replies to them."""
+    learnt = set(models)
+    return [
+        folder
+        for folder in list_releases(settings)
+        if json.loads((folder / releases.MANIFEST).read_text())["refiner"] in learnt
+        or _ranks_by(folder / releases.RANKER / ranker_file.ARRAYS, subjects)
+    ]
+
+
+def names_batches(settings: Settings, folder: Path) -> bool:
+    """Whether a release names no event batch but those of the ledger."""
+    stated = json.loads((folder / releases.MANIFEST).read_text())["events"]
+    return stated.keys() <= {batch.name for batch in ledger.list_batches(settings)}
+
+
+def delete_release(settings: Settings, folder: Path) -> None:
+    """Delete a release with its bento and model, the manifest last, by which it is found again after a kill."""
+    stated = json.loads((folder / releases.MANIFEST).read_text())  # of any version of PMLM
+    version = f"{stated['night']}-{stated['id']}"
+    store = bento.bento_home(settings)
+    for packed in (
+        store / "bentos" / releases.BENTO_NAME / version,
+        store / "models" / releases.MODEL_NAME / version,
+    ):
+        shutil.rmtree(packed, ignore_errors=True)
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != releases.MANIFEST:
+            path.unlink()
+    shutil.rmtree(folder)
+
+
+def _ranks_by(arrays: Path, subjects: frozenset[int]) -> bool:
+    return arrays.exists() and bool(subjects & set(load_file(arrays)["subjects"].tolist()))
+
+
+def _read_ids(listing: Listing, file: str, key: str) -> Iterator[str]:
+    for name, path in listing.items():
+        if Path(name).name == file and (found := json.loads(path.read_text()).get(key)):
+            yield str(found)
