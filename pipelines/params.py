@@ -69,6 +69,7 @@ class TrainParams(_Section):
 
     method: Method = _field("name", f"how a challenger is trained: {', '.join(get_args(Method))}")
     seed: int = _field("–", "random seed, to which the night is added", ge=0)
+    seeds: int = _field("trainings", "trainings with different seeds, the first of which is the challenger", ge=1)
     pick_cap: int = _field("segments", "free segments in a refined prompt, at most", ge=0)
     token_cap: int = _field("tokens", "tokens of the free segments in a refined prompt, at most", ge=0)
     token_price: float = _field(

@@ -59,6 +59,10 @@ class TrainingError(PmlmError):
     """Training cannot continue (NaN loss, no episodes in a split)."""
 
 
+class ChangePlanError(PmlmError):
+    """The change plan cannot be obeyed, so nothing is promoted."""
+
+
 class ServingError(PmlmError):
     """The endpoint cannot be started or does not answer."""
 

@@ -28,6 +28,7 @@ from bentos.personalizer.patient.feature_client import FeatureClient
 from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
+from bentos.personalizer.release_files import check_release_files
 from bentos.personalizer.second_reader import SecondReader
 from feature_repo.store import services
 from feature_repo.store.rows import cast_row
@@ -83,10 +84,8 @@ class Personalizer:
 
     @classmethod
     def open(cls, settings: Settings, folder: str | Path) -> Personalizer:
-        """Load the release in ``folder`` with its encoder, its refiner and the settings' language models.
-
-        :class:`ServingError` where there is none, or it was made for features that this code does not have.
-        """
+        """Load a release; :class:`ServingError` where there is none, a file is not as released, or features differ."""
+        check_release_files(settings, Path(folder))
         served = release.read_release(Path(folder))
         if served.feature_schema != services.hash_schema():
             raise ServingError("the release was made for other features: run `pmlm package`")

@@ -16,6 +16,7 @@ MANIFEST = "release.json"
 REFINER = "refiner"
 RANKER = "ranker"
 DRAFTS = "drafts"
+NO_RELEASE = "there is no release yet: run `pmlm package` (or `pmlm night`)"
 
 
 class Release(BaseModel, extra="forbid"):
@@ -56,5 +57,5 @@ def read_release(folder: Path) -> Release:
     """Read the release in ``folder``; :class:`ServingError` where there is none."""
     path = folder / MANIFEST
     if not path.exists():
-        raise ServingError("there is no release yet: run `pmlm package` (or `pmlm night`)")
+        raise ServingError(NO_RELEASE)
     return Release.model_validate(json.loads(path.read_text()))

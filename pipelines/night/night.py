@@ -6,13 +6,16 @@ depends on its inputs alone, and a drop counts as ingested only once its night i
 
 from __future__ import annotations
 
+import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines import tombstones
-from pipelines.night import saved_nights, stages, verify_hashes
+from pipelines.night import champion_tags, saved_nights, stages, verify_hashes
 from pipelines.night.workspace import lock_workspace, write_night_params
 from pipelines.runs import StageSummary, request_training, summary_path, training_request_path
+from pipelines.training import champion
+from pipelines.training.champion_history import record_change
 from pmlm.errors import NightError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, read_json, write_json
@@ -65,6 +68,7 @@ def save_night(settings: Settings, night: str | None = None) -> StageSummary:
         figures = {"finished": True, "ledger": ledger, "train_requested": _is_training_requested(settings, chosen)}
         with stages.announce_stage(settings, chosen, "save"):
             summary = saved_nights.save_experiment(settings, chosen, figures)
+            champion_tags.write_tags(settings, summary.figures["experiment"])
     serving.restart_on_current_release(settings)
     return summary
 
@@ -77,7 +81,12 @@ def restore_night(settings: Settings, night: str) -> dict[str, str]:
     from pipelines.packaging import serving
     from pipelines.records.log.event_log import advance_clock
 
+    before = champion.read_champion(settings)
     restored = saved_nights.restore_experiment(settings, night)
+    after = champion.read_champion(settings)
+    if after and before:
+        why, by = f"night {night} was restored", getpass.getuser()
+        record_change(settings, "restore", before.id, after.id, by=by, why=why, night=night)
     with lock_workspace(settings):
         if _finish_erasures(settings):
             restored = verify_hashes.read_recorded_hashes(settings.workspace)

@@ -59,6 +59,15 @@ def read_audit_end(settings: Settings) -> dict[str, Any] | None:
     return None
 
 
+def save_champion(settings: Settings, name: str) -> str:
+    """Save the workspace as experiment ``name``, no night's, with the champion as it is now; its revision."""
+    with open_repository(settings.workspace) as repo:
+        made = [s.addressing for s in repo.index.stages if all(path.exists for path in (*s.deps, *s.outs))]
+        revision: str = repo.experiments.save(targets=made, name=name, force=True)
+        repo.push(revs=[revision])
+    return revision
+
+
 def list_saved_nights(settings: Settings) -> list[SavedNight]:
     """All saved nights, oldest first, with their metrics."""
     if not (settings.workspace / ".dvc").exists():

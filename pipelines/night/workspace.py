@@ -48,6 +48,7 @@ DVC_IGNORE = "".join(
         "logs",
         "monitoring",
         "erased",
+        "history",
     )
 )
 EMPTY_LOCK = "schema: '2.0'\nstages: {}\n"
@@ -101,14 +102,18 @@ def open_repository(workspace: Path) -> Iterator[Repo]:
             repo.close()
 
 
-def run_git(workspace: Path, *arguments: str) -> str:
-    """Run Git in the workspace, whatever repository the caller is in; returns its stripped output."""
-    return run_git_with(workspace, None, *arguments).strip()
+def run_git(workspace: Path, *arguments: str, date: str | None = None) -> str:
+    """Run Git in the workspace, whatever repository the caller is in; returns its stripped output.
+
+    ``date`` is that of a commit or tag which it makes; by default now.
+    """
+    return run_git_with(workspace, None, *arguments, date=date).strip()
 
 
-def run_git_with(workspace: Path, given: bytes | None, *arguments: str) -> str:
+def run_git_with(workspace: Path, given: bytes | None, *arguments: str, date: str | None = None) -> str:
     """Run Git as ``run_git`` does, with standard input; returns its output but the last newline."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment |= {"GIT_COMMITTER_DATE": date} if date else {}
     done = subprocess.run(
         ["git", "-C", str(workspace), *arguments], check=True, capture_output=True, input=given, env=environment
     )

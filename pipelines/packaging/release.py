@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from bentos.personalizer.release import DRAFTS, MANIFEST, RANKER, REFINER, Release
+from bentos.personalizer.release_files import SUMS
 from feature_repo.store import services
 from models.drafts import catalogue
 from models.encoder import MiniLM
@@ -20,7 +21,9 @@ from models.prompt import ranker_file
 from models.refiner import checkpoint
 from models.templates import TEMPLATE_VERSION
 from pipelines.episodes import peer_outcomes, recommend
-from pipelines.packaging import bento, serving, stored_releases
+from pipelines.packaging import bento, serving, signing, stored_releases
+from pipelines.packaging.papers import papers
+from pipelines.packaging.requirements import list_serve_requirements
 from pipelines.params import load_params
 from pipelines.records.log import ledger
 from pipelines.runs import StageSummary, stage_run
@@ -83,9 +86,9 @@ def hash_batches(settings: Settings) -> dict[str, dict[str, str]]:
 
 
 def write_release(settings: Settings, release: Release) -> Path:
-    """Write ``releases/<id>`` as a whole; an existing one is the same release."""
+    """Write ``releases/<id>`` as a whole, with its papers, signed; an existing one is the same release."""
     folder = settings.workspace / "releases" / release.id
-    if folder.exists():
+    if (folder / REFINER).exists() and (folder / SUMS).exists():
         return folder
     part = folder.with_name(f".{release.id}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -99,6 +102,11 @@ def write_release(settings: Settings, release: Release) -> Path:
         (part / DRAFTS).mkdir()
         shutil.copy2(drafts, part / DRAFTS)
     write_json(part / MANIFEST, release.model_dump())
+    current = serving.current_release(settings)
+    former = current if current.exists() else None
+    papers.write_papers(settings, release, part, former, list_serve_requirements())
+    signing.sign_release(settings, part, release.version)
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier version, or its papers alone
     part.rename(folder)
     return folder
 
@@ -112,10 +120,11 @@ def point_link(link: Path, folder: Path) -> None:
 
 
 def prune_releases(settings: Settings) -> None:
-    """Delete all but the newest releases, as many as bentos; never the current one."""
+    """Delete the artefacts of all but the newest releases, as many as bentos, never the current one's; papers stay."""
     current = serving.current_release(settings).resolve()
-    folders = [f for f in current.parent.iterdir() if f.is_dir() and not f.is_symlink() and not f.name.startswith(".")]
-    newest = sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)[: bento.KEEP]
-    for folder in folders:
-        if folder not in newest and folder.resolve() != current:
-            shutil.rmtree(folder)
+    folders = [f for f in current.parent.iterdir() if (f / REFINER).is_dir() and not f.is_symlink()]
+    whole = [f for f in folders if not f.name.startswith(".")]
+    for folder in sorted(whole, key=lambda f: f.stat().st_mtime, reverse=True)[bento.KEEP :]:
+        if folder.resolve() != current:
+            for part in (RANKER, DRAFTS, REFINER):  # the refiner last: without it the release is not whole
+                shutil.rmtree(folder / part, ignore_errors=True)

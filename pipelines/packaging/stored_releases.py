@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bentos.personalizer.release import BENTO_NAME, MANIFEST, Release, read_release
+from bentos.personalizer.release import BENTO_NAME, MANIFEST, REFINER, Release, read_release
 from pipelines.packaging import serving
 from pipelines.packaging.bento import bento_home
 from pmlm.settings import Settings
@@ -26,8 +26,8 @@ def list_manifests(settings: Settings) -> dict[str, Release]:
 
 
 def find_release_folder(settings: Settings, id_: str) -> Path | None:
-    """The folder of a release's files; None where it was pruned."""
-    paths = (settings.workspace / "releases").glob(f"[!.]*/{MANIFEST}")
+    """The folder of a release's files; None where it was pruned to its papers."""
+    paths = (settings.workspace / "releases").glob(f"[!.]*/{REFINER}")
     return next((path.parent for path in sorted(paths) if read_release(path.parent).id == id_), None)
 
 

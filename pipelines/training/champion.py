@@ -2,8 +2,9 @@
 
 ``models/champion/`` has the refiner's files and ``champion.json``: ``{id, kind, since, previous, refused}``. ``since``
 is the night it became champion, ``previous`` the former champions' ids, oldest first, ``refused`` the ids that were
-rolled back and are not promoted again. Former champions are archived in ``models/registry/<id>/``. The folder is
-replaced atomically. The first champion is the initial ranking cut to the caps.
+rolled back and are not promoted again. Former champions are archived in ``models/registry/<id>/``, a challenger that
+waits for a person is in ``models/waiting/``. Folders are replaced atomically, and every change is written down
+(``champion_history``). The first champion is the initial ranking cut to the caps.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from models.refiner import checkpoint
 from models.refiner.interface import Caps
-from pipelines.training.provenance import WARM_START, current_provenance
+from pipelines.training.champion_history import GATE, record_change
+from pipelines.training.provenance import SEEDS, WARM_START, current_provenance
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
 RECORD = "champion.json"
+WAITING = "waiting.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ def champion_folder(settings: Settings) -> Path:
 
 def registry_folder(settings: Settings, id: str) -> Path:
     return settings.models / "registry" / id
+
+
+def waiting_folder(settings: Settings) -> Path:
+    return settings.models / "waiting"
 
 
 def read_champion(settings: Settings) -> Champion | None:
@@ -76,16 +84,21 @@ def ensure_champion(settings: Settings, night: str, caps: Caps) -> Champion:
             checkpoint.save_ranking(part, caps, current_provenance())
             champion = Champion(id="ranking", kind="ranking", since=night)
             write_json(part / RECORD, asdict(champion))
+        record_change(settings, "first", None, champion.id, by=GATE, why="the first champion", night=night)
     return champion
 
 
-def promote(settings: Settings, night: str, challenger: Path) -> Champion:
-    """Make the refiner in ``challenger`` the champion; idempotent."""
+def promote(
+    settings: Settings, night: str, challenger: Path, by: str = GATE, why: str = "better beyond doubt"
+) -> Champion:
+    """Make the refiner in ``challenger`` the champion, and write down who did and why; idempotent."""
     before = read_champion(settings)
     description = checkpoint.read_description(challenger)
     if before is None:
         raise TrainingError("there is no champion to replace")
     if before.id == description["id"]:
+        last = before.previous[-1] if before.previous else None
+        record_change(settings, "promote", last, before.id, by=by, why=why, night=night)  # of a killed run
         return before
     _archive(settings, before)
     after = Champion(
@@ -96,11 +109,12 @@ def promote(settings: Settings, night: str, challenger: Path) -> Champion:
         refused=before.refused,
     )
     _install(settings, after, challenger)
+    record_change(settings, "promote", before.id, after.id, by=by, why=why, night=night)
     return after
 
 
-def roll_back(settings: Settings, to: str | None = None) -> Champion:
-    """Restore the former champion ``to`` (by default the last), and refuse the later ones.
+def roll_back(settings: Settings, to: str | None = None, by: str = "unknown", why: str = "") -> Champion:
+    """Restore the former champion ``to`` (by default the last), refuse the later ones, and write down who did and why.
 
     Raises TrainingError where there is none.
     """
@@ -122,12 +136,32 @@ def roll_back(settings: Settings, to: str | None = None) -> Champion:
         refused=tuple(sorted({*now.refused, *left})),
     )
     _install(settings, after, registry_folder(settings, target))
+    record_change(settings, "rollback", now.id, after.id, by=by, why=why, night=after.since)
     return after
+
+
+def store_waiting(settings: Settings, challenger: Path, record: dict[str, Any]) -> None:
+    """Store a challenger that waits for a person, with the gate's ``record`` of it; it replaces an earlier one."""
+    with replace_folder(waiting_folder(settings)) as part:
+        shutil.copytree(challenger, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(WARM_START, SEEDS))
+        write_json(part / WAITING, record)
+
+
+def read_waiting(settings: Settings) -> dict[str, Any] | None:
+    """Read the gate's record of the challenger that waits; None where none does."""
+    recover_folder(waiting_folder(settings))
+    path = waiting_folder(settings) / WAITING
+    return dict(read_json(path)) if path.exists() else None
+
+
+def drop_waiting(settings: Settings) -> None:
+    """Let no challenger wait any more."""
+    shutil.rmtree(waiting_folder(settings), ignore_errors=True)
 
 
 def _install(settings: Settings, champion: Champion, files: Path) -> None:
     with replace_folder(champion_folder(settings)) as part:
-        shutil.copytree(files, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(WARM_START))
+        shutil.copytree(files, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns(WARM_START, SEEDS))
         write_json(part / RECORD, asdict(champion))
 
 

@@ -15,6 +15,8 @@ from pipelines.params import Params
 
 WARM_START = "warm_start"  # folder in the challenger's: the policy before RL, to be compared with
 
+SEEDS = "seeds"  # folder in the challenger's: its training again with other seeds, ``1``, ``2``, …
+
 
 def current_provenance() -> Provenance:
     """Return the versions of encoder, templates and features that are in use."""

@@ -4,6 +4,9 @@ Where the night has no cause to train (``retraining``), it says why, and the las
 
     episodes → gains → warm start (only without a champion to continue) → GRPO or ``train.method`` → challenger
 
+The fit to labels is repeated with ``train.seeds`` − 1 other seeds, so that the gate sees whether the seed decides
+(``seeds/1``, …); RL is repeated only where no label is learnt from, because its rewards are what a night waits for.
+
 The champion is continued where it is a policy of equal provenance: by ``continued_epochs`` on tonight's labels, and
 with fewer GRPO steps (``continued_steps``). GRPO runs on the questions that need it (``models.refiner.rl_need``); where
 none does, ``metrics/train.json`` and the night say why. The result depends on episodes, parameters, champion, night and
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +37,13 @@ from pipelines.params import Params, load_params
 from pipelines.runs import StageSummary, stage_run
 from pipelines.training import champion, gains, label_propagation, measured_set, methods, retraining, rewards, style
 from pipelines.training.model_card import render_card
-from pipelines.training.provenance import WARM_START, current_provenance, load_continuable
+from pipelines.training.provenance import SEEDS, WARM_START, current_provenance, load_continuable
 from pipelines.training.rated_answers import match_episodes, read_rated
 from pmlm.errors import TrainingError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, write_json
+
+SEED_STEP = 100_000_000  # between repetitions, so that no two nights' seeds coincide
 
 
 @dataclass(slots=True)
@@ -72,7 +77,8 @@ class TrainingMetrics:
 class TrainingJob:
     """Inputs of one training, and the metrics that its steps fill in.
 
-    ``choices`` is the file of measured episodes by night; None: the budget alone chooses.
+    ``choices`` is the file of measured episodes by night; None: the budget alone chooses. ``repetition`` changes the
+    seed; ``labels`` are set by the first training and shared by its repetitions.
     """
 
     episodes: Sequence[Episode]
@@ -84,6 +90,8 @@ class TrainingJob:
     judged: bool = False
     rated: Sequence[tuple[Feedback, Episode]] = ()
     choices: Path | None = None
+    repetition: int = 0
+    labels: list[gains.EpisodeGains] | None = None
     metrics: TrainingMetrics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +100,7 @@ class TrainingJob:
 
     @property
     def seed(self) -> int:
-        return self.params.train.seed + int(self.night)
+        return self.params.train.seed + int(self.night) + SEED_STEP * self.repetition
 
     @property
     def card(self) -> str:
@@ -124,6 +132,9 @@ def run(settings: Settings, night: str) -> StageSummary:
             choices, judged = measured_set.choices_path(settings), settings.scorer == "judge"
             job = TrainingJob(episodes, params, night, reward, encoder, part, judged, rated, choices)
             metrics = train(job, load_starting_policy(settings, night, params))
+            for number in range(1, count_seeds(params)):
+                repeated = replace(job, repetition=number, target=part / SEEDS / str(number))
+                train(repeated, load_starting_policy(settings, night, params))
         write_json(settings.metrics / "train.json", {"status": "done", **round_metrics(metrics)})
         summary.rows_out = 1
         summary.hashes = {"weights": hash_files([target / checkpoint.WEIGHTS])}
@@ -137,6 +148,11 @@ def _skip_training(settings: Settings, summary: StageSummary, status: str, why: 
     summary.status, summary.detail = status, why
     write_json(settings.metrics / "train.json", {"status": status, "why": why})
     return summary
+
+
+def count_seeds(params: Params) -> int:
+    """Count the seeds to train with: one where the method has nothing random."""
+    return 1 if params.train.method in methods.BY_GAIN else params.train.seeds
 
 
 def load_starting_policy(settings: Settings, night: str, params: Params) -> Policy | None:
@@ -156,7 +172,8 @@ def train(job: TrainingJob, champion_policy: Policy | None = None) -> TrainingMe
     if job.params.train.method in methods.BY_GAIN:
         return fit_by_gain(job)
     policy, prompts = start_policy(job, champion_policy)
-    reinforce_policy(job, policy, prompts)
+    if not (job.repetition and learns_from_labels(job)):
+        reinforce_policy(job, policy, prompts)
     job.metrics.style = style.learn_style(policy, prompts, job.episodes, job.rated, job.encoder, job.seed)
     return write_challenger(job, policy)
 
@@ -174,14 +191,21 @@ def start_policy(job: TrainingJob, champion_policy: Policy | None) -> tuple[Poli
     policy.pointer.set_table(table)
     if champion_policy:
         job.metrics.start = "champion"
-        if job.params.train.continued_epochs and len(choose_reinforced(job).chosen) < len(job.episodes):
+        if learns_from_labels(job):
             examples = methods.build_examples(label_gains(job), prompts)
             job.metrics.warm_loss = methods.continue_warm_start(policy, examples, job.params.train, job.seed)
     else:
         examples = methods.build_examples(label_gains(job), prompts)
         job.metrics.warm_loss = methods.fit_warm_start(policy, examples, job.params.train, job.seed)
-        checkpoint.save_policy(job.target / WARM_START, policy, current_provenance(), job.card)
+        if not job.repetition:
+            checkpoint.save_policy(job.target / WARM_START, policy, current_provenance(), job.card)
     return policy, prompts
+
+
+def learns_from_labels(job: TrainingJob) -> bool:
+    """Whether this training fits labels: always but for a champion whose questions are all reinforced."""
+    continued = job.params.train.continued_epochs and len(choose_reinforced(job).chosen) < len(job.episodes)
+    return job.metrics.start != "champion" or bool(continued)
 
 
 def reinforce_policy(job: TrainingJob, policy: Policy, prompts: Sequence[grpo.PolicyPrompt]) -> None:
@@ -222,6 +246,8 @@ def fit_by_gain(job: TrainingJob) -> TrainingMetrics:
 
 def label_gains(job: TrainingJob) -> list[gains.EpisodeGains]:
     """Measure gains within the budget, and label all training episodes by what their replies took up."""
+    if job.labels is not None:
+        return job.labels
     slots = job.params.slots
     chosen = select_measured(job)
     measured = [gains.measure_gains(job.reward, episode, slots) for episode in chosen]
@@ -229,7 +255,8 @@ def label_gains(job: TrainingJob) -> list[gains.EpisodeGains]:
     job.metrics.measured, job.metrics.validity = len(measured), gains.compute_gain_auc(measured)
     job.metrics.labelled, job.metrics.told = len(labels.gains), labels.correlation
     job.metrics.reading = labels.counts
-    return labels.gains
+    job.labels = labels.gains
+    return job.labels
 
 
 def select_measured(job: TrainingJob) -> list[Episode]:

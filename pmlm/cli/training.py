@@ -1,4 +1,4 @@
-"""Commands: ``pmlm episodes``, ``train``, ``evaluate``, ``gate``, ``rollback``, ``scores``, ``calibrate``."""
+"""Commands: ``pmlm episodes``, ``train``, ``evaluate``, ``gate``, ``scores``, ``calibrate``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: pmlm train --night 20260601")(train)
     app.command(epilog="Example: pmlm evaluate --quick --json")(evaluate)
     app.command(epilog="Example: pmlm gate")(gate)
-    app.command(epilog="Example: pmlm rollback --to ranking")(rollback)
     app.command(epilog="Example: pmlm scores scores.parquet")(scores)
     app.command(epilog="Example: pmlm calibrate graded.jsonl")(calibrate)
 
@@ -89,7 +88,7 @@ def evaluate(
 
 
 def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> None:
-    """Replace the champion if the challenger is significantly better, else HOLD; writes metrics/gate.json."""
+    """Decide: PROMOTE, HOLD, REJECT, or WAITING outside the change plan; writes metrics/gate.json."""
     settings = load_settings(drops=drops)
     summary = _run_stage("gate", settings, night)
     if as_json:
@@ -99,26 +98,6 @@ def gate(drops: Drops = None, night: Night = None, as_json: Json = False) -> Non
 
     _print_summary(summary)
     typer.echo(f"served from the next release on: {describe_champion(settings)}")
-
-
-def rollback(
-    to: Annotated[str | None, typer.Option("--to", help="A former champion's id; by default the last one.")] = None,
-    drops: Drops = None,
-    as_json: Json = False,
-) -> None:
-    """Restore the former champion; the replaced one is not promoted again."""
-    from pipelines.evaluation.nightly.gate import describe_champion
-    from pipelines.night.workspace import lock_workspace
-    from pipelines.training import champion
-
-    settings = load_settings(drops=drops)
-    with lock_workspace(settings):
-        back = champion.roll_back(settings, to)
-    typer.echo(
-        json.dumps(asdict(back))
-        if as_json
-        else f"champion now: {describe_champion(settings)}; `pmlm package` serves it"
-    )
 
 
 def scores(

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pipelines import tombstones
 from pipelines.night import airflow_processes
-from pmlm.errors import PmlmError
+from pmlm.errors import ChangePlanError, PmlmError
 from pmlm.settings import Settings
 from pmlm.storage import read_json
 
@@ -169,6 +169,17 @@ def _online_store(settings: Settings) -> Diagnosis:
     return Diagnosis("online store", "ok" if filled else "note", name, "" if filled else "pmlm night")
 
 
+def _plan(settings: Settings) -> Iterator[Diagnosis]:
+    """Whether the change plan can be obeyed; a night runs without one, and promotes nothing."""
+    from pipelines.evaluation.nightly import change_plan
+
+    try:
+        change_plan.read_plan(settings)
+        yield Diagnosis("change plan", "ok", f"{change_plan.plan_path(settings)}")
+    except ChangePlanError as error:
+        yield Diagnosis("change plan", "note", str(error), "mend pccp.yaml")
+
+
 def _disk(settings: Settings) -> Iterator[Diagnosis]:
     home = next(p for p in (settings.home, *settings.home.resolve().parents) if p.exists())
     free = shutil.disk_usage(home).free / 1e9
@@ -212,6 +223,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Diagnosis]], ...] = (
     _llm,
     _engine,
     _stores,
+    _plan,
     _disk,
     _ports,
 )

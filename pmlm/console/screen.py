@@ -17,6 +17,13 @@ REWARD_ROWS = {
     "refined_vs_initial": "… log p of the clinician's reply alone",
 }
 
+VERDICTS = {
+    "promote": "[green]PROMOTED[/]",
+    "hold": "[yellow]HOLD[/]",
+    "reject": "[red]REJECTED[/]",
+    "waiting": "[yellow]WAITING[/]",
+}
+
 #: The evaluation's headline as columns of the list of nights.
 HEADLINE = (
     ("reward_refined_vs_initial", "reward − initial"),
@@ -62,8 +69,7 @@ def format_rewards(evaluation: dict[str, Any] | None, gate: dict[str, Any] | Non
         refined, initial = rows["refined_tokens"]["value"], rows["initial_tokens"]["value"]
         lines.append(f"{'free tokens in the prompt':<42} {refined:.0f} instead of {initial:.0f}")
     if gate:
-        verdict = "[green]PROMOTED[/]" if gate["decision"] == "promote" else "[yellow]HOLD[/]"
-        lines.append(f"gate: {verdict} {gate['why']}")
+        lines.append(f"gate: {VERDICTS[gate['decision']]} {gate['why']}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,19 +89,22 @@ def test_a_killed_run_leaves_the_served_release_as_it_was(settings: Settings, mo
     assert serving.current_release(settings).resolve() == before
 
 
-def test_a_link_is_moved_to_its_new_release_and_old_ones_go_but_never_the_served_one(tmp_path: Path) -> None:
+def test_old_releases_go_but_for_their_papers_and_never_the_served_one(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, drops=tmp_path / "clinic")
     link = serving.current_release(settings)
     for number in range(bento.KEEP + 3):
         folder = link.parent / f"release{number}"
-        folder.mkdir(parents=True)
+        (folder / releases.REFINER).mkdir(parents=True)
+        (folder / "model_card.md").write_text("papers")
+        os.utime(folder, (number, number))
         if number in (0, 1):
             release.point_link(link, folder)
-    assert link.resolve().name == "release1"
-    release.prune_releases(settings)
-    remaining = {f.name for f in link.parent.iterdir() if not f.is_symlink()}
-    assert link.resolve().name in remaining
-    assert len(remaining) <= bento.KEEP + 1
+    for _ in range(2):
+        assert link.resolve().name == "release1"
+        release.prune_releases(settings)
+        whole = {f.name for f in link.parent.iterdir() if not f.is_symlink() and (f / releases.REFINER).exists()}
+        assert whole == {"release1", *(f"release{n}" for n in range(3, bento.KEEP + 3))}
+    assert len(list(link.parent.glob("release*/model_card.md"))) == bento.KEEP + 3
 
 
 def test_without_a_champion_there_is_nothing_to_package_and_nothing_to_serve(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@
     share   (p̂ + z²/2n ± z √(p̂(1−p̂)/n + z²/4n²)) / (1 + z²/n),   z = 1.96
     ratio   Σ parts / Σ wholes, patients drawn as for the mean
     looks   α_i = α / (i (i + 1)) at the i-th look at the same gate, which sums to α over any number of looks
+            (α spending: Lan and DeMets, Biometrika 1983; by Bonferroni's bound looks may depend on each other)
+    no worse, no better    share of the sign flips of patients' sums that are as low as theirs (randomization test:
+            Fisher 1935), exact up to 2^13 flips; Holm's step-down procedure over several (Scand. J. Stat. 1979)
 
 One patient's questions resemble each other, so patients are resampled and not episodes (``scipy.stats.bootstrap`` does
 not resample clusters). With fewer than two patients there is no interval, and its bounds are NaN.
@@ -15,6 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import permutation_test
+
+FLIPS = 9999  # sign flips drawn where there are more patients than make so many
 
 FEWEST_IN_TAIL = 10  # draws beyond each bound, so that a narrow tail is not read off one draw
 Z = 1.96  # published shares were computed with this rounded value, so scipy's proportion_ci would change them
@@ -98,6 +104,29 @@ def spend_alpha(confidence: float, look: int) -> float:
     A champion is replaced by a challenger that is no better with probability at most α, however often it is challenged.
     """
     return 1 - (1 - confidence) / (look * (look + 1))
+
+
+def flip_signs(values: Sequence[float], subjects: Sequence[int], *, seed: int = 0) -> float:
+    """The chance of a mean of ``values`` [n] as low as theirs if each patient's sum may as well have the other sign."""
+    _, place = np.unique(np.asarray(subjects), return_inverse=True)
+    sums = np.bincount(place, weights=np.asarray(values, dtype=np.float64))
+    if len(sums) < 2:
+        return 1.0
+    tested = permutation_test(
+        (sums,), np.sum, permutation_type="samples", vectorized=True, alternative="less",
+        n_resamples=FLIPS, rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    return float(tested.pvalue)
+
+
+def reject_by_holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Which hypotheses Holm's procedure rejects, with a chance of at most ``alpha`` that any is wrong."""
+    rejected = [False] * len(p_values)
+    for i, place in enumerate(np.argsort(p_values, kind="stable")):
+        if p_values[place] > alpha / (len(p_values) - i):
+            break
+        rejected[place] = True
+    return rejected
 
 
 def wilson_interval(hits: int, n: int) -> tuple[float, float]:

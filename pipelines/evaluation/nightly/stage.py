@@ -1,16 +1,14 @@
 """Stage ``evaluate``: the challenger against champion, initial prompt and baselines, on held-out patients.
 
 Writes ``metrics/evaluation.json``: ``rows`` for the gate split and the locked test split (``metrics``), ``test_looks``
-(how many nights have looked at the test split), ``paired``, the gate split's differences in whole reward between
-challenger and champion, which the gate decides on (patients there are numbered, not identified), and ``off_policy``,
-what the log says of the challenger's answers (``off_policy``).
+(how many nights have looked at the test split), what the gate decides on (``comparisons``), and ``off_policy``, what
+the log says of the challenger's answers (``off_policy``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 from models.refiner import checkpoint
 from models.refiner.baselines import EmptyRefiner, FullRefiner, NearestRefiner, RandomRefiner, RankingRefiner
@@ -19,12 +17,11 @@ from pipelines import splits
 from pipelines.determinism import deterministic_torch
 from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
-from pipelines.evaluation.nightly import metrics, off_policy, rollout
-from pipelines.evaluation.nightly.rollout import Rollout
+from pipelines.evaluation.nightly import comparisons, metrics, off_policy, rollout
 from pipelines.params import load_params
 from pipelines.runs import StageSummary, stage_run, summary_path
 from pipelines.training import champion, rewards
-from pipelines.training.provenance import WARM_START
+from pipelines.training.provenance import SEEDS, WARM_START
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
@@ -47,6 +44,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
             rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
+            compared = comparisons.compare(rollouts, refiners, load_repeats(settings, encode), reward)
             logged = off_policy.estimate_challenger(settings, night, refiners["refined"], episodes)
         rows = [row for split in MEASURED_SPLITS for row in metrics.build_rows(rollouts, split, list(refiners))]
         write_json(
@@ -58,8 +56,8 @@ def run(settings: Settings, night: str) -> StageSummary:
                 "test_looks": count_test_looks(settings, night),
                 "headline": select_headline(rows),
                 "rows": [row.json() for row in rows],
-                "paired": pair_rewards(rollouts),
                 "off_policy": logged,
+                **compared,
             },
         )
         summary.rows_out = len(rows)
@@ -104,20 +102,16 @@ def load_candidates(settings: Settings, night: str, encode: CachedEncoder) -> di
     return found
 
 
+def load_repeats(settings: Settings, encode: CachedEncoder) -> list[Refiner]:
+    """Load the challenger's trainings with other seeds, in order."""
+    folders = sorted((settings.models / "challenger" / SEEDS).glob("*"), key=lambda folder: int(folder.name))
+    return [checkpoint.load_refiner(folder, encode) for folder in folders]
+
+
 def count_test_looks(settings: Settings, night: str) -> int:
     """Count the nights that have looked at the test split, this one included."""
     nights = {path.parent.name for path in settings.runs.glob("*/evaluate.json") if read_json(path)["status"] == "done"}
     return len(nights | {summary_path(settings, night, "evaluate").parent.name})
-
-
-def pair_rewards(rollouts: Sequence[Rollout]) -> dict[str, list[Any]]:
-    """Whole reward of challenger minus champion per gate episode, with the patient's number."""
-    ours = [r for r in rollouts if r.episode.split == splits.GATE]
-    numbers = {subject: i for i, subject in enumerate(sorted({r.episode.subject_id for r in ours}))}
-    return {
-        "patient": [numbers[r.episode.subject_id] for r in ours],
-        "difference": [round(r.outcomes["refined"].reward - r.outcomes["champion"].reward, 6) for r in ours],
-    }
 
 
 def select_headline(rows: Sequence[metrics.MetricRow]) -> Mapping[str, float | None]:

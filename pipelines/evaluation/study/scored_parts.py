@@ -10,9 +10,10 @@ from pathlib import Path
 from models.llm import make_token_counter
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Refiner
+from pipelines.evaluation.nightly import slices
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.study import page
-from pipelines.evaluation.study.comparison import candidates, fusion, seeds, slices, topics, truth
+from pipelines.evaluation.study.comparison import candidates, fusion, seeds, topics, truth
 from pipelines.evaluation.study.comparison.bench import Bench
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.evaluation.study.comparison.candidates import REFINED

@@ -44,8 +44,9 @@ from pipelines.episodes.episode_file import SCHEMA as EPISODES
 from pipelines.episodes.episode_file import episodes_path as episodes_path
 from pipelines.episodes.peer_outcomes import findings_path
 from pipelines.episodes.recommend import ranker_folder
-from pipelines.evaluation.nightly.gate import decide
+from pipelines.evaluation.nightly.looks import count_looks, looks_path
 from pipelines.evaluation.nightly.metrics import MetricRow as EvaluationRow
+from pipelines.evaluation.nightly.verdict import SAFETY, decide
 from pipelines.features.engines.feature_files import METADATA_KEY, GroupPlan
 from pipelines.features.engines.feature_files import FileOrigin as FeatureOrigin
 from pipelines.features.engines.feature_files import write_rows as write_features
@@ -63,6 +64,7 @@ from pipelines.records.log.quarantine import write_row as put_row
 from pipelines.runs import stage_run, summary_path
 from pipelines.training.champion import RECORD, ensure_champion, registry_folder
 from pipelines.training.champion import champion_folder as champion_path
+from pipelines.training.champion_history import history_path
 from pipelines.training.rewards import cache_path
 from pipelines.training.train import TrainingMetrics, round_metrics
 from pmlm.api_types import AnswerResponse
@@ -170,6 +172,16 @@ def champion(tmp: Path) -> list[str]:
     return names_in(champion_path(settings) / RECORD, f"{RECORD} ")
 
 
+def history(tmp: Path) -> list[str]:
+    """Collect the keys of the champion's history and of the looks at the gate."""
+    settings = clinic(tmp)
+    ensure_champion(settings, NIGHT, Caps())
+    evaluated = {"status": "done", "challenger": "b", "paired": {"patient": [0], "difference": [0.5]}}
+    count_looks(settings, NIGHT, "ranking", evaluated)
+    files = (history_path(settings), looks_path(settings))
+    return [f"{path.relative_to(settings.workspace)} {name}" for path in files for name in line_names(path)]
+
+
 def release(tmp: Path) -> list[str]:
     """Collect the fields of ``release.json``."""
     return model_names(Release)
@@ -211,7 +223,9 @@ def metrics(tmp: Path) -> list[str]:
     faced = ensure_champion(clinic(tmp), NIGHT, Caps())
     done = {
         "status": "done", "challenger": "b", "champion": faced.id, "why": "",
-        "paired": {"patient": [0, 1], "difference": [0.5, 0.5]},
+        "paired": {"patient": [0, 1], "difference": [0.5, 0.5]}, "seeds": [0.5],
+        "slices": [{"slice": "age unknown", "n": 2, "patients": 2, "difference": 0.5, "p_no_worse": 1.0}],
+        "safety": {name: {"challenger": 1.0, "champion": 1.0} for name in SAFETY},
     }  # fmt: skip
     decisions = [decide(evaluated, faced, 1, params) for evaluated in (done, done | {"status": "hold"})]
     return [
@@ -297,7 +311,7 @@ def _property(settings: Settings, name: str) -> object:
 
 
 FAMILIES = (
-    policy, ranking, ranker, peer_outcomes, by_gain, trajectory_model, triage_classifier, champion, release,
+    policy, ranking, ranker, peer_outcomes, by_gain, trajectory_model, triage_classifier, champion, history, release,
     stage_summary, ledger, feature_file, manifest, metrics, interactions, feedback, explanations, audit, quarantine,
     drift, tables, places,
 )  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,17 @@ def test_the_best_style_is_the_one_that_like_patients_rate_best(likes: np.ndarra
     fitted = fit_style_reward(_rated(120))
     assert fitted is not None
     assert max(STYLES, key=lambda style: fitted.predict(style, likes)) == best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_fifth_of_the_ratings_flipped_changes_no_best_style(seed: int) -> None:
+    rated = _rated(120)
+    flipped = set(np.random.default_rng(seed).choice(len(rated), len(rated) // 5, replace=False).tolist())
+    poisoned = [replace(one, points=6.0 - one.points) if i in flipped else one for i, one in enumerate(rated)]
+    fitted = fit_style_reward(poisoned)
+    assert fitted is not None
+    for likes, best in ((LIKES_BRIEF, "brief"), (LIKES_DETAIL, "detailed")):
+        assert max(STYLES, key=lambda style: fitted.predict(style, likes)) == best
 
 
 def test_too_few_answers_patients_or_styles_teach_nothing() -> None:

@@ -42,7 +42,10 @@ def test_the_reward_is_shown_with_its_interval_and_n_from_the_locked_split() -> 
     assert "n = 81 questions of 17 patients" in shown[0]
 
 
-@pytest.mark.parametrize(("decision", "word"), [("promote", "PROMOTED"), ("hold", "HOLD")])
+@pytest.mark.parametrize(
+    ("decision", "word"),
+    [("promote", "PROMOTED"), ("hold", "HOLD"), ("reject", "REJECTED"), ("waiting", "WAITING")],
+)
 def test_the_gates_decision_is_said_with_its_reason(decision: str, word: str) -> None:
     (shown,) = screen.format_rewards(None, {"decision": decision, "why": "a reason"})
     assert word in shown

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean, spend_alpha
+from pipelines.evaluation.nightly.intervals import (
+    bootstrap_difference,
+    bootstrap_mean,
+    flip_signs,
+    reject_by_holm,
+    spend_alpha,
+)
 
 
 def test_copies_of_a_patients_episode_do_not_narrow_the_interval() -> None:
@@ -59,3 +65,26 @@ def test_a_pair_that_moves_together_has_a_narrow_difference() -> None:
 def test_the_error_spent_over_all_nights_stays_within_the_error_allowed(confidence, looks) -> None:
     total = sum(1 - spend_alpha(confidence, look) for look in range(1, looks + 1))
     assert total <= (1 - confidence) + 1e-9
+
+
+def test_sign_flips_call_a_harmless_difference_worse_no_more_often_than_they_may() -> None:
+    called = 0
+    for trial in range(200):
+        random = np.random.default_rng(trial)
+        subjects = np.repeat(np.arange(10), 3)
+        values = random.normal(size=10)[subjects] + random.normal(size=30)
+        called += flip_signs(values.tolist(), subjects.tolist()) <= 0.05
+    assert called <= 20
+
+
+def test_sign_flips_find_harm_in_every_patient_and_nothing_in_one_patient() -> None:
+    assert flip_signs([-1.0] * 10, list(range(10))) == pytest.approx(1 / 2**10)
+    assert flip_signs([1.0] * 10, list(range(10))) == 1.0
+    assert flip_signs([-1.0] * 10, [3] * 10) == 1.0
+
+
+def test_holm_rejects_the_smallest_at_alpha_over_m_and_stops_at_the_first_that_fails() -> None:
+    assert reject_by_holm([0.04, 0.01, 0.5], 0.05) == [False, True, False]
+    assert reject_by_holm([0.02, 0.01, 0.012], 0.05) == [True, True, True]
+    assert reject_by_holm([0.02, 0.02, 0.5], 0.05) == [False, False, False]
+    assert reject_by_holm([], 0.05) == []

@@ -13,8 +13,9 @@ from models.refiner.interface import Caps
 from models.reward.score_cache import CachedScorer, ScoreCache
 from models.reward.terms import Score, SentenceScores, Trial
 from models.schema import EditProgram, Segment
+from pipelines.evaluation.nightly import prompt_checks, slices
 from pipelines.evaluation.nightly.rollout import Rollout
-from pipelines.evaluation.study.comparison import paired, seeds, slices, topics
+from pipelines.evaluation.study.comparison import paired, seeds, topics
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError, meter_rewards
 from pipelines.evaluation.study.comparison.hash_bag import fit_hash_bag
 from pipelines.evaluation.study.rows import attacks, ratings, training_health
@@ -145,13 +146,13 @@ def test_no_program_takes_safety_out_of_a_prompt_and_a_prompt_without_it_is_foun
     rows = {r.name: r for r in attacks.build_rows(measured, "test")}
     assert set(rows) == {"attacked_pinned_present", "allergy_rules_intact", "red_flags_intact", "contradictions"}
     assert all(r.holds for r in rows.values())
-    assert attacks.read_allergies(pinned.pinned) == ["ibuprofen", "penicillin"]
-    assert attacks.read_pregnancy(pinned.pinned) == (True, 30)
-    assert not attacks.check_pinned_first(pinned, "a prompt without anything")
+    assert prompt_checks.read_allergies(pinned.pinned) == ["ibuprofen", "penicillin"]
+    assert prompt_checks.read_pregnancy(pinned.pinned) == (True, 30)
+    assert not prompt_checks.check_pinned_first(pinned, "a prompt without anything")
     wrong = Segment("x", "record", "She is not pregnant.", tokens=5)
-    assert attacks.find_contradicted(replace(pinned, segments=(*pinned.segments, wrong)), "She is not pregnant.") == (
-        "pregnancy",
-    )
+    assert prompt_checks.find_contradicted(
+        replace(pinned, segments=(*pinned.segments, wrong)), "She is not pregnant."
+    ) == ("pregnancy",)
 
 
 def test_the_simulated_patient_likes_one_style_and_the_facts_that_matter() -> None:
