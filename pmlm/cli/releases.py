@@ -104,7 +104,7 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Promote the challenger that waits outside the change plan, and serve it; name and reason are stored."""
-    from pipelines.night import promotions
+    from pipelines.night.decisions import promotions
 
     promoted = promotions.promote_waiting(load_settings(drops=drops), by, why)
     typer.echo(
@@ -123,7 +123,7 @@ def rollback(
 ) -> None:
     """Go back to the former champion and serve it, in seconds; the replaced one is not promoted again."""
     from pipelines.evaluation.nightly.gate import describe_champion
-    from pipelines.night import promotions
+    from pipelines.night.decisions import promotions
 
     settings = load_settings(drops=drops)
     back = promotions.roll_back(settings, to, by or getpass.getuser(), why)

@@ -14,7 +14,8 @@ from models.refiner.interface import Caps
 from models.refiner.policy import Policy
 from models.refiner.policy_config import PolicyConfig
 from pipelines.evaluation.nightly import change_plan
-from pipelines.night import champion_tags, promotions
+from pipelines.night import champion_tags
+from pipelines.night.decisions import promotions
 from pipelines.packaging import release_list, serving
 from pipelines.training import champion
 from pipelines.training.champion_history import read_history

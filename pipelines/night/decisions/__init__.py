@@ -1,0 +1,1 @@
+"""What a person decides between nights: promotions and rollbacks."""
