@@ -78,8 +78,10 @@ class ErasedPatients:
         self._hashes = frozenset(one.hash for one in list_tombstones(settings))
         self._salt: str = _read_file(settings)["salt"]
 
-    def __contains__(self, subject: int) -> bool:
-        return bool(self._hashes) and _hash_subject(self._settings, self._salt, subject) in self._hashes
+    def __contains__(self, subject: object) -> bool:
+        if not isinstance(subject, int) or not self._hashes:
+            return False
+        return _hash_subject(self._settings, self._salt, subject) in self._hashes
 
     def __len__(self) -> int:
         return len(self._hashes)

@@ -74,7 +74,7 @@ def compute_homogeneity_p(current: pd.Series, reference: pd.Series) -> float:
     for more in RESAMPLES:
         random = tables.rvs(more, random_state=source)
         resampled = ((random - expected) ** 2 / expected).sum(axis=(1, 2))
-        reached, drawn = reached + np.count_nonzero(resampled >= observed - 1e-9), drawn + more
+        reached, drawn = reached + int(np.count_nonzero(resampled >= observed - 1e-9)), drawn + more
         if reached >= REACHED:
             break
     return float((1 + reached) / (1 + drawn))

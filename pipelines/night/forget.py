@@ -35,6 +35,7 @@ from pmlm.errors import UnknownPatientError
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
+CHALLENGER, TRAJECTORY = "models/challenger", "models/trajectory"
 Report = Callable[[str, int], None]
 """Takes what was erased and how many of it."""
 
@@ -152,15 +153,16 @@ def _find_models(
     settings: Settings, objects: SavedObjects, locks: dict[str, saved_objects.Lock], subjects: frozenset[int]
 ) -> set[str]:
     """The models of the saved nights and of the workspace that learnt from the patients."""
-    outs = (EPISODES, "models/challenger", "models/trajectory")
+    outs = (EPISODES, CHALLENGER, TRAJECTORY)
     trained = [{out: workspace_files.list_out(settings.workspace / out) for out in outs}]
     for lock in locks.values():
-        found = saved_objects.list_outs(lock)
-        trained.append({out: objects.read_listing(found[out]) if out in found else {} for out in outs})
+        saved = saved_objects.list_outs(lock)
+        trained.append({out: objects.read_listing(saved[out]) if out in saved else {} for out in outs})
     split = load_params(settings).episodes.split
     if not any(splits.assign_patient(subject, split) == splits.TRAIN for subject in subjects):
         return set()
-    return {one for by_out in trained for one in releases.find_models(*(by_out[out] for out in outs), subjects)}
+    found = (releases.find_models(one[EPISODES], one[CHALLENGER], one[TRAJECTORY], subjects) for one in trained)
+    return {model for of_one in found for model in of_one}
 
 
 def _erase_drift_tables(settings: Settings) -> int:
