@@ -103,7 +103,7 @@ class Versions(BaseModel):
     ranker: str | None = Field(
         default=None,
         description="What ordered the initial prompt: the recommender learnt from the clinic's replies; null where "
-        "there were too few, and nearness to the question did.",
+        "there were too few, and nearness to the question did, with what guidance names.",
     )
 
 

@@ -26,13 +26,14 @@ Run: ``pmlm stage episodes``, ``pmlm ask``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 from scipy import sparse
 
 from models.peers.aggregates import round_count
+from models.relevance.concerns import match_nothing
 from models.schema import Segment
 
 BANDWIDTH = 0.15  # b
@@ -47,7 +48,10 @@ _CODED = ("condition.code:", "medicine.code:", "suspected.code:")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One training reply: patient, time and vector of the question, each candidate's probability of being taken up."""
+    """One training reply: patient, time and vector of the question, each candidate's probability of being taken up.
+
+    ``matches`` are the concerns of the question (``models.relevance``).
+    """
 
     id: str
     subject_id: int
@@ -55,6 +59,7 @@ class Reply:
     question: np.ndarray
     facts: tuple[Segment, ...]
     uptake: np.ndarray
+    matches: np.ndarray = field(default_factory=match_nothing)
 
 
 @dataclass(frozen=True)

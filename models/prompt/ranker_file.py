@@ -65,14 +65,18 @@ def read_id(folder: Path) -> str | None:
 
 
 def load_ranker(folder: Path) -> Ranker | None:
-    """Load the ranker in ``folder``; None where there is none: the clinic had nothing to learn from."""
+    """Load the ranker in ``folder``; None where there is none: the clinic had nothing to learn from.
+
+    A feature that a ranker of an earlier version did not have weighs nothing in it.
+    """
     if not (folder / DESCRIPTION).exists():
         return None
     description = json.loads((folder / DESCRIPTION).read_text())
     id_, content = description.pop("id"), (folder / ARRAYS).read_bytes()
     if _identify(description, content) != id_:
         raise RankerError(f"the ranker in {folder} is not the one it was saved as")
-    if tuple(description["features"]) != FEATURES:
+    weights = dict(zip(description["features"], description["weights"], strict=True))
+    if not set(weights) <= set(FEATURES):
         raise RankerError(f"the ranker in {folder} was made by another version: run `pmlm stage episodes`")
     arrays = parse_arrays(content)
     columns = tuple(description["columns"])
@@ -84,7 +88,7 @@ def load_ranker(folder: Path) -> Ranker | None:
     recommender = build_recommender(
         description["k"], columns, arrays["questions"], arrays["subjects"], arrays["times"], seen, taken
     )
-    return Ranker(recommender, tuple(description["weights"]), id=id_)
+    return Ranker(recommender, tuple(weights.get(name, 0.0) for name in FEATURES), id=id_)
 
 
 def remove_patients(files: Mapping[str, bytes], subjects: Collection[int]) -> dict[str, bytes] | None:

@@ -1,12 +1,15 @@
 """Rank the candidate segments into the initial prompt.
 
-    score(s) = β · φ(s),   φ(s) = [1, logit r(q, s), logit about(q, s), own(s), cos(e(q), e(s)), |z|, surprise]
+    score(s) = β · φ(s)
+    φ(s)     = [1, logit r(q, s), logit about(q, s), own(s), cos(e(q), e(s)), |z|, surprise, relevance(q, s)]
 
 r is how often clinicians took this fact up in replies to like questions of other patients, "about" the same of its
 subject matter (``models.peers.recommendation``), own how much oftener earlier replies to this very patient did (log
-odds, 0 where there are none), |z| how far the value is from the patient's own band, surprise that of the last visit. β
+odds, 0 where there are none), |z| how far the value is from the patient's own band, surprise that of the last visit,
+relevance what published guidance names for the question, as present or absent (two features, ``models.relevance``). β
 is fitted by logistic regression on the uptake of the training replies (``models.prompt.ranking_fit``), the patient of
-each reply left out of its r. Without replies to learn from the score is the cosine alone.
+each reply left out of its r. Without replies to learn from the score is the cosine + 0.4 · relevance if present,
+0.2 if absent.
 
 The paper's recommender makes "initial personalised prompts"; its scoring is not known. Ties are broken by key.
 
@@ -24,9 +27,11 @@ import numpy as np
 from models.encoder import Encoder
 from models.peers.recommendation import Rates, Recommender, rate_facts
 from models.prompt.sentences.pinned import PINNED_KEYS
+from models.relevance.concerns import compute_relevance, mark_findings, match_concerns
 from models.schema import Segment
 
-FEATURES = ("bias", "rate", "about", "own", "nearness", "change", "surprise")
+FEATURES = ("bias", "rate", "about", "own", "nearness", "change", "surprise", "relevant_present", "relevant_absent")
+UNLEARNT = (0.4, 0.2)  # what relevance adds to a cosine, by state, where no weights are learnt
 OWN_SHRINKAGE = 3.0  # replies
 _LEAST = 1e-3  # rates are cut here before their log odds are taken
 
@@ -56,7 +61,9 @@ def sort_pinned(segments: Sequence[Segment]) -> list[Segment]:
     return sorted((s for s in segments if s.pinned), key=lambda s: (position.get(s.key, len(position)), s.key))
 
 
-def build_ranking_features(rates: Rates, nearness: np.ndarray, free: Sequence[Segment]) -> np.ndarray:
+def build_ranking_features(
+    rates: Rates, nearness: np.ndarray, relevance: np.ndarray, free: Sequence[Segment]
+) -> np.ndarray:
     """Build φ [segments, len(FEATURES)]."""
     rate = _logit(rates.rate)
     own = _logit((rates.own_taken + OWN_SHRINKAGE * rates.rate) / (rates.own_seen + OWN_SHRINKAGE)) - rate
@@ -68,6 +75,7 @@ def build_ranking_features(rates: Rates, nearness: np.ndarray, free: Sequence[Se
         nearness,
         [min(abs(s.change), 3.0) / 3.0 for s in free],
         [min(max(s.surprise, 0.0), 8.0) / 8.0 for s in free],
+        relevance,
     ])  # fmt: skip
 
 
@@ -85,10 +93,12 @@ def rank_segments(
     unique = list({s.key: s for s in reversed(segments)}.values())
     free = [s for s in unique if not s.pinned]
     vectors = encoder.encode([question, *(s.text for s in free)])
-    score = np.asarray(vectors[1:] @ vectors[0], dtype=float)
+    nearness = np.asarray(vectors[1:] @ vectors[0], dtype=float)
+    relevance = compute_relevance(match_concerns(question, encoder), mark_findings([s.key for s in free]))
+    score = nearness + relevance @ np.array(UNLEARNT)
     if ranker is not None and free:
         rates = rate_facts(ranker.recommender, vectors[0], free, asker.subject_id, asker.as_of)
-        score = build_ranking_features(rates, score, free) @ np.array(ranker.weights)
+        score = build_ranking_features(rates, nearness, relevance, free) @ np.array(ranker.weights)
         free = [
             replace(s, donors=int(n), share=float(x) if n else None)
             for s, n, x in zip(free, rates.donors, rates.share, strict=True)

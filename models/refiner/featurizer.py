@@ -1,6 +1,7 @@
 """Map questions and segments to rows of a frozen feature table, addressed by token ids.
 
-    row(x) = [e_x ; n_x]      e_x the sentence embedding (384), n_x the numeric features of a segment (0 for a question)
+    row(x) = [e_x ; n_x ; c_x]      e_x the sentence embedding (384), n_x the numeric features of a segment, c_x the
+                                    concerns that a question matches, or that name a segment's finding
 
 A trainer passes token ids only. Each distinct question and segment is one row, and a prompt is ``R_q R_1 … R_n``: the
 question's row, then one row per slot, without positions. The table is built per data set, is not in the checkpoint
@@ -17,6 +18,7 @@ from typing import get_args
 import numpy as np
 
 from models.encoder import Encoder
+from models.relevance.concerns import STATES, load_concerns, mark_finding, match_concerns
 from models.schema import Segment, SegmentKind
 
 KINDS: tuple[str, ...] = get_args(SegmentKind)
@@ -59,7 +61,8 @@ class FeatureTable:
     """The frozen rows that a policy reads.
 
     ``embedding`` [rows, 384] and ``numbers`` [rows, NUMERIC_FEATURES] float32, ``tokens`` [rows] int64, ``pinned``
-    [rows] bool, ``signal`` [rows] int64: equal numbers above 0 for sentences on one signal, of which one may be picked.
+    [rows] bool, ``signal`` [rows] int64: equal numbers above 0 for sentences on one signal, of which one may be picked,
+    ``matches`` [rows, concerns] of questions and ``marks`` [rows, concerns, states] of segments (``models.relevance``).
     """
 
     embedding: np.ndarray
@@ -67,6 +70,8 @@ class FeatureTable:
     tokens: np.ndarray
     pinned: np.ndarray
     signal: np.ndarray
+    matches: np.ndarray
+    marks: np.ndarray
 
     def __len__(self) -> int:
         return len(self.embedding)
@@ -97,6 +102,7 @@ class Featurizer:
         texts = [row.text if isinstance(row, Segment) else row for row in rows]
         blank = [0.0] * NUMERIC_FEATURES
         signals = {"": 0}
+        no_match, no_mark = build_blank_concerns()
         return FeatureTable(
             embedding=np.asarray(self.encoder.encode(texts), dtype=np.float32).reshape(len(rows), -1),
             numbers=np.array(
@@ -105,16 +111,24 @@ class Featurizer:
             tokens=np.array([r.tokens if isinstance(r, Segment) else 0 for r in rows], dtype=np.int64),
             pinned=np.array([isinstance(r, Segment) and r.pinned for r in rows], dtype=bool),
             signal=np.array(
-                [signals.setdefault(r.key if isinstance(r, Segment) else "", len(signals)) for r in rows],
+                [signals.setdefault(find_signal(r.key) if isinstance(r, Segment) else "", len(signals)) for r in rows],
                 dtype=np.int64,
             ),
+            matches=np.array([no_match if isinstance(r, Segment) else match_concerns(r, self.encoder) for r in rows]),
+            marks=np.array([mark_finding(r.key) if isinstance(r, Segment) else no_mark for r in rows]),
         )
 
 
+def build_blank_concerns() -> tuple[np.ndarray, np.ndarray]:
+    """Build the ``matches`` and ``marks`` of a row that has none."""
+    count = len(load_concerns())
+    return np.zeros(count, np.float32), np.zeros((count, len(STATES)), np.float32)
+
+
 def _strip_source(segment: Segment) -> Segment:
-    """Drop a segment's sources, and its key but for the signal: the policy may see neither."""
+    """Drop a segment's sources; of its key the policy sees the signal and the concerns that name it."""
     return Segment(
-        key=find_signal(segment.key),
+        key=segment.key,
         kind=segment.kind,
         text=segment.text,
         pinned=segment.pinned,

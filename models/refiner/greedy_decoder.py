@@ -16,6 +16,7 @@ from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
 from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, find_signal, numeric_features
 from models.refiner.policy import Policy
 from models.refiner.policy_config import LEAST
+from models.relevance.concerns import compute_relevance, mark_findings
 from models.schema import Segment
 
 Array = NDArray[np.float32]
@@ -34,10 +35,11 @@ class GreedyDecoder:
             for name, value in pointer.named_parameters()
         }
 
-    def decode(self, vectors: Array, segments: Sequence[Segment]) -> tuple[list[int], float]:
+    def decode(self, vectors: Array, segments: Sequence[Segment], matches: Array) -> tuple[list[int], float]:
         """Return action ids, with STOP where it was taken, and their log-probability.
 
         ``vectors`` [1 + segments, width] embed the question and each segment; there are at most ``slots`` segments.
+        ``matches`` [concerns] are the question's (``models.relevance.concerns``).
         """
         asked, seen = vectors[0], vectors[1:]
         question = self._linear("read_question", asked * self._scale)
@@ -48,11 +50,12 @@ class GreedyDecoder:
         logits = self._linear("style", np.concatenate([question, preference]))
         style = int(logits.argmax())
         ids, total = [FIRST_STYLE + style], float(_log_softmax(logits)[style])
-        picks, log_prob = self._picks(question, hidden, seen @ seen.T, segments)
+        relevance = self._weigh_relevance(matches, segments)
+        picks, log_prob = self._picks(question, hidden, seen @ seen.T, relevance, segments)
         return ids + picks, total + log_prob
 
     def _picks(
-        self, question: Array, hidden: Array, similarity: Array, segments: Sequence[Segment]
+        self, question: Array, hidden: Array, similarity: Array, relevance: Array, segments: Sequence[Segment]
     ) -> tuple[list[int], float]:
         """Take the likeliest of STOP and the open slots until STOP: the calibrated stop of the policy."""
         config = self._config
@@ -61,12 +64,12 @@ class GreedyDecoder:
         closed = np.array([s.pinned for s in segments], bool)
         signals = [find_signal(s.key) if config.is_calibrated else "" for s in segments]
         overlap, chosen = np.zeros(len(segments), np.float32), np.zeros(config.hidden_size, np.float32)
-        chances = np.where(closed, np.float32(0), _sigmoid(self._score(segment_term, chosen, overlap)))
+        chances = np.where(closed, np.float32(0), _sigmoid(self._score(segment_term, chosen, overlap) + relevance))
         ids: list[int] = []
         left, total, taken = config.token_cap, 0.0, np.float32(0)
         for count in range(config.pick_cap + 1):
             picked = (chosen / max(count, 1)).astype(np.float32)
-            scores = self._score(segment_term, picked, overlap)
+            scores = self._score(segment_term, picked, overlap) + relevance
             open_slots = ~closed & (tokens <= left) if count < config.pick_cap else np.zeros(len(segments), bool)
             scores = np.where(open_slots, scores, -np.inf)
             best = max(scores.max(initial=-np.inf), BEST_OF_NONE)
@@ -96,6 +99,14 @@ class GreedyDecoder:
         """Compute ℓ of every segment."""
         inner = segment_term + self._linear("of_picked", picked) + overlap[:, None] * self._weight["of_overlap.weight"]
         return self._linear("pick", _gelu(inner))[:, 0]
+
+    def _weigh_relevance(self, matches: Array, segments: Sequence[Segment]) -> Array:
+        """Compute ρ · relevance of every segment."""
+        if not self._config.reads_relevance:
+            return np.zeros(len(segments), np.float32)
+        found: Array = compute_relevance(matches, mark_findings([s.key for s in segments]))
+        weighed: Array = (found @ self._weight["of_relevance.weight"])[:, 0]
+        return weighed
 
     def _hidden(self, seen: Array, asked: Array, question: Array, about: Array) -> Array:
         """Compute h_i of every segment."""

@@ -20,6 +20,7 @@ from models.refiner.featurizer import Featurizer
 from models.refiner.greedy_decoder import GreedyDecoder
 from models.refiner.interface import STYLES, Refiner
 from models.refiner.policy import MASKED, Policy
+from models.relevance.concerns import match_concerns
 from models.schema import EditProgram, Segment
 
 
@@ -36,7 +37,8 @@ class PolicyRefiner:
     def refine(self, question: str, segments: tuple[Segment, ...]) -> EditProgram:
         """Return the greedy program and its log-probability; ignore segments beyond the slots."""
         seen = segments[: self.policy.config.slots]
-        ids, log_prob = self._decoder.decode(self.encoder.encode([question, *(s.text for s in seen)]), seen)
+        vectors = self.encoder.encode([question, *(s.text for s in seen)])
+        ids, log_prob = self._decoder.decode(vectors, seen, match_concerns(question, self.encoder))
         return self.policy.config.actions.program(ids, [s.key for s in seen], log_prob)
 
 

@@ -4,11 +4,14 @@ With e the frozen sentence embeddings, P and W learnt, x_i a segment's numeric f
 
     q = P_q e_q,   h_i = gelu(W_h [P_s e_i ; P_s e_i ⊙ q ; cos(e_i, e_q) ; x_i])
     c_t = mean of h_j over j in C_t
-    ℓ_t(i) = v · gelu(A h_i + B c_t + D q + d · max_{j in C_t} cos(e_i, e_j)),    p_i = σ(ℓ_0(i))
+    ℓ_t(i) = v · gelu(A h_i + B c_t + D q + d · max_{j in C_t} cos(e_i, e_j)) + ρ · relevance(q, i),   p_i = σ(ℓ_0(i))
     θ_t = Σ_{i in C_t} p_i / (|C_t| + Σ_i p_i)
     score_t(PICK_i) = κ ℓ_t(i)
     score_t(STOP)   = κ logit θ_t + w · gelu([c_t ; q ; picks used ; tokens left ; best ℓ_t])
     score_0(STYLE)  = U [q ; mean of h over preference segments]
+
+relevance(q, i) says whether published guidance names the finding of i for the concern of q, as present or as absent
+(``models.relevance``); ρ starts from a prior, so that a small clinic's prompts keep what any clinician would look at.
 
 p_i is the probability that the reply takes up segment i: the warm start fits it, with B = d = w = 0. Picks in falling p
 have an expected F1 of about 2 θ_t, and another pick raises it exactly where its p is above θ_t. So the likeliest action
@@ -38,9 +41,10 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE
-from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, FeatureTable
+from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, FeatureTable, build_blank_concerns
 from models.refiner.interface import STYLES
 from models.refiner.policy_config import LEAST, PolicyConfig
+from models.relevance.concerns import PRIOR, STATES
 
 MASKED = -1e4
 
@@ -51,7 +55,7 @@ class EncodedState:
 
     ``question`` and ``hidden`` are q and h_i, ``question_term`` and ``segment_term`` D q and A h_i, ``similarity`` the
     cosines between slots, ``tokens`` their lengths, ``free`` which may be picked, ``preference`` the mean preference.
-    ``rivals`` [slots, slots] is 1 for two slots on one signal, and for a slot with itself.
+    ``rivals`` [slots, slots] is 1 for two slots on one signal, and for a slot with itself; ``relevance`` is ρ · that.
     """
 
     question: Tensor
@@ -63,6 +67,7 @@ class EncodedState:
     free: Tensor
     preference: Tensor
     rivals: Tensor
+    relevance: Tensor
 
 
 class Pointer(PreTrainedModel):
@@ -78,6 +83,8 @@ class Pointer(PreTrainedModel):
     tokens: Tensor
     pinned: Tensor
     signal: Tensor
+    matches: Tensor
+    marks: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__(config)
@@ -95,6 +102,9 @@ class Pointer(PreTrainedModel):
         for layer in (self.of_picked, self.of_overlap, self.stop):  # B, d and w: what only RL learns starts at nothing
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
+        if config.reads_relevance:
+            self.of_relevance = nn.Linear(len(STATES), 1, bias=False)  # ρ
+            self.of_relevance.weight.data.copy_(torch.tensor([PRIOR]))
         self.post_init()
         self.set_table(_empty_table(config.embedding_size))
 
@@ -105,6 +115,8 @@ class Pointer(PreTrainedModel):
         self.register_buffer("tokens", torch.from_numpy(table.tokens), persistent=False)
         self.register_buffer("pinned", torch.from_numpy(table.pinned), persistent=False)
         self.register_buffer("signal", torch.from_numpy(table.signal), persistent=False)
+        self.register_buffer("matches", torch.from_numpy(table.matches), persistent=False)
+        self.register_buffer("marks", torch.from_numpy(table.marks), persistent=False)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Leave torch's initial weights: a language model's are too small for one hidden layer."""
@@ -155,13 +167,14 @@ class Pointer(PreTrainedModel):
             free=there & ~self.pinned[rows[:, 1:]],
             preference=self._mean_preference(hidden, rows, there),
             rivals=(same | itself).to(hidden.dtype),
+            relevance=self._weigh_relevance(rows),
         )
 
     def score_segments(self, state: EncodedState) -> Tensor:
         """Compute ℓ_0 of every slot, [batch, slots]: the log-odds that the reply takes it up."""
         none = torch.zeros_like(state.question)
         inner = state.segment_term + (self.of_picked(none) + state.question_term)[:, None]
-        return self.pick(nn.functional.gelu(inner))[..., 0]
+        return self.pick(nn.functional.gelu(inner))[..., 0] + state.relevance
 
     def score_styles(self, state: EncodedState) -> Tensor:
         """Score the style directives, [batch, styles]."""
@@ -174,14 +187,17 @@ class Pointer(PreTrainedModel):
         count = chosen.sum(-1, keepdim=True)
         picked = chosen @ hidden / count.clamp(min=1)
         overlap = _overlap_with_picks(chosen, state.similarity)
-        picks = self.pick(
-            nn.functional.gelu(
-                state.segment_term[:, None]
-                + self.of_picked(picked)[:, :, None]
-                + state.question_term[:, None, None]
-                + self.of_overlap(overlap[..., None])
-            )
-        )[..., 0]
+        picks = (
+            self.pick(
+                nn.functional.gelu(
+                    state.segment_term[:, None]
+                    + self.of_picked(picked)[:, :, None]
+                    + state.question_term[:, None, None]
+                    + self.of_overlap(overlap[..., None])
+                )
+            )[..., 0]
+            + state.relevance[:, None]
+        )
 
         has_style = ((ids >= FIRST_STYLE) & (ids < FIRST_PICK)).cumsum(1)[..., None] > 0
         used = chosen @ state.tokens.to(chosen.dtype)[..., None]
@@ -214,6 +230,14 @@ class Pointer(PreTrainedModel):
         cosine = (embedding[:, 1:] @ embedding[:, 0, :, None])[..., :1]
         joined = torch.cat([segments, segments * question[:, None], cosine, numbers], -1)
         return self.dropout(nn.functional.gelu(self.join(joined)))
+
+    def _weigh_relevance(self, rows: Tensor) -> Tensor:
+        """Compute ρ · relevance of every slot, [batch, slots]."""
+        if not self.config.reads_relevance:
+            return self.numbers.new_zeros(len(rows), rows.shape[1] - 1)
+        found: Tensor = (self.matches[rows[:, 0]][:, None, :, None] * self.marks[rows[:, 1:]]).amax(2)
+        weighed: Tensor = self.of_relevance(found)
+        return weighed[..., 0]
 
     def _mean_preference(self, hidden: Tensor, rows: Tensor, there: Tensor) -> Tensor:
         """Average h over preference segments; zero where there is none."""
@@ -272,4 +296,5 @@ def _empty_table(size: int) -> FeatureTable:
         np.zeros(1, np.int64),
         np.zeros(1, bool),
         np.zeros(1, np.int64),
+        *(blank[None] for blank in build_blank_concerns()),
     )

@@ -9,7 +9,8 @@ from transformers import PretrainedConfig
 from models.refiner.actions import PAD, STOP, Actions
 from models.refiner.interface import Caps
 
-VERSION = 2  # of what the weights mean
+VERSION = 3  # of what the weights mean
+CALIBRATED = 2  # the first version whose stop follows from the probabilities of the picks
 SHARPNESS = 2.0  # κ
 LEAST = 1e-4  # bound of θ away from 0 and 1; a segment with a smaller p is never picked
 
@@ -18,7 +19,8 @@ class PolicyConfig(PretrainedConfig):
     """Sizes and caps of a policy; ``slots`` is the most segments per prompt.
 
     ``version`` 1 is a policy of before the calibrated stop: κ = 1, STOP's logit is its last term alone, and all free
-    segments may be picked together. Such a champion is served until the next training replaces it.
+    segments may be picked together. ``version`` 2 is one of before the relevance of findings (ρ = 0). Such champions
+    are served until the next training replaces them.
     """
 
     model_type = "pmlm_refiner"
@@ -54,6 +56,11 @@ class PolicyConfig(PretrainedConfig):
     @property
     def is_calibrated(self) -> bool:
         """Whether the stop follows from the probabilities of the picks."""
+        return self.version >= CALIBRATED
+
+    @property
+    def reads_relevance(self) -> bool:
+        """Whether the relevance of findings is an input."""
         return self.version >= VERSION
 
     @property

@@ -39,7 +39,7 @@ class WarmStartExample:
     """One labelled episode: rows of question and segments, and each segment's label.
 
     ``gains`` [segments] and ``styles`` [len(STYLES)] in nats. A pinned segment's gain is NaN.
-    ``uptake`` [segments] are probabilities, or None to derive them from ``gains``.
+    ``uptake`` [segments] are probabilities, NaN where there is no label, or None to derive them from ``gains``.
     """
 
     question: int

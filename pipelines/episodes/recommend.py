@@ -17,6 +17,7 @@ from models.encoder import Encoder
 from models.peers.recommendation import Reply
 from models.prompt import ranker_file, ranking_fit
 from models.prompt.ranking import Questioner, Ranker, rank_segments
+from models.relevance.concerns import match_concerns
 from models.replies.alignment import align_replies
 from models.schema import Episode
 from pipelines import splits
@@ -46,7 +47,7 @@ def read_replies(episodes: Sequence[Episode], encoder: Encoder) -> list[Reply]:
     vectors = encoder.encode([e.question for e in trained])
     aligned = align_replies(trained, encoder).replies
     return [
-        Reply(e.episode_id, e.subject_id, e.as_of, vector, e.free, reply.uptake)
+        Reply(e.episode_id, e.subject_id, e.as_of, vector, e.free, reply.uptake, match_concerns(e.question, encoder))
         for e, vector, reply in zip(trained, vectors, aligned, strict=True)
     ]
 

@@ -55,7 +55,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.figures["peer_outcomes"] = (
             ", ".join(o for o in findings if findings[o].is_stated) or "none beat the cohort"
         )
-        summary.figures["ranked_by"] = ranker.id if ranker else "nearness to the question"
+        summary.figures["ranked_by"] = ranker.id if ranker else "nearness to the question and guidance"
         if reason := explain_hold(len(asked), counts[splits.TRAIN]):
             summary.status, summary.detail = "hold", reason
     return summary

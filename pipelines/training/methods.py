@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import get_args
 
+import numpy as np
 import torch
 
 from models.encoder import Encoder
@@ -58,11 +60,17 @@ def build_reward_function(episodes: Sequence[Episode], reward: Rewards) -> grpo.
 
 
 def build_examples(
-    gains: Sequence[EpisodeGains], prompts: Sequence[grpo.PolicyPrompt]
+    gains: Sequence[EpisodeGains],
+    prompts: Sequence[grpo.PolicyPrompt],
+    guided: Sequence[warm_start.WarmStartExample] = (),
 ) -> list[warm_start.WarmStartExample]:
-    """Convert gains to warm-start examples; ``prompts`` have each episode's rows."""
+    """Convert gains to warm-start examples; ``prompts`` have each episode's rows.
+
+    ``guided`` examples join them, with the mean of their style gains.
+    """
     rows = {p.episode: p.rows for p in prompts}
-    return [
+    mean = np.mean([g.styles for g in gains], axis=0) if gains else None
+    learnt = [
         warm_start.WarmStartExample(
             question=rows[g.episode.episode_id][0],
             rows=rows[g.episode.episode_id][1:],
@@ -72,6 +80,7 @@ def build_examples(
         )
         for g in gains
     ]
+    return [*learnt, *(g if mean is None else replace(g, styles=mean) for g in guided)]
 
 
 def fit_warm_start(

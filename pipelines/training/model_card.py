@@ -35,6 +35,7 @@ nothing, cannot drop a pinned fact, and is no medical device.
 | gains measured on | {metrics.measured} episodes |
 | AUC of measured gains against known facts | {validity} |
 | labels read off the replies of | {labels} |
+| examples made of guidance alone | {metrics.guided} |
 | warm start | {params.warm_epochs} epochs, learning rate {params.warm_learning_rate} |
 | GRPO | {len(metrics.grpo.reward)} steps of {params.batch}, {params.generations} generations, learning rate \
 {params.learning_rate} |

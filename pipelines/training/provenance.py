@@ -10,6 +10,7 @@ from models.encoder import MiniLM
 from models.refiner import checkpoint
 from models.refiner.checkpoint import Provenance
 from models.refiner.policy import Policy
+from models.refiner.policy_config import VERSION
 from models.templates import TEMPLATE_VERSION
 from pipelines.params import Params
 
@@ -35,5 +36,5 @@ def load_continuable(folder: Path, params: Params) -> Policy | None:
     except checkpoint.OutdatedCheckpointError:
         return None
     config = policy.config
-    same = checkpoint.read_description(folder)["origin"] == asdict(current_provenance()) and config.is_calibrated
+    same = checkpoint.read_description(folder)["origin"] == asdict(current_provenance()) and config.version == VERSION
     return policy if same and config.caps == params.caps and config.slots == params.slots else None

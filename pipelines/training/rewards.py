@@ -106,7 +106,8 @@ def export_scores(settings: Settings, target: Path) -> int:
     files = [f for f in (cache_path(settings), settings.drops / SHIPPED) if f.exists()]
     if not files:
         raise TrainingError("no scores yet: run `pmlm train`")
-    known = pl.concat([pl.read_parquet(f) for f in files]).unique("key", keep="first").sort("key")
+    tables = [pl.from_arrow(pq.read_table(f, schema=SCHEMA)) for f in files]  # the schema fills what older files lack
+    known = pl.concat(map(pl.DataFrame, tables)).unique("key", keep="first").sort("key")
     with atomic_write(target) as temporary:
         pq.write_table(known.to_arrow().cast(SCHEMA), temporary, compression="zstd", compression_level=19)
     return len(known)

@@ -35,7 +35,17 @@ from pipelines.embedding_cache import CachedEncoder, open_encoder
 from pipelines.episodes import episode_file
 from pipelines.params import Params, load_params
 from pipelines.runs import StageSummary, stage_run
-from pipelines.training import champion, gains, label_propagation, measured_set, methods, retraining, rewards, style
+from pipelines.training import (
+    champion,
+    gains,
+    guidance,
+    label_propagation,
+    measured_set,
+    methods,
+    retraining,
+    rewards,
+    style,
+)
 from pipelines.training.model_card import render_card
 from pipelines.training.provenance import SEEDS, WARM_START, current_provenance, load_continuable
 from pipelines.training.rated_answers import match_episodes, read_rated
@@ -51,9 +61,9 @@ class TrainingMetrics:
     """Figures of a training, as in ``metrics/train.json``, so the names of the fields are frozen.
 
     ``validity`` is the AUC of measured gains where facts are known; ``told`` the correlation of predicted and measured
-    gains (None: none was fitted); ``reading`` counts reply sentences read and not; ``rl_episodes`` counts the episodes
-    that GRPO learnt from, ``rl`` says why these, or why none, ``style`` what the style learnt from; ``evaluations``
-    counts rewards.
+    gains (None: none was fitted); ``guided`` counts examples made of guidance alone; ``reading`` counts reply sentences
+    read and not; ``rl_episodes`` counts the episodes that GRPO learnt from, ``rl`` says why these, or why none,
+    ``style`` what the style learnt from; ``evaluations`` counts rewards.
     """
 
     start: str
@@ -62,6 +72,7 @@ class TrainingMetrics:
     measured: int = 0
     validity: float | None = None
     labelled: int = 0
+    guided: int = 0
     told: float | None = None
     reading: AlignmentCounts = field(default_factory=AlignmentCounts)
     warm_loss: list[float] = field(default_factory=list)
@@ -186,16 +197,18 @@ def start_policy(job: TrainingJob, champion_policy: Policy | None) -> tuple[Poli
     """
     featurizer = Featurizer(job.encoder)
     prompts = methods.build_prompts(job.episodes, featurizer, job.params.slots)
+    guided = guidance.build_guided_examples(job.episodes, featurizer, job.params.slots)
+    job.metrics.guided = len(guided)
     table = featurizer.build_table()
     policy = champion_policy or methods.build_policy(job.params, job.seed)
     policy.pointer.set_table(table)
     if champion_policy:
         job.metrics.start = "champion"
         if learns_from_labels(job):
-            examples = methods.build_examples(label_gains(job), prompts)
+            examples = methods.build_examples(label_gains(job), prompts, guided)
             job.metrics.warm_loss = methods.continue_warm_start(policy, examples, job.params.train, job.seed)
     else:
-        examples = methods.build_examples(label_gains(job), prompts)
+        examples = methods.build_examples(label_gains(job), prompts, guided)
         job.metrics.warm_loss = methods.fit_warm_start(policy, examples, job.params.train, job.seed)
         if not job.repetition:
             checkpoint.save_policy(job.target / WARM_START, policy, current_provenance(), job.card)

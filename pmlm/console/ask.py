@@ -145,7 +145,7 @@ def _render_notes(response: dict[str, Any]) -> list[RenderableType]:
 def _list_donors(response: dict[str, Any]) -> str:
     """One line per fact of the refined prompt: how many like patients' clinicians took it up."""
     if not response["versions"].get("ranker"):
-        return "ranked by nearness to the question: too few replies to learn from"
+        return "ranked by nearness to the question and by guidance: too few replies to learn from"
     lines = [
         f"in replies to like questions, {s['share']:.0%} of {s['donors']} patients' clinicians took this up: "
         f"{s['text']}"

@@ -21,7 +21,7 @@ from models.refiner.policy_config import VERSION
 from models.schema import Episode
 from pipelines.embedding_cache import CachedEncoder
 from pipelines.params import Params
-from pipelines.training import champion, methods, style
+from pipelines.training import champion, guidance, methods, style
 from pipelines.training.gains import EpisodeGains
 from pipelines.training.provenance import WARM_START, current_provenance
 from pmlm.settings import Settings
@@ -66,9 +66,11 @@ def train_or_load(
             reader = Featurizer(encode)
             everything = {e.episode_id: e for e in (*(g.episode for g in recipe.gains), *recipe.episodes)}
             prompts = methods.build_prompts(list(everything.values()), reader, params.slots)
+            known = [g.episode for g in recipe.gains]
+            guided = guidance.build_guided_examples(known, reader, params.slots)
             table = reader.build_table()
             policy.pointer.set_table(table)
-            examples = methods.build_examples(recipe.gains, prompts)
+            examples = methods.build_examples(recipe.gains, prompts, guided)
             methods.fit_warm_start(policy, examples, params.train, recipe.seed)
             checkpoint.save_policy(part / WARM_START, policy, current_provenance())
             wanted = {e.episode_id for e in recipe.episodes}

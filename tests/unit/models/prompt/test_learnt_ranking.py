@@ -13,14 +13,14 @@ import pytest
 from models.encoder import MiniLM
 from models.peers.recommendation import Reply
 from models.prompt import ranker_file
-from models.prompt.ranking import Questioner, Ranker, rank_segments
+from models.prompt.ranking import FEATURES, Questioner, Ranker, rank_segments
 from models.prompt.ranking_fit import fit_ranker
 from models.schema import Segment
 
 K = 10
 TIRED, PAIN = "Why am I so tired?", "Which painkiller may I take?"
-#: What replies to a question take up, in this clinic: nothing that the words of the question give away.
-TAKEN = {TIRED: "weight.latest", PAIN: "no.asthma"}
+#: What replies to a question take up, in this clinic: nothing that the words of the question or guidance give away.
+TAKEN = {TIRED: "visits.recent", PAIN: "no.asthma"}
 FACTS = tuple(
     Segment(key, "record", text)
     for key, text in {
@@ -57,7 +57,7 @@ def ranker(encoder: MiniLM) -> Ranker:
     return fitted
 
 
-@pytest.mark.parametrize(("question", "key"), [*TAKEN.items(), ("I feel very tired, why?", "weight.latest")])
+@pytest.mark.parametrize(("question", "key"), [*TAKEN.items(), ("I feel very tired, why?", "visits.recent")])
 def test_what_replies_to_like_questions_took_up_comes_first(
     ranker: Ranker, encoder: MiniLM, question: str, key: str
 ) -> None:
@@ -108,6 +108,30 @@ def test_a_saved_ranker_ranks_the_same_and_equal_ones_have_equal_bytes(
     for file in (ranker_file.DESCRIPTION, ranker_file.ARRAYS):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
         assert b"tired" not in (tmp_path / "a" / file).read_bytes()
+
+
+def test_a_ranker_of_before_a_feature_ranks_without_it_and_one_of_an_unknown_feature_is_refused(
+    ranker: Ranker, encoder: MiniLM, tmp_path: Path
+) -> None:
+    earlier = replace(ranker, weights=(*ranker.weights[:-2], 0.0, 0.0))
+    ranker_file.save_ranker(tmp_path, ranker)
+    rewrite(tmp_path, features=list(FEATURES[:-2]), weights=list(ranker.weights[:-2]))
+    loaded = ranker_file.load_ranker(tmp_path)
+    assert loaded is not None
+    assert loaded.weights == earlier.weights
+    assert rank_segments(TIRED, FACTS, encoder, loaded) == rank_segments(TIRED, FACTS, encoder, earlier)
+    rewrite(tmp_path, features=["to_come"], weights=[1.0])
+    with pytest.raises(ranker_file.RankerError, match="another version"):
+        ranker_file.load_ranker(tmp_path)
+
+
+def rewrite(folder: Path, **changed: object) -> None:
+    """Write the description again as another version would have, with its own id."""
+    file = folder / ranker_file.DESCRIPTION
+    description = json.loads(file.read_text()) | changed
+    description.pop("id")
+    id_ = ranker_file._identify(description, (folder / ranker_file.ARRAYS).read_bytes())
+    file.write_text(json.dumps(description | {"id": id_}))
 
 
 def test_an_altered_ranker_is_refused_and_a_missing_one_is_none(ranker: Ranker, tmp_path: Path) -> None:

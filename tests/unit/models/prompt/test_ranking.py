@@ -106,6 +106,15 @@ def test_the_fact_nearest_to_the_question_comes_first(facts: tuple[Segment, ...]
     assert headache[3].key == "condition.migraine"
 
 
+@pytest.mark.parametrize("question", ["Is it normal to feel this tired?", "我最近总是很累，正常吗？"])
+def test_without_replies_what_guidance_names_comes_first_and_what_is_present_before_what_is_absent(
+    facts: tuple[Segment, ...], encoder: MiniLM, question: str
+) -> None:
+    more = (Segment("no.thyroid", "record", "No current thyroid disease on record"),)
+    ranked = [s.key for s in rank_segments(question, (*more, *facts), encoder) if not s.pinned]
+    assert ranked[:2] == ["haemoglobin.latest", "no.thyroid"]
+
+
 def test_ranking_depends_on_the_facts_not_on_their_order(facts: tuple[Segment, ...], encoder: MiniLM) -> None:
     assert rank_segments("Why am I tired?", facts, encoder) == rank_segments("Why am I tired?", facts[::-1], encoder)
 

@@ -13,7 +13,7 @@ from models.refiner.baselines import RankingRefiner
 from models.refiner.featurizer import NUMERIC_FEATURES
 from models.refiner.inference import PolicyRefiner
 from models.refiner.interface import Caps
-from models.schema import EditProgram
+from models.schema import EditProgram, Segment
 
 ORIGIN = checkpoint.Provenance(encoder="minilm", template="v1", feature_service="pmlm_v1", feature_schema="abc")
 
@@ -78,9 +78,25 @@ def test_a_policy_of_before_the_calibrated_stop_is_served_by_its_own_rule(read, 
         assert len(PolicyRefiner(policy, encoder, "old").refine(episode.question, episode.segments).picks) == picks
 
 
+def test_a_policy_of_before_the_relevance_of_findings_is_served_as_it_was_trained(
+    read, world, encoder, tmp_path
+) -> None:
+    policy = read.policy(version=2)
+    checkpoint.save_policy(tmp_path, policy, ORIGIN)
+    assert b"of_relevance" not in (tmp_path / checkpoint.WEIGHTS).read_bytes()
+    loaded = checkpoint.load_refiner(tmp_path, encoder)
+    tired = Segment("condition.anaemia", "record", "Has anaemia.", tokens=4)
+    for episode in world.episodes[:5]:
+        segments = (*episode.segments[:-1], tired)
+        before = PolicyRefiner(policy, encoder, "old").refine("Why am I so tired?", segments)
+        assert loaded.refine("Why am I so tired?", segments) == before
+    assert not checkpoint.load_policy(tmp_path).config.reads_relevance
+    assert checkpoint.load_policy(tmp_path).config.is_calibrated
+
+
 def test_a_policy_of_a_version_to_come_is_refused_in_words(read, tmp_path) -> None:
-    checkpoint.save_policy(tmp_path, read.policy(version=3), ORIGIN)
-    with pytest.raises(checkpoint.OutdatedCheckpointError, match=r"is of version 3; this software reads 2"):
+    checkpoint.save_policy(tmp_path, read.policy(version=4), ORIGIN)
+    with pytest.raises(checkpoint.OutdatedCheckpointError, match=r"is of version 4; this software reads 3"):
         checkpoint.load_policy(tmp_path)
 
 

@@ -16,6 +16,7 @@ from models.refiner.greedy_decoder import GreedyDecoder
 from models.refiner.inference import PolicyRefiner, decode_batch
 from models.refiner.policy import MASKED, Policy
 from models.refiner.policy_config import PolicyConfig
+from models.relevance.concerns import match_nothing
 from models.schema import EditProgram, Segment
 
 
@@ -131,7 +132,7 @@ def test_a_program_has_the_picks_of_greatest_expected_f1(chances, picks) -> None
     total = sum(chances)
     f1 = [2 * sum(chances[i] for i in order[:k]) / (k + total) for k in range(1, min(picks, len(order)) + 1)]
     best = f1.index(max(f1)) + 1
-    ids, _ = decoder.decode(np.zeros((1 + len(chances), 384), np.float32), segments)
+    ids, _ = decoder.decode(np.zeros((1 + len(chances), 384), np.float32), segments, match_nothing())
     assert ids[1:] == [*(FIRST_PICK + i for i in order[:best]), STOP]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -172,8 +173,11 @@ def test_exported_scores_are_all_that_is_known_and_stand_in_for_scoring(tmp_path
     cases = [(episode(i, "train"), EditProgram(())) for i in range(2)]
     with rewards.open_rewards(settings, PARAMS["train"].get("token_price", 0.003)) as reward:
         first = reward.outcomes(cases)
-    assert rewards.export_scores(settings, settings.drops / rewards.SHIPPED) == 2
+    shipped = settings.drops / rewards.SHIPPED
+    assert rewards.export_scores(settings, shipped) == 2
     rewards.cache_path(settings).unlink()
+    pl.read_parquet(shipped).drop("episode").write_parquet(shipped)  # a file of before that column
+    assert rewards.export_scores(settings, shipped) == 2
     with rewards.open_rewards(settings, 0.003) as reward:
         assert reward.outcomes(cases) == first
     assert not rewards.cache_path(settings).exists()

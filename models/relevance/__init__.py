@@ -1,0 +1,1 @@
+"""What published guidance names for the concerns of questions."""
