@@ -25,6 +25,11 @@ FACTS = (
 SLOTS = 16
 
 
+@pytest.fixture(scope="module")
+def encoder() -> MiniLM:
+    return MiniLM()
+
+
 def episode(patient: int, question: str = "Where can I park?", segments: tuple[Segment, ...] = FACTS) -> Episode:
     asked = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=patient)
     return Episode(f"e{patient}{question}", patient, asked, question, segments, ("Do this.",))
