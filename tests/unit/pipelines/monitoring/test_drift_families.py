@@ -97,7 +97,8 @@ def test_a_patient_whose_peers_alone_changed_is_not_counted_as_changed(settings:
 def test_a_mean_that_a_whole_cohort_shares_is_no_drift_of_its_patients(settings: Settings) -> None:
     rows = pl.DataFrame({"subject_id": [9], "event_timestamp": [KNOWN], "peer_iron": [5.0], "cohort_iron": [10.0]})
     _write_features(settings, "peers", rows)
-    assert features.build_peer_features(settings, NIGHT, SINCE).columns == ["peer_iron"]
+    columns = features.build_peer_features(settings, NIGHT, SINCE).columns
+    assert columns == ["peer_iron", "no value of peer_iron"]
 
 
 def test_a_row_recomputed_for_an_earlier_day_is_not_tonights(settings: Settings) -> None:
