@@ -10,6 +10,7 @@ import pytest
 from models.reward.request_pool import ScorerError
 from models.reward.terms import SentenceScores, Trial
 from pipelines.episodes import episode_file
+from pipelines.runs import request_training
 from pipelines.training import rewards, scorer_choice, train
 from pipelines.training.measured_set import choices_path
 from pmlm.errors import TrainingError
@@ -75,7 +76,9 @@ def test_a_rerun_gives_the_same_bytes_and_a_later_night_measures_more(settings: 
     _train(settings, Mortal(0), monkeypatch)  # all cached: nothing is asked
     assert _files(settings) == first
     monkeypatch.setattr(train, "load_starting_policy", lambda *_: None)
-    _train(settings, Mortal(1000), monkeypatch, str(int(NIGHT) + 1))
+    later = str(int(NIGHT) + 1)
+    request_training(settings, later, "asked for")
+    _train(settings, Mortal(1000), monkeypatch, later)
     assert read_json(settings.metrics / "train.json")["measured"] > report["measured"]
 
 
