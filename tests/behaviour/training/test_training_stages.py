@@ -15,6 +15,7 @@ from models.schema import EditProgram
 from pipelines.episodes import episode_file
 from pipelines.evaluation.nightly import gate
 from pipelines.evaluation.nightly import stage as evaluate
+from pipelines.runs import request_training
 from pipelines.training import rewards, train
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, read_json
@@ -151,6 +152,7 @@ def test_the_next_night_goes_on_from_a_champion_that_is_a_policy_for_fewer_steps
     before = champion.read_champion(settings)
     if before.kind != "policy":
         champion.promote(settings, NIGHT, settings.models / "challenger")
+    request_training(settings, "20260602", "asked for")
     summary = train.run(settings, "20260602")
     assert summary.figures["start"] == "champion"
     assert summary.figures["evaluations"] == PARAMS["train"]["continued_steps"] * PARAMS["train"]["batch"]
