@@ -44,9 +44,9 @@ def build_candidates(
 ) -> tuple[Segment, ...]:
     """Pinned segments, then at most ``FREE_LIMIT`` free ones, keys unique; ``count`` gives a text's tokens.
 
-    ``rule`` says which medicines and conditions are said as current, and which as history, ``findings`` which outcomes
-    of peers are worth a sentence: none by default. ``row`` may be empty (nothing known): the pinned segments then say
-    so, and one free one names what is missing.
+    ``rule`` says which medicines and conditions are stated as current, and which as history, ``findings`` which
+    outcomes of peers are worth a sentence: none by default. ``row`` may be empty (nothing known): the pinned segments
+    then say so, and one free one names what is missing.
     """
     segments = chain(
         build_pinned_segments(row, as_of, language),

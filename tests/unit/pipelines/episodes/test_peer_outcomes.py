@@ -19,7 +19,7 @@ PATIENTS, K = range(1, 161), 10
 
 
 def _clinic(like: bool, reverse_tests: bool = False) -> States:
-    """Half of the women smoke; they miss more visits than others where ``like`` women are alike."""
+    """Half of the women smoke; they miss more visits than others where ``like`` women are similar."""
     random, rows = Random(4), []
     for subject in PATIENTS:
         smokes = subject % 2 == 0
@@ -38,12 +38,12 @@ def _clinic(like: bool, reverse_tests: bool = False) -> States:
 
 
 @pytest.fixture(scope="module")
-def alike() -> States:
+def similar() -> States:
     return _clinic(like=True)
 
 
-def test_an_outcome_that_like_women_share_is_stated_and_no_other(alike: States) -> None:
-    found = peer_outcomes.measure_outcomes(alike, SHARES, GRID, K)
+def test_an_outcome_that_like_women_share_is_stated_and_no_other(similar: States) -> None:
+    found = peer_outcomes.measure_outcomes(similar, SHARES, GRID, K)
     assert {name for name, finding in found.items() if finding.is_stated} == {"missed"}
     assert found["missed"].n >= found["missed"].patients >= peer_outcomes.FEWEST_JUDGES
 
@@ -53,16 +53,18 @@ def test_where_like_women_tell_nothing_nothing_is_stated() -> None:
     assert not any(finding.is_stated for finding in found.values())
 
 
-def test_test_patients_change_no_finding(alike: States) -> None:
+def test_test_patients_change_no_finding(similar: States) -> None:
     other = _clinic(like=True, reverse_tests=True)
-    assert not np.array_equal(other.outcomes["missed"], alike.outcomes["missed"])
-    found = [peer_outcomes.measure_outcomes(states, SHARES, GRID, K) for states in (alike, other)]
+    assert not np.array_equal(other.outcomes["missed"], similar.outcomes["missed"])
+    found = [peer_outcomes.measure_outcomes(states, SHARES, GRID, K) for states in (similar, other)]
     assert found[0] == found[1]
 
 
-def test_fewer_gate_patients_than_can_decide_leave_it_unstated(alike: States, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_gate_patients_than_can_decide_leave_it_unstated(
+    similar: States, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(peer_outcomes, "MOST_JUDGES", peer_outcomes.FEWEST_JUDGES - 1)
-    found = peer_outcomes.measure_outcomes(alike, SHARES, GRID, K)["missed"]
+    found = peer_outcomes.measure_outcomes(similar, SHARES, GRID, K)["missed"]
     assert (found.better, found.is_stated) == (None, False)
 
 
