@@ -1,6 +1,6 @@
 """Name the sample clinic's patient whom every example asks about.
 
-Her haemoglobin fell from 13.3 to 10.5 g/dL during this pregnancy. A test proves that ``examples/clinic`` has her.
+Her haemoglobin was 13.3 g/dL just before this pregnancy and is 10.7 now. A test proves that the sample has her.
 """
 
 ID = "bdacca5d-1037-4191-b7f6-d16734861f52"

@@ -89,7 +89,7 @@ def ensure_champion(settings: Settings, night: str, caps: Caps) -> Champion:
 
 
 def promote(
-    settings: Settings, night: str, challenger: Path, by: str = GATE, why: str = "better beyond doubt"
+    settings: Settings, night: str, challenger: Path, by: str = GATE, why: str = "significantly better"
 ) -> Champion:
     """Make the refiner in ``challenger`` the champion, and write down who did and why; idempotent."""
     before = read_champion(settings)

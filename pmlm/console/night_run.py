@@ -126,7 +126,9 @@ def _choose_sample_question(settings: Settings) -> tuple[int, str] | None:
 
 def _format_heading(settings: Settings, nights: list[str]) -> str:
     several = f" to {format_night(nights[-1])}, {len(nights)} nights" if nights[1:] else ""
-    takes = "about four minutes on two cores" if settings.clinic == SAMPLE else "minutes to hours, by the clinic's size"
+    takes = (
+        "four to eight minutes on two cores" if settings.clinic == SAMPLE else "minutes to hours, by the clinic's size"
+    )
     return (
         f"[bold]PMLM[/] · {settings.clinic} · {format_night(nights[0])}{several}\n"
         f"Takes the records in, trains if there is cause, packages: {takes}. What libraries print is in the log."

@@ -97,7 +97,7 @@ def explain_doubt(estimate: Estimate, seeds: Sequence[float], params: GateParams
             f"{params.minimum_episodes} of {params.minimum_patients} are needed"
         )
     if not estimate.ci_low > 0:
-        return f"not better beyond doubt: {_format(estimate)}"
+        return f"not shown to be better: {_format(estimate)}"
     if min(seeds, default=0.0) <= 0:
         spread = ", ".join(f"{seed:+.3f}" for seed in seeds)
         return f"not better with every training seed: {spread} nats"
