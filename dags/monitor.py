@@ -3,24 +3,19 @@
 Counts the interaction log of yesterday and today by the hour (latency, errors, red flags, withheld answers, answers
 without personalisation, prompt length; no text), and raises an alert where the last records are more than two days old.
 
+Then it writes the figures of the page `/ops` again (by hand: `pmlm ops`).
+
 - The figures: `monitoring/traffic/DAY.jsonl` and, for Prometheus, `monitoring/traffic.prom`. By hand: `pmlm traffic`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import Param, dag, task
+from airflow.sdk import dag, task
 
-if TYPE_CHECKING:
-    from pmlm.settings import Settings
-
-
-def load_clinic(params: dict[str, Any] | None) -> Settings:
-    from pmlm.settings import load_settings
-
-    return load_settings(drops=(params or {})["drops"])
+from dags.tasks import DROPS, load_clinic
 
 
 @dag(
@@ -30,7 +25,7 @@ def load_clinic(params: dict[str, Any] | None) -> Settings:
     catchup=False,
     max_active_runs=1,
     default_args={"owner": "pmlm", "retries": 1, "retry_delay": timedelta(seconds=10)},
-    params={"drops": Param(None, type=["null", "string"], description="Folder of the clinic's dated drops")},
+    params={"drops": DROPS},
     doc_md=__doc__,
     tags=["pmlm"],
 )
@@ -48,8 +43,13 @@ def monitor() -> None:
 
         return alerts.check_freshness(load_clinic(params), datetime.now(UTC))
 
-    traffic()
-    freshness()
+    @task
+    def overview(params: dict[str, Any] | None = None) -> int:
+        from pipelines.monitoring.operations.build import count_points, write_operations
+
+        return count_points(write_operations(load_clinic(params)))
+
+    [traffic(), freshness()] >> overview()
 
 
 monitor()

@@ -1,99 +1,73 @@
-"""### One night of PMLM
+"""### One night of PMLM: take in what has arrived
 
-*Records → trajectory → features → online store* for every pending drop, each saved as a night of its own; then
-once *episodes → drift → train → evaluate → gate → drafts → package*, and the night is saved as a DVC experiment.
+*Records → trajectory → features → online store* for every pending drop, each saved as a night of its own; then once
+*episodes → drift*. With cause to train (new answered questions, drift, age, a request; `params.yaml`, `retrain`) the
+task `cause` starts the DAG `retrain`, which starts `promote`. Without, the night ends here: `quiet` says why.
 
-- **Nothing pending?** Everything after the task `pending` is skipped. **No cause to train?** `train` says why.
-- **Killed?** Clear the task, or run it again. **HOLD?** The champion stays; `metrics/gate.json` has the figures.
+- **Nothing pending, or a night runs already?** Everything after the task `pending` is skipped; its log says which.
+- **Killed?** Clear the task, or run it again: what was done stands.
 - By hand: `pmlm stage NAME`, `pmlm night --date D`. Another clinic: trigger with `{"drops": "/path/to/its/drops"}`.
 """
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import Asset, Param, chain, dag, task
+from airflow.sdk import chain, dag, task
 
-from dags import spark_intake
-
-if TYPE_CHECKING:
-    from airflow.sdk.types import Operator
-
-    from pmlm.settings import Settings
-
-RECORD = Asset("pmlm_record")  # events, features and the online store, up to the last night
-EPISODES = Asset("pmlm_episodes")
-CHALLENGER = Asset("pmlm_challenger")
-CHAMPION = Asset("pmlm_champion")
-RELEASE = Asset("pmlm_release")
-NIGHT = Asset("pmlm_night")
+from dags import spark_intake, tasks
+from dags.tasks import load_clinic, make_stage_task
 
 #: The settings' ``night_cron``, passed on by ``make up``; read without loading them, to keep DAG parsing fast.
 CRON = os.environ.get("PMLM_NIGHT_CRON", "0 2 * * *")
+FOLLOWING = ("retrain", "promote")
 
 
-def load_clinic(params: dict[str, Any]) -> Settings:
-    from pmlm.settings import load_settings
-
-    return load_settings(drops=params["drops"])
-
-
-def make_stage_task(name: str, outlets: tuple[Asset, ...] = ()) -> Operator:
-    """The task of one stage, run on the last ingested night."""
-
-    @task(task_id=name, outlets=list(outlets))
-    def run(params: dict[str, Any] | None = None) -> str:
-        from pipelines.night import night
-
-        return night.run_stage(load_clinic(params), name).status
-
-    return run()
-
-
-@dag(
-    dag_id="nightly",
-    schedule=CRON,
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    max_active_runs=1,
-    default_args={"owner": "pmlm", "retries": 1, "retry_delay": timedelta(seconds=10), "pool": "pmlm_writer"},
-    params={"drops": Param(None, type=["null", "string"], description="Folder of the clinic's dated drops")},
-    doc_md=__doc__,
-    tags=["pmlm"],
-)
+@dag(dag_id="nightly", schedule=CRON, params={"drops": tasks.DROPS}, doc_md=__doc__, **tasks.COMMON)
 def nightly() -> None:
     @task.short_circuit
-    def pending(params: dict[str, Any] | None = None) -> list[str]:
-        from pipelines.night import night
+    def pending(params: dict[str, Any] | None = None, ti: Any = None) -> list[str]:
+        from pipelines.night.schedule import scheduled_night
 
-        night.fetch_new_drops(load_clinic(params))
-        return night.list_pending_nights(load_clinic(params))
+        unended = [name for name in FOLLOWING if ti.get_dr_count(name, states=["queued", "running"])]
+        return scheduled_night.find_work(load_clinic(params), unended)
 
-    @task(outlets=[RECORD])
+    @task(outlets=[tasks.RECORD])
     def intake(day: str, params: dict[str, Any] | None = None, run_id: str | None = None) -> str:
         from pipelines.night import night
 
         return night.run_intake(load_clinic(params), day, run_id)
 
-    @task(outlets=[NIGHT])
-    def save(params: dict[str, Any] | None = None) -> str:
-        from pipelines.night import night
+    @task.branch
+    def decide(params: dict[str, Any] | None = None) -> str:
+        from pipelines.night.schedule import scheduled_night
 
-        return night.save_night(load_clinic(params)).night
+        return "cause" if scheduled_night.decide_training(load_clinic(params)).due else "quiet"
 
+    @task(outlets=[tasks.CAUSE], multiple_outputs=False)
+    def cause(params: dict[str, Any] | None = None, outlet_events: Any = None) -> dict[str, Any]:
+        from pipelines.night.schedule import scheduled_night
+
+        settings = load_clinic(params)
+        why = scheduled_night.decide_training(settings).why
+        return tasks.announce(outlet_events, (tasks.CAUSE,), settings, {"why": why})
+
+    @task(multiple_outputs=False)
+    def quiet(params: dict[str, Any] | None = None) -> dict[str, Any]:
+        from pipelines.night.schedule import scheduled_night
+
+        return scheduled_night.finish_without_training(load_clinic(params))
+
+    days, decided = pending(), decide()
     chain(
-        spark_intake.submit_each_day(pending(), [RECORD]) if spark_intake.CONNECTION else intake.expand(day=pending()),
-        make_stage_task("episodes", outlets=(EPISODES,)),
+        spark_intake.submit_each_day(days, [tasks.RECORD]) if spark_intake.CONNECTION else intake.expand(day=days),
+        make_stage_task("episodes", tasks.EPISODES),
         make_stage_task("drift"),
-        make_stage_task("train", outlets=(CHALLENGER,)),
-        make_stage_task("evaluate"),
-        make_stage_task("gate", outlets=(CHAMPION,)),
-        make_stage_task("drafts"),
-        make_stage_task("package", outlets=(RELEASE,)),
-        save(),
+        decided,
     )
+    chain(decided, cause())
+    chain(decided, quiet(), *tasks.make_release_tasks())
 
 
 nightly()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 
 class PmlmError(Exception):
-    """An error that PMLM can explain; the command line prints it without a traceback."""
+    """An error that PMLM can explain; the command line prints it without a traceback and exits with ``exit_code``."""
+
+    exit_code = 1
 
 
 class SettingsError(PmlmError):
@@ -17,6 +21,8 @@ class RecordsError(PmlmError):
 
 class WorkspaceBusyError(PmlmError):
     """Another process writes the clinic's workspace, and does not end in time."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 class FetchError(PmlmError):
@@ -91,6 +97,12 @@ class EndpointError(ServingError):
 
 class NightError(PmlmError):
     """A night did not finish; a rerun continues from the failed stage."""
+
+
+class NightRunningError(NightError):
+    """Another process runs the clinic's night; nothing was done, and a later try may find it ended."""
+
+    exit_code = os.EX_TEMPFAIL
 
 
 class RestoreError(PmlmError):

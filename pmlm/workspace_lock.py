@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -48,7 +49,7 @@ def lock_writing(settings: Settings, patience_s: float | None = None) -> Iterato
     umask = set_private_umask()
     try:
         close_to_others(workspace)
-        write_json(owner_path(settings), _describe_self())
+        write_json(owner_path(settings), describe_self())
         yield
     finally:
         os.umask(umask)
@@ -70,6 +71,14 @@ def describe_owner(settings: Settings) -> str:
     return "another process"
 
 
+def describe_self() -> dict[str, Any]:
+    """Process, start of the block, and the command without its arguments, which may name a patient."""
+    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    words = [word for word in sys.argv[1:3] if word.isascii() and word.replace("-", "").isalpha() and word[0] != "-"]
+    command = " ".join([name, *words])
+    return {"pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", "command": command}
+
+
 def _acquire(lock: FileLock, settings: Settings, patience_s: float) -> None:
     try:
         lock.acquire(blocking=False)
@@ -83,11 +92,3 @@ def _acquire(lock: FileLock, settings: Settings, patience_s: float) -> None:
             f"{describe_owner(settings)} writes the workspace of {settings.clinic} and has not ended: "
             f"nothing was done; run it again later"
         ) from None
-
-
-def _describe_self() -> dict[str, object]:
-    """Process, start of the block, and the command without its arguments, which may name a patient."""
-    name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    words = [word for word in sys.argv[1:3] if word.isascii() and word.replace("-", "").isalpha() and word[0] != "-"]
-    command = " ".join([name, *words])
-    return {"pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", "command": command}

@@ -12,6 +12,8 @@ from pathlib import Path
 from pmlm.settings import PROJECT, Settings
 
 DAG_ID = "nightly"
+#: DAG → its task whose asset starts the next one.
+DAG_CHAIN = {DAG_ID: "cause", "retrain": "evaluate", "promote": None}
 POOL = "pmlm_writer"
 USER = "admin"
 
@@ -24,6 +26,11 @@ def airflow_home(settings: Settings) -> Path:
 def login_path(settings: Settings) -> Path:
     """The generated login of Airflow's web page: JSON ``{user: password}``, mode 600."""
     return airflow_home(settings) / "login.json"
+
+
+def record_path(settings: Settings) -> Path:
+    """The file that records the running Airflow: ``{sessions, mark, clinic}``."""
+    return airflow_home(settings) / "running.json"
 
 
 def page_url(settings: Settings) -> str:

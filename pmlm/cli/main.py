@@ -2,7 +2,7 @@
 
 These modules import only typer and the settings at the top, and heavy libraries inside a command, so that
 ``pmlm --help`` is fast. A ``PmlmError``, and a file that the system refuses, are one line without a traceback, and
-exit 1.
+exit 1; 75 where another process has to end first.
 """
 
 from __future__ import annotations
@@ -75,21 +75,21 @@ for group in (
 
 
 def main() -> None:
-    """Run the command line; print an error that a user can mend as one line on stderr and exit 1."""
+    """Run the command line; print an error that a user can mend as one line on stderr; exit 1, or 75 to try later."""
     set_private_umask()
     try:
         app()
     except PmlmError as error:
-        _exit_with(str(error))
+        _exit_with(str(error), error.exit_code)
     except OSError as error:  # a folder that is read-only, a full disk
         if error.filename is None or error.errno not in _MENDABLE:
             raise
         _exit_with(f"{error.filename}: {error.strerror}")
 
 
-def _exit_with(reason: str) -> NoReturn:
+def _exit_with(reason: str, code: int = 1) -> NoReturn:
     typer.secho(f"pmlm: {reason}", fg="red", err=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from pipelines import tombstones
-from pipelines.night import airflow_processes
+from pipelines.night.schedule import airflow_processes
 from pmlm.errors import ChangePlanError, PmlmError
 from pmlm.settings import Settings
 from pmlm.storage import read_json

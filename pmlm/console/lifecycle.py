@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.night import airflow_processes, airflow_settings
+from pipelines.night import airflow_settings
+from pipelines.night.schedule import airflow_processes
 from pmlm.settings import Settings
 
 

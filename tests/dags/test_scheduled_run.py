@@ -1,18 +1,23 @@
-"""A real scheduler, with nobody's help, runs the night that is due."""
+"""A real scheduler, with nobody's help, runs the night that is due, and what its assets start."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.night import airflow_processes, airflow_runs, airflow_settings, night
+from pipelines.night import airflow_settings, night, stages
+from pipelines.night.schedule import airflow_processes, dag_runs
+from pipelines.packaging import serving
 from pipelines.runs import read_summaries
 from pmlm.settings import PROJECT, Settings
+from pmlm.storage import read_json
 from tests.conftest import NightDone
 from tests.small_clinic import cut
 
@@ -22,12 +27,14 @@ WAIT_S = 400.0
 
 @pytest.fixture
 def one_more_night(tmp_path: Path, night_done: NightDone) -> Settings:
-    """The small clinic after its last night, with one pending drop."""
+    """The small clinic after its last night, with one pending drop and cause to train."""
     drops = tmp_path / "small"
     cut(PROJECT / "examples" / "clinic", drops, nights=3)
     home = tmp_path / "state"
     shutil.copytree(night_done.settings.home, home, ignore=shutil.ignore_patterns("airflow"), symlinks=True)
-    return Settings(home=home, drops=drops, port=free_port(), airflow_port=free_port())
+    settings = Settings(home=home, drops=drops, port=free_port(), airflow_port=free_port())
+    night.force_training(settings, "asked for by this test")
+    return settings
 
 
 @pytest.fixture
@@ -38,20 +45,20 @@ def airflow_up(one_more_night: Settings, monkeypatch: pytest.MonkeyPatch) -> Ite
     airflow_processes.stop_airflow(one_more_night)
 
 
-def test_the_scheduler_runs_the_night_that_is_due(airflow_up: Settings) -> None:
+def test_the_scheduler_runs_the_night_that_is_due_and_its_assets_train_and_promote(airflow_up: Settings) -> None:
     (waiting,) = night.list_pending_nights(airflow_up)
-    with airflow_runs.open_client(airflow_up) as api:
-        deadline = time.monotonic() + WAIT_S
-        while not (runs := scheduled(api)) or runs[0]["state"] in ("queued", "running"):
-            assert time.monotonic() < deadline, f"the scheduled run does not end: {runs}"
-            time.sleep(1.0)
-        tasks = api.get(f"/dags/{airflow_settings.DAG_ID}/dagRuns/{runs[0]['dag_run_id']}/taskInstances").json()
-    assert runs[0]["state"] == "success", {t["task_id"]: t["state"] for t in tasks["task_instances"]}
-    assert {t["state"] for t in tasks["task_instances"]} == {"success"}
+    with dag_runs.open_client(airflow_up) as api:
+        ended = {dag_id: wait_for_first_run(api, dag_id) for dag_id in airflow_settings.DAG_CHAIN}
+        gate = api.get(f"/dags/promote/dagRuns/{ended['promote'].run_id}/taskInstances/gate/xcomEntries/return_value")
+    assert {dag_id: run.state for dag_id, run in ended.items()} == dict.fromkeys(ended, "success")
+    done = {task for run in ended.values() for task, state in run.tasks.items() if state == "success"}
+    assert done >= {"pending", "intake", *list(stages.FINISH), "cause", "save"}
+    assert ended["nightly"].tasks["quiet"] == "skipped"
+    assert json.loads(gate.json()["value"])["verdict"] == read_json(airflow_up.metrics / "gate.json")["decision"]
     assert night.list_nights(airflow_up)[-1] == waiting
     assert night.list_pending_nights(airflow_up) == []
-    quiet = {s.stage: s.status for s in read_summaries(airflow_up, waiting) if s.stage in ("train", "evaluate")}
-    assert quiet == {"train": "noop", "evaluate": "noop"}, "a night without cause trains nothing"
+    assert {s.stage: s.status for s in read_summaries(airflow_up, waiting)}["train"] == "done"
+    assert read_json(serving.current_release(airflow_up) / "release.json")["night"] == waiting
 
     left = airflow_processes.find_processes(airflow_up)
     assert airflow_processes.stop_airflow(airflow_up)
@@ -59,10 +66,19 @@ def test_the_scheduler_runs_the_night_that_is_due(airflow_up: Settings) -> None:
     assert not airflow_processes.stop_airflow(airflow_up), "a second stop finds nothing to do"
 
 
-def scheduled(api: object) -> list[dict]:
-    """Runs of the night that the scheduler made on its own."""
-    found = api.get(f"/dags/{airflow_settings.DAG_ID}/dagRuns").json()["dag_runs"]  # type: ignore[attr-defined]
-    return [run for run in found if run["run_type"] == "scheduled"]
+def wait_for_first_run(api: Any, dag_id: str) -> dag_runs.DagRunResult:
+    """Wait for the end of the run that the scheduler makes of a DAG, by its cron or by an asset."""
+    deadline = time.monotonic() + WAIT_S
+    while not (runs := scheduled(api, dag_id)) or runs[0]["state"] in ("queued", "running"):
+        assert time.monotonic() < deadline, f"the run of {dag_id} does not end: {runs}"
+        time.sleep(1.0)
+    return dag_runs.wait_for_run(api, dag_id, runs[0]["dag_run_id"])
+
+
+def scheduled(api: Any, dag_id: str) -> list[dict[str, Any]]:
+    """Runs that the scheduler made on its own, oldest first."""
+    found = api.get(f"/dags/{dag_id}/dagRuns", params={"order_by": "run_after"}).json()["dag_runs"]
+    return [run for run in found if run["run_type"] in ("scheduled", "asset_triggered")]
 
 
 def free_port() -> int:

@@ -33,9 +33,24 @@ def test_every_resource_read_is_accounted_for(night_done: NightDone) -> None:
 def test_airflow_remembers_the_run_for_its_web_page(night_done: NightDone) -> None:
     with sqlite3.connect(airflow_settings.airflow_home(night_done.settings) / "airflow.db") as database:
         runs = database.execute("select dag_id, state from dag_run").fetchall()
+        skipped = set(database.execute("select task_id from task_instance where state = 'skipped'").fetchall())
         states = set(database.execute("select state from task_instance").fetchall())
-    assert runs == [("nightly", "success")]
-    assert states == {("success",)}
+    assert runs == [("nightly", "success"), ("retrain", "success"), ("promote", "success")]
+    assert skipped == {("quiet",), ("drafts",), ("package",), ("save",)}, "the first night has cause to train"
+    assert states == {("success",), ("skipped",)}
+
+
+def test_airflow_shows_the_gates_figures_and_no_run_waits_for_a_scheduler(night_done: NightDone) -> None:
+    with sqlite3.connect(airflow_settings.airflow_home(night_done.settings) / "airflow.db") as database:
+        (event,) = database.execute("select extra from asset_event where source_task_id = 'gate'").fetchone()
+        (returned,) = database.execute("select value from xcom where task_id = 'gate'").fetchone()
+        assert database.execute("select count(*) from asset_dag_run_queue").fetchone() == (0,)
+    gate = night_done.result["gate"]
+    shown = json.loads(event)
+    assert shown.pop("drops") == str(night_done.settings.drops.resolve())
+    assert json.loads(returned) == shown
+    assert (shown["verdict"], shown["difference"]) == (gate["decision"], gate["value"])
+    assert shown["interval"] == [gate["ci_low"], gate["ci_high"]]
 
 
 def test_the_screen_shows_stages_accounts_rewards_answer_and_pages(night_done: NightDone) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock, patch
 
+import dags
 from dags import spark_intake
 from models.patient.forecaster import train_forecaster
 from models.refiner.best_of_k import BestOfKCurves
@@ -24,7 +26,7 @@ from pipelines.evaluation.nightly import gate
 from pipelines.evaluation.nightly import stage as evaluate
 from pipelines.features.trajectory import model_store, sequences
 from pipelines.features.trajectory import stage as trajectory
-from pipelines.night.airflow_settings import DAG_ID, POOL
+from pipelines.night.airflow_settings import DAG_CHAIN, DAG_ID, POOL
 from pipelines.runs import summary_path
 from pipelines.training import scorer_choice, train
 from pmlm.settings import PROJECT, Settings
@@ -88,15 +90,31 @@ def trajectory_version(tmp: Path) -> list[str]:
 
 
 def schedule(tmp: Path) -> list[str]:
-    """Collect ids of the DAG, its tasks and assets, its parameters and pool, from ``dags/nightly.py``."""
+    """Collect ids of the DAGs, their tasks and assets, their parameters and pool, from ``dags/``."""
     found: list[str] = [f"dag of the commands {DAG_ID}", f"pool {POOL}"]
     for connection in (None, "spark"):
         with (
             patch.dict("sys.modules", {"airflow.sdk": _airflow(found), SPARK: _spark(found)}),
             patch.object(spark_intake, "CONNECTION", connection),
+            _reload_shared_tasks(),
         ):
-            runpy.run_path(str(PROJECT / "dags" / "nightly.py"))
+            for name in DAG_CHAIN:
+                runpy.run_path(str(PROJECT / "dags" / f"{name}.py"))
     return found
+
+
+@contextmanager
+def _reload_shared_tasks() -> Iterator[None]:
+    """Let the DAGs load ``dags.tasks`` again, whose assets too are noted; afterwards nothing of it stays."""
+    before = sys.modules.pop("dags.tasks", None)
+    vars(dags).pop("tasks", None)
+    try:
+        yield
+    finally:
+        sys.modules.pop("dags.tasks", None)
+        vars(dags).pop("tasks", None)
+        if before:
+            sys.modules["dags.tasks"] = dags.tasks = before
 
 
 def _airflow(found: list[str]) -> ModuleType:
@@ -119,7 +137,7 @@ def _airflow(found: list[str]) -> ModuleType:
         found.append(f"asset {name}")
         return name
 
-    task.short_circuit = task  # type: ignore[attr-defined]
+    task.short_circuit = task.branch = task  # type: ignore[attr-defined]
     module = ModuleType("airflow.sdk")
     vars(module).update(Asset=asset, Param=MagicMock(), chain=MagicMock(), dag=dag, task=task)
     return module

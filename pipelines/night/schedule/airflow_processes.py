@@ -19,14 +19,15 @@ from typing import Any
 
 import psutil
 
-from pipelines.night import airflow_runs, airflow_settings
+from pipelines.night import airflow_settings
+from pipelines.night.schedule import airflow_runs
 from pmlm.errors import NightError
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
 MARK = "PMLM_AIRFLOW"
 START_S = 180.0
-STOP_S = 20.0
+STOP_S, POLL_S = 20.0, 1.0
 PARTS: dict[str, tuple[str, ...]] = {
     "api-server": ("api-server",),
     "scheduler": ("scheduler", "--skip-serve-logs"),
@@ -34,11 +35,6 @@ PARTS: dict[str, tuple[str, ...]] = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
 HEALTH = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-
-
-def record_path(settings: Settings) -> Path:
-    """The file that records the running Airflow: ``{sessions, mark, clinic}``."""
-    return airflow_settings.airflow_home(settings) / "running.json"
 
 
 def part_log_path(settings: Settings, part: str) -> Path:
@@ -80,7 +76,8 @@ def start_airflow(settings: Settings) -> None:
                     )
                 )
             sessions = [process.pid for process in started]
-            write_json(record_path(settings), {"sessions": sessions, "mark": mark, "clinic": settings.clinic})
+            record = {"sessions": sessions, "mark": mark, "clinic": settings.clinic}
+            write_json(airflow_settings.record_path(settings), record)
         _wait_until_healthy(settings, started)
     except BaseException:
         stop_airflow(settings)
@@ -89,7 +86,7 @@ def start_airflow(settings: Settings) -> None:
 
 def stop_airflow(settings: Settings) -> bool:
     """End every process of Airflow (TERM, wait, KILL); False where none was recorded."""
-    if not record_path(settings).exists():
+    if not airflow_settings.record_path(settings).exists():
         return False
     for signal in ("terminate", "kill"):
         alive = find_processes(settings)
@@ -99,7 +96,7 @@ def stop_airflow(settings: Settings) -> bool:
         psutil.wait_procs(alive, timeout=STOP_S)
     if alive := find_processes(settings):
         raise NightError(f"Airflow's processes {[p.pid for p in alive]} cannot be ended")
-    record_path(settings).unlink()
+    airflow_settings.record_path(settings).unlink()
     return True
 
 
@@ -117,9 +114,9 @@ def read_health(settings: Settings) -> dict[str, str]:
 
 def find_processes(settings: Settings) -> list[psutil.Process]:
     """Every living process of the recorded Airflow."""
-    if not record_path(settings).exists():
+    if not airflow_settings.record_path(settings).exists():
         return []
-    recorded = read_json(record_path(settings))
+    recorded = read_json(airflow_settings.record_path(settings))
     sessions, mark = recorded["sessions"], recorded["mark"]
     return [process for process in psutil.process_iter() if _belongs_to_airflow(process, sessions, mark)]
 
@@ -135,7 +132,8 @@ def _belongs_to_airflow(process: psutil.Process, sessions: list[int], mark: str)
 
 def _prepare(settings: Settings) -> None:
     """Prepare Airflow's database in another process, so that this one need not load Airflow."""
-    code = "from pipelines.night import airflow_runs as runs; runs.prepare_database(); runs.fail_leftover_runs()"
+    load = "from pipelines.night.schedule import airflow_runs as runs"
+    code = f"{load}; runs.prepare_database(); runs.fail_leftover_runs()"
     environment = os.environ | airflow_settings.make_airflow_environment(settings)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -150,7 +148,7 @@ def _wait_until_healthy(settings: Settings, started: list[subprocess.Popen[bytes
             log = part_log_path(settings, ended[0] if ended else "scheduler")
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-12:])
             raise NightError(f"Airflow does not come up; {log} ends with:\n{tail}")
-        time.sleep(airflow_runs.POLL_S)
+        time.sleep(POLL_S)
 
 
 def _check_port_is_free(settings: Settings) -> None:

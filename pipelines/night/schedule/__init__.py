@@ -1,0 +1,1 @@
+"""What a scheduler asks of a night, and what Airflow says of its runs."""
