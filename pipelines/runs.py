@@ -39,6 +39,11 @@ def training_request_path(settings: Settings, night: str) -> Path:
     return settings.runs / f"{night}.train.json"
 
 
+def alerts_path(settings: Settings) -> Path:
+    """The file of a clinic's alerts, oldest first."""
+    return settings.workspace / "alerts.jsonl"
+
+
 def request_training(settings: Settings, night: str, why: str) -> None:
     """Ask for a training in a night; the request outlives a killed night and stays on record."""
     write_json(training_request_path(settings, night), {"why": why})

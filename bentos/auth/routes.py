@@ -57,6 +57,8 @@ RULES: tuple[RouteRule, ...] = (
     _open("/", "/"),
     _read("/page/api", "/page/api(/.*)?"),
     _open("/page", "/page(/.*)?"),
+    _open("/ops", "/ops"),
+    RouteRule("/ops/figures", re.compile("/ops/figures"), Door.TOKEN, READ, methods=frozenset({"GET"})),
     RouteRule("/metrics", re.compile("/metrics"), Door.LOOPBACK, methods=frozenset({"GET", "HEAD"})),
     _read("/personalize", "/personalize"),
     _read("/answer", "/answer"),

@@ -67,7 +67,7 @@ def build_document(native: FastAPI) -> dict[str, Any]:
             "title": "PMLM",
             "version": version("pmlm"),
             "description": "Personalised and explainable answers of any language model. Not a medical device. Beside "
-            "these routes `/mcp` speaks the Model Context Protocol, and `/page/api` is the page's own.",
+            "these routes `/mcp` speaks the Model Context Protocol, and `/page/api` and `/ops` are the pages' own.",
         },
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": {"bearer": _BEARER}},

@@ -15,18 +15,21 @@ from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from bentos.auth.routes import READ
 from bentos.personalizer import current
 from bentos.problems import error_handlers
 from bentos.problems.problem_details import make_problem
 from bentos.problems.thread_limits import loop_limiter
 from bentos.web.headers import SecurityHeadersMiddleware
+from bentos.web.operations.page import render_page
 from bentos.web.page_types import EffectsRequest, EventsRequest, PatientsRequest, RecordRequest
 from pmlm.api_types import PROBLEM, PersonalizeRequest, Problem
 from pmlm.errors import PmlmError, ServingError
+from pmlm.operations_types import read_operations
 
 #: Measurements of effects that may wait for the one under way; each takes seconds of all cores.
 MOST_WAITING = 4
@@ -68,9 +71,26 @@ async def _show_index(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
+async def _show_operations(request: Request) -> Response:
+    return FileResponse(STATIC / "operations.html")
+
+
+async def _show_figures(request: Request) -> Response:
+    """The figures of the operations page as HTML, or as JSON where that is asked for."""
+    principal = getattr(request.state, "principal", None)
+    if principal is None or not principal.may_speak_as_clinician(READ):
+        return _answer_problem(make_problem(HTTPStatus.FORBIDDEN, "this is for tokens of the whole clinic"))
+    found = await anyio.to_thread.run_sync(read_operations, current.personalizer().settings)
+    if "application/json" in request.headers.get("accept", ""):
+        return Response(found.model_dump_json(), media_type="application/json")
+    return HTMLResponse(render_page(found))
+
+
 app = Starlette(
     routes=[
         Route("/", _show_index),
+        Route("/ops", _show_operations),
+        Route("/ops/figures", _show_figures),
         _make_route("patients", PatientsRequest),
         _make_route("record", RecordRequest),
         _make_route("events", EventsRequest),

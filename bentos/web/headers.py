@@ -22,6 +22,8 @@ POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
+#: Paths whose answers no cache may store.
+UNCACHED = ("/page/api/", "/ops/figures")
 FIXED = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -42,7 +44,7 @@ class SecurityHeadersMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        caching = "no-store" if scope["path"].startswith("/page/api/") else "no-cache"
+        caching = "no-store" if scope["path"].startswith(UNCACHED) else "no-cache"
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -28,10 +28,18 @@ SHARES: dict[str, Callable[[dict[str, Any]], bool]] = {
     "degraded": lambda line: bool(line.get("degraded")),
 }
 
+#: How many patients have asked on the day up to an hour's end: it says what may be shown, and is not shown itself.
+UNPUBLISHED = "patients_so_far"
+
+
+def traffic_folder(settings: Settings) -> Path:
+    """The folder of the days' files."""
+    return settings.workspace / "monitoring" / "traffic"
+
 
 def traffic_path(settings: Settings, day: date) -> Path:
     """The file of a day's hours."""
-    return settings.workspace / "monitoring" / "traffic" / f"{day:%Y%m%d}.jsonl"
+    return traffic_folder(settings) / f"{day:%Y%m%d}.jsonl"
 
 
 def textfile_path(settings: Settings) -> Path:
@@ -45,7 +53,10 @@ def measure_day(settings: Settings, day: date) -> list[dict[str, Any]]:
     by_hour: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in read_lines(log, json.loads) if log.exists() else ():
         by_hour[line["at"][:13]].append(line)
-    hours = [{"hour": f"{hour}:00Z", **measure_hour(by_hour[hour])} for hour in sorted(by_hour)]
+    hours, patients = [], set()
+    for hour in sorted(by_hour):
+        patients |= {line["patient"] for line in by_hour[hour]}
+        hours.append({"hour": f"{hour}:00Z", **measure_hour(by_hour[hour]), UNPUBLISHED: len(patients)})
     write_bytes(traffic_path(settings, day), "".join(json.dumps(hour) + "\n" for hour in hours).encode())
     if hours:
         write_bytes(textfile_path(settings), render_textfile(settings.clinic, hours[-1]).encode())
@@ -62,6 +73,7 @@ def measure_hour(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
         **{f"share_{name}": round(sum(map(counts, lines)) / len(lines), 4) for name, counts in SHARES.items()},
         "segments_p50": float(np.median(segments)),
         "candidates_p50": float(np.median([line["candidates"] for line in lines])),
+        "words": sum(line.get("words") or 0 for line in lines),
     }
 
 
@@ -69,7 +81,7 @@ def render_textfile(clinic: str, hour: dict[str, Any]) -> str:
     """An hour's figures as Prometheus gauges."""
     lines = []
     for name, value in hour.items():
-        if name != "hour":
+        if name not in ("hour", UNPUBLISHED):
             metric = f"pmlm_hour_{name}"
             lines += [f"# TYPE {metric} gauge", f'{metric}{{clinic="{clinic}"}} {value}']
     return "\n".join(lines) + "\n"

@@ -11,10 +11,9 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from pipelines.night_dates import parse_night
-from pipelines.runs import StageSummary
+from pipelines.runs import StageSummary, alerts_path
 from pmlm.settings import Settings
 from pmlm.storage import append_lines
 
@@ -36,11 +35,6 @@ class Alert:
     @property
     def message(self) -> str:
         return f"{self.text}\nRun: {self.command}"
-
-
-def alerts_path(settings: Settings) -> Path:
-    """The file of a clinic's alerts, oldest first."""
-    return settings.workspace / "alerts.jsonl"
 
 
 def raise_alerts(settings: Settings, alerts: list[Alert]) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines import tombstones
+from pipelines.monitoring.operations.build import write_operations
 from pipelines.night import champion_tags, saved_nights, stages, verify_hashes
 from pipelines.night.workspace import lock_workspace, write_night_params
 from pipelines.runs import StageSummary, request_training, summary_path, training_request_path
@@ -69,6 +70,7 @@ def save_night(settings: Settings, night: str | None = None) -> StageSummary:
         with stages.announce_stage(settings, chosen, "save"):
             summary = saved_nights.save_experiment(settings, chosen, figures)
             champion_tags.write_tags(settings, summary.figures["experiment"])
+        write_operations(settings)
     serving.restart_on_current_release(settings)
     return summary
 

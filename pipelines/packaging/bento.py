@@ -25,6 +25,7 @@ SOURCE = (
     "pmlm/api_types.py",
     "pmlm/draft_types.py",
     "pmlm/feedback_types.py",
+    "pmlm/operations_types.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""Commands: ``pmlm drift``, ``traffic``, ``alerts``."""
+"""Commands: ``pmlm drift``, ``traffic``, ``alerts``, ``ops``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pmlm.workspace_lock import lock_writing
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to ``pmlm``."""
+    """Add these commands to ``pmlm``."""
     app.command(name="drift", epilog="Example: pmlm drift --json")(drift)
     app.command(name="traffic", epilog="Example: pmlm traffic --date 2026-06-14")(traffic)
     app.command(name="alerts", epilog="Example: pmlm alerts --json")(alerts)
+    app.command(name="ops", epilog="Example: pmlm ops --json")(operations)
 
 
 def drift(
@@ -79,3 +80,23 @@ def alerts(
     for alert in read_alerts(load_settings(drops=drops)):
         text = f"{alert.night}  {alert.kind}: {alert.text}  ({alert.command})"
         typer.echo(json.dumps(asdict(alert)) if as_json else text)
+
+
+def operations(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    drops: Annotated[Path | None, typer.Option(help="The clinic's folder of drops.")] = None,
+) -> None:
+    """Show nights, champions, drift, features, answers and open alerts at a glance, as the page /ops does."""
+    from pipelines.monitoring.operations.build import write_operations
+
+    found = write_operations(load_settings(drops=drops))
+    if as_json:
+        typer.echo(found.model_dump_json())
+        return
+    from rich.console import Console
+
+    from pmlm.console.operations import list_tables
+
+    console = Console(highlight=False)
+    for table in list_tables(found):
+        console.print(table)

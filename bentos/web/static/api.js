@@ -22,6 +22,7 @@ export function takeToken() {
 export const signIn = (token) => sessionStorage.setItem(KEY, token.trim());
 export const signOut = () => sessionStorage.removeItem(KEY);
 export const signedIn = () => Boolean(sessionStorage.getItem(KEY));
+export const authorization = () => `Bearer ${sessionStorage.getItem(KEY)}`;
 
 /** POST to a route beside the page; a problem (RFC 9457) is thrown, unless it holds an answer: its model had failed. */
 export async function ask(path, body, signal) {
@@ -29,7 +30,7 @@ export async function ask(path, body, signal) {
   try {
     response = await fetch(path, {
       method: "POST",
-      headers: { "content-type": "application/json", authorization: `Bearer ${sessionStorage.getItem(KEY)}` },
+      headers: { "content-type": "application/json", authorization: authorization() },
       body: JSON.stringify(body),
       cache: "no-store",
       credentials: "omit",

@@ -44,6 +44,8 @@ def run(settings: Settings, night: str) -> StageSummary:
         summary.detail = decision["why"]
         summary.hashes = {"champion": hash_files([champion.champion_folder(settings)])}
         summary.figures = {name: decision[name] for name in ("champion", "challenger", "decision")}
+        judged = {name: decision[name] for name in ("ci_low", "ci_high", "patients")}
+        summary.figures |= {"difference": decision["value"], **judged}
     return summary
 
 

@@ -19,7 +19,7 @@ from pmlm.settings import Settings
 from tests.unit.bentos.auth.clinic_tokens import ISSUER, KeyServer, claims, clinic, signed
 
 Caller = Callable[..., TestClient]
-OPEN = ["/livez", "/readyz", "/healthz", "/openapi.json", "/cds-services", "/", "/page/app.js"]
+OPEN = ["/livez", "/readyz", "/healthz", "/openapi.json", "/cds-services", "/", "/page/app.js", "/ops"]
 CLOSED = [
     "/personalize",
     "/answer",
@@ -29,7 +29,7 @@ CLOSED = [
     "/v1/models",
     "/v1/chat/completions",
 ]
-CLOSED += ["/cds-services/x", "/mcp", "/page/api/patients"]
+CLOSED += ["/cds-services/x", "/mcp", "/page/api/patients", "/ops/figures"]
 HIDDEN = [
     "/docs.json",
     "/schema.json",

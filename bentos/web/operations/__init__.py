@@ -1,0 +1,1 @@
+"""The page at ``/ops``: one place to look for whoever runs the nights."""
