@@ -3,8 +3,9 @@
 Every request passes the middlewares of ``MIDDLEWARES``, in this order.
 
 Only the shape of the API is needed to build a bento, so the models load when a worker starts, not at import.
-A bento is built with its release's version as an argument and serves that release alone; run from the source tree,
-the newest release in the store is served.
+A bento is built with its release's version as an argument and starts with that release; while it runs it goes on to
+the clinic's current one (``personalizer.switching``). Run from the source tree, the newest release in the store is
+served.
 """
 
 from __future__ import annotations
@@ -67,27 +68,31 @@ class PMLM:
         import torch
 
         from bentos.personalizer.personalizer import Personalizer
+        from bentos.personalizer.switching.release_switch import ReleaseSwitch
 
         torch.set_num_threads(1)  # requests run in parallel; a model this small gains nothing from more
         sys.setswitchinterval(SWITCH_S)
         set_private_umask()
-        self.personalizer = Personalizer.open(load_settings(), self.release.path_of("."))
-        current.set_newest(self.personalizer)
+        settings = load_settings()
+        self.served = current.set_newest(Personalizer.open(settings, self.release.path_of(".")))
+        self.switch = ReleaseSwitch(settings, self.served)
         tracing.start_exporting()
         logs.configure()  # last: a failed start is logged in full
 
     @bentoml.on_shutdown
     async def close(self) -> None:
         """End the threads that prepare prompts, and the connections to language models."""
-        close_gateway(self.personalizer)
-        await self.personalizer.llm.close()
-        await asyncio.to_thread(self.personalizer.second_reader.close)
+        self.switch.close()
+        personalizer = self.served.personalizer
+        close_gateway(personalizer)
+        await personalizer.llm.close()
+        await asyncio.to_thread(personalizer.second_reader.close)
 
     @bentoml.api(route="/personalize")
     def personalize(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> PersonalizeResponse:
         """The refined hard prompt for this patient and question, with the provenance of each sentence."""
         try:
-            return self.personalizer.personalize(_principal(ctx), request)
+            return self.served.personalizer.personalize(_principal(ctx), request)
         except PmlmError as error:
             raise _to_bentoml(ctx, error) from None
 
@@ -95,7 +100,7 @@ class PMLM:
     def answer(self, request: PersonalizeRequest, /, ctx: bentoml.Context) -> AnswerResponse:
         """The same with an answer; 503 if the language model failed without a red flag."""
         try:
-            response = self.personalizer.answer(_principal(ctx), request)
+            response = self.served.personalizer.answer(_principal(ctx), request)
         except PmlmError as error:
             raise _to_bentoml(ctx, error) from None
         if response.llm.error and not response.escalated:

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -65,23 +64,23 @@ class AccessMiddleware:
         self._proxies = parse_networks(self._settings.trusted_proxies)
         self._writer = StoreWriter("audit")
         self._checks: anyio.CapacityLimiter | None = None
-        self._personalizer: Any = None
+        self._served: current.Served | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, self._bind_personalizer(send))
+            await self._app(scope, receive, self._note_served(send))
         elif scope["type"] == "http":
-            with current.bind(self._personalizer):
+            with current.bind(self._served.personalizer if self._served else None):  # to its end with one release
                 await self._answer(scope, receive, send)
         else:  # no part of the endpoint speaks WebSocket
             await send({"type": "websocket.close", "code": 1008})
 
-    def _bind_personalizer(self, send: Send) -> Send:
-        """Note the service's own personalizer when it has started: another may start in this process."""
+    def _note_served(self, send: Send) -> Send:
+        """Note what the service itself serves when it has started: another may start in this process."""
 
         async def noting_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self._personalizer = current.newest()
+                self._served = current.newest_served()
             await send(message)
 
         return noting_send

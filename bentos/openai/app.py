@@ -16,33 +16,36 @@ from bentos.openai.openapi import COMPLETIONS, MODELS
 from bentos.personalizer import current
 
 if TYPE_CHECKING:
+    from bentos.llm.llm_client import LLMClient
     from bentos.openai.gateway import ChatGateway
     from bentos.personalizer.personalizer import Personalizer
 
 app = FastAPI(title="PMLM, OpenAI-compatible", docs_url=None, redoc_url=None, openapi_url=None)
-_gateways: dict[tuple[Personalizer, asyncio.AbstractEventLoop], ChatGateway] = {}
+#: By language model and loop: a service's releases share one, and so a gateway with its queue.
+_gateways: dict[tuple[LLMClient, asyncio.AbstractEventLoop], ChatGateway] = {}
 
 
 def open_gateway() -> ChatGateway:
     """The gateway of this request's service and event loop, made on the first request."""
     from bentos.openai.gateway import ChatGateway  # a bento is built without loading a model
 
-    key = (current.personalizer(), asyncio.get_running_loop())
+    personalizer = current.personalizer()
+    key = (personalizer.llm, asyncio.get_running_loop())
     if key not in _gateways:
-        _gateways[key] = ChatGateway(key[0])
+        _gateways[key] = ChatGateway(personalizer)
     return _gateways[key]
 
 
 def find_refusal() -> GatewayError | None:
     """Why a chat would find no place now; None where it would."""
     served = current.newest()  # asked before a request is bound to its service
-    gateway = _gateways.get((served, asyncio.get_running_loop())) if served else None
+    gateway = _gateways.get((served.llm, asyncio.get_running_loop())) if served else None
     return gateway.refusal() if gateway else None
 
 
 def close_gateway(personalizer: Personalizer) -> None:
     """End the threads of a service that shuts down."""
-    gateway = _gateways.pop((personalizer, asyncio.get_running_loop()), None)
+    gateway = _gateways.pop((personalizer.llm, asyncio.get_running_loop()), None)
     if gateway:
         gateway.close()
 

@@ -32,6 +32,7 @@ from bentos.openai.completions import AnswerOutcome, add_escalation, build_compl
 from bentos.openai.connection import EventStream, unless_gone
 from bentos.openai.context_budget import fit_prompt, mark_dropped
 from bentos.openai.errors import GatewayError, explain, explain_failure, explain_unrecorded
+from bentos.personalizer import current
 from models.llm import load_tokenizer
 from models.safety.escalation import is_emergency
 from models.safety.triage.message_parts import list_readings
@@ -53,7 +54,7 @@ NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 
 class ChatGateway:
-    """Chat completions of one personalizer on one event loop."""
+    """Chat completions of one service on one event loop; prompts are of the release that a request is bound to."""
 
     def __init__(self, personalizer: Personalizer) -> None:
         settings = personalizer.settings
@@ -100,9 +101,10 @@ class ChatGateway:
 
     async def _prepare(self, principal: Principal, chat: ChatRequest, started: float, until: float) -> ChatTurn:
         """The prompt for the question, fitted into the language model's context."""
+        served = current.of_request() or self._personalizer  # a switch of the release leaves this gateway in place
 
         def prepare() -> tuple[PreparedPrompt, tuple[Flag, ...]]:
-            prepared = self._personalizer.prepare(principal, chat.reference, chat.question)
+            prepared = served.prepare(principal, chat.reference, chat.question)
             prepared = self._personalizer.flag_parts(prepared, chat.parts)
             earlier = [text[:MAX_QUESTION] for text in chat.earlier]
             return prepared, self._personalizer.find_earlier_flags(prepared, earlier)

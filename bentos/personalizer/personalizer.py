@@ -12,12 +12,13 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
 from bentos.auth.principal import UNKNOWN, Principal
 from bentos.llm.llm_client import LLMClient
-from bentos.personalizer import llm_answer, message_flags, release, responses
+from bentos.personalizer import llm_answer, message_flags, responses
 from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
 from bentos.personalizer.feedback_store import FeedbackStore
@@ -28,22 +29,18 @@ from bentos.personalizer.patient.feature_client import FeatureClient
 from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
-from bentos.personalizer.release_files import check_release_files
+from bentos.personalizer.release_parts import ReleaseParts, load_parts
 from bentos.personalizer.second_reader import SecondReader
-from feature_repo.store import services
 from feature_repo.store.rows import cast_row
-from models.drafts.catalogue import DraftCatalogue, read_catalogue
+from models.drafts.catalogue import DraftCatalogue
 from models.encoder import MiniLM
 from models.fact_disputes import is_disputed
 from models.feature_row import read_text, read_texts
 from models.llm import make_token_counter
 from models.patient.critical_values import has_critical_value
-from models.peers.outcome_estimates import load_findings
 from models.prompt.personalize import personalize, personalize_pinned_only
-from models.prompt.ranker_file import load_ranker
 from models.prompt.ranking import Ranker
 from models.prompt.sentences.pinned import list_drug_allergies
-from models.refiner import checkpoint
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
 from models.refiner.interface import Refiner
 from models.safety.answer_check import RecordedRisks, check_answer
@@ -54,7 +51,7 @@ from models.safety.triage.rules import read_context
 from models.schema import FeatureRow
 from models.templates import CHINESE
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
-from pmlm.errors import FeaturesUnavailableError, ServingError, UnknownPatientError
+from pmlm.errors import FeaturesUnavailableError, UnknownPatientError
 from pmlm.settings import Settings
 
 R = TypeVar("R", bound=PersonalizeResponse)
@@ -80,23 +77,25 @@ class Personalizer:
         self._count = make_token_counter(settings.embedded_llm)
         self.candidates = CandidateCache(settings.currency_rule)
         self._encoding = ThreadPoolExecutor(1, "pmlm-ahead")
-        self._weighing = threading.Lock()  # computing choice probabilities swaps the policy's table
+        self._weighing = threading.Lock()
 
     @classmethod
     def open(cls, settings: Settings, folder: str | Path) -> Personalizer:
-        """Load a release; :class:`ServingError` where there is none, a file is not as released, or features differ."""
-        check_release_files(settings, Path(folder))
-        served = release.read_release(Path(folder))
-        if served.feature_schema != services.hash_schema():
-            raise ServingError("the release was made for other features: run `pmlm package`")
+        """Load a release; raises as :func:`load_parts` does."""
         encoder = MiniLM()
+        parts = load_parts(settings, Path(folder), encoder)
         load_identifier()  # half a second that no first answer should wait for
-        refiner = checkpoint.load_refiner(Path(folder) / release.REFINER, encoder)
-        opened = cls(settings, served, refiner, encoder, LLMClient(settings))
-        opened._ranker = load_ranker(Path(folder) / release.RANKER)
-        opened.candidates = CandidateCache(settings.currency_rule, load_findings(Path(folder)))
-        opened.catalogue = read_catalogue(Path(folder) / release.DRAFTS)
-        return opened
+        return cls(settings, parts.served, parts.refiner, encoder, LLMClient(settings))._take(parts)
+
+    def open_next(self, folder: Path) -> Personalizer:
+        """The same of another release, sharing what depends on none; raises as :func:`load_parts` does."""
+        return copy(self)._take(load_parts(self.settings, folder, self.encoder))
+
+    def _take(self, parts: ReleaseParts) -> Personalizer:
+        self.release, self._refiner, self._ranker = parts.served, parts.refiner, parts.ranker
+        self.candidates, self.catalogue = parts.candidates, parts.catalogue
+        self._weighing = threading.Lock()  # computing choice probabilities swaps the policy's table
+        return self
 
     def close(self) -> None:
         """End the connections to language models that blocking calls have opened."""

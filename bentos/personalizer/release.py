@@ -16,6 +16,7 @@ MANIFEST = "release.json"
 REFINER = "refiner"
 RANKER = "ranker"
 DRAFTS = "drafts"
+CODE = "code.sha256"  # in a bento: the hash of its code and of the packages that it needs
 NO_RELEASE = "there is no release yet: run `pmlm package` (or `pmlm night`)"
 
 

@@ -19,6 +19,7 @@ from pipelines.packaging import bento, serving
 from pipelines.records.log import ledger
 from pmlm.settings import Settings
 
+MODEL_DESCRIPTION = "model.yaml"
 _CURRENT = "current.json"  # of the trajectory model
 
 
@@ -63,21 +64,35 @@ def names_batches(settings: Settings, folder: Path) -> bool:
 
 
 def delete_release(settings: Settings, folder: Path) -> None:
-    """Delete a release with its bento and model, the manifest last, by which it is found again after a kill."""
+    """Delete a release with its bento and model, the manifest last, by which it is found again after a kill.
+
+    An endpoint that began with its bento starts a worker from it again: that code stays, with the current release.
+    """
     stated = json.loads((folder / releases.MANIFEST).read_text())  # of any version of PMLM
     version = f"{stated['night']}-{stated['id']}"
     store = bento.bento_home(settings)
-    for packed in (
-        store / "bentos" / releases.BENTO_NAME / version,
-        store / "models" / releases.MODEL_NAME / version,
-    ):
-        shutil.rmtree(packed, ignore_errors=True)
+    model = store / "models" / releases.MODEL_NAME / version
+    if serving.read_started_bento(settings) == f"{releases.BENTO_NAME}:{version}":
+        _replace_model(model, serving.current_release(settings))
+    else:
+        for packed in (store / "bentos" / releases.BENTO_NAME / version, model):
+            shutil.rmtree(packed, ignore_errors=True)
     for path in sorted(folder.iterdir()):
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name != releases.MANIFEST:
             path.unlink()
     shutil.rmtree(folder)
+
+
+def _replace_model(model: Path, release: Path) -> None:
+    """Put a release's files into a model of the store, all but BentoML's own description of it."""
+    for path in model.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != MODEL_DESCRIPTION:
+            path.unlink()
+    shutil.copytree(release.resolve(), model, dirs_exist_ok=True)
 
 
 def _ranks_by(arrays: Path, subjects: frozenset[int]) -> bool:

@@ -63,7 +63,7 @@ def forget_patient(settings: Settings, reference: str, by: str, why: str, report
         write_json(_pending_path(settings), stated)
         done = _run(settings, report)
         done.left = find_places(settings, reference)
-    serving.restart_on_current_release(settings)
+    serving.switch_to_current_release(settings)
     return done
 
 

@@ -61,7 +61,7 @@ def run_stage(settings: Settings, name: str, night: str | None = None) -> StageS
 
 
 def save_night(settings: Settings, night: str | None = None) -> StageSummary:
-    """Save the finished night as a named experiment; restart a running endpoint on its release."""
+    """Save the finished night as a named experiment; let a running endpoint serve its release."""
     from pipelines.packaging import serving
 
     with lock_workspace(settings):
@@ -71,7 +71,7 @@ def save_night(settings: Settings, night: str | None = None) -> StageSummary:
             summary = saved_nights.save_experiment(settings, chosen, figures)
             champion_tags.write_tags(settings, summary.figures["experiment"])
         write_operations(settings)
-    serving.restart_on_current_release(settings)
+    serving.switch_to_current_release(settings)
     return summary
 
 
@@ -98,7 +98,7 @@ def restore_night(settings: Settings, night: str) -> dict[str, str]:
             if tombstones.list_tombstones(settings):  # an erasure has emptied the saved catalogues
                 _execute(settings, night, "drafts")
             _execute(settings, night, "package")
-    serving.restart_on_current_release(settings)
+    serving.switch_to_current_release(settings)
     return restored
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,8 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bentos.personalizer.release import CODE
+from pipelines.packaging.requirements import list_serve_requirements
 from pmlm.errors import ServingError
 from pmlm.settings import PROJECT, Settings, format_settings
+from pmlm.storage import hash_files
 
 KEEP = 5
 #: What goes into a bento, relative to the project.
@@ -63,12 +67,23 @@ def copy_sources(target: Path) -> None:
             shutil.copy(source, copy)
 
 
-def run_bento_build(settings: Settings, release: Path) -> None:
-    """Build the bento of the folder ``release``; :class:`ServingError` with the end of BentoML's output."""
+def write_code_hash(source: Path) -> None:
+    """Write the hash of the code and packages, by which a running endpoint knows that it may serve a release."""
+    needed = hashlib.sha256("\n".join(list_serve_requirements()).encode()).hexdigest()
+    (source / CODE).write_text(f"{hash_files(source.iterdir())} {needed}\n")
+
+
+def run_bento_build(settings: Settings, release: Path, started: str | None = None) -> None:
+    """Build the bento of the folder ``release``; :class:`ServingError` with the end of BentoML's output.
+
+    Old bentos are deleted, but not ``started``, the one that an endpoint began with and starts its worker from.
+    """
     bento_home(settings).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pmlm-bento-") as source:
         copy_sources(Path(source))
+        write_code_hash(Path(source))
         command = [sys.executable, "-m", "pipelines.packaging.build", str(release), source, "--keep", str(KEEP)]
+        command += ["--started", started] if started else []
         done = subprocess.run(
             command, cwd=PROJECT, env=make_serving_environment(settings), capture_output=True, text=True
         )

@@ -45,10 +45,11 @@ def build_bento(release: releases.Release, source: Path) -> None:
     )
 
 
-def prune_stores(keep: int, current: releases.Release) -> None:
-    """Delete all but the current and the newest ``keep`` bentos, and models without a bento."""
+def prune_stores(keep: int, current: releases.Release, started: str | None) -> None:
+    """Delete all but the current, the ``started`` and the newest ``keep`` bentos, and models without a bento."""
     bentos = sorted(bentoml.bentos.list(releases.BENTO_NAME), key=lambda b: b.info.creation_time, reverse=True)
     versions = {bento.tag.version for bento in bentos[:keep]} | {current.version}
+    versions |= {started.partition(":")[2]} if started else set()
     for bento in bentos:
         if bento.tag.version not in versions:
             bentoml.bentos.delete(bento.tag)
@@ -62,11 +63,12 @@ def main() -> None:
     parser.add_argument("release", type=Path, help="folder of the release")
     parser.add_argument("source", type=Path, help="folder of the code that goes into the bento")
     parser.add_argument("--keep", type=int, required=True, help="how many bentos to keep")
+    parser.add_argument("--started", help="the bento with which a running endpoint was started: it stays")
     arguments = parser.parse_args()
     release = releases.read_release(arguments.release)
     save_model(release, arguments.release)
     build_bento(release, arguments.source)
-    prune_stores(arguments.keep, release)
+    prune_stores(arguments.keep, release, arguments.started)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def run(settings: Settings, night: str) -> StageSummary:
         release = compose_release(settings, night)
         stored_releases.store_manifest(settings, release)
         folder = write_release(settings, release)
-        bento.run_bento_build(settings, folder)
+        bento.run_bento_build(settings, folder, serving.read_started_bento(settings))
         point_link(serving.current_release(settings), folder)
         prune_releases(settings)
         summary.rows_in = len(release.events)

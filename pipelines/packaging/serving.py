@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from bentos.auth.keys import development_token
 from bentos.personalizer import release as releases
-from pipelines.packaging.bento import make_serving_environment
+from pipelines.packaging.bento import bento_home, make_serving_environment
 from pmlm.api_types import PersonalizeRequest
 from pmlm.client import Client
 from pmlm.errors import EndpointError, ServingError, UnknownPatientError
@@ -32,6 +32,7 @@ from pmlm.storage import read_json, write_json
 
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0
+SWITCH_SECONDS = 60.0  # until a worker on a busy machine has loaded another release
 #: What uvicorn logs when a worker cannot load its release; the supervisor would restart it for ever.
 STARTUP_FAILED = "Application startup failed"
 
@@ -44,7 +45,7 @@ class EndpointProcess(BaseModel):
 
 
 class RunningEndpoint(BaseModel):
-    """A running endpoint: address, release, and its processes, the supervisor first."""
+    """A running endpoint: address, the release it serves, the bento it began with, processes, the supervisor first."""
 
     host: str
     port: int
@@ -62,6 +63,14 @@ class RunningEndpoint(BaseModel):
             return httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).status_code == 200
         except httpx.HTTPError:
             return False
+
+    def read_release(self) -> str | None:
+        """The release that it serves now; None where it does not answer."""
+        try:
+            found = httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False)
+            return str(found.raise_for_status().json()["release"])
+        except httpx.HTTPError:
+            return None
 
     def answer(self, request: PersonalizeRequest, token: str, seconds: float) -> dict[str, Any]:
         """The answer of ``POST /answer`` to one question, waited for at most ``seconds``.
@@ -109,6 +118,12 @@ def find_running_endpoint(settings: Settings) -> RunningEndpoint | None:
     path = record_path(settings)
     endpoint = RunningEndpoint.model_validate(read_json(path)) if path.exists() else None
     return endpoint if endpoint and endpoint.ready() else None
+
+
+def read_started_bento(settings: Settings) -> str | None:
+    """The bento with which the recorded endpoint was started, and starts a worker again; None without one."""
+    path = record_path(settings)
+    return RunningEndpoint.model_validate(read_json(path)).bento if path.exists() else None
 
 
 def start_endpoint(settings: Settings, port: int | None = None, *, keep_record: bool = True) -> RunningEndpoint:
@@ -190,13 +205,37 @@ def serve_temporarily(settings: Settings) -> Iterator[RunningEndpoint]:
         stop_endpoint(endpoint)
 
 
-def restart_on_current_release(settings: Settings) -> None:
-    """Restart this clinic's running endpoint on the current release (seconds of downtime)."""
+def switch_to_current_release(settings: Settings) -> None:
+    """Let this clinic's running endpoint serve the current release, without a request that fails.
+
+    Its worker goes on to a release of the same code by itself; only for other code the endpoint is started again,
+    which takes seconds without an answer.
+    """
     endpoint = find_running_endpoint(settings)
     if endpoint is None or endpoint.release == current_release(settings).resolve().name:
         return
+    release = releases.read_release(current_release(settings))
+    if _has_same_code(settings, endpoint.bento, release.bento) and _wait_until_served(endpoint, release.id):
+        switched = endpoint.model_copy(update={"release": release.id})
+        write_json(record_path(settings), switched.model_dump())
+        return
     stop_recorded_endpoint(settings)
     start_endpoint(settings, endpoint.port)
+
+
+def _has_same_code(settings: Settings, first: str, second: str) -> bool:
+    store = bento_home(settings) / "bentos"
+    files = [store / bento.replace(":", "/") / "src" / releases.CODE for bento in (first, second)]
+    return all(file.exists() for file in files) and files[0].read_bytes() == files[1].read_bytes()
+
+
+def _wait_until_served(endpoint: RunningEndpoint, release: str) -> bool:
+    deadline = time.monotonic() + SWITCH_SECONDS
+    while time.monotonic() < deadline:
+        if endpoint.read_release() == release:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def smoke_test_release(settings: Settings, night: str, patient: str, question: str) -> dict[str, Any]:

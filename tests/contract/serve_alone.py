@@ -48,7 +48,7 @@ from bentos.service import PMLM  # noqa: E402
 from pmlm.api_types import PersonalizeRequest  # noqa: E402
 
 service = PMLM()
-answer = service.personalizer.answer(
+answer = service.served.personalizer.answer(
     LOCAL, PersonalizeRequest(patient=sys.argv[1], question="Is it normal to feel tired?")
 )
 sys.stdout.write(json.dumps({"answer": answer.answer, "modules": sorted(m for m in sys.modules if "." not in m)}))

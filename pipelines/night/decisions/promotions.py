@@ -42,7 +42,7 @@ def promote_waiting(settings: Settings, by: str, why: str) -> Champion:
         version = read_history(settings)[-1].version
         champion_tags.write_tags(settings, saved_nights.save_champion(settings, f"refiner-{version}"))
         champion.drop_waiting(settings)
-    serving.restart_on_current_release(settings)
+    serving.switch_to_current_release(settings)
     return promoted
 
 
@@ -56,7 +56,7 @@ def roll_back(settings: Settings, to: str | None, by: str, why: str) -> Champion
         back = champion.roll_back(settings, named, by, why)
         _serve_champion(settings, back)
         champion_tags.write_tags(settings)
-    serving.restart_on_current_release(settings)
+    serving.switch_to_current_release(settings)
     return back
 
 

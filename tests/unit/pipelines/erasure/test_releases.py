@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from safetensors.numpy import save_file
 
 from bentos.personalizer.release import Release
 from pipelines.erasure import releases
+from pipelines.packaging import serving
 from pmlm.settings import Settings
+from pmlm.storage import write_json
 
 ANA, EVA = 1000, 1001
 
@@ -48,6 +51,26 @@ def test_a_deleted_release_takes_its_bento_and_model_along(settings: Settings) -
     releases.delete_release(settings, gone)
     assert releases.list_releases(settings) == [stays]
     assert sorted(path.name for path in store.glob("*/*/*")) == ["20260601-b", "20260601-b"]
+
+
+def test_a_running_endpoints_bento_stays_as_code_and_with_the_current_releases_content(settings: Settings) -> None:
+    gone, stays = write_release(settings, "a", "r", [ANA]), write_release(settings, "b", "r", [EVA])
+    (stays.parent / "current").symlink_to("b")
+    store = settings.workspace / "bentoml"
+    code, model = store / "bentos" / "pmlm" / "20260601-a", store / "models" / "pmlm_release" / "20260601-a"
+    code.mkdir(parents=True)
+    shutil.copytree(gone, model)
+    (model / "model.yaml").touch()
+    (model / "of-the-former").touch()
+    running = {"host": "127.0.0.1", "port": 1, "release": "b", "bento": "pmlm:20260601-a", "family": []}
+    write_json(serving.record_path(settings), running)
+    releases.delete_release(settings, gone)
+    assert code.exists()
+    assert not gone.exists()
+    found = {str(path.relative_to(model)): path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    assert found == {"model.yaml": b""} | {
+        str(path.relative_to(stays)): path.read_bytes() for path in stays.rglob("*") if path.is_file()
+    }
 
 
 @pytest.mark.parametrize(("split", "learnt"), [("train", {"refiner-1", "v1"}), ("test", {"v1"})])

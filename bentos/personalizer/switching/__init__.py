@@ -1,0 +1,1 @@
+"""Go on to another release while the endpoint answers."""
