@@ -96,3 +96,15 @@ def read_running_stage(settings: Settings) -> dict[str, str] | None:
     except FileNotFoundError:
         return None
     return running if Path(f"/proc/{running['pid']}").exists() else None
+
+
+def find_other_stage(settings: Settings) -> str | None:
+    """The stage that another process runs now, as the line to show; None where none does."""
+    running = read_running_stage(settings)
+    if running is None or int(running["pid"]) == os.getpid():
+        return None
+    since = f"{running['since'][:19].replace('T', ' ')} UTC"
+    return (
+        f"process {running['pid']} (since {since}) runs the stage {running['stage']} of the night {running['night']} "
+        f"of {settings.clinic}: nothing was done; run it again later"
+    )

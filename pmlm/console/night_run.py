@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from pipelines.night import night
+from pipelines.night import night, stages
 from pipelines.night.schedule import airflow_processes, airflow_runs, dag_runs
 from pipelines.night.status import collect_status, log_path
 from pmlm.console import screen
@@ -37,7 +37,8 @@ def run_pending_nights(settings: Settings, date: str | None = None, train: bool 
     is_up = airflow_processes.is_airflow_up(settings)
     try:
         with lock_night(settings, through_airflow=through_airflow and is_up):
-            if is_up and (running := dag_runs.find_open_run(settings)):
+            open_run = dag_runs.find_open_run(settings) if is_up else None
+            if running := open_run or stages.find_other_stage(settings):  # of an Airflow that `pmlm up` has not started
                 raise NightRunningError(running)
             _run_locked(settings, date, train, as_json)
     except NightRunningError as error:

@@ -48,7 +48,12 @@ def airflow_up(one_more_night: Settings, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_the_scheduler_runs_the_night_that_is_due_and_its_assets_train_and_promote(airflow_up: Settings) -> None:
     (waiting,) = night.list_pending_nights(airflow_up)
     with dag_runs.open_client(airflow_up) as api:
+        while not scheduled(api, airflow_settings.DAG_ID):
+            time.sleep(1.0)
+        assert "Airflow's DAG nightly (run scheduled__" in str(dag_runs.find_open_run(airflow_up))
         ended = {dag_id: wait_for_first_run(api, dag_id) for dag_id in airflow_settings.DAG_CHAIN}
+        assert dag_runs.find_started_run(api, ended["nightly"]) == ended["retrain"].run_id
+        assert dag_runs.find_open_run(airflow_up) is None
         gate = api.get(f"/dags/promote/dagRuns/{ended['promote'].run_id}/taskInstances/gate/xcomEntries/return_value")
     assert {dag_id: run.state for dag_id, run in ended.items()} == dict.fromkeys(ended, "success")
     done = {task for run in ended.values() for task, state in run.tasks.items() if state == "success"}

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.night import stages
 from pipelines.night.schedule import scheduled_night
+from pmlm.console.night_run import run_pending_nights
 from pmlm.errors import NightRunningError
 from pmlm.night_lock import find_running_night, lock_night
 from pmlm.settings import Settings
+from pmlm.storage import write_json
 from pmlm.workspace_lock import lock_writing
 from tests.command_line import environment
 
@@ -80,6 +83,14 @@ def test_airflows_night_does_nothing_while_its_own_other_dags_go_on(
     with caplog.at_level(logging.WARNING):
         assert scheduled_night.find_work(settings, ["retrain"]) == []
     assert "the DAG retrain goes on with a night" in caplog.text
+
+
+def test_a_night_ends_at_once_while_an_airflow_elsewhere_runs_a_stage(settings: Settings) -> None:
+    now = {"night": "20260601", "stage": "train", "since": "2026-06-02T02:00:07.1+00:00", "pid": str(os.getppid())}
+    write_json(stages.running_stage_path(settings), now)
+    named = rf"process {os.getppid()} \(since 2026-06-02 02:00:07 UTC\) runs the stage train of the night 20260601"
+    with pytest.raises(NightRunningError, match=named):
+        run_pending_nights(settings)
 
 
 def test_a_night_that_waits_for_airflow_lets_airflows_tasks_in_and_no_second_one(settings: Settings) -> None:

@@ -13,7 +13,8 @@ import typer
 import yaml
 
 from bentos.auth.routes import Door, find_rule
-from pipelines.night import airflow_processes, airflow_settings
+from pipelines.night import airflow_settings
+from pipelines.night.schedule import airflow_processes
 from pipelines.packaging.requirements import read_lock
 from pmlm.cli.main import app
 from pmlm.settings import PROJECT, Settings, load_settings

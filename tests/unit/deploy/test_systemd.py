@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.night import airflow_processes
+from pipelines.night.schedule import airflow_processes
 from tests.unit.deploy.deploy_files import PROGRAMS, UNITS, read_unit
 
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
