@@ -11,6 +11,7 @@ import polars as pl
 
 from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
 from pipelines.monitoring.families.questions import build_questions
+from pipelines.monitoring.families.records import list_event_files
 from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 from pmlm.storage import read_lines
@@ -84,6 +85,6 @@ def _build_served_row(entry: dict[str, Any]) -> dict[str, object]:
 
 TABLES = (
     DriftTable("asked", "patients who asked", find_episode_file, build_asked, grows=True),
-    DriftTable("questions", "patients who asked", find_episode_file, build_questions, grows=True),
+    DriftTable("questions", "patients who asked", list_event_files, build_questions),
     DriftTable("served", "patients served", list_interaction_files, build_served, grows=True),
 )

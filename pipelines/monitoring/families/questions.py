@@ -1,7 +1,8 @@
 """Drift of questions: what tonight's patients asked about, and how they worded it.
 
 A topic is the nearest of ``TOPICS`` by meaning. No word of a question is stored: only its topic, its nearness to that
-topic, and lengths and shares of characters.
+topic, and lengths and shares of characters. Every patient's questions count, and not the episodes alone: of late
+questions these have only what the gate and the test measure.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from models.vocabulary import QUESTION_CODE
 from pipelines.monitoring.families.drift_table import SAMPLE
-from pipelines.night_dates import end_of_night
+from pipelines.monitoring.families.records import list_event_files
 from pmlm.settings import Settings
 
 TOPICS: dict[str, str] = {
@@ -40,12 +42,12 @@ TOPICS: dict[str, str] = {
 
 def build_questions(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
     """One row per patient who asked a clinician: topic and wording of a question."""
-    path = settings.episodes / "episodes.parquet"
-    if not path.exists():
+    files = list_event_files(settings, night)
+    if not files:
         return pl.DataFrame()
-    asked = pl.scan_parquet(path).filter((pl.col("as_of") > since) & (pl.col("as_of") <= end_of_night(night)))
-    texts = asked.sort("episode_id").unique("subject_id", keep="first", maintain_order=True).head(SAMPLE)
-    found: list[str] = texts.select("question").collect()["question"].to_list()
+    asked = pl.scan_parquet(files).filter((pl.col("code") == QUESTION_CODE) & (pl.col("known_at") > since))
+    one_each = asked.sort("record", "known_at").unique("subject_id", keep="first", maintain_order=True).head(SAMPLE)
+    found: list[str] = one_each.select("text_value").drop_nulls().collect()["text_value"].to_list()
     return describe_questions(settings, found) if found else pl.DataFrame()
 
 

@@ -15,6 +15,7 @@ from models.reward.embedded_scorer import EmbeddedScorer
 from models.reward.score_cache import ScoreCache, hash_trial
 from models.reward.terms import SentenceScores
 from models.schema import DELETED, EVENT_SCHEMA, EditProgram, Episode, Segment
+from models.vocabulary import QUESTION_CODE
 from pipelines.episodes import episode_file
 from pipelines.monitoring.families import features, prompts, questions, records, rewards
 from pipelines.monitoring.families.drift_table import SAMPLE
@@ -149,10 +150,17 @@ def test_only_what_the_policy_may_choose_from_is_compared(settings: Settings) ->
     assert (row["peer segments"], row["record segments"], row["change segments"]) == (1, 1, 0)
 
 
-def test_no_word_of_a_question_is_in_its_description(settings: Settings) -> None:
-    night = KNOWN - timedelta(hours=1)
-    shouting = replace(_episode(2, night, "b"), question="MY HEAD HURTS!!!")
-    episode_file.write_episodes(settings, [_episode(1, night, "a"), shouting])
+def test_every_patients_question_is_described_without_a_word_of_it(settings: Settings) -> None:
+    earlier = {"known_at": SINCE, "text_value": "May I fly?"}
+    _write_events(
+        settings,
+        [
+            _event(1, "question", QUESTION_CODE, text_value="Am I tired?"),
+            _event(2, "question", QUESTION_CODE, text_value="MY HEAD HURTS!!!", subject_id=2),
+            _event(3, "question", QUESTION_CODE, text_value="And my head?", subject_id=2),
+            _event(4, "question", QUESTION_CODE, subject_id=3, **earlier),
+        ],
+    )
     table = questions.build_questions(settings, NIGHT, SINCE)
     assert sorted(table["topic of the question"].to_list()) == ["headache", "tiredness"]
     loud = table.filter(pl.col("topic of the question") == "headache").to_dicts()[0]
