@@ -27,10 +27,13 @@ class StageLine(BaseModel):
 
 
 class NightLine(BaseModel):
-    """One night: its stages in the order in which they ended, and its resources."""
+    """One night: its stages in the order in which they ended, and its resources.
+
+    ``taken in``: its drop is ingested, and a later night has finished for both.
+    """
 
     night: str
-    finished: bool
+    state: Literal["finished", "taken in", "not finished"]
     seconds: float
     read: int
     quarantined: int

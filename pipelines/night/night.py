@@ -7,6 +7,7 @@ depends on its inputs alone, and a drop counts as ingested only once its night i
 from __future__ import annotations
 
 import getpass
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from pipelines.training.champion_history import record_change
 from pmlm.errors import NightError
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, read_json, write_json
+
+log = logging.getLogger(__name__)
 
 
 def run_night(settings: Settings, night: str) -> None:
@@ -70,7 +73,7 @@ def save_night(settings: Settings, night: str | None = None) -> StageSummary:
         with stages.announce_stage(settings, chosen, "save"):
             summary = saved_nights.save_experiment(settings, chosen, figures)
             champion_tags.write_tags(settings, summary.figures["experiment"])
-        write_operations(settings)
+        _write_overview(settings)
     serving.switch_to_current_release(settings)
     return summary
 
@@ -135,6 +138,14 @@ def find_latest_night(settings: Settings) -> str:
     if not nights:
         raise NightError(f"no night has been taken in yet from {settings.drops}")
     return nights[-1]
+
+
+def _write_overview(settings: Settings) -> None:
+    """Write the figures of the page ``/ops``; what hinders it must not fail a night that is saved."""
+    try:
+        write_operations(settings)
+    except Exception as error:
+        log.warning("the figures of the page /ops could not be written: %s", type(error).__name__)
 
 
 def _finish_erasures(settings: Settings) -> int:

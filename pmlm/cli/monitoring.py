@@ -60,14 +60,14 @@ def traffic(
     drops: Annotated[Path | None, typer.Option(help="The clinic's folder of drops.")] = None,
 ) -> None:
     """Count what the endpoint did by the hour: JSON Lines of latency, errors, red flags and shares, without text."""
-    from pipelines.monitoring.traffic import measure_day
+    from pipelines.monitoring.traffic import UNPUBLISHED, measure_day
 
     try:
         day = datetime.strptime(date, "%Y-%m-%d").date() if date else datetime.now(UTC).date()
     except ValueError:
         raise typer.BadParameter(f"{date} is no day such as 2026-06-14") from None
     for hour in measure_day(load_settings(drops=drops), day):
-        typer.echo(json.dumps(hour))
+        typer.echo(json.dumps({name: value for name, value in hour.items() if name != UNPUBLISHED}))
 
 
 def alerts(

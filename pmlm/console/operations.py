@@ -12,18 +12,18 @@ from pmlm.console.screen import VERDICTS
 from pmlm.operations_types import Operations
 
 NONE = "–"
-BAR = 24
+BAR = 12
 SHOWN = 14  # nights and days, so that the screen is a glance
 DRIFT = {"drift": "[red]drift[/]", "stable": "[green]stable[/]"}
 
 
 def list_tables(found: Operations) -> Iterator[Table]:
     """The tables, what needs attention first; a group of fewer than k is "few"."""
-    alerts = [[a.at, a.kind, escape(a.text), a.command] for a in found.alerts]
+    alerts = [[a.at[:10], a.kind, escape(a.text), a.command] for a in found.alerts]
     yield _make_table(f"{found.clinic}: open alerts", ["raised", "kind", "what", "for more"], alerts)
     yield _make_nights_table(found)
     yield _make_gate_table(found)
-    champions = [[c.at, c.action, c.by, c.version, c.refiner, c.command] for c in found.champions[-SHOWN:]]
+    champions = [[c.at[:16], c.action, c.by, c.version, c.refiner, c.command] for c in found.champions[-SHOWN:]]
     yield _make_table("Champions", ["when", "what", "by", "version", "refiner", "for more"], champions)
     yield _make_drift_table(found)
     groups = [[g.group, format_night(g.night), f"{g.age_days} days", g.command] for g in found.features]
@@ -43,10 +43,10 @@ def _make_nights_table(found: Operations) -> Table:
         bar = "█" * max(1, round(BAR * night.seconds / most))
         slowest = max(night.stages, key=lambda stage: stage.seconds)
         counts = [f"{night.read:,}", f"{night.quarantined:,}", f"{night.seconds:,.0f} s"]
-        state = "" if night.finished else "[yellow]not finished[/]"
+        state = "[yellow]not finished[/]" if night.state == "not finished" else night.state
         longest = f"{slowest.stage} {slowest.seconds:.0f} s"
         rows.append([format_night(night.night), *counts, f"[blue]{bar}[/]", longest, state, night.command])
-    headings = ["night", "resources", "quarantined", "took", "", "longest stage", "", "for more"]
+    headings = ["night", "resources", "quarantined", "took", "", "longest stage", "state", "for more"]
     return _make_table("Nights", headings, rows)
 
 

@@ -49,9 +49,8 @@ def _render_nights(found: Operations) -> str:
     for night in reversed(found.nights):
         stages = ", ".join(f"{s.stage} {s.seconds:.1f} s" + _mark(s.status) for s in night.stages)
         names.append(f"night-{night.night}")
-        state = "finished" if night.finished else "not finished"
         counts = [f"{night.seconds:,.0f} s", f"{night.read:,}", f"{night.quarantined:,}"]
-        rows.append([_date(night.night), state, *counts, stages, night.command])
+        rows.append([_date(night.night), night.state, *counts, stages, night.command])
     headings = ["night", "state", "took", "resources", "quarantined", "stages", "for more"]
     return _section("Nights", pictures.draw_nights(found.nights), _table(headings, rows, "no night yet", names))
 

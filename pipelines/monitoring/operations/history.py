@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from pipelines.monitoring.operations.summaries import NightRead
 from pipelines.runs import StageSummary
@@ -17,7 +18,7 @@ def list_nights(nights: Sequence[NightRead], k: int) -> Iterator[NightLine]:
         records = one.stages.get("records")
         yield NightLine(
             night=one.night,
-            finished=bool(one.find_figures("save").get("finished")),
+            state=_describe_state(one, is_last=one is nights[-1]),
             seconds=round(sum(stage.seconds for stage in one.stages.values()), 1),
             read=records.rows_in if records else 0,
             quarantined=records.quarantined if records else 0,
@@ -64,6 +65,12 @@ def list_tokens(nights: Sequence[NightRead], k: int) -> Iterator[TokensLine]:
         refined = one.find_figures("evaluate").get("refined_tokens")
         if refined is not None and one.stages["evaluate"].rows_in >= k:
             yield TokensLine(night=one.night, refined=round(refined, 1), command="pmlm evaluate --json")
+
+
+def _describe_state(one: NightRead, is_last: bool) -> Literal["finished", "taken in", "not finished"]:
+    if one.find_figures("save").get("finished"):
+        return "finished"
+    return "taken in" if "save" in one.stages and not is_last else "not finished"
 
 
 def _describe_stage(stage: StageSummary, k: int) -> StageLine:

@@ -48,8 +48,17 @@ def test_each_night_has_its_stages_durations_and_quarantine(found: Operations) -
     assert [night.night for night in found.nights] == [name_night(number) for number in range(12)]
     first = found.nights[0]
     assert {stage.stage: stage.seconds for stage in first.stages} == SECONDS
-    assert (first.seconds, first.read, first.quarantined, first.finished) == (151.1, 100, 7, True)
+    assert (first.seconds, first.read, first.quarantined, first.state) == (151.1, 100, 7, "finished")
     assert first.command == f"pmlm status --night {name_night(0)}"
+
+
+def test_a_night_that_a_later_one_has_finished_for_is_taken_in(settings: Settings) -> None:
+    for number in range(3):
+        write_stage(settings, name_night(number), "records")
+    for number in (0, 2):
+        write_stage(settings, name_night(number), "save", figures={"finished": False})
+    states = [night.state for night in build_operations(settings).nights]
+    assert states == ["taken in", "not finished", "not finished"]
 
 
 def test_champions_have_their_versions_and_the_gates_figures(found: Operations) -> None:
