@@ -37,9 +37,9 @@ def night(
     as_json: AsJson = False,
 ) -> None:
     """Ingest every pending drop, train if there is cause, serve the result; end at once without new records."""
-    from pmlm.console import night_run
+    from pmlm.console import one_night
 
-    night_run.run_pending_nights(load_settings(drops=drops), date=_parse_night(date), train=train, as_json=as_json)
+    one_night.run_if_alone(load_settings(drops=drops), date=_parse_night(date), train=train, as_json=as_json)
 
 
 def stage(

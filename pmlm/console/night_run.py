@@ -14,13 +14,13 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from pipelines.night import night, stages
-from pipelines.night.schedule import airflow_processes, airflow_runs, dag_runs
+from pipelines.night import night
+from pipelines.night.schedule import airflow_processes, airflow_runs
 from pipelines.night.status import collect_status, log_path
 from pmlm.console import screen
 from pmlm.console.progress import Progress, format_night, redirect_output
-from pmlm.errors import NightError, NightRunningError, PmlmError, UnknownNightError
-from pmlm.night_lock import lock_night, name_night
+from pmlm.errors import NightError, PmlmError, UnknownNightError
+from pmlm.night_lock import name_night
 from pmlm.settings import Settings
 
 #: The clinic of ``examples/clinic``; `time make night` on a fresh clone gives what the heading promises.
@@ -31,23 +31,8 @@ def run_pending_nights(settings: Settings, date: str | None = None, train: bool 
     """Run every pending night through Airflow, or the one of ``date`` (YYYYMMDD) in this process.
 
     With ``train`` the last of them trains, whether or not there is cause to. Exits 1 where a stage fails; what was done
-    before it stands, and the next call goes on from there. NightRunningError where the night runs already.
+    before it stands, and the next call goes on from there.
     """
-    through_airflow = date is None
-    is_up = airflow_processes.is_airflow_up(settings)
-    try:
-        with lock_night(settings, through_airflow=through_airflow and is_up):
-            open_run = dag_runs.find_open_run(settings) if is_up else None
-            if running := open_run or stages.find_other_stage(settings):  # of an Airflow that `pmlm up` has not started
-                raise NightRunningError(running)
-            _run_locked(settings, date, train, as_json)
-    except NightRunningError as error:
-        if as_json:
-            typer.echo(json.dumps({"status": "running", "clinic": settings.clinic, "why": str(error)}))
-        raise
-
-
-def _run_locked(settings: Settings, date: str | None, train: bool, as_json: bool) -> None:
     chosen = _check_night_exists(settings, date) if date else None
     if train:
         night.force_training(settings, "asked for by `pmlm night --train`", chosen)

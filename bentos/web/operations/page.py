@@ -13,6 +13,7 @@ from pmlm.operations_types import Operations
 
 NONE = "–"
 OPEN_ROWS = 8  # of a table; a longer one opens on a click, and where a picture's mark leads into it
+SHARES = ("red_flags", "withheld", "errors", "not_personalised", "degraded")
 LONG = 30  # characters of a cell that may be broken into lines
 HEAD = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>PMLM operations</title>'
@@ -97,8 +98,7 @@ def _render_traffic(found: Operations) -> str:
     for day in reversed(found.traffic):
         few = day.questions is None
         counts = ["few" if few else f"{day.questions:,}", _seconds(day.seconds_p50), _seconds(day.seconds_p95)]
-        names = ("red_flags", "withheld", "errors", "not_personalised", "degraded")
-        shares = [NONE if name not in day.shares else f"{day.shares[name]:.1%}" for name in names]
+        shares = [NONE if name not in day.shares else f"{day.shares[name]:.1%}" for name in SHARES]
         rows.append([_date(day.day), *counts, *shares, NONE if few else f"{day.words or 0:,}", day.command])
     headings = ["day", "questions", "p50", "p95", "red flags", "withheld", "errors", "not personalised", "degraded"]
     names = [f"day-{day.day}" for day in reversed(found.traffic)]

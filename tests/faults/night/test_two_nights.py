@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.night import stages
 from pipelines.night.schedule import scheduled_night
-from pmlm.console.night_run import run_pending_nights
+from pmlm.console.one_night import run_if_alone
 from pmlm.errors import NightRunningError
 from pmlm.night_lock import find_running_night, lock_night
 from pmlm.settings import Settings
@@ -90,7 +90,7 @@ def test_a_night_ends_at_once_while_an_airflow_elsewhere_runs_a_stage(settings: 
     write_json(stages.running_stage_path(settings), now)
     named = rf"process {os.getppid()} \(since 2026-06-02 02:00:07 UTC\) runs the stage train of the night 20260601"
     with pytest.raises(NightRunningError, match=named):
-        run_pending_nights(settings)
+        run_if_alone(settings)
 
 
 def test_a_night_that_waits_for_airflow_lets_airflows_tasks_in_and_no_second_one(settings: Settings) -> None:
