@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from models.schema import SegmentKind
-from pmlm.example_patient import REFERENCE
 
 MAX_QUESTION = 4000
 MAX_PATIENT = 200
+#: In the endpoint's own documents: a bento names no patient, so that erasing one leaves it as it is.
+PLACEHOLDER_ID = "your-patient-id"
+PLACEHOLDER = f"Patient/{PLACEHOLDER_ID}"
 
 Language = Literal["en", "zh"]
 
@@ -36,7 +38,7 @@ class PersonalizeRequest(BaseModel):
 
     patient: Annotated[str, StringConstraints(max_length=MAX_PATIENT), AfterValidator(readable)] = Field(
         description="A FHIR patient reference (`Patient/x`, `urn:uuid:x`, `x`) or `subject:<number>`.",
-        examples=[REFERENCE],
+        examples=[PLACEHOLDER],
     )
     question: Annotated[str, StringConstraints(max_length=MAX_QUESTION), AfterValidator(readable)] = Field(
         description="The question in the patient's own words.",

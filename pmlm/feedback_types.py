@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.feedback import DraftOutcome, Giver
-from pmlm.api_types import MAX_PATIENT, MAX_QUESTION, readable
-from pmlm.example_patient import REFERENCE
+from pmlm.api_types import MAX_PATIENT, MAX_QUESTION, PLACEHOLDER, readable
 
 MAX_EDIT = 8000
 MAX_COMMENT = 2000
@@ -93,7 +92,7 @@ class DisputeRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         hide_input_in_errors=True,
-        json_schema_extra={"examples": [{"patient": REFERENCE, "fact": "condition:SNOMED//38341003"}]},
+        json_schema_extra={"examples": [{"patient": PLACEHOLDER, "fact": "condition:SNOMED//38341003"}]},
     )
 
     patient: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATIENT)]

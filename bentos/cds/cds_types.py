@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from pmlm.example_patient import ID
+from pmlm.api_types import PLACEHOLDER_ID
 
 LONGEST_SUMMARY = 139  # the specification: fewer than 140 characters
 Indicator = Literal["info", "warning", "critical"]
@@ -53,7 +53,7 @@ class HookRequest(_ClientModel):
             "example": {
                 "hook": "patient-view",
                 "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
-                "context": {"userId": "Practitioner/example", "patientId": ID},
+                "context": {"userId": "Practitioner/example", "patientId": PLACEHOLDER_ID},
             }
         },
     )

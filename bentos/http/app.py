@@ -20,10 +20,9 @@ from bentos.personalizer import current
 from bentos.problems import error_handlers
 from bentos.problems.problem_details import App, Receive, Scope, Send
 from bentos.problems.thread_limits import loop_limiter
-from pmlm.api_types import Explanation, Health, PersonalizeRequest, Timeline
+from pmlm.api_types import PLACEHOLDER_ID, Explanation, Health, PersonalizeRequest, Timeline
 from pmlm.draft_types import DraftResponse
 from pmlm.errors import ForeignPatientError, UnknownAnswerError
-from pmlm.example_patient import ID
 from pmlm.feedback_types import DisputeReceipt, DisputeRequest, FeedbackReceipt, FeedbackRequest
 
 app = FastAPI(title="PMLM", docs_url=None, redoc_url=None, openapi_url=None)
@@ -115,7 +114,7 @@ def explain(
 @app.get("/patients/{ref:path}/timeline")
 def patient_timeline(
     request: Request,
-    ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=[ID])],
+    ref: Annotated[str, Path(description="A patient reference; slashes may be escaped.", examples=[PLACEHOLDER_ID])],
 ) -> Timeline:
     """The patient's signals over time, each value against their own past."""
     # with the method's modules, which a bento is built without

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pmlm.example_patient import ID, REFERENCE
+from pmlm.api_types import PLACEHOLDER, PLACEHOLDER_ID
 
-QUESTION = {"patient": REFERENCE, "question": "Is it normal to feel this tired?", "language": "en"}
+QUESTION = {"patient": PLACEHOLDER, "question": "Is it normal to feel this tired?", "language": "en"}
 
 VERSIONS = {
     "release": "5f2a9c0e7b14",
@@ -113,7 +113,7 @@ READY = {
 }
 
 DISPUTE = {
-    "patient": REFERENCE,
+    "patient": PLACEHOLDER,
     "fact": "condition:SNOMED//271737000",
     "correct": "Her anaemia was ruled out.",
 }
@@ -150,7 +150,7 @@ FEEDBACK = {"answer_id": PERSONALIZED["id"], "rating": 4}
 HOOK = {
     "hook": "patient-view",
     "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
-    "context": {"userId": "Practitioner/example", "patientId": ID},
+    "context": {"userId": "Practitioner/example", "patientId": PLACEHOLDER_ID},
 }
 
 CARD = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pmlm.example_patient import REFERENCE
+from pmlm.api_types import PLACEHOLDER
 
 _ERROR = {
     "type": "object",
@@ -85,7 +85,7 @@ COMPLETIONS: dict[str, Any] = {
                     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 8},
                 },
             },
-            {"model": "any", "user": REFERENCE, "messages": [_ASKED]},
+            {"model": "any", "user": PLACEHOLDER, "messages": [_ASKED]},
         ),
     },
     "responses": {

@@ -146,15 +146,17 @@ def _create_workspace(settings: Settings) -> None:
 
 
 def _create_dvc(workspace: Path) -> None:
+    from dvc.config_schema import RelPath
     from dvc.repo import Repo
 
     with _silence_dvc():
         repo = Repo.init(str(workspace))
     (workspace / ".dvcignore").write_text(DVC_IGNORE)
-    remote = (workspace.parent / ".remotes" / workspace.name).resolve()  # DVC writes it relative to its config
+    # written relative to DVC's config, so that a copied or moved home has a remote of its own
+    remote = RelPath((workspace.parent / ".remotes" / workspace.name).resolve())
     with repo.config.edit() as config:
         config["core"].update({"analytics": False, "autostage": False, "check_update": False, "remote": "local"})
-        config["remote"]["local"] = {"url": str(remote)}
+        config["remote"]["local"] = {"url": remote}
     repo.close()
 
 

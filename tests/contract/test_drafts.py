@@ -120,7 +120,7 @@ def test_what_becomes_of_a_sentence_is_recorded_without_a_word_of_it(drafting: T
     own = [line for line in lines if line["answer"] == made["id"]]
     assert {(line["kind"], line["outcome"]) for line in own} == {("draft", "accepted")}
     assert {line["sentence"] for line in own} == {s["id"] for s in made["sentences"]}
-    files = [p for f in ("feedback", "interactions") for p in (settings.workspace / f).glob("*")]
+    files = [p for f in ("feedback", "interactions") for p in (settings.workspace / f).rglob("*") if p.is_file()]
     logged = "".join(line for path in files for line in path.open() if made["id"] in line)  # others' feedback is there
     assert logged
     assert not any(word in logged for word in (*IDENTIFIERS, "iron", "haemoglobin of"))

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from bentos.auth import routes
 from pipelines.packaging import serving
 from pipelines.packaging.serving import RunningEndpoint
-from pmlm.example_patient import ID
+from pmlm.api_types import PLACEHOLDER_ID
 from pmlm.settings import Settings
 from tests.contract.stub_llm import stub_llm
 from tests.contract.three_women import ADA
@@ -53,7 +53,7 @@ def document(quick: RunningEndpoint, settings: Settings) -> dict[str, Any]:
     """The document as anyone may read it, with a patient of this clinic among the examples."""
     written = httpx.get(f"{quick.url}/openapi.json", trust_env=False)
     assert written.status_code == 200
-    return dict(json.loads(written.text.replace(ID, ADA)))
+    return dict(json.loads(written.text.replace(PLACEHOLDER_ID, ADA)))
 
 
 def test_the_document_holds_every_route_there_is(document: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ from pipelines.episodes import peer_outcomes
 from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.features.engines import feature_files, peer_rows
+from pmlm.errors import FeaturesError
 from pmlm.settings import Settings
 
 SPLIT = splits.TEST
@@ -63,9 +64,12 @@ class PeerForecast:
 
 
 def build_rows(settings: Settings, shares: splits.SplitParams, now: datetime) -> list[MetricRow]:
-    """Build row 4's rows for test patients."""
+    """Build row 4's rows for test patients; none before features are built."""
     grid, k = peer_outcomes.list_grid(now), settings.k_anonymity
-    states = peer_rows.read_states_at(settings.features, grid, settings.currency_rule)
+    try:
+        states = peer_rows.read_states_at(settings.features, grid, settings.currency_rule)
+    except FeaturesError:
+        return []
     findings = peer_outcomes.measure_outcomes(states, shares, grid, k)
     donors = peer_outcomes.choose_patients(states, shares, splits.TRAIN)[: peer_outcomes.MOST_DONORS]
     learned = _read_embeddings(settings, states)
