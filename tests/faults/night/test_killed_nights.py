@@ -41,6 +41,7 @@ def killed(tmp_path: Path, night_done: NightDone) -> Settings:
     return made
 
 
+@pytest.mark.timeout(1800)  # a night and a half, and a process started for each of its stages
 def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settings, night_done: NightDone) -> None:
     undisturbed = verify_hashes.read_recorded_hashes(night_done.settings.workspace)
     usual = {

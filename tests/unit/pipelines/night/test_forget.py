@@ -226,7 +226,7 @@ def content(settings: Settings) -> tuple[dict[str, str], str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", range(0, 40, 3))
+@pytest.mark.parametrize("moment", range(0, 40, 6))
 def test_an_erasure_killed_at_any_write_is_finished_by_the_next_night(
     erased: Erased, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
