@@ -8,7 +8,7 @@ unexport PMLM_DROPS
 endif
 
 # a misspelt variable would run the sample clinic in silence
-VARIABLES := DROPS WOMEN MINUTES SLOW
+VARIABLES := DROPS WOMEN MINUTES SLOW SEED
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN); known: $(VARIABLES))
@@ -25,7 +25,7 @@ FAST := tests/unit/bentos tests/unit/feature_repo tests/unit/models tests/unit/p
 PYTEST := pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help setup lock night up down test test-fast test-slow lint types unit parity spark audit architecture docs screenshots clean \
-  bench-serving bench-features soak
+  bench-serving bench-features soak fortnight
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ bench-features: setup ## measure features, increments, online reads and peers [W
 
 soak: setup ## half an hour at 50 requests a second [MINUTES=30]
 	$(PY) -m benchmarks.serving.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+fortnight: setup ## fourteen nights with faults planted by seed, under traffic, and a picture [SEED=1]
+	$(PY) -m benchmarks.fortnight $(if $(SEED),--seed $(SEED))
 
 audit: setup ## ask a live advisory database about the lock (needs the network)
 	.venv/bin/uv tool run pip-audit --no-deps --disable-pip -r requirements.lock

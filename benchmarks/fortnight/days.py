@@ -1,0 +1,90 @@
+"""Make a day's records: visits with measurements around the patient's last ones, and conversations moved to that day.
+
+Every night is drawn alike, so that without a plant no night differs from another but by chance.
+"""
+
+from __future__ import annotations
+
+import random
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from benchmarks.fortnight.plan import day_of
+from benchmarks.fortnight.sample import GLUCOSE, HAEMOGLOBIN, HEART_RATE, PRESSURE, WEIGHT, Resource, Sample, Talk
+from pipelines.synthetic.records import fhir
+from pipelines.synthetic.records.calendar import moment
+
+VISITS, QUESTIONS = 24, 14
+#: So many days before the first night are like those after it, the last of them with conversations: what the first
+#: nights are compared with. A slope over a month needs as many days to be what it is in a steady clinic.
+DAYS_BEFORE, TALKED_BEFORE = 36, 10
+#: How often a visit measures what, and by how much a value differs from the last.
+SHARES = {WEIGHT: 0.95, PRESSURE: 0.95, HAEMOGLOBIN: 0.6, GLUCOSE: 0.6, HEART_RATE: 0.9}
+NOISE = 0.03
+CHECK_UP = ("185349003", "Encounter for check up (procedure)")
+
+
+@dataclass(slots=True)
+class Day:
+    """What one night's drop brings."""
+
+    night: int
+    visits: list[Resource] = field(default_factory=list)
+    measurements: list[Resource] = field(default_factory=list)
+    talks: list[Talk] = field(default_factory=list)
+
+    @property
+    def resources(self) -> list[Resource]:
+        said = [r for talk in self.talks for r in (talk.question, talk.reply, talk.rating) if r]
+        return [*self.visits, *self.measurements, *said]
+
+
+def make_day(sample: Sample, pool: list[Talk], seed: int, night: int, patients: list[str]) -> Day:
+    """Make night ``night`` of these patients; its conversations are taken out of ``pool``."""
+    day = Day(night)
+    rng = random.Random(f"fortnight/{seed}/visits/{night}")
+    for patient in sorted(rng.sample(patients, min(VISITS, len(patients)))):
+        start = moment(day_of(night), 9) + timedelta(minutes=rng.randrange(300))
+        _visit(day, sample, seed, patient, start, rng)
+    asking: set[str] = set()
+    for talk in list(pool):
+        if len(asking) < QUESTIONS and talk.patient in patients and talk.patient not in asking:
+            asking.add(talk.patient)
+            pool.remove(talk)
+            day.talks.append(_move_talk(talk, night, rng))
+    return day
+
+
+def _visit(day: Day, sample: Sample, seed: int, patient: str, start: datetime, rng: random.Random) -> None:
+    encounter = fhir.derive_id("fortnight", seed, day.night, patient, "visit")
+    end = start + timedelta(minutes=20)
+    day.visits.append(fhir.build_encounter(encounter, patient, CHECK_UP, start, end))
+    for code, last in sorted(sample.measured[patient].items()):
+        if rng.random() < SHARES[code]:
+            made = deepcopy(last) | {"id": fhir.derive_id("fortnight", seed, day.night, patient, code)}
+            made["effectiveDateTime"] = fhir.format_instant(start)
+            made["encounter"] = fhir.build_reference("Encounter", encounter)
+            if "issued" in made:
+                made["issued"] = fhir.format_instant(end)
+            change_values(made, 1 + rng.gauss(0, NOISE))
+            day.measurements.append(made)
+
+
+def change_values(observation: Resource, factor: float) -> None:
+    """Multiply every value of an observation, with one decimal."""
+    for part in observation.get("component", [observation]):
+        part["valueQuantity"]["value"] = round(part["valueQuantity"]["value"] * factor, 1)
+
+
+def _move_talk(talk: Talk, night: int, rng: random.Random) -> Talk:
+    """The same conversation, asked and answered on the night's day."""
+    asked = moment(day_of(night), 7) + timedelta(minutes=rng.randrange(240))
+    answered = asked + timedelta(minutes=rng.randrange(40, 300))
+    rating = talk.rating and talk.rating | {"effectiveDateTime": fhir.format_instant(answered + timedelta(hours=1))}
+    return Talk(
+        talk.patient,
+        talk.question | {"sent": fhir.format_instant(asked)},
+        talk.reply | {"sent": fhir.format_instant(answered)},
+        rating,
+    )

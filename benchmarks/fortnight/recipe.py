@@ -1,0 +1,54 @@
+"""The clinic's ``clinic.yaml`` in each night: what a training reads besides records, good or bad.
+
+The first night's training is short, so the ranking that it faces stays; from the planted night on a whole training
+makes a better challenger, and in the bad night somebody's parameters make a worse one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.fortnight.plan import BadKind, FortnightPlan
+from pipelines.synthetic.records.options import HASH_KEY
+
+CLINIC = "fortnight"
+WHOLE: dict[str, Any] = {
+    "method": "warm_start",
+    "seeds": 3,
+    "gain_evaluations": 60,
+    "warm_epochs": 12,
+    "warm_steps": 150,
+}
+SHORT = WHOLE | {"seeds": 1, "warm_epochs": 1, "warm_steps": 1}
+BAD: dict[BadKind, dict[str, Any]] = {
+    "untrained": WHOLE | {"warm_epochs": 1, "warm_steps": 1, "warm_learning_rate": 1e-6},
+    "one_fact": WHOLE | {"pick_cap": 1, "token_cap": 8},
+}
+#: As little as a decision needs: a score of a prompt costs a fifth of a second of a processor.
+PARAMS: dict[str, dict[str, Any]] = {
+    "episodes": {"most_train": 80, "most_held_out": 24, "gate_share": 0.35, "test_share": 0.1},
+    "trajectory": {"epochs": 1},
+    "retrain": {"new_episodes": 150, "every_nights": 9},
+    "gate": {"bootstrap": 1000},
+    "drift": {"minimum_rows": 12},
+}
+
+
+def choose_recipe(plan: FortnightPlan, night: int) -> dict[str, Any]:
+    """The parameters of a training in this night."""
+    if night == plan.bad:
+        return BAD[plan.bad_kind]
+    return WHOLE if night >= plan.better else SHORT
+
+
+def write_manifest(drops: Path, train: dict[str, Any]) -> None:
+    """Write ``clinic.yaml``, as an engineer would change it."""
+    manifest = {"name": CLINIC, "clock": "last_drop", "hash_key": HASH_KEY, "synthetic": True}
+    text = yaml.safe_dump({**manifest, "params": {**PARAMS, "train": train}}, sort_keys=False)
+    drops.mkdir(parents=True, exist_ok=True)
+    part = drops / "clinic.yaml.part"
+    part.write_text(text)
+    part.replace(drops / "clinic.yaml")

@@ -1,0 +1,82 @@
+"""Plant a drift in a day's records; each function changes the day in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from benchmarks.fortnight.days import Day, change_values
+from benchmarks.fortnight.plan import DriftPlant
+from benchmarks.fortnight.sample import HEART_RATE, PRESSURE, WEIGHT, Resource, Sample, code_of
+
+POUNDS_A_KILO = 2.2046226
+TREND_A_NIGHT = 0.012
+#: Questions about something that this clinic is seldom asked.
+OTHER_TOPIC = (
+    "When is my next appointment, and whom do I call to move it?",
+    "Can I move my appointment to next week?",
+    "Whom do I call to change the time of my visit?",
+    "Is the clinic open on Saturday, and how do I book an appointment?",
+)
+
+
+def choose_patients(sample: Sample, drifts: list[DriftPlant]) -> list[str]:
+    """Who comes and asks: everybody, or under a changed case mix the younger half alone."""
+    if not any(one.kind == "case_mix" for one in drifts):
+        return sample.patients
+    by_age = sorted(sample.patients, key=lambda patient: (sample.births[patient], patient))
+    return sorted(by_age[len(by_age) // 2 :])
+
+
+def plant_drift(day: Day, drift: DriftPlant, sample: Sample) -> None:
+    """Plant a drift that is there in this night."""
+    if drift.kind in SHIFTS_OF_DAY:
+        SHIFTS_OF_DAY[drift.kind](day, drift, sample)
+
+
+def _weigh_in_pounds(day: Day, drift: DriftPlant, sample: Sample) -> None:
+    """Pounds with kilograms written beside them, as after a change of the scales' interface."""
+    for one in _measurements(day, WEIGHT):
+        quantity = one["valueQuantity"]
+        pounds = quantity["value"] * (1 if "lb" in quantity["code"] else POUNDS_A_KILO)
+        one["valueQuantity"] = quantity | {"value": round(pounds, 1), "unit": "kg", "code": "kg"}
+
+
+def _ask_of_other_topic(day: Day, drift: DriftPlant, sample: Sample) -> None:
+    for place, talk in enumerate(day.talks):
+        _word(talk.question, OTHER_TOPIC[place % len(OTHER_TOPIC)])
+
+
+def _shout(day: Day, drift: DriftPlant, sample: Sample) -> None:
+    """The same questions in capitals with many marks, as from another way of entering them."""
+    for talk in day.talks:
+        _word(talk.question, f"{talk.text.upper()}!!! ???")
+
+
+def _withdraw_heart_rates(day: Day, drift: DriftPlant, sample: Sample) -> None:
+    """Every heart rate on record is withdrawn as entered in error, and none is measured: the feature goes null."""
+    day.measurements = [one for one in day.measurements if code_of(one) != HEART_RATE]
+    if day.night == drift.first:
+        day.measurements += [one | {"status": "entered-in-error"} for one in sample.list_history(HEART_RATE)]
+
+
+def _raise_pressures(day: Day, drift: DriftPlant, sample: Sample) -> None:
+    """A little more each night."""
+    for one in _measurements(day, PRESSURE):
+        change_values(one, 1 + TREND_A_NIGHT * (day.night - drift.first + 1))
+
+
+SHIFTS_OF_DAY: dict[str, Callable[[Day, DriftPlant, Sample], None]] = {
+    "lab_unit": _weigh_in_pounds,
+    "topic": _ask_of_other_topic,
+    "wording": _shout,
+    "null_feature": _withdraw_heart_rates,
+    "trend": _raise_pressures,
+}
+
+
+def _measurements(day: Day, code: str) -> Iterator[Resource]:
+    return (one for one in day.measurements if code_of(one) == code)
+
+
+def _word(question: Resource, text: str) -> None:
+    question["payload"] = [{"contentString": text}]
