@@ -16,7 +16,6 @@ from pipelines.monitoring.operations.build import write_operations
 from pipelines.night import champion_tags, saved_nights, stages, verify_hashes
 from pipelines.night.workspace import lock_workspace, write_night_params
 from pipelines.runs import StageSummary, request_training, summary_path, training_request_path
-from pipelines.training import champion
 from pipelines.training.champion_history import record_change
 from pmlm.errors import NightError
 from pmlm.settings import Settings
@@ -85,6 +84,7 @@ def restore_night(settings: Settings, night: str) -> dict[str, str]:
     """
     from pipelines.packaging import serving
     from pipelines.records.log.event_log import advance_clock
+    from pipelines.training import champion  # seconds: it imports torch and feast
 
     before = champion.read_champion(settings)
     restored = saved_nights.restore_experiment(settings, night)

@@ -31,7 +31,7 @@ def test_every_resource_read_is_accounted_for(night_done: NightDone) -> None:
 
 def test_airflow_remembers_the_run_for_its_web_page(night_done: NightDone) -> None:
     with sqlite3.connect(airflow_settings.airflow_home(night_done.settings) / "airflow.db") as database:
-        runs = database.execute("select dag_id, state from dag_run").fetchall()
+        runs = database.execute("select dag_id, state from dag_run order by id").fetchall()
         skipped = set(database.execute("select task_id from task_instance where state = 'skipped'").fetchall())
         states = set(database.execute("select state from task_instance").fetchall())
     assert runs == [("nightly", "success"), ("retrain", "success"), ("promote", "success")]
