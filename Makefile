@@ -7,8 +7,13 @@ ifeq ($(PMLM_DROPS),)
 unexport PMLM_DROPS
 endif
 
+# a .gguf file that answers in place of the embedded answer
+ifneq ($(MODEL),)
+export PMLM_LLM_MODEL := $(abspath $(MODEL))
+endif
+
 # a misspelt variable would run the sample clinic in silence
-VARIABLES := DROPS WOMEN MINUTES SLOW SEED
+VARIABLES := DROPS MODEL WOMEN MINUTES SLOW SEED
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach v,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(v)))))
 ifneq ($(UNKNOWN),)
 $(error unknown variable $(UNKNOWN); known: $(VARIABLES))
@@ -24,8 +29,8 @@ FAST := tests/unit/bentos tests/unit/feature_repo tests/unit/models tests/unit/p
 #: In the order of tests/conftest.py, which begins with the groups that take longest.
 PYTEST := pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help setup lock night up down test test-fast test-slow lint types unit parity spark audit architecture docs screenshots clean \
-  bench-serving bench-features soak fortnight
+.PHONY: help setup lock demo night finished-night up down test test-fast test-slow lint types unit parity spark audit architecture docs \
+  screenshots clean bench-serving bench-features soak fortnight
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -46,10 +51,18 @@ lock: setup ## resolve requirements.lock from requirements.in again
 	(echo "# Resolved by 'make lock' from requirements.in. Install with --no-deps: the list is complete."; cat requirements.lock.part) > requirements.lock
 	rm requirements.lock.part
 
-night: setup ## run one whole night [DROPS=folder of dated drops]
+demo: setup ## serve a finished night and open the page on one question: under 90 seconds, no key, no GPU
+	@pmlm demo
+
+night: setup ## run one whole night [DROPS=folder of dated drops] [MODEL=file.gguf]
 	@pmlm night
 
-up: setup ## start Airflow and the endpoint
+finished-night: setup ## run a night of the sample clinic in a folder of its own, and pack it for `make demo` again
+	rm -rf state/finished
+	PMLM_HOME=state/finished pmlm night
+	PMLM_HOME=state/finished $(PY) -m pipelines.night.finished
+
+up: setup ## start Airflow and the endpoint [MODEL=file.gguf]
 	@pmlm up
 
 down: setup ## stop everything `make up` started

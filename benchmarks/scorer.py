@@ -62,7 +62,7 @@ def main() -> None:
          "ratio": slow / fast, "n": n},
         {"name": "gains_correlation", "value": e.value, "ci": [e.ci_low, e.ci_high], "unit": "within episode",
          "n": len(episodes)},
-        {"name": "gains_rms_difference", "value": rms, "unit": "nats a token", "n": n,
+        {"name": "gains_rms_difference", "value": rms, "unit": "nats per token", "n": n,
          "baseline": float(np.std(np.concatenate(exact)))},
     ]  # fmt: skip
     RESULTS.write_text(json.dumps([{**row, "machine": machine()} for row in rows], indent=1) + "\n")

@@ -2,9 +2,10 @@
 
     y = LLM(p, q)        p is the hard prompt (system), q the patient's question (user)
 
-As in the paper, the LLM is frozen and reads plain text only, so anything that speaks OpenAI's chat API will do. Where
-none is configured, SmolLM2-135M-Instruct answers in this process: a stand-in, no medical answerer, as ``DISCLAIMER``
-says wherever its answer is shown. Run: ``pmlm ask``.
+As in the paper, the LLM is frozen and reads plain text only, so anything that speaks OpenAI's chat API will do, or a
+GGUF file in this process. SmolLM2-135M-Instruct is embedded as the scorer; it answers only where it is named
+(``PMLM_LLM_MODEL``), a stand-in and no medical answerer, as ``DISCLAIMER`` says wherever its answer is shown. Where
+nothing is named nobody is asked (``models.prompt.restatement``). Run: ``pmlm ask``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tokenizers import Tokenizer
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 EMBEDDED_CONTEXT = 4096  # tokens
 EMBEDDED_MAX_TOKENS = 160  # of an answer
+FILE_MAX_TOKENS = 512  # of an answer of a clinic's own GGUF file
 DISCLAIMER = {
     "en": "This answer was written by a very small embedded model. It is not a medical answerer: do not act on it.",
     "zh": "本回答由极小的内置模型生成。它不具备医学回答能力，请勿据此行事。",
@@ -70,13 +72,23 @@ class OpenAICompatible:
 
 
 class EmbeddedLLM:
-    """SmolLM2-135M-Instruct (4 bit) through llama.cpp in this process; greedy, so repeatable."""
+    """A GGUF file through llama.cpp in this process, by default SmolLM2-135M-Instruct; greedy, so repeatable."""
 
     id = "smollm2-135m-instruct-q4_1"
 
-    def __init__(self, threads: int = 2, max_tokens: int = EMBEDDED_MAX_TOKENS) -> None:
+    def __init__(
+        self,
+        threads: int = 2,
+        max_tokens: int = EMBEDDED_MAX_TOKENS,
+        path: Path | None = None,
+        context: int | None = None,
+    ) -> None:
         self.threads = threads
         self.max_tokens = max_tokens
+        self.context = context or EMBEDDED_CONTEXT
+        self.path = path
+        if path is not None:
+            self.id = path.name
         self._key = secrets.token_hex(32)
         self._starting = threading.Lock()
 
@@ -90,8 +102,8 @@ class EmbeddedLLM:
         import xllamacpp
 
         params = xllamacpp.CommonParams()
-        params.model.path = str(find_packaged_gguf())
-        params.n_ctx = EMBEDDED_CONTEXT
+        params.model.path = str(self.path or find_packaged_gguf())
+        params.n_ctx = self.context
         params.n_parallel = 1
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self.threads
         params.verbosity = -1

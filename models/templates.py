@@ -1,10 +1,11 @@
 """Render the sentences of segments and prompts, and make record text harmless.
 
 ``template_files/<language>/v2.yaml`` has one sentence per key (Jinja2, so that plurals are with the words);
-``render_sentence`` renders one. ``sanitize_line`` and ``sanitize_record_text`` make foreign text harmless: whatever a
-record, a question or an external file contains becomes a single line that can neither close a fence nor imitate a chat
-template, and (for displays) carries no date or long number. The paper has no counterpart: this is what keeps "the
-prompt states only what the record does" true for hostile records.
+``render_sentence`` renders one. Under a language that ``speak_to_patient`` names, the same key says the same to the
+patient, in the words of ``v2.you.yaml``. ``sanitize_line`` and ``sanitize_record_text`` make foreign text harmless:
+whatever a record, a question or an external file contains becomes a single line that can neither close a fence nor
+imitate a chat template, and (for displays) carries no date or long number. The paper has no counterpart: this is what
+keeps "the prompt states only what the record does" true for hostile records.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import yaml
 
 TEMPLATE_VERSION = "v2"
 LANGUAGES = ("en", "zh")
+#: After a language: its sentences in words for the patient.
+_TO_PATIENT = "-you"
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 TEMPLATES = Path(__file__).parent / "template_files"
 MAX_RECORD_TEXT = 120
@@ -67,10 +70,29 @@ _SEMANTIC_TAG = re.compile(
 _FENCE = str.maketrans("<>|`{}＜＞｜｀｛｝﹤﹥﹛﹜", "‹›¦'()‹›¦'()‹›()")
 
 
+def speak_to_patient(language: str) -> str:
+    """Name the language whose sentences are those of ``language`` in words for the patient."""
+    return f"{language}{_TO_PATIENT}"
+
+
 @cache
 def _load_sentences(language: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / language / f"{TEMPLATE_VERSION}.yaml").read_text("utf-8"))
+    if language.endswith(_TO_PATIENT):
+        plain = language.removesuffix(_TO_PATIENT)
+        return _override(_load_sentences(plain), _read_file(plain, f"{TEMPLATE_VERSION}.you.yaml"))
+    return _read_file(language, f"{TEMPLATE_VERSION}.yaml")
+
+
+def _read_file(language: str, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / language / name).read_text("utf-8"))
     return loaded
+
+
+def _override(node: Any, by: Any) -> Any:
+    """``node`` with every key of ``by`` in place of its own."""
+    if not isinstance(node, dict) or not isinstance(by, dict):
+        return by
+    return {**node, **{name: _override(node.get(name), child) for name, child in by.items()}}
 
 
 @cache

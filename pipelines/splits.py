@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-TRAIN, GATE, TEST = "train", "gate", "test"
+from models.replies import patient_split
+
+TRAIN, GATE, TEST = patient_split.TRAIN, patient_split.GATE, patient_split.TEST
 FEWEST_TO_TRAIN_ON = 20  # episodes of the train split
 
 
@@ -27,11 +29,7 @@ class SplitParams:
 
 def assign_patient(subject_id: int, params: SplitParams) -> str:
     """Assign a patient to a split, independent of all other patients."""
-    digest = hashlib.blake2b(f"split\x1f{subject_id}".encode(), digest_size=8).digest()
-    place = int.from_bytes(digest, "big") / 2**64
-    if place < params.test_share:
-        return TEST
-    return GATE if place < params.test_share + params.gate_share else TRAIN
+    return patient_split.assign_split(subject_id, params.gate_share, params.test_share)
 
 
 def find_time_cut(times: Sequence[datetime], quantile: float) -> datetime:

@@ -134,14 +134,22 @@ class PersonalizeResponse(BaseModel):
 
 
 class LLMReport(BaseModel):
-    """Which language model answered, how long it took, and what was wrong."""
+    """Which language model answered, how long it took, and what was wrong.
+
+    ``embedded``: it is what PMLM brings along, the embedded answer or the small model.
+    """
 
     model: str
     embedded: bool
     seconds: float
     error: str | None = None
     asked: bool = Field(
-        default=True, description="False in an emergency: the escalation is the whole answer, and no model was asked."
+        default=True,
+        description="False where no model was asked: in an emergency, when the escalation is the whole answer, and for "
+        "the embedded answer.",
+    )
+    restated: bool = Field(
+        default=False, description="The answer states facts of the prompt in fixed sentences; no model wrote it."
     )
     findings: list[str] = Field(default_factory=list, description="What the check of its answer objected to.")
 

@@ -15,36 +15,21 @@ import secrets
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettingError
 
 from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.safety.crisis_lines import load_crisis_lines
 from pmlm.errors import SettingsError
+from pmlm.language_models import EMBEDDED_ANSWER, LanguageModel, Url, check_own_model
 
 PROJECT = Path(__file__).resolve().parents[1]
 _SUBJECT = re.compile(r"subject:([0-9]{1,19})")  # no FHIR id has a colon
-
-
-def _check_url(value: str) -> str:
-    """An address of a server: a setting that is none fails when it is read, not with the first request."""
-    try:
-        url = urlsplit(value)
-        known = url.scheme in ("http", "https") and bool(url.hostname) and (url.port or 0) >= 0
-    except ValueError:
-        known = False
-    if not known or any(c.isspace() for c in value):
-        raise ValueError("must be an address such as https://host/path")
-    return value
-
-
-Url = Annotated[str, AfterValidator(_check_url)]
 
 
 class Manifest(BaseModel, extra="forbid"):
@@ -74,14 +59,6 @@ def derive_pseudonym(key: bytes, *parts: str) -> int:
     return (int.from_bytes(digest, "big") >> 1) or 1
 
 
-class LanguageModel(BaseModel, extra="forbid"):
-    """An OpenAI-compatible language model, called when those before it fail."""
-
-    base_url: Url
-    model: str
-    api_key: str | None = None
-
-
 class Settings(BaseSettings):
     """Paths, addresses and thresholds that a clinic may have to change."""
 
@@ -104,7 +81,7 @@ class Settings(BaseSettings):
 
     llm_base_url: Url | None = None
     llm_api_key: str | None = None
-    llm_model: str = "smollm2-135m-instruct"
+    llm_model: str = EMBEDDED_ANSWER  # or smollm2-135m-instruct, or a .gguf file; with llm_base_url its model's name
     llm_timeout_s: float = Field(default=30.0, gt=0)  # of a whole request: queue, prompt, every attempt, the stream
     llm_fallbacks: list[LanguageModel] = []
     llm_context_tokens: int | None = Field(default=None, ge=256)
@@ -156,6 +133,16 @@ class Settings(BaseSettings):
             known = ", ".join(load_crisis_lines())
             raise ValueError(f"no crisis line is known for this country; there is one for {known}")
         return value.upper()
+
+    @field_validator("llm_model")
+    @classmethod
+    def _require_known_model(cls, value: str, info: ValidationInfo) -> str:
+        return value if info.data.get("llm_base_url") else check_own_model(value)
+
+    @property
+    def llm_name(self) -> str:
+        """The name by which the server of ``llm_base_url`` is asked for its model."""
+        return "default" if self.llm_model == EMBEDDED_ANSWER else self.llm_model
 
     @property
     def currency_rule(self) -> CurrencyRule:

@@ -15,15 +15,15 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from bentos.llm.embedded_answer import RestatedReply
 from bentos.llm.errors import UpstreamError
 from bentos.llm.replies import parse_completion
 from bentos.llm.upstream_client import RequestBody, UpstreamReply, ask_upstreams, deadline_at, open_session
-from bentos.llm.upstreams import Upstream, read_upstreams, start_embedded
-from models.llm import EMBEDDED_CONTEXT, EmbeddedLLM
+from bentos.llm.upstreams import Upstream, choose_own_model, read_upstreams, start_own_model
 from pmlm.settings import Settings
 
-#: Answers that the embedded model may have waiting: it writes one at a time, in seconds.
-EMBEDDED_CAPACITY = 8
+#: Answers that a model of this process may have waiting: it writes one at a time, in seconds.
+OWN_CAPACITY = 8
 CLOSE_S = 5.0
 
 T = TypeVar("T")
@@ -35,33 +35,43 @@ class LLMClient:
     def __init__(self, settings: Settings, upstreams: tuple[Upstream, ...] = ()) -> None:
         """``upstreams`` are asked instead of the settings' own, if any are given."""
         self._upstreams = upstreams or read_upstreams(settings)
-        # one thread: two that wait for each other on a busy machine are ten times slower
-        self._embedded = None if self._upstreams else EmbeddedLLM(threads=1)
+        self._own = None if self._upstreams else choose_own_model(settings)
         self._sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
         self._thread_loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
         self._loading = threading.Lock()
         #: Requests that may be under way at once.
-        self.capacity = EMBEDDED_CAPACITY if self._embedded else settings.llm_concurrency
+        self.capacity = OWN_CAPACITY if self._own else settings.llm_concurrency
         #: Tokens of prompt, messages and answer together; None: not known.
-        self.context = settings.llm_context_tokens or (EMBEDDED_CONTEXT if self._embedded else None)
+        self.context = settings.llm_context_tokens or (self._own.context if self._own else None)
+        if self.restates:
+            self.context = None  # whatever the prompt's length, its facts can be restated
 
     @property
     def models(self) -> list[str]:
         """The models that may answer, in failover order."""
-        return [self._embedded.id] if self._embedded else [u.name for u in self._upstreams]
+        return [self._own.id] if self._own else [u.name for u in self._upstreams]
 
     @property
     def embedded(self) -> bool:
-        """Whether the embedded model answers, for want of a configured one."""
-        return self._embedded is not None
+        """Whether what PMLM brings along answers: the small model, or the embedded answer."""
+        return self._own.path is None if self._own else self._upstreams[0].embedded
+
+    @property
+    def restates(self) -> bool:
+        """Whether no model is asked: an answer restates the prompt's facts."""
+        return self._own is None and self._upstreams[0].restates
 
     async def upstreams(self) -> tuple[Upstream, ...]:
-        """The models in failover order; loads the embedded one on first use."""
-        return self._upstreams or await asyncio.to_thread(self._start_embedded)
+        """The models in failover order; loads one of this process on first use."""
+        return self._upstreams or await asyncio.to_thread(self._start_own)
 
-    async def begin(self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float) -> UpstreamReply:
-        """A reply that has begun; see :func:`ask_upstreams`."""
+    async def begin(
+        self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float
+    ) -> UpstreamReply | RestatedReply:
+        """A reply that has begun; see :func:`ask_upstreams`. Of the embedded answer ``body`` is the reply itself."""
+        if upstreams[0].restates:
+            return RestatedReply(body(upstreams[0]))
         return await ask_upstreams(self._session(), upstreams, body, until)
 
     async def complete(self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float) -> dict[str, Any]:
@@ -104,10 +114,10 @@ class LLMClient:
             asyncio.run_coroutine_threadsafe(self._close_session(), loop).result(CLOSE_S)
             loop.call_soon_threadsafe(loop.stop)
 
-    def _start_embedded(self) -> tuple[Upstream, ...]:
+    def _start_own(self) -> tuple[Upstream, ...]:
         with self._loading:
-            if not self._upstreams and self._embedded:
-                self._upstreams = start_embedded(self._embedded)
+            if not self._upstreams and self._own:
+                self._upstreams = start_own_model(self._own)
             return self._upstreams
 
     def _session(self) -> aiohttp.ClientSession:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bentos.llm.embedded_answer import encode_reply
 from bentos.llm.upstream_client import RequestBody
 from bentos.llm.upstreams import Upstream
 from bentos.openai.chat_request import ChatRequest, build_body, encode_anonymous
@@ -24,7 +25,8 @@ class ChatTurn:
 
     ``response`` is what the endpoint reports of the prompt as it was sent. ``flagged``: the question or an earlier
     message has a red flag, so no sentence is shown before the whole answer is checked. ``until`` is on the event
-    loop's clock, ``started`` on ``time.perf_counter()``'s.
+    loop's clock, ``started`` on ``time.perf_counter()``'s. ``restated`` are the facts restated, where no
+    model is asked.
     """
 
     chat: ChatRequest
@@ -37,6 +39,7 @@ class ChatTurn:
     until: float
     started: float
     outcome: AnswerOutcome
+    restated: tuple[str, ...] = ()
 
     @property
     def language(self) -> Language:
@@ -79,7 +82,9 @@ class ChatTurn:
         """What each language model is sent; notes which one was asked last."""
 
         def encode(upstream: Upstream) -> bytes:
-            self.outcome.model, self.outcome.embedded = upstream.name, upstream.embedded
+            self.outcome.note_upstream(upstream)
+            if upstream.restates:
+                return encode_reply(self.restated, self.chat.choices, stream=stream, usage=self._wants_usage)
             body = build_body(self.chat, self.prompt, upstream.model, stream=stream)
             return encode_anonymous(upstream.adapt(body), self.chat.reference)
 
@@ -92,9 +97,12 @@ class ChatTurn:
 
     def usage(self, completion: dict[str, Any]) -> dict[str, Any] | None:
         """The completion's usage, where the application asks for it in a stream."""
+        return completion.get("usage") if self._wants_usage else None
+
+    @property
+    def _wants_usage(self) -> bool:
         options = self.chat.body.get("stream_options")
-        wanted = isinstance(options, dict) and options.get("include_usage")
-        return completion.get("usage") if wanted else None
+        return isinstance(options, dict) and bool(options.get("include_usage"))
 
     def answer(self, seconds: float) -> AnswerResponse:
         """The answer for the record."""
@@ -107,7 +115,8 @@ class ChatTurn:
             model=outcome.model,
             embedded=outcome.embedded,
             seconds=seconds,
-            asked=outcome.asked,
+            asked=outcome.asked and not outcome.restated,
+            restated=outcome.restated,
             error=outcome.error,
             findings=outcome.findings,
         )

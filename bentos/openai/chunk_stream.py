@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from bentos.llm.embedded_answer import RestatedReply
 from bentos.llm.errors import UpstreamError
 from bentos.llm.replies import parse_events
 from bentos.llm.upstream_client import UpstreamReply, deadline_at
@@ -127,7 +128,7 @@ class SentenceStream:
         self._choices: dict[int, _StreamedChoice] = {}
         self._usage: dict[str, Any] | None = None
 
-    async def events(self, reply: UpstreamReply, until: float) -> AsyncIterator[bytes]:
+    async def events(self, reply: UpstreamReply | RestatedReply, until: float) -> AsyncIterator[bytes]:
         """Our chunks up to the last sentence; raises :class:`UpstreamError` where the stream breaks."""
         values = parse_events(reply.chunks())
         while True:

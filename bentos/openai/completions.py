@@ -8,6 +8,7 @@ from typing import Any
 
 from bentos.llm.errors import UpstreamError
 from bentos.llm.replies import calls_tools
+from bentos.llm.upstreams import Upstream
 from bentos.openai.answer_fields.shown_fields import (
     read_shown,
     select_finish,
@@ -25,14 +26,22 @@ Check = Callable[[str], Sequence[str]]
 
 @dataclass(slots=True)
 class AnswerOutcome:
-    """How an answer went, for the record: model, whether it was asked, text of its first choice, findings, failure."""
+    """How an answer went, for the record: model, text of its first choice, findings, failure.
+
+    ``asked``: something besides the escalation is to answer; ``restated``: facts restated are, and no model.
+    """
 
     model: str
     embedded: bool = False
     asked: bool = True
+    restated: bool = False
     text: str = ""
     error: str | None = None
     findings: list[str] = field(default_factory=list)
+
+    def note_upstream(self, upstream: Upstream) -> None:
+        """Note who is asked."""
+        self.model, self.embedded, self.restated = upstream.name, upstream.embedded, upstream.restates
 
     def add_findings(self, findings: Sequence[str]) -> None:
         self.findings = sorted({*self.findings, *findings})

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bentos.auth.principal import Principal
+from bentos.llm.embedded_answer import RestatedReply
 from bentos.llm.errors import UpstreamError
 from bentos.llm.upstream_client import UpstreamReply, deadline_at
 from bentos.llm.upstreams import order_by_preference
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 GRACE_S = 5.0
 #: A machine too busy to prepare an answer by the deadline has this long more for one that begins with an escalation.
 FLAGGED_S = 20.0
+#: Why the embedded answer is no JSON.
+NO_STRUCTURE = "must be text: no language model is configured that could write anything else (PMLM_LLM_BASE_URL)"
 #: What an answer costs for which no language model wrote.
 NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
@@ -135,7 +138,11 @@ class ChatGateway:
             turn.outcome.asked = False
             return turn
         turn.upstreams = order_by_preference(await self._llm.upstreams(), chat.body.get("model"))
-        turn.outcome.model, turn.outcome.embedded = turn.upstreams[0].name, turn.upstreams[0].embedded
+        turn.outcome.note_upstream(turn.upstreams[0])
+        if turn.upstreams[0].restates:
+            if chat.structured:
+                raise GatewayError.of_field("response_format", NO_STRUCTURE)
+            turn.restated = await asyncio.to_thread(self._personalizer.restate, prepared, personalized.kept)
         prompt, picks = await asyncio.to_thread(
             fit_prompt, personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens
         )
@@ -207,7 +214,7 @@ class ChatGateway:
             yield event
         yield DONE
 
-    async def _begin(self, turn: ChatTurn) -> UpstreamReply:
+    async def _begin(self, turn: ChatTurn) -> UpstreamReply | RestatedReply:
         """A stream that has begun: a failure before it is still an HTTP status."""
         try:
             return await self._llm.begin(turn.upstreams, turn.body(stream=True), turn.until)
@@ -216,7 +223,7 @@ class ChatGateway:
             await self._record(turn)
             raise
 
-    async def _stream_sentences(self, turn: ChatTurn, reply: UpstreamReply) -> AsyncGenerator[bytes]:
+    async def _stream_sentences(self, turn: ChatTurn, reply: UpstreamReply | RestatedReply) -> AsyncGenerator[bytes]:
         """An answer sentence by sentence, each checked before it is shown."""
         stream = SentenceStream(turn.chunks(), turn.check, turn.language, turn.outcome, turn.chat.choices)
         turn.outcome.error = "cancelled"  # until it is known how it ended

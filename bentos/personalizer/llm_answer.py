@@ -2,19 +2,25 @@
 
 The language model is asked under the request's deadline. Whatever it does (nothing, too late, rubbish, a drug that the
 patient is allergic to), the escalation text comes first and the failure is stated in words. In an emergency it is not
-asked: the escalation text is the answer.
+asked: the escalation text is the answer. Where none is configured, the prompt's facts restated are the answer.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bentos.llm.embedded_answer import encode_reply
 from bentos.llm.errors import UpstreamError
 from bentos.llm.llm_client import LLMClient
 from bentos.llm.upstreams import Upstream
+from bentos.personalizer.candidate_cache import CandidateCache
+from bentos.personalizer.prepared_prompt import PreparedPrompt
 from models.llm import DISCLAIMER
+from models.prompt.restatement import restate_facts, restate_nothing
+from models.templates import speak_to_patient
 from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeResponse
 
 LONGEST_TEXT = 65536  # characters of one answer
@@ -37,6 +43,13 @@ FIXED_TEXT: dict[Language, str] = {
 }
 
 
+#: Shown with facts restated.
+RESTATED: dict[Language, str] = {
+    "en": "These sentences restate your record. No language model wrote them, and they are no advice.",
+    "zh": "以上句子复述您的病历，并非由语言模型撰写，也不是建议。",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LLMAnswer:
     """A language model's words, empty where it failed, and how the call went."""
@@ -45,8 +58,13 @@ class LLMAnswer:
     report: LLMReport
 
 
-def ask_llm(llm: LLMClient, prompt: str, question: str, until: float) -> LLMAnswer:
-    """Ask until ``until`` (``time.monotonic()``); every failure becomes ``report.error``: its name alone."""
+def ask_llm(
+    llm: LLMClient, prompt: str, question: str, until: float, restate: Callable[[], tuple[str, ...]]
+) -> LLMAnswer:
+    """Ask until ``until`` (``time.monotonic()``); every failure becomes ``report.error``: its name alone.
+
+    ``restate`` gives the answer where no model is configured.
+    """
     started = time.perf_counter()
     messages = [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
     model, embedded, text, error = llm.models[0], llm.embedded, "", None
@@ -54,6 +72,8 @@ def ask_llm(llm: LLMClient, prompt: str, question: str, until: float) -> LLMAnsw
     def body(upstream: Upstream) -> bytes:
         nonlocal model
         model = upstream.name
+        if upstream.restates:
+            return encode_reply(restate())
         return json.dumps(upstream.adapt({"model": upstream.model, "messages": messages, "temperature": 0})).encode()
 
     try:
@@ -67,7 +87,25 @@ def ask_llm(llm: LLMClient, prompt: str, question: str, until: float) -> LLMAnsw
     except Exception as failure:  # whatever a server or a library can do, the escalation text must still be returned
         error = type(failure).__name__
     seconds = round(time.perf_counter() - started, 3)
-    return LLMAnswer(text, LLMReport(model=model, embedded=embedded, seconds=seconds, error=error))
+    report = LLMReport(
+        model=model, embedded=embedded, seconds=seconds, error=error, asked=not llm.restates, restated=llm.restates
+    )
+    return LLMAnswer(text, report)
+
+
+def restate_prompt(
+    candidates: CandidateCache,
+    prepared: PreparedPrompt,
+    picks: Sequence[str] | None,
+    check: Callable[[str], Sequence[str]],
+) -> tuple[str, ...]:
+    """The embedded answer in pieces: of these picks and the pinned facts; None: of a prompt without the record."""
+    language = prepared.response.language
+    if picks is None:
+        return restate_nothing(language)
+    # no token is counted: these sentences go into no prompt
+    spoken = candidates.of(prepared.row, prepared.as_of, lambda _: 0, speak_to_patient(language))
+    return restate_facts(spoken, picks, language, lambda sentence: not check(sentence))
 
 
 def leave_unasked(llm: LLMClient) -> LLMAnswer:
@@ -94,7 +132,7 @@ def add_answer(personalized: PersonalizeResponse, words: str, report: LLMReport)
 
 def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> str:
     """The answer to show: escalation, then the checked text or words about its absence."""
-    if escalation and not answer.report.asked:
+    if escalation and not (answer.report.asked or answer.report.restated):
         return escalation
     if answer.report.error:
         body = FAILED[language]
@@ -107,6 +145,8 @@ def compose(answer: LLMAnswer, escalation: str | None, language: Language) -> st
 
 def disclaimer(report: LLMReport, language: Language) -> str:
     """The text to show with an answer: no language model is a clinician."""
+    if report.restated:
+        return RESTATED[language]
     if not report.asked:
         return FIXED_TEXT[language]
     return DISCLAIMER[language] if report.embedded else DISCLAIMERS[language]

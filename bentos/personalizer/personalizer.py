@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +27,7 @@ from bentos.personalizer.interaction_log import Interaction, observe_interaction
 from bentos.personalizer.llm_answer import LLMAnswer
 from bentos.personalizer.patient import patient_events
 from bentos.personalizer.patient.feature_client import FeatureClient
-from bentos.personalizer.prepared_prompt import PreparedPrompt
+from bentos.personalizer.prepared_prompt import PreparedPrompt, language_of
 from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
 from bentos.personalizer.release_parts import ReleaseParts, load_parts
@@ -35,7 +36,7 @@ from feature_repo.store.rows import cast_row
 from models.drafts.catalogue import DraftCatalogue
 from models.encoder import MiniLM
 from models.fact_disputes import is_disputed
-from models.feature_row import read_text, read_texts
+from models.feature_row import read_texts
 from models.llm import make_token_counter
 from models.patient.critical_values import has_critical_value
 from models.prompt.personalize import personalize, personalize_pinned_only
@@ -49,7 +50,6 @@ from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import read_context
 from models.schema import FeatureRow
-from models.templates import CHINESE
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import FeaturesUnavailableError, UnknownPatientError
 from pmlm.settings import Settings
@@ -266,20 +266,22 @@ class Personalizer:
         Raises as :meth:`prepare` does, whatever the language model does.
         """
         prepared = self.prepare_request(principal, request)
-        answer = self.ask_llm(prepared, prepared.personalized.prompt)
+        answer = self.ask_llm(prepared, prepared.personalized.prompt, prepared.personalized.kept)
         prepared.seconds["llm"] = answer.report.seconds
         return self.record(prepared, "answer", llm_answer.build_response(prepared.response, answer))
 
-    def ask_llm(self, prepared: PreparedPrompt, prompt: str) -> LLMAnswer:
-        """A language model's answer to ``prompt`` and the question, checked against the record; never raises.
-
-        In an emergency no language model is asked.
-        """
+    def ask_llm(self, prepared: PreparedPrompt, prompt: str, picks: Sequence[str] | None) -> LLMAnswer:
+        """The checked answer to ``prompt`` with free facts ``picks`` (None: nothing of the record); never raises."""
         if is_emergency(prepared.personalized.flags):
             return llm_answer.leave_unasked(self.llm)
-        answer = llm_answer.ask_llm(self.llm, prompt, prepared.question, prepared.until)
+        restate = partial(self.restate, prepared, picks)
+        answer = llm_answer.ask_llm(self.llm, prompt, prepared.question, prepared.until, restate)
         answer.report.findings = list(self.make_check(prepared)(answer.text))
         return answer
+
+    def restate(self, prepared: PreparedPrompt, picks: Sequence[str] | None) -> tuple[str, ...]:
+        """The embedded answer: these facts and the pinned ones restated (None: nothing of the record), in pieces."""
+        return llm_answer.restate_prompt(self.candidates, prepared, picks, self.make_check(prepared))
 
     def choice_probabilities(self, prepared: PreparedPrompt) -> ChoiceProbabilities | None:
         """How the policy weighed its choices; None for a release that chooses by a rule."""
@@ -287,11 +289,6 @@ class Personalizer:
             return compute_choice_probabilities(
                 self._refiner, prepared.question, prepared.personalized.segments, prepared.personalized.program
             )
-
-
-def language_of(question: str, row: FeatureRow) -> Language:
-    """The question's own language if it is Chinese, else the patient's, else English."""
-    return "zh" if CHINESE.search(question) or read_text(row, "language") == "zh" else "en"
 
 
 def _seconds_since(started: float) -> float:

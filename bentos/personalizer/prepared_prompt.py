@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bentos.auth.principal import Principal
+from models.feature_row import read_text
 from models.prompt.personalize import Personalized
 from models.schema import FeatureRow
-from pmlm.api_types import PersonalizeResponse
+from models.templates import CHINESE
+from pmlm.api_types import Language, PersonalizeResponse
+
+
+def language_of(question: str, row: FeatureRow) -> Language:
+    """The question's own language if it is Chinese, else the patient's, else English."""
+    return "zh" if CHINESE.search(question) or read_text(row, "language") == "zh" else "en"
 
 
 @dataclass(frozen=True, slots=True)

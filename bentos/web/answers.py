@@ -13,10 +13,13 @@ from bentos.personalizer import llm_answer
 from bentos.personalizer.patient.patient_events import PatientEvent, find_newest, read_events
 from bentos.personalizer.personalizer import Personalizer
 from bentos.web import records
+from bentos.web.clinician_reply import list_answered, show_reply
 from bentos.web.effects import measure_effects
 from bentos.web.page_types import (
+    AnsweredQuestions,
     Choice,
     Choices,
+    ClinicianReply,
     Effects,
     EffectsRequest,
     EventsRequest,
@@ -53,6 +56,7 @@ def patients(personalizer: Personalizer, principal: Principal, request: Patients
         synthetic=settings.manifest.synthetic,
         llm=personalizer.llm.models[0],
         embedded=personalizer.llm.embedded,
+        restates=personalizer.llm.restates,
         patients=entries,
         more=len(subjects) > request.limit,
     )
@@ -107,7 +111,7 @@ def plain(personalizer: Personalizer, principal: Principal, request: Personalize
     personalized = prepared.personalized
     safety_alone = [s for s in personalized.segments if s.key == "safety"]
     prompt = render_prompt(safety_alone, "plain", personalized.language)
-    answer = personalizer.ask_llm(prepared, prompt)
+    answer = personalizer.ask_llm(prepared, prompt, None)
     words = llm_answer.compose(answer, prepared.response.escalation, prepared.response.language)
     return PlainAnswer(prompt=prompt, answer=words, llm=answer.report)
 
@@ -116,6 +120,16 @@ def effects(personalizer: Personalizer, principal: Principal, request: EffectsRe
     """What each choice changes in the likelihood of the reply that the caller gives."""
     prepared = personalizer.prepare(principal, request.patient, request.question, request.language)
     return measure_effects(personalizer, prepared, request.reply)
+
+
+def questions(personalizer: Personalizer, principal: Principal, request: RecordRequest) -> AnsweredQuestions:
+    """The patient's own questions that a clinician has answered."""
+    return list_answered(personalizer, principal, request)
+
+
+def reply(personalizer: Personalizer, principal: Principal, request: PersonalizeRequest) -> ClinicianReply:
+    """What a clinician wrote to this question of the patient's own."""
+    return show_reply(personalizer, principal, request)
 
 
 def _read_events(personalizer: Personalizer, subject: int) -> list[PatientEvent]:

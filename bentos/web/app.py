@@ -97,6 +97,8 @@ app = Starlette(
         _make_route("choices", PersonalizeRequest),
         _make_route("plain", PersonalizeRequest),
         _make_route("effects", EffectsRequest),
+        _make_route("questions", RecordRequest),
+        _make_route("reply", PersonalizeRequest),
         Mount("/page", StaticFiles(directory=STATIC)),
     ],
     middleware=[Middleware(SecurityHeadersMiddleware)],

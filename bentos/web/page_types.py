@@ -41,6 +41,7 @@ class PatientList(BaseModel):
     synthetic: bool
     llm: str
     embedded: bool
+    restates: bool
     patients: list[PatientEntry]
     more: bool
 
@@ -191,6 +192,46 @@ class PlainAnswer(BaseModel):
     prompt: str
     answer: str
     llm: LLMReport
+
+
+class AnsweredQuestions(BaseModel):
+    """Questions of the patient's own that a clinician has answered, the newest first."""
+
+    questions: list[str]
+
+
+PromptName = Literal["refined", "initial", "nearest", "none"]
+#: The refined prompt, the initial one, as many facts by nearness to the question, the pinned facts alone.
+PROMPTS: tuple[PromptName, ...] = ("refined", "initial", "nearest", "none")
+
+
+class ReplyFact(BaseModel):
+    """A fact of the record, by key."""
+
+    key: str
+    text: str
+
+
+class WrittenSentence(BaseModel):
+    """A sentence that a clinician wrote, the fact behind it, and the prompts that carried this fact."""
+
+    text: str
+    fact: ReplyFact | None
+    carried: list[PromptName]
+
+
+class ClinicianReply(BaseModel):
+    """What a clinician wrote to this question of the patient's own; no sentences where nobody has.
+
+    ``facts`` counts the different facts that it rests on, ``carried`` those of them in each prompt. ``held_out``: no
+    reply to this patient was trained on.
+    """
+
+    sentences: list[WrittenSentence]
+    ago: str | None
+    held_out: bool
+    facts: int
+    carried: dict[PromptName, int]
 
 
 class EffectsRequest(PersonalizeRequest):

@@ -115,15 +115,22 @@ class _Pairs:
 
 
 def align_replies(
-    episodes: Sequence[Episode], encoder: Encoder, slots: int | None = None, evidence: Evidence | None = None
+    episodes: Sequence[Episode],
+    encoder: Encoder,
+    slots: int | None = None,
+    evidence: Evidence | None = None,
+    continuation: float = CONTINUATION,
 ) -> ReplyAlignment:
-    """Align the replies of training episodes with the first ``slots`` segments of each."""
+    """Align the replies of training episodes with the first ``slots`` segments of each.
+
+    ``continuation`` is what a sentence takes over of the likeness of the one before it.
+    """
     readings = [_read_episode(episode, slots) for episode in episodes]
     kinds = _number_kinds(episodes, encoder)
     counts = _select_usable(readings, kinds)
     clusters = cluster_sentences((r.texts[j] for r in readings for j in r.usable), encoder)
     keys = tuple(sorted({s.key for r in readings for s in r.segments}))
-    pairs = _build_pairs(readings, clusters, keys, encoder, evidence or {}, counts)
+    pairs = _build_pairs(readings, clusters, keys, encoder, evidence or {}, counts, continuation)
     occasions, frequency = _count_occasions(readings, kinds, pairs, keys, len(clusters.wordings))
     posterior, null = _maximise(pairs, occasions, frequency)
     return ReplyAlignment(tuple(_collect(readings, posterior, null)), counts)
@@ -174,6 +181,7 @@ def _build_pairs(
     encoder: Encoder,
     evidence: Evidence,
     counts: AlignmentCounts,
+    continuation: float,
 ) -> _Pairs:
     """Compute log(exp(cosine / τ) · number factor · g) of every pair of a usable sentence and a segment."""
     number = {key: i for i, key in enumerate(keys)}
@@ -186,7 +194,7 @@ def _build_pairs(
         texts = reading.texts
         replied = np.stack([vector[mask_numbers(t)] for t in texts])
         near = np.round(replied @ np.stack([vector[s.text] for s in reading.segments]).T, 5)
-        near[1:] = np.maximum(near[1:], CONTINUATION * near[:-1].copy())
+        near[1:] = np.maximum(near[1:], continuation * near[:-1].copy())
         shared = [[len(find_numbers(t) & find_numbers(s.text)) for s in reading.segments] for t in texts]
         weight = near / TEMPERATURE + np.log(NUMBER_FACTOR) * np.minimum(shared, MOST_NUMBERS)
         known = evidence.get(reading.episode.episode_id)

@@ -30,6 +30,10 @@ _NEGATION = re.compile(r"\b(?:no|not|never|without|none|nor|neither|free|negativ
 _DENIAL = r"(?:\bno\b|\bwithout\b|\bnever had\b|(?:\bnot|n['’]t) have\b|\bfree (?:of|from)\b)(?:\W+\w+){0,2}\W+"
 
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[<A-Z0-9])|(?<=[。！？])")
+_ABBREVIATIONS = ("Dr.", "Mr.", "Mrs.", "Ms.", "e.g.", "i.e.", "approx.", "vs.", "No.")
+
+
 @dataclass(frozen=True, slots=True)
 class SentenceClusters:
     """Clusters of number-masked sentences: the commonest wording of each, the largest count first."""
@@ -40,6 +44,17 @@ class SentenceClusters:
     def find(self, sentence: str) -> int:
         """The cluster of a sentence that was clustered."""
         return self.of_wording[mask_numbers(sentence)]
+
+
+def split_sentences(text: str) -> tuple[str, ...]:
+    """Split an English or Chinese text into sentences; joined with spaces they give it back."""
+    found: list[str] = []
+    for part in _SENTENCE_END.split(" ".join(text.split())):
+        if found and found[-1].endswith(_ABBREVIATIONS):
+            found[-1] = f"{found[-1]} {part}"
+        elif part:
+            found.append(part)
+    return tuple(found)
 
 
 def mask_numbers(text: str) -> str:

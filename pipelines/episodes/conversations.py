@@ -6,17 +6,14 @@ count, and of several replies the first.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from models.replies.sentences import split_sentences
 from pipelines.records.log import event_log
-
-_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[<A-Z0-9])|(?<=[。！？])")
-_ABBREVIATIONS = ("Dr.", "Mr.", "Mrs.", "Ms.", "e.g.", "i.e.", "approx.", "vs.", "No.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +27,6 @@ class Exchange:
     question: str
     reply: tuple[str, ...]
     rating: float | None
-
-
-def split_sentences(text: str) -> tuple[str, ...]:
-    """Split an English or Chinese text into sentences; joined with spaces they give it back."""
-    found: list[str] = []
-    for part in _END.split(" ".join(text.split())):
-        if found and found[-1].endswith(_ABBREVIATIONS):
-            found[-1] = f"{found[-1]} {part}"
-        elif part:
-            found.append(part)
-    return tuple(found)
 
 
 def pair_exchanges(events: pl.LazyFrame, as_of: datetime) -> list[Exchange]:

@@ -25,6 +25,7 @@ SOURCE = (
     "pmlm/__init__.py",
     "pmlm/settings.py",
     "pmlm/errors.py",
+    "pmlm/language_models.py",
     "pmlm/storage.py",
     "pmlm/api_types.py",
     "pmlm/draft_types.py",

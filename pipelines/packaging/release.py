@@ -16,7 +16,6 @@ from bentos.personalizer.release_files import SUMS
 from feature_repo.store import services
 from models.drafts import catalogue
 from models.encoder import MiniLM
-from models.llm import EmbeddedLLM
 from models.prompt import ranker_file
 from models.refiner import checkpoint
 from models.templates import TEMPLATE_VERSION
@@ -66,7 +65,7 @@ def compose_release(settings: Settings, night: str) -> Release:
         "feature_service": services.SERVICE,
         "feature_schema": services.hash_schema(),
         "ranker": ranker_file.read_id(ranker),
-        "llm": settings.llm_model if settings.llm_base_url else EmbeddedLLM.id,
+        "llm": settings.llm_name if settings.llm_base_url else Path(settings.llm_model).name,
         "params": load_params(settings).model_dump(),
         "episodes": hash_files([settings.episodes]) if settings.episodes.exists() else None,
         "events": hash_batches(settings),

@@ -86,12 +86,12 @@ class RunningEndpoint(BaseModel):
             raise
         return answer.model_dump(mode="json")
 
-    def answer_without_record(self, request: PersonalizeRequest, token: str, seconds: float) -> str:
-        """The same model's answer without the record, as the page shows it; :class:`ServingError` without one."""
+    def ask_page(self, route: str, request: PersonalizeRequest, token: str, seconds: float) -> dict[str, Any]:
+        """What the page is answered by one of its own routes; :class:`ServingError` without an answer."""
         headers = {"Authorization": f"Bearer {token}"}
         try:
             answer = httpx.post(
-                f"{self.url}/page/api/plain",
+                f"{self.url}/page/api/{route}",
                 json=request.model_dump(),
                 headers=headers,
                 timeout=seconds,
@@ -99,8 +99,9 @@ class RunningEndpoint(BaseModel):
             )
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            raise ServingError(f"the answer without the record: {type(error).__name__}") from None
-        return str(answer.json()["answer"])
+            raise ServingError(f"/page/api/{route}: {type(error).__name__}") from None
+        found: dict[str, Any] = answer.json()
+        return found
 
 
 def current_release(settings: Settings) -> Path:

@@ -89,7 +89,7 @@ def build_llm(settings: Settings) -> LLM:
     """Build the language model whose answers are judged: the one that answers patients."""
     if not settings.llm_base_url:
         return EmbeddedLLM(threads=1)
-    return OpenAICompatible(settings.llm_base_url, settings.llm_model, settings.llm_api_key, settings.scorer_timeout_s)
+    return OpenAICompatible(settings.llm_base_url, settings.llm_name, settings.llm_api_key, settings.scorer_timeout_s)
 
 
 def calibration_path(settings: Settings) -> Path:

@@ -19,6 +19,7 @@ Night = Annotated[str | None, typer.Option(help="The night, YYYYMMDD or YYYY-MM-
 def register(app: typer.Typer) -> None:
     """Add these commands to ``pmlm``."""
     app.command("night", epilog="Example: pmlm night --drops examples/clinic")(night)
+    app.command("demo", epilog="Example: pmlm demo")(demo)
     app.command("stage", epilog="Example: pmlm stage episodes --night 20260601")(stage)
     app.command("status", epilog="Example: pmlm status --json")(status)
     app.command("up", epilog="Example: pmlm up")(up)
@@ -40,6 +41,13 @@ def night(
     from pmlm.console import one_night
 
     one_night.run_if_alone(load_settings(drops=drops), date=_parse_night(date), train=train, as_json=as_json)
+
+
+def demo(drops: Drops = None) -> None:
+    """Serve the finished night of the sample clinic that ships with PMLM; print a link and three questions."""
+    from pmlm.console import demo as demonstration
+
+    demonstration.run_demo(load_settings(drops=drops))
 
 
 def stage(

@@ -18,6 +18,7 @@ from bentos.auth.principal import LOCAL
 from bentos.recording.store_writer import StoreWriter
 from pipelines.packaging import serving
 from pmlm.api_types import Language, PersonalizeRequest
+from pmlm.console.clinician_reply import count_facts, draw_reply
 from pmlm.errors import PmlmError
 from pmlm.settings import Settings
 
@@ -29,12 +30,14 @@ LABELS = ("emergency", "urgent", "routine")
 class AskedAnswer:
     """A response of ``POST /answer``, the same model's answer without the record, and who answered.
 
-    ``unpersonalised`` is None where no model was asked, or where it was not asked for.
+    ``unpersonalised`` is None after an emergency, or where it was not asked for; ``clinician`` is what a clinician
+    wrote to the same question, None where nobody has.
     """
 
     response: dict[str, Any]
     unpersonalised: str | None
     asked: str
+    clinician: dict[str, Any] | None = None
 
     def summarize(self) -> dict[str, Any]:
         """The answer as the one JSON object that ``pmlm ask --json`` ends with."""
@@ -49,6 +52,7 @@ class AskedAnswer:
             "llm_called": response["llm"]["asked"],
             "llm_error": response["llm"]["error"],
             "asked": self.asked,
+            "clinician": self.clinician,
             "kept": [segment["key"] for segment in response["segments"] if segment["kept"]],
             "prompt": response["prompt"],
         }
@@ -57,7 +61,9 @@ class AskedAnswer:
 def ask_question(
     settings: Settings, patient: str, question: str, language: Language | None = None, compare: bool = False
 ) -> AskedAnswer:
-    """Ask the running endpoint, or else the current release; ``compare`` asks without the record too.
+    """Ask the running endpoint, or else the current release.
+
+    ``compare`` asks without the record too, and for what a clinician wrote to the same question.
 
     :class:`PmlmError` names the field of an invalid question; :class:`UnknownPatientError` for an unknown patient.
     """
@@ -70,8 +76,12 @@ def ask_question(
     if endpoint is not None:
         token, seconds = development_token(settings), settings.llm_timeout_s + 30
         response = endpoint.answer(request, token, seconds)
-        other = endpoint.answer_without_record(request, token, seconds) if compare and _was_asked(response) else None
-        return AskedAnswer(response, other, f"the endpoint at {endpoint.url}")
+        who = f"the endpoint at {endpoint.url}"
+        if not compare:
+            return AskedAnswer(response, None, who)
+        other = endpoint.ask_page("plain", request, token, seconds)["answer"] if _has_answer(response) else None
+        written = endpoint.ask_page("reply", request, token, seconds)
+        return AskedAnswer(response, other, who, written if written["sentences"] else None)
     from bentos.personalizer.personalizer import Personalizer  # slow: it imports every model
     from bentos.web import answers
 
@@ -80,12 +90,17 @@ def ask_question(
         audit.record_block(settings, "pmlm ask", LOCAL.client, StoreWriter("audit").write),
     ):
         response = personalizer.answer(LOCAL, request).model_dump(mode="json")
-        plain = answers.plain(personalizer, LOCAL, request).answer if compare and _was_asked(response) else None
-        return AskedAnswer(response, plain, f"release {response['versions']['release']}, in this process")
+        who = f"release {response['versions']['release']}, in this process"
+        if not compare:
+            return AskedAnswer(response, None, who)
+        plain = answers.plain(personalizer, LOCAL, request).answer if _has_answer(response) else None
+        written = answers.reply(personalizer, LOCAL, request).model_dump(mode="json")
+        return AskedAnswer(response, plain, who, written if written["sentences"] else None)
 
 
-def _was_asked(response: dict[str, Any]) -> bool:
-    return bool(response["llm"]["asked"])
+def _has_answer(response: dict[str, Any]) -> bool:
+    """Whether there is an answer besides an escalation."""
+    return bool(response["llm"]["asked"] or response["llm"]["restated"])
 
 
 def render_asked(question: str, asked: AskedAnswer, prompts: bool) -> RenderableType:
@@ -95,6 +110,8 @@ def render_asked(question: str, asked: AskedAnswer, prompts: bool) -> Renderable
     parts.append(_draw_panels((_title_answer(response), response["answer"], "green"), *beside))
     used = [segment["text"] for segment in response["segments"] if segment["kept"] and not segment["pinned"]]
     parts.append(Text("from the record: " + "; ".join(used) if used else "nothing of the record was chosen"))
+    if asked.clinician:
+        parts += [draw_reply(asked.clinician), Text(count_facts(asked.clinician))]
     if prompts:
         parts.append(_draw_panels(*_list_prompts(response)))
     parts.append(Text(f"asked: {asked.asked}; where it came from: pmlm trace {response['id']}", style="dim"))
@@ -116,7 +133,7 @@ def _list_prompts(response: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _title_answer(response: dict[str, Any]) -> str:
-    return f"answer · {response['llm']['model'] if _was_asked(response) else 'fixed text'}"
+    return f"answer · {response['llm']['model'] if _has_answer(response) else 'fixed text'}"
 
 
 def _draw_panels(*panels: tuple[str, str, str]) -> RenderableType:

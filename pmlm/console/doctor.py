@@ -14,6 +14,7 @@ from typing import Literal
 from pipelines import tombstones
 from pipelines.night.schedule import airflow_processes
 from pmlm.errors import ChangePlanError, PmlmError
+from pmlm.language_models import EMBEDDED_ANSWER
 from pmlm.settings import Settings
 from pmlm.storage import read_json
 
@@ -114,8 +115,10 @@ def _tokens(settings: Settings) -> Iterator[Diagnosis]:
 
 def _llm(settings: Settings) -> Iterator[Diagnosis]:
     if not settings.llm_base_url:
-        mend = "for answers worth reading set PMLM_LLM_BASE_URL, PMLM_LLM_API_KEY and PMLM_LLM_MODEL"
-        yield Diagnosis("language model", "note", "the embedded one, which is no medical answerer", mend)
+        mend = "for a language model set PMLM_LLM_BASE_URL, PMLM_LLM_API_KEY and PMLM_LLM_MODEL, or `make night MODEL=`"
+        restates = settings.llm_model == EMBEDDED_ANSWER
+        found = "none: an answer restates the record's facts" if restates else f"{settings.llm_model}, in this process"
+        yield Diagnosis("language model", "note" if restates else "ok", found, mend if restates else "")
     else:
         import httpx
 

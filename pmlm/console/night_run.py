@@ -147,6 +147,12 @@ def _report_no_new_records(settings: Settings, as_json: bool) -> None:
         f"[bold]No new records[/] for {settings.clinic}: the last night is {format_night(nights[-1])}. "
         "Nothing to do; `pmlm status` sums it up."
     )
+    from pipelines.night.finished.restore import read_unpacked_night  # with what serves a release, which no night needs
+
+    if read_unpacked_night(settings) is not None:
+        console.print(
+            "The night came with the repository (`make demo`). To run it yourself: PMLM_HOME=another-folder make night"
+        )
     if as_json:
         nothing: dict[str, Any] = {"status": "noop", "clinic": settings.clinic, "nights": [], "last": nights[-1]}
         console.out(json.dumps(nothing), highlight=False)

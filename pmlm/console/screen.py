@@ -67,7 +67,7 @@ def format_rewards(evaluation: dict[str, Any] | None, gate: dict[str, Any] | Non
     lines = [f"{label:<42} {_format_estimate(rows[name])}" for name, label in REWARD_ROWS.items() if name in rows]
     if "refined_tokens" in rows and "initial_tokens" in rows:
         refined, initial = rows["refined_tokens"]["value"], rows["initial_tokens"]["value"]
-        lines.append(f"{'free tokens in the prompt':<42} {refined:.0f} instead of {initial:.0f}")
+        lines.append(f"{'tokens of free facts in the prompt':<42} refined {refined:.0f}, initial {initial:.0f}")
     if gate:
         lines.append(f"gate: {VERDICTS[gate['decision']]} {gate['why']}")
     return lines

@@ -126,5 +126,5 @@ def client_of(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def client(client_of: ClientFactory) -> TestClient:
-    """An in-process client with the embedded language model."""
+    """An in-process client without a language model: the embedded answer answers."""
     return client_of()

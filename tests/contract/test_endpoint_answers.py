@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from models.llm import DISCLAIMER
+from bentos.personalizer.llm_answer import RESTATED
 from pipelines.packaging import serving
 from pipelines.packaging.serving import RunningEndpoint
 from pmlm.api_types import AnswerResponse, PersonalizeResponse
@@ -70,15 +70,14 @@ def test_any_usual_form_of_a_reference_finds_the_same_woman(
     assert post(caller, "/personalize", patient=named, question=TIRED)["prompt"] == personalized["prompt"]
 
 
-def test_an_answer_is_the_same_prompt_with_the_models_words_and_their_limits(
+def test_an_answer_is_the_same_prompt_with_its_facts_restated(
     caller: httpx.Client, personalized: dict[str, Any]
 ) -> None:
     answer = AnswerResponse.model_validate(post(caller, "/answer", patient=ADA, question=TIRED))
     assert answer.prompt == personalized["prompt"]
     assert answer.answer
-    assert answer.llm.embedded
-    assert answer.llm.error is None
-    assert answer.disclaimer == DISCLAIMER["en"]
+    assert (answer.llm.model, answer.llm.asked, answer.llm.error) == ("embedded-answer", False, None)
+    assert answer.disclaimer == RESTATED["en"]
     assert not answer.escalated
 
 

@@ -85,6 +85,25 @@ def _condition(id_: str, patient: str, day: str, code: str, display: str) -> dic
     }
 
 
+#: Ada's own question, and what a clinician wrote to it.
+ANSWERED = "What can I do about my anemia?"
+WRITTEN = ("Your haemoglobin of 9.8 g/dL is too low.", "You are allergic to penicillin V.", "Sleep whenever you can.")
+
+
+def _message(id_: str, sender: str, to: str, at: str, text: str, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Communication",
+        "id": id_,
+        "status": "completed",
+        "subject": {"reference": f"Patient/{ADA}"},
+        "sender": {"reference": sender},
+        "recipient": [{"reference": to}],
+        "sent": at,
+        "payload": [{"contentString": text}],
+        **more,
+    }
+
+
 RECORDS: tuple[dict[str, Any], ...] = (
     _patient(ADA, "1994-03-02", "en"),
     _patient(BEA, "1990-11-20", "zh"),
@@ -118,7 +137,12 @@ RECORDS: tuple[dict[str, Any], ...] = (
         "subject": {"reference": f"Patient/{ADA}"},
         "authoredOn": "2026-05-20T09:20:00+00:00",
     },
-)
+    _message("q1", f"Patient/{ADA}", "Practitioner/lee", "2026-05-21T08:00:00+00:00", ANSWERED),
+    _message(
+        "r1", "Practitioner/lee", f"Patient/{ADA}", "2026-05-21T10:00:00+00:00", " ".join(WRITTEN),
+        inResponseTo=[{"reference": "Communication/q1"}],
+    ),
+)  # fmt: skip
 
 
 def write(drops: Path) -> Path:

@@ -9,14 +9,13 @@ export class Problem extends Error {
   }
 }
 
-/** Take the token out of the address bar into this tab's session; true if there is one. */
-export function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem(KEY, given);
-    history.replaceState(null, "", location.pathname + location.search);
-  }
-  return signedIn();
+/** Take a link's token out of the address bar into this tab's session, with the patient and question that it asks for. */
+export function takeLink() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  if (!given.get("token")) return {};
+  sessionStorage.setItem(KEY, given.get("token"));
+  history.replaceState(null, "", location.pathname + location.search);
+  return { patient: given.get("patient"), question: given.get("question") };
 }
 
 export const signIn = (token) => sessionStorage.setItem(KEY, token.trim());

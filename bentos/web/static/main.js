@@ -1,12 +1,14 @@
 // Sign in, choose a patient, ask, and lay out the answer beside why it is what it is.
-import { ask, signedIn, signIn, signOut, takeToken } from "./api.js";
+import { ask, signedIn, signIn, signOut, takeLink } from "./api.js";
 import { showBeliefs } from "./beliefs.js";
 import { showDecisions } from "./decisions.js";
 import { showDraft } from "./drafts.js";
 import { byId, make } from "./elements.js";
+import { markFacts } from "./highlights.js";
 import { ownReply, showFeedback } from "./feedback.js";
 import { showPeers, showTrajectories } from "./plots.js";
 import { showPrompt } from "./prompt.js";
+import { offerQuestions, showReply } from "./replies.js";
 import { language, phrase, speak, word } from "./words.js";
 
 let running = null; // the question under way: a new one cancels it
@@ -47,6 +49,8 @@ async function loadPatients() {
     byId("cut").hidden = !found.more;
     byId("synthetic").hidden = !found.synthetic;
     byId("embedded").hidden = !found.embedded;
+    byId("embedded").textContent = word(found.restates ? "restates" : "embedded");
+    offerPatientsQuestions();
   } catch (problem) {
     showProblem(problem);
   }
@@ -56,7 +60,7 @@ const label = (p) => [`…${p.reference.slice(-4)}`, p.pregnancy, p.age && `${p.
 
 function showExamples() {
   byId("examples").replaceChildren(...word("examples").map((text) => make("button", {
-    type: "button", class: "quiet", onclick: () => { byId("question").value = text; byId("question").focus(); },
+    type: "button", class: "quiet", onclick: () => chooseQuestion(text),
   }, text)));
 }
 
@@ -92,11 +96,15 @@ async function drawn(asked, reference, signal) {
   }
 }
 
-function fill(id, text, findings = []) {
+const chooseQuestion = (text) => { byId("question").value = text; byId("question").focus(); };
+
+const offerPatientsQuestions = () => offerQuestions(byId("patient").value, chooseQuestion);
+
+function fill(id, text, findings = [], segments = []) {
   const box = byId(id);
   box.setAttribute("aria-busy", "false");
   const why = findings.map((f) => word(f) ?? f).join("; ");
-  box.replaceChildren(...(why ? [make("p", { class: "withheld" }, `${word("withheld")} (${why}).`)] : []), text);
+  box.replaceChildren(...(why ? [make("p", { class: "withheld" }, `${word("withheld")} (${why}).`)] : []), ...markFacts(text, segments));
 }
 
 function showVersions(response, llm) {
@@ -113,7 +121,7 @@ async function run(reference, question, signal) {
   byId("result").hidden = false;
   for (const id of ["answer", "plain"]) { byId(id).setAttribute("aria-busy", "true"); byId(id).textContent = "…"; }
   byId("disclaimer").textContent = "";
-  byId("feedback").hidden = byId("draft").hidden = true;
+  byId("feedback").hidden = byId("draft").hidden = byId("reply").hidden = true;
   showBanner(response);
   showLacking(response);
   showPrompt(response, reference);
@@ -128,10 +136,11 @@ async function run(reference, question, signal) {
   } else {
     byId("decisions").hidden = byId("drawn").hidden = byId("believed").hidden = true;
   }
-  await showDraft(asked, signal);
   say("answering");
   const answered = await ask("answer", asked, signal);
-  fill("answer", answered.answer, answered.llm.findings);
+  fill("answer", answered.answer, answered.llm.findings, answered.segments);
+  byId("answer-hint").textContent = word(answered.llm.restated ? "restatedHint" : "answerHint");
+  byId("plain-hint").textContent = word(answered.llm.restated ? "restatedPlainHint" : "plainHint");
   byId("disclaimer").textContent = answered.disclaimer;
   showVersions(answered, answered.llm);
   showLacking(answered);
@@ -139,6 +148,8 @@ async function run(reference, question, signal) {
   showFeedback(answered, question);
   const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: answered.answer, own: false });
   if (found && !byId("drawn").hidden) showDecisions({ ...shown, weighed: found[0], reply });
+  await showReply(asked, signal);
+  await showDraft(asked, signal);
   say("comparing");
   const plain = await ask("page/api/plain", asked, signal);
   fill("plain", plain.answer, plain.llm.findings);
@@ -158,12 +169,22 @@ async function submit(event) {
   }
 }
 
-function changeLanguage() {
+/** Ask what a link asks for: of the patient in the list, or else of the one named. */
+function askLinked({ patient, question }) {
+  if (!patient || !question) return;
+  const listed = [...byId("patient").options].some((option) => option.value === patient);
+  byId(listed ? "patient" : "reference").value = patient;
+  if (listed) offerPatientsQuestions();
+  byId("question").value = question;
+  byId("ask").requestSubmit();
+}
+
+async function changeLanguage() {
   speak(byId("language").value);
   byId("result").hidden = true;
   running?.abort();
   showExamples();
-  loadPatients();
+  await loadPatients();
 }
 
 byId("ask").addEventListener("submit", submit);
@@ -174,7 +195,8 @@ byId("sign-in").addEventListener("submit", (event) => {
   loadPatients();
 });
 byId("sign-out").addEventListener("click", leave);
+byId("patient").addEventListener("change", offerPatientsQuestions);
 byId("language").addEventListener("change", changeLanguage);
-takeToken();
+const linked = takeLink();
 byId("language").value = navigator.language.startsWith("zh") ? "zh" : "en";
-changeLanguage();
+changeLanguage().then(() => askLinked(linked));

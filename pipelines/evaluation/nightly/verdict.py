@@ -51,7 +51,7 @@ def decide(evaluated: Mapping[str, Any], faced: Champion, look: int, params: Gat
     elif reason := explain_doubt(estimate, seeds, params):
         decision, why = HOLD, reason
     else:
-        decision, why = PROMOTE, f"better by {_format(estimate)} than {faced.id}"
+        decision, why = PROMOTE, f"reward better than {faced.id}'s by {_format(estimate)} per token"
     return base | figures | {"decision": decision, "why": why}
 
 

@@ -46,7 +46,7 @@ def build_patient_days(settings: Settings, night: str, since: datetime) -> pl.Da
     key = ["subject_id", "day"]
     lot = ["record", "known_at", "code"]
     days = events.group_by(key).agg(
-        pl.len().alias("events a patient-day"),
+        pl.len().alias("events per patient-day"),
         pl.col("kind").sort_by(lot).first().alias("kind"),
         pl.col("record").min().alias("lot"),
     )

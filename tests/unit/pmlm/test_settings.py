@@ -45,6 +45,7 @@ def other_value(name: str) -> Any:
 
 VALUES: dict[str, Any] = {
     "crisis_country": "GB",
+    "llm_model": "smollm2-135m-instruct",
     "triage_llm": LanguageModel(base_url="http://c/v1", model="reader"),
     "trusted_proxies": "10.0.0.0/8 127.0.0.1",
     "rate_limit": "7/second",
@@ -62,6 +63,17 @@ def test_every_setting_travels_to_another_process(name: str, monkeypatch: pytest
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
     assert load_settings() == own
+
+
+def test_a_model_without_a_server_is_one_of_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "clinic.gguf").touch()
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(llm_model="clinic.gguf").llm_model == str(tmp_path / "clinic.gguf")
+    assert load_settings(llm_model="gpt", llm_base_url="http://127.0.0.1:9/v1").llm_name == "gpt"
+    assert load_settings(llm_base_url="http://127.0.0.1:9/v1").llm_name == "default"
+    for unknown, why in (("gpt", "without PMLM_LLM_BASE_URL"), ("other.gguf", "no such .gguf file")):
+        with pytest.raises(SettingsError, match=f"^PMLM_LLM_MODEL: .*{why}"):
+            load_settings(llm_model=unknown)
 
 
 def test_a_relative_path_is_the_same_file_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class InstructionSearch:
         for name in ("dspy", "gepa", "optuna", "LiteLLM"):
             logging.getLogger(name).setLevel(logging.ERROR)  # they print instructions and examples
         self.lm = dspy.LM(
-            f"openai/{settings.llm_model}",
+            f"openai/{settings.llm_name}",
             api_base=settings.llm_base_url,
             api_key=settings.llm_api_key or "none",
             timeout=settings.scorer_timeout_s,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from bentos.llm.upstreams import Upstream, order_by_preference
+from bentos.llm.upstreams import Upstream, choose_own_model, order_by_preference, read_upstreams
+from pmlm.settings import Settings
 
 
 @pytest.mark.attack("access", "a model that is named by a path on its server", "the file's name alone is shown")
@@ -30,3 +33,21 @@ def test_a_model_is_preferred_by_either_name() -> None:
     assert order_by_preference((first, second), "two.gguf") == (second, first)
     assert order_by_preference((first, second), "/models/two.gguf") == (second, first)
     assert order_by_preference((first, second), "other") == (first, second)
+
+
+def test_where_nothing_is_named_nobody_is_asked() -> None:
+    (only,) = read_upstreams(Settings(_env_file=None))
+    assert (only.name, only.restates, only.embedded) == ("embedded-answer", True, True)
+
+
+def test_the_small_model_answers_only_where_it_is_named() -> None:
+    named = Settings(_env_file=None, llm_model="smollm2-135m-instruct")
+    assert read_upstreams(named) == ()
+    assert choose_own_model(named).id == "smollm2-135m-instruct-q4_1"
+
+
+def test_a_file_of_the_clinics_own_runs_in_this_process_under_its_name(tmp_path: Path) -> None:
+    (tmp_path / "clinic-7b.gguf").touch()
+    own = Settings(_env_file=None, llm_model=str(tmp_path / "clinic-7b.gguf"), llm_context_tokens=8192)
+    model = choose_own_model(own)
+    assert (model.id, model.path, model.context) == ("clinic-7b.gguf", tmp_path / "clinic-7b.gguf", 8192)

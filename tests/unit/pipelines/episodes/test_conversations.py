@@ -8,7 +8,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.episodes.conversations import pair_exchanges, split_sentences
+from models.replies.sentences import split_sentences
+from pipelines.episodes.conversations import pair_exchanges
 from pipelines.records.log.event_log import SCHEMA
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -60,7 +60,7 @@ def test_repeated_measurements_of_a_day_count_by_their_median(settings: Settings
 def test_a_deletion_is_no_sampling_unit(settings: Settings) -> None:
     _write_events(settings, [_event(1, "deleted", DELETED), _event(2, "condition", "SNOMED//1")])
     table = records.build_patient_days(settings, NIGHT, SINCE)
-    assert table["events a patient-day"].to_list() == [1]
+    assert table["events per patient-day"].to_list() == [1]
 
 
 def test_a_huge_drop_is_scaled_down_and_its_broken_share_kept(settings: Settings) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 from pydantic import BaseModel, Field, ValidationError
 
 from models.refiner.interface import Refiner
+from models.replies.sentences import split_sentences
 from models.schema import Episode, Segment
 from models.templates import render_sentence, sanitize_line
 from pipelines.embedding_cache import CachedEncoder
-from pipelines.episodes.conversations import split_sentences
 from pipelines.evaluation.nightly.intervals import bootstrap_difference, bootstrap_mean
 from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import run_rollouts

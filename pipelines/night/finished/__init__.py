@@ -1,0 +1,1 @@
+"""A finished night of the sample clinic ships: ``pmlm demo`` needs no training."""
