@@ -15,7 +15,7 @@ import secrets
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -30,6 +30,7 @@ from pmlm.language_models import EMBEDDED_ANSWER, LanguageModel, Url, check_own_
 
 PROJECT = Path(__file__).resolve().parents[1]
 _SUBJECT = re.compile(r"subject:([0-9]{1,19})")  # no FHIR id has a colon
+Database = Annotated[str, Field(pattern=r"^(sqlite|postgresql://[^:@/]+(:[^@/]*)?@[^@/]+/[^/]+)$")]
 
 
 class Manifest(BaseModel, extra="forbid"):
@@ -120,6 +121,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
     airflow_port: int = Field(default=8080, ge=0, le=65535)
+    airflow_database: Database = "sqlite"  # where Airflow stores its runs; or postgresql://USER:PASSWORD@HOST/NAME
     alert_url: str | None = None  # where alerts go, as an apprise URL: mailto://, slack://, json://…; none: nowhere
     lineage_url: Url | None = None  # where each stage's OpenLineage events are posted, beside their file
     night_cron: str = "0 2 * * *"  # when the scheduled night starts, UTC

@@ -9,7 +9,7 @@ import os
 import secrets
 from pathlib import Path
 
-from pmlm.settings import PROJECT, Settings
+from pmlm.settings import PROJECT, Settings, format_settings
 
 DAG_ID = "nightly"
 #: DAG → its task whose asset starts the next one.
@@ -54,7 +54,6 @@ def make_airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{page_url(settings)}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(login_path(settings)),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{where / 'airflow.db'}",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(where / "logs"),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
@@ -67,17 +66,23 @@ def make_airflow_environment(settings: Settings) -> dict[str, str]:
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
         "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads must not spin
+        **_make_addresses(settings),
+        **format_settings(settings),  # all: Airflow runs in another folder, where no .env of this one is read
         "PMLM_HOME": str(settings.home.resolve()),
         "PMLM_DROPS": str(settings.drops.resolve()),
-        "PMLM_NIGHT_CRON": settings.night_cron,
-        "PMLM_ALERT_URL": settings.alert_url or "",
-        "PMLM_ENGINE": settings.engine,
-        "PMLM_SPARK_MASTER": settings.spark_master,
-        "PMLM_SPARK_CONNECTION": settings.spark_connection or "",
-        "PMLM_HOST": settings.host,
-        "PMLM_PORT": str(settings.port),
-        "PMLM_AIRFLOW_PORT": str(settings.airflow_port),
     }
+
+
+def _make_addresses(settings: Settings) -> dict[str, str]:
+    """Airflow's database, by the drivers that are installed: psycopg is both of Postgres'."""
+    if settings.airflow_database == "sqlite":
+        path = airflow_home(settings) / "airflow.db"
+        addresses = (f"sqlite:///{path}", f"sqlite+aiosqlite:///{path}")
+    else:
+        address = settings.airflow_database.replace("postgresql://", "postgresql+psycopg://", 1)
+        addresses = (address, address)
+    names = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC")
+    return dict(zip(names, addresses, strict=True))
 
 
 def configure_airflow(settings: Settings) -> None:

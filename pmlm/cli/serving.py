@@ -117,31 +117,28 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; default: PMLM_PORT or 3000.")] = None,
     drops: Drops = None,
 ) -> None:
-    """Serve the current release until interrupted."""
+    """Serve the current release until interrupted; exit 1 if the endpoint dies."""
     import signal
-    import time
 
     from bentos.auth import keys
-    from pipelines.packaging import serving
+    from pipelines.packaging import supervision
+    from pipelines.packaging.serving import RunningEndpoint
 
     settings = load_settings(drops=drops)
 
     def end(*_: object) -> None:
+        for name in (signal.SIGINT, signal.SIGTERM):  # what follows ends the endpoint too, undisturbed
+            signal.signal(name, signal.SIG_IGN)
         raise SystemExit
+
+    def announce(endpoint: RunningEndpoint) -> None:
+        typer.echo(f"{endpoint.bento} answers at {endpoint.url} (Ctrl+C stops it)")
+        typer.echo(f"tokens: {keys.token_path(settings)}, or `pmlm token`")
 
     # no sigwait: an unhandled signal would end this process and leave the endpoint behind
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, end)
-    endpoint = serving.start_endpoint(settings, port)
-    try:
-        typer.echo(f"{endpoint.bento} answers at {endpoint.url} (Ctrl+C stops it)")
-        typer.echo(f"tokens: {keys.token_path(settings)}, or `pmlm token`")
-        while True:
-            time.sleep(1)
-    finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, signal.SIG_IGN)
-        serving.stop_recorded_endpoint(settings)
+    supervision.serve_in_foreground(settings, port, announce)
 
 
 def token(

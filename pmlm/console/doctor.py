@@ -20,6 +20,7 @@ from pmlm.storage import read_json
 
 Verdict = Literal["ok", "note", "bad"]
 FREE_GB = 3.0
+CONNECT_S = 3
 MARKS: dict[Verdict, str] = {"ok": "[green]✓[/]", "note": "[yellow]–[/]", "bad": "[red]✗[/]"}
 
 
@@ -172,6 +173,25 @@ def _online_store(settings: Settings) -> Diagnosis:
     return Diagnosis("online store", "ok" if filled else "note", name, "" if filled else "pmlm night")
 
 
+def _airflow_database(settings: Settings) -> Iterator[Diagnosis]:
+    """Only where Airflow's runs are in Postgres: whether it answers."""
+    if settings.airflow_database == "sqlite":
+        return
+    from feature_repo.store.online_stores import redact_setting
+
+    try:
+        import psycopg
+
+        psycopg.connect(settings.airflow_database, connect_timeout=CONNECT_S).close()
+        problem, mend = "", ""
+    except ImportError:
+        problem, mend = ": psycopg is not installed", "uv pip install 'pmlm[postgres]'"
+    except psycopg.Error as error:  # its message may name the user
+        problem, mend = f": {type(error).__name__}", "check PMLM_AIRFLOW_DATABASE and that its server runs"
+    shown = redact_setting(settings.airflow_database) + problem
+    yield Diagnosis("Airflow's database", "bad" if problem else "ok", shown, mend)
+
+
 def _plan(settings: Settings) -> Iterator[Diagnosis]:
     """Whether the change plan can be obeyed; a night runs without one, and promotes nothing."""
     from pipelines.evaluation.nightly import change_plan
@@ -226,6 +246,7 @@ CHECKS: tuple[Callable[[Settings], Iterator[Diagnosis]], ...] = (
     _llm,
     _engine,
     _stores,
+    _airflow_database,
     _plan,
     _disk,
     _ports,

@@ -28,16 +28,38 @@ def test_an_endpoint_is_up_written_down_and_gone_without_a_trace(settings: Setti
 
 
 def test_serve_takes_its_endpoint_along_when_it_is_terminated(settings: Settings) -> None:
-    command = [sys.executable, "-m", "pmlm.cli.main", "serve", "--port", "0"]
-    serve = subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True)
-    assert serve.stdout is not None
-    assert "answers at" in serve.stdout.readline()
-    endpoint = serving.find_running_endpoint(settings)
-    assert endpoint is not None
+    serve, endpoint = start_serve(settings)
     serve.terminate()
     assert serve.wait(60) == 0
     assert serving.find_processes(endpoint) == []
     assert not serving.record_path(settings).exists()
+
+
+def test_serve_follows_an_endpoint_that_a_night_starts_in_place_and_fails_where_it_dies(settings: Settings) -> None:
+    serve, first = start_serve(settings)
+    try:
+        assert serving.stop_recorded_endpoint(settings)  # as for a release with other code
+        second = serving.start_endpoint(settings, first.port)
+        assert serve.poll() is None
+        for process in serving.find_processes(second):
+            process.kill()
+        assert serve.wait(60) == 1
+        assert "the endpoint has died" in serve.communicate()[1]
+        assert not serving.record_path(settings).exists()
+    finally:
+        serve.kill()
+
+
+def start_serve(settings: Settings) -> tuple[subprocess.Popen[str], serving.RunningEndpoint]:
+    """Run ``pmlm serve`` until its endpoint answers."""
+    command = [sys.executable, "-m", "pmlm.cli.main", "serve", "--port", "0"]
+    pipe = subprocess.PIPE
+    serve = subprocess.Popen(command, env=environment(settings), stdout=pipe, stderr=pipe, text=True)
+    assert serve.stdout is not None
+    assert "answers at" in serve.stdout.readline()
+    endpoint = serving.find_running_endpoint(settings)
+    assert endpoint is not None
+    return serve, endpoint
 
 
 def test_a_worker_whose_supervisor_was_killed_is_ended_too(settings: Settings) -> None:

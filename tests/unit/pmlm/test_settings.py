@@ -50,6 +50,7 @@ VALUES: dict[str, Any] = {
     "trusted_proxies": "10.0.0.0/8 127.0.0.1",
     "rate_limit": "7/second",
     "online_store": "redis://127.0.0.1:6379/3",
+    "airflow_database": "postgresql://airflow:p%40ss@127.0.0.1:5433/airflow",
     "llm_base_url": "http://127.0.0.1:9/v1",
 }
 NAMES = [name for name, field in Settings.model_fields.items() if field.default is not PydanticUndefined]
@@ -98,6 +99,7 @@ def test_a_relative_path_is_the_same_file_elsewhere(monkeypatch: pytest.MonkeyPa
         ("PMLM_QUEUE", "0"),
         ("PMLM_CRISIS_COUNTRY", "Atlantis"),
         ("PMLM_ENGINE", "excel"),
+        ("PMLM_AIRFLOW_DATABASE", "mysql://u:secret@h/x"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -105,6 +107,7 @@ def test_a_wrong_setting_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch, v
     with pytest.raises(SettingsError, match=f"^{variable}") as wrong:
         load_settings()
     assert "\n" not in str(wrong.value)
+    assert "secret" not in str(wrong.value)
 
 
 def test_a_folder_of_keys_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -73,6 +73,17 @@ def test_a_port_taken_by_another_program_is_bad(settings: Settings) -> None:
     assert "PMLM_AIRFLOW_PORT" in check.mend
 
 
+def test_a_postgres_of_airflow_that_does_not_answer_is_bad_and_its_password_stays_hidden(settings: Settings) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        asked = Settings(**settings.model_dump() | {"airflow_database": f"postgresql://airflow:secret@{address}/runs"})
+        check = found(asked, "Airflow's database")
+    assert check.verdict == "bad"
+    assert check.found == f"postgresql://{address}: OperationalError"
+    assert "PMLM_AIRFLOW_DATABASE" in check.mend
+
+
 def test_a_language_model_that_does_not_answer_is_bad(settings: Settings) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
