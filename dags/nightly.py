@@ -40,18 +40,17 @@ def nightly() -> None:
         return night.run_intake(load_clinic(params), day, run_id)
 
     @task.branch
-    def decide(params: dict[str, Any] | None = None) -> str:
+    def decide(params: dict[str, Any] | None = None, ti: Any = None) -> str:
         from pipelines.night.schedule import scheduled_night
 
-        return "cause" if scheduled_night.decide_training(load_clinic(params)).due else "quiet"
+        decision = scheduled_night.decide_training(load_clinic(params))
+        ti.xcom_push(key="why", value=decision.why)
+        return "cause" if decision.due else "quiet"
 
     @task(outlets=[tasks.CAUSE], multiple_outputs=False)
-    def cause(params: dict[str, Any] | None = None, outlet_events: Any = None) -> dict[str, Any]:
-        from pipelines.night.schedule import scheduled_night
-
-        settings = load_clinic(params)
-        why = scheduled_night.decide_training(settings).why
-        return tasks.announce(outlet_events, (tasks.CAUSE,), settings, {"why": why})
+    def cause(params: dict[str, Any] | None = None, outlet_events: Any = None, ti: Any = None) -> dict[str, Any]:
+        why = ti.xcom_pull(task_ids="decide", key="why")
+        return tasks.announce(outlet_events, (tasks.CAUSE,), load_clinic(params), {"why": why})
 
     @task(multiple_outputs=False)
     def quiet(params: dict[str, Any] | None = None) -> dict[str, Any]:

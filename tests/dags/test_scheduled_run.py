@@ -21,7 +21,7 @@ from pmlm.storage import read_json
 from tests.conftest import NightDone
 from tests.small_clinic import cut
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("airflow"), pytest.mark.timeout(900)]
 WAIT_S = 400.0
 
 
