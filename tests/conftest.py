@@ -87,7 +87,7 @@ def small_clinic(shared_folder: Path) -> Path:
 def night_done(shared_folder: Path, small_clinic: Path) -> NightDone:
     """The small clinic after ``pmlm night``, shared by all tests: read or copy it, never write."""
     home = shared_folder / "night-done"
-    settings = Settings(home=home, drops=small_clinic, airflow_port=18080)
+    settings = Settings(home=home, drops=small_clinic, key_dir=home / "keys", airflow_port=18080)
     with FileLock(shared_folder / "night-done.lock", timeout=600):
         screen = home / "screen.txt"
         if not screen.exists():

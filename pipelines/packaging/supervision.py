@@ -33,7 +33,7 @@ def serve_in_foreground(settings: Settings, port: int | None, announce: Callable
     finally:
         serving.stop_endpoint(endpoint)
         recorded = _read_record(settings)
-        if recorded and recorded.family == endpoint.family:  # another of this clinic may have written its own
+        if recorded and not serving.find_processes(recorded):  # another of this clinic may have written its own
             serving.record_path(settings).unlink(missing_ok=True)
 
 

@@ -123,7 +123,7 @@ def test_what_becomes_of_a_sentence_is_recorded_without_a_word_of_it(drafting: T
     files = [p for f in ("feedback", "interactions") for p in (settings.workspace / f).rglob("*") if p.is_file()]
     logged = "".join(line for path in files for line in path.open() if made["id"] in line)  # others' feedback is there
     assert logged
-    assert not any(word in logged for word in (*IDENTIFIERS, "iron", "haemoglobin of"))
+    assert not any(word in logged for word in (*IDENTIFIERS, "your iron", "haemoglobin of"))
 
 
 @pytest.mark.parametrize(

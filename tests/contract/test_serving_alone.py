@@ -41,6 +41,8 @@ def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings
         "draft_types.py",
         "errors.py",
         "feedback_types.py",
+        "language_models.py",
+        "operations_types.py",
         "settings.py",
         "storage.py",
     }

@@ -68,7 +68,8 @@ def infested(tmp_path_factory: pytest.TempPathFactory) -> Infested:
     from pipelines.records import stage as records
 
     root = tmp_path_factory.mktemp("infested")
-    own = [r for r in three_women.RECORDS if ADA in (r["id"], *_references(r))]
+    records_of_care = [r for r in three_women.RECORDS if r["resourceType"] != "Communication"]
+    own = [r for r in records_of_care if ADA in (r["id"], *_references(r))]
     people = planted_fields.write_drop(root / "drops", own, ADA)
     settings = load_settings(home=root / "state", drops=root / "drops", key_dir=root / "keys")
     settings.home.mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import time
@@ -59,7 +58,7 @@ def test_the_scheduler_runs_the_night_that_is_due_and_its_assets_train_and_promo
     done = {task for run in ended.values() for task, state in run.tasks.items() if state == "success"}
     assert done >= {"pending", "intake", *list(stages.FINISH), "cause", "save"}
     assert ended["nightly"].tasks["quiet"] == "skipped"
-    assert json.loads(gate.json()["value"])["verdict"] == read_json(airflow_up.metrics / "gate.json")["decision"]
+    assert gate.json()["value"]["verdict"] == read_json(airflow_up.metrics / "gate.json")["decision"]
     assert night.list_nights(airflow_up)[-1] == waiting
     assert night.list_pending_nights(airflow_up) == []
     assert {s.stage: s.status for s in read_summaries(airflow_up, waiting)}["train"] == "done"

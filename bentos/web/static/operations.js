@@ -1,5 +1,5 @@
 // Sign in, and show the page of figures that the endpoint has rendered.
-import { authorization, signedIn, signIn, signOut, takeToken } from "./api.js";
+import { authorization, signedIn, signIn, signOut, takeLink } from "./api.js";
 import { byId } from "./elements.js";
 
 /** The figures as a document: the browser parses it without running anything in it. */
@@ -45,5 +45,5 @@ byId("sign-in").addEventListener("submit", (event) => {
   show();
 });
 byId("sign-out").addEventListener("click", () => { signOut(); show(); });
-takeToken();
+takeLink();
 show();
