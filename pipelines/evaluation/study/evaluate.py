@@ -145,7 +145,7 @@ def evaluate_clinic(
         study = Study(settings, options, opened)
         parts = study.list_parts()
         chosen = select_parts(parts, options.rows)
-        shown = [options.quick, options.seeds, options.limit, [path.name for path in options.files]]
+        shown = [options.quick, options.seeds, options.limit]  # files count for the parts that read them
         finished = FinishedParts(settings, {"options": shown}, options.files)
         opened.enter_context(deterministic_torch())
         made = {part.name: rows for part in parts if (rows := finished.load(part)) is not None}

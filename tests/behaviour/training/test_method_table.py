@@ -97,3 +97,12 @@ def test_a_budget_bounds_the_held_out_rows(trained: Trained, rows: list[MetricRo
     few = evaluate.evaluate_clinic(trained.settings, StudyOptions(quick=True, budget=60))
     (n,) = {row.n for row in few if row.name == "refined_vs_random"}
     assert 0 < n <= 4
+
+
+def test_a_file_of_other_episodes_counts_for_the_parts_that_read_it_alone(
+    trained: Trained, rows: list[MetricRow]
+) -> None:
+    steps: list[str] = []
+    without = StudyOptions(quick=True, rows=("training", "behaviour"))
+    evaluate.evaluate_clinic(trained.settings, without, lambda step, *_: steps.append(step))
+    assert steps == ["training (finished before)", "behaviour (finished before)"]
