@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bentos.auth.principal import Principal
 from bentos.auth.routes import READ
-from bentos.personalizer.patient.past_replies import PastReply, list_replies, read_words
+from bentos.personalizer.patient.past_replies import PastReply, list_replies
+from bentos.personalizer.patient.portal_messages import read_words
 from bentos.personalizer.personalizer import Personalizer
 from bentos.web.page_types import (
     PROMPTS,
