@@ -171,6 +171,8 @@ def _repair_workspace(workspace: Path) -> None:
     if (workspace / ".git" / "HEAD").read_text().strip() != f"ref: refs/heads/{BRANCH}":
         run_git(workspace, "symbolic-ref", "HEAD", f"refs/heads/{BRANCH}")
         run_git(workspace, "reset", "--quiet", "--mixed")
+    elif run_git(workspace, "diff", "--cached", "--name-only"):  # DVC refuses to save over a changed index
+        run_git(workspace, "reset", "--quiet", "--mixed")
     if not _is_complete_lock(workspace / "dvc.lock"):  # DVC writes it in place; the next save records it again
         (workspace / "dvc.lock").unlink(missing_ok=True)
     if not _is_mapping(workspace / "params.yaml"):  # the next night writes its own

@@ -91,6 +91,17 @@ def test_a_night_is_saved_whatever_a_killed_save_left_behind(settings: Settings,
     assert [saved.night for saved in saved_nights.list_saved_nights(settings)] == ["20260301"]
 
 
+def test_a_night_is_saved_where_a_killed_save_left_changes_in_the_index(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    workspace.write_night_params(settings, "20260301")
+    git(opened, "add", "params.yaml")
+    (opened / "params.yaml").write_text(git(opened, "show", "HEAD:params.yaml") + "\n")
+    workspace.open_workspace(settings)
+    saved_nights.save_experiment(settings, "20260301", {})
+    assert [saved.night for saved in saved_nights.list_saved_nights(settings)] == ["20260301"]
+    assert git(opened, "diff", "--cached", "--name-only") == ""
+
+
 def test_what_a_killed_feature_build_laid_on_disk_is_cleared(settings: Settings) -> None:
     opened = workspace.open_workspace(settings)
     (opened / f"{SPILL_PREFIX}killed").mkdir()
