@@ -24,6 +24,7 @@ LINK_HOURS = 12.0
 
 def run_demo(settings: Settings) -> None:
     """Restore the finished night where there is none, serve it, and print a link and three questions."""
+    from pipelines.monitoring.operations.build import write_operations
     from pipelines.packaging import serving
 
     started = time.monotonic()
@@ -38,6 +39,7 @@ def run_demo(settings: Settings) -> None:
     with console.status("looking at what is here") as status:
         for doing in restore_finished_night(settings):
             status.update(doing)
+        write_operations(settings)  # for /ops, as the night itself does at its end
         status.update("starting the endpoint")
         endpoint = serving.find_running_endpoint(settings) or serving.start_endpoint(settings)
     console.print(f"[green]✓[/] release {endpoint.release} answers after {time.monotonic() - started:.0f} s")

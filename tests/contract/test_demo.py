@@ -14,6 +14,7 @@ import pytest
 
 from models.llm import unpack_embedded_llm
 from pmlm.console.demo import QUESTIONS
+from pmlm.operations_types import Operations, operations_path
 from pmlm.settings import PROJECT, Settings, load_settings
 from tests.command_line import environment, pmlm
 from tests.contract.browser import ANSWERED, chromium, opened
@@ -77,3 +78,9 @@ def test_what_a_clinician_wrote_stands_beside_the_second_question(settings: Sett
 def test_a_second_call_serves_the_same_night_at_once(settings: Settings, screen: str) -> None:
     assert "unpacking" not in pmlm(settings, "demo")
     assert "came with the repository" in pmlm(settings, "night")
+
+
+def test_the_operations_page_has_the_finished_nights(settings: Settings, screen: str) -> None:
+    found = Operations.model_validate_json(operations_path(settings).read_text())
+    assert [night.night for night in found.nights]
+    assert found.drift

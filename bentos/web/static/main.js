@@ -175,6 +175,7 @@ function askLinked({ patient, question }) {
   const listed = [...byId("patient").options].some((option) => option.value === patient);
   byId(listed ? "patient" : "reference").value = patient;
   if (listed) offerPatientsQuestions();
+  else byId("answered").replaceChildren();
   byId("question").value = question;
   byId("ask").requestSubmit();
 }
