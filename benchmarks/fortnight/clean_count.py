@@ -34,7 +34,7 @@ def take_in(settings: Settings) -> None:
 def compare_events(real: pl.DataFrame, clean: pl.DataFrame) -> tuple[int, int]:
     """How many events of ``clean`` the real log lacks, and how many rows it has that are none or one too many.
 
-    Both are counted as multisets: two rows that are alike in all of ``EVENT`` are the same event twice.
+    Both are counted as multisets: two rows that are equal in all of ``EVENT`` are the same event twice.
     """
     counted = [
         frame.group_by(EVENT).agg(pl.len().cast(pl.Int64).alias("n"))

@@ -1,6 +1,6 @@
 """Make a day's records: visits with measurements around the patient's last ones, and conversations moved to that day.
 
-Every night is drawn alike, so that without a plant no night differs from another but by chance.
+Every night is drawn in the same way, so that without a plant no night differs from another but by chance.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Day:
 
     @property
     def resources(self) -> list[Resource]:
-        said = [r for talk in self.talks for r in (talk.question, talk.reply, talk.rating) if r]
-        return [*self.visits, *self.measurements, *said]
+        messages = [r for talk in self.talks for r in (talk.question, talk.reply, talk.rating) if r]
+        return [*self.visits, *self.measurements, *messages]
 
 
 def make_day(sample: Sample, pool: list[Talk], seed: int, night: int, patients: list[str]) -> Day:

@@ -129,17 +129,17 @@ def _note_measured(sample: Sample, resource: Resource | None) -> None:
 
 def _find_talks(lines: dict[str, list[str]], patients: set[str]) -> list[Talk]:
     """The whole conversations of the last ``MOVED_DAYS`` days, oldest first."""
-    said = {r["id"]: r for line in lines["Communication"] if (r := _parse(line)) and "id" in r}
+    messages = {r["id"]: r for line in lines["Communication"] if (r := _parse(line)) and "id" in r}
     ratings = {
         r["focus"][0]["reference"].rpartition("/")[2]: r
         for line in lines["Observation"]
         if '"focus"' in line and (r := _parse(line)) and r.get("focus")
     }
     found = []
-    for reply in said.values():
+    for reply in messages.values():
         if not reply.get("inResponseTo"):
             continue
-        asked = said.get(reply["inResponseTo"][0]["reference"].rpartition("/")[2])
+        asked = messages.get(reply["inResponseTo"][0]["reference"].rpartition("/")[2])
         if asked and patient_of(asked) in patients and _is_moved(asked) and _is_moved(reply):
             found.append(Talk(patient_of(asked), asked, reply, ratings.get(reply["id"])))
     return sorted(found, key=lambda talk: (talk.question["sent"], talk.question["id"]))

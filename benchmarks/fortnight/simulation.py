@@ -61,7 +61,7 @@ class Fortnight:
 
 
 def open_fortnight(plan: FortnightPlan, folder: Path, report: Report) -> Fortnight:
-    """Begin anew in ``folder``: the sample is read, and every drop written."""
+    """Begin again in ``folder``: the sample is read, and every drop written."""
     shutil.rmtree(folder, ignore_errors=True)
     sample = read_sample(PROJECT / "examples" / "clinic")
     write_drops(sample, plan, folder / "planned")
@@ -96,7 +96,7 @@ def run_nights(run: Fortnight) -> Settings:
 
 
 def _read_settings(run: Fortnight, model: str) -> Settings:
-    """The clinic's settings; read anew, since its manifest changes."""
+    """The clinic's settings; read again, since its manifest changes."""
     own: dict[str, Any] = {"home": run.folder / "state", "drops": run.folder / "drops", "key_dir": run.folder / "keys"}
     return load_settings(**own, llm_base_url=model, llm_model="stub")
 

@@ -55,8 +55,8 @@ def _draw_plants(axis: Axes, plan: FortnightPlan, records: Sequence[NightRecord]
     rows: list[tuple[str, int, int, bool]] = []
     for plant in plan.drifts:
         found = find_drift(plant, records)
-        said = f"found in night {found.night}" if found else "not found"
-        rows.append((f"drift: {plant.kind.replace('_', ' ')} ({said})", plant.first, plant.last, found is not None))
+        outcome = f"found in night {found.night}" if found else "not found"
+        rows.append((f"drift: {plant.kind.replace('_', ' ')} ({outcome})", plant.first, plant.last, found is not None))
     by_night = {one.night: one for one in records}
     rows.append((f"better recipe ({by_night[plan.better].decision})", plan.better, plan.better, True))
     bad = by_night[plan.bad]

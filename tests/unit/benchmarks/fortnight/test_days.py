@@ -25,10 +25,10 @@ def observation(patient: str, code: str, value: float, unit: str = "kg") -> Reso
 
 
 def talk(patient: str, number: int) -> Talk:
-    said = {"resourceType": "Communication", "subject": {"reference": f"Patient/{patient}"}}
-    question = said | {"id": f"q-{patient}-{number}", "payload": [{"contentString": "May I fly?"}]}
+    message = {"resourceType": "Communication", "subject": {"reference": f"Patient/{patient}"}}
+    question = message | {"id": f"q-{patient}-{number}", "payload": [{"contentString": "May I fly?"}]}
     rating = observation(patient, "rating", 0) | {"id": f"r-{patient}-{number}", "valueInteger": 5}
-    return Talk(patient, question, said | {"id": f"a-{patient}-{number}"}, rating)
+    return Talk(patient, question, message | {"id": f"a-{patient}-{number}"}, rating)
 
 
 @pytest.fixture
