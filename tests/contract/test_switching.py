@@ -58,22 +58,36 @@ def test_a_release_is_switched_under_load_in_both_directions(clinic: Settings, r
     assert (found.release, found.bento) == (first.name, running.bento)
 
 
-def test_a_damaged_release_is_not_served_and_the_former_one_is(clinic: Settings, running: RunningEndpoint) -> None:
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [("refiner/refiner.json", "refiner/refiner.json is changed"), ("release.json", "the current release cannot be")],
+)
+def test_a_damaged_release_is_not_served_and_the_former_one_is(
+    clinic: Settings, running: RunningEndpoint, file: str, reason: str
+) -> None:
     link = serving.current_release(clinic)
     whole = link.resolve()
-    damaged = link.parent / "damaged"
-    shutil.copytree(next(f for f in link.parent.glob("*/") if f.name not in (whole.name, link.name)), damaged)
-    refiner = damaged / "refiner" / "refiner.json"
-    refiner.write_bytes(refiner.read_bytes()[:-1] + b" ")
+    other = next(f for f in link.parent.glob("*/") if f.name != link.name and f.name != whole.name)
+    damaged = link.parent / f"damaged-{Path(file).stem}"
+    shutil.copytree(other, damaged)
+    torn = damaged / file
+    torn.write_bytes(torn.read_bytes()[:-2])
     log = clinic.workspace / "endpoint.log"
+    seen = log.read_text().count(reason)
     release.point_link(link, damaged)
     try:
-        while "refiner/refiner.json is changed" not in log.read_text():
+        while log.read_text().count(reason) == seen:
             assert httpx.post(f"{running.url}/personalize", json=ASKED, headers=bearer(clinic), timeout=60).is_success
         assert running.read_release() == whole.name
     finally:
         release.point_link(link, whole)
         shutil.rmtree(damaged)
+    family = serving.find_processes(running)
+    for sound in (other, whole):  # and the next sound one is followed
+        release.point_link(link, sound)
+        serving.switch_to_current_release(clinic)
+        assert running.read_release() == sound.name
+    assert serving.find_processes(running) == family
 
 
 def test_other_code_is_left_to_a_restart(clinic: Settings, running: RunningEndpoint) -> None:

@@ -56,9 +56,12 @@ class ReleaseSwitch:
                 self._refused = folder.name
                 return
             self._served.personalizer = self._served.personalizer.open_next(folder)
-        except PmlmError as error:
+        except OSError:  # the folder is being deleted or moved: looked at again
+            raise
+        except Exception as error:  # whatever is wrong with one release, the next one must still be found
             self._refused = folder.name
-            logs.logger().error("the current release cannot be served; the former one is", reason=str(error))
+            reason = str(error) if isinstance(error, PmlmError) else type(error).__name__
+            logs.logger().error("the current release cannot be served; the former one is", reason=reason)
             return
         logs.logger().info("another release is served", release=folder.name)
 
