@@ -32,8 +32,8 @@ MANIFEST = "manifest.json"
 #: What is packed, relative to the workspace. The ledger comes last: with it the night counts as taken in.
 MODELS = ("models/champion", "models/trajectory", "models/drafts")
 PARTS = ("clock.json", "history", "metrics", *MODELS, "runs", "data")
-#: In the workspace: the night that was unpacked here, not run.
-MARK = "unpacked_night.json"
+#: In the workspace: the night that was unpacked here, not run. It comes in one rename with the ledger.
+MARK = "data/unpacked_night.json"
 
 
 def describe_code(settings: Settings) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def pack_night(settings: Settings, target: Path = ARCHIVE) -> dict[str, Any]:
     nights = sorted(path.stem for path in ledger.folder(settings).glob("[0-9]*.json"))
     if not nights:
         raise NightError("no night has been taken in that could be packed")
-    files = sorted(path for part in PARTS for path in _list_files(settings.workspace / part))
+    found = {path for part in PARTS for path in _list_files(settings.workspace / part)}
+    files = sorted(found - {settings.workspace / MARK})
     names = [str(path.relative_to(settings.workspace)) for path in files]
     manifest = {
         "night": nights[-1],
@@ -106,6 +107,8 @@ def unpack_night(settings: Settings, source: Path = ARCHIVE) -> str:
     for name, expected in manifest["files"].items():
         if not (staging / name).is_file() or _hash((staging / name).read_bytes()) != expected:
             raise NightError(f"{source.name} is damaged: {name}")
+    night = str(manifest["night"])
+    write_json(staging / MARK, {"night": night, "archive": source.name})
     for part in PARTS:
         target = settings.workspace / part
         if target.is_dir():
@@ -114,8 +117,6 @@ def unpack_night(settings: Settings, source: Path = ARCHIVE) -> str:
             target.parent.mkdir(parents=True, exist_ok=True)
             (staging / part).replace(target)
     shutil.rmtree(staging)
-    night = str(manifest["night"])
-    write_json(settings.workspace / MARK, {"night": night, "archive": source.name})
     return night
 
 

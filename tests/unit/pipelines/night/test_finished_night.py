@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,28 @@ def test_a_packed_night_unpacks_with_the_same_content(packed: tuple[Settings, Pa
     for name in archive.read_manifest(source)["files"]:
         assert (empty.workspace / name).read_text() == f"content of {name}"
     assert json.loads((empty.workspace / archive.MARK).read_text())["night"] == "20260606"
+
+
+@pytest.mark.parametrize("moment", range(7))
+def test_an_unpacking_killed_at_any_rename_leaves_no_night_or_a_marked_one(
+    packed: tuple[Settings, Path], monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    empty, source = packed
+    renames, rename = count(), Path.replace
+
+    def die(self: Path, target: Path) -> Path:
+        if next(renames) >= moment:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+        patched.setattr(Path, "replace", die)
+        archive.unpack_night(empty, source)
+    ledger = empty.workspace / "data" / "ledger" / "20260606.json"
+    assert ledger.exists() == (empty.workspace / archive.MARK).exists()
+    archive.unpack_night(empty, source)
+    assert ledger.exists()
+    assert (empty.workspace / archive.MARK).exists()
 
 
 def test_the_same_night_makes_the_same_file(packed: tuple[Settings, Path], tmp_path: Path) -> None:
