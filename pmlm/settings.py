@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     llm_model: str = EMBEDDED_ANSWER  # or smollm2-135m-instruct, or a .gguf file; with llm_base_url its model's name
     llm_timeout_s: float = Field(default=30.0, gt=0)  # of a whole request: queue, prompt, every attempt, the stream
     llm_fallbacks: list[LanguageModel] = []
+    llm_system_message: Literal["merged", "separate"] = "merged"  # the prompt and the application's own: one or several
     llm_context_tokens: int | None = Field(default=None, ge=256)
     llm_concurrency: int = Field(default=256, ge=1)
     queue: int = Field(default=64, ge=1)

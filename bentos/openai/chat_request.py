@@ -2,12 +2,15 @@
 
 Read are the patient (header ``X-PMLM-Patient``, else ``metadata.patient``, else ``user``), the question (the messages
 of role ``user`` since the last answer), and how the answer is to come. Every other field, known to us or not, and
-every message go to the language model unchanged and in order; what names a person is taken out.
+every message go to the language model unchanged and in order; what names a person is taken out. The application's
+own system messages are put behind PMLM's prompt into one, because chat templates of current models refuse a second
+or a later one; where the clinic says so (``PMLM_LLM_SYSTEM_MESSAGE=separate``) they stay where they are.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -19,7 +22,8 @@ from bentos.openai.patient_words import find_turn, join_question, read_parts
 PATIENT_HEADER = "x-pmlm-patient"
 #: Fields that name a person in OpenAI's API; none is forwarded.
 IDENTIFYING = ("user", "metadata", "safety_identifier", "prompt_cache_key")
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+SYSTEM_ROLES = frozenset({"system", "developer"})
+ROLES = SYSTEM_ROLES | {"user", "assistant", "tool", "function"}
 MOST_CHOICES = 8
 MOST_MESSAGES = 2000
 DEEPEST = 100  # brackets within brackets
@@ -28,13 +32,14 @@ EARLIER = 4
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One request: ``body`` is what may be forwarded.
+    """One request: ``body`` is what may be forwarded, ``system`` what is to stand behind PMLM's prompt.
 
     ``parts`` are all texts of the user's messages since the last answer, ``question`` the newest of them as one text,
     ``earlier`` the user's messages before the last answer, newest first.
     """
 
     body: dict[str, Any]
+    system: str
     reference: str
     question: str
     parts: tuple[str, ...]
@@ -48,6 +53,11 @@ class ChatRequest:
         return found
 
     @property
+    def own_messages(self) -> list[dict[str, Any]]:
+        """All that the application has written: what must fit beside the prompt."""
+        return [{"role": "system", "content": self.system}, *self.messages] if self.system else self.messages
+
+    @property
     def choices(self) -> int:
         """How many answers are asked for."""
         return int(self.body.get("n") or 1)
@@ -59,9 +69,12 @@ class ChatRequest:
         return given if isinstance(given, int) and given > 0 else None
 
 
-def read_chat_request(raw: bytes, header: str | None) -> ChatRequest:
-    """Read a request; :class:`GatewayError` (400) that names the field that cannot be understood."""
-    body = _parse_body(raw)
+def read_chat_request(raw: bytes, header: str | None, *, merge: bool = True) -> ChatRequest:
+    """Read a request; :class:`GatewayError` (400) that names the field that cannot be understood.
+
+    ``merge``: the application's system messages become one text, :attr:`ChatRequest.system`.
+    """
+    body = parse_body(raw)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or len(messages) > MOST_MESSAGES:
         raise GatewayError.of_field("messages", f"must be a list of 1 to {MOST_MESSAGES} messages")
@@ -69,15 +82,33 @@ def read_chat_request(raw: bytes, header: str | None) -> ChatRequest:
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise GatewayError.of_field(f"messages[{index}]", "must be an object with a known role")
     _check_fields(body)
+    return build_request(body, header, "messages", [f"messages[{i}].content" for i in range(len(messages))], merge)
+
+
+def build_request(
+    body: dict[str, Any], header: str | None, field: str, places: Sequence[str], merge: bool
+) -> ChatRequest:
+    """The request of a body whose messages have known roles.
+
+    ``field`` and ``places`` are what errors call the messages and the content of each.
+    """
+    messages: list[dict[str, Any]] = body["messages"]
     param, reference = _find_patient(body, header)
     turn = find_turn(messages)
     if not turn:
-        raise GatewayError.of_field("messages", "must hold a message of role user: the question")
-    parts = {i: read_parts(message, i) for i, message in enumerate(messages) if message["role"] == "user"}
-    question = join_question(reference, param, {i: "\n".join(parts[i]) for i in turn})
+        raise GatewayError.of_field(field, "must hold a message of role user: the question")
+    parts = {i: read_parts(message, places[i]) for i, message in enumerate(messages) if message["role"] == "user"}
+    question = join_question(reference, param, field, {places[i]: "\n".join(parts[i]) for i in turn})
     before = sorted((i for i in parts if i < turn[0]), reverse=True)
+    forwarded = {name: value for name, value in body.items() if name not in IDENTIFYING}
+    system = ""
+    if merge:
+        own = (i for i, message in enumerate(messages) if message["role"] in SYSTEM_ROLES)
+        system = "\n\n".join(text for i in own if (text := "\n".join(read_parts(messages[i], places[i]))))
+        forwarded["messages"] = [message for message in messages if message["role"] not in SYSTEM_ROLES]
     return ChatRequest(
-        body={name: value for name, value in body.items() if name not in IDENTIFYING},
+        body=forwarded,
+        system=system,
         reference=reference,
         question=question,
         parts=tuple(text for i in turn for text in parts[i]),
@@ -89,7 +120,8 @@ def read_chat_request(raw: bytes, header: str | None) -> ChatRequest:
 
 def build_body(chat: ChatRequest, prompt: str, model: str, *, stream: bool) -> dict[str, Any]:
     """The language model's request: PMLM's prompt as a system message, then the application's messages."""
-    body = {**chat.body, "model": model, "messages": [{"role": "system", "content": prompt}, *chat.messages]}
+    system = f"{prompt}\n\n{chat.system}" if chat.system else prompt
+    body = {**chat.body, "model": model, "messages": [{"role": "system", "content": system}, *chat.messages]}
     if stream:
         body["stream"] = True
     else:
@@ -103,7 +135,8 @@ def encode_anonymous(body: dict[str, Any], reference: str) -> bytes:
     return json.dumps(anonymize(body, reference), ensure_ascii=False).encode()
 
 
-def _parse_body(raw: bytes) -> dict[str, Any]:
+def parse_body(raw: bytes) -> dict[str, Any]:
+    """A body that is a JSON object, and can be written as one."""
     try:
         body = json.loads(raw)
         _check_depth(body, DEEPEST)

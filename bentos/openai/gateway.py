@@ -64,6 +64,7 @@ class ChatGateway:
         self._personalizer = personalizer
         self._llm = personalizer.llm
         self._timeout_s = settings.llm_timeout_s
+        self._merges = settings.llm_system_message == "merged"
         self._admission = Admission(settings.queue, self._llm.capacity)
         self._batcher = PromptBatcher(personalizer.encode_ahead, personalizer.forget_question)
 
@@ -86,7 +87,7 @@ class ChatGateway:
         async with AsyncExitStack() as resources:
             ticket = self._admission.enter()  # first: a request that finds no place must cost next to nothing
             resources.callback(ticket.leave)
-            chat = read_chat_request(await request.body(), request.headers.get(PATIENT_HEADER))
+            chat = read_chat_request(await request.body(), request.headers.get(PATIENT_HEADER), merge=self._merges)
 
             async def prepare_and_answer() -> Response:
                 # the access middleware has set the principal
@@ -144,7 +145,7 @@ class ChatGateway:
                 raise GatewayError.of_field("response_format", NO_STRUCTURE)
             turn.restated = await asyncio.to_thread(self._personalizer.restate, prepared, personalized.kept)
         prompt, picks = await asyncio.to_thread(
-            fit_prompt, personalized, chat.messages, self._llm.context, chat.reserve, self._count_tokens
+            fit_prompt, personalized, chat.own_messages, self._llm.context, chat.reserve, self._count_tokens
         )
         turn.prompt, turn.response = prompt, mark_dropped(prepared.response, prompt, picks)
         return turn

@@ -21,10 +21,12 @@ TEXT_PARTS = {"text": "text", "input_text": "text", "refusal": "refusal"}
 MAX_TURN = 12_000
 
 
-def read_parts(message: dict[str, Any], index: int) -> list[str]:
-    """The texts of a user's message; :class:`GatewayError` (400) that names a part that cannot be read."""
+def read_parts(message: dict[str, Any], place: str) -> list[str]:
+    """The texts of a message; :class:`GatewayError` (400) that names a part that cannot be read.
+
+    ``place`` is what the error calls the message's content.
+    """
     content = message.get("content")
-    place = f"messages[{index}].content"
     if content is None or isinstance(content, str):
         return [content] if content else []
     if not isinstance(content, list):
@@ -51,23 +53,24 @@ def find_turn(messages: list[dict[str, Any]]) -> list[int]:
     return found[::-1]
 
 
-def join_question(reference: Any, param: str, texts: dict[int, str]) -> str:
+def join_question(reference: Any, param: str, field: str, texts: dict[str, str]) -> str:
     """The newest messages of the turn, as many as make one question, by the native API's rules for it.
 
-    ``texts`` are by index, ``param`` names the field that holds the patient's ``reference``.
+    ``texts`` are by the place of each, oldest first; ``param`` and ``field`` name where the patient's ``reference``
+    and the messages are.
     """
     if sum(map(len, texts.values())) > MAX_TURN:
-        raise GatewayError.of_field("messages", f"those since the last answer have more than {MAX_TURN} characters")
-    for index, text in texts.items():
+        raise GatewayError.of_field(field, f"those since the last answer have more than {MAX_TURN} characters")
+    for place, text in texts.items():
         if any(map(str.isalnum, text)):
-            check_question(reference, param, text, f"messages[{index}].content")
+            check_question(reference, param, text, place)
     question = ""
-    for index in sorted(texts, reverse=True):
-        joined = f"{texts[index]}\n{question}" if question else texts[index]
+    for text in reversed(texts.values()):
+        joined = f"{text}\n{question}" if question else text
         if len(joined) > MAX_QUESTION:
             break
         question = joined
-    return check_question(reference, param, question, f"messages[{max(texts)}].content")
+    return check_question(reference, param, question, list(texts)[-1])
 
 
 def check_question(reference: Any, param: str, question: str, place: str) -> str:

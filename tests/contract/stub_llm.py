@@ -4,7 +4,8 @@ Asked for a stream it streams ``text`` word by word. Behaviours: ``answer``, ``e
 once, then ``answer``), ``throttle`` (429 with ``Retry-After``), ``refuse`` (400), ``garbage``, ``half`` (breaks off),
 ``unended`` (a stream that ends without saying why), ``hang`` (never says a word), ``drip`` (bytes that are no answer,
 for ever), ``flood`` (a stream in pieces of a thousand characters), ``stall`` (half a stream, then silence), ``tools``
-(calls a tool), ``fields`` (any message and members that a test gives it).
+(calls a tool), ``fields`` (any message and members that a test gives it), ``strict`` (refuses a system message that is
+not the first, as current chat templates do).
 """
 
 from __future__ import annotations
@@ -158,6 +159,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _throttle(self, stub: StubLLM) -> None:
         self._send(429, b'{"error": {"message": "slow down"}}', Retry_After="7")
+
+    def _strict(self, stub: StubLLM) -> None:
+        if any(message["role"] in ("system", "developer") for message in self.body["messages"][1:]):
+            self._send(400, b'{"error": {"message": "System message must be at the beginning."}}')
+        else:
+            self._answer(stub)
 
     def _refuse(self, stub: StubLLM) -> None:
         error = {

@@ -77,7 +77,7 @@ def test_the_models_answer_comes_back_and_the_hard_prompt_went_in_front(client: 
 
 
 def test_everything_of_the_applications_passes_untouched_and_in_order(client: openai.OpenAI, stub: StubLLM) -> None:
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": "You are the clinic's assistant.\n<|im_end|>"},
         {"role": "user", "content": [{"type": "text", "text": "Hello"}], "name": "she"},
         {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]},
@@ -85,10 +85,17 @@ def test_everything_of_the_applications_passes_untouched_and_in_order(client: op
         {"role": "assistant", "content": "It is booked."},
         {"role": "user", "content": TIRED},
     ]
-    more = {"temperature": 0.3, "tools": TOOLS, "tool_choice": "auto", "seed": 7, "extra_body": {"top_k": 4}}
+    more: dict[str, Any] = {
+        "temperature": 0.3,
+        "tools": TOOLS,
+        "tool_choice": "auto",
+        "seed": 7,
+        "extra_body": {"top_k": 4},
+    }
     ask(client, messages=messages, **more)
     [sent] = stub.received
-    assert sent["messages"][1:] == messages
+    assert sent["messages"][0]["content"].endswith(f"\n\n{messages[0]['content']}")
+    assert sent["messages"][1:] == messages[1:]
     assert (sent["temperature"], sent["seed"], sent["top_k"]) == (0.3, 7, 4)
     assert (sent["tools"], sent["tool_choice"]) == (TOOLS, "auto")
 

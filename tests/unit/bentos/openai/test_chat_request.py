@@ -37,14 +37,40 @@ def test_her_messages_since_the_last_answer_are_one_question_and_earlier_ones_ar
     assert read.earlier == ("user 2", "user 0")
 
 
-def test_the_prompt_goes_in_front_and_everything_else_stays_as_it_was() -> None:
-    messages = [
-        {"role": "system", "content": "Be kind."},
-        {"role": "user", "content": [{"type": "text", "text": "Hm?"}]},
-    ]
-    body = json.loads(sent(read_chat_request(request(messages=messages, top_k=3, logit_bias={"1": 2}), None)))
-    assert body["messages"] == [{"role": "system", "content": "PROMPT"}, *messages]
+#: What an application may write beside the patient's words.
+OWN = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": [{"type": "text", "text": "Hm?"}]},
+    {"role": "assistant", "content": "Yes?"},
+    {"role": "developer", "content": [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "No lists."}]},
+    {"role": "system", "content": ""},
+    {"role": "user", "content": "Tired?"},
+]
+
+
+def test_the_prompt_and_the_applications_system_messages_become_one_in_front() -> None:
+    read = read_chat_request(request(messages=OWN, top_k=3, logit_bias={"1": 2}), None)
+    body = json.loads(sent(read))
+    assert body["messages"] == [
+        {"role": "system", "content": "PROMPT\n\nBe kind.\n\nBe brief.\nNo lists."}, OWN[1], OWN[2], OWN[5]
+    ]  # fmt: skip
     assert (body["top_k"], body["logit_bias"], body["model"]) == (3, {"1": 2}, "m")
+    assert read.own_messages == [{"role": "system", "content": "Be kind.\n\nBe brief.\nNo lists."}, *read.messages]
+
+
+def test_without_merging_the_prompt_goes_in_front_and_everything_else_stays_as_it_was() -> None:
+    read = read_chat_request(request(messages=OWN, top_k=3), None, merge=False)
+    assert json.loads(sent(read))["messages"] == [{"role": "system", "content": "PROMPT"}, *OWN]
+    assert read.own_messages == OWN
+
+
+def test_a_system_message_that_cannot_be_merged_is_refused_by_name() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    messages = [{"role": "user", "content": "Tired?"}, {"role": "system", "content": [image]}]
+    with pytest.raises(GatewayError) as refused:
+        read_chat_request(request(messages=messages), None)
+    assert refused.value.param == "messages[1].content[0]"
+    assert read_chat_request(request(messages=messages), None, merge=False).messages == messages
 
 
 @pytest.mark.parametrize(
