@@ -110,7 +110,7 @@ def test_no_patient_reference_reaches_the_language_model(
         "metadata": {"user": openai.omit, "metadata": {"patient": reference, "ward": "4"}},
         "header": {"user": "app-17", "extra_headers": {"X-PMLM-Patient": reference}},
     }[place]
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": f"You speak with {reference} (record {ADA}) today."},
         {"role": "user", "content": TIRED},
     ]
