@@ -91,7 +91,8 @@ class Segment:
     ``peer_lift`` the share of peers with the outcome, ``surprise`` how unexpected the last visit was, for segments
     about visits (nats, ``models.patient.forecaster``). ``donors`` counts the patients of whom the fact was known when
     they asked a like question (0 or at least k), ``share`` says of how many of them the reply took it up (rounded, None
-    without donors); both are of a ranked prompt alone and in no file of episodes.
+    without donors), ``guidance`` which published guidance requires the fact for the question. These three are of a
+    ranked prompt alone and in no file of episodes.
     """
 
     key: str
@@ -106,6 +107,7 @@ class Segment:
     surprise: float = 0.0
     donors: int = 0
     share: float | None = None
+    guidance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,11 @@ class PromptSegment(BaseModel):
         description="Share of those patients whose clinician took the fact up in the reply, as estimated from replies "
         "and rounded to 0.05; null without donors.",
     )
+    guidance: str | None = Field(
+        default=None,
+        description="The published guidance that requires this fact for the question, so that it stays whatever "
+        "replies teach; null where it is free to go.",
+    )
 
 
 class RedFlag(BaseModel):

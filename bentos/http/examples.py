@@ -38,6 +38,7 @@ PERSONALIZED: dict[str, Any] = {
             "position": None,
             "donors": 0,
             "share": None,
+            "guidance": None,
         },
         {
             "key": "haemoglobin.latest",
@@ -49,6 +50,7 @@ PERSONALIZED: dict[str, Any] = {
             "position": 0,
             "donors": 20,
             "share": 0.35,
+            "guidance": "NICE CKS, Tiredness/fatigue in adults; BSH guideline on iron deficiency in pregnancy (2020)",
         },
         {
             "key": "weight.latest",
@@ -60,6 +62,7 @@ PERSONALIZED: dict[str, Any] = {
             "position": None,
             "donors": 0,
             "share": None,
+            "guidance": None,
         },
     ],
     "red_flags": [],

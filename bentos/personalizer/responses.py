@@ -44,6 +44,7 @@ def build_response(
                 position=position.get(segment.key),
                 donors=segment.donors,
                 share=segment.share,
+                guidance=segment.guidance,
             )
             for segment in personalized.segments
         ],

@@ -9,7 +9,7 @@ odds, 0 where there are none), |z| how far the value is from the patient's own b
 relevance what published guidance names for the question, as present or absent (two features, ``models.relevance``). β
 is fitted by logistic regression on the uptake of the training replies (``models.prompt.ranking_fit``), the patient of
 each reply left out of its r. Without replies to learn from the score is the cosine + 0.4 · relevance if present,
-0.2 if absent.
+0.2 if absent. What guidance requires for the question (``models.relevance.cautions``) comes before all of them.
 
 The paper's recommender makes "initial personalised prompts"; its scoring is not known. Ties are broken by key.
 
@@ -27,6 +27,7 @@ import numpy as np
 from models.encoder import Encoder
 from models.peers.recommendation import Rates, Recommender, rate_facts
 from models.prompt.sentences.pinned import PINNED_KEYS
+from models.relevance.cautions import find_cautions
 from models.relevance.concerns import compute_relevance, mark_findings, match_concerns
 from models.schema import Segment
 
@@ -86,7 +87,7 @@ def rank_segments(
     ranker: Ranker | None = None,
     asker: Questioner = ANYONE,
 ) -> tuple[Segment, ...]:
-    """Pinned segments in fixed order, then free ones by falling score, each with its donors.
+    """Pinned segments in fixed order, then required ones, then by falling score, each with its donors.
 
     Of segments with equal keys the first counts.
     """
@@ -94,7 +95,10 @@ def rank_segments(
     free = [s for s in unique if not s.pinned]
     vectors = encoder.encode([question, *(s.text for s in free)])
     nearness = np.asarray(vectors[1:] @ vectors[0], dtype=float)
-    relevance = compute_relevance(match_concerns(question, encoder), mark_findings([s.key for s in free]))
+    matches = match_concerns(question, encoder)
+    relevance = compute_relevance(matches, mark_findings([s.key for s in free]))
+    required = {caution.place: caution.source for caution in find_cautions(matches, free)}
+    order = {place: rank for rank, place in enumerate(required)}
     score = nearness + relevance @ np.array(UNLEARNT)
     if ranker is not None and free:
         rates = rate_facts(ranker.recommender, vectors[0], free, asker.subject_id, asker.as_of)
@@ -104,8 +108,11 @@ def rank_segments(
             for s, n, x in zip(free, rates.donors, rates.share, strict=True)
         ]
     # rounded, so that the last bits of an embedding never decide between two facts
-    scored = [(-round(float(x), 4), s.key, s) for x, s in zip(score, free, strict=True)]
-    return (*sort_pinned(unique), *(s for _, _, s in sorted(scored, key=lambda t: t[:2])))
+    scored = [
+        (order.get(place, len(order)), -round(float(x), 4), s.key, replace(s, guidance=required.get(place)))
+        for place, (x, s) in enumerate(zip(score, free, strict=True))
+    ]
+    return (*sort_pinned(unique), *(s for *_, s in sorted(scored, key=lambda t: t[:3])))
 
 
 def _logit(rate: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Decode one question's edit program in numpy, with the equations of ``models.refiner.policy``.
 
 Serving decodes one question at a time, where torch spends most of its time on a few hundred calls. Every sum is over
-one question's own rows, so a program cannot depend on other requests. A test compares this with ``Policy.forward``.
+one question's own rows, so a program cannot depend on other requests. A test compares this with ``Policy.forward``,
+from which it departs in one way: what guidance requires (``models.relevance.cautions``) is picked first.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from models.refiner.actions import FIRST_PICK, FIRST_STYLE, STOP
 from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, find_signal, numeric_features
 from models.refiner.policy import Policy
 from models.refiner.policy_config import LEAST
+from models.relevance.cautions import find_cautions
 from models.relevance.concerns import compute_relevance, mark_findings
 from models.schema import Segment
 
@@ -51,13 +53,20 @@ class GreedyDecoder:
         style = int(logits.argmax())
         ids, total = [FIRST_STYLE + style], float(_log_softmax(logits)[style])
         relevance = self._weigh_relevance(matches, segments)
-        picks, log_prob = self._picks(question, hidden, seen @ seen.T, relevance, segments)
+        required = [caution.place for caution in find_cautions(matches, segments)]
+        picks, log_prob = self._picks(question, hidden, seen @ seen.T, relevance, segments, required)
         return ids + picks, total + log_prob
 
     def _picks(
-        self, question: Array, hidden: Array, similarity: Array, relevance: Array, segments: Sequence[Segment]
+        self,
+        question: Array,
+        hidden: Array,
+        similarity: Array,
+        relevance: Array,
+        segments: Sequence[Segment],
+        required: Sequence[int],
     ) -> tuple[list[int], float]:
-        """Take the likeliest of STOP and the open slots until STOP: the calibrated stop of the policy."""
+        """Take what is required, then the likeliest of STOP and the open slots until STOP: the calibrated stop."""
         config = self._config
         segment_term = self._linear("of_segment", hidden) + self._linear("of_question", question)
         tokens = np.array([s.tokens for s in segments], np.int64)
@@ -82,6 +91,7 @@ class GreedyDecoder:
             action = int(log_p.argmax())  # a tie is a STOP, as for the policy
             if not config.is_calibrated and np.exp(log_p[0]) <= 0.5:  # the rule it was trained for
                 action = 1 + int(log_p[1:].argmax())
+            action = next((1 + place for place in required if open_slots[place]), action)
             total += float(log_p[action])
             if action == 0:
                 return [*ids, STOP], total

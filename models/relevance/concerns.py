@@ -6,8 +6,9 @@
 The table is ``template_files/relevant_findings.yaml``: concerns c with their source, wordings w and findings. A small
 clinic has few replies to like questions, and a fact that like patients lack has none: the table says what any clinician
 would look at. It is a feature of the initial ranking and of the policy, with weights learnt from replies, from a prior
-by which what is present counts more than what is absent. It selects nothing by itself. A fact is named by its key, so
-its language does not matter. The paper has no counterpart.
+by which what is present counts more than what is absent. It selects nothing by itself, but for what a row's
+``cautions`` name (``models.relevance.cautions``). A fact is named by its key, so its language does not matter. The
+paper has no counterpart.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ EXPECTED = (0.75, 0.25)  # uptake of a relevant finding, by state, before a repl
 USUAL = 0.08  # that of any finding
 #: Log odds that relevance adds before a reply is read, by state.
 PRIOR = tuple(round(math.log(p / (1 - p) * (1 - USUAL) / USUAL), 1) for p in EXPECTED)
-_CODE = "code:"
+CODE = "code:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,10 +47,11 @@ class Concern:
     words: re.Pattern[str]
     findings: frozenset[str]
     codes: CodeSet
+    cautions: tuple[str, ...] = ()
 
     def names_finding(self, finding: str) -> bool:
         """Whether the concern names what :func:`find_finding` returns."""
-        return finding.removeprefix(_CODE) in self.codes if finding.startswith(_CODE) else finding in self.findings
+        return finding.removeprefix(CODE) in self.codes if finding.startswith(CODE) else finding in self.findings
 
 
 @cache
@@ -68,6 +70,7 @@ def load_concerns() -> tuple[Concern, ...]:
             ),
             frozenset(row["findings"]),
             _read_codes(row.get("codes", ())),
+            tuple(row.get("cautions", ())),
         )
         for row in rows
     )

@@ -41,7 +41,7 @@ function row(choice, segment, effect, reference) {
   return [
     make("button", { type: "button", class: `sentence ${kind}`, onclick: open }, segment.text),
     make("span", { class: `tag ${kind}` }, word("kinds")[kind].split(/[:：]/)[0]),
-    `${choice.initial + 1}.`, fate, segment.donors ? `${share(segment)} (${segment.donors})` : "–", percent(choice.probability), change,
+    `${choice.initial + 1}.`, fate, segment.donors ? `${share(segment)} (${segment.donors})` : "–", segment.guidance && choice.chosen !== null ? make("span", { title: segment.guidance }, word("requiredFact")) : percent(choice.probability), change,
   ];
 }
 

@@ -57,6 +57,7 @@ export async function showSources(segment, reference) {
   panel.dataset.key = segment.key;
   panel.replaceChildren(make("h3", {}, word("sourcesTitle")), make("p", { class: `tag ${kind}` }, word("kinds")[kind]), make("p", {}, segment.text));
   if (segment.donors) panel.append(make("p", { class: "hint", id: "donors" }, phrase("takenUp", { share: share(segment), n: segment.donors })));
+  if (segment.guidance) panel.append(make("p", { class: "hint", id: "guidance" }, phrase("required", { source: segment.guidance })));
   let found;
   try {
     found = await ask("page/api/events", { patient: reference, sources: segment.sources.slice(0, 64), language: language() });

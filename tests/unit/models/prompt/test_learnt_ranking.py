@@ -67,6 +67,16 @@ def test_what_replies_to_like_questions_took_up_comes_first(
     assert rank_segments(question, FACTS, encoder)[0].key != key
 
 
+def test_what_guidance_requires_comes_first_whatever_replies_took_up(ranker: Ranker, encoder: MiniLM) -> None:
+    facts = (*FACTS, Segment("condition.asthma", "record", "Has asthma."))
+    for known in (ranker, None):
+        first, *others = rank_segments(PAIN, facts, encoder, known)
+        assert first.key == "condition.asthma"
+        assert "BNF" in (first.guidance or "")
+        assert not any(s.guidance for s in others)
+        assert not any(s.guidance for s in rank_segments("Where can I park?", facts, encoder, known))
+
+
 def test_where_nothing_was_learnt_nearness_ranks_and_no_donors_are_named(encoder: MiniLM) -> None:
     assert fit_ranker([], encoder, K) is None
     assert fit_ranker(replies(encoder, K - 1), encoder, K) is None

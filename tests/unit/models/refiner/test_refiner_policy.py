@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -167,6 +169,20 @@ def test_one_question_is_answered_as_in_a_batch_of_the_policys_own(read, world, 
         program = refiner.refine(question, segments)
         assert policy.config.actions.ids(program, [s.key for s in segments]) == ids
         assert program.log_prob == pytest.approx(log_prob, abs=1e-4)
+
+
+def test_what_guidance_requires_is_picked_first_and_within_the_caps(read, encoder) -> None:
+    policy, question = read.policy(), "Can I take ibuprofen for the pain?"
+    required = ("condition.kidney_disease", "condition.asthma", "condition.reflux")
+    others = tuple(Segment(f"k{i}", "record", f"Fact number {i}.", tokens=5) for i in range(6))
+    record = (*others, *(Segment(key, "record", f"States {key}.", tokens=5) for key in reversed(required)))
+    refiner = PolicyRefiner(policy, encoder, "refiner-x")
+    assert refiner.refine(question, record).picks[:3] == required
+    assert refiner.refine(question, others).picks[:3] != required
+    long = tuple(replace(s, tokens=policy.config.token_cap - 4) if s.key == required[0] else s for s in record)
+    picks = refiner.refine(question, long).picks
+    assert picks[0] == required[0]
+    assert sum(s.tokens for s in long if s.key in picks) <= policy.config.token_cap
 
 
 def test_segments_beyond_the_slots_are_not_seen(read, encoder) -> None:
