@@ -6,7 +6,6 @@ Run: ``pmlm stage drift``. Writes ``reports/drift/<night>.html`` and, for a sche
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from typing import Any
 import polars as pl
 
 from pipelines.monitoring import reference, report
+from pipelines.monitoring.column_tests import ColumnPair
 from pipelines.monitoring.families import features, prompts, records, rewards
-from pipelines.monitoring.families.drift_table import DriftTable
-from pipelines.monitoring.verdicts import ColumnPair, FamilyVerdict, judge_family
+from pipelines.monitoring.families.drift_table import DriftTable, SealedTable, read_table
+from pipelines.monitoring.verdicts import FamilyVerdict, judge_family
 from pipelines.monitoring.window import list_nights_before, refresh_table
-from pipelines.params import load_params
+from pipelines.params import DriftParams, load_params
 from pipelines.runs import StageSummary, stage_run
 from pmlm.settings import Settings
 from pmlm.storage import hash_files, read_json, write_bytes, write_json
@@ -58,20 +58,28 @@ def judge_night(settings: Settings, night: str) -> NightJudged:
     nights = list_nights_before(settings, night, params.window)
     tables = [table for family in FAMILIES.values() for table in family]
     found = reference.load_reference(settings, nights, tables, params.window)
-    tonight = {t.name: pl.read_parquet(refresh_table(settings, night, t, params.window, own=True)) for t in tables}
+    tonight = {t.name: read_table(refresh_table(settings, night, t, params.window, own=True)) for t in tables}
     reference.save_reference(settings, night, nights, tables, found)
-    means = [found.means, *(reference.summarise_table(name, night, frame).means for name, frame in tonight.items())]
-    levels = pl.concat(means)
+    verdicts, compared = judge_tables(night, tonight, found, len(nights), params)
+    page = report.render_page(night, nights, verdicts, report.run_evidently(verdicts, compared))
+    return NightJudged(verdicts, page, sum(table.frame.height for table in tonight.values()))
+
+
+def judge_tables(
+    night: str, tonight: dict[str, SealedTable], found: reference.Reference, nights: int, params: DriftParams
+) -> tuple[list[FamilyVerdict], dict[str, list[ColumnPair]]]:
+    """Judge a night's tables, by name, against the summary of ``nights`` nights; return the compared columns too."""
+    own = [reference.summarise_table(name, night, table).means for name, table in tonight.items()]
+    levels = pl.concat([found.means, *own])
     verdicts: list[FamilyVerdict] = []
-    compared: dict[str, Sequence[ColumnPair]] = {}
+    compared: dict[str, list[ColumnPair]] = {}
     for family, members in FAMILIES.items():
         names = [table.name for table in members]
         sides = [(tonight[name], found.restore_table(name)) for name in names]
-        own = levels.filter(pl.col("table").is_in(names))
-        verdict, compared[family] = judge_family(family, members[0].unit, sides, len(nights), params, own)
+        of_family = levels.filter(pl.col("table").is_in(names))
+        verdict, compared[family] = judge_family(family, members[0].unit, sides, nights, params, of_family)
         verdicts.append(verdict)
-    page = report.render_page(night, nights, verdicts, report.run_evidently(verdicts, compared))
-    return NightJudged(verdicts, page, sum(frame.height for frame in tonight.values()))
+    return verdicts, compared
 
 
 def write_report(settings: Settings, night: str, judged: NightJudged) -> Path:

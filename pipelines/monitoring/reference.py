@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipelines.monitoring.families.drift_table import DriftTable
+from pipelines.monitoring.families.drift_table import DriftTable, SealedTable, read_table
 from pipelines.monitoring.window import refresh_table, table_path, window_folder
 from pmlm.settings import Settings
 from pmlm.storage import atomic_write, read_json, write_json
@@ -29,7 +29,9 @@ COUNT_SCHEMA = pl.Schema(
 MEAN_SCHEMA = pl.Schema(
     {"table": pl.String, "column": pl.String, "night": pl.String, "n": pl.Int64, "mean": pl.Float64}
 )
-ROWS = ""  # the column that counts a table's sampling units
+ROWS = (
+    ""  # the column that counts a table's sampling units; with a column's name as its word, patients who have a value
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,22 @@ class Reference:
     counts: pl.DataFrame
     means: pl.DataFrame
 
-    def restore_table(self, table: str) -> pl.DataFrame:
-        """A table with the window's values, each column sorted by itself and padded with nulls."""
+    def restore_table(self, table: str) -> SealedTable:
+        """A table with the window's values, each column sorted by itself and padded with nulls.
+
+        A patient of two nights counts twice: by what one night differs from others, they are two.
+        """
         counts = self.counts.filter(pl.col("table") == table)
-        height = int(counts.filter(pl.col("column") == ROWS)["count"].sum())
+        units = counts.filter(pl.col("column") == ROWS)
+        height = int(units.filter(pl.col("word").is_null())["count"].sum())
+        patients = {str(word): int(n) for word, n in units.select("word", "count").drop_nulls("word").iter_rows()}
         columns = []
         for (name,), group in counts.filter(pl.col("column") != ROWS).group_by("column", maintain_order=True):
             values = group["word"] if group["number"].is_null().all() else group["number"]
             repeated = values.gather(np.repeat(np.arange(len(group)), group["count"].to_numpy()))
             padding = pl.repeat(None, height - len(repeated), dtype=values.dtype, eager=True)
             columns.append(repeated.alias(str(name)).extend(padding))
-        return pl.DataFrame(columns)
+        return SealedTable(pl.DataFrame(columns), patients)
 
 
 def load_reference(settings: Settings, nights: Sequence[str], tables: Sequence[DriftTable], window: int) -> Reference:
@@ -86,9 +93,12 @@ def save_reference(
     write_json(folder / RECORD, {"tables": {n: _stamp(settings, n, tables) for n in nights}})
 
 
-def summarise_table(name: str, night: str, frame: pl.DataFrame) -> Reference:
+def summarise_table(name: str, night: str, table: SealedTable) -> Reference:
     """Summarise one sealed table of one night."""
-    counts = [pl.DataFrame([(name, ROWS, None, None, frame.height)], schema=COUNT_SCHEMA, orient="row")]
+    frame = table.frame
+    units: list[tuple[str, str, None, str | None, int]] = [(name, ROWS, None, None, frame.height)]
+    units += [(name, ROWS, None, column, table.count_patients(column)) for column in frame.columns]
+    counts = [pl.DataFrame(units, schema=COUNT_SCHEMA, orient="row")]
     means = []
     for column in frame.columns:
         values = frame[column].drop_nulls()
@@ -118,7 +128,7 @@ def add_references(parts: Iterable[Reference]) -> Reference:
 
 def _sum_nights(settings: Settings, nights: Sequence[str], tables: Sequence[DriftTable]) -> Reference:
     return add_references(
-        summarise_table(table.name, night, pl.read_parquet(table_path(settings, night, table)))
+        summarise_table(table.name, night, read_table(table_path(settings, night, table)))
         for night in nights
         for table in tables
     )

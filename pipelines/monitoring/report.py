@@ -17,9 +17,12 @@ os.environ.setdefault("ITERATIVE_DO_NOT_TRACK", "1")
 
 from evidently import DataDefinition, Dataset, Report
 from evidently.core.report import Snapshot
+from evidently.legacy.calculations.stattests import StatTest, register_stattest
+from evidently.legacy.core import ColumnType
 from evidently.metrics import ValueDrift
 
-from pipelines.monitoring.verdicts import ColumnPair, FamilyVerdict
+from pipelines.monitoring.column_tests import ColumnComparison, ColumnPair
+from pipelines.monitoring.verdicts import FamilyVerdict
 
 BINS = 10
 _HEAD = jinja2.Environment(
@@ -28,7 +31,7 @@ _HEAD = jinja2.Environment(
 
 
 def run_evidently(verdicts: Sequence[FamilyVerdict], compared: Mapping[str, Sequence[ColumnPair]]) -> Snapshot | None:
-    """Run Evidently over every compared column with the verdicts' methods and thresholds."""
+    """Run Evidently over every compared column; what it calls drift is what the verdict calls drift."""
     current: dict[str, pd.Series] = {}
     reference: dict[str, pd.Series] = {}
     metrics = []
@@ -36,7 +39,8 @@ def run_evidently(verdicts: Sequence[FamilyVerdict], compared: Mapping[str, Sequ
         for pair, result in zip(compared[verdict.family], verdict.compared, strict=True):
             name = f"{verdict.family}: {pair.column}"
             current[name], reference[name] = pair.current, pair.reference
-            metrics.append(ValueDrift(column=name, method=result.method, threshold=result.threshold, nbinsx=BINS))
+            method = _register_result(name, result)
+            metrics.append(ValueDrift(column=name, method=method, threshold=result.threshold, nbinsx=BINS))
     if not metrics:
         return None
     numbers = [name for name, values in current.items() if pd.api.types.is_numeric_dtype(values)]
@@ -45,6 +49,17 @@ def run_evidently(verdicts: Sequence[FamilyVerdict], compared: Mapping[str, Sequ
     )
     datasets = (Dataset.from_pandas(pd.DataFrame(side), data_definition=definition) for side in (current, reference))
     return _drop_single_value_plots(Report(metrics).run(*datasets))
+
+
+def _register_result(name: str, result: ColumnComparison) -> str:
+    """Register a column's result as a test of Evidently, so that its page and the verdict are one computation."""
+    test = StatTest(
+        name=f"result of {name}",
+        display_name=f"{result.method} p-value, distance {result.distance:.3f}",
+        allowed_feature_types=[ColumnType.Numerical, ColumnType.Categorical],
+    )
+    register_stattest(test, default_impl=lambda *_: (result.score, result.drifted))
+    return test.name
 
 
 def _drop_single_value_plots(run: Snapshot) -> Snapshot:

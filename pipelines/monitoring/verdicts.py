@@ -6,34 +6,25 @@ family's main table had enough sampling units on both sides; otherwise ``no verd
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import polars as pl
 
-from pipelines.monitoring.column_tests import ColumnComparison, apply_holm, compare_column
-from pipelines.monitoring.families.drift_table import MISSING
+from pipelines.monitoring.column_tests import (
+    ColumnComparison,
+    ColumnPair,
+    apply_holm,
+    compare_column,
+    group_rare_values,
+)
+from pipelines.monitoring.families.drift_table import MISSING, SealedTable
 from pipelines.monitoring.trends import compute_trend
 from pipelines.params import DriftParams
 
 VerdictName = Literal["drift", "stable", "no verdict"]
-
-#: No category and no tail of a histogram stands for fewer sampling units than this.
-SMALLEST_GROUP = 10
-OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnPair:
-    """One column's values on both sides, nulls dropped and rare values grouped."""
-
-    column: str
-    current: pd.Series
-    reference: pd.Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +54,17 @@ class FamilyVerdict:
         return asdict(self)
 
 
-def group_rare_values(column: str, current: pl.Series, reference: pl.Series) -> ColumnPair:
-    """Drop nulls and hide small groups, counted over both sides to keep the comparison fair.
-
-    Categories rarer than ``SMALLEST_GROUP`` become ``other``; numbers are clipped to the smallest and greatest value
-    that as many sampling units reach.
-    """
-    now, before = current.drop_nulls().to_numpy(), reference.drop_nulls().to_numpy()
-    pooled = np.concatenate([now, before])
-    if np.issubdtype(pooled.dtype, np.number):
-        rank = min(SMALLEST_GROUP, len(pooled)) - 1
-        ordered = np.sort(pooled)
-        low, high = sorted((ordered[rank], ordered[-1 - rank]))
-        return ColumnPair(column, pd.Series(now.clip(low, high)), pd.Series(before.clip(low, high)))
-    counts = Counter(pooled.tolist())
-    shown = {value: value if count >= SMALLEST_GROUP else OTHER for value, count in counts.items()}
-    sides = [pd.Series([shown[value] for value in side.tolist()], dtype=object) for side in (now, before)]
-    return ColumnPair(column, sides[0], sides[1])
-
-
-def pair_columns(current: pl.DataFrame, reference: pl.DataFrame, minimum: int) -> tuple[list[ColumnPair], list[str]]:
+def pair_columns(current: SealedTable, reference: SealedTable, minimum: int) -> tuple[list[ColumnPair], list[str]]:
     """Pair the columns with at least ``minimum`` values on both sides; name the others."""
     enough, few = [], []
-    for column in sorted({*current.columns, *reference.columns}):
-        sides = [f[column].drop_nulls() if column in f.columns else pl.Series() for f in (current, reference)]
-        if column.startswith(MISSING) and len({value for side in sides for value in side.unique()}) < 2:
+    tables = (current, reference)
+    for column in sorted({*current.frame.columns, *reference.frame.columns}):
+        now, before = (t.frame[column].drop_nulls() if column in t.frame.columns else pl.Series() for t in tables)
+        if column.startswith(MISSING) and len({*now.unique(), *before.unique()}) < 2:
             continue  # always there, or never: no chance of a difference, and no cost in Holm's correction
-        if min(len(s) for s in sides) >= minimum:
-            enough.append(group_rare_values(column, *sides))
+        if min(len(now), len(before)) >= minimum:
+            patients = (current.count_patients(column), reference.count_patients(column))
+            enough.append(group_rare_values(column, now, before, patients))
         else:
             few.append(column)
     return enough, few
@@ -99,7 +73,7 @@ def pair_columns(current: pl.DataFrame, reference: pl.DataFrame, minimum: int) -
 def judge_family(
     family: str,
     unit: str,
-    tables: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
+    tables: Sequence[tuple[SealedTable, SealedTable]],
     nights: int,
     params: DriftParams,
     levels: pl.DataFrame | None = None,
@@ -108,7 +82,7 @@ def judge_family(
 
     ``levels`` (``column``, ``night``, ``n``, ``mean``) are the nights' levels, tonight's included, for trends.
     """
-    n_current, n_reference = tables[0][0].height, tables[0][1].height
+    n_current, n_reference = tables[0][0].frame.height, tables[0][1].frame.height
     minimum = params.minimum_rows
     compared: list[ColumnPair] = []
     uncompared: list[str] = []
@@ -116,8 +90,8 @@ def judge_family(
         enough, few = pair_columns(current, reference, minimum)
         compared += enough
         uncompared += few
-    trends = _test_trends(levels, {p.column for p in compared}) if levels is not None else []
-    tested = [compare_column(p.column, p.current, p.reference) for p in compared]
+    trends = _test_trends(levels, compared) if levels is not None else []
+    tested = [compare_column(pair) for pair in compared]
     results = apply_holm([*tested, *trends], params.alpha)
     drifted = tuple(r.column for r in results if r.drifted)
     decision, why = _decide(drifted, n_current, n_reference, nights, minimum, unit)
@@ -138,10 +112,11 @@ def judge_family(
     return verdict, compared
 
 
-def _test_trends(levels: pl.DataFrame, columns: set[str]) -> list[ColumnComparison]:
+def _test_trends(levels: pl.DataFrame, compared: Sequence[ColumnPair]) -> list[ColumnComparison]:
     """Test the levels of the compared columns that have some."""
-    by_column = levels.filter(pl.col("column").is_in(sorted(columns))).sort("column").partition_by("column")
-    tests = (compute_trend(str(nights["column"][0]), nights) for nights in by_column)
+    spreads = {p.column: float(p.reference.std()) for p in compared if pd.api.types.is_numeric_dtype(p.reference)}
+    by_column = levels.filter(pl.col("column").is_in(sorted(spreads))).sort("column").partition_by("column")
+    tests = (compute_trend(name, nights, spreads[name]) for nights in by_column for name in nights["column"][:1])
     return [test for test in tests if test is not None]
 
 

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pipelines.monitoring.families.drift_table import DriftTable, seal_table
+from pipelines.monitoring.families.drift_table import DriftTable, seal_table, write_table
 from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger
 from pmlm.errors import UnknownNightError
 from pmlm.settings import Settings
-from pmlm.storage import atomic_write
 
 
 def window_folder(settings: Settings, night: str) -> Path:
@@ -69,7 +68,5 @@ def refresh_table(settings: Settings, night: str, table: DriftTable, window: int
     path = table_path(settings, night, table)
     if (path.exists() and table.grows and not own) or _is_fresh(path, table.sources(settings, night)):
         return path
-    frame = seal_table(table.build(settings, night, night_start(settings, night, window)))
-    with atomic_write(path) as temporary:
-        frame.write_parquet(temporary)
+    write_table(path, seal_table(table.build(settings, night, night_start(settings, night, window))))
     return path

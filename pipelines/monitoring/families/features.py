@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.monitoring.families.drift_table import MISSING, SAMPLE, DriftTable
+from pipelines.monitoring.families.drift_table import MISSING, PATIENT, SAMPLE, DriftTable
 from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
 
@@ -35,7 +35,7 @@ def list_peer_files(settings: Settings, night: str) -> list[Path]:
 
 def _express_column(name: str, dtype: pl.DataType) -> pl.Expr | None:
     """Express a feature for comparison: numbers unchanged, code lists by length, birth as age."""
-    if name in {"subject_id", "event_timestamp"} or name.endswith(REPEATED) or name.startswith(SHARED):
+    if name in {PATIENT, "event_timestamp"} or name.endswith(REPEATED) or name.startswith(SHARED):
         return None
     if name == "birth":
         age = (pl.col("event_timestamp") - pl.col("birth")).dt.total_days() / DAYS_A_YEAR
@@ -54,7 +54,7 @@ def _express_absence(column: pl.Expr) -> pl.Expr:
 
 
 def build_own_features(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
-    """One row per patient and day whose own features changed, columns not aligned."""
+    """One row per patient and day whose own features changed."""
     return _sample_columns(list_own_files(settings, night), night, since)
 
 
@@ -64,16 +64,17 @@ def build_peer_features(settings: Settings, night: str, since: datetime) -> pl.D
 
 
 def _sample_columns(files: list[Path], night: str, since: datetime) -> pl.DataFrame:
+    key = (PATIENT, "event_timestamp")
     columns: list[pl.DataFrame] = []
     for file in files:
         rows = pl.scan_parquet(file)
         schema = rows.collect_schema().items()
         compared = [e for name, dtype in schema if (e := _express_column(name, dtype)) is not None]
-        random_order = pl.struct("subject_id", "event_timestamp").hash(seed=0)
+        random_order = pl.struct(key).hash(seed=0)
         known = pl.col("event_timestamp").is_between(since, end_of_night(night), closed="right")
         absent = [_express_absence(e) for e in compared]
-        columns.append(rows.filter(known).sort(random_order).head(SAMPLE).select(*compared, *absent).collect())
-    return pl.concat(columns, how="horizontal_extend") if columns else pl.DataFrame()
+        columns.append(rows.filter(known).sort(random_order).head(SAMPLE).select(*key, *compared, *absent).collect())
+    return pl.concat(columns, how="align_full").drop("event_timestamp") if columns else pl.DataFrame()
 
 
 TABLES = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
+from pipelines.monitoring.families.drift_table import PATIENT, SAMPLE, DriftTable
 from pipelines.monitoring.families.questions import build_questions
 from pipelines.monitoring.families.records import list_event_files
 from pipelines.night_dates import end_of_night
@@ -39,6 +39,7 @@ def build_asked(settings: Settings, night: str, since: datetime) -> pl.DataFrame
     )
     kinds = pl.col("segments").list.eval(pl.element().struct.field("kind"))
     return free.select(
+        "subject_id",
         pl.col("segments").list.len().alias("candidates"),
         pl.col("segments").list.eval(pl.element().struct.field("tokens")).list.sum().alias("free tokens"),
         pl.col("segments").list.first().struct.field("key").alias("ranked first"),
@@ -61,7 +62,7 @@ def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFram
     rows: dict[int, dict[str, object]] = {}
     for entry in sorted(entries, key=lambda e: e["id"]):
         if since <= entry["as_of"] < end_of_night(night):
-            rows.setdefault(entry["patient"], _build_served_row(entry))
+            rows.setdefault(entry["patient"], {PATIENT: entry["patient"], **_build_served_row(entry)})
     return pl.DataFrame(list(rows.values())[:SAMPLE])
 
 

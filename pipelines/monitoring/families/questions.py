@@ -47,8 +47,10 @@ def build_questions(settings: Settings, night: str, since: datetime) -> pl.DataF
         return pl.DataFrame()
     asked = pl.scan_parquet(files).filter((pl.col("code") == QUESTION_CODE) & (pl.col("known_at") > since))
     one_each = asked.sort("record", "known_at").unique("subject_id", keep="first", maintain_order=True).head(SAMPLE)
-    found: list[str] = one_each.select("text_value").drop_nulls().collect()["text_value"].to_list()
-    return describe_questions(settings, found) if found else pl.DataFrame()
+    found = one_each.select("subject_id", "text_value").drop_nulls().collect()
+    if found.is_empty():
+        return pl.DataFrame()
+    return describe_questions(settings, found["text_value"].to_list()).with_columns(found["subject_id"])
 
 
 def describe_questions(settings: Settings, texts: list[str]) -> pl.DataFrame:

@@ -66,7 +66,7 @@ def build_patient_days(settings: Settings, night: str, since: datetime) -> pl.Da
         .pivot("signal", index=key, values="numeric_value")
     )
     sample = days.sort("lot").head(SAMPLE)
-    return sample.join(codes, on=key, how="left").join(signals, on=key, how="left").drop(*key, "lot")
+    return sample.join(codes, on=key, how="left").join(signals, on=key, how="left").drop("day", "lot")
 
 
 def build_lines(settings: Settings, night: str, since: datetime) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from models.schema import Episode
 from models.vocabulary import RATING_CODE
 from pipelines import splits
 from pipelines.episodes import episode_file
-from pipelines.monitoring.families.drift_table import SAMPLE, DriftTable
+from pipelines.monitoring.families.drift_table import PATIENT, SAMPLE, DriftTable
 from pipelines.monitoring.families.prompts import find_episode_file
 from pipelines.monitoring.families.records import list_event_files
 from pipelines.night_dates import end_of_night
@@ -37,8 +37,9 @@ def build_held_out(settings: Settings, night: str, since: datetime) -> pl.DataFr
         if episode.split in (splits.GATE, splits.TEST) and since < episode.as_of <= end_of_night(night)
     ]
     one_each = {e.subject_id: e for e in sorted(asked, key=lambda e: e.episode_id, reverse=True)}
-    values = _compute_rewards(settings, list(one_each.values())[:SAMPLE])
-    return pl.DataFrame({"reward of the nearest facts": pl.Series(values, dtype=pl.Float64)})
+    chosen = list(one_each.values())[:SAMPLE]
+    values = pl.Series(_compute_rewards(settings, chosen), dtype=pl.Float64)
+    return pl.DataFrame({PATIENT: [e.subject_id for e in chosen], "reward of the nearest facts": values})
 
 
 def _compute_rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
@@ -69,7 +70,9 @@ def build_ratings(settings: Settings, night: str, since: datetime) -> pl.DataFra
     if not files:
         return pl.DataFrame()
     given = pl.scan_parquet(files).filter((pl.col("code") == RATING_CODE) & (pl.col("known_at") > since))
-    return given.sort("record", "known_at").head(SAMPLE).select(pl.col("numeric_value").alias("rating")).collect()
+    return (
+        given.sort("record", "known_at").head(SAMPLE).select(PATIENT, pl.col("numeric_value").alias("rating")).collect()
+    )
 
 
 TABLES = (

@@ -23,7 +23,7 @@ def _frame(values: list[tuple[int | None, str | None, bool]]) -> pl.DataFrame:
 
 @given(rows)
 def test_sealing_keeps_each_columns_values(values: list[tuple[int | None, str | None, bool]]) -> None:
-    before, after = _frame(values), seal_table(_frame(values))
+    before, after = _frame(values), seal_table(_frame(values)).frame
     assert Counter(after["number"]) == Counter(before["number"].cast(pl.Float64))
     assert Counter(after["word"]) == Counter(before["word"])
 
@@ -35,9 +35,23 @@ def test_sealing_forgets_which_values_stood_together(
     columns = [list(column) for column in zip(*values, strict=True)] or [[], [], []]
     for column in columns:
         random.shuffle(column)  # type: ignore[attr-defined]
-    assert seal_table(_frame(list(zip(*columns, strict=True)))).equals(seal_table(_frame(values)))
+    shuffled = seal_table(_frame(list(zip(*columns, strict=True))))
+    assert shuffled.frame.equals(seal_table(_frame(values)).frame)
 
 
 @given(rows)
 def test_sealed_columns_are_numbers_or_words(values: list[tuple[int | None, str | None, bool]]) -> None:
-    assert set(seal_table(_frame(values)).dtypes) <= {pl.Float64, pl.String}
+    assert set(seal_table(_frame(values)).frame.dtypes) <= {pl.Float64, pl.String}
+
+
+@given(rows)
+def test_of_patients_only_their_number_is_left(values: list[tuple[int | None, str | None, bool]]) -> None:
+    patients = [i // 2 for i in range(len(values))]  # two rows each
+    sealed = seal_table(_frame(values).with_columns(pl.Series("subject_id", patients, dtype=pl.Int64)))
+    assert "subject_id" not in sealed.frame.columns
+    have = {patient for patient, (number, _, _) in zip(patients, values, strict=True) if number is not None}
+    assert sealed.count_patients("number") == len(have)
+
+
+def test_where_rows_are_nobodys_every_value_counts() -> None:
+    assert seal_table(_frame([(1, "a", True), (1, None, True)])).count_patients("word") == 1

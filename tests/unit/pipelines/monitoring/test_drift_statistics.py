@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.monitoring.column_tests import (
-    LARGE,
     ColumnComparison,
+    ColumnPair,
     apply_holm,
-    choose_test,
     compare_column,
     compute_homogeneity_p,
+    compute_ks_p,
 )
 
 categories = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=5, max_size=40)
@@ -22,7 +23,11 @@ p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 
 
 def _with_p(p: float, i: int) -> ColumnComparison:
-    return ColumnComparison(f"column {i}", "ks", 60, 600, p, 0.1, False)
+    return ColumnComparison(f"column {i}", "ks", 60, 600, p, 0.0, False, 1.0)
+
+
+def _pair(now: pd.Series, then: pd.Series, patients: tuple[int, int] | None = None) -> ColumnPair:
+    return ColumnPair("x", now, then, patients or (len(now), len(then)))
 
 
 @given(categories, categories, st.randoms())
@@ -34,12 +39,12 @@ def test_order_of_rows_changes_no_category_score(now: list[str], then: list[str]
     )
 
 
-@pytest.mark.parametrize("n", [100, LARGE])
+@pytest.mark.parametrize("n", [100, 1_000])
 def test_order_of_rows_changes_no_numeric_score(n: int) -> None:
     rng = np.random.default_rng(1)
     now, then = pd.Series(rng.normal(size=n)), pd.Series(rng.normal(size=3 * n))
     shuffled = now.sample(frac=1, random_state=2).reset_index(drop=True)
-    assert compare_column("x", now, then).score == pytest.approx(compare_column("x", shuffled, then).score)
+    assert compare_column(_pair(now, then)).score == pytest.approx(compare_column(_pair(shuffled, then)).score)
 
 
 @given(categories)
@@ -80,15 +85,38 @@ def test_holm_threshold_alone_tells_the_decision(ps: list[float]) -> None:
     )
 
 
-def test_many_values_are_judged_by_the_size_of_the_difference_not_its_significance() -> None:
+def test_a_difference_that_is_significant_and_small_is_no_drift() -> None:
     rng = np.random.default_rng(5)
     now, then = pd.Series(rng.normal(0.03, 1, 100_000)), pd.Series(rng.normal(0, 1, 100_000))
-    assert compare_column("x", now, then).method == "wasserstein"
-    assert not compare_column("x", now, then).drifted
-    assert compare_column("x", now[: LARGE - 1], then).method == "ks"
+    (small,) = apply_holm([compare_column(_pair(now, then))], 0.01)
+    assert small.score <= small.threshold
+    assert not small.drifted
+    (large,) = apply_holm([compare_column(_pair(now + 0.2, then))], 0.01)
+    assert large.drifted
 
 
-def test_the_smaller_side_chooses_the_method() -> None:
-    assert choose_test(False, 60, 1_000_000) == "homogeneity"
-    assert choose_test(False, 1_000_000, 60) == "homogeneity"
-    assert choose_test(False, LARGE, LARGE) == "jensenshannon"
+def test_many_rare_codes_are_no_drift_of_a_large_night() -> None:
+    """The distance between two samples of a hundred codes is large by chance alone."""
+    rng = np.random.default_rng(6)
+    now, then = (pd.Series(rng.integers(150, size=n).astype(str)) for n in (1_000, 30_000))
+    (found,) = apply_holm([compare_column(_pair(now, then))], 0.01)
+    assert found.distance > 0.1
+    assert not found.drifted
+
+
+@pytest.mark.parametrize("numbers", [True, False])
+def test_values_of_the_same_patients_count_once(numbers: bool) -> None:
+    """Each value five times over says no more than once."""
+    rng = np.random.default_rng(7)
+    now, then = rng.normal(0.6, 1, 40), rng.normal(0, 1, 400)
+    tonight, window = (pd.Series(side if numbers else side.round().clip(-1, 1).astype(str)) for side in (now, then))
+    tonight_5, window_5 = (pd.concat([side] * 5, ignore_index=True) for side in (tonight, window))
+    once = compare_column(_pair(tonight, window)).score
+    assert compare_column(_pair(tonight_5, window_5, patients=(40, 400))).score == pytest.approx(once, rel=0.35)
+    assert compare_column(_pair(tonight_5, window_5)).score < once / 5
+
+
+def test_with_one_value_a_patient_the_p_value_is_evidentlys() -> None:
+    rng = np.random.default_rng(8)
+    now, then = pd.Series(rng.normal(size=30)), pd.Series(rng.normal(size=300))
+    assert compute_ks_p(now, then) == pytest.approx(scipy.stats.ks_2samp(now, then).pvalue)

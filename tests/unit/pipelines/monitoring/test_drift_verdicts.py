@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from pipelines.monitoring.verdicts import OTHER, SMALLEST_GROUP, FamilyVerdict, group_rare_values, judge_family
+from pipelines.monitoring.column_tests import OTHER, SMALLEST_GROUP, group_rare_values
+from pipelines.monitoring.families.drift_table import SealedTable, seal_table
+from pipelines.monitoring.verdicts import FamilyVerdict, judge_family
 from pipelines.params import DriftParams
 
 PARAMS = DriftParams(window=30, minimum_rows=50, alpha=0.01)
@@ -17,8 +19,12 @@ def _table(rng: np.random.Generator, rows: int, shift: float = 0.0, columns: int
     return pl.DataFrame(numbers | codes)
 
 
+def _seal(now: pl.DataFrame, then: pl.DataFrame) -> tuple[SealedTable, SealedTable]:
+    return seal_table(now), seal_table(then)
+
+
 def _verdict(now: pl.DataFrame, then: pl.DataFrame, nights: int = 5) -> FamilyVerdict:
-    return judge_family("records", "patient-days", [(now, then)], nights, PARAMS)[0]
+    return judge_family("records", "patient-days", [_seal(now, then)], nights, PARAMS)[0]
 
 
 def test_a_planted_shift_of_one_column_is_found_and_named() -> None:
@@ -56,7 +62,7 @@ def test_a_second_table_can_raise_the_alarm_where_the_main_one_is_too_small() ->
     rng = np.random.default_rng(0)
     lines_now = pl.DataFrame({"outcome of a line": ["accepted"] * 500 + ["wrong_type"] * 300})
     lines_then = pl.DataFrame({"outcome of a line": ["accepted"] * 5000 + ["wrong_type"] * 100})
-    tables = [(_table(rng, 10), _table(rng, 400)), (lines_now, lines_then)]
+    tables = [_seal(_table(rng, 10), _table(rng, 400)), _seal(lines_now, lines_then)]
     verdict, _ = judge_family("records", "patient-days", tables, 5, PARAMS)
     assert (verdict.verdict, verdict.drifted) == ("drift", ("outcome of a line",))
 
@@ -70,13 +76,13 @@ def test_a_column_that_only_one_side_has_is_named_and_not_compared() -> None:
 def test_no_group_shown_is_smaller_than_ten() -> None:
     now = pl.Series(["a"] * 40 + ["b"] * 9 + ["c"] * 5)
     then = pl.Series(["a"] * 400 + ["c"] * 5 + ["d"] * 9)
-    pair = group_rare_values("code", now, then)
+    pair = group_rare_values("code", now, then, (54, 414))
     assert set(pair.current) | set(pair.reference) == {"a", "c", OTHER}
 
 
 def test_no_number_shown_is_one_patients_extreme() -> None:
     values = pl.Series([float(i) for i in range(100)])
-    pair = group_rare_values("weight", values, values)
+    pair = group_rare_values("weight", values, values, (100, 100))
     shown = np.concatenate([pair.current, pair.reference])
     assert np.count_nonzero(shown == shown.min()) >= SMALLEST_GROUP
     assert np.count_nonzero(shown == shown.max()) >= SMALLEST_GROUP
@@ -105,13 +111,39 @@ def _levels(means: list[float]) -> pl.DataFrame:
 
 def test_a_slow_trend_is_found_where_no_night_stands_out() -> None:
     rng = np.random.default_rng(0)
-    tables = [(_table(rng, 80), _table(rng, 800))]
-    rising, level = [0.02 * i for i in range(14)], [0.1, 0.0, 0.2, 0.05, 0.15, 0.12, 0.01, 0.18, 0.03, 0.09, 0.11]
+    tables = [_seal(_table(rng, 80), _table(rng, 800))]
+    rising, level = [0.08 * i for i in range(14)], [0.1, 0.0, 0.2, 0.05, 0.15, 0.12, 0.01, 0.18, 0.03, 0.09, 0.11]
     verdict, _ = judge_family("records", "patient-days", tables, 20, PARAMS, _levels(rising))
     assert verdict.drifted == ("trend of n0",)
     verdict, _ = judge_family("records", "patient-days", tables, 20, PARAMS, _levels(level))
     assert verdict.verdict == "stable"
     assert [test.column for test in verdict.trends] == ["trend of n0"]
+
+
+def test_a_trend_too_slight_to_matter_is_none() -> None:
+    rng = np.random.default_rng(0)
+    tables = [_seal(_table(rng, 80), _table(rng, 800))]
+    verdict, _ = judge_family("records", "patient-days", tables, 20, PARAMS, _levels([0.02 * i for i in range(14)]))
+    (trend,) = verdict.trends
+    assert trend.score <= trend.threshold
+    assert (trend.drifted, verdict.verdict) == (False, "stable")
+
+
+def test_many_days_of_few_patients_are_no_drift() -> None:
+    """A drop of two weeks has every day of the same ward, and a patient's days repeat each other."""
+    rng = np.random.default_rng(0)
+    alarms = [0, 0]
+    for _ in range(20):
+        sides = []
+        for patients in (6, 60):
+            ages = rng.normal(30, 5, patients)
+            days = {"subject_id": np.repeat(np.arange(patients), 14), "age": np.repeat(ages, 14)}
+            sides.append(pl.DataFrame(days))
+        now, then = sides
+        alarms[0] += _verdict(now, then).verdict == "drift"
+        alarms[1] += _verdict(now.drop("subject_id"), then.drop("subject_id")).verdict == "drift"
+    assert alarms[0] == 0
+    assert alarms[1] >= 10, "without patients' numbers the test cries out"
 
 
 def test_a_family_of_many_columns_can_still_be_judged() -> None:

@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from pipelines.monitoring import drift, reference
+from pipelines.monitoring.families.drift_table import SealedTable
 from pipelines.monitoring.reference import summarise_table
 from pipelines.monitoring.window import list_nights, list_nights_before, table_path
 from pmlm.settings import Settings
@@ -67,19 +68,21 @@ def test_a_mended_night_is_summarised_again(judged: Settings) -> None:
     (batch,) = judged.events.glob(f"{nights[-3]}-*.parquet")
     pl.read_parquet(batch).with_columns(pl.col("numeric_value") + 100.0).write_parquet(batch)
     os.utime(batch)
-    values = summarise(judged, nights[-1]).restore_table("patient_days")["haemoglobin"].drop_nulls()
+    values = summarise(judged, nights[-1]).restore_table("patient_days").frame["haemoglobin"].drop_nulls()
     assert (values > 100).sum() == 12
 
 
 def test_a_restored_table_has_the_window_values(judged: Settings) -> None:
     nights = list_nights(judged)
-    found = summarise(judged, nights[-1]).restore_table("patient_days")
+    restored = summarise(judged, nights[-1]).restore_table("patient_days")
+    found = restored.frame
     tables = [pl.read_parquet(judged.workspace / "monitoring" / n / "patient_days.parquet") for n in nights[-4:-1]]
     whole = pl.concat(tables, how="diagonal")
+    assert restored.count_patients("haemoglobin") == 3 * 12, "a patient of three nights counts three times"
     assert found.height == whole.height
     for column in found.columns:
         assert found[column].drop_nulls().sort().equals(whole[column].drop_nulls().sort())
 
 
 def test_an_empty_table_is_a_night_without_sampling_units() -> None:
-    assert summarise_table("asked", "20260601", pl.DataFrame()).restore_table("asked").is_empty()
+    assert summarise_table("asked", "20260601", SealedTable()).restore_table("asked").frame.is_empty()
