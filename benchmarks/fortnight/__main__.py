@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from benchmarks.fortnight import simulation
@@ -39,6 +40,7 @@ def main(
 
     For example: python -m benchmarks.fortnight --seed 2
     """
+    _use_one_thread()
     began, plan = time.time(), draw_plan(seed)
     run = simulation.open_fortnight(plan, state / str(seed), _report)
     _report(f"planted: {plan}")
@@ -70,6 +72,12 @@ def main(
     typer.echo(json.dumps(line))
     if any(line[name] for name in PROMISES):
         raise typer.Exit(1)
+
+
+def _use_one_thread() -> None:
+    """Compute with one thread in each process: nights and endpoint share two cores, and threads that wait spin."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 def _count_by_night(run: simulation.Fortnight) -> dict[int, int]:

@@ -15,10 +15,11 @@ from benchmarks.fortnight.sample import GLUCOSE, HAEMOGLOBIN, HEART_RATE, PRESSU
 from pipelines.synthetic.records import fhir
 from pipelines.synthetic.records.calendar import moment
 
-VISITS, QUESTIONS = 24, 14
-#: So many days before the first night are like those after it, the last of them with conversations: what the first
-#: nights are compared with. A slope over a month needs as many days to be what it is in a steady clinic.
-DAYS_BEFORE, TALKED_BEFORE = 36, 10
+VISITS, QUESTIONS = 36, 20
+#: So many days before the first night are like those after it: a slope over a month needs as many to be what it is in
+#: a steady clinic. The last of them have conversations too: they are what the first nights are compared with, so they
+#: are as many as the window of a drift's reference (``recipe``).
+DAYS_BEFORE, TALKED_BEFORE = 36, 13
 #: How often a visit measures what, and by how much a value differs from the last.
 SHARES = {WEIGHT: 0.95, PRESSURE: 0.95, HAEMOGLOBIN: 0.6, GLUCOSE: 0.6, HEART_RATE: 0.9}
 NOISE = 0.03

@@ -11,7 +11,7 @@ from benchmarks.fortnight.days import DAYS_BEFORE, TALKED_BEFORE, Day, change_va
 from benchmarks.fortnight.plan import NIGHTS, FortnightPlan, day_of, drifts_in
 from benchmarks.fortnight.recipe import PARAMS
 from benchmarks.fortnight.sample import Resource, Sample, Talk
-from benchmarks.fortnight.shifts import choose_patients, plant_drift
+from benchmarks.fortnight.shifts import choose_patients, list_heart_rates, plant_drift
 from pipelines import splits
 from pipelines.params import merge_params
 from pipelines.synthetic.records.options import HASH_KEY
@@ -34,7 +34,7 @@ def write_drops(sample: Sample, plan: FortnightPlan, folder: Path) -> list[Day]:
     ]
     first = _to_lines(before)
     _write_lines(folder / day_of(1).isoformat(), {kind: sample.history[kind] + first[kind] for kind in sample.history})
-    days = make_days(sample, plan, pool)
+    days = make_days(sample, plan, pool, before)
     for day in days:
         _write_lines(folder / day_of(day.night).isoformat(), _to_lines([day]))
     return days
@@ -47,14 +47,14 @@ def _to_lines(days: list[Day]) -> dict[str, list[str]]:
     return lines
 
 
-def make_days(sample: Sample, plan: FortnightPlan, pool: list[Talk]) -> list[Day]:
+def make_days(sample: Sample, plan: FortnightPlan, pool: list[Talk], before: list[Day]) -> list[Day]:
     """Make nights 2 to 14 with all that is planted in their records; conversations are taken out of ``pool``."""
-    days = []
+    days: list[Day] = []
     for night in range(2, NIGHTS + 1):
         drifts = drifts_in(plan, night)
         day = make_day(sample, pool, plan.seed, night, choose_patients(sample, drifts))
         for drift in drifts:
-            plant_drift(day, drift, sample)
+            plant_drift(day, drift, list_heart_rates(sample, before + days))
         days.append(day)
     _delay_records(plan, days)
     _flip_ratings(plan, days)
@@ -82,6 +82,11 @@ def flip_rating(points: int) -> int:
 def list_questions(sample: Sample) -> list[tuple[str, str]]:
     """Patient and words of each conversation, as asked: what the traffic asks too."""
     return [(f"Patient/{talk.patient}", talk.text) for talk in sample.talks]
+
+
+def list_ratings(sample: Sample) -> list[int]:
+    """The points of each rated conversation: the traffic rates in the same way."""
+    return [int(talk.rating["valueInteger"]) for talk in sample.talks if talk.rating]
 
 
 def _delay_records(plan: FortnightPlan, days: list[Day]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fortnight.plan import SHOWN, DriftPlant, FortnightPlan
+from benchmarks.fortnight.plan import LASTING, SHOWN, DriftPlant, FortnightPlan
 
 PROMOTED = "promote"
 DRIFT = "drift"
@@ -70,7 +70,8 @@ def find_drift(plant: DriftPlant, records: Sequence[NightRecord]) -> NightRecord
 def list_false_alarms(plan: FortnightPlan, records: Sequence[NightRecord]) -> list[tuple[int, str]]:
     """Nights and families with a drift verdict that nothing planted explains.
 
-    The night after a shift, which goes back to what was before, is explained by it.
+    The night after a shift, which goes back to what was before, is explained by it, and later ones where what it wrote
+    stays on record (``LASTING``).
     """
     return [
         (one.night, family)
@@ -86,6 +87,8 @@ def _list_moved(plan: FortnightPlan, night: int) -> frozenset[str]:
         if plant.first <= night <= plant.last + 1:
             # other words or other patients have other rewards
             moved |= SHOWN[plant.kind] | ({"rewards"} if "prompts" in SHOWN[plant.kind] else frozenset())
+        elif plant.last < night:
+            moved |= LASTING.get(plant.kind, frozenset())
     if plan.late.night == night or night in plan.late.of:
         moved |= MOVED_BY_LATE
     return moved | MOVED_BY_FLIPS if night == plan.poisoned else moved

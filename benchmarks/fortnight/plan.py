@@ -23,6 +23,12 @@ SHOWN: dict[DriftKind, frozenset[str]] = {
     "null_feature": frozenset({"records", "features"}),
     "trend": frozenset({"records", "features"}),
 }
+#: Families in which a shift shows after its nights too: what it wrote stays on record until each patient is measured
+#: again, and features look back.
+LASTING: dict[DriftKind, frozenset[str]] = {
+    "lab_unit": frozenset({"features"}),
+    "null_feature": frozenset({"features"}),
+}
 #: Stages of a night that takes records in, each long enough to be killed in.
 KILLED_STAGES = ("records", "features", "episodes", "drift", "package", "save")
 

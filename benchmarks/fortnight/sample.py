@@ -15,11 +15,11 @@ from benchmarks.fortnight.plan import FIRST_DAY
 from pipelines.synthetic.records.fhir import parse_time, written_time
 
 Resource = dict[str, Any]
-PATIENTS = 40
+PATIENTS = 60
 #: Measurements and visits older than this many years stay out of the history; what a record is read by stays.
 YEARS = 3
 #: Conversations of the last days before the first night are moved into the nights.
-MOVED_DAYS = 300
+MOVED_DAYS = 365
 REMADE_DAYS = 37  # more than the window of a drift's reference
 DATED = frozenset({"Observation", "Encounter", "Procedure", "Immunization", "CarePlan"})
 WEIGHT, PRESSURE, HAEMOGLOBIN, GLUCOSE, HEART_RATE = "29463-7", "85354-9", "718-7", "2345-7", "8867-4"
@@ -109,14 +109,17 @@ def _choose_patients(lines: list[str]) -> list[str]:
 
 
 def _is_recent(kind: str, resource: Resource) -> bool:
-    if kind not in DATED or "focus" in resource:
+    if "focus" in resource:
         return True
     try:
         when = written_time(resource)
     except (ValueError, TypeError):  # one of the sample's broken lines
         return True
+    if when is None:
+        return True
     # the last month is made like the nights, so that they can be compared with it
-    return when is None or timedelta(days=REMADE_DAYS) < FIRST_DAY - when.date() < timedelta(days=365 * YEARS)
+    age = FIRST_DAY - when.date()
+    return age > timedelta(days=REMADE_DAYS) and (kind not in DATED or age < timedelta(days=365 * YEARS))
 
 
 def _note_measured(sample: Sample, resource: Resource | None) -> None:

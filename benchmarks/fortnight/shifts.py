@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.fortnight.days import Day, change_values
 from benchmarks.fortnight.plan import DriftPlant
 from benchmarks.fortnight.sample import HEART_RATE, PRESSURE, WEIGHT, Resource, Sample, code_of
 
 POUNDS_A_KILO = 2.2046226
+YOUNGEST = 1 / 3  # of the patients, who alone come under another case mix
 TREND_A_NIGHT = 0.012
 #: Questions about something that this clinic is seldom asked.
 OTHER_TOPIC = (
@@ -20,20 +21,25 @@ OTHER_TOPIC = (
 
 
 def choose_patients(sample: Sample, drifts: list[DriftPlant]) -> list[str]:
-    """Who comes and asks: everybody, or under a changed case mix the younger half alone."""
+    """Who comes and asks: everybody, or under a changed case mix the youngest alone."""
     if not any(one.kind == "case_mix" for one in drifts):
         return sample.patients
     by_age = sorted(sample.patients, key=lambda patient: (sample.births[patient], patient))
-    return sorted(by_age[len(by_age) // 2 :])
+    return sorted(by_age[-int(YOUNGEST * len(by_age)) :])
 
 
-def plant_drift(day: Day, drift: DriftPlant, sample: Sample) -> None:
-    """Plant a drift that is there in this night."""
+def plant_drift(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
+    """Plant a drift that is there in this night; ``known`` are all heart rates on record."""
     if drift.kind in SHIFTS_OF_DAY:
-        SHIFTS_OF_DAY[drift.kind](day, drift, sample)
+        SHIFTS_OF_DAY[drift.kind](day, drift, known)
 
 
-def _weigh_in_pounds(day: Day, drift: DriftPlant, sample: Sample) -> None:
+def list_heart_rates(sample: Sample, days: Sequence[Day]) -> list[Resource]:
+    """List the heart rates of the history and of these days."""
+    return [*sample.list_history(HEART_RATE), *(one for day in days for one in _measurements(day, HEART_RATE))]
+
+
+def _weigh_in_pounds(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
     """Pounds with kilograms written beside them, as after a change of the scales' interface."""
     for one in _measurements(day, WEIGHT):
         quantity = one["valueQuantity"]
@@ -41,31 +47,31 @@ def _weigh_in_pounds(day: Day, drift: DriftPlant, sample: Sample) -> None:
         one["valueQuantity"] = quantity | {"value": round(pounds, 1), "unit": "kg", "code": "kg"}
 
 
-def _ask_of_other_topic(day: Day, drift: DriftPlant, sample: Sample) -> None:
+def _ask_of_other_topic(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
     for place, talk in enumerate(day.talks):
         _word(talk.question, OTHER_TOPIC[place % len(OTHER_TOPIC)])
 
 
-def _shout(day: Day, drift: DriftPlant, sample: Sample) -> None:
+def _shout(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
     """The same questions in capitals with many marks, as from another way of entering them."""
     for talk in day.talks:
         _word(talk.question, f"{talk.text.upper()}!!! ???")
 
 
-def _withdraw_heart_rates(day: Day, drift: DriftPlant, sample: Sample) -> None:
+def _withdraw_heart_rates(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
     """Every heart rate on record is withdrawn as entered in error, and none is measured: the feature goes null."""
     day.measurements = [one for one in day.measurements if code_of(one) != HEART_RATE]
     if day.night == drift.first:
-        day.measurements += [one | {"status": "entered-in-error"} for one in sample.list_history(HEART_RATE)]
+        day.measurements += [one | {"status": "entered-in-error"} for one in known]
 
 
-def _raise_pressures(day: Day, drift: DriftPlant, sample: Sample) -> None:
+def _raise_pressures(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
     """A little more each night."""
     for one in _measurements(day, PRESSURE):
         change_values(one, 1 + TREND_A_NIGHT * (day.night - drift.first + 1))
 
 
-SHIFTS_OF_DAY: dict[str, Callable[[Day, DriftPlant, Sample], None]] = {
+SHIFTS_OF_DAY: dict[str, Callable[[Day, DriftPlant, Sequence[Resource]], None]] = {
     "lab_unit": _weigh_in_pounds,
     "topic": _ask_of_other_topic,
     "wording": _shout,

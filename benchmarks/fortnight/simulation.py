@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fortnight import recipe
-from benchmarks.fortnight.drops import FLIPPED, choose_erased, list_questions, write_drops
+from benchmarks.fortnight.drops import FLIPPED, choose_erased, list_questions, list_ratings, write_drops
 from benchmarks.fortnight.findings import NightRecord
 from benchmarks.fortnight.kills import run_and_kill
 from benchmarks.fortnight.plan import NIGHTS, FortnightPlan, day_of, id_of
@@ -80,7 +80,7 @@ def run_nights(run: Fortnight) -> Settings:
         _run_night(run, settings, 1)
         endpoint = serving.start_endpoint(settings, 0)
         control = {"url": endpoint.url, "token": development_token(settings), "flip": 0.0}
-        control["questions"] = list_questions(run.sample)
+        control |= {"questions": list_questions(run.sample), "ratings": list_ratings(run.sample)}
         try:
             with _send_traffic(run, control):
                 for night in range(2, NIGHTS + 1):

@@ -1,7 +1,8 @@
 """Ask the running endpoint without a pause, and rate its answers; one line a request in a log.
 
 Run as a process of its own until it is terminated: ``python -m benchmarks.fortnight.traffic CONTROL LOG``. ``CONTROL``
-is a JSON file that may change meanwhile: ``{"url", "token", "questions": [[patient, text]…], "flip": share}``.
+is a JSON file that may change meanwhile: ``{"url", "token", "questions": [[patient, text]…], "ratings": [points…],
+"flip": share}``. Answers are rated as the sample's replies were, so that endpoint and portal do not differ.
 """
 
 from __future__ import annotations
@@ -48,15 +49,10 @@ class Traffic:
         patient, text = self._rng.choice(control["questions"])
         answer = await self._post(http, control, "/answer", {"patient": patient, "question": text})
         if answer and self._rng.random() < RATED:
-            rating = self._rate(answer)
+            rating = self._rng.choice(control["ratings"])
             if self._rng.random() < control["flip"]:
                 rating = flip_rating(rating)
             await self._post(http, control, "/feedback", {"answer_id": answer["id"], "rating": rating})
-
-    def _rate(self, answer: dict[str, Any]) -> int:
-        """A patient likes an answer about themselves; some noise."""
-        liked = 4.2 if answer["personalization"] == "full" else 3.0
-        return min(5, max(1, round(self._rng.gauss(liked, 0.7))))
 
     async def _post(
         self, http: aiohttp.ClientSession, control: dict[str, Any], path: str, body: dict[str, Any]

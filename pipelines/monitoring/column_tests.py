@@ -117,8 +117,8 @@ def compute_homogeneity_p(
     table = counts.to_numpy(dtype=np.int64).T
     if table.shape[1] < 2:
         return 1.0
-    if table.shape[1] == 2 and design_effect == 1.0:
-        return float(scipy.stats.fisher_exact(table).pvalue)
+    if table.shape[1] == 2:  # as many as are independent, since random tables give no p-value below theirs
+        return float(scipy.stats.fisher_exact(np.rint(table / design_effect).astype(np.int64)).pvalue)
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     expected = np.outer(rows, columns) / table.sum()
     observed = ((table - expected) ** 2 / expected).sum() / design_effect

@@ -15,6 +15,8 @@ from pmlm.settings import Settings
 REPEATED = ("_previous", "_mean", "_sd", "_count", "_time", "_source")
 #: Nearly one value for everybody, so that one step of rounding would look like drift of all patients.
 SHARED = "cohort_"
+#: Counts since the first day, which rise by themselves with every night.
+ACCUMULATED = frozenset({"ratings"})
 #: Categories short enough to compare; other strings are provenance.
 CATEGORIES = frozenset({"smoking", "language"})
 DAYS_A_YEAR = 365.25
@@ -35,7 +37,7 @@ def list_peer_files(settings: Settings, night: str) -> list[Path]:
 
 def _express_column(name: str, dtype: pl.DataType) -> pl.Expr | None:
     """Express a feature for comparison: numbers unchanged, code lists by length, birth as age."""
-    if name in {PATIENT, "event_timestamp"} or name.endswith(REPEATED) or name.startswith(SHARED):
+    if name in ACCUMULATED | {PATIENT, "event_timestamp"} or name.endswith(REPEATED) or name.startswith(SHARED):
         return None
     if name == "birth":
         age = (pl.col("event_timestamp") - pl.col("birth")).dt.total_days() / DAYS_A_YEAR

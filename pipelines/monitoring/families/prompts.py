@@ -55,7 +55,8 @@ def list_interaction_files(settings: Settings, night: str) -> list[Path]:
 def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFrame:
     """One row per patient who asked the endpoint since the night before.
 
-    The clinic's clock may stand at the end of the night before, which is when this night begins.
+    The clinic's clock may stand at the end of the night before, which is when this night begins. What a refiner chose
+    is compared with its own choices alone: that another champion chooses otherwise is no drift.
     """
     files = list_interaction_files(settings, night)
     entries = [entry for file in files for entry in read_lines(file, _parse_interaction)]
@@ -63,7 +64,7 @@ def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFram
     for entry in sorted(entries, key=lambda e: e["id"]):
         if since <= entry["as_of"] < end_of_night(night):
             rows.setdefault(entry["patient"], {PATIENT: entry["patient"], **_build_served_row(entry)})
-    return pl.DataFrame(list(rows.values())[:SAMPLE])
+    return pl.DataFrame(list(rows.values())[:SAMPLE], infer_schema_length=None)  # a night may have two refiners
 
 
 def _parse_interaction(line: bytes) -> dict[str, Any]:
@@ -72,12 +73,12 @@ def _parse_interaction(line: bytes) -> dict[str, Any]:
 
 
 def _build_served_row(entry: dict[str, Any]) -> dict[str, object]:
-    picks = entry["program"]["picks"]
+    picks, refiner = entry["program"]["picks"], entry["versions"]["refiner"]
     return {
         "candidates served": entry["candidates"],
-        "segments kept": len(entry["kept"]),
-        "first pick": picks[0] if picks else "nothing",
-        "style": entry["program"]["style"],
+        f"segments kept by {refiner}": len(entry["kept"]),
+        f"first pick of {refiner}": picks[0] if picks else "nothing",
+        f"style of {refiner}": entry["program"]["style"],
         "language": entry["language"],
         "red flag": "yes" if entry["signs"] else "no",
         "personalization": entry["personalization"],

@@ -32,7 +32,8 @@ def nights(**changes: NightRecord) -> list[NightRecord]:
 
 def test_a_fortnight_in_which_all_went_well() -> None:
     assert findings.judge_promotions(PLAN, nights()) == (True, True)
-    assert [findings.find_drift(one, nights()).night for one in PLAN.drifts] == [5, 11]
+    found = [findings.find_drift(one, nights()) for one in PLAN.drifts]
+    assert [one and one.night for one in found] == [5, 11]
     assert findings.list_false_alarms(PLAN, nights()) == []
 
 
@@ -60,6 +61,11 @@ def test_a_verdict_of_the_wrong_family_or_night_finds_nothing_and_is_a_false_ala
     assert findings.list_false_alarms(PLAN, nights(n13=NightRecord(13, drift={"records": "drift"}))) == [
         (13, "records")
     ]
+
+
+def test_what_a_shift_leaves_on_record_is_explained_in_later_features_alone() -> None:
+    felt = NightRecord(14, drift={"features": "drift", "records": "drift"})
+    assert findings.list_false_alarms(PLAN, nights(n14=felt)) == [(14, "records")]
 
 
 def test_only_a_whole_answer_is_no_failure(tmp_path: Path) -> None:

@@ -120,6 +120,7 @@ def test_features_enter_as_numbers_lengths_ages_and_short_categories_only(settin
             "haemoglobin_mean": [12.0, None],
             "condition_codes": [["a", "b"], []],
             "condition_texts": [["one", "two"], []],
+            "ratings": [3, 4],  # so far: more with every night
         }
     )
     _write_features(settings, "labs", rows)
@@ -169,7 +170,7 @@ def test_every_patients_question_is_described_without_a_word_of_it(settings: Set
     assert not words & {"MY", "HEAD", "HURTS!!!", "Am", "I", "tired?"}
 
 
-def _interaction(patient: int, as_of: datetime, ident: str = "a") -> str:
+def _interaction(patient: int, as_of: datetime, ident: str = "a", refiner: str = "policy-1") -> str:
     return json.dumps(
         {
             "id": ident,
@@ -180,7 +181,7 @@ def _interaction(patient: int, as_of: datetime, ident: str = "a") -> str:
             "language": "en",
             "signs": [],
             "personalization": "full",
-            "versions": {"as_of": as_of.isoformat()},
+            "versions": {"as_of": as_of.isoformat(), "refiner": refiner},
         }
     )
 
@@ -192,8 +193,19 @@ def test_questions_answered_since_the_night_before_belong_to_this_night(settings
     log.write_text("\n".join([_interaction(1, night_before), _interaction(2, this_night)]))
     table = prompts.build_served(settings, NIGHT, end_of_night("20260613"))
     assert table.height == 1
-    assert table.to_dicts()[0]["first pick"] == "haemoglobin.latest"
+    assert table.to_dicts()[0]["first pick of policy-1"] == "haemoglobin.latest"
     assert prompts.build_served(settings, "20260615", end_of_night(NIGHT)).height == 1
+
+
+def test_another_champions_choices_are_no_drift_and_its_own_are_compared(settings: Settings) -> None:
+    log = settings.workspace / "interactions" / "20260614.jsonl"
+    log.parent.mkdir(parents=True)
+    asked = [(1, "ranking"), (2, "policy-1"), (3, "policy-1")]
+    log.write_text("\n".join(_interaction(one, KNOWN - timedelta(hours=3), f"{one}", by) for one, by in asked))
+    table = prompts.build_served(settings, NIGHT, end_of_night("20260613"))
+    counted = {name: table[name].drop_nulls().len() for name in table.columns}
+    assert (counted["first pick of ranking"], counted["first pick of policy-1"]) == (1, 2)
+    assert counted["candidates served"] == 3
 
 
 def test_one_patient_who_asks_all_day_is_one_sampling_unit(settings: Settings) -> None:

@@ -68,6 +68,22 @@ def test_a_code_never_seen_before_is_detected() -> None:
     assert compute_homogeneity_p(now, then) < 0.001
 
 
+def test_a_feature_that_goes_null_passes_holm_over_many_columns_although_patients_come_twice() -> None:
+    then, now = pd.Series(["no"] * 570 + ["yes"] * 15), pd.Series(["yes"] * 43)
+    compared = compare_column(_pair(now, then, patients=(43, 132)))
+    quiet = [_with_p(0.5, i) for i in range(200)]
+    assert apply_holm([compared, *quiet], 0.001)[0].drifted
+
+
+def test_two_categories_of_patients_who_come_often_raise_no_more_alarms_than_alpha() -> None:
+    rng, alarms = np.random.default_rng(5), 0
+    for _ in range(200):
+        often = np.repeat(rng.random(60) < 0.2, 5)
+        now, then = (pd.Series(np.where(side, "yes", "no")) for side in (rng.random(40) < 0.2, often))
+        alarms += compare_column(_pair(now, then, patients=(40, 60))).score <= 0.05
+    assert alarms <= 19  # 200 × 0.05 = 10 expected; 19 is beyond the 99.5th percentile of that binomial
+
+
 @given(p_values, st.floats(0.001, 0.2))
 def test_holm_rejects_what_the_textbook_rejects(ps: list[float], alpha: float) -> None:
     rejected = [c.drifted for c in apply_holm([_with_p(p, i) for i, p in enumerate(ps)], alpha)]
