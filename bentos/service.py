@@ -68,13 +68,16 @@ class PMLM:
         import torch
 
         from bentos.personalizer.personalizer import Personalizer
+        from bentos.personalizer.switching.open_others import open_other_releases
         from bentos.personalizer.switching.release_switch import ReleaseSwitch
 
         torch.set_num_threads(1)  # requests run in parallel; a model this small gains nothing from more
         sys.setswitchinterval(SWITCH_S)
         set_private_umask()
         settings = load_settings()
-        self.served = current.set_newest(Personalizer.open(settings, self.release.path_of(".")))
+        personalizer = Personalizer.open(settings, self.release.path_of("."))
+        personalizer.others = open_other_releases(settings, personalizer)
+        self.served = current.set_newest(personalizer)
         self.switch = ReleaseSwitch(settings, self.served)
         tracing.start_exporting()
         logs.configure()  # last: a failed start is logged in full
@@ -86,6 +89,7 @@ class PMLM:
         personalizer = self.served.personalizer
         close_gateway(personalizer)
         await personalizer.llm.close()
+        personalizer.others.close()
         await asyncio.to_thread(personalizer.second_reader.close)
 
     @bentoml.api(route="/personalize")

@@ -119,6 +119,10 @@ class Settings(BaseSettings):
     cds_origins: str = "*"  # origins of browser-based CDS clients, separated by spaces
     trusted_proxies: str = ""  # reverse proxies whose X-Forwarded-For counts: addresses, networks, separated by spaces
 
+    canary: str | None = None  # a release whose prompts a share of patients gets, the same ones every time
+    canary_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    shadow: str | None = None  # a release that chooses beside the served one, and is only counted
+
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
     airflow_port: int = Field(default=8080, ge=0, le=65535)

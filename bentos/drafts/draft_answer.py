@@ -73,7 +73,7 @@ def build_response(personalizer: Personalizer, prepared: PreparedPrompt) -> Draf
 def _make_draft(personalizer: Personalizer, prepared: PreparedPrompt) -> tuple[Draft, str | None]:
     """The draft, and why it is empty."""
     nothing = Draft((), {})
-    catalogue = personalizer.catalogue
+    catalogue = personalizer.of_patient(prepared.subject).catalogue
     if catalogue is None or catalogue.k < personalizer.settings.k_anonymity:  # k was raised after the release
         return nothing, NO_CATALOGUE
     if prepared.personalized.language != "en":

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from bentos.personalizer.prepared_prompt import PreparedPrompt
 from bentos.telemetry import metrics, tracing
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.rules import find_gravest_label
-from pmlm.api_types import LLMReport, PersonalizeResponse, Program, Versions
+from pmlm.api_types import AnswerResponse, LLMReport, PersonalizeResponse, Program, Versions
+from pmlm.settings import Settings
 from pmlm.storage import append_lines, check_room, read_lines
 
 
@@ -74,6 +76,32 @@ def find_interaction(folder: Path, id_: str) -> Interaction | None:
 def _parse_if_named(line: bytes, id_: str) -> Interaction | None:
     """The interaction of a line that has this id; the others need no parsing."""
     return Interaction.model_validate_json(line) if id_.encode() in line else None
+
+
+def describe_interaction(
+    settings: Settings, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse
+) -> Interaction:
+    """The line of an answer: no text and no identifier."""
+    llm = response.llm if isinstance(response, AnswerResponse) else None
+    return Interaction(
+        id=response.id,
+        endpoint=endpoint,
+        patient=settings.pseudonym("interaction", str(prepared.subject)),
+        question=settings.pseudonym("question", prepared.question),
+        language=response.language,
+        candidates=len(response.segments),
+        kept=[s.key for s in response.segments if s.kept],
+        program=response.program,
+        signs=[flag.sign for flag in response.red_flags],
+        personalization=response.personalization,
+        degraded=response.degraded,
+        versions=response.versions,
+        seconds=prepared.seconds,
+        llm=llm.model if llm else None,
+        llm_error=llm.error if llm else None,
+        findings=llm.findings if llm else [],
+        words=len(response.answer.split()) if isinstance(response, AnswerResponse) else None,
+    )
 
 
 def observe_interaction(

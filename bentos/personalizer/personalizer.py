@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,10 +21,11 @@ from typing import TypeVar
 from bentos.auth.principal import UNKNOWN, Principal
 from bentos.llm.llm_client import LLMClient
 from bentos.personalizer import llm_answer, message_flags, responses
+from bentos.personalizer.beside.other_releases import OtherReleases, is_of_canary
 from bentos.personalizer.candidate_cache import CandidateCache
 from bentos.personalizer.explanations import Explanations
 from bentos.personalizer.feedback_store import FeedbackStore
-from bentos.personalizer.interaction_log import Interaction, observe_interaction
+from bentos.personalizer.interaction_log import describe_interaction, observe_interaction
 from bentos.personalizer.llm_answer import LLMAnswer
 from bentos.personalizer.patient import patient_events
 from bentos.personalizer.patient.feature_client import FeatureClient
@@ -39,7 +41,7 @@ from models.fact_disputes import is_disputed
 from models.feature_row import read_texts
 from models.llm import make_token_counter
 from models.patient.critical_values import has_critical_value
-from models.prompt.personalize import personalize, personalize_pinned_only
+from models.prompt.personalize import Personalized, personalize, personalize_pinned_only
 from models.prompt.ranking import Ranker
 from models.prompt.sentences.pinned import list_drug_allergies
 from models.refiner.inference import ChoiceProbabilities, compute_choice_probabilities
@@ -64,6 +66,7 @@ class Personalizer:
 
     def __init__(self, settings: Settings, served: Release, refiner: Refiner, encoder: MiniLM, llm: LLMClient) -> None:
         self.settings = settings
+        self.others: OtherReleases[Personalizer] = OtherReleases()
         self.catalogue: DraftCatalogue | None = None
         self.release = served
         self.llm = llm
@@ -101,6 +104,12 @@ class Personalizer:
         """End the connections to language models that blocking calls have opened."""
         self.llm.close_blocking()
         self.second_reader.close()
+        self.others.close()
+
+    def of_patient(self, subject: int) -> Personalizer:
+        """The personalizer that serves a patient: the canary's for its share of patients, else this one."""
+        canary = self.others.canary
+        return canary if canary is not None and is_of_canary(self.settings, subject) else self
 
     def prepare(
         self, principal: Principal, reference: str, question: str, language: Language | None = None
@@ -117,27 +126,35 @@ class Personalizer:
         started = time.perf_counter()
         as_of = self.settings.now()
         written_in = language or language_of(question, row)
+        serving = self.of_patient(subject)
         if degraded:
             personalized = personalize_pinned_only(row, question, as_of, self.encoder, self._count, written_in)
         else:
-            personalized = personalize(
-                row,
-                question,
-                as_of,
-                self._refiner,
-                self.encoder,
-                self._count,
-                written_in,
-                self.candidates.of,
-                self._ranker,
-                subject,
-            )
-        self.encoder.forget(question)
+            personalized = serving._personalize(row, question, as_of, written_in, subject)
         seconds["method"] = _seconds_since(started)
         response = responses.build_response(
-            uuid.uuid4().hex, personalized, row, self.release, as_of, degraded, self.settings.crisis_country
+            uuid.uuid4().hex, personalized, row, serving.release, as_of, degraded, self.settings.crisis_country
         )
-        return PreparedPrompt(response.id, principal, subject, row, question, personalized, response, until, seconds)
+        made = PreparedPrompt(response.id, principal, subject, row, question, personalized, response, until, seconds)
+        if not degraded:
+            self.others.try_shadow(made, serving.release.id)
+        self.encoder.forget(question)
+        return made
+
+    def _personalize(
+        self, row: FeatureRow, question: str, as_of: datetime, language: Language, subject: int
+    ) -> Personalized:
+        offered = self.candidates.of
+        return personalize(
+            row, question, as_of, self._refiner, self.encoder, self._count, language, offered, self._ranker, subject
+        )
+
+    def choose(self, prepared: PreparedPrompt) -> Personalized:
+        """What this release chooses for the record and question of a prompt that another has made."""
+        language = prepared.response.language
+        chosen = self._personalize(prepared.row, prepared.question, prepared.as_of, language, prepared.subject)
+        self.encoder.forget(prepared.question)
+        return chosen
 
     def prepare_request(self, principal: Principal, request: PersonalizeRequest) -> PreparedPrompt:
         """:meth:`prepare` for a patient's own words, which a second reader reads too where there is one.
@@ -215,40 +232,17 @@ class Personalizer:
 
         :class:`RecordUnavailableError` where it cannot be recorded and is no safety message (``Recorder.record``).
         """
-        interaction = self._describe(prepared, endpoint, response)
+        interaction = describe_interaction(self.settings, prepared, endpoint, response)
         recorded = self.recorder.record(prepared.subject, interaction, response, safety=safety)
         self._observe(prepared, endpoint, recorded)
         return recorded
 
     async def record_async(self, prepared: PreparedPrompt, endpoint: str, response: R) -> R:
         """:meth:`record` for a caller on the event loop."""
-        interaction = self._describe(prepared, endpoint, response)
+        interaction = describe_interaction(self.settings, prepared, endpoint, response)
         recorded = await self.recorder.record_async(prepared.subject, interaction, response)
         self._observe(prepared, endpoint, recorded)
         return recorded
-
-    def _describe(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> Interaction:
-        """The line of the interaction log: no text and no identifier."""
-        llm = response.llm if isinstance(response, AnswerResponse) else None
-        return Interaction(
-            id=response.id,
-            endpoint=endpoint,
-            patient=self.settings.pseudonym("interaction", str(prepared.subject)),
-            question=self.settings.pseudonym("question", prepared.question),
-            language=response.language,
-            candidates=len(response.segments),
-            kept=[s.key for s in response.segments if s.kept],
-            program=response.program,
-            signs=[flag.sign for flag in response.red_flags],
-            personalization=response.personalization,
-            degraded=response.degraded,
-            versions=response.versions,
-            seconds=prepared.seconds,
-            llm=llm.model if llm else None,
-            llm_error=llm.error if llm else None,
-            findings=llm.findings if llm else [],
-            words=len(response.answer.split()) if isinstance(response, AnswerResponse) else None,
-        )
 
     def _observe(self, prepared: PreparedPrompt, endpoint: str, response: PersonalizeResponse) -> None:
         llm = response.llm if isinstance(response, AnswerResponse) else None
@@ -281,14 +275,14 @@ class Personalizer:
 
     def restate(self, prepared: PreparedPrompt, picks: Sequence[str] | None) -> tuple[str, ...]:
         """The embedded answer: these facts and the pinned ones restated (None: nothing of the record), in pieces."""
-        return llm_answer.restate_prompt(self.candidates, prepared, picks, self.make_check(prepared))
+        serving = self.of_patient(prepared.subject)
+        return llm_answer.restate_prompt(serving.candidates, prepared, picks, self.make_check(prepared))
 
     def choice_probabilities(self, prepared: PreparedPrompt) -> ChoiceProbabilities | None:
         """How the policy weighed its choices; None for a release that chooses by a rule."""
-        with self._weighing:
-            return compute_choice_probabilities(
-                self._refiner, prepared.question, prepared.personalized.segments, prepared.personalized.program
-            )
+        serving, made = self.of_patient(prepared.subject), prepared.personalized
+        with serving._weighing:
+            return compute_choice_probabilities(serving._refiner, prepared.question, made.segments, made.program)
 
 
 def _seconds_since(started: float) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.999, 1.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "PATCH"})
 #: The parts of a request that are timed apart (``PreparedPrompt.seconds``).
 PARTS = ("features", "method", "llm", "chat")
@@ -33,6 +34,11 @@ SHED = Counter("pmlm_shed", "Requests turned away because the endpoint was full.
 UNRECORDED = Counter("pmlm_unrecorded", "Writes that a store did not take in time, by store.", ["store"])
 CAP_HITS = Counter("pmlm_cap_hits", "Requests and ratings beyond a limit, by limit.", ["cap"])
 FEEDBACK = Counter("pmlm_feedback", "Feedback received, by kind.", ["kind"])
+SHADOW = Counter("pmlm_shadow", "Prompts that the shadow release was to choose too, by outcome.", ["outcome"])
+SHADOW_OVERLAP = Histogram(
+    "pmlm_shadow_overlap", "Facts chosen by both releases, of those chosen by either.", buckets=SHARES
+)
+SHADOW_SECONDS = Histogram("pmlm_shadow_seconds", "What a choice of the shadow release took.", buckets=SECONDS)
 DRAFTS = Counter("pmlm_drafts", "Reply drafts asked for, by whether there was one.", ["outcome"])
 CARDS = Counter("pmlm_cds_cards", "CDS Hooks cards given, by hook and indicator.", ["hook", "indicator"])
 
@@ -60,6 +66,18 @@ def count_interaction(
         LLM_ERRORS.labels(error_name(error)).inc()
     for finding in findings:
         FINDINGS.labels(error_name(finding)).inc()
+
+
+def count_shadow(outcome: str) -> None:
+    """Count a prompt by what became of it at the shadow release."""
+    SHADOW.labels(outcome).inc()
+
+
+def observe_shadow(overlap: float, seconds: float) -> None:
+    """Count a prompt that the shadow release has chosen too, and how far it agrees."""
+    SHADOW.labels("compared").inc()
+    SHADOW_OVERLAP.observe(overlap)
+    SHADOW_SECONDS.observe(seconds)
 
 
 def count_reading(outcome: str) -> None:

@@ -89,7 +89,7 @@ def choices(personalizer: Personalizer, principal: Principal, request: Personali
     personalized = prepared.personalized
     weights = personalizer.choice_probabilities(prepared)
     return Choices(
-        refiner=personalizer.release.refiner,
+        refiner=prepared.response.versions.refiner,
         choices=[
             Choice(
                 key=s.key,

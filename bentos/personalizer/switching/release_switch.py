@@ -14,14 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from bentos.personalizer.current import Served
-from bentos.personalizer.release import CODE, read_release
+from bentos.personalizer.release import read_release
+from bentos.personalizer.switching.same_code import SOURCE, is_same_code, read_own_code
 from bentos.telemetry import logs
 from pmlm.errors import PmlmError
 from pmlm.settings import Settings
 
 EVERY_S = 0.5
-#: This worker's own code: of the bento, also where another ``pmlm`` is on the path.
-SOURCE = Path(__file__).resolve().parents[3]
 
 
 class ReleaseSwitch:
@@ -33,8 +32,7 @@ class ReleaseSwitch:
         self._link = settings.workspace / "releases" / "current"
         self._refused = ""
         self._closed = threading.Event()
-        self._code = (source / CODE).read_bytes() if (source / CODE).exists() else b""
-        if self._code:
+        if read_own_code(source):
             threading.Thread(target=self._watch, name="pmlm-switch", daemon=True).start()
 
     def close(self) -> None:
@@ -52,7 +50,7 @@ class ReleaseSwitch:
         if folder.name in (self._served.personalizer.release.id, self._refused):
             return
         try:
-            if not self._is_same_code(read_release(folder).version):
+            if not is_same_code(read_release(folder).version, self._source):
                 self._refused = folder.name
                 return
             self._served.personalizer = self._served.personalizer.open_next(folder)
@@ -64,8 +62,3 @@ class ReleaseSwitch:
             logs.logger().error("the current release cannot be served; the former one is", reason=reason)
             return
         logs.logger().info("another release is served", release=folder.name)
-
-    def _is_same_code(self, version: str) -> bool:
-        """Whether the bento of ``version``, beside this worker's own, has this worker's code."""
-        other = self._source.parents[1] / version / "src" / CODE
-        return other.exists() and other.read_bytes() == self._code

@@ -1,0 +1,1 @@
+"""Releases beside the one that is served."""
