@@ -1,4 +1,7 @@
-"""``make fortnight``: run it, draw it, and end with one JSON line; exit 1 where a hard promise breaks."""
+"""``make fortnight``: run it, draw it, and end with one JSON line; exit 1 where a hard promise breaks.
+
+The line goes into ``benchmarks/results/fortnight.jsonl`` too, with the machine, in place of an earlier one of its seed.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,14 @@ from benchmarks.fortnight.findings import (
     find_drift,
     judge_promotions,
     list_false_alarms,
+    store_result,
     write_report,
 )
 from benchmarks.fortnight.plan import draw_plan
 from benchmarks.fortnight.timeline import draw_timeline
 from pmlm.settings import PROJECT
 
+RESULTS = PROJECT / "benchmarks" / "results" / "fortnight.jsonl"
 #: What must be 0.
 PROMISES = ("failed_requests", "lost", "doubled", "erased_found")
 
@@ -64,11 +69,13 @@ def main(
     }
     picture = run.folder / "timeline.png"
     draw_timeline(picture, plan, run.records, line, _count_by_night(run))
-    line["timeline"] = str(picture)
+    line["timeline"] = str(picture.relative_to(PROJECT) if picture.is_relative_to(PROJECT) else picture)
     write_report(run.folder / "fortnight.json", plan, run.records, line)
     for miss in explain_misses(plan, run.records, line):
         _report(f"missed: {miss}")
-    _report(f"{asked.releases} releases answered; {time.time() - began:.0f} s, {_measure_cpu():.0f} s of processors")
+    seconds, processors = round(time.time() - began), round(_measure_cpu())
+    _report(f"{asked.releases} releases answered; {seconds} s, {processors} s of processors")
+    store_result(RESULTS, line, seconds=seconds, processor_seconds=processors)
     typer.echo(json.dumps(line))
     if any(line[name] for name in PROMISES):
         raise typer.Exit(1)

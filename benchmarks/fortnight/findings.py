@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fortnight.plan import LASTING, SHOWN, DriftPlant, FortnightPlan
+from benchmarks.serving.figures import machine
 
 PROMOTED = "promote"
 DRIFT = "drift"
@@ -127,3 +128,11 @@ def write_report(path: Path, plan: FortnightPlan, records: Sequence[NightRecord]
     """Write all of it as JSON beside the picture."""
     whole = {"plan": asdict(plan), "nights": [asdict(one) for one in records], "line": line}
     path.write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def store_result(path: Path, line: dict[str, Any], **spent: float) -> None:
+    """Write a run's line among those of other seeds, with the machine and what was ``spent``, but no path."""
+    known = [json.loads(one) for one in path.read_text().splitlines()] if path.exists() else []
+    own = {name: value for name, value in line.items() if name != "timeline"} | spent | {"machine": machine()}
+    rows = sorted([one for one in known if one["seed"] != line["seed"]] + [own], key=lambda one: int(one["seed"]))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -60,13 +60,16 @@ def _draw_plants(axis: Axes, plan: FortnightPlan, records: Sequence[NightRecord]
     by_night = {one.night: one for one in records}
     rows.append((f"better recipe ({by_night[plan.better].decision})", plan.better, plan.better, True))
     bad = by_night[plan.bad]
-    rows.append((f"bad challenger: {plan.bad_kind} ({bad.decision})", plan.bad, plan.bad, bad.decision != "promote"))
+    label = f"bad challenger: {plan.bad_kind.replace('_', ' ')} ({bad.decision})"
+    rows.append((label, plan.bad, plan.bad, bad.decision != "promote"))
     poisoned = by_night[plan.poisoned]
     rows.append((f"20 % of ratings flipped ({poisoned.decision})", plan.poisoned, plan.poisoned, True))
     for kill in plan.kills:
         stage = by_night[kill.night].killed_in
         rows.append((f"kill -9 ({stage or 'had ended'}), run again", kill.night, kill.night, bool(stage)))
-    rows.append((f"late and corrected records of nights {plan.late.of}", plan.late.night, plan.late.night, True))
+    first_late, last_late = plan.late.of
+    label = f"late and corrected records of nights {first_late} and {last_late}"
+    rows.append((label, plan.late.night, plan.late.night, True))
     rows.append(("a patient is erased after the night", plan.erasure, plan.erasure, True))
     for place, (label, first, last, went_well) in enumerate(reversed(rows)):
         axis.barh(place, last - first + 0.8, left=first - 0.4, height=0.62, color=PLANTED if went_well else BAD)

@@ -88,3 +88,12 @@ def test_everything_that_was_missed_has_a_line() -> None:
 
 def plan_without_drift() -> FortnightPlan:
     return replace(PLAN, drifts=())
+
+
+def test_a_seeds_result_replaces_its_former_one_and_no_path_is_in_it(tmp_path: Path) -> None:
+    target = tmp_path / "fortnight.jsonl"
+    for seed, lost in ((2, 3), (1, 0), (2, 0)):
+        findings.store_result(target, {"seed": seed, "lost": lost, "timeline": str(tmp_path)}, seconds=9)
+    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [(row["seed"], row["lost"], row["seconds"]) for row in rows] == [(1, 0, 9), (2, 0, 9)]
+    assert str(tmp_path) not in target.read_text()
