@@ -30,12 +30,14 @@ from bentos.personalizer import current
 from bentos.personalizer.release import BENTO_NAME, MODEL_NAME
 from bentos.problems import error_handlers
 from bentos.problems.problem_details import ProblemMiddleware
-from bentos.telemetry import logs, tracing
+from bentos.telemetry import logs, metrics, tracing
 from bentos.telemetry.middleware import TelemetryMiddleware
 from pmlm.api_types import AnswerResponse, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import PmlmError
+from pmlm.served_releases import note_served
 from pmlm.settings import load_settings
 from pmlm.storage import set_private_umask
+from pmlm.worker_count import count_workers
 
 
 class BentoArguments(BaseModel):
@@ -51,7 +53,7 @@ SWITCH_S = 0.001
 
 @bentoml.service(
     name=BENTO_NAME,
-    workers=1,
+    workers=count_workers(load_settings()),
     threads=16,
     traffic={"timeout": 600},  # far above our own deadline, which is the one that holds
     # BentoML's own access log and metrics hold the path as it was asked, and one of ours has a patient in it
@@ -79,6 +81,8 @@ class PMLM:
         personalizer.others = open_other_releases(settings, personalizer)
         self.served = current.set_newest(personalizer)
         self.switch = ReleaseSwitch(settings, self.served)
+        note_served(settings, self.served.personalizer.release.id)
+        metrics.forget_dead_workers()
         tracing.start_exporting()
         logs.configure()  # last: a failed start is logged in full
 

@@ -125,6 +125,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=3000, ge=0, le=65535)
+    workers: int = Field(default=0, ge=0)  # processes of the endpoint; 0: one a core, as far as memory allows
     airflow_port: int = Field(default=8080, ge=0, le=65535)
     airflow_database: Database = "sqlite"  # where Airflow stores its runs; or postgresql://USER:PASSWORD@HOST/NAME
     alert_url: str | None = None  # where alerts go, as an apprise URL: mailto://, slack://, json://…; none: nowhere

@@ -19,7 +19,7 @@ import psutil
 from bentos.auth import keys
 from pipelines.packaging import serving
 from pipelines.packaging.bento import make_serving_environment
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.errors import ServingError
 from pmlm.settings import PROJECT, Settings, load_settings
 

@@ -3,7 +3,7 @@
 Such a token says who calls (``iss``), which service it is for (``aud``: the URL that is called), until when (``exp``),
 and has no scope. An issuer is trusted for this clinic by ``PMLM_CDS_ISSUERS``, which names the key set its tokens are
 checked with; a ``jku`` in the token must be that very address, so that no token chooses its own keys. It opens the CDS
-services and nothing else, once (``auth.used_tokens``). Source: https://cds-hooks.hl7.org/2.0/#trusting-cds-clients.
+services and nothing else, once (``auth.counting.used_tokens``). Source: https://cds-hooks.hl7.org/2.0/#trusting-cds-clients.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ from bentos.auth import audit, routes
 from bentos.auth.audit import RequestAudit
 from bentos.auth.cds_tokens import CdsVerifier
 from bentos.auth.client_address import find_client_address, parse_networks
+from bentos.auth.counting.rates import RateLimits
+from bentos.auth.counting.shared_counts import SharedCounts
+from bentos.auth.counting.used_tokens import UsedTokens
 from bentos.auth.principal import Principal
-from bentos.auth.rates import RateLimits
 from bentos.auth.routes import Door, RouteRule
-from bentos.auth.shared_counts import SharedCounts
 from bentos.auth.tokens import TokenVerifier
-from bentos.auth.used_tokens import UsedTokens
 from bentos.personalizer import current
 from bentos.personalizer.recorder import mark_unrecorded
 from bentos.problems import error_handlers

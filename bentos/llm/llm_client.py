@@ -21,6 +21,7 @@ from bentos.llm.replies import parse_completion
 from bentos.llm.upstream_client import RequestBody, UpstreamReply, ask_upstreams, deadline_at, open_session
 from bentos.llm.upstreams import Upstream, choose_own_model, read_upstreams, start_own_model
 from pmlm.settings import Settings
+from pmlm.worker_count import share_limit
 
 #: Answers that a model of this process may have waiting: it writes one at a time, in seconds.
 OWN_CAPACITY = 8
@@ -40,8 +41,8 @@ class LLMClient:
         self._thread_loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
         self._loading = threading.Lock()
-        #: Requests that may be under way at once.
-        self.capacity = OWN_CAPACITY if self._own else settings.llm_concurrency
+        #: Requests that may be under way at once in this worker.
+        self.capacity = OWN_CAPACITY if self._own else share_limit(settings.llm_concurrency, settings)
         #: Tokens of prompt, messages and answer together; None: not known.
         self.context = settings.llm_context_tokens or (self._own.context if self._own else None)
         if self.restates:

@@ -6,10 +6,12 @@ Each worker counts in files of its own (``PROMETHEUS_MULTIPROC_DIR``, set by Ben
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, multiprocess
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.999, 1.0)
@@ -78,6 +80,15 @@ def observe_shadow(overlap: float, seconds: float) -> None:
     SHADOW.labels("compared").inc()
     SHADOW_OVERLAP.observe(overlap)
     SHADOW_SECONDS.observe(seconds)
+
+
+def forget_dead_workers() -> None:
+    """Take the running requests of workers that were killed out of the sum; what they had counted stays."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    for path in Path(folder).glob("gauge_live*_*.db") if folder else ():
+        pid = path.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            multiprocess.mark_process_dead(int(pid))
 
 
 def count_reading(outcome: str) -> None:

@@ -13,95 +13,27 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
-from pydantic import BaseModel
 
 from bentos.auth.keys import development_token
 from bentos.personalizer import release as releases
 from pipelines.packaging.bento import bento_home, make_serving_environment
+from pipelines.packaging.running_endpoint import EndpointProcess, RunningEndpoint
 from pmlm.api_types import PersonalizeRequest
-from pmlm.client import Client
-from pmlm.errors import EndpointError, ServingError, UnknownPatientError
+from pmlm.errors import ServingError
+from pmlm.served_releases import read_served
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
+from pmlm.worker_count import count_workers
 
 START_SECONDS = 180.0
 STOP_SECONDS = 15.0
 SWITCH_SECONDS = 60.0  # until a worker on a busy machine has loaded another release
 #: What uvicorn logs when a worker cannot load its release; the supervisor would restart it for ever.
 STARTUP_FAILED = "Application startup failed"
-
-
-class EndpointProcess(BaseModel):
-    """A process by id and the kernel's start tick, which distinguishes a reused id."""
-
-    pid: int
-    tick: int
-
-
-class RunningEndpoint(BaseModel):
-    """A running endpoint: address, the release it serves, the bento it began with, processes, the supervisor first."""
-
-    host: str
-    port: int
-    release: str
-    bento: str
-    family: list[EndpointProcess]
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
-
-    def ready(self) -> bool:
-        """Whether it is loaded and answers."""
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def read_release(self) -> str | None:
-        """The release that it serves now; None where it does not answer."""
-        try:
-            found = httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False)
-            return str(found.raise_for_status().json()["release"])
-        except httpx.HTTPError:
-            return None
-
-    def answer(self, request: PersonalizeRequest, token: str, seconds: float) -> dict[str, Any]:
-        """The answer of ``POST /answer`` to one question, waited for at most ``seconds``.
-
-        :class:`UnknownPatientError` for an unknown patient, :class:`ServingError` for every other problem.
-        """
-        try:
-            with Client(self.url, token, seconds) as client:
-                answer = client.answer(request.patient, request.question, request.language)
-        except EndpointError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                raise UnknownPatientError(error.detail) from None
-            raise
-        return answer.model_dump(mode="json")
-
-    def ask_page(self, route: str, request: PersonalizeRequest, token: str, seconds: float) -> dict[str, Any]:
-        """What the page is answered by one of its own routes; :class:`ServingError` without an answer."""
-        headers = {"Authorization": f"Bearer {token}"}
-        try:
-            answer = httpx.post(
-                f"{self.url}/page/api/{route}",
-                json=request.model_dump(),
-                headers=headers,
-                timeout=seconds,
-                trust_env=False,
-            )
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise ServingError(f"/page/api/{route}: {type(error).__name__}") from None
-        found: dict[str, Any] = answer.json()
-        return found
 
 
 def current_release(settings: Settings) -> Path:
@@ -150,7 +82,7 @@ def start_endpoint(settings: Settings, port: int | None = None, *, keep_record: 
     family = [_identify(psutil.Process(process.pid))]
     endpoint = RunningEndpoint(host=settings.host, port=port, release=release.id, bento=release.bento, family=family)
     try:
-        _wait_until_ready(endpoint, process, log)
+        _wait_until_ready(settings, endpoint, process, log)
     except BaseException:
         stop_endpoint(endpoint)
         raise
@@ -216,7 +148,7 @@ def switch_to_current_release(settings: Settings) -> None:
     if endpoint is None or endpoint.release == current_release(settings).resolve().name:
         return
     release = releases.read_release(current_release(settings))
-    if _has_same_code(settings, endpoint.bento, release.bento) and _wait_until_served(endpoint, release.id):
+    if _has_same_code(settings, endpoint.bento, release.bento) and _wait_until_served(settings, endpoint, release.id):
         switched = endpoint.model_copy(update={"release": release.id})
         write_json(record_path(settings), switched.model_dump())
         return
@@ -230,13 +162,26 @@ def _has_same_code(settings: Settings, first: str, second: str) -> bool:
     return all(file.exists() for file in files) and files[0].read_bytes() == files[1].read_bytes()
 
 
-def _wait_until_served(endpoint: RunningEndpoint, release: str) -> bool:
+def _wait_until_served(settings: Settings, endpoint: RunningEndpoint, release: str) -> bool:
+    """Whether every worker serves the release in time."""
     deadline = time.monotonic() + SWITCH_SECONDS
     while time.monotonic() < deadline:
-        if endpoint.read_release() == release:
+        served = _read_served(settings, endpoint)
+        if endpoint.read_release() == release and set(served.values()) <= {release}:
             return True
         time.sleep(0.1)
     return False
+
+
+def _read_served(settings: Settings, endpoint: RunningEndpoint) -> dict[int, str]:
+    """The release that each of the endpoint's workers has noted; none where its bento is of an older version."""
+    family = {process.pid for process in find_processes(endpoint)}
+    return {pid: release for pid, release in read_served(settings).items() if pid in family}
+
+
+def _count_loaded(settings: Settings, endpoint: RunningEndpoint) -> int:
+    """How many workers have loaded a release; of a bento of an older version the one that answers is all."""
+    return len(_read_served(settings, endpoint)) or count_workers(settings)
 
 
 def smoke_test_release(settings: Settings, night: str, patient: str, question: str) -> dict[str, Any]:
@@ -244,7 +189,7 @@ def smoke_test_release(settings: Settings, night: str, patient: str, question: s
     release = releases.read_release(current_release(settings))
     if release.night != night:
         raise ServingError(f"the current release is of night {release.night}, not {night}")
-    with serve_temporarily(settings) as endpoint:
+    with serve_temporarily(settings.model_copy(update={"workers": 1})) as endpoint:
         request = PersonalizeRequest(patient=patient, question=question)
         return endpoint.answer(request, development_token(settings), settings.llm_timeout_s + 30)
 
@@ -260,9 +205,12 @@ def _check_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_ready(endpoint: RunningEndpoint, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(
+    settings: Settings, endpoint: RunningEndpoint, process: subprocess.Popen[bytes], log: Path
+) -> None:
+    """Wait until every worker has loaded its release."""
     deadline = time.monotonic() + START_SECONDS
-    while not endpoint.ready():
+    while not (endpoint.ready() and _count_loaded(settings, endpoint) >= count_workers(settings)):
         if (
             process.poll() is not None
             or time.monotonic() > deadline

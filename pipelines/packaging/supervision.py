@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from pipelines.packaging import serving
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.errors import ServingError
 from pmlm.settings import Settings
 from pmlm.storage import read_json

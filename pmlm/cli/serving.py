@@ -122,7 +122,7 @@ def serve(
 
     from bentos.auth import keys
     from pipelines.packaging import supervision
-    from pipelines.packaging.serving import RunningEndpoint
+    from pipelines.packaging.running_endpoint import RunningEndpoint
 
     settings = load_settings(drops=drops)
 

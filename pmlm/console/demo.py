@@ -41,7 +41,8 @@ def run_demo(settings: Settings) -> None:
             status.update(doing)
         write_operations(settings)  # for /ops, as the night itself does at its end
         status.update("starting the endpoint")
-        endpoint = serving.find_running_endpoint(settings) or serving.start_endpoint(settings)
+        alone = settings.model_copy(update={"workers": 1})  # one person tries it, who waits for one to load
+        endpoint = serving.find_running_endpoint(settings) or serving.start_endpoint(alone)
     console.print(f"[green]✓[/] release {endpoint.release} answers after {time.monotonic() - started:.0f} s")
     console.print(f"\nOpen  {make_link(settings, endpoint.url)}\n", soft_wrap=True)
     for line in list_steps():

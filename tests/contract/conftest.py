@@ -22,7 +22,7 @@ from tests.contract.one_day import day, day_clinic, day_model  # noqa: F401 - fi
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
-    from pipelines.packaging.serving import RunningEndpoint
+    from pipelines.packaging.running_endpoint import RunningEndpoint
 
 ClientFactory = Callable[..., "TestClient"]
 
@@ -64,7 +64,7 @@ def settings(packaged: Settings, tmp_path_factory: pytest.TempPathFactory) -> Se
     """This worker's own copy of the clinic: tests serve it, break it and package it anew."""
     home = tmp_path_factory.mktemp("clinic") / "state"
     shutil.copytree(packaged.home, home, symlinks=True)
-    return load_settings(home=home, drops=packaged.drops, key_dir=packaged.key_dir)
+    return load_settings(home=home, drops=packaged.drops, key_dir=packaged.key_dir, workers=1)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from pipelines.packaging import serving
 from pipelines.packaging.bento import make_serving_environment
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.cli.main import app
 from pmlm.console import ask as asking
 from pmlm.errors import PmlmError, UnknownPatientError

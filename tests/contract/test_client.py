@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from bentos.auth.keys import development_token, mint
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm import Client
 from pmlm.errors import EndpointError
 from pmlm.example_patient import REFERENCE

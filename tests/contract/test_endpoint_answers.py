@@ -9,7 +9,7 @@ import pytest
 
 from bentos.personalizer.llm_answer import RESTATED
 from pipelines.packaging import serving
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.api_types import AnswerResponse, PersonalizeResponse
 from pmlm.settings import Settings
 from tests.contract.three_women import ADA, BEA, CLEO, NIGHT

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bentos.auth.keys import development_token
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.settings import PROJECT, Settings
 from tests.contract.three_women import ADA
 

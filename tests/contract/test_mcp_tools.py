@@ -13,7 +13,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from bentos.auth import audit, keys
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.settings import Settings
 from tests.contract.three_women import ADA, CLEO, IDENTIFIERS
 

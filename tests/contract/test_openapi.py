@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from bentos.auth import routes
 from pipelines.packaging import serving
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.api_types import PLACEHOLDER_ID
 from pmlm.settings import Settings
 from tests.contract.stub_llm import stub_llm

@@ -19,7 +19,7 @@ from tests.unit.pipelines.monitoring.operations.written_nights import write_clin
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from pipelines.packaging.serving import RunningEndpoint
+    from pipelines.packaging.running_endpoint import RunningEndpoint
 
 FIGURES = "/ops/figures"
 

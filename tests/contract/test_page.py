@@ -18,7 +18,7 @@ from tests.contract.three_women import ADA, BEA, IDENTIFIERS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-    from pipelines.packaging.serving import RunningEndpoint
+    from pipelines.packaging.running_endpoint import RunningEndpoint
 
 TIRED = "Is it normal to feel this tired?"
 CANARY = "</p><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>canary"

@@ -15,7 +15,7 @@ from tests.contract.three_women import ADA, ANSWERED, WRITTEN
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from pipelines.packaging.serving import RunningEndpoint
+    from pipelines.packaging.running_endpoint import RunningEndpoint
 
 TIRED = "Is it normal to feel this tired?"
 

@@ -1,4 +1,4 @@
-"""A running endpoint goes on to another release while it answers: no request fails, none mixes two releases."""
+"""Running workers go on to another release while they answer: no request fails, none mixes two releases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from bentos.personalizer.release import CODE, read_release
 from pipelines.packaging import bento, release, serving
-from pipelines.packaging.serving import RunningEndpoint
+from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.settings import Settings, load_settings
 from tests.contract.conftest import bearer
 from tests.contract.three_women import ADA, NIGHT
@@ -27,7 +27,7 @@ def clinic(packaged: Settings, tmp_path_factory: pytest.TempPathFactory) -> Sett
     """A clinic with a second release, made after the first is served."""
     root = tmp_path_factory.mktemp("switching")
     shutil.copytree(packaged.home, root / "state", symlinks=True)
-    return load_settings(home=root / "state", drops=packaged.drops, key_dir=packaged.key_dir)
+    return load_settings(home=root / "state", drops=packaged.drops, key_dir=packaged.key_dir, workers=2)
 
 
 @pytest.fixture(scope="module")

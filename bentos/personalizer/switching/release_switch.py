@@ -18,6 +18,7 @@ from bentos.personalizer.release import read_release
 from bentos.personalizer.switching.same_code import SOURCE, is_same_code, read_own_code
 from bentos.telemetry import logs
 from pmlm.errors import PmlmError
+from pmlm.served_releases import note_served
 from pmlm.settings import Settings
 
 EVERY_S = 0.5
@@ -27,12 +28,15 @@ class ReleaseSwitch:
     """Watches ``releases/current`` in a thread of its own, from a bento's code alone."""
 
     def __init__(self, settings: Settings, served: Served, source: Path = SOURCE) -> None:
+        self._settings = settings
         self._served = served
         self._source = source
         self._link = settings.workspace / "releases" / "current"
         self._refused = ""
         self._closed = threading.Event()
         if read_own_code(source):
+            with suppress(OSError):  # a worker that is started again begins with what the others serve by now
+                self.follow_link()
             threading.Thread(target=self._watch, name="pmlm-switch", daemon=True).start()
 
     def close(self) -> None:
@@ -61,4 +65,5 @@ class ReleaseSwitch:
             reason = str(error) if isinstance(error, PmlmError) else type(error).__name__
             logs.logger().error("the current release cannot be served; the former one is", reason=reason)
             return
+        note_served(self._settings, self._served.personalizer.release.id)
         logs.logger().info("another release is served", release=folder.name)

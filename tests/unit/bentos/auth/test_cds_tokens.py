@@ -19,8 +19,8 @@ from starlette.testclient import TestClient
 
 from bentos.auth import keys, used_tokens
 from bentos.auth.cds_tokens import CdsVerifier
-from bentos.auth.shared_counts import SharedCounts
-from bentos.auth.used_tokens import UsedTokens
+from bentos.auth.counting.shared_counts import SharedCounts
+from bentos.auth.counting.used_tokens import UsedTokens
 from bentos.http.access_middleware import AccessMiddleware
 from bentos.problems.problem_details import ProblemMiddleware
 from pmlm.errors import SettingsError

@@ -1,13 +1,18 @@
 """Rate limits: a sliding window per client, and one per address for invalid tokens.
 
-Counted in the clinic's Redis where it has one, over all workers and machines; else, and while that Redis is silent, in
-the worker's own memory, where ``n`` workers admit at most ``n`` times a limit.
+Counted in the clinic's Redis where it has one, over all workers and machines; else, and while that Redis is silent,
+in a file that the workers of this machine share (``auth.counting.disk_windows``). Only while that cannot be written
+either does a worker count for itself, so that ``n`` workers admit at most ``n`` times a limit.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+import sqlite3
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from limits import RateLimitItem, parse_many
 from limits.aio.strategies import SlidingWindowCounterRateLimiter as SharedWindows
@@ -15,12 +20,17 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from limits.util import WindowStats
 
-from bentos.auth.shared_counts import SharedCounts, SilentError
+from bentos.auth.counting.disk_windows import DiskWindows
+from bentos.auth.counting.shared_counts import RESTS_S, SharedCounts, SilentError
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
 
 #: Refusals an address may collect before it is blocked; each costs a signature check and a line.
 REFUSED = "60/minute"
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class RateLimits:
@@ -33,6 +43,8 @@ class RateLimits:
             raise SettingsError(f"PMLM_RATE_LIMIT: {settings.rate_limit!r} is no rate; write 6000/minute") from error
         self._refused = parse_many(REFUSED)
         self._settings = settings
+        self._disk = SlidingWindowCounterRateLimiter(DiskWindows(settings))
+        self._disk_failed_at = float("-inf")
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = shared
 
@@ -66,7 +78,7 @@ class RateLimits:
                 return await self._shared.windows(hit)
             except SilentError:
                 pass
-        return self._own.hit(one, kind, name)
+        return self._count_here(lambda windows: windows.hit(one, kind, name))
 
     async def _stats(self, one: RateLimitItem, kind: str, name: str) -> WindowStats:
         if self._shared is not None:
@@ -79,7 +91,17 @@ class RateLimits:
                 return await self._shared.windows(read)
             except SilentError:
                 pass
-        return self._own.get_window_stats(one, kind, name)
+        return self._count_here(lambda windows: windows.get_window_stats(one, kind, name))
+
+    def _count_here(self, count: Callable[[SlidingWindowCounterRateLimiter], T]) -> T:
+        """Run ``count`` on the windows of this machine, or on this worker's own while the file fails."""
+        if time.monotonic() - self._disk_failed_at > RESTS_S:
+            try:
+                return count(self._disk)
+            except (OSError, sqlite3.Error) as error:  # no request may fail because of a count
+                self._disk_failed_at = time.monotonic()
+                log.warning("rates.db cannot be written, so this worker counts for itself", exc_info=error)
+        return count(self._own)
 
     async def _wait(self, one: RateLimitItem, kind: str, name: str) -> int:
         return max(1, math.ceil((await self._stats(one, kind, name)).reset_time - time.time()))

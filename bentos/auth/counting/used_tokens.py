@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import anyio.to_thread
 
-from bentos.auth.shared_counts import SharedCounts, SilentError
+from bentos.auth.counting.shared_counts import SharedCounts, SilentError
 from pmlm.settings import Settings
 from pmlm.storage import open_private
 

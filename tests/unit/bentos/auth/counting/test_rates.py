@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bentos.auth.rates import RateLimits
-from bentos.auth.shared_counts import RESTS_S, SharedCounts
+from bentos.auth.counting.rates import RateLimits
+from bentos.auth.counting.shared_counts import RESTS_S, SharedCounts
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
 from tests.unit.bentos.auth.clinic_tokens import clinic
@@ -78,10 +78,23 @@ def test_a_rate_that_is_none_is_a_setting_to_mend(tmp_path: Path) -> None:
         RateLimits(clinic(tmp_path, rate_limit="often"))
 
 
-def test_without_redis_every_worker_counts_for_itself(tmp_path: Path) -> None:
+def test_without_redis_the_workers_of_a_machine_count_together_in_a_file(tmp_path: Path) -> None:
     settings = clinic(tmp_path, rate_limit="3/minute")
     assert SharedCounts.of(settings) is None
-    assert asks((worker(settings), "a", 3), (worker(settings), "a", 3)) == [None] * 6
+    one, other = worker(settings), worker(settings)
+    waits = asks((one, "a", 2), (other, "a", 2), (one, "a", 1), (other, "b", 1))
+    assert waits[:3] == [None] * 3
+    assert all(wait is not None and 1 <= wait <= 120 for wait in waits[3:5])
+    assert waits[5] is None
+
+
+def test_where_the_file_cannot_be_written_a_worker_counts_for_itself(tmp_path: Path) -> None:
+    settings = clinic(tmp_path, rate_limit="3/minute")
+    (settings.workspace / "rates.db").mkdir(parents=True)
+    *admitted, wait = asks((worker(settings), "a", 4))
+    assert admitted == [None] * 3
+    assert wait
+    assert asks((worker(settings), "a", 1)) == [None]
 
 
 def test_workers_with_a_redis_count_together(shared: Settings) -> None:
@@ -112,7 +125,7 @@ def test_a_redis_that_does_not_answer_costs_one_request_a_moment_and_the_worker_
 ) -> None:
     rates = worker(shared)
     assert asks((rates, "a", 1)) == [None]
-    silent = server.frozen()
+    silent = server.frozen()  # which leaves the file to count in: of its window nothing is used
     if how == "frozen":
         silent.__enter__()
     else:
@@ -128,7 +141,7 @@ def test_a_redis_that_does_not_answer_costs_one_request_a_moment_and_the_worker_
             return [await first, *[await rates.count_request("a") for _ in range(4)]], turns
 
         waits, turns = asyncio.run(all_of())
-        assert waits[:3] == [None] * 3  # its own window, of which nothing was used
+        assert waits[:3] == [None] * 3  # the machine's own window, of which nothing was used
         assert all(waits[3:])
         if how == "frozen":
             assert turns > 5  # the event loop does not stand still while one request waits for Redis

@@ -1,0 +1,1 @@
+"""Count over all workers: rates of clients and addresses, and tokens that count once."""
