@@ -17,8 +17,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from bentos.auth import keys, used_tokens
+from bentos.auth import keys
 from bentos.auth.cds_tokens import CdsVerifier
+from bentos.auth.counting import used_tokens
 from bentos.auth.counting.shared_counts import SharedCounts
 from bentos.auth.counting.used_tokens import UsedTokens
 from bentos.http.access_middleware import AccessMiddleware
