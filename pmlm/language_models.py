@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 
 #: Nothing generates: an answer restates the prompt's facts to the patient.
 EMBEDDED_ANSWER = "embedded-answer"
@@ -35,6 +35,20 @@ class LanguageModel(BaseModel, extra="forbid"):
     base_url: Url
     model: str
     api_key: str | None = None
+
+
+class TokenPrice(BaseModel, extra="forbid"):
+    """What a million tokens of a language model cost; input from a cache costs like any other unless it is named."""
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    cached_input: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+    def of(self, kind: str) -> float:
+        """The price of ``input``, ``cached_input`` or ``output``."""
+        if kind == "output":
+            return self.output
+        return self.input if kind == "input" or self.cached_input is None else self.cached_input
 
 
 def check_own_model(name: str) -> str:

@@ -26,7 +26,7 @@ from pydantic_settings import SettingsError as UnreadableSettingError
 from models.patient.currency import DEFAULT_RULE, CurrencyRule
 from models.safety.crisis_lines import load_crisis_lines
 from pmlm.errors import SettingsError
-from pmlm.language_models import EMBEDDED_ANSWER, LanguageModel, Url, check_own_model
+from pmlm.language_models import EMBEDDED_ANSWER, LanguageModel, TokenPrice, Url, check_own_model
 
 PROJECT = Path(__file__).resolve().parents[1]
 _SUBJECT = re.compile(r"subject:([0-9]{1,19})")  # no FHIR id has a colon
@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     llm_model: str = EMBEDDED_ANSWER  # or smollm2-135m-instruct, or a .gguf file; with llm_base_url its model's name
     llm_timeout_s: float = Field(default=30.0, gt=0)  # of a whole request: queue, prompt, every attempt, the stream
     llm_fallbacks: list[LanguageModel] = []
+    llm_prices: dict[str, TokenPrice] = {}  # by model: what a million tokens of input, cached_input, output cost
     llm_system_message: Literal["merged", "separate"] = "merged"  # the prompt and the application's own: one or several
     llm_context_tokens: int | None = Field(default=None, ge=256)
     llm_concurrency: int = Field(default=256, ge=1)

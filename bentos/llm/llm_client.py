@@ -75,6 +75,32 @@ class LLMClient:
             return RestatedReply(body(upstreams[0]))
         return await ask_upstreams(self._session(), upstreams, body, until)
 
+    async def begin_stream(
+        self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float
+    ) -> UpstreamReply | RestatedReply:
+        """:meth:`begin` for a stream that is asked for its usage, unless the server is known to refuse that.
+
+        A refused request is sent once more without asking; what is then taken was refused for that alone.
+        """
+        asked: list[Upstream] = []
+
+        def note(upstream: Upstream) -> bytes:
+            asked.append(upstream)
+            return body(upstream)
+
+        try:
+            return await self.begin(upstreams, note, until)
+        except UpstreamError as error:
+            if error.refusal is None or not asked[-1].counts_streams:
+                raise
+        refuser = asked[-1]
+        refuser.counts_streams = False
+        try:
+            return await self.begin((refuser,), body, until)
+        except UpstreamError:
+            refuser.counts_streams = True
+            raise
+
     async def complete(self, upstreams: tuple[Upstream, ...], body: RequestBody, until: float) -> dict[str, Any]:
         """A whole completion by ``until`` (the loop's clock); :class:`UpstreamError` where there is none."""
         reply = await self.begin(upstreams, body, until)

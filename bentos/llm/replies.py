@@ -11,7 +11,9 @@ from bentos.llm.errors import UpstreamError
 from bentos.llm.model_names import read_model_name
 
 LONGEST_EVENT = 1024 * 1024  # bytes
-_BETWEEN = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+#: An empty line, whatever ends the lines: two ends in a row.
+_BETWEEN = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_BOM = b"\xef\xbb\xbf"
 
 
 def parse_completion(raw: bytes) -> dict[str, Any]:
@@ -41,39 +43,45 @@ def calls_tools(message: dict[str, Any]) -> bool:
 
 
 async def parse_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """The events of a stream until ``[DONE]``.
+    """The events of a stream until ``[DONE]``, read as HTML's standard for server-sent events says.
 
     :class:`UpstreamError`: ``truncated`` where the stream ends without it, ``malformed`` where an event is no JSON
-    object of a chat stream, ``failed`` where the model reports an error of its own.
+    object of a chat stream or there is none at all, ``failed`` where the model reports an error of its own.
     """
-    pending, searched = bytearray(), 0
+    pending, searched, begun, is_stream = bytearray(), 0, False, True
     async for chunk in chunks:
         pending += chunk
+        if not begun and len(pending) >= len(_BOM):  # it may have come byte by byte
+            begun = True
+            if pending.startswith(_BOM):
+                del pending[: len(_BOM)]
         start = 0
         while between := _BETWEEN.search(pending, max(start, searched)):
-            data = _event_data(bytes(pending[start : between.start()]))
+            event = bytes(pending[start : between.start()])
             start = between.end()
+            data = _event_data(event)
             if data == b"[DONE]":
                 return
-            if data is not None:
+            is_stream = bool(data) or (is_stream and _is_comment(event))
+            if data:
                 yield _parse_chunk(data)
         del pending[:start]
         searched = max(0, len(pending) - 3)  # what separates events may have come in part
         if len(pending) > LONGEST_EVENT:
             raise UpstreamError("malformed")
-    raise UpstreamError("truncated" if not pending.strip() or pending.lstrip().startswith(b"data:") else "malformed")
+    whole = is_stream and (_is_comment(bytes(pending)) or pending.lstrip().startswith(b"data:"))
+    raise UpstreamError("truncated" if whole else "malformed")
 
 
-def _event_data(event: bytes) -> bytes | None:
-    """The event's data; None for a comment or an event without any."""
-    lines = []
-    for line in event.splitlines():
-        name, colon, value = line.partition(b":")
-        if name == b"data" and colon:
-            lines.append(value.removeprefix(b" "))
-        elif name.strip() and name not in (b"event", b"id", b"retry"):
-            raise UpstreamError("malformed")
-    return b"\n".join(lines).strip() if lines else None
+def _event_data(event: bytes) -> bytes:
+    """The event's data, empty where it has none. Comments and fields that are unknown to us are passed over."""
+    fields = (line.partition(b":") for line in event.splitlines())
+    return b"\n".join(value.removeprefix(b" ") for name, _, value in fields if name == b"data").strip()
+
+
+def _is_comment(event: bytes) -> bool:
+    """Whether an event says nothing, as those do that keep a connection open."""
+    return all(not line.strip() or line.startswith(b":") for line in event.splitlines())
 
 
 def _parse_chunk(data: bytes) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Upstream:
     """One language model behind OpenAI's chat API, with its breaker.
 
     ``embedded``: what PMLM brings along, the small model or the embedded answer, which ``restates`` facts and asks
-    nobody. ``max_tokens`` bounds the answers of a model of this process.
+    nobody. ``max_tokens`` bounds the answers of a model of this process. ``counts_streams`` until the server has
+    refused to be asked for a stream's usage.
     """
 
     base_url: str
@@ -32,6 +33,7 @@ class Upstream:
     embedded: bool = False
     restates: bool = False
     max_tokens: int | None = None
+    counts_streams: bool = True
     breaker: Breaker = field(default_factory=Breaker)
 
     @property

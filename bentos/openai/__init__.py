@@ -1,5 +1,5 @@
-"""OpenAI's chat API in front of any language model; PMLM adds the patient.
+"""OpenAI's APIs in front of any language model; PMLM adds the patient.
 
-``gateway`` is the story of one chat completion; its steps, in order: ``admission`` → ``chat_request`` → ``batcher`` →
-``context_budget`` → (``bentos.llm``) → ``completions`` or ``sentence_buffer`` and ``chunk_stream`` → ``connection``.
+``gateway`` is the story of one answer, a chat's or a response's (``surfaces``); its steps, in order: ``admission`` →
+``chat`` or ``responses`` → ``batcher`` → ``context_budget`` → (``bentos.llm``) → ``chat.completions`` or ``streaming``.
 """

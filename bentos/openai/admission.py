@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 
-from bentos.openai.errors import GatewayError
+from bentos.openai.chat.errors import GatewayError
 from bentos.problems.problem_details import App, Receive, Scope, Send
 from bentos.telemetry import metrics
 
 RETRY_AFTER_S = 1
-PATH = "/v1/chat/completions"
+PATHS = ("/v1/chat/completions", "/v1/responses")
 ROUTE = "/v1"  # its name in metrics (``auth.routes``)
 
 
@@ -62,10 +62,10 @@ class Ticket:
 
 
 class LoadSheddingMiddleware:
-    """ASGI middleware: refuse a chat without a place before its token is read.
+    """ASGI middleware: refuse an answer without a place before its token is read.
 
     What refused requests cost is taken from those that are served, so they are only counted. ``find_refusal`` gives
-    the refusal of a chat that comes now.
+    the refusal of a request that comes now.
     """
 
     def __init__(self, app: App, find_refusal: Callable[[], GatewayError | None]) -> None:
@@ -73,7 +73,7 @@ class LoadSheddingMiddleware:
         self._find_refusal = find_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._find_refusal() if scope["type"] == "http" and scope["path"] == PATH else None
+        refusal = self._find_refusal() if scope["type"] == "http" and scope["path"] in PATHS else None
         if refusal is None:
             await self._app(scope, receive, send)
             return

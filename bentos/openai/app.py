@@ -1,4 +1,4 @@
-"""``/v1/chat/completions`` and ``/v1/models``: what OpenAI's clients call, mounted at ``/v1``."""
+"""``/v1/chat/completions``, ``/v1/responses`` and ``/v1/models``: what OpenAI's clients call, mounted at ``/v1``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
-from bentos.openai.connection import ClientGoneError
-from bentos.openai.errors import GatewayError
-from bentos.openai.openapi import COMPLETIONS, MODELS
+from bentos.openai.chat.errors import GatewayError
+from bentos.openai.openapi import COMPLETIONS, CREATION, MODELS
+from bentos.openai.streaming.event_stream import ClientGoneError
 from bentos.personalizer import current
 
 if TYPE_CHECKING:
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from bentos.personalizer.personalizer import Personalizer
 
 app = FastAPI(title="PMLM, OpenAI-compatible", docs_url=None, redoc_url=None, openapi_url=None)
+METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+#: What the router refuses → words and OpenAI's code for it.
+NO_ROUTE = {
+    HTTPStatus.NOT_FOUND: (
+        "there is no such route here: /v1/chat/completions, /v1/responses and /v1/models are served, nothing else",
+        "unknown_url",
+    ),
+    HTTPStatus.METHOD_NOT_ALLOWED: ("this route takes another method: Allow names it", "method_not_supported"),
+}
 #: By language model and loop: a service's releases share one, and so a gateway with its queue.
 _gateways: dict[tuple[LLMClient, asyncio.AbstractEventLoop], ChatGateway] = {}
 
@@ -53,7 +63,17 @@ def close_gateway(personalizer: Personalizer) -> None:
 @app.post("/chat/completions", openapi_extra=COMPLETIONS)
 async def chat_completions(request: Request) -> Response:
     """A chat completion, personalised: OpenAI's request and answer, streamed or not."""
-    return await open_gateway().respond(request)
+    from bentos.openai.surfaces import CHAT  # with the method's modules
+
+    return await open_gateway().respond(request, CHAT)
+
+
+@app.post("/responses", openapi_extra=CREATION)
+async def responses(request: Request) -> Response:
+    """A response, personalised: OpenAI's newer request and answer, streamed or not; nothing is stored."""
+    from bentos.openai.surfaces import RESPONSES  # with the method's modules
+
+    return await open_gateway().respond(request, RESPONSES)
 
 
 @app.get("/models", openapi_extra=MODELS)
@@ -68,6 +88,17 @@ async def model(model: str) -> JSONResponse:
     if model not in open_gateway().models:
         raise GatewayError(HTTPStatus.NOT_FOUND, "there is no model by this name", "model", "model_not_found")
     return JSONResponse(_describe(model))
+
+
+@app.api_route("/{path:path}", methods=METHODS, include_in_schema=False)
+async def unknown_route(request: Request) -> Response:
+    """Refuse what no other route takes; without this one BentoML would look for it elsewhere, and answer in its way."""
+    scope = dict(request.scope)
+    matching = [route for route in app.routes if route.matches(scope)[0] is Match.PARTIAL]
+    allowed = sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
+    if allowed:
+        raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(allowed)})
+    raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
 def _describe(model: str) -> dict[str, Any]:
@@ -86,7 +117,12 @@ async def _answer_nobody(request: Request, error: Any) -> Response:
 
 @app.exception_handler(HTTPException)
 async def _answer_no_route(request: Request, error: Any) -> Response:
-    return await _answer_error(request, GatewayError(error.status_code, HTTPStatus(error.status_code).phrase.lower()))
+    """What the router refuses, in OpenAI's shape; the path is not repeated, because it may name a patient."""
+    status = HTTPStatus(error.status_code)
+    message, code = NO_ROUTE.get(status, (status.phrase.lower(), None))
+    answer = JSONResponse(GatewayError(status, message, code=code).body, status)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 @app.exception_handler(Exception)

@@ -1,4 +1,4 @@
-"""One chat completion under way: request, prompt, and the answer so far."""
+"""One answer under way: request, prompt, and the answer so far."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from bentos.llm.embedded_answer import encode_reply
 from bentos.llm.upstream_client import RequestBody
 from bentos.llm.upstreams import Upstream
-from bentos.openai.chat_request import ChatRequest, build_body, encode_anonymous
-from bentos.openai.chunk_stream import ChunkWriter
-from bentos.openai.completions import AnswerOutcome
+from bentos.openai.chat.chat_request import ChatRequest, build_body, encode_anonymous
+from bentos.openai.chat.completions import AnswerOutcome
+from bentos.openai.streaming.answer_writer import AnswerWriter
+from bentos.openai.surfaces import Surface
 from bentos.personalizer import llm_answer
 from pmlm.api_types import AnswerResponse, Language, LLMReport, PersonalizeResponse
 
@@ -29,6 +30,7 @@ class ChatTurn:
     model is asked.
     """
 
+    surface: Surface
     chat: ChatRequest
     prepared: PreparedPrompt
     response: PersonalizeResponse
@@ -47,7 +49,7 @@ class ChatTurn:
 
     @property
     def id(self) -> str:
-        return f"chatcmpl-{self.prepared.id}"
+        return f"{self.surface.prefix}{self.prepared.id}"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -84,25 +86,20 @@ class ChatTurn:
         def encode(upstream: Upstream) -> bytes:
             self.outcome.note_upstream(upstream)
             if upstream.restates:
-                return encode_reply(self.restated, self.chat.choices, stream=stream, usage=self._wants_usage)
-            body = build_body(self.chat, self.prompt, upstream.model, stream=stream)
+                return encode_reply(self.restated, self.chat.choices, stream=stream, usage=self.chat.wants_usage)
+            body = build_body(self.chat, self.prompt, upstream.model, stream=stream, ask_usage=upstream.counts_streams)
             return encode_anonymous(upstream.adapt(body), self.chat.reference)
 
         return encode
 
-    def chunks(self, completion: dict[str, Any] | None = None) -> ChunkWriter:
-        """A writer of the answer's chunks; ``completion`` says which model answered, where it has."""
+    def writer(self, completion: dict[str, Any] | None = None) -> AnswerWriter:
+        """The writer of a stream; ``completion`` says which model answered, where it has."""
         model = (completion or {}).get("model") or self.outcome.model
-        return ChunkWriter(self.id, str(model), self.pmlm)
+        return self.surface.open_writer(self.id, self.chat, str(model), lambda: self.pmlm)
 
-    def usage(self, completion: dict[str, Any]) -> dict[str, Any] | None:
-        """The completion's usage, where the application asks for it in a stream."""
-        return completion.get("usage") if self._wants_usage else None
-
-    @property
-    def _wants_usage(self) -> bool:
-        options = self.chat.body.get("stream_options")
-        return isinstance(options, dict) and bool(options.get("include_usage"))
+    def build(self, completion: dict[str, Any]) -> dict[str, Any]:
+        """The whole answer; ``completion`` is checked, and holds nothing that may not be shown."""
+        return self.surface.build(self.id, self.chat, completion, self.pmlm)
 
     def answer(self, seconds: float) -> AnswerResponse:
         """The answer for the record."""

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Any
 
-from bentos.openai.errors import GatewayError
+from bentos.openai.chat.errors import GatewayError
 from models.prompt.personalize import Personalized, apply_program
 from pmlm.api_types import PersonalizeResponse
 
@@ -30,10 +30,12 @@ def fit_prompt(
     context: int | None,
     reserve: int | None,
     count: Callable[[str], int],
+    field: str = "messages",
 ) -> tuple[str, int]:
     """The prompt, and how many of the policy's picks fit; all where ``context`` is unknown.
 
-    :class:`GatewayError` (400, ``context_length_exceeded``) where messages and pinned facts alone are too long.
+    :class:`GatewayError` (400, ``context_length_exceeded``) where messages and pinned facts alone are too long;
+    ``field`` names the messages.
     """
     if context is None:
         return personalized.prompt, len(personalized.kept)
@@ -55,7 +57,7 @@ def fit_prompt(
     raise GatewayError(
         HTTPStatus.BAD_REQUEST,
         f"the messages and the facts that are never left out exceed the model's context of {context} tokens",
-        param="messages",
+        param=field,
         code="context_length_exceeded",
     )
 

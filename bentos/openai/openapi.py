@@ -1,4 +1,4 @@
-"""Describe the two routes for OpenAPI: their bodies are parsed by hand."""
+"""Describe the routes for OpenAPI: their bodies are parsed by hand."""
 
 from __future__ import annotations
 
@@ -58,29 +58,34 @@ _MESSAGES = {
 _ASKED = {"role": "user", "content": "Is it normal to feel this tired?"}
 _ANSWERED = {"role": "assistant", "content": "Your haemoglobin has fallen, which can make you tired."}
 
+_PATIENT = {
+    "name": "X-PMLM-Patient",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 200},
+    "description": "Whose question it is, where neither `metadata.patient` nor `user` says so.",
+}
+_WHO = {
+    "user": {"type": "string", "description": "The patient's reference."},
+    "metadata": {"type": "object", "properties": {"patient": {"type": "string"}}},
+}
+_FAILURES = _failures("400", "401", "403", "404", "429", "502", "503", "504")
+_PMLM = {"answer_id": "0f8e3c", "escalated": False, "red_flags": []}
+
 COMPLETIONS: dict[str, Any] = {
-    "parameters": [
-        {
-            "name": "X-PMLM-Patient",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string", "maxLength": 200},
-            "description": "Whose question it is, where neither `metadata.patient` nor `user` says so.",
-        }
-    ],
+    "parameters": [_PATIENT],
     "requestBody": {
         "required": True,
         **_json(
             "OpenAI's request. `user`, `metadata`, `safety_identifier` and `prompt_cache_key` are not forwarded; every "
-            "other field is, unchanged.",
+            "other field is, unchanged, but system messages, which become one.",
             {
                 "type": "object",
                 "required": ["messages"],
                 "properties": {
                     "model": {"type": "string"},
                     "messages": _MESSAGES,
-                    "user": {"type": "string", "description": "The patient's reference."},
-                    "metadata": {"type": "object", "properties": {"patient": {"type": "string"}}},
+                    **_WHO,
                     "stream": {"type": ["boolean", "null"]},
                     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 8},
                 },
@@ -99,13 +104,77 @@ COMPLETIONS: dict[str, Any] = {
                         "id": "chatcmpl-0f8e3c",
                         "object": "chat.completion",
                         "choices": [{"index": 0, "message": _ANSWERED, "finish_reason": "stop"}],
-                        "pmlm": {"answer_id": "0f8e3c", "escalated": False, "red_flags": []},
+                        "pmlm": _PMLM,
                     },
                 },
                 "text/event-stream": {"schema": {"type": "string"}},
             },
         },
-        **_failures("400", "401", "403", "404", "429", "502", "503", "504"),
+        **_FAILURES,
+    },
+}
+_ITEMS = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "properties": {
+            "type": {"enum": ["message", "function_call", "function_call_output"]},
+            "role": {"enum": ["system", "developer", "user", "assistant"]},
+        },
+    },
+}
+_TEXT = {"type": "output_text", "text": _ANSWERED["content"], "annotations": []}
+CREATION: dict[str, Any] = {
+    "parameters": [_PATIENT],
+    "requestBody": {
+        "required": True,
+        **_json(
+            "OpenAI's request, sent on as a chat. What needs something stored (`previous_response_id`, `conversation`, "
+            "`background`, `store: true`, `prompt`), a tool that OpenAI runs or a parameter unknown here is refused.",
+            {
+                "type": "object",
+                "required": ["input"],
+                "properties": {
+                    "model": {"type": "string"},
+                    "input": {"anyOf": [{"type": "string"}, _ITEMS]},
+                    "instructions": {"type": ["string", "null"]},
+                    **_WHO,
+                    "stream": {"type": ["boolean", "null"]},
+                    "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
+                    "tools": {"type": ["array", "null"], "items": {"type": "object"}},
+                },
+            },
+            {"model": "any", "user": PLACEHOLDER, "input": _ASKED["content"]},
+        ),
+    },
+    "responses": {
+        "200": {
+            "description": "OpenAI's response, with what PMLM says of it under `pmlm`; its id for `/explain` is in "
+            "`X-PMLM-Answer-Id`. Streamed as OpenAI's events where asked for.",
+            "content": {
+                "application/json": {
+                    "schema": {"type": "object", "required": ["id", "object", "status", "output", "pmlm"]},
+                    "example": {
+                        "id": "resp_0f8e3c",
+                        "object": "response",
+                        "status": "completed",
+                        "output": [
+                            {
+                                "id": "msg_resp_0f8e3c",
+                                "type": "message",
+                                "role": "assistant",
+                                "status": "completed",
+                                "content": [_TEXT],
+                            }
+                        ],
+                        "pmlm": _PMLM,
+                    },
+                },
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+        **_FAILURES,
     },
 }
 MODELS: dict[str, Any] = {

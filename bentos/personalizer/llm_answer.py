@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bentos.llm.embedded_answer import encode_reply
 from bentos.llm.errors import UpstreamError
@@ -52,10 +53,11 @@ RESTATED: dict[Language, str] = {
 
 @dataclass(frozen=True, slots=True)
 class LLMAnswer:
-    """A language model's words, empty where it failed, and how the call went."""
+    """A language model's words, empty where it failed, how the call went, and the tokens that its server counted."""
 
     text: str
     report: LLMReport
+    usage: Any = None
 
 
 def ask_llm(
@@ -67,7 +69,7 @@ def ask_llm(
     """
     started = time.perf_counter()
     messages = [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
-    model, embedded, text, error = llm.models[0], llm.embedded, "", None
+    model, embedded, text, error, usage = llm.models[0], llm.embedded, "", None, None
 
     def body(upstream: Upstream) -> bytes:
         nonlocal model
@@ -78,6 +80,7 @@ def ask_llm(
 
     try:
         completion = llm.complete_blocking(body, until)
+        usage = completion.get("usage")
         text = (completion["choices"][0]["message"].get("content") or "").strip()
         error = None if text else "empty"
         if len(text) > LONGEST_TEXT:  # nobody reads that, and half of it could say the opposite
@@ -90,7 +93,7 @@ def ask_llm(
     report = LLMReport(
         model=model, embedded=embedded, seconds=seconds, error=error, asked=not llm.restates, restated=llm.restates
     )
-    return LLMAnswer(text, report)
+    return LLMAnswer(text, report, usage)
 
 
 def restate_prompt(

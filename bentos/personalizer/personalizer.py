@@ -34,6 +34,7 @@ from bentos.personalizer.recorder import Recorder
 from bentos.personalizer.release import Release
 from bentos.personalizer.release_parts import ReleaseParts, load_parts
 from bentos.personalizer.second_reader import SecondReader
+from bentos.telemetry.token_counts import count_usage
 from feature_repo.store.rows import cast_row
 from models.drafts.catalogue import DraftCatalogue
 from models.encoder import MiniLM
@@ -161,7 +162,7 @@ class Personalizer:
 
         Another thread encodes the question meanwhile, outside Python's lock.
         """
-        reading = self.second_reader.start([request.question])
+        reading = self.second_reader.start([request.question], self.release.id)
         encoded = self._encoding.submit(self.encode_ahead, [request.question])
         try:
             prepared = self.prepare(principal, request.patient, request.question, request.language)
@@ -270,6 +271,8 @@ class Personalizer:
             return llm_answer.leave_unasked(self.llm)
         restate = partial(self.restate, prepared, picks)
         answer = llm_answer.ask_llm(self.llm, prompt, prepared.question, prepared.until, restate)
+        if answer.report.asked and (answer.usage or answer.report.error is None):
+            count_usage(self.settings, self.release.id, answer.report.model, answer.usage)
         answer.report.findings = list(self.make_check(prepared)(answer.text))
         return answer
 

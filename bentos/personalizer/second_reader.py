@@ -15,6 +15,7 @@ from bentos.llm.errors import UpstreamError
 from bentos.llm.llm_client import LLMClient
 from bentos.llm.upstreams import Upstream
 from bentos.telemetry import metrics
+from bentos.telemetry.token_counts import count_usage
 from models.safety.triage.red_flag_table import Flag
 from models.safety.triage.second_reading import build_reading_request, parse_reading
 from pmlm.settings import Settings
@@ -27,25 +28,29 @@ class SecondReader:
     """The second reader of one service."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         model = settings.triage_llm
         upstreams = (Upstream(model.base_url, model.model, model.api_key),) if model else ()
         self._llm = LLMClient(settings, upstreams) if upstreams else None
         self._wait_s = min(WAIT_S, settings.llm_timeout_s / 2)
 
-    def start(self, texts: Sequence[str]) -> Future[tuple[Flag, ...]]:
-        """Begin a reading of the messages; its flags are there within the wait, none where it failed."""
+    def start(self, texts: Sequence[str], release: str) -> Future[tuple[Flag, ...]]:
+        """Begin a reading of the messages; its flags are there within the wait, none where it failed.
+
+        Its tokens are counted for the ``release`` that answers.
+        """
         if self._llm is None:
             nothing: Future[tuple[Flag, ...]] = Future()
             nothing.set_result(())
             return nothing
-        return self._llm.submit(self._read(self._llm, texts))
+        return self._llm.submit(self._read(self._llm, texts, release))
 
     def close(self) -> None:
         """End the connections to the reader."""
         if self._llm is not None:
             self._llm.close_blocking()
 
-    async def _read(self, llm: LLMClient, texts: Sequence[str]) -> tuple[Flag, ...]:
+    async def _read(self, llm: LLMClient, texts: Sequence[str], release: str) -> tuple[Flag, ...]:
         request = build_reading_request(texts)
 
         def encode(upstream: Upstream) -> bytes:
@@ -54,6 +59,7 @@ class SecondReader:
         try:
             until = asyncio.get_running_loop().time() + self._wait_s
             completion = await llm.complete(await llm.upstreams(), encode, until)
+            count_usage(self._settings, release, llm.models[0], completion.get("usage"))
             found = parse_reading(completion["choices"][0]["message"].get("content") or "")
         except UpstreamError as error:
             metrics.count_reading(error.reason)

@@ -30,6 +30,13 @@ PART_SECONDS = Histogram("pmlm_part_seconds", "The parts of an interaction, by n
 INTERACTIONS = Counter("pmlm_interactions", "Prompts made, by surface.", ["endpoint", "personalization"])
 RED_FLAGS = Counter("pmlm_red_flags", "Questions by the label that triage gave them.", ["label"])
 LLM_ERRORS = Counter("pmlm_llm_errors", "Language model calls that gave no answer, by reason.", ["error"])
+LLM_TOKENS = Counter(
+    "pmlm_llm_tokens",
+    "Tokens that language models read and wrote, as their servers count.",
+    ["release", "model", "kind"],
+)
+LLM_COST = Counter("pmlm_llm_cost", "What those tokens cost, in the currency of PMLM_LLM_PRICES.", ["release", "model"])
+LLM_UNCOUNTED = Counter("pmlm_llm_uncounted", "Answers whose server has not counted tokens.", ["release", "model"])
 FINDINGS = Counter("pmlm_answers_withheld", "Answers that failed the safety check, by finding.", ["finding"])
 READINGS = Counter("pmlm_second_readings", "Messages by what the second reader of triage did.", ["outcome"])
 SHED = Counter("pmlm_shed", "Requests turned away because the endpoint was full.", ["route"])

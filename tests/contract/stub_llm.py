@@ -5,7 +5,8 @@ once, then ``answer``), ``throttle`` (429 with ``Retry-After``), ``refuse`` (400
 ``unended`` (a stream that ends without saying why), ``hang`` (never says a word), ``drip`` (bytes that are no answer,
 for ever), ``flood`` (a stream in pieces of a thousand characters), ``stall`` (half a stream, then silence), ``tools``
 (calls a tool), ``fields`` (any message and members that a test gives it), ``strict`` (refuses a system message that is
-not the first, as current chat templates do).
+not the first, as current chat templates do), ``uncounted`` (streams without usage), ``uncountable`` (will not be asked
+for it).
 """
 
 from __future__ import annotations
@@ -163,6 +164,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _strict(self, stub: StubLLM) -> None:
         if any(message["role"] in ("system", "developer") for message in self.body["messages"][1:]):
             self._send(400, b'{"error": {"message": "System message must be at the beginning."}}')
+        else:
+            self._answer(stub)
+
+    def _uncounted(self, stub: StubLLM) -> None:
+        self.body.pop("stream_options", None)
+        self._answer(stub)
+
+    def _uncountable(self, stub: StubLLM) -> None:
+        if "stream_options" in self.body:
+            self._send(422, b'{"error": {"message": "stream_options: extra inputs are not permitted"}}')
         else:
             self._answer(stub)
 

@@ -86,6 +86,21 @@ def chat_stream(gateway: Gateway, question: str, **more: Any) -> list[str]:
     return list(pieces.values())
 
 
+def response(gateway: Gateway, question: str, **more: Any) -> list[str]:
+    done = gateway.openai.responses.create(model="any", user=ADA, input=question, **more)
+    assert [item.type for item in done.output] == ["message"]
+    assert done.usage.total_tokens == 0
+    assert done.pmlm["disclaimer"] in FIXED_TEXT.values()
+    return [done.output_text]
+
+
+def response_stream(gateway: Gateway, question: str) -> list[str]:
+    events = list(gateway.openai.responses.create(model="any", user=ADA, input=question, stream=True))
+    assert events[-1].type == "response.completed"
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    return ["".join(deltas), events[-1].response.output_text]
+
+
 def answer(gateway: Gateway, question: str) -> list[str]:
     response = post(gateway, "/answer", question)
     assert response["llm"]["asked"] is False
@@ -131,6 +146,9 @@ SURFACES: dict[str, Callable[[Gateway, str], list[str]]] = {
     "chat, JSON": lambda gateway, question: chat(gateway, question, response_format={"type": "json_object"}),
     "chat, stream": chat_stream,
     "chat, two streams": lambda gateway, question: chat_stream(gateway, question, n=2),
+    "response": response,
+    "response, JSON": lambda gateway, question: response(gateway, question, text={"format": {"type": "json_object"}}),
+    "response, stream": response_stream,
     "/answer": answer,
     "page": page,
     "MCP": mcp,

@@ -102,6 +102,8 @@ SURFACES: dict[str, tuple[str, Callable[[str], dict[str, Any]]]] = {
     "answer": ("/answer", lambda question: {"patient": ADA, "question": question}),
     "chat": ("/v1/chat/completions", lambda question: chat(question, stream=False)),
     "streamed chat": ("/v1/chat/completions", lambda question: chat(question, stream=True)),
+    "response": ("/v1/responses", lambda question: {"user": ADA, "input": question}),
+    "streamed response": ("/v1/responses", lambda question: {"user": ADA, "input": question, "stream": True}),
 }
 
 

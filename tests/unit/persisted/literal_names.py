@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bentos.llm.errors import UpstreamError
-from bentos.openai.chat_request import read_chat_request
-from bentos.openai.errors import GatewayError
+from bentos.openai.chat.chat_request import read_chat_request
+from bentos.openai.chat.errors import GatewayError
 from pipelines.records.read.raw_resource import ResourceError
 from pmlm.settings import PROJECT
 

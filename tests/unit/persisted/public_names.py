@@ -28,9 +28,9 @@ from bentos.llm.errors import UpstreamError
 from bentos.llm.upstream_client import choose_upstream, status_error
 from bentos.mcp.app import make_server
 from bentos.openai.admission import Admission
-from bentos.openai.chat_request import PATIENT_HEADER
+from bentos.openai.chat.chat_request import PATIENT_HEADER
+from bentos.openai.chat.errors import GatewayError, explain
 from bentos.openai.context_budget import fit_prompt
-from bentos.openai.errors import GatewayError, explain
 from bentos.personalizer.release import BENTO_NAME, MODEL_NAME
 from bentos.problems.problem_details import PROBLEM, make_problem
 from bentos.telemetry import metrics as metrics_module

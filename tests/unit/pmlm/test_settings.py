@@ -10,7 +10,8 @@ from pydantic_core import PydanticUndefined
 
 from bentos.auth.keys import public_keys
 from pmlm.errors import SettingsError
-from pmlm.settings import LanguageModel, Settings, format_settings, load_settings
+from pmlm.language_models import LanguageModel, TokenPrice
+from pmlm.settings import Settings, format_settings, load_settings
 
 #: For each type of a setting, a value that no setting has by default.
 OTHERS: dict[str, Any] = {
@@ -46,6 +47,7 @@ def other_value(name: str) -> Any:
 VALUES: dict[str, Any] = {
     "crisis_country": "GB",
     "llm_model": "smollm2-135m-instruct",
+    "llm_prices": {"m": TokenPrice(input=1.5, output=6)},
     "triage_llm": LanguageModel(base_url="http://c/v1", model="reader"),
     "trusted_proxies": "10.0.0.0/8 127.0.0.1",
     "rate_limit": "7/second",
@@ -90,6 +92,10 @@ def test_a_relative_path_is_the_same_file_elsewhere(monkeypatch: pytest.MonkeyPa
         ("PMLM_LLM_BASE_URL", "http://"),
         ("PMLM_LLM_BASE_URL", "http://host:port/v1"),
         ("PMLM_LLM_FALLBACKS", "[{'base_url': 1}]"),
+        ("PMLM_LLM_PRICES", "{}x"),
+        ("PMLM_LLM_PRICES", '{"m": {"input": -1, "output": 1}}'),
+        ("PMLM_LLM_PRICES", '{"m": {"input": 1}}'),
+        ("PMLM_LLM_SYSTEM_MESSAGE", "twice"),
         ("PMLM_LLM_FALLBACKS", '[{"base_url": "second", "model": "m"}]'),
         ("PMLM_CDS_ISSUERS", "https://ehr.example=https://ehr.example/jwks"),
         ("PMLM_CDS_ISSUERS", '{"https://ehr.example": "jwks"}'),

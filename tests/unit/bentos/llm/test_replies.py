@@ -14,6 +14,11 @@ from bentos.llm.errors import UpstreamError
 from bentos.llm.replies import parse_events
 
 EVENTS = b': hello\n\nevent: x\ndata: {"choices": [1]}\n\ndata: {"choices":\ndata: [2]}\r\n\r\ndata: [DONE]\n\n'
+#: The same, as servers and proxies may write it: a byte order mark, unknown fields, beats, every end of a line.
+ODD = (
+    b'\xef\xbb\xbf: hello\r\n\nevent: x\nretry: 9\nx-trace: 7\nwhatever\ndata:{"choices": [1]}\n\r\n'
+    b'data\r\rid: 4\rdata: {"choices":\r:beat\r\ndata: [2]}\r\n\r\ndata:\n\nevent: ping\n\ndata: [DONE]\r\r'
+)
 
 
 async def _chunks(data: bytes, sizes: list[int]) -> AsyncIterator[bytes]:
@@ -31,9 +36,16 @@ def read(data: bytes, sizes: list[int] | None = None) -> list[object]:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(1, 9), max_size=40))
-def test_events_are_the_same_however_their_bytes_are_cut(sizes: list[int]) -> None:
-    assert read(EVENTS, sizes) == [[1], [2]]
+@given(st.sampled_from([EVENTS, ODD]), st.lists(st.integers(1, 9), max_size=60))
+def test_events_are_the_same_however_their_bytes_are_cut(events: bytes, sizes: list[int]) -> None:
+    assert read(events, sizes) == [[1], [2]]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_every_end_of_a_line_that_the_standard_names_is_one(end: bytes, size: int) -> None:
+    data = EVENTS.replace(b"\r\n", b"\n").replace(b"\n", end)
+    assert read(data, [size] * len(data)) == [[1], [2]]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +60,9 @@ def test_events_are_the_same_however_their_bytes_are_cut(sizes: list[int]) -> No
         (b'data: {"choices": [NaN]}\n\n', "malformed"),
         (b"<html>\n\n", "malformed"),
         (b"<html>", "malformed"),
+        (b"HTTP: no\nstream: this\n\n", "malformed"),
+        (b": beat\n\n: beat\n\n", "truncated"),
+        (b": beat\n\n: be", "truncated"),
         (b'data: {"error": {"message": "overloaded"}}\n\n', "failed"),
     ],
 )

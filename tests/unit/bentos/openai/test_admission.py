@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bentos.openai.admission import Admission
-from bentos.openai.errors import GatewayError
+from bentos.openai.chat.errors import GatewayError
 
 
 def test_places_are_counted_and_given_back_once() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bentos.openai.chat.errors import GatewayError
 from bentos.openai.context_budget import PER_MESSAGE, PIECE, fit_prompt
-from bentos.openai.errors import GatewayError
 from models.prompt.personalize import Personalized, apply_program
 from models.prompt.rendering import render_prompt
 from models.schema import EditProgram, Segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bentos.openai.completions import AnswerOutcome, check_choices
+from bentos.openai.chat.completions import AnswerOutcome, check_choices
 from bentos.personalizer.llm_answer import LONGEST_TEXT
 
 

@@ -12,10 +12,10 @@ from bentos.llm.upstreams import Upstream
 from bentos.openai.answer_fields.shown_fields import (
     read_shown,
     select_finish,
-    select_members,
     select_message,
     take_logprobs,
 )
+from bentos.openai.chat.chat_request import ChatRequest
 from bentos.personalizer.llm_answer import FAILED, LONGEST_TEXT, WITHHELD
 from pmlm.api_types import Language
 
@@ -26,7 +26,7 @@ Check = Callable[[str], Sequence[str]]
 
 @dataclass(slots=True)
 class AnswerOutcome:
-    """How an answer went, for the record: model, text of its first choice, findings, failure.
+    """How an answer went, for the record: model, text of its first choice, findings, failure, tokens used.
 
     ``asked``: something besides the escalation is to answer; ``restated``: facts restated are, and no model.
     """
@@ -38,6 +38,7 @@ class AnswerOutcome:
     text: str = ""
     error: str | None = None
     findings: list[str] = field(default_factory=list)
+    usage: dict[str, Any] | None = None
 
     def note_upstream(self, upstream: Upstream) -> None:
         """Note who is asked."""
@@ -102,8 +103,6 @@ def _plain_choice(index: int, content: str) -> dict[str, Any]:
     return {"index": index, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
 
 
-def build_completion(
-    id_: str, completion: dict[str, Any], choices: list[dict[str, Any]], pmlm: dict[str, Any]
-) -> dict[str, Any]:
-    """The answer in OpenAI's shape, with the member ``pmlm``."""
-    return {"id": id_, "object": "chat.completion", **select_members(completion), "choices": choices, "pmlm": pmlm}
+def build_completion(id_: str, chat: ChatRequest, completion: dict[str, Any], pmlm: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a chat in OpenAI's shape, with the member ``pmlm``."""
+    return {"id": id_, "object": "chat.completion", **completion, "pmlm": pmlm}

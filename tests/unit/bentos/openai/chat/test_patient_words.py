@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bentos.openai.chat_request import ChatRequest, read_chat_request
-from bentos.openai.errors import GatewayError
-from bentos.openai.patient_words import MAX_TURN
+from bentos.openai.chat.chat_request import ChatRequest, read_chat_request
+from bentos.openai.chat.errors import GatewayError
+from bentos.openai.chat.patient_words import MAX_TURN
 from models.safety.triage.message_parts import find_flags_of_readings, list_readings
 
 

@@ -10,14 +10,15 @@ or a later one; where the clinic says so (``PMLM_LLM_SYSTEM_MESSAGE=separate``) 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
-from bentos.openai.anonymous_body import anonymize
-from bentos.openai.errors import GatewayError
-from bentos.openai.patient_words import find_turn, join_question, read_parts
+from bentos.openai.chat.anonymous_body import anonymize
+from bentos.openai.chat.errors import GatewayError
+from bentos.openai.chat.patient_words import find_turn, join_question, read_parts
 
 PATIENT_HEADER = "x-pmlm-patient"
 #: Fields that name a person in OpenAI's API; none is forwarded.
@@ -35,7 +36,8 @@ class ChatRequest:
     """One request: ``body`` is what may be forwarded, ``system`` what is to stand behind PMLM's prompt.
 
     ``parts`` are all texts of the user's messages since the last answer, ``question`` the newest of them as one text,
-    ``earlier`` the user's messages before the last answer, newest first.
+    ``earlier`` the user's messages before the last answer, newest first. ``names`` are what the application calls
+    fields of a chat, where it does so otherwise; ``echo`` is what its answer repeats of the request.
     """
 
     body: dict[str, Any]
@@ -46,6 +48,8 @@ class ChatRequest:
     earlier: tuple[str, ...]
     stream: bool
     structured: bool
+    names: Mapping[str, str]
+    echo: Mapping[str, Any]
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -57,10 +61,20 @@ class ChatRequest:
         """All that the application has written: what must fit beside the prompt."""
         return [{"role": "system", "content": self.system}, *self.messages] if self.system else self.messages
 
+    def field_name(self, name: str) -> str:
+        """What the application calls a field of a chat."""
+        return self.names.get(name, name)
+
     @property
     def choices(self) -> int:
         """How many answers are asked for."""
         return int(self.body.get("n") or 1)
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether a stream is to end with the tokens used."""
+        options = self.body.get("stream_options")
+        return isinstance(options, dict) and bool(options.get("include_usage"))
 
     @property
     def reserve(self) -> int | None:
@@ -81,24 +95,27 @@ def read_chat_request(raw: bytes, header: str | None, *, merge: bool = True) -> 
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise GatewayError.of_field(f"messages[{index}]", "must be an object with a known role")
-    _check_fields(body)
-    return build_request(body, header, "messages", [f"messages[{i}].content" for i in range(len(messages))], merge)
+    check_fields(body)
+    return build_request(body, header, [f"messages[{i}].content" for i in range(len(messages))], merge)
 
 
 def build_request(
-    body: dict[str, Any], header: str | None, field: str, places: Sequence[str], merge: bool
+    body: dict[str, Any],
+    header: str | None,
+    places: Sequence[str],
+    merge: bool,
+    names: Mapping[str, str] = MappingProxyType({}),
+    echo: Mapping[str, Any] = MappingProxyType({}),
 ) -> ChatRequest:
-    """The request of a body whose messages have known roles.
-
-    ``field`` and ``places`` are what errors call the messages and the content of each.
-    """
+    """The request of a body whose messages have known roles; ``places`` are what errors call the content of each."""
+    whole = names.get("messages", "messages")
     messages: list[dict[str, Any]] = body["messages"]
     param, reference = _find_patient(body, header)
     turn = find_turn(messages)
     if not turn:
-        raise GatewayError.of_field(field, "must hold a message of role user: the question")
+        raise GatewayError.of_field(whole, "must hold a message of role user: the question")
     parts = {i: read_parts(message, places[i]) for i, message in enumerate(messages) if message["role"] == "user"}
-    question = join_question(reference, param, field, {places[i]: "\n".join(parts[i]) for i in turn})
+    question = join_question(reference, param, whole, {places[i]: "\n".join(parts[i]) for i in turn})
     before = sorted((i for i in parts if i < turn[0]), reverse=True)
     forwarded = {name: value for name, value in body.items() if name not in IDENTIFYING}
     system = ""
@@ -115,18 +132,24 @@ def build_request(
         earlier=tuple("\n".join(parts[i]) for i in before[:EARLIER]),
         stream=bool(body.get("stream")),
         structured=_wants_structure(body),
+        names=names,
+        echo=echo,
     )
 
 
-def build_body(chat: ChatRequest, prompt: str, model: str, *, stream: bool) -> dict[str, Any]:
-    """The language model's request: PMLM's prompt as a system message, then the application's messages."""
+def build_body(chat: ChatRequest, prompt: str, model: str, *, stream: bool, ask_usage: bool = True) -> dict[str, Any]:
+    """The language model's request: PMLM's prompt as a system message, then the application's messages.
+
+    A stream is asked for its usage, whether or not the application wants it: tokens are counted.
+    """
     system = f"{prompt}\n\n{chat.system}" if chat.system else prompt
     body = {**chat.body, "model": model, "messages": [{"role": "system", "content": system}, *chat.messages]}
+    options = body.pop("stream_options", None)
+    body.pop("stream", None)
     if stream:
         body["stream"] = True
-    else:
-        body.pop("stream", None)
-        body.pop("stream_options", None)
+        if ask_usage:
+            body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
     return body
 
 
@@ -157,7 +180,7 @@ def _check_depth(value: Any, deepest: int) -> None:
             _check_depth(inner, deepest - 1)
 
 
-def _check_fields(body: dict[str, Any]) -> None:
+def check_fields(body: dict[str, Any]) -> None:
     """Fields that decide how PMLM answers must be what they say they are."""
     choices = body.get("n")
     if choices is not None and (type(choices) is not int or not 1 <= choices <= MOST_CHOICES):

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.openai.anonymous_body import ANONYMOUS
-from bentos.openai.chat_request import (
+from bentos.openai.chat.anonymous_body import ANONYMOUS
+from bentos.openai.chat.chat_request import (
     MOST_CHOICES,
     ChatRequest,
     build_body,
     encode_anonymous,
     read_chat_request,
 )
-from bentos.openai.errors import GatewayError
+from bentos.openai.chat.errors import GatewayError
 
 
 def request(**more: Any) -> bytes:

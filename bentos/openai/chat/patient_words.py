@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bentos.openai.errors import GatewayError
+from bentos.openai.chat.errors import GatewayError
 from pmlm.api_types import MAX_QUESTION, PersonalizeRequest
 
 #: Types of parts that are text, and the member that holds it.

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bentos.openai.anonymous_body import ANONYMOUS, anonymize
+from bentos.openai.chat.anonymous_body import ANONYMOUS, anonymize
 
 ID = "6f0c4a1e"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bentos.openai import gateway
-from bentos.openai.chat_request import read_chat_request
+from bentos.openai.chat.chat_request import read_chat_request
+from bentos.openai.deadline import finish_in_time
 
 
 async def _late() -> Any:
@@ -23,7 +23,7 @@ def _prepared(*messages: str) -> Any:
     asked = read_chat_request(json.dumps({"model": "any", "user": "ada", "messages": contents}).encode(), None)
 
     async def answer() -> Any:
-        return await gateway.finish_in_time(_late(), asked, asyncio.get_running_loop().time() + 0.01)
+        return await finish_in_time(_late(), asked, asyncio.get_running_loop().time() + 0.01)
 
     return asyncio.run(answer())
 

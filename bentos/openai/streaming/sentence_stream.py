@@ -1,14 +1,12 @@
 """Show a language model's stream sentence by sentence, each checked first.
 
-The chunk that says why an answer ended, usage and ``[DONE]`` wait for the model's own ``[DONE]``. A stream that breaks,
-or is none, ends with an error event and without them: no part of an answer looks like all of it.
+What says why an answer ended, usage and the end itself wait for the model's own ``[DONE]``. A stream that breaks, or
+is none, ends with an error event and without them: no part of an answer looks like all of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -25,65 +23,13 @@ from bentos.openai.answer_fields.shown_fields import (
     take_logprobs,
 )
 from bentos.openai.answer_fields.tool_calls import ToolCallFragments
-from bentos.openai.completions import LENGTH, AnswerOutcome, Check
-from bentos.openai.sentence_buffer import SentenceBuffer
+from bentos.openai.chat.completions import LENGTH, AnswerOutcome, Check
+from bentos.openai.streaming.answer_writer import AnswerWriter
+from bentos.openai.streaming.sentence_buffer import SentenceBuffer
 from bentos.personalizer.llm_answer import LONGEST_TEXT, WITHHELD
 from pmlm.api_types import Language
 
 T = TypeVar("T")
-DONE = b"data: [DONE]\n\n"
-
-
-def encode_json(value: dict[str, Any]) -> bytes:
-    """JSON in UTF-8; half a surrogate pair (a character cut by a model) becomes "?"."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-
-
-def encode_event(value: dict[str, Any]) -> bytes:
-    """One server-sent event."""
-    return b"data: " + encode_json(value) + b"\n\n"
-
-
-@dataclass(slots=True)
-class ChunkWriter:
-    """Writes the chunks of one answer; the first one carries the member ``pmlm``."""
-
-    id: str
-    model: str
-    pmlm: dict[str, Any] | None
-    created: int = field(default_factory=lambda: int(time.time()))
-
-    def write(self, index: int, delta: dict[str, Any], finish: str | None = None, logprobs: Any = None) -> bytes:
-        choice: dict[str, Any] = {"index": index, "delta": delta, "finish_reason": finish}
-        if logprobs is not None:
-            choice["logprobs"] = logprobs
-        return self._write([choice])
-
-    def write_usage(self, usage: dict[str, Any]) -> bytes:
-        return self._write([], usage=usage)
-
-    def _write(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
-        head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model}
-        pmlm, self.pmlm = self.pmlm, None
-        return encode_event({**head, "choices": choices, **more, **({"pmlm": pmlm} if pmlm else {})})
-
-
-def stream_choices(
-    chunks: ChunkWriter, choices: list[dict[str, Any]], usage: dict[str, Any] | None, sent: str = ""
-) -> list[bytes]:
-    """Whole choices as a stream; ``sent`` is the part of each text already sent."""
-    events = []
-    for choice in choices:
-        message = dict(choice["message"])
-        content = (message.pop("content", None) or "").removeprefix(sent)
-        opening = {} if sent else {"role": "assistant"}
-        others = {k: v for k, v in message.items() if k != "role" and v is not None and k != "tool_calls"}
-        if message.get("tool_calls"):
-            others["tool_calls"] = [{"index": i, **call} for i, call in enumerate(message["tool_calls"])]
-        if content or others:
-            events.append(chunks.write(choice["index"], opening | ({"content": content} if content else {}) | others))
-    events += [chunks.write(choice["index"], {}, choice["finish_reason"]) for choice in choices]
-    return [*events, chunks.write_usage(usage)] if usage else events
 
 
 @dataclass(slots=True)
@@ -118,26 +64,25 @@ class SentenceStream:
     """The stream of a question without a red flag."""
 
     def __init__(
-        self, chunks: ChunkWriter, check: Check, language: Language, outcome: AnswerOutcome, count: int = 1
+        self, writer: AnswerWriter, check: Check, language: Language, outcome: AnswerOutcome, count: int = 1
     ) -> None:
         self._count = count
-        self._chunks = chunks
+        self._writer = writer
         self._check = check
         self._language = language
         self._outcome = outcome
         self._choices: dict[int, _StreamedChoice] = {}
-        self._usage: dict[str, Any] | None = None
 
     async def events(self, reply: UpstreamReply | RestatedReply, until: float) -> AsyncIterator[bytes]:
-        """Our chunks up to the last sentence; raises :class:`UpstreamError` where the stream breaks."""
+        """Our events up to the last sentence; raises :class:`UpstreamError` where the stream breaks."""
         values = parse_events(reply.chunks())
         while True:
             async with deadline_at(until):
                 value = await anext(values, None)
             if value is None:
                 break
-            self._chunks.model = str(value.get("model") or self._chunks.model)
-            self._usage = select_usage(value.get("usage")) or self._usage
+            self._writer.model = str(value.get("model") or self._writer.model)
+            self._outcome.usage = select_usage(value.get("usage")) or self._outcome.usage
             for choice in value["choices"]:
                 for event in await self._take(choice, until):
                     yield event
@@ -146,12 +91,12 @@ class SentenceStream:
         self._require_whole()
 
     def end(self) -> list[bytes]:
-        """The chunks that say that the answer is whole; sent last, before ``[DONE]``."""
-        ends = [self._chunks.write(i, {}, choice.finish) for i, choice in sorted(self._choices.items())]
-        return [*ends, self._chunks.write_usage(self._usage)] if self._usage else ends
+        """The events that say that the answer is whole; sent last."""
+        ends = [self._writer.write(i, {}, choice.finish) for i, choice in sorted(self._choices.items())]
+        return [*ends, self._writer.write_usage(self._outcome.usage), self._writer.end()]
 
     async def _take(self, received: Any, until: float) -> list[bytes]:
-        """Our chunks for one choice of a chunk that was received."""
+        """Our events for one choice of a chunk that was received."""
         index, delta = _parse_choice(received)
         choice = self._choices.setdefault(index, _StreamedChoice(SentenceBuffer(self._check_shown)))
         if choice.buffer.findings or choice.is_cut():
@@ -175,7 +120,7 @@ class SentenceStream:
             choice.buffer.findings = await _check_in_time(lambda: tuple(self._check(shown)), until)
             if not choice.buffer.findings:
                 numbered = [{"index": number, **call} for number, call in enumerate(calls)]
-                events.append(self._chunks.write(index, choice.opening() | {"tool_calls": numbered}))
+                events.append(self._writer.write(index, choice.opening() | {"tool_calls": numbered}))
                 choice.shown = True
         if choice.buffer.findings:
             return [*events, self._withhold(index, choice)]
@@ -193,7 +138,7 @@ class SentenceStream:
         choice.shown = choice.shown or bool(text.strip())
         self._note(index, text)
         delta = choice.opening() | {"content": text}
-        return [self._chunks.write(index, delta, logprobs={"content": logprobs} if logprobs else None)]
+        return [self._writer.write(index, delta, logprobs={"content": logprobs} if logprobs else None)]
 
     def _withhold(self, index: int, choice: _StreamedChoice) -> bytes:
         """What replaces a sentence that fails the check, and all after it."""
@@ -202,7 +147,7 @@ class SentenceStream:
         text = ("\n\n" if choice.shown else "") + WITHHELD[self._language]
         choice.shown = True
         self._note(index, text)
-        return self._chunks.write(index, choice.opening() | {"content": text})
+        return self._writer.write(index, choice.opening() | {"content": text})
 
     def _note(self, index: int, text: str) -> None:
         if index == 0:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bentos.openai.sentence_buffer import LONGEST_SENTENCE, SentenceBuffer
+from bentos.openai.streaming.sentence_buffer import LONGEST_SENTENCE, SentenceBuffer
 
 TEXT = "Rest. Your value is 9.8 g/dL, e.g. as in May! See Dr. Li today… 请多休息。Then\n- drink water\n- sleep"
 

@@ -1,0 +1,1 @@
+"""A chat: its request, its whole answer, and errors, in OpenAI's shape."""
