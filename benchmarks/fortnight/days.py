@@ -15,7 +15,7 @@ from benchmarks.fortnight.sample import GLUCOSE, HAEMOGLOBIN, HEART_RATE, PRESSU
 from pipelines.synthetic.records import fhir
 from pipelines.synthetic.records.calendar import moment
 
-VISITS, QUESTIONS = 36, 20
+VISITS, QUESTIONS = 36, 16
 #: So many days before the first night are like those after it: a slope over a month needs as many to be what it is in
 #: a steady clinic. The last of them have conversations too: they are what the first nights are compared with, so they
 #: are as many as the window of a drift's reference (``recipe``).

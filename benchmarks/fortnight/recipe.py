@@ -19,9 +19,9 @@ CLINIC = "fortnight"
 WHOLE: dict[str, Any] = {
     "method": "warm_start",
     "seeds": 3,
-    "gain_evaluations": 60,
-    "warm_epochs": 12,
-    "warm_steps": 150,
+    "gain_evaluations": 0,
+    "warm_epochs": 20,
+    "warm_steps": 300,
 }
 SHORT = WHOLE | {"seeds": 1, "warm_epochs": 1, "warm_steps": 1}
 BAD: dict[BadKind, dict[str, Any]] = {
@@ -31,7 +31,7 @@ BAD: dict[BadKind, dict[str, Any]] = {
 #: As little as a decision needs: a score of a prompt costs a fifth of a second of a processor. ``alpha`` is a tenth of
 #: the usual one: four families in thirteen nights are 52 chances of a false alarm, and the planted drifts are great.
 PARAMS: dict[str, dict[str, Any]] = {
-    "episodes": {"most_train": 80, "most_held_out": 22, "gate_share": 0.35, "test_share": 0.15},
+    "episodes": {"most_train": 400, "most_held_out": 22, "gate_share": 0.3, "test_share": 0.2, "time_quantile": 0.8},
     "trajectory": {"epochs": 1},
     "retrain": {"new_episodes": 150, "every_nights": 9},
     "gate": {"bootstrap": 1000},

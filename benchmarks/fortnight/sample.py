@@ -19,7 +19,7 @@ PATIENTS = 60
 #: Measurements and visits older than this many years stay out of the history; what a record is read by stays.
 YEARS = 3
 #: Conversations of the last days before the first night are moved into the nights.
-MOVED_DAYS = 365
+MOVED_DAYS = 270
 REMADE_DAYS = 37  # more than the window of a drift's reference
 DATED = frozenset({"Observation", "Encounter", "Procedure", "Immunization", "CarePlan"})
 WEIGHT, PRESSURE, HAEMOGLOBIN, GLUCOSE, HEART_RATE = "29463-7", "85354-9", "718-7", "2345-7", "8867-4"
