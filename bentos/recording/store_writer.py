@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from bentos.telemetry import logs, metrics
 from pmlm.errors import RecordUnavailableError
 
-PATIENCE_S = 0.5
+PATIENCE_S = 1.5  # a disk that a night saves to may take a second
 MOST_WAITING = 1000
 MOST_RETRIED = 200
 

@@ -43,6 +43,17 @@ def test_nobody_waits_for_a_blocked_store_and_what_was_given_up_is_not_written()
     assert written == ["persisted"]
 
 
+def test_a_write_that_a_busy_disk_delays_by_a_second_is_recorded() -> None:
+    writer, written = StoreWriter("test"), list[str]()
+
+    def write() -> None:
+        time.sleep(1.0)
+        written.append("slow")
+
+    writer.write(write)
+    assert written == ["slow"]
+
+
 def test_a_line_that_is_full_refuses_at_once() -> None:
     writer, blocked = StoreWriter("test"), threading.Event()
     pending = [writer.submit(blocked.wait) for _ in range(MOST_WAITING + 2)]
