@@ -18,6 +18,7 @@ from pydantic.json_schema import models_json_schema
 from bentos.auth import routes
 from bentos.auth.routes import Door, RouteRule
 from bentos.http import examples, mounts
+from bentos.http.operation_names import OPERATION_NAMES, TAGS
 from bentos.problems.problem_details import OPENAI, openai_error
 from pmlm.api_types import PROBLEM, AnswerResponse, PersonalizeRequest, PersonalizeResponse, Problem
 
@@ -69,6 +70,7 @@ def build_document(native: FastAPI) -> dict[str, Any]:
             "description": "Personalised and explainable answers of any language model. Not a medical device. Beside "
             "these routes `/mcp` speaks the Model Context Protocol, and `/page/api` and `/ops` are the pages' own.",
         },
+        "tags": [{"name": name, "description": purpose} for name, purpose in TAGS.items()],
         "paths": dict(sorted(paths.items())),
         "components": {"schemas": dict(sorted(schemas.items())), "securitySchemes": {"bearer": _BEARER}},
     }
@@ -94,7 +96,6 @@ def _describe_bento_route(path: str) -> dict[str, Any]:
     return {
         "summary": path.removeprefix("/").capitalize(),
         "description": does,
-        "operationId": path.removeprefix("/"),
         "requestBody": {"required": True, "content": {JSON: {"schema": _ref("PersonalizeRequest")}}},
         "responses": {
             "200": {"description": does.split(".")[0], "content": {JSON: {"schema": _ref(model.__name__)}}},
@@ -106,8 +107,10 @@ def _describe_bento_route(path: str) -> dict[str, Any]:
 
 
 def _complete_operation(operation: dict[str, Any], method: str, path: str) -> None:
-    """Add what follows from an operation's rule: security, refusals, examples."""
+    """Add an operation's names, and what follows from its rule: security, refusals, examples."""
     rule = routes.find_rule(method.upper(), path)
+    tag, operation["operationId"] = OPERATION_NAMES[method, path]
+    operation["tags"] = [tag]
     responses: dict[str, Any] = operation["responses"]
     if responses.pop("422", None):  # what FastAPI would say; we answer 400
         responses.setdefault("400", describe_problem(400, path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from bentos.auth import routes
 from bentos.auth.routes import Door
 from bentos.http import openapi
 from bentos.http.app import app
+from bentos.http.operation_names import OPERATION_NAMES
 
 DOCUMENT = openapi.build_document(app)
 OPERATIONS = [(path, method, op) for path, item in DOCUMENT["paths"].items() for method, op in item.items()]
@@ -20,6 +22,14 @@ NAMED = [f"{method} {path}" for path, method, _ in OPERATIONS]
 def test_every_native_route_is_described() -> None:
     assert {"/personalize", "/answer", "/explain/{answer_id}", "/patients/{ref}/timeline"} <= set(DOCUMENT["paths"])
     assert {"/livez", "/readyz"} <= set(DOCUMENT["paths"])
+
+
+def test_every_operation_has_a_group_that_is_described_and_a_readable_id_of_its_own() -> None:
+    ids = [op["operationId"] for _, _, op in OPERATIONS]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-z]+([A-Z][a-z]+)*", id_) for id_ in ids)
+    assert {tag for _, _, op in OPERATIONS for tag in op["tags"]} == {tag["name"] for tag in DOCUMENT["tags"]}
+    assert {(method, path) for path, method, _ in OPERATIONS} == set(OPERATION_NAMES)
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=NAMED)
