@@ -23,6 +23,7 @@ from benchmarks.fortnight.drops import flip_rating
 RATE = 2.0  # requests a second
 RATED = 0.4  # share of answers that are rated
 PATIENCE_S = 120.0
+IDLE_S = 2.0  # of a connection; the server closes it after 5, and a request must not cross with that
 NOBODY = 0  # the status of a request without an answer
 
 
@@ -40,7 +41,11 @@ class Traffic:
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, self._ended.set)
         timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
-        async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as tasks:
+        connections = aiohttp.TCPConnector(keepalive_timeout=IDLE_S)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=connections) as http,
+            asyncio.TaskGroup() as tasks,
+        ):
             while not self._ended.is_set():
                 tasks.create_task(self._ask(http, json.loads(self._control.read_text())))
                 await asyncio.sleep(1 / RATE)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 from safetensors.numpy import load_file
@@ -47,19 +48,25 @@ def list_releases(settings: Settings) -> list[Path]:
 
 
 def find_releases(settings: Settings, models: Iterable[str], subjects: frozenset[int]) -> list[Path]:
-    """The releases whose refiner learnt from the patients, or whose initial ranking has replies to them."""
+    """The releases whose refiner learnt from the patients, or whose initial ranking has replies to them.
+
+    A release that was pruned to its papers may have its ranking in BentoML's store still: an endpoint began with it.
+    """
     learnt = set(models)
     return [
         folder
         for folder in list_releases(settings)
-        if json.loads((folder / releases.MANIFEST).read_text())["refiner"] in learnt
-        or _ranks_by(folder / releases.RANKER / ranker_file.ARRAYS, subjects)
+        if _read_manifest(folder)["refiner"] in learnt
+        or any(
+            _ranks_by(place / releases.RANKER / ranker_file.ARRAYS, subjects)
+            for place in (folder, _find_model(settings, folder))
+        )
     ]
 
 
 def names_batches(settings: Settings, folder: Path) -> bool:
     """Whether a release names no event batch but those of the ledger."""
-    stated = json.loads((folder / releases.MANIFEST).read_text())["events"]
+    stated = _read_manifest(folder)["events"]
     return stated.keys() <= {batch.name for batch in ledger.list_batches(settings)}
 
 
@@ -68,14 +75,11 @@ def delete_release(settings: Settings, folder: Path) -> None:
 
     An endpoint that began with its bento starts a worker from it again: that code stays, with the current release.
     """
-    stated = json.loads((folder / releases.MANIFEST).read_text())  # of any version of PMLM
-    version = f"{stated['night']}-{stated['id']}"
-    store = bento.bento_home(settings)
-    model = store / "models" / releases.MODEL_NAME / version
-    if serving.read_started_bento(settings) == f"{releases.BENTO_NAME}:{version}":
+    model = _find_model(settings, folder)
+    if serving.read_started_bento(settings) == f"{releases.BENTO_NAME}:{model.name}":
         _replace_model(model, serving.current_release(settings))
     else:
-        for packed in (store / "bentos" / releases.BENTO_NAME / version, model):
+        for packed in (bento.bento_home(settings) / "bentos" / releases.BENTO_NAME / model.name, model):
             shutil.rmtree(packed, ignore_errors=True)
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -83,6 +87,18 @@ def delete_release(settings: Settings, folder: Path) -> None:
         elif path.name != releases.MANIFEST:
             path.unlink()
     shutil.rmtree(folder)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a release of any version of PMLM."""
+    found: dict[str, Any] = json.loads((folder / releases.MANIFEST).read_text())
+    return found
+
+
+def _find_model(settings: Settings, folder: Path) -> Path:
+    """Where BentoML's store has a release's files, if it still has them."""
+    stated = _read_manifest(folder)
+    return bento.bento_home(settings) / "models" / releases.MODEL_NAME / f"{stated['night']}-{stated['id']}"
 
 
 def _replace_model(model: Path, release: Path) -> None:

@@ -42,6 +42,15 @@ def test_a_release_learnt_by_its_refiner_or_by_its_ranking(settings: Settings) -
     assert releases.find_releases(settings, {"refiner-1"}, frozenset({ANA})) == [by_refiner, by_ranking]
 
 
+def test_a_release_pruned_to_its_papers_is_found_by_the_ranking_that_an_endpoint_began_with(settings: Settings) -> None:
+    pruned = write_release(settings, "a", "refiner-2", [ANA])
+    model = settings.workspace / "bentoml" / "models" / "pmlm_release" / "20260601-a"
+    model.mkdir(parents=True)
+    shutil.move(pruned / "ranker", model / "ranker")
+    assert releases.find_releases(settings, set(), frozenset({ANA})) == [pruned]
+    assert releases.find_releases(settings, set(), frozenset({EVA})) == []
+
+
 def test_a_deleted_release_takes_its_bento_and_model_along(settings: Settings) -> None:
     gone, stays = write_release(settings, "a", "r", [ANA]), write_release(settings, "b", "r", [EVA])
     store = settings.workspace / "bentoml"
