@@ -143,11 +143,15 @@ def read_lines(path: Path, parse: Callable[[bytes], T]) -> Iterator[T]:
 
 def make_private_folder(path: Path) -> Path:
     """Create the folder and those above it with mode 700; close it to others where it is open."""
-    if not path.is_dir():
+    try:
+        mode = path.stat().st_mode  # once: every line that is appended anywhere comes by here
+    except FileNotFoundError:
+        mode = 0
+    if not stat.S_ISDIR(mode):
         if not path.parent.exists():
             make_private_folder(path.parent)
         path.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    elif stat.S_IMODE(path.stat().st_mode) & OTHERS:
+    elif stat.S_IMODE(mode) & OTHERS:
         with suppress(PermissionError):  # another user's, who lets us write in it
             path.chmod(FOLDER_MODE)
     return path

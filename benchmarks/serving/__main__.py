@@ -14,9 +14,11 @@ import typer
 
 from benchmarks.serving import servers
 from benchmarks.serving.figures import compute_added_latency, percentile, row
-from benchmarks.serving.load import Answer, Load, Target, at_rate, run_closed_loop
+from benchmarks.serving.load import Answer, Target, at_rate, load_in_turns, run_closed_loop, with_bodies
 from benchmarks.serving.profile import profile
 from benchmarks.serving.questions import chats, questions, requests
+from benchmarks.serving.responses import measure_responses
+from benchmarks.serving.workers import measure_workers
 from feature_repo.store import online
 from feature_repo.store.feast_store import open_store
 from feature_repo.store.services import SERVICE
@@ -27,8 +29,9 @@ from pmlm.settings import PROJECT, Settings, load_settings
 
 RESULTS = PROJECT / "benchmarks" / "results" / "serving.json"
 LATENCY_S = 0.05
-BLOCKS = 4
 ONE, MANY = 1, 50
+ALONE = {"cold", "gateway", "first_token", "responses", "personalize", "overload"}  # of one worker
+PARTS = ALONE | {"workers", "profile"}
 
 
 def whole_chat(body: bytes) -> bool:
@@ -43,27 +46,11 @@ def subjects(settings: Settings) -> list[int]:
     return [subject for subject in known if online.read(settings.feast, subject) is not None]
 
 
-def load_in_turns(
-    targets: dict[str, Target], bodies: Iterator[dict[str, Any]], clients: int, each: dict[str, int], share: float
-) -> dict[str, Load]:
-    """Load the targets in turns, so that a slow minute of the machine hits all of them."""
-    found: dict[str, list[Load]] = {name: [] for name in targets}
-    for _ in range(BLOCKS):
-        for name, target in targets.items():
-            found[name].append(
-                run_closed_loop(target, bodies, clients, max(clients, int(share * each[name]) // BLOCKS))
-            )
-    return {
-        name: Load([a for load in loads for a in load.answers], sum(load.seconds for load in loads))
-        for name, loads in found.items()
-    }
-
-
 def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
     """Latency that PMLM and LiteLLM add to a call, and how many calls each carries."""
     rows = []
     for clients, each in ((ONE, dict.fromkeys(targets, 400)), (MANY, {"direct": 2000, "pmlm": 1600, "litellm": 1000})):
-        loads = load_in_turns(targets, bodies, clients, each, share)
+        loads = load_in_turns(with_bodies(targets, bodies), clients, each, share)
         direct = loads["direct"].times
         for q in (50, 99):
             ours, interval = compute_added_latency(loads["pmlm"].times, direct, q)
@@ -91,7 +78,7 @@ def gateway(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share:
 
 def first_token(targets: dict[str, Target], bodies: Iterator[dict[str, Any]], share: float) -> list[dict[str, Any]]:
     """What each adds until the first streamed text, one client, the stub sending whole sentences."""
-    loads = load_in_turns(targets, bodies, ONE, dict.fromkeys(targets, 200), share)
+    loads = load_in_turns(with_bodies(targets, bodies), ONE, dict.fromkeys(targets, 200), share)
     first = {name: [a.first for a in load.served] for name, load in loads.items()}
     rows = []
     for q in (50, 99):
@@ -114,7 +101,9 @@ def personalize(
     with servers.empty(settings) as url:
         bare = Target(f"{url}/personalize", ours.headers, lambda body: True)
         run_closed_loop(bare, bodies, ONE, 50)
-        loads = load_in_turns({"pmlm": ours, "empty": bare}, bodies, ONE, {"pmlm": 400, "empty": 400}, share)
+        loads = load_in_turns(
+            with_bodies({"pmlm": ours, "empty": bare}, bodies), ONE, {"pmlm": 400, "empty": 400}, share
+        )
     store = open_store(settings.feast)
     service = store.get_feature_service(SERVICE)
     reads = []
@@ -170,12 +159,22 @@ def main(
     share: float = typer.Option(1.0, help="Of the usual number of requests; less is quicker and less certain."),
 ) -> None:
     """Measure the current release and the LiteLLM proxy against a stub language model."""
-    chosen = set(only.split(",")) if only else {"cold", "gateway", "first_token", "personalize", "overload", "profile"}
+    chosen = set(only.split(",")) if only else PARTS
     settings = load_settings()
     if not serving.current_release(settings).exists():
         raise ServingError("there is no release to measure: run `make night` first")
     known = subjects(settings)
     patients = [f"subject:{subject}" for subject in known]
+    if chosen & ALONE:
+        _measure_alone(out, chosen, known, patients, share)
+    if "workers" in chosen:
+        _note(out, measure_workers(LATENCY_S, patients, whole_chat, share))
+    if "profile" in chosen:
+        _note(out, profile(settings, known))
+
+
+def _measure_alone(out: Path, chosen: set[str], known: list[int], patients: list[str], share: float) -> None:
+    """The parts that one worker is measured by."""
     with servers.stub(LATENCY_S) as llm, servers.endpoint(llm) as (settings, running):
         headers = servers.token(settings)
         ours = Target(f"{running.url}/v1/chat/completions", headers, whole_chat)
@@ -193,6 +192,8 @@ def main(
                     _note(out, gateway(targets, chats(patients, questions(100_000)), share))
                 if "first_token" in chosen:
                     _note(out, first_token(targets, chats(patients, questions(150_000), stream=True), share))
+        if "responses" in chosen:
+            _note(out, measure_responses(ours, patients, share))
         if "personalize" in chosen:
             native = Target(f"{running.url}/personalize", headers, lambda body: b'"prompt"' in body)
             _note(out, personalize(settings, native, patients, known, share))
@@ -200,8 +201,6 @@ def main(
             _note(out, overload(ours, chats(patients, questions(200_000)), share))
         about = {"litellm": servers.litellm_version(), "release": running.release}
         _note(out, [row("stub.latency", 1e3 * LATENCY_S, "ms", len(known), **about)])
-    if "profile" in chosen:
-        _note(out, profile(settings, known))
 
 
 def _note(out: Path, rows: list[dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import aiohttp
 import uvloop
 
 PATIENCE_S = 60.0
+BLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,29 @@ def run_closed_loop(target: Target, bodies: Iterator[dict[str, Any]], clients: i
             return Load(answers, time.perf_counter() - started)
 
     return uvloop.run(run())
+
+
+def load_in_turns(
+    targets: Mapping[str, tuple[Target, Iterator[dict[str, Any]]]], clients: int, each: dict[str, int], share: float
+) -> dict[str, Load]:
+    """Load the targets in turns, so that a slow minute of the machine hits all of them."""
+    found: dict[str, list[Load]] = {name: [] for name in targets}
+    for _ in range(BLOCKS):
+        for name, (target, bodies) in targets.items():
+            found[name].append(
+                run_closed_loop(target, bodies, clients, max(clients, int(share * each[name]) // BLOCKS))
+            )
+    return {
+        name: Load([a for load in loads for a in load.answers], sum(load.seconds for load in loads))
+        for name, loads in found.items()
+    }
+
+
+def with_bodies(
+    targets: dict[str, Target], bodies: Iterator[dict[str, Any]]
+) -> dict[str, tuple[Target, Iterator[dict[str, Any]]]]:
+    """Targets that take their requests from one sequence."""
+    return {name: (target, bodies) for name, target in targets.items()}
 
 
 def at_rate(

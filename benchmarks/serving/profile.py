@@ -27,7 +27,7 @@ def profile(settings: Settings, subjects: list[int], rounds: int = 3) -> list[di
     """Median milliseconds per step over ``subjects``, with new questions and warm caches."""
     torch.set_num_threads(1)
     personalizer = Personalizer.open(settings, serving.current_release(settings))
-    encoder, refiner, count = personalizer._encoder, personalizer._refiner, personalizer._count
+    encoder, refiner, count = personalizer.encoder, personalizer._refiner, personalizer._count
     asked = questions(100_000)
     seconds: dict[str, list[float]] = defaultdict(list)
 

@@ -42,6 +42,12 @@ def chats(patients: list[str], asked: Iterator[str], *, stream: bool = False) ->
         yield {"model": "stub", "user": patient, "messages": [message], "stream": stream}
 
 
+def responses(patients: list[str], asked: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The same as a request to the Responses API."""
+    for patient in itertools.cycle(patients):
+        yield {"model": "stub", "user": patient, "input": next(asked)}
+
+
 def requests(patients: list[str], asked: Iterator[str]) -> Iterator[dict[str, Any]]:
     """Requests to ``/personalize``."""
     for patient in itertools.cycle(patients):

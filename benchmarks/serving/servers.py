@@ -26,7 +26,7 @@ from pmlm.settings import PROJECT, Settings, load_settings
 CACHE = PROJECT / "benchmarks" / ".cache"
 LITELLM = CACHE / "litellm"
 LITELLM_VERSION = "1.106.*"
-START_S = 120.0
+START_S = 300.0
 
 
 @contextmanager
@@ -39,9 +39,10 @@ def stub(latency: float) -> Iterator[str]:
 
 
 @contextmanager
-def endpoint(base_url: str) -> Iterator[tuple[Settings, RunningEndpoint]]:
+def endpoint(base_url: str, workers: int = 1) -> Iterator[tuple[Settings, RunningEndpoint]]:
     """Our endpoint over the current release, with this language model and no rate limit."""
-    settings = load_settings(llm_base_url=base_url, llm_model="stub", rate_limit="10000000/minute")
+    limit = "10000000/minute"
+    settings = load_settings(llm_base_url=base_url, llm_model="stub", rate_limit=limit, workers=workers)
     with serving.serve_temporarily(settings) as running:
         yield settings, running
 
@@ -61,7 +62,7 @@ def empty(settings: Settings) -> Iterator[str]:
 
 
 @contextmanager
-def litellm(base_url: str) -> Iterator[tuple[str, dict[str, str]]]:
+def litellm(base_url: str, workers: int = 1) -> Iterator[tuple[str, dict[str, str]]]:
     """The LiteLLM proxy in front of this language model: its URL and headers.
 
     It does not start without a master key, so each of its requests shows one, as ours show a token.
@@ -74,7 +75,7 @@ def litellm(base_url: str) -> Iterator[tuple[str, dict[str, str]]]:
     key = f"sk-{secrets.token_hex(32)}"
     quiet = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": key}
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    with _process([*command, "--num_workers", "1"], env=inherited | quiet):
+    with _process([*command, "--num_workers", str(workers)], env=inherited | quiet):
         _wait(f"http://127.0.0.1:{port}/health/liveliness")
         yield f"http://127.0.0.1:{port}", {"content-type": "application/json", "authorization": f"Bearer {key}"}
 

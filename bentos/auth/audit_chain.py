@@ -26,7 +26,7 @@ from pmlm.storage import append_lines, open_locked
 _CHAINED = re.compile(rb'.*,"seq":([0-9]{1,18}),"chain":"([0-9a-f]{32})"\}', re.DOTALL)
 _CHAIN_MEMBER = len(b',"chain":""}') + 32  # at the end of a line
 _HEAD_BYTES = 256  # always the same length, so that one write replaces the whole
-_TAIL_BYTES = 64 * 1024
+_TAILS = (4096, 64 * 1024)  # bytes read for the last line; the more only where a killed writer left much behind it
 _SYNC_S = 1.0
 _START = ""
 _synced_at = float("-inf")
@@ -115,10 +115,12 @@ def _read_tail(folder: Path) -> ChainEnd | None:
     """The last chained line of the last file that has one."""
     for path in reversed(list_files(folder)):
         with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            for line in reversed(stream.read().splitlines()):
-                if found := split_line(line):
-                    return ChainEnd(found[1], found[2], path.stem)
+            size = os.fstat(stream.fileno()).st_size
+            for tail in _TAILS:
+                stream.seek(max(0, size - tail))
+                for line in reversed(stream.read().splitlines()):
+                    if found := split_line(line):
+                        return ChainEnd(found[1], found[2], path.stem)
     return None
 
 

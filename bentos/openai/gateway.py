@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -150,15 +150,10 @@ class ChatGateway:
             if chat.structured:
                 raise GatewayError.of_field(chat.field_name("response_format"), NO_STRUCTURE)
             turn.restated = await asyncio.to_thread(self._personalizer.restate, prepared, personalized.kept)
-        prompt, picks = await asyncio.to_thread(
-            fit_prompt,
-            personalized,
-            chat.own_messages,
-            self._llm.context,
-            chat.reserve,
-            self._count_tokens,
-            chat.field_name("messages"),
-        )
+        field, context, reserve = chat.field_name("messages"), self._llm.context, chat.reserve
+        fit = partial(fit_prompt, personalized, chat.own_messages, context, reserve, self._count_tokens, field)
+        # without a limit nothing is counted, and the way to a thread and back costs more than the rest of it
+        prompt, picks = fit() if context is None else await asyncio.to_thread(fit)
         turn.prompt, turn.response = prompt, mark_dropped(prepared.response, prompt, picks)
         return turn
 

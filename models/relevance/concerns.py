@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import yaml
@@ -76,17 +77,25 @@ def load_concerns() -> tuple[Concern, ...]:
     )
 
 
+_wordings: WeakKeyDictionary[Encoder, np.ndarray] = WeakKeyDictionary()
+
+
 def match_concerns(question: str, encoder: Encoder) -> np.ndarray:
     """Match a question with every concern, [concerns] between 0 and 1."""
     concerns = load_concerns()
-    wordings = [wording for c in concerns for wording in c.wordings]
-    vectors = encoder.encode([question, *wordings])
     starts = np.cumsum([0, *(len(c.wordings) for c in concerns[:-1])])
-    nearest = np.maximum.reduceat(vectors[1:] @ vectors[0], starts)
+    nearest = np.maximum.reduceat(_encode_wordings(encoder) @ encoder.encode([question])[0], starts)
     plain = normalize_text(question)
     named = np.array([c.words.search(plain) is not None for c in concerns])
     near = np.clip((nearest - UNLIKE) / (LIKE - UNLIKE), 0.0, 1.0)
     return np.asarray(np.where(named, 1.0, np.round(near, 4)), np.float32)
+
+
+def _encode_wordings(encoder: Encoder) -> np.ndarray:
+    """Every concern's wordings as vectors; once, because every question is compared with them."""
+    if encoder not in _wordings:
+        _wordings[encoder] = encoder.encode([wording for c in load_concerns() for wording in c.wordings])
+    return _wordings[encoder]
 
 
 def match_nothing() -> np.ndarray:
