@@ -29,8 +29,8 @@ FAST := tests/unit/bentos tests/unit/feature_repo tests/unit/models tests/unit/p
 #: In the order of tests/conftest.py, which begins with the groups that take longest.
 PYTEST := pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help setup lock demo night finished-night up down test test-fast test-slow lint types unit parity spark audit architecture docs \
-  screenshots clean bench-serving bench-features soak fortnight
+.PHONY: help setup lock demo night finished-night up down test test-fast test-slow test-faults lint types unit parity spark audit architecture docs \
+  screenshots clean bench-serving bench-features bench-drift soak fortnight
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ test-fast: setup ## tests of pure code alone
 test-slow: setup parity ## what takes longest: exhaustive kills, a scheduled night, Spark
 	$(PYTEST) -rs -m slow
 
+test-faults: setup ## inject every fault that docs/faults.md lists, slow ones too, and write its table
+	$(PYTEST) -rs -m fault
+
 parity: setup
 	$(if $(wildcard .venv/spark),PYTHONPATH=.venv/spark pytest -n0 -rs tests/unit/pipelines/features/engines/test_spark_engine.py)
 
@@ -99,6 +102,9 @@ bench-serving: setup ## measure the endpoint's speed, LiteLLM beside it (up to 1
 bench-features: setup ## measure features, increments, online reads and peers [WOMEN=100000] (an idle machine)
 	$(PY) -m benchmarks.features $(if $(WOMEN),--women $(WOMEN))
 	$(PY) -m benchmarks.peers_privacy
+
+bench-drift: setup ## measure drift's false alarms and how soon planted shifts are found
+	$(PY) -m benchmarks.drift
 
 soak: setup ## half an hour at 50 requests a second [MINUTES=30]
 	$(PY) -m benchmarks.serving.soak $(if $(MINUTES),--minutes $(MINUTES))

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import resource
 import stat
 import tempfile
@@ -33,6 +34,8 @@ _OWN_MODES = frozenset({".git", ".dvc"})
 #: An append waits so long for another's; a stopped process must not stop every other.
 LOCK_PATIENCE_S = 1.0
 _POLL_S = 0.002
+#: How libraries written in Rust name an error of the system in errors of their own.
+OS_ERROR = re.compile(r"\(os error (?P<number>\d+)\)")
 _reported: set[tuple[Path, int]] = set()
 
 
@@ -45,11 +48,25 @@ def atomic_write(path: Path, mode: int = FILE_MODE) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with raise_system_errors(path):
+            yield temporary
         temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def raise_system_errors(path: Path) -> Iterator[None]:
+    """Raise what a library says of a disk in an error of its own as the OSError that it is."""
+    try:
+        yield
+    except Exception as error:
+        found = None if isinstance(error, OSError) else OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        number = int(found["number"])
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def write_bytes(path: Path, data: bytes, mode: int = FILE_MODE) -> Path:

@@ -72,11 +72,13 @@ def _read_marks(tree: ast.Module) -> list[ast.Call]:
         if any("mark.slow" in ast.unparse(decorator) for decorator in node.decorator_list)
         for call in ast.walk(node)
     }
-    return [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.attack" and id(node) not in slow
-    ]
+    return [call for call in find_marks(tree, "attack") if id(call) not in slow]
+
+
+def find_marks(tree: ast.Module, name: str) -> list[ast.Call]:
+    """The calls of ``pytest.mark.NAME`` in a module."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [call for call in calls if ast.unparse(call.func) == f"pytest.mark.{name}"]
 
 
 def render_table(passed: Counter[Attack]) -> str:

@@ -17,6 +17,7 @@ from filelock import FileLock
 from pmlm.settings import PROJECT, Settings, load_settings
 from tests.attack_table import AttackRecorder
 from tests.command_line import pmlm
+from tests.fault_table import FaultRecorder
 from tests.small_clinic import cut
 
 # one thread a worker: two that share two cores spend most of their time waiting for each other
@@ -38,6 +39,7 @@ hypothesis.settings.load_profile("usual")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(AttackRecorder(config))
+    config.pluginmanager.register(FaultRecorder(config))
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

@@ -15,7 +15,8 @@ patients, not values, as if all values of a patient in one night were the same o
 
 Two categories, such as a feature's being there or not, are compared exactly (Fisher). Evidently's chi-square takes the
 reference for the true distribution, which raises false alarms when the window is short; ours treats both sides as
-samples (random tables with the same margins) and is valid for rare categories. The other statistics are Evidently's.
+samples (random tables with the same margins) and is valid for rare categories. The statistics of numbers are
+Evidently's.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import polars as pl
+import scipy.spatial
 import scipy.stats
 from evidently.legacy.calculations.stattests.registry import get_stattest
 from evidently.legacy.core import ColumnType
@@ -113,8 +115,7 @@ def compute_homogeneity_p(
     one is fine enough for a family of many columns; stopping early never makes it smaller. The seed is fixed and only
     counts enter, so the order of rows does not matter.
     """
-    counts = pd.concat([current.value_counts(), reference.value_counts()], axis=1).fillna(0).sort_index()
-    table = counts.to_numpy(dtype=np.int64).T
+    table = _count_categories(current, reference)
     if table.shape[1] < 2:
         return 1.0
     if table.shape[1] == 2:  # as many as are independent, since random tables give no p-value below theirs
@@ -133,15 +134,27 @@ def compute_homogeneity_p(
     return float((1 + reached) / (1 + drawn))
 
 
+def compute_category_distance(current: pd.Series, reference: pd.Series) -> float:
+    """Compute the Jensen–Shannon distance of two samples of categories."""
+    return float(scipy.spatial.distance.jensenshannon(*_count_categories(current, reference)))
+
+
+def _count_categories(current: pd.Series, reference: pd.Series) -> np.ndarray:
+    """Count each category, in sorted order: a row tonight, a row in the window."""
+    sides = [Counter(side.tolist()) for side in (current, reference)]
+    names = sorted({*sides[0], *sides[1]})
+    return np.array([[side[name] for name in names] for side in sides], dtype=np.int64)
+
+
 def compare_column(pair: ColumnPair) -> ColumnComparison:
     """Compare one column without nulls; threshold and decision are set later, by :func:`apply_holm`."""
     current, reference, effect = pair.current, pair.reference, compute_design_effect(pair)
-    numeric = pd.api.types.is_numeric_dtype(current)
-    kind, size = (ColumnType.Numerical, "wasserstein") if numeric else (ColumnType.Categorical, "jensenshannon")
-    distance = float(get_stattest(reference, current, kind, size)(reference, current, kind, DISTANCE).drift_score)
-    if numeric:
+    if pd.api.types.is_numeric_dtype(current):
+        kind, size = ColumnType.Numerical, "wasserstein"
+        distance = float(get_stattest(reference, current, kind, size)(reference, current, kind, DISTANCE).drift_score)
         method, p = KS, compute_ks_p(current, reference, effect)
     else:  # a small difference is none, however fine its p-value
+        distance = compute_category_distance(current, reference)
         tables = RANDOM_TABLES if distance > DISTANCE else RANDOM_TABLES[:1]
         method, p = HOMOGENEITY, compute_homogeneity_p(current, reference, effect, tables)
     return ColumnComparison(pair.column, method, len(current), len(reference), p, 0.0, False, distance)

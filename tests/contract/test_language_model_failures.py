@@ -67,6 +67,11 @@ def test_any_openai_compatible_model_gets_prompt_and_question_and_nothing_else(
     assert ADA not in str(sent)
 
 
+@pytest.mark.fault(
+    "language model",
+    "down, silent, dripping, garbage, half an answer, errors, empty",
+    "said plainly, in time, with the prompt",
+)
 @pytest.mark.parametrize("behaviour", BROKEN)
 def test_a_broken_model_is_said_plainly_with_the_prompt_still_there(
     remote: TestClient, stub: StubLLM, behaviour: str
@@ -80,6 +85,9 @@ def test_a_broken_model_is_said_plainly_with_the_prompt_still_there(
     assert seconds < DEADLINE + 5
 
 
+@pytest.mark.fault(
+    "language model", "the same, for a message with a warning sign", "the escalation is returned, in time"
+)
 @pytest.mark.parametrize("behaviour", BROKEN)
 def test_the_escalation_is_returned_whatever_the_model_does(remote: TestClient, stub: StubLLM, behaviour: str) -> None:
     stub.behaviour = behaviour
@@ -98,6 +106,7 @@ def test_silence_is_reported_as_a_timeout(remote: TestClient, stub: StubLLM, beh
     assert seconds >= DEADLINE
 
 
+@pytest.mark.fault("language model", "nothing listens", "said plainly")
 def test_a_closed_port_is_a_failure_too(client_of: ClientFactory) -> None:
     with stub_llm() as gone:
         url = gone.url
@@ -106,6 +115,7 @@ def test_a_closed_port_is_a_failure_too(client_of: ClientFactory) -> None:
     assert answer["answer"] == f"{answer['escalation']}\n\n{FAILED['en']}"
 
 
+@pytest.mark.fault("language model", "it lies: it suggests a drug of an allergy on record", "the answer is withheld")
 def test_an_answer_that_suggests_a_drug_she_is_allergic_to_is_withheld(remote: TestClient, stub: StubLLM) -> None:
     stub.behaviour, stub.text = "answer", "You could take penicillin for that."
     status, answer, _ = ask(remote, TIRED)

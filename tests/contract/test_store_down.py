@@ -61,6 +61,7 @@ def down(settings: Settings, whole: dict[str, Any], monkeypatch: pytest.MonkeyPa
     database.write_bytes(content)
 
 
+@pytest.mark.fault("store", "the online store cannot be read", "answers from the pinned facts, labelled")
 @pytest.mark.usefixtures("down")
 @pytest.mark.parametrize("route", ["/personalize", "/answer"])
 def test_a_question_is_answered_from_her_pinned_facts_and_says_so(

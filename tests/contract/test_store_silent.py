@@ -67,6 +67,11 @@ def degraded(response: Any, route: str) -> str | None:
     return response.json()["pmlm"]["degraded"] if route.startswith("/v1") else response.json()["degraded"]
 
 
+@pytest.mark.fault(
+    "store",
+    "Redis frozen (SIGSTOP) under an endpoint, then awake",
+    "labelled answers from the pinned facts within the deadline; then whole ones",
+)
 @pytest.mark.parametrize("first", ["/answer", "/v1/chat/completions"])
 def test_a_hung_redis_costs_one_request_its_share_and_no_other_anything(
     remote: TestClient, server: Server, first: str

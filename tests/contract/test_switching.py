@@ -58,6 +58,11 @@ def test_a_release_is_switched_under_load_in_both_directions(clinic: Settings, r
     assert (found.release, found.bento) == (first.name, running.bento)
 
 
+@pytest.mark.fault(
+    "model",
+    "a release whose policy or manifest is corrupted",
+    "the former one is served throughout; the next sound one is followed",
+)
 @pytest.mark.parametrize(
     ("file", "reason"),
     [("refiner/refiner.json", "refiner/refiner.json is changed"), ("release.json", "the current release cannot be")],

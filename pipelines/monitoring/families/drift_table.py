@@ -65,8 +65,14 @@ def seal_table(frame: pl.DataFrame) -> SealedTable:
         plain = series.cast(pl.Float64) if series.dtype.is_numeric() else series.cast(pl.String)
         columns.append(plain.sort(nulls_last=True).alias(name))
         if PATIENT in frame.columns:
-            patients[name] = frame.filter(series.is_not_null())[PATIENT].n_unique()
+            patients[name] = _count_independent(frame.filter(series.is_not_null())[PATIENT])
     return SealedTable(pl.DataFrame(columns), patients)
+
+
+def _count_independent(patients: pl.Series) -> int:
+    """Count the patients, by Kish's effective number: fewer where some have many more rows than others."""
+    rows = patients.value_counts()["count"]
+    return round(rows.sum() ** 2 / (rows**2).sum()) if len(rows) else 0
 
 
 def write_table(path: Path, table: SealedTable) -> None:

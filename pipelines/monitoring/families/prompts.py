@@ -31,20 +31,21 @@ def build_asked(settings: Settings, night: str, since: datetime) -> pl.DataFrame
     if not files:
         return pl.DataFrame()
     episodes = pl.scan_parquet(files).filter((pl.col("as_of") > since) & (pl.col("as_of") <= end_of_night(night)))
-    free = (
-        episodes.sort("episode_id")
-        .unique("subject_id", keep="first", maintain_order=True)
-        .head(SAMPLE)
-        .select("subject_id", pl.col("segments").list.filter(~pl.element().struct.field("pinned")))
-    )
+    one_each = episodes.sort("episode_id").unique(PATIENT, keep="first", maintain_order=True)
+    return describe_candidates(one_each.head(SAMPLE)).collect()
+
+
+def describe_candidates(episodes: pl.LazyFrame) -> pl.LazyFrame:
+    """Describe what a policy may choose from, one row per episode."""
+    free = episodes.select(PATIENT, pl.col("segments").list.filter(~pl.element().struct.field("pinned")))
     kinds = pl.col("segments").list.eval(pl.element().struct.field("kind"))
     return free.select(
-        "subject_id",
+        PATIENT,
         pl.col("segments").list.len().alias("candidates"),
         pl.col("segments").list.eval(pl.element().struct.field("tokens")).list.sum().alias("free tokens"),
         pl.col("segments").list.first().struct.field("key").alias("ranked first"),
         *(kinds.list.count_matches(kind).alias(f"{kind} segments") for kind in KINDS),
-    ).collect()
+    )
 
 
 def list_interaction_files(settings: Settings, night: str) -> list[Path]:
@@ -63,7 +64,7 @@ def build_served(settings: Settings, night: str, since: datetime) -> pl.DataFram
     rows: dict[int, dict[str, object]] = {}
     for entry in sorted(entries, key=lambda e: e["id"]):
         if since <= entry["as_of"] < end_of_night(night):
-            rows.setdefault(entry["patient"], {PATIENT: entry["patient"], **_build_served_row(entry)})
+            rows.setdefault(entry["patient"], {PATIENT: entry["patient"], **describe_served(entry)})
     return pl.DataFrame(list(rows.values())[:SAMPLE], infer_schema_length=None)  # a night may have two refiners
 
 
@@ -72,7 +73,8 @@ def _parse_interaction(line: bytes) -> dict[str, Any]:
     return entry | {"as_of": datetime.fromisoformat(entry["versions"]["as_of"])}
 
 
-def _build_served_row(entry: dict[str, Any]) -> dict[str, object]:
+def describe_served(entry: dict[str, Any]) -> dict[str, object]:
+    """Describe one answer by its line of the log."""
     picks, refiner = entry["program"]["picks"], entry["versions"]["refiner"]
     return {
         "candidates served": entry["candidates"],

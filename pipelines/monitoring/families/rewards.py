@@ -38,11 +38,11 @@ def build_held_out(settings: Settings, night: str, since: datetime) -> pl.DataFr
     ]
     one_each = {e.subject_id: e for e in sorted(asked, key=lambda e: e.episode_id, reverse=True)}
     chosen = list(one_each.values())[:SAMPLE]
-    values = pl.Series(_compute_rewards(settings, chosen), dtype=pl.Float64)
+    values = pl.Series(compute_rewards(settings, chosen), dtype=pl.Float64)
     return pl.DataFrame({PATIENT: [e.subject_id for e in chosen], "reward of the nearest facts": values})
 
 
-def _compute_rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
+def compute_rewards(settings: Settings, episodes: list[Episode]) -> list[float]:
     """Compute each episode's reward of the nearest facts' prompt."""
     if not episodes:
         return []

@@ -19,6 +19,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from pmlm.settings import Settings
+from pmlm.storage import raise_system_errors
 
 SHARE_ROWS = 1 << 16  # about as many rows per share
 LARGEST_KEY = (1 << 63) - 1  # the smallest is 0
@@ -51,7 +52,8 @@ def write_rows(place: Path, rows: pl.DataFrame, key: str) -> None:
         return
     place.mkdir(exist_ok=True)
     path = place / f"{sum(1 for _ in place.iterdir()):08}.parquet"
-    rows.sort(key, maintain_order=True).write_parquet(path, compression="lz4", row_group_size=_ROW_GROUP)
+    with raise_system_errors(path):
+        rows.sort(key, maintain_order=True).write_parquet(path, compression="lz4", row_group_size=_ROW_GROUP)
 
 
 def count_shares(*places: Path) -> int:

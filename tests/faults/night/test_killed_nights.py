@@ -41,6 +41,11 @@ def killed(tmp_path: Path, night_done: NightDone) -> Settings:
     return made
 
 
+@pytest.mark.fault(
+    "kill and write error",
+    "kill -9 in every stage of two nights, each at a random moment",
+    "every recorded hash is that of a clean run; nothing pending; both nights saved",
+)
 @pytest.mark.timeout(1800)  # a night and a half, and a process started for each of its stages
 def test_a_night_killed_in_every_stage_ends_with_the_same_content(killed: Settings, night_done: NightDone) -> None:
     undisturbed = verify_hashes.read_recorded_hashes(night_done.settings.workspace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -9,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.records.log import ledger, quarantine
-from pmlm.settings import Settings
-from pmlm.storage import hash_files
-from tests.unit.pipelines.records.fhir import Clinic, condition, observation, patient
+from pipelines.records.log import ledger
+from tests.faults.records.waiting_drop import SECOND, State, filled, state
 
-FIRST, SECOND = "2026-06-01", "2026-06-02"
 MOST_WRITES = 40
 
 KILLED_BEFORE = """
@@ -41,35 +39,21 @@ class Killed(BaseException):
     """What no handler catches."""
 
 
-def filled(folder: Path) -> Clinic:
-    """A clinic with an imported drop, a row that waits, and the next day's drop."""
-    drops = folder / "clinic"
-    drops.mkdir(parents=True)
-    (drops / "clinic.yaml").write_text("name: killed\nclock: last_drop\nhash_key: test\n")
-    clinic = Clinic(Settings(home=folder / "state", drops=drops, key_dir=folder / "keys"))
-    waits = observation("late", effectiveDateTime="2026-06-02T08:00:00Z")
-    clinic.drop(FIRST, patient(), observation("w"), waits, "broken")
-    clinic.put(SECOND, "records.ndjson", [observation("w", value=70.0), condition(), observation("x", unit="stone")])
-    return clinic
-
-
-def state(clinic: Clinic) -> tuple[str, str, list[str], str]:
-    """Events, ledger, quarantine and clock, as content."""
-    settings = clinic.settings
-    rows = sorted(f"{r.night} {r.file} {r.line} {r.rule} {r.raw}" for r in quarantine.read_rows(settings))
-    clock = (settings.workspace / "clock.json").read_text()
-    return hash_files([settings.events]), hash_files([ledger.folder(settings)]), rows, clock
-
-
 @pytest.fixture(scope="module")
-def unharmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, list[str], str]:
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> State:
     clinic = filled(tmp_path_factory.mktemp("unharmed"))
     clinic.take(SECOND)
     return state(clinic)
 
 
+@pytest.mark.fault(
+    "kill and write error",
+    "an import stopped, or refused by the disk (EIO), at every rename",
+    "run again: the state of a clean import",
+)
+@pytest.mark.parametrize("error", [Killed(), OSError(errno.EIO, "input/output error")], ids=["killed", "EIO"])
 def test_killed_at_any_write_and_run_again_gives_the_same_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unharmed: tuple[str, str, list[str], str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unharmed: State, error: BaseException
 ) -> None:
     clinic = filled(tmp_path)
     before = clinic.events()
@@ -81,14 +65,14 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
         def replace(self: Path, target: Path) -> Path:
             nonlocal left
             if left == 0:
-                raise Killed
+                raise error
             left -= 1
             return rename(self, target)
 
         monkeypatch.setattr(Path, "replace", replace)
         try:
             clinic.take(SECOND)
-        except Killed:
+        except type(error):
             deaths += 1
         else:
             break
@@ -101,11 +85,14 @@ def test_killed_at_any_write_and_run_again_gives_the_same_state(
     assert state(clinic) == unharmed
 
 
+@pytest.mark.fault(
+    "kill and write error",
+    "an import killed with kill -9 before its events or its ledger are in place",
+    "run again: the state of a clean import",
+)
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", ["events", "ledger"])
-def test_a_process_killed_outright_leaves_nothing_behind(
-    folder: str, tmp_path: Path, unharmed: tuple[str, str, list[str], str]
-) -> None:
+def test_a_process_killed_outright_leaves_nothing_behind(folder: str, tmp_path: Path, unharmed: State) -> None:
     clinic = filled(tmp_path)
     settings = clinic.settings
     command = [sys.executable, "-c", KILLED_BEFORE, str(settings.home), str(settings.drops), folder]

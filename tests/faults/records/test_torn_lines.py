@@ -47,6 +47,9 @@ def fill(clinic: Clinic) -> dict[str, Path]:
     }
 
 
+@pytest.mark.fault(
+    "torn line", "each log and the quarantine cut within a line", "every command goes on and says what it skipped"
+)
 @pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("name", ["interactions", "feedback", "audit", "quarantine"])
 @pytest.mark.attack("data at rest", "a log or the quarantine cut in a line", "every command goes on and says so")
@@ -68,6 +71,7 @@ def test_every_command_goes_on_and_says_what_it_skipped(
     assert torn in path.read_bytes()  # nothing is lost that a person could still read
 
 
+@pytest.mark.fault("torn line", "a ledger entry that is damaged", "named in one line")
 def test_a_damaged_ledger_entry_is_named_in_one_line(clinic: Clinic) -> None:
     fill(clinic)
     entry = ledger.folder(clinic.settings) / "20260601.json"

@@ -60,6 +60,7 @@ def owner(clinic: Clinic) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.fault("two at once", "the same drop imported by three processes at once", "each record is in the log once")
 @pytest.mark.attack("data at rest", "the same records imported three times at once", "each is in the log once")
 def test_three_imports_at_once_are_one(clinic: Clinic) -> None:
     lines: list[Any] = [patient(), *(observation(f"w{n}", value=60.0 + n) for n in range(40)), "broken"]
@@ -91,6 +92,7 @@ def test_the_second_says_who_writes(
         owner.wait()
 
 
+@pytest.mark.fault("two at once", "the process that writes is killed", "the next one need not wait")
 @pytest.mark.attack("data at rest", "a writer is killed", "the next one need not wait for it")
 def test_a_killed_owner_leaves_no_lock(clinic: Clinic, owner: subprocess.Popen[str]) -> None:
     os.kill(owner.pid, signal.SIGKILL)

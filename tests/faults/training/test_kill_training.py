@@ -57,6 +57,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.mark.fault(
+    "kill and write error",
+    "kill -9 in the middle of a training",
+    "run again: the same weights and metrics; nothing is scored twice",
+)
 def test_training_killed_and_run_again_gives_the_same_weights_and_metrics(
     undisturbed: Settings, tmp_path: Path
 ) -> None:
@@ -76,6 +81,9 @@ def test_training_killed_and_run_again_gives_the_same_weights_and_metrics(
     assert not [p for p in leavings if "challenger" in p.name]
 
 
+@pytest.mark.fault(
+    "kill and write error", "kill -9 in the gate", "the champion is whole; run again: that of a clean run"
+)
 def test_a_gate_killed_anywhere_leaves_a_whole_champion(undisturbed: Settings, tmp_path: Path) -> None:
     settings = clinic(tmp_path / "home", PARAMS)
     process = _start_stage(settings, gate)

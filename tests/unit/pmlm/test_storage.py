@@ -64,6 +64,7 @@ def read_quietly(path: Path) -> list[int]:
     return list(read_lines(path, lambda raw: int(json.loads(raw)["number"])))
 
 
+@pytest.mark.fault("disk", "a disk that is full in the middle of a line", "the file is as it was")
 @pytest.mark.attack("data at rest", "the disk is full in the middle of a line", "the file is as it was before")
 def test_a_line_that_does_not_fit_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from evidently.legacy.calculations.stattests.registry import get_stattest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from pipelines.monitoring.column_tests import (
     ColumnPair,
     apply_holm,
     compare_column,
+    compute_category_distance,
     compute_homogeneity_p,
     compute_ks_p,
 )
@@ -136,3 +138,10 @@ def test_with_one_value_a_patient_the_p_value_is_evidentlys() -> None:
     rng = np.random.default_rng(8)
     now, then = pd.Series(rng.normal(size=30)), pd.Series(rng.normal(size=300))
     assert compute_ks_p(now, then) == pytest.approx(scipy.stats.ks_2samp(now, then).pvalue)
+
+
+@given(categories, categories)
+def test_the_distance_of_categories_is_evidentlys(now: list[str], then: list[str]) -> None:
+    current, reference = pd.Series(now), pd.Series(then)
+    theirs = get_stattest(reference, current, "cat", "jensenshannon")(reference, current, "cat", 0.1).drift_score
+    assert compute_category_distance(current, reference) == pytest.approx(theirs, abs=1e-6)

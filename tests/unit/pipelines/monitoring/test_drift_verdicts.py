@@ -7,6 +7,7 @@ import polars as pl
 
 from pipelines.monitoring.column_tests import OTHER, SMALLEST_GROUP, group_rare_values
 from pipelines.monitoring.families.drift_table import SealedTable, seal_table
+from pipelines.monitoring.trends import compute_trend
 from pipelines.monitoring.verdicts import FamilyVerdict, judge_family
 from pipelines.params import DriftParams
 
@@ -105,7 +106,7 @@ def test_a_feature_that_is_always_there_costs_no_test() -> None:
 
 
 def _levels(means: list[float]) -> pl.DataFrame:
-    nights = [f"202606{i + 1:02}" for i in range(len(means))]
+    nights = [f"2026{i:04}" for i in range(len(means))]
     return pl.DataFrame({"column": "n0", "night": nights, "n": 80, "mean": means})
 
 
@@ -118,6 +119,19 @@ def test_a_slow_trend_is_found_where_no_night_stands_out() -> None:
     verdict, _ = judge_family("records", "patient-days", tables, 20, PARAMS, _levels(level))
     assert verdict.verdict == "stable"
     assert [test.column for test in verdict.trends] == ["trend of n0"]
+
+
+def test_levels_that_wander_are_no_trend() -> None:
+    """Patients who stay five nights: each night's level is mostly that of the night before."""
+    rng = np.random.default_rng(1)
+    found = 0
+    for _ in range(200):
+        fresh = rng.normal(0, 0.5, 35)
+        stays = np.convolve(fresh, np.full(5, 0.2), mode="valid")
+        trend = compute_trend("n0", _levels(stays.tolist()), spread=0.2)
+        assert trend is not None
+        found += trend.score <= 0.001
+    assert found <= 2
 
 
 def test_a_trend_too_slight_to_matter_is_none() -> None:
