@@ -22,6 +22,8 @@ from tests.small_clinic import cut
 
 # one thread a worker: two that share two cores spend most of their time waiting for each other
 os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "OMP_NUM_THREADS": "1"})
+# and one worker an endpoint, but where a test asks for several: each costs ten seconds of a processor to start
+os.environ["PMLM_WORKERS"] = "1"
 
 
 #: Fixtures of a session that take long to make: tests of modules that use one of them run on one worker.
