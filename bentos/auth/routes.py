@@ -58,6 +58,7 @@ RULES: tuple[RouteRule, ...] = (
     _read("/page/api", "/page/api(/.*)?"),
     _open("/page", "/page(/.*)?"),
     _open("/ops", "/ops"),
+    _open("/docs", "/docs(/files/[^/]+)?"),
     RouteRule("/ops/figures", re.compile("/ops/figures"), Door.TOKEN, READ, methods=frozenset({"GET"})),
     RouteRule("/metrics", re.compile("/metrics"), Door.LOOPBACK, methods=frozenset({"GET", "HEAD"})),
     _read("/personalize", "/personalize"),

@@ -24,6 +24,7 @@ from bentos.personalizer import current
 from bentos.problems import error_handlers
 from bentos.problems.problem_details import make_problem
 from bentos.problems.thread_limits import loop_limiter
+from bentos.web import reference
 from bentos.web.headers import SecurityHeadersMiddleware
 from bentos.web.operations.page import render_page
 from bentos.web.page_types import EffectsRequest, EventsRequest, PatientsRequest, RecordRequest
@@ -91,6 +92,7 @@ app = Starlette(
         Route("/", _show_index),
         Route("/ops", _show_operations),
         Route("/ops/figures", _show_figures),
+        *reference.ROUTES,
         _make_route("patients", PatientsRequest),
         _make_route("record", RecordRequest),
         _make_route("events", EventsRequest),

@@ -22,10 +22,22 @@ POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
+#: Of the reference alone, whose library styles its elements inline and makes them of sanitized text.
+REFERENCE_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 #: Paths whose answers no cache may store.
 UNCACHED = ("/page/api/", "/ops/figures")
 FIXED = {
-    "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -44,11 +56,12 @@ class SecurityHeadersMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        policy = REFERENCE_POLICY if scope["path"].startswith("/docs") else POLICY
         caching = "no-store" if scope["path"].startswith(UNCACHED) else "no-cache"
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                fixed = {**FIXED, "cache-control": caching}
+                fixed = {**FIXED, "content-security-policy": policy, "cache-control": caching}
                 others = [(n, v) for n, v in message["headers"] if n.decode("latin-1").lower() not in fixed]
                 message["headers"] = [*others, *((n.encode(), v.encode()) for n, v in fixed.items())]
             await send(message)
