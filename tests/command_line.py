@@ -28,6 +28,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return inherited | {
         "OMP_NUM_THREADS": "1",
         "PMLM_HOME": str(settings.home),
+        "PMLM_WORKERS": "1",
         "PMLM_DROPS": str(settings.drops),
         "PMLM_KEY_DIR": str(settings.home / "keys"),
         "PMLM_PORT": str(settings.port),

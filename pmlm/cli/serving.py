@@ -1,4 +1,4 @@
-"""Commands: ``pmlm package``, ``ask``, ``draft``, ``refine``, ``serve``, ``token``."""
+"""Commands: ``pmlm package``, ``ask``, ``draft``, ``refine``, ``serve``, ``token``, ``link``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=f"Example: pmlm refine --explain {ASKED}")(refine)
     app.command(epilog="Example: pmlm serve --port 3000")(serve)
     app.command(epilog=f"Example: pmlm token --patient {REFERENCE} --hours 8")(token)
+    app.command(epilog="Example: pmlm link --minutes 30")(link)
 
 
 def package(
@@ -159,3 +160,22 @@ def token(
     settings = load_settings(drops=drops)
     subjects = [subject_of(settings, reference) for reference in patient] if patient else None
     typer.echo(keys.mint(settings, client, scope or keys.SCOPES, subjects, hours))
+
+
+def link(
+    minutes: Annotated[int, typer.Option(min=1, max=24 * 60, help="How long it signs somebody in.")] = 15,
+    operations: Annotated[bool, typer.Option("--ops", help="Open the operations page instead.")] = False,
+    drops: Drops = None,
+) -> None:
+    """Print a link that signs a browser in to the page of the running endpoint, for a short time."""
+    from bentos.auth import keys
+    from pipelines.packaging import serving
+    from pmlm.errors import ServingError
+
+    settings = load_settings(drops=drops)
+    endpoint = serving.find_running_endpoint(settings)
+    if endpoint is None:
+        raise ServingError("no endpoint runs here: start one by `pmlm serve` or `pmlm up`")
+    made = keys.mint(settings, "link", keys.SCOPES, None, minutes / 60)
+    # in the fragment, which a browser sends to no server; the page removes it from the address bar
+    typer.echo(f"{endpoint.url}/{'ops' if operations else ''}#token={made}")

@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import jwt
 import pytest
+from typer.testing import CliRunner
 
 from bentos.personalizer.release import CODE, read_release
 from pipelines.packaging import bento, release, serving
 from pipelines.packaging.running_endpoint import RunningEndpoint
+from pmlm.cli.main import app
 from pmlm.settings import Settings, load_settings
 from tests.contract.conftest import bearer
 from tests.contract.three_women import ADA, NIGHT
@@ -56,6 +59,23 @@ def test_a_release_is_switched_under_load_in_both_directions(clinic: Settings, r
     found = serving.find_running_endpoint(clinic)
     assert found is not None
     assert (found.release, found.bento) == (first.name, running.bento)
+
+
+def test_a_link_to_the_running_endpoint_signs_in_for_as_long_as_is_asked(
+    clinic: Settings, running: RunningEndpoint
+) -> None:
+    own = {"PMLM_HOME": str(clinic.home), "PMLM_KEY_DIR": str(clinic.key_dir), "PMLM_DROPS": str(clinic.drops)}
+    printed = CliRunner().invoke(app, ["link", "--minutes", "30"], env=own).stdout.strip()
+    address, _, token = printed.partition("#token=")
+    assert address == f"{running.url}/"
+    signed = httpx.post(
+        f"{running.url}/personalize", json=ASKED, headers={"authorization": f"Bearer {token}"}, timeout=60
+    )
+    assert signed.is_success
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == 30 * 60
+    operations = CliRunner().invoke(app, ["link", "--ops"], env=own).stdout
+    assert operations.startswith(f"{running.url}/ops#token=")
 
 
 @pytest.mark.fault(

@@ -39,6 +39,13 @@ def test_a_token_is_printed_alone_and_is_what_was_asked_for(settings: Settings) 
     assert TokenVerifier(settings).verify(everyone).scopes == {"user/*.read"}
 
 
+def test_without_an_endpoint_there_is_no_link(settings: Settings) -> None:
+    own = {"PMLM_HOME": str(settings.home), "PMLM_KEY_DIR": str(settings.key_dir)}
+    done = CliRunner().invoke(app, ["link", "--drops", str(settings.drops)], env=own)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "no endpoint runs here" in str(done.exception or done.stderr)
+
+
 def test_accesses_are_listed_of_a_patient_and_of_a_client(settings: Settings) -> None:
     audit.write(settings, RequestAudit("/answer", "portal", [settings.subject_id("ann")]), 200)
     audit.write(settings, RequestAudit("/answer", "portal", [settings.subject_id("bea")]), 403)
