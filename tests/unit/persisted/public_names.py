@@ -200,7 +200,8 @@ def benchmarks(tmp: Path) -> list[str]:
     for file in sorted((PROJECT / "benchmarks" / "results").glob("*.json*")):
         text = file.read_text()
         read = [json.loads(line) for line in text.splitlines()] if file.suffix == ".jsonl" else json.loads(text)
-        found += [f"{file.name} {key}" for row in read for key in row]
+        rows = read if isinstance(read, list) else [read]
+        found += [f"{file.name} {key}" for row in rows for key in row]
     return found
 
 
