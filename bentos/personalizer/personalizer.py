@@ -137,8 +137,9 @@ class Personalizer:
             uuid.uuid4().hex, personalized, row, serving.release, as_of, degraded, self.settings.crisis_country
         )
         made = PreparedPrompt(response.id, principal, subject, row, question, personalized, response, until, seconds)
-        if not degraded:
-            self.others.try_shadow(made, serving.release.id)
+        shadow = self.others.shadow
+        if not degraded and shadow is not None and shadow.release.id != serving.release.id:
+            self.others.try_shadow(personalized.kept, lambda: shadow.choose(made).kept)
         self.encoder.forget(question)
         return made
 

@@ -43,8 +43,10 @@ def test_the_bento_holds_what_serving_needs_and_no_other_room(settings: Settings
         "feedback_types.py",
         "language_models.py",
         "operations_types.py",
+        "served_releases.py",
         "settings.py",
         "storage.py",
+        "worker_count.py",
     }
     assert not (source / "pipelines").exists()
     requirements = (source.parent / "env" / "python" / "requirements.txt").read_text()

@@ -67,9 +67,12 @@ def test_a_language_model_hears_them_only_in_the_roles_they_came_in(planted: lis
     assert len(heard) == 2
     for messages in heard:
         assert messages[0]["role"] == "system"
-        assert "canary" not in messages[0]["content"]
         assert messages[-1] == {"role": "user", "content": QUESTION}
-    assert [m["content"] for m in heard[1][1:3]] == [SYSTEM, EARLIER]
+    answered, chat = (messages[0]["content"] for messages in heard)
+    assert "canary" not in answered
+    assert chat.endswith(f"\n\n{SYSTEM}")  # the application's own, behind the prompt
+    assert "canary" not in chat.removesuffix(SYSTEM)
+    assert heard[1][1] == {"role": "user", "content": EARLIER}
 
 
 def test_an_explanation_repeats_neither_the_question_nor_an_applications_system_text(

@@ -10,14 +10,12 @@ be loaded is logged, and everybody gets the current release. What a shadow chose
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-from bentos.personalizer.prepared_prompt import PreparedPrompt
-from bentos.personalizer.release import Release
 from bentos.telemetry import logs, metrics
-from models.prompt.personalize import Personalized
 from pmlm.settings import Settings
 
 #: Prompts that wait for the shadow; beyond them it skips, since it must cost no request its time.
@@ -25,44 +23,28 @@ MOST_WAITING = 32
 _RANGE = 1 << 63
 
 
-class Chooser(Protocol):
-    """What serves one release: the personalizer."""
-
-    @property
-    def release(self) -> Release:
-        """The release."""
-        ...
-
-    def choose(self, prepared: PreparedPrompt) -> Personalized:
-        """Choose for the record and question of a prompt that another release has made."""
-        ...
+R = TypeVar("R")
 
 
-C = TypeVar("C", bound=Chooser)
-
-
-class OtherReleases(Generic[C]):
+class OtherReleases(Generic[R]):
     """The canary and the shadow of one endpoint; None where the settings name none."""
 
-    def __init__(self, canary: C | None = None, shadow: C | None = None) -> None:
-        self.canary, self._shadow = canary, shadow
+    def __init__(self, canary: R | None = None, shadow: R | None = None) -> None:
+        self.canary, self.shadow = canary, shadow
         self._waiting = BoundedSemaphore(MOST_WAITING)
         self._thread = ThreadPoolExecutor(1, "pmlm-shadow")
 
-    def try_shadow(self, prepared: PreparedPrompt, served: str) -> None:
-        """Let the shadow choose for a prepared question in a thread of its own, if it is not behind."""
-        if self._shadow is None or self._shadow.release.id == served:
-            return
+    def try_shadow(self, kept: Collection[str], choose: Callable[[], Collection[str]]) -> None:
+        """Let the shadow ``choose`` beside what was ``kept``, in a thread of its own, if it is not behind."""
         if not self._waiting.acquire(blocking=False):
             metrics.count_shadow("skipped")
             return
-        self._thread.submit(self._compare, self._shadow, prepared)
+        self._thread.submit(self._compare, set(kept), choose)
 
-    def _compare(self, shadow: C, prepared: PreparedPrompt) -> None:
+    def _compare(self, ours: set[str], choose: Callable[[], Collection[str]]) -> None:
         try:
             started = time.perf_counter()
-            chosen = shadow.choose(prepared)
-            ours, theirs = set(prepared.personalized.kept), set(chosen.kept)
+            theirs = set(choose())
             overlap = len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0
             metrics.observe_shadow(overlap, time.perf_counter() - started)
         except Exception as error:  # a shadow never troubles the endpoint

@@ -34,6 +34,8 @@ def fill(clinic: Clinic) -> dict[str, Path]:
         "personalization": "full", "patient": 7,
     }  # fmt: skip
     answers = [json.loads(interaction(clinic.settings, n, words=20)) | served for n in range(4)]
+    for value in answers:
+        value["versions"]["refiner"] = "refiner-1"
     lines = "".join(json.dumps(value, separators=(",", ":")) + "\n" for value in answers)
     storage.append_lines(workspace / "interactions" / "20260601.jsonl", lines)
     for number in range(3):

@@ -34,6 +34,8 @@ def other_value(name: str) -> Any:
     choices = getattr(field.annotation, "__args__", ())
     if field.annotation is Path or Path in choices:
         return Path("/data/some where") / name
+    if name in VALUES:
+        return VALUES[name]
     if isinstance(field.default, bool):
         return not field.default
     if isinstance(field.default, (int, float)) or int in choices or float in choices:
@@ -45,6 +47,7 @@ def other_value(name: str) -> Any:
 
 
 VALUES: dict[str, Any] = {
+    "canary_share": 0.25,
     "crisis_country": "GB",
     "llm_model": "smollm2-135m-instruct",
     "llm_prices": {"m": TokenPrice(input=1.5, output=6)},
