@@ -71,8 +71,8 @@ def seal_table(frame: pl.DataFrame) -> SealedTable:
 
 def _count_independent(patients: pl.Series) -> int:
     """Count the patients, by Kish's effective number: fewer where some have many more rows than others."""
-    rows = patients.value_counts()["count"]
-    return round(rows.sum() ** 2 / (rows**2).sum()) if len(rows) else 0
+    rows = patients.value_counts()["count"].to_numpy().astype(float)
+    return round(float(rows.sum() ** 2 / (rows**2).sum())) if len(rows) else 0
 
 
 def write_table(path: Path, table: SealedTable) -> None:
