@@ -92,7 +92,7 @@ def find_alerts(summary: StageSummary) -> list[Alert]:
         return [Alert("quarantine", night, text, "pmlm quarantine list")]
     if summary.stage == "drift":
         families = sorted(name for name, verdict in summary.figures.items() if verdict == "drift")
-        text = f"drift of {', '.join(families)}: a challenger will be trained"
+        text = f"drift of {', '.join(families)}: where it began, a challenger is trained"
         return [Alert("drift", night, text, f"pmlm drift --night {night}")] if families else []
     if summary.stage == "gate" and summary.rows_in:  # a challenger was judged
         text = f"the challenger was {'promoted' if summary.rows_out else 'not promoted'}: {summary.detail}"

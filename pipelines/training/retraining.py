@@ -1,10 +1,11 @@
 """Whether a night has cause to train: one rule for every scheduler.
 
 A challenger is trained where none was before, on request, or where since the last training enough questions were
-answered, a drift verdict was given, what a training reads has changed, a patient it had learnt from was erased, or
+answered, a family began to drift, what a training reads has changed, a patient it had learnt from was erased, or
 enough nights have passed (``params.yaml``, ``retrain``). Only records of this night and earlier ones count, so a night
-that runs again decides as before, unless a patient was erased meanwhile. Drift starts a training and is no evidence
-for its result: the gate does not read it.
+that runs again decides as before, unless a patient was erased meanwhile. Drift that only lasts starts no second
+training: each would be another look at the gate's questions, on almost the same records. Drift starts a training and is
+no evidence for its result: the gate does not read it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from models.refiner import checkpoint
@@ -76,9 +78,13 @@ def find_last_training(settings: Settings, night: str) -> str | None:
 
 
 def list_drifted_families(settings: Settings, after: str, night: str) -> list[str]:
-    """List the families with a drift verdict in a night after ``after``, up to ``night``."""
-    found = [p for p in settings.runs.glob("*/drift.json") if after < p.parent.name <= night]
-    return sorted({name for p in found for name, verdict in read_json(p)["figures"].items() if verdict == DRIFT})
+    """List the families that began to drift in a night after ``after``, up to ``night``."""
+    found = {p.parent.name: read_json(p)["figures"] for p in sorted(settings.runs.glob("*/drift.json"))}
+    drifting = {name: {f for f, verdict in figures.items() if verdict == DRIFT} for name, figures in found.items()}
+    begun = [
+        drifting[now] - drifting.get(before, set()) for before, now in pairwise(["", *drifting]) if after < now <= night
+    ]
+    return sorted(set().union(*begun))
 
 
 def count_answered(settings: Settings, night: str) -> int:

@@ -63,7 +63,7 @@ def finish(stage: str, **values: object) -> StageSummary:
         ),
         (
             finish("drift", figures={"records": "drift", "prompts": "stable"}),
-            "drift of records: a challenger will be trained",
+            "drift of records: where it began, a challenger is trained",
             "pmlm drift --night 20260601",
         ),
         (

@@ -72,6 +72,18 @@ def test_drift_that_the_last_training_has_learnt_from_is_no_cause(trained: Setti
     assert not decide_retraining(trained, SECOND, params).due
 
 
+def test_drift_that_lasts_starts_no_second_training_and_drift_that_begins_again_does(
+    trained: Settings, params: Params
+) -> None:
+    record(trained, FIRST, "drift", figures={"records": "drift", "prompts": "stable"})
+    record(trained, SECOND, "drift", figures={"records": "drift", "prompts": "drift"})
+    assert decide_retraining(trained, SECOND, params).why == "drift of prompts since 20260601"
+    record(trained, SECOND, "drift", figures={"records": "stable", "prompts": "stable"})
+    assert not decide_retraining(trained, SECOND, params).due
+    record(trained, THIRD, "drift", figures={"records": "drift", "prompts": "stable"})
+    assert decide_retraining(trained, THIRD, params).why == "drift of records since 20260601"
+
+
 def test_age_alone_trains(trained: Settings, params: Params) -> None:
     assert decide_retraining(trained, WEEK_LATER, params).why == "7 nights since the last training"
 

@@ -101,5 +101,5 @@ def write_clinic(settings: Settings, nights: int = 12) -> None:
     record_change(settings, "first", None, "ranking", by="gate", why="the first", night=name_night(0))
     record_change(settings, "promote", "ranking", "refiner-3", by=PERSON, why="of Patient/77", night=night)
     write_reference(settings, night, {"hba1c_latest": (20, 80), "rare_latest": (96, 4), "age": (100, 0)})
-    write_alert(settings, name_night(0), "drift of records: a challenger will be trained", kind="drift")
+    write_alert(settings, name_night(0), "drift of records: where it began, a challenger is trained", kind="drift")
     write_alert(settings, night, "the challenger was not promoted: 30 gate episodes of 4 patients; 20 of 8 are needed")
