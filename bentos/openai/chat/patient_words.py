@@ -8,6 +8,7 @@ hers: a red flag there raises no alarm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,16 +30,24 @@ def read_parts(message: dict[str, Any], place: str) -> list[str]:
     content = message.get("content")
     if content is None or isinstance(content, str):
         return [content] if content else []
+    return [text for text in read_part_list(content, place, TEXT_PARTS) if text]
+
+
+def read_part_list(content: Any, place: str, members: Mapping[str, str]) -> list[str]:
+    """The text of each part; :class:`GatewayError` (400) names a part that cannot be read.
+
+    ``members``: type of a part → the member that holds its text.
+    """
     if not isinstance(content, list):
         raise GatewayError.of_field(place, "must be text or a list of parts")
     texts = []
     for number, part in enumerate(content):
-        name = TEXT_PARTS.get(str(part.get("type"))) if isinstance(part, dict) else None
+        name = members.get(str(part.get("type"))) if isinstance(part, dict) else None
         if name is None or not isinstance(part.get(name), str):
-            known = ", ".join(TEXT_PARTS)
+            known = ", ".join(members)
             raise GatewayError.of_field(f"{place}[{number}]", f"must be a part of type {known}: no other can be read")
         texts.append(part[name])
-    return [text for text in texts if text]
+    return texts
 
 
 def find_turn(messages: list[dict[str, Any]]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bentos.openai.chat.chat_request import MOST_MESSAGES
 from bentos.openai.chat.errors import GatewayError
+from bentos.openai.chat.patient_words import read_part_list
 
 FIELD = "input"
 ROLES = ("user", "assistant", "system", "developer")
@@ -56,24 +57,10 @@ def _read_message(item: dict[str, Any], place: str) -> dict[str, Any]:
     content = item.get("content")
     if isinstance(content, str):
         return {"role": role, "content": content}
-    texts = _read_texts(content, f"{place}.content")
+    texts = read_part_list(content, f"{place}.content", TEXT_PARTS)
     if role == "user" and len(texts) > 1:  # each is read for itself
         return {"role": role, "content": [{"type": "text", "text": text} for text in texts]}
     return {"role": role, "content": "\n".join(texts)}
-
-
-def _read_texts(content: Any, place: str) -> list[str]:
-    """The texts of a list of parts; :class:`GatewayError` names the part that is none."""
-    if not isinstance(content, list):
-        raise GatewayError.of_field(place, "must be text or a list of parts")
-    texts = []
-    for number, part in enumerate(content):
-        name = TEXT_PARTS.get(str(part.get("type"))) if isinstance(part, dict) else None
-        if name is None or not isinstance(part.get(name), str):
-            known = ", ".join(TEXT_PARTS)
-            raise GatewayError.of_field(f"{place}[{number}]", f"must be a part of type {known}: no other can be read")
-        texts.append(part[name])
-    return texts
 
 
 def _read_call(item: dict[str, Any], place: str) -> dict[str, Any]:
@@ -88,5 +75,5 @@ def _read_output(item: dict[str, Any], place: str) -> dict[str, Any]:
     if not isinstance(item.get("call_id"), str):
         raise GatewayError.of_field(f"{place}.call_id", "must be a text")
     output = item.get("output")
-    text = output if isinstance(output, str) else "\n".join(_read_texts(output, f"{place}.output"))
+    text = output if isinstance(output, str) else "\n".join(read_part_list(output, f"{place}.output", TEXT_PARTS))
     return {"role": "tool", "tool_call_id": item["call_id"], "content": text}
