@@ -1,7 +1,7 @@
 """Nights drawn from the pools: a panel of patients comes back, for a day or for several in a row.
 
 A panel's patient is a patient of the sample, and in each table one of their rows. That row comes again at every visit,
-with a little noise in its measurements, so visits of one patient are as much alike as can be. The panel is as large as
+with a little noise in its measurements, so visits of one patient are as similar as can be. The panel is as large as
 ten nights, drawn once per chain: two nights differ by chance alone.
 """
 

@@ -70,7 +70,7 @@ def test_any_openai_compatible_model_gets_prompt_and_question_and_nothing_else(
 @pytest.mark.fault(
     "language model",
     "down, silent, dripping, garbage, half an answer, errors, empty",
-    "said plainly, in time, with the prompt",
+    "reported plainly, in time, with the prompt",
 )
 @pytest.mark.parametrize("behaviour", BROKEN)
 def test_a_broken_model_is_said_plainly_with_the_prompt_still_there(
@@ -106,7 +106,7 @@ def test_silence_is_reported_as_a_timeout(remote: TestClient, stub: StubLLM, beh
     assert seconds >= DEADLINE
 
 
-@pytest.mark.fault("language model", "nothing listens", "said plainly")
+@pytest.mark.fault("language model", "nothing listens", "reported plainly")
 def test_a_closed_port_is_a_failure_too(client_of: ClientFactory) -> None:
     with stub_llm() as gone:
         url = gone.url

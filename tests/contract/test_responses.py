@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import openai
@@ -12,18 +11,14 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from bentos.openai import app as mounted
 from bentos.personalizer.llm_answer import FAILED, WITHHELD
-from tests.contract.openai_server import Gateway, serve
-from tests.contract.stub_llm import TOOL_CALL, StubLLM, stub_llm
-from tests.contract.three_women import ADA, BEA
+from tests.contract.openai_server import Gateway
+from tests.contract.response_client import TIRED, ask, client, gateway, stub
+from tests.contract.stub_llm import TOOL_CALL, StubLLM
+from tests.contract.three_women import ADA
 
-if TYPE_CHECKING:
-    from conftest import ClientFactory
+__all__ = ["client", "gateway", "stub"]
 
-    from pmlm.settings import Settings
-
-TIRED = "Is it normal to feel this tired?"
 URGENT = "My blood pressure was 146/94 today, is that normal?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"
 BOOK: Any = {"type": "function", "name": "book", "parameters": {"type": "object", "properties": {}}, "strict": True}
@@ -31,32 +26,6 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 TEXT_EVENTS = ["output_item.added", "content_part.added"]
 TEXT_ENDS = ["output_text.done", "content_part.done", "output_item.done"]
 BEGINNING = ["created", "in_progress"]
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def gateway(client_of: ClientFactory, settings: Settings, stub: StubLLM) -> Iterator[Gateway]:
-    with serve(settings, llm_base_url=stub.url, llm_model="stub", llm_timeout_s="10") as running:
-        yield running
-
-
-@pytest.fixture
-def client(gateway: Gateway, stub: StubLLM) -> openai.OpenAI:
-    """The model answers, and is not remembered as failing."""
-    stub.behave("answer")
-    for served in mounted._gateways.values():
-        for upstream in served._llm._upstreams:
-            upstream.breaker.record_success()
-    return gateway.openai
-
-
-def ask(client: openai.OpenAI, question: Any = TIRED, **more: Any) -> Any:
-    return client.responses.create(**{"model": "any", "user": f"Patient/{ADA}", "input": question, **more})
 
 
 def stream(client: openai.OpenAI, question: Any = TIRED, **more: Any) -> list[Any]:
@@ -69,7 +38,7 @@ def kinds(events: list[Any]) -> list[str]:
     return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name or not name.endswith("delta")]
 
 
-def said(events: list[Any]) -> str:
+def join_text(events: list[Any]) -> str:
     return "".join(event.delta for event in events if event.type == "response.output_text.delta")
 
 
@@ -175,7 +144,7 @@ def test_a_stream_is_openais_sequence_of_events_sentence_by_sentence(client: ope
     assert [event.sequence_number for event in events] == list(range(len(events)))
     deltas = [event.delta.strip() for event in events if event.type == "response.output_text.delta"]
     assert deltas[0] == "Rest when you can."
-    assert said(events) == stub.text
+    assert join_text(events) == stub.text
     done = events[-1].response
     assert done.output_text == stub.text
     assert (done.usage.input_tokens, done.usage.output_tokens) == (9, 5)
@@ -196,7 +165,7 @@ def test_a_server_that_counts_nothing_gets_no_invented_count(client: openai.Open
 def test_a_red_flag_is_escalated_first_streamed_or_not(client: openai.OpenAI, stub: StubLLM) -> None:
     whole = ask(client, URGENT).output_text
     events = stream(client, URGENT)
-    assert said(events) == whole == events[-1].response.output_text
+    assert join_text(events) == whole == events[-1].response.output_text
     assert whole.endswith(stub.text)
     first = next(event for event in events if event.type == "response.output_text.delta")
     assert first.delta == whole.removesuffix(f"\n\n{stub.text}")
@@ -218,7 +187,7 @@ def test_an_emergency_in_any_item_since_the_last_answer_asks_nobody(
     items.insert(place, {"role": "user", "content": BLEEDING})
     alone = ask(client, BLEEDING).output_text
     assert ask(client, items).output_text == alone
-    assert said(stream(client, items)) == alone
+    assert join_text(stream(client, items)) == alone
     assert stub.received == []
 
 
@@ -229,9 +198,9 @@ def test_a_sentence_that_fails_the_check_ends_the_answer(client: openai.OpenAI, 
     assert (whole.status, whole.incomplete_details.reason) == ("incomplete", "content_filter")
     assert whole.pmlm["findings"]
     events = stream(client)
-    assert said(events).startswith("That can be an infection.")
-    assert said(events).endswith(WITHHELD["en"])
-    assert "take penicillin" not in said(events)
+    assert join_text(events).startswith("That can be an infection.")
+    assert join_text(events).endswith(WITHHELD["en"])
+    assert "take penicillin" not in join_text(events)
     assert events[-1].type == "response.incomplete"
     assert events[-1].response.incomplete_details.reason == "content_filter"
     assert events[-1].response.output[0].status == "incomplete"
@@ -297,83 +266,3 @@ def test_an_answer_can_be_explained(gateway: Gateway, client: openai.OpenAI) -> 
         assert answer.id == f"resp_{id_}"
         explained = httpx.get(f"{gateway.url}/explain/{id_}", headers=gateway.headers).json()
         assert (explained["id"], explained["endpoint"]) == (id_, "responses")
-
-
-def test_strangers_get_no_answer(gateway: Gateway, client: openai.OpenAI) -> None:
-    with pytest.raises(openai.NotFoundError) as unknown:
-        ask(client, user="Patient/nobody")
-    assert "nobody" not in str(unknown.value)
-    with pytest.raises(openai.AuthenticationError):
-        ask(client.with_options(api_key="none"))
-    with pytest.raises(openai.PermissionDeniedError):
-        ask(client.with_options(api_key=gateway.token_for(BEA)))
-    assert ask(client.with_options(api_key=gateway.token_for(ADA))).output_text
-
-
-IMAGE = {"type": "input_image", "image_url": "https://example.org/a.png"}
-
-
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
-        ({"conversation": "conv_1"}, "conversation"),
-        ({"background": True}, "background"),
-        ({"store": True}, "store"),
-        ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"include": ["reasoning.encrypted_content"]}, "include"),
-        ({"truncation": "auto"}, "truncation"),
-        ({"reasoning": {"summary": "auto"}}, "reasoning.summary"),
-        ({"text": {"format": {"type": "grammar"}}}, "text.format"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"tools": [{"type": "function"}]}, "tools[0].name"),
-        ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
-        ({"max_output_tokens": 0}, "max_output_tokens"),
-        ({"stream": "yes"}, "stream"),
-        ({"n": 2}, "n"),
-        ({"messages": []}, "messages"),
-        ({"input": None}, "input"),
-        ({"input": []}, "input"),
-        ({"input": ""}, "input"),
-        ({"input": "a" * 4001}, "input"),
-        ({"input": ["x"]}, "input[0]"),
-        ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
-        ({"input": [{"role": "system", "content": "x"}]}, "input"),
-        ({"input": [{"role": "user", "content": [IMAGE]}]}, "input[0].content[0]"),
-        ({"input": [{"role": "user", "content": TIRED}, {"type": "item_reference", "id": "1"}]}, "input[1].type"),
-        ({"input": [{"role": "user", "content": "a" * 4001}]}, "input[0].content"),
-        ({"input": [{"role": "user", "content": TIRED}, {"type": "function_call"}]}, "input[1].call_id"),
-        ({"instructions": 7}, "instructions"),
-        ({"user": None}, "user"),
-        ({"metadata": "x"}, "metadata"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_by_name_in_openais_shape(
-    gateway: Gateway, stub: StubLLM, body: dict[str, Any], param: str
-) -> None:
-    stub.behave("answer")
-    full = {"model": "any", "user": ADA, "input": TIRED, **body}
-    answer = httpx.post(f"{gateway.url}/v1/responses", json=full, headers=gateway.headers)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == param
-    assert answer.json()["error"]["type"] == "invalid_request_error"
-    assert stub.received == []
-
-
-def test_what_is_switched_off_is_no_reason_to_refuse(client: openai.OpenAI, stub: StubLLM) -> None:
-    off: dict[str, Any] = {
-        "store": False,
-        "background": False,
-        "previous_response_id": None,
-        "include": [],
-        "truncation": "disabled",
-    }
-    assert ask(client, **off, tools=[], reasoning=None).output_text == stub.text
-
-
-def test_nothing_is_stored_to_be_fetched_or_cancelled(client: openai.OpenAI) -> None:
-    given = ask(client)
-    for call in (client.responses.retrieve, client.responses.delete, client.responses.cancel):
-        with pytest.raises(openai.NotFoundError) as none:
-            call(given.id)
-        assert none.value.code == "unknown_url"

@@ -208,7 +208,9 @@ def test_the_setting_alone_moves_a_clinic_to_another_store(settings: Settings, e
 
 
 @pytest.mark.fault(
-    "store", "Postgres and Redis stopped, and frozen (SIGSTOP)", "said within the bound; found again when they are back"
+    "store",
+    "Postgres and Redis stopped, and frozen (SIGSTOP)",
+    "reported in time; found again when they are back",
 )
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_a_store_that_does_not_answer_is_said_within_the_bound_and_found_again(
