@@ -5,12 +5,14 @@
 A clinic's replies teach what clinicians write about, and their silence is no evidence that a painkiller suits a kidney
 disease. So what the table's ``cautions`` name stays in the refined prompt, and comes first in the initial one, whatever
 replies teach: a contraindication of what is asked for, or the finding that explains the complaint. Of a measured signal
-it is the change where the value left the patient's own band, else the latest value, of the last year. The caps hold:
-what is named first goes first. The paper has no counterpart.
+it is the latest value where that is low or high; else the change where it left the patient's own band; else the latest
+value; of the last year. For a sentence on a change need not say that the value is low. The caps hold: what is named
+first goes first. The paper has no counterpart.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,10 +21,12 @@ import numpy as np
 
 from models.relevance.concerns import CODE, Concern, find_finding, load_concerns
 from models.schema import Segment
+from models.templates import LANGUAGES, render_sentence
 
 LEAST_MATCH = 0.75  # a cosine of 0.55 to a wording of the concern, or a word of it
 OUTSIDE_BAND = 2.0  # standard deviations of the patient's own values
 OLDEST_VALUE_DAYS = 365.0
+_LEVELS = frozenset(render_sentence(f"level.{level}", language) for level in ("low", "high") for language in LANGUAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,15 @@ def _is_statement(segment: Segment, segments: Sequence[Segment]) -> bool:
         return True
     if segment.recency_days is not None and segment.recency_days > OLDEST_VALUE_DAYS:
         return False
-    change = next((s for s in segments if s.key == f"{signal}.change"), None)
-    speaks = "change" if change is not None and abs(change.change) >= OUTSIDE_BAND else "latest"
-    return tail == speaks
+    by_key = {s.key: s for s in segments}
+    latest, change = by_key.get(f"{signal}.latest"), by_key.get(f"{signal}.change")
+    moved = change is not None and abs(change.change) >= OUTSIDE_BAND
+    return tail == ("change" if moved and not (latest is not None and _states_level(latest.text)) else "latest")
+
+
+def _states_level(text: str) -> bool:
+    """Whether a sentence on a latest value says that it is low or high."""
+    return any(part in _LEVELS for part in re.split(r", |，", text))
 
 
 @lru_cache(maxsize=1 << 14)
