@@ -200,7 +200,7 @@ def test_a_patient_whose_features_no_night_has_computed_gets_what_holds_for_anyo
     assert asked(remote, "/answer", "Patient/dora", shown())[0] == 404
 
 
-@pytest.mark.parametrize("path", ["/docs.json", "/schema.json", "/static_content/index.css", "/assets/x", "/docs"])
+@pytest.mark.parametrize("path", ["/docs.json", "/schema.json", "/static_content/index.css", "/assets/x", "/redoc"])
 def test_none_of_the_servers_own_pages_is_there(remote: TestClient, shown: Callable[..., Headers], path: str) -> None:
     assert remote.get(path, headers=shown()).status_code == 404
 

@@ -20,6 +20,7 @@ from tests.unit.bentos.auth.clinic_tokens import ISSUER, KeyServer, claims, clin
 
 Caller = Callable[..., TestClient]
 OPEN = ["/livez", "/readyz", "/healthz", "/openapi.json", "/cds-services", "/", "/page/app.js", "/ops"]
+OPEN += ["/docs", "/docs/files/swagger-ui.css"]
 CLOSED = [
     "/personalize",
     "/answer",
@@ -33,7 +34,6 @@ CLOSED += ["/cds-services/x", "/mcp", "/page/api/patients", "/ops/figures"]
 HIDDEN = [
     "/docs.json",
     "/schema.json",
-    "/docs",
     "/redoc",
     "/static_content/index.css",
     "/assets/x",
