@@ -2,7 +2,7 @@
 
 The functions bear the routes' names. Every one resolves the patient through the principal, as the endpoint's own routes
 do: a patient outside of the token's set is refused in the same words whether or not they exist. Nothing here enters the
-interaction log: what was answered, and is learnt from, is what ``/answer`` gave.
+interaction log: what was answered, and is learnt from, is what ``/v1/chat/completions`` streamed to the page.
 """
 
 from __future__ import annotations

@@ -255,7 +255,8 @@ def test_an_answer_without_her_features_says_so_plainly_in_both_languages(browse
 def _poisoned(value: Any) -> Any:
     """The same answer with the canary in every text that the page could show."""
     if isinstance(value, dict):
-        fixed = ("language", "kind", "key", "sources", "label" if "sign" in value else "", "reference", "direction")
+        fixed = {"language", "kind", "key", "sources", "answer_id", "reference", "direction"}
+        fixed |= {"label"} if "sign" in value else set()
         return {name: inner if name in fixed else _poisoned(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_poisoned(inner) for inner in value]
@@ -274,8 +275,14 @@ def test_text_is_never_markup(browser: Browser, link: str) -> None:
             poisoned["prompt"] = poisoned["prompt"].replace(before["text"], after["text"])
         route.fulfill(response=answer, body=json.dumps(poisoned))
 
-    for path in ("**/page/api/*", "**/personalize", "**/answer", "**/feedback"):
+    def poison_stream(route: Route) -> None:
+        answer, opening = route.fetch(), '"content":'
+        canary = opening + json.dumps(CANARY).removesuffix('"')
+        route.fulfill(response=answer, body=answer.text().replace(f'{opening}"', canary))
+
+    for path in ("**/page/api/*", "**/personalize", "**/explain/*", "**/feedback"):
         page.route(path, poison)
+    page.route("**/v1/chat/completions", poison_stream)
     page.reload()
     page.wait_for_selector("#patient option", state="attached")
     found.ask(f"{TIRED} {CANARY}", f"Patient/{ADA}")

@@ -1,5 +1,6 @@
 // Sign in, choose a patient, ask, and lay out the answer beside why it is what it is.
-import { ask, signedIn, signIn, signOut, takeLink } from "./api.js";
+import { ask, explain, signedIn, signIn, signOut, streamAnswer, takeLink } from "./api.js";
+import { forgetAll, remember, showAsked } from "./asked.js";
 import { showBeliefs } from "./beliefs.js";
 import { showDecisions } from "./decisions.js";
 import { showDraft } from "./drafts.js";
@@ -12,6 +13,9 @@ import { offerQuestions, showReply } from "./replies.js";
 import { language, phrase, speak, word } from "./words.js";
 
 let running = null; // the question under way: a new one cancels it
+const MOST = 200; // patients that the endpoint lists at once
+let patients = []; // those listed, before any search
+let chosen = ""; // the patient chosen or asked about last: listed as chosen again once a search is over
 
 function showProblem(problem) {
   const box = byId("problem");
@@ -26,6 +30,7 @@ function showProblem(problem) {
 function leave() {
   running?.abort();
   signOut();
+  forgetAll();
   arrange();
 }
 
@@ -42,18 +47,26 @@ async function loadPatients() {
   arrange();
   if (!signedIn()) return;
   try {
-    const found = await ask("page/api/patients", { language: language() });
-    const chosen = byId("patient").value;
-    byId("patient").replaceChildren(...found.patients.map((p) => make("option", { value: p.reference }, label(p))));
-    if (found.patients.some((p) => p.reference === chosen)) byId("patient").value = chosen;
+    const found = await ask("page/api/patients", { language: language(), limit: MOST });
+    patients = found.patients;
+    listMatches();
     byId("cut").hidden = !found.more;
     byId("synthetic").hidden = !found.synthetic;
     byId("embedded").hidden = !found.embedded;
     byId("embedded").textContent = word(found.restates ? "restates" : "embedded");
-    offerPatientsQuestions();
+    changePatient();
   } catch (problem) {
     showProblem(problem);
   }
+}
+
+/** List the patients in whose entry every word of the search stands. */
+function listMatches() {
+  const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const matches = patients.filter((p) => words.every((text) => label(p).toLowerCase().includes(text)));
+  byId("patient").replaceChildren(...matches.map((p) => make("option", { value: p.reference }, label(p))));
+  if (matches.some((p) => p.reference === chosen)) byId("patient").value = chosen;
+  byId("matches").textContent = words.length ? phrase("matches", { n: matches.length, all: patients.length }) : "";
 }
 
 const label = (p) => [`…${p.reference.slice(-4)}`, p.pregnancy, p.age && `${p.age} ${word("years")}`, `${word("news")}: ${p.news}`].filter(Boolean).join(" · ");
@@ -98,7 +111,14 @@ async function drawn(asked, reference, signal) {
 
 const chooseQuestion = (text) => { byId("question").value = text; byId("question").focus(); };
 
-const offerPatientsQuestions = () => offerQuestions(byId("patient").value, chooseQuestion);
+const chosenPatient = () => byId("reference").value.trim() || byId("patient").value;
+
+const listAsked = () => showAsked(chosenPatient(), (text) => { chooseQuestion(text); byId("ask").requestSubmit(); });
+
+function changePatient() {
+  offerQuestions(byId("patient").value, chooseQuestion);
+  listAsked();
+}
 
 function fill(id, text, findings = [], segments = []) {
   const box = byId(id);
@@ -110,6 +130,19 @@ function fill(id, text, findings = [], segments = []) {
 function showVersions(response, llm) {
   const entries = Object.entries({ ...response.versions, ...(llm && { llm: llm.model, llm_seconds: llm.seconds }), interaction: response.id });
   byId("versions").replaceChildren(...entries.flatMap(([name, value]) => [make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, value)]));
+}
+
+/** The answer as it comes, then how it came about; an `error` where the language model gave none. */
+async function answer(response, asked, signal) {
+  const show = (text) => { byId("answer").textContent = text; };
+  try {
+    const { text, answer_id: id, degraded, disclaimer } = await streamAnswer(asked, signal, show);
+    const why = (await explain(id, signal)) ?? { ...response, id, llm: null };
+    return { ...why, degraded, disclaimer, answer: text };
+  } catch (problem) {
+    if (!(problem.status === 429 || problem.status >= 500)) throw problem;
+    return { ...response, llm: null, error: [word("noAnswer"), problem.message && `(${problem.message})`].filter(Boolean).join(" ") };
+  }
 }
 
 async function run(reference, question, signal) {
@@ -137,16 +170,16 @@ async function run(reference, question, signal) {
     byId("decisions").hidden = byId("drawn").hidden = byId("believed").hidden = true;
   }
   say("answering");
-  const answered = await ask("answer", asked, signal);
-  fill("answer", answered.answer, answered.llm.findings, answered.segments);
-  byId("answer-hint").textContent = word(answered.llm.restated ? "restatedHint" : "answerHint");
-  byId("plain-hint").textContent = word(answered.llm.restated ? "restatedPlainHint" : "plainHint");
-  byId("disclaimer").textContent = answered.disclaimer;
+  const answered = await answer(response, asked, signal);
+  fill("answer", answered.error ?? answered.answer, answered.llm?.findings, answered.segments);
+  byId("answer-hint").textContent = word(answered.llm?.restated ? "restatedHint" : "answerHint");
+  byId("plain-hint").textContent = word(answered.llm?.restated ? "restatedPlainHint" : "plainHint");
+  byId("disclaimer").textContent = answered.disclaimer ?? "";
   showVersions(answered, answered.llm);
   showLacking(answered);
-  byId("feedback").hidden = false;
-  showFeedback(answered, question);
-  const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: answered.answer, own: false });
+  byId("feedback").hidden = Boolean(answered.error);
+  if (!answered.error) showFeedback(answered, question);
+  const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: byId("answer").textContent, own: false });
   if (found && !byId("drawn").hidden) showDecisions({ ...shown, weighed: found[0], reply });
   await showReply(asked, signal);
   await showDraft(asked, signal);
@@ -162,8 +195,12 @@ async function submit(event) {
   const mine = (running = new AbortController());
   showProblem(null);
   byId("result").hidden = true;
+  const question = byId("question").value.trim();
+  chosen = byId("patient").value;
+  remember(chosenPatient(), question);
+  listAsked();
   try {
-    await run(byId("reference").value.trim() || byId("patient").value, byId("question").value.trim(), mine.signal);
+    await run(chosenPatient(), question, mine.signal);
   } catch (problem) {
     if (mine === running && problem.name !== "AbortError") showProblem(problem);
   }
@@ -174,7 +211,7 @@ function askLinked({ patient, question }) {
   if (!patient || !question) return;
   const listed = [...byId("patient").options].some((option) => option.value === patient);
   byId(listed ? "patient" : "reference").value = patient;
-  if (listed) offerPatientsQuestions();
+  if (listed) changePatient();
   else byId("answered").replaceChildren();
   byId("question").value = question;
   byId("ask").requestSubmit();
@@ -196,7 +233,26 @@ byId("sign-in").addEventListener("submit", (event) => {
   loadPatients();
 });
 byId("sign-out").addEventListener("click", leave);
-byId("patient").addEventListener("change", offerPatientsQuestions);
+byId("patient").addEventListener("change", () => {
+  chosen = byId("patient").value;
+  changePatient();
+});
+byId("reference").addEventListener("input", listAsked);
+byId("search").addEventListener("input", () => {
+  const before = byId("patient").value;
+  listMatches();
+  if (byId("patient").value !== before) changePatient();
+});
+byId("search").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault(); // searching asks nothing
+  byId("question").focus();
+});
+byId("question").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+  event.preventDefault();
+  byId("ask").requestSubmit();
+});
 byId("language").addEventListener("change", changeLanguage);
 const linked = takeLink();
 byId("language").value = navigator.language.startsWith("zh") ? "zh" : "en";
