@@ -61,6 +61,7 @@ finished-night: setup ## run a night of the sample clinic in a folder of its own
 	rm -rf state/finished
 	PMLM_HOME=state/finished pmlm night
 	PMLM_HOME=state/finished $(PY) -m pipelines.night.finished
+	$(PY) docs/results.py
 
 up: setup ## start Airflow and the endpoint [MODEL=file.gguf]
 	@pmlm up

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +19,24 @@ from pipelines.params import Params
 from pmlm.cli.main import app
 from pmlm.settings import PROJECT, Settings
 
+PLACEHOLDER = re.compile(r"(?P<code>```.*?```|`[^`\n]*`)|<(?=[a-z])", re.S)
+
 
 def render_pages() -> dict[str, str]:
     """Name of a page → its Markdown."""
-    return {
+    pages = {
         "commands": render_commands(),
         "settings": render_settings(),
         "endpoint": render_endpoint(),
         "features": render_features(),
         "parameters": render_parameters(),
     }
+    return {name: escape_placeholders(page) for name, page in pages.items()}
+
+
+def escape_placeholders(page: str) -> str:
+    """The page with ``<id>`` and its like as text, where it is no code: a browser takes it for an element."""
+    return PLACEHOLDER.sub(lambda found: found["code"] or "&lt;", page)
 
 
 def _cell(value: object) -> str:

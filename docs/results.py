@@ -1,4 +1,4 @@
-"""Write docs/results.md from the committed measurements of the method: python docs/results.py
+"""Write docs/results.md and its plots from the committed measurements of the method: python docs/results.py
 
 Each ``benchmarks/results/method_CLINIC.jsonl`` is the ``metrics/method.jsonl`` that ``pmlm evaluate`` wrote for that
 clinic; ``method_CLINIC.md`` next to it says how the clinic was made and where it was measured.
@@ -7,8 +7,14 @@ clinic; ``method_CLINIC.md`` next to it says how the clinic was made and where i
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import draw_results
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
@@ -27,12 +33,35 @@ sentences; *holds* says whether the target is met. The questions and baselines o
 """
 
 
+PLOTS = """![Refined prompts against each baseline, and F1 of the facts that each keeps](plots/{name}_baselines.svg)
+
+![Reward of each method over the tokens of its free sentences](plots/{name}_tokens.svg)
+"""
+#: Clinics with plots: generated, with enough patients for intervals that say something.
+PLOTTED = ("1000_women", "300_women")
+
+
+def read_clinics() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Each clinic's name and rows."""
+    for path in sorted(RESULTS.glob("method_*.jsonl")):
+        yield path.stem.removeprefix("method_"), [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def draw_plots(folder: Path) -> None:
+    """Draw every plot of the page, and the training curves of the method's page."""
+    for name, rows in read_clinics():
+        if name in PLOTTED:
+            draw_results.draw_clinic(name, rows, folder)
+    draw_results.draw_training(folder)
+
+
 def render_page() -> str:
     """The whole page as Markdown."""
     parts = [HEAD]
-    for path in sorted(RESULTS.glob("method_*.jsonl")):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        parts.append(f"\n## {path.stem.removeprefix('method_')}\n\n{path.with_suffix('.md').read_text().strip()}\n")
+    for name, rows in read_clinics():
+        parts.append(f"\n## {name}\n\n{(RESULTS / f'method_{name}.md').read_text().strip()}\n")
+        if name in PLOTTED:
+            parts.append(PLOTS.format(name=name))
         parts.append(render_table([r for r in rows if r["target"] is not None], "Rows with a target"))
         parts.append(render_table([r for r in rows if r["target"] is None], "The rest"))
     return "\n".join(parts)
@@ -64,3 +93,4 @@ def format_number(value: float | None) -> str:
 
 if __name__ == "__main__":
     (HERE / "results.md").write_text(render_page(), encoding="utf-8")
+    draw_plots(draw_results.FOLDER)

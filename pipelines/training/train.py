@@ -282,8 +282,13 @@ def select_measured(job: TrainingJob) -> list[Episode]:
 
 
 def round_metrics(metrics: TrainingMetrics) -> dict[str, Any]:
-    """Convert to JSON, with numbers rounded to what a rerun repeats and NaN as None."""
-    return {name: _round(value) for name, value in asdict(metrics).items()}
+    """Convert to JSON, with numbers rounded to what a rerun repeats and NaN as None; the curves also step by step."""
+    rounded = {name: _round(value) for name, value in asdict(metrics).items()}
+    curves = {name: values for name, values in rounded["grpo"].items() if isinstance(values, list)}
+    steps = zip(*curves.values(), strict=False)  # as `dvc plots` reads them
+    return rounded | {
+        "steps": [{"step": i, **dict(zip(curves, values, strict=True))} for i, values in enumerate(steps, 1)]
+    }
 
 
 def _round(value: Any) -> Any:

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
 import click
@@ -148,13 +149,25 @@ def test_readme_lists_every_setting_with_its_default() -> None:
     assert rows == expected
 
 
-def test_the_page_of_results_is_what_was_measured() -> None:
+@pytest.fixture(scope="module")
+def results() -> ModuleType:
+    """``docs/results.py``, which writes the page of results and its plots."""
     spec = importlib.util.spec_from_file_location("results", PROJECT / "docs" / "results.py")
     assert spec is not None
     assert spec.loader is not None
-    results = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(results)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_results_is_what_was_measured(results: ModuleType) -> None:
     assert (PROJECT / "docs" / "results.md").read_text() == results.render_page()
+
+
+def test_the_plots_are_what_was_measured(results: ModuleType, tmp_path: Path) -> None:
+    results.draw_plots(tmp_path)
+    drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert drawn == {path.name: path.read_bytes() for path in (PROJECT / "docs" / "plots").iterdir()}
 
 
 @pytest.mark.parametrize("drawing", sorted((PROJECT / "docs").glob("**/*.svg")), ids=lambda p: p.name)

@@ -11,6 +11,7 @@ import pytest
 
 from feature_repo.store import services
 from pmlm.settings import PROJECT, Settings
+from tests.contract.browser import SECONDS, chromium
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,23 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
 def test_no_page_of_the_site_names_a_path_of_one_machine(site: Path) -> None:
     for page in site.glob("**/*.html"):
         assert not re.search(r"[\"'> (]/(?:home|work|root|Users)/", page.read_text()), page.name
+
+
+def test_the_site_is_searched_when_it_is_opened_as_files(site: Path) -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto((site / "how-to" / "trace.html").as_uri())
+        page.fill(".md-search__input", "erasure tombstone")
+        found = page.wait_for_selector(".md-search-result__item a", state="attached", timeout=SECONDS)
+        assert found is not None
+        assert str(found.get_attribute("href")).startswith("file://")
+
+
+def test_placeholders_in_angle_brackets_are_read_as_text(site: Path) -> None:
+    commands = (site / "reference" / "commands.html").read_text()
+    assert "Patient/&lt;id&gt;" in commands
+    pages = {
+        page.name: re.findall(r"<(?:id|number|night|release|version|month|day)>", page.read_text())
+        for page in site.glob("**/*.html")
+    }
+    assert {name: tags for name, tags in pages.items() if tags} == {}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from models.refiner.grpo import GrpoCurves
 from pipelines.night import saved_nights, workspace
 from pipelines.night.stages import STAGES
+from pipelines.training.train import TrainingMetrics, round_metrics
 from pmlm.errors import SettingsError
 from pmlm.settings import PROJECT, Settings
-from pmlm.storage import SPILL_PREFIX
+from pmlm.storage import SPILL_PREFIX, write_json
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -132,6 +136,20 @@ def test_a_new_stage_order_of_the_project_is_followed(settings: Settings) -> Non
     workspace.open_workspace(settings)
     assert (opened / "dvc.yaml").read_bytes() == (PROJECT / "dvc.yaml").read_bytes()
     assert git(opened, "status", "--porcelain") == ""
+
+
+def test_dvc_plots_every_step_of_a_training(settings: Settings) -> None:
+    opened = workspace.open_workspace(settings)
+    curves = GrpoCurves(reward=[-4.0, -3.5], dead=[0.5, 0.0], entropy=[0.9, 0.7], picks=[3.0, 2.5], loss=[0.1, 0.2])
+    trained = round_metrics(TrainingMetrics("warm start", 309, 34, warm_loss=[0.9, 0.5], grpo=curves))
+    write_json(settings.metrics / "train.json", {"status": "done", **trained})
+    command = [Path(sys.executable).parent / "dvc", "plots", "show", "--json"]
+    done = subprocess.run(command, cwd=opened, check=True, capture_output=True, text=True)
+    shown = json.loads(done.stdout)
+    assert "errors" not in shown
+    assert len(shown["data"]) == 4
+    for (plot,) in shown["data"].values():
+        assert [point["step"] for point in plot["content"]["data"]["values"]] == [1, 2]
 
 
 def test_a_clinics_parameters_win_over_the_projects(settings: Settings) -> None:
