@@ -19,15 +19,12 @@ from typing import Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
-from transformers.utils import logging as transformers_logging
 
 from models import minilm_forward
 
 DIMENSIONS = 384
 MAX_TOKENS = 256  # the model was trained on at most this many
 BATCH_SIZE = 16  # texts per pass: more would not fit a processor's cache
-
-transformers_logging.disable_progress_bar()
 
 
 class Encoder(Protocol):

@@ -15,15 +15,16 @@ benchmarks.encoder``) says why two calls are private or deprecated:
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoModel
 
 #: Tensors per layer, in the order in which ``_embed_rows`` reads them.
 _PER_LAYER = 12
@@ -98,37 +99,49 @@ class EncoderWeights(NamedTuple):
 
 
 def load_weights(folder: Path, pack: bool = PACKED) -> EncoderWeights:
-    """Load the weights of the BERT model in ``folder``."""
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32)
-    state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
-    kinds = state["embeddings.token_type_embeddings.weight"][0]  # one text per row: always of the first kind
-    outer = [
-        state["embeddings.word_embeddings.weight"],
-        state["embeddings.position_embeddings.weight"] + kinds,
-        state["embeddings.LayerNorm.weight"],
-        state["embeddings.LayerNorm.bias"],
-    ]
-    layers = [
-        tensor
-        for number in range(model.config.num_hidden_layers)
-        for tensor in _read_layer(state, f"encoder.layer.{number}.", pack)
-    ]
-    return EncoderWeights(model.config.num_attention_heads, model.config.layer_norm_eps, outer, layers)
+    """Load the weights of the BERT model in ``folder``.
+
+    They are copied one by one, but for the words' vectors, half of them: those stay in the mapped file, of which a
+    process reads the words that it meets.
+    """
+    config = json.loads((folder / "config.json").read_text())
+    with safe_open(folder / "model.safetensors", "pt") as mapped:
+        words = mapped.get_tensor("embeddings.word_embeddings.weight")
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        read = _reader(file)
+        kinds = read("embeddings.token_type_embeddings.weight")[0]  # one text per row: always of the first kind
+        outer = [
+            words,
+            read("embeddings.position_embeddings.weight") + kinds,
+            read("embeddings.LayerNorm.weight"),
+            read("embeddings.LayerNorm.bias"),
+        ]
+        layers = [
+            tensor
+            for number in range(config["num_hidden_layers"])
+            for tensor in _read_layer(read, f"encoder.layer.{number}.", pack)
+        ]
+    return EncoderWeights(config["num_attention_heads"], config["layer_norm_eps"], outer, layers)
 
 
-def _read_layer(state: dict[str, Tensor], prefix: str, pack: bool) -> list[Tensor]:
+def _reader(file: Any) -> Callable[[str], Tensor]:
+    """Read a tensor of the open file by name, as a copy."""
+    return lambda name: file.get_tensor(name).to(torch.float32, copy=True)
+
+
+def _read_layer(read: Callable[[str], Tensor], prefix: str, pack: bool) -> list[Tensor]:
     names = [f"{prefix}attention.self.{one}" for one in ("query", "key", "value")]
     found = [
-        torch.cat([state[f"{name}.weight"] for name in names]),
-        torch.cat([state[f"{name}.bias"] for name in names]),
+        torch.cat([read(f"{name}.weight") for name in names]),
+        torch.cat([read(f"{name}.bias") for name in names]),
     ]
     for dense, norm in (
         ("attention.output.dense", "attention.output.LayerNorm"),
         ("intermediate.dense", ""),
         ("output.dense", "output.LayerNorm"),
     ):
-        found += [state[f"{prefix}{dense}.weight"], state[f"{prefix}{dense}.bias"]]
-        found += [state[f"{prefix}{norm}.weight"], state[f"{prefix}{norm}.bias"]] if norm else []
+        found += [read(f"{prefix}{dense}.weight"), read(f"{prefix}{dense}.bias")]
+        found += [read(f"{prefix}{norm}.weight"), read(f"{prefix}{norm}.bias")] if norm else []
     assert len(found) == _PER_LAYER
     return [torch.ops.mkldnn._reorder_linear_weight(t, 512) if pack and t.dim() == 2 else t for t in found]
 

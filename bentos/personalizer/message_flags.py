@@ -13,7 +13,7 @@ from bentos.personalizer.prepared_prompt import PreparedPrompt
 from models.encoder import MiniLM
 from models.safety.triage.message_parts import find_flags_of_readings, list_readings, merge_flags
 from models.safety.triage.red_flag_table import Flag
-from models.safety.triage.rules import find_red_flags, read_context
+from models.safety.triage.rules import find_red_flags
 
 
 def add_flags(prepared: PreparedPrompt, found: Sequence[Flag], country: str | None) -> PreparedPrompt:
@@ -30,8 +30,8 @@ def find_flags_of_parts(prepared: PreparedPrompt, parts: Sequence[str], encoder:
     if len(parts) < 2:
         return ()
     readings = list_readings(parts)
-    context = read_context(prepared.row, prepared.as_of)
-    found = find_flags_of_readings(readings, prepared.personalized.language, context, encoder)
+    made = prepared.personalized
+    found = find_flags_of_readings(readings, made.language, made.context, encoder)
     for text in readings:
         encoder.forget(text)
     return found
@@ -44,9 +44,11 @@ def find_earlier_flags(prepared: PreparedPrompt, earlier: Sequence[str], encoder
     """
     if prepared.personalized.flags or not earlier:
         return ()
-    context = read_context(prepared.row, prepared.as_of)
     encoder.encode(earlier)  # one pass for all; each is then only looked up
-    found = (find_red_flags(words, prepared.personalized.language, context, encoder) for words in earlier)
+    found = (
+        find_red_flags(words, prepared.personalized.language, prepared.personalized.context, encoder)
+        for words in earlier
+    )
     flags = next((flags for flags in found if flags), ())
     for words in earlier:
         encoder.forget(words)

@@ -51,7 +51,6 @@ from models.safety.answer_check import RecordedRisks, check_answer
 from models.safety.answer_language import load_identifier
 from models.safety.escalation import is_emergency
 from models.safety.triage.red_flag_table import Flag
-from models.safety.triage.rules import read_context
 from models.schema import FeatureRow
 from pmlm.api_types import AnswerResponse, Language, PersonalizeRequest, PersonalizeResponse
 from pmlm.errors import FeaturesUnavailableError, UnknownPatientError
@@ -224,7 +223,7 @@ class Personalizer:
         """The safety check of an answer, against allergies, pregnancy and red flags."""
         flags = prepared.personalized.flags or earlier_flags
         row, language = prepared.row, prepared.personalized.language
-        allergies, context = list_drug_allergies(row), read_context(row, prepared.as_of)
+        allergies, context = list_drug_allergies(row), prepared.personalized.context
         medicines = tuple(text for text in read_texts(row, "medicine_texts") if not is_disputed(text))
         risks = RecordedRisks(medicines, has_critical_value(row, prepared.as_of))
         return lambda text: check_answer(text, allergies, flags, language, context, risks)

@@ -34,7 +34,7 @@ def build_response(
         prompt=personalized.prompt,
         initial_prompt=personalized.initial,
         segments=[
-            PromptSegment(
+            PromptSegment.model_construct(  # typed as it is: checking 100 of them would take a millisecond
                 key=segment.key,
                 kind=segment.kind,
                 text=segment.text,

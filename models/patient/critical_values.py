@@ -139,13 +139,13 @@ class CriticalValue:
 
 def find_critical_values(row: FeatureRow, as_of: datetime, language: Language) -> list[CriticalValue]:
     """The values beyond a limit as of ``as_of``, the most urgent first."""
-    found = [
-        f for measure in dict.fromkeys(limit.measure for limit in LIMITS) for f in _find(row, as_of, measure, language)
-    ]
+    who: Who = "maternal" if is_maternal(row, as_of) else "other"
+    measures = dict.fromkeys(limit.measure for limit in LIMITS)
+    found = [f for measure in measures for f in _find(row, as_of, measure, who, language)]
     return sorted(found, key=lambda f: f.indicator != "critical")
 
 
-def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) -> Iterator[CriticalValue]:
+def _find(row: FeatureRow, as_of: datetime, measure: str, who: Who, language: Language) -> Iterator[CriticalValue]:
     names = PRESSURES if measure == "pressure" else (measure,)
     values = [read_number(row, f"{name}_latest") for name in names]
     times = {read_time(row, f"{name}_time") for name in names}
@@ -154,7 +154,6 @@ def _find(row: FeatureRow, as_of: datetime, measure: str, language: Language) ->
     if times or at is None or at > as_of or any(v is None for v in values):
         return
     known = tuple(v for v in values if v is not None)
-    who = "maternal" if is_maternal(row, as_of) else "other"
     bounds = tuple(read_comparator(row, name) for name in names)
     reached = (m for m in LIMITS if m.measure == measure and m.who in (who, "any") and m.is_reached(known, bounds))
     limit = next(reached, None)

@@ -11,7 +11,7 @@ Run: ``pmlm ask``, ``pmlm refine``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.encoder import Encoder
@@ -20,7 +20,7 @@ from models.prompt.ranking import Questioner, Ranker, rank_segments
 from models.prompt.rendering import render_prompt
 from models.refiner.interface import Refiner
 from models.safety.triage.red_flag_table import Flag
-from models.safety.triage.rules import find_red_flags, read_context
+from models.safety.triage.rules import TriageContext, find_red_flags, read_context
 from models.schema import EditProgram, FeatureRow, Segment
 from models.templates import LANGUAGES, TEMPLATE_VERSION
 
@@ -33,7 +33,8 @@ class Personalized:
 
     ``segments`` are all candidates in the initial prompt's order; ``kept`` (the API's word) the free keys in the
     policy's order of choice; ``dropped`` the other free keys, in the initial order; ``flags`` the red flags of the
-    question; ``ranker`` what ordered the initial prompt (None: nearness to the question).
+    question and ``context`` what the record says of pregnancy, by which they were found; ``ranker`` what ordered the
+    initial prompt (None: nearness to the question).
     """
 
     initial: str
@@ -47,6 +48,7 @@ class Personalized:
     language: str
     ranker: str | None = None
     template_version: str = TEMPLATE_VERSION
+    context: TriageContext = field(default_factory=TriageContext)
 
 
 def apply_program(
@@ -83,11 +85,13 @@ def personalize(
     """
     language = language if language in LANGUAGES else "en"
     # first, because its rules need no vector: the caller may embed the question meanwhile
-    flags = find_red_flags(question, language, read_context(row, as_of), encoder)
+    context = read_context(row, as_of)
+    flags = find_red_flags(question, language, context, encoder)
     segments = rank_segments(
         question, offered(row, as_of, count, language), encoder, ranker, Questioner(subject_id, as_of)
     )
-    return _assemble(segments, refiner.refine(question, segments), flags, language, ranker.id if ranker else None)
+    program = refiner.refine(question, segments)
+    return _assemble(segments, program, flags, context, language, ranker.id if ranker else None)
 
 
 def personalize_pinned_only(
@@ -98,15 +102,17 @@ def personalize_pinned_only(
     A free sentence of such a row could state as absent what was merely not read.
     """
     language = language if language in LANGUAGES else "en"
-    flags = find_red_flags(question, language, read_context(row, as_of), encoder)
+    context = read_context(row, as_of)
+    flags = find_red_flags(question, language, context, encoder)
     segments = tuple(s for s in build_candidates(row, as_of, count, language) if s.pinned)
-    return _assemble(segments, EditProgram(()), flags, language)
+    return _assemble(segments, EditProgram(()), flags, context, language)
 
 
 def _assemble(
     segments: tuple[Segment, ...],
     program: EditProgram,
     flags: tuple[Flag, ...],
+    context: TriageContext,
     language: str,
     ranker: str | None = None,
 ) -> Personalized:
@@ -122,4 +128,5 @@ def _assemble(
         style=program.style,
         language=language,
         ranker=ranker,
+        context=context,
     )

@@ -100,19 +100,18 @@ def rank_segments(
     required = {caution.place: caution.source for caution in find_cautions(matches, free)}
     order = {place: rank for rank, place in enumerate(required)}
     score = nearness + relevance @ np.array(UNLEARNT)
+    donors, shares = [0] * len(free), [0.0] * len(free)
     if ranker is not None and free:
         rates = rate_facts(ranker.recommender, vectors[0], free, asker.subject_id, asker.as_of)
         score = build_ranking_features(rates, nearness, relevance, free) @ np.array(ranker.weights)
-        free = [
-            replace(s, donors=int(n), share=float(x) if n else None)
-            for s, n, x in zip(free, rates.donors, rates.share, strict=True)
-        ]
+        donors, shares = rates.donors.tolist(), rates.share.tolist()
     # rounded, so that the last bits of an embedding never decide between two facts
-    scored = [
-        (order.get(place, len(order)), -round(float(x), 4), s.key, replace(s, guidance=required.get(place)))
-        for place, (x, s) in enumerate(zip(score, free, strict=True))
-    ]
-    return (*sort_pinned(unique), *(s for *_, s in sorted(scored, key=lambda t: t[:3])))
+    ranks = [(order.get(place, len(order)), -round(float(x), 4), free[place].key) for place, x in enumerate(score)]
+    ranked = (
+        replace(free[i], donors=int(donors[i]), share=shares[i] if donors[i] else None, guidance=required.get(i))
+        for i in sorted(range(len(free)), key=ranks.__getitem__)
+    )
+    return (*sort_pinned(unique), *ranked)
 
 
 def _logit(rate: np.ndarray) -> np.ndarray:
