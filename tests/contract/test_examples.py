@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 
 from bentos.auth.keys import development_token
+from models.safety.escalation import ESCALATION
 from pipelines.packaging.running_endpoint import RunningEndpoint
 from pmlm.settings import PROJECT, Settings
 from tests.contract.three_women import ADA
@@ -43,6 +45,24 @@ def test_a_prompt_scored_by_hand_gains_by_the_fact_behind_the_reply() -> None:
     assert gains.pop("haemoglobin.latest:") > 0.5 > 5 * max(gains.values())
     initial, refined = (float(line.split()[-1]) for line in lines[:2])
     assert refined > initial
+
+
+def test_the_endpoint_is_called_from_typescript(endpoint: RunningEndpoint, settings: Settings) -> None:
+    # Playwright's own Node runs TypeScript as it stands
+    node, environment = compute_driver_executable()[0], os.environ | {"NO_COLOR": "1"}
+    command = [str(node), str(PROJECT / "examples" / "ask.ts"), endpoint.url, development_token(settings)]
+    done = subprocess.run([*command, ADA], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    streamed, whole = done.stdout.split("no red flag\n")
+    assert "haemoglobin" in streamed
+    assert streamed.split("\n", 1)[1].strip() in whole
+    assert "because: Haemoglobin" in whole
+    flagged = subprocess.run(
+        [*command, ADA, "My baby hasn't moved since breakfast."], capture_output=True, text=True, env=environment
+    )
+    assert ESCALATION["en"]["emergency"] in flagged.stdout
+    refused = subprocess.run([*command, "nobody"], capture_output=True, text=True, env=environment)
+    assert (refused.returncode, refused.stderr[:5]) == (1, "404: ")
 
 
 def test_the_endpoint_is_called_from_outside(endpoint: RunningEndpoint, settings: Settings) -> None:
