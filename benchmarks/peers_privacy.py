@@ -179,7 +179,7 @@ def _set_secret(clinic: States, target: int, outcome: str, secret: bool) -> Stat
 
 def _list_members(clinic: States, now: int) -> list[tuple[int, int]]:
     """List the donors behind each patient's aggregates, to be counted by another library."""
-    current = search._CurrentStates(clinic)
+    current = search.CurrentStates(clinic)
     current.advance(now)
     found = current.find_nearest(np.arange(len(current.donors)), K)
     return [(int(s), int(donor)) for s, rows in zip(current.donors, found, strict=True) for donor in rows if donor >= 0]

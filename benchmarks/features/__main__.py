@@ -26,11 +26,9 @@ import polars as pl
 from benchmarks.features import ingest, peers, self_features, stores
 from benchmarks.features.clinic import (
     create_clinic,
-    iterate_copies,
-    make_known,
     read_sample_events,
-    take_in,
     take_in_copies,
+    take_in_news,
 )
 from benchmarks.serving.figures import percentile, row, slope
 from feature_repo.store import online
@@ -130,10 +128,7 @@ def _measure_increment(events: pl.DataFrame, patients: int) -> Iterator[Row]:
 
 def _measure_next_night(settings: Settings, events: pl.DataFrame, patients: int, whole: float) -> Row:
     """Measure a night with five corrected facts of 1 % of patients, against a full build."""
-    some = pl.concat(made.filter(pl.col("subject_id") % 100 == 0) for made in iterate_copies(events, patients))
-    newest = some.sort("known_at", "record", descending=True).group_by("subject_id").head(5)
-    corrected = newest.with_columns(source=pl.lit("anew") + pl.col("source").str.slice(4))
-    take_in(settings, NEXT, make_known(corrected, NEXT))
+    take_in_news(settings, NEXT, events, patients)
     seconds = _time(lambda: _run_night(settings, NEXT))
     share = seconds / whole
     return row(

@@ -41,7 +41,7 @@ Row = dict[str, Any]
 def measure_peers(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     """Measure the index's recall and speed, and the cost of adding 1 % of new patients."""
     states = build_cohort(events, donors)
-    current = search._CurrentStates(states)
+    current = search.CurrentStates(states)
     current.advance(int(states.at.max()))
     members = current._by_birth
     birth = states.birth[current.row[members]]
@@ -56,7 +56,7 @@ def measure_peers(events: pl.DataFrame, donors: int) -> Iterator[Row]:
     starts = ann_index.find_stripe_edges(birth)
     build, indexes = _time(lambda: ann_index.build_indexes(points, starts))
     indexed, found = _time(
-        lambda: ann_index.rank_candidates(indexes, starts, points, members, asked, low, high, WANTED)
+        lambda: ann_index.rank_candidates(indexes, starts, points, members, asked, low, high, WANTED, points[asked])[0]
     )
     served = exact[:, 9] >= 0
     recall = _compute_recall(

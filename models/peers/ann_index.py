@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.peers import exact_knn
-from models.peers.exact_knn import Places, Points
+from models.peers.exact_knn import Nearest, Places, Points
 from models.peers.patient_embedding import YEAR, Floats
 
 if TYPE_CHECKING:
@@ -52,14 +52,41 @@ def find_nearest(
     ``birth`` is each member's time of birth in seconds, ascending.
     """
     starts = find_stripe_edges(birth)
-    indexes = build_indexes(points, starts)
-    found = np.full((len(asked), wanted), -1, dtype=np.int64)
-    for start in range(0, len(asked), ROWS):
-        rows = slice(start, start + ROWS)
-        found[rows] = rank_candidates(indexes, starts, points, names, asked[rows], low[rows], high[rows], wanted)
+    found, _ = _rank_through_indexes(starts, points, names, asked, low, high, wanted)
     few = np.flatnonzero(found[:, -1] < 0)
     found[few] = exact_knn.find_nearest(points, names, asked[few], low[few], high[few], wanted)
     return found
+
+
+def rank_in_stripe(
+    points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int, origins: Points
+) -> Nearest:
+    """Rank the candidates of one stripe of births as ``find_nearest`` does; arguments as ``exact_knn.rank_nearest``.
+
+    Distances are those of the points, to be compared with those of other stripes.
+    """
+    return _rank_through_indexes(np.array([0, len(points)]), points, names, asked, low, high, wanted, origins)
+
+
+def _rank_through_indexes(
+    starts: Places,
+    points: Points,
+    names: Places,
+    asked: Places,
+    low: Places,
+    high: Places,
+    wanted: int,
+    origins: Points | None = None,
+) -> Nearest:
+    indexes = build_indexes(points, starts)
+    found, far = np.full((len(asked), wanted), -1, dtype=np.int64), np.full((len(asked), wanted), np.inf)
+    for start in range(0, len(asked), ROWS):
+        rows = slice(start, start + ROWS)
+        origin = points[asked[rows]] if origins is None else origins[rows].astype(points.dtype)
+        found[rows], far[rows] = rank_candidates(
+            indexes, starts, points, names, asked[rows], low[rows], high[rows], wanted, origin
+        )
+    return found, far
 
 
 def find_stripe_edges(birth: Floats) -> Places:
@@ -98,19 +125,20 @@ def rank_candidates(
     low: Places,
     high: Places,
     wanted: int,
-) -> Places:
-    """Select the ``wanted`` nearest candidates within each span; -1 for no more."""
+    origins: Points,
+) -> Nearest:
+    """Select the ``wanted`` candidates nearest to ``origins`` within each span; -1 and infinite for no more."""
     first = np.searchsorted(starts, low, side="right") - 1
     stripes = np.searchsorted(starts, high, side="left") - first
     many = OVERSAMPLE * wanted + 1
-    keys = np.repeat(asked[:, None], int(stripes.max()) * many, axis=1)  # the patient's own place marks an empty slot
+    keys = np.full((len(asked), int(stripes.max()) * many), -1)
     for stripe in range(int(first.min()), int((first + stripes).max())):
         rows = np.flatnonzero((first <= stripe) & (stripe < first + stripes))
         if len(rows):
             n = min(many, len(indexes[stripe]))
-            place = np.asarray(indexes[stripe].search(points[asked[rows]].astype(np.float32), n).keys)
+            place = np.asarray(indexes[stripe].search(origins[rows].astype(np.float32), n).keys)
             column = (stripe - first[rows])[:, None] * many + np.arange(n)
             keys[rows[:, None], column] = place.astype(np.int64).reshape(len(rows), n)
-    away = np.square(points[keys] - points[asked][:, None, :]).sum(axis=2)
+    away = np.square(points[keys] - origins[:, None, :]).sum(axis=2)
     away[(keys < low[:, None]) | (keys >= high[:, None]) | (keys == asked[:, None])] = np.inf
     return exact_knn.select_nearest(away, names[keys], wanted)

@@ -1,20 +1,24 @@
-"""Partition patients by cohort, so that a cluster never compares all pairs.
+"""Partition patients by cohort and birth, so that a cluster never compares all pairs.
 
-    block c at moments M  =  every state of every patient who belongs to cohort c at some T in M
+    block c at moments M     =  every state of every patient who belongs to cohort c at some T in M
+    block c, s at moments M  =  the same of those born in stripe s
 
 A patient's peers at T are of the patient's own cohort at T, and every member of that cohort at T is in its block with
-all states. So ``search.search_peers`` over a block gives its patients the same peers as over everybody. The dead are a
-block of their own (``NO_COHORT``): they have a state, but no peers.
+all states. So ``search.search_peers`` over a block gives its patients the same peers as over everybody, and what
+``birth_stripes`` finds in a cohort's stripes is together the same again. The dead are a block of their own
+(``NO_COHORT``) without stripes: they have a state, but no peers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.peers.patient_embedding import States, assign_cohorts
+from models.peers.birth_stripes import find_stripes
+from models.peers.patient_embedding import Floats, States, assign_cohorts
 
 NO_COHORT = -1  # of the dead, and of patients unknown as of the moment
 _FIRST = -(1 << 33)  # seconds: before every moment that a record can name
@@ -36,15 +40,39 @@ def find_cohorts(states: States, subjects: Sequence[int], moments: Ints) -> Ints
 
 def list_members(states: States, moments: Ints) -> dict[int, Ints]:
     """List the patients of each cohort, and of ``NO_COHORT``, at any of the moments."""
+    return _group_members((subject, cohort) for subject, cohort, _ in _list_placed(states, moments))
+
+
+def list_stripes(states: States, moments: Ints) -> dict[tuple[int, int], Ints]:
+    """List the patients of known age of each cohort and stripe of births at any of the moments."""
+    return _group_members(_pair_with_stripe(states, moments))
+
+
+def _pair_with_stripe(states: States, moments: Ints) -> Iterator[tuple[Ints, Ints]]:
+    for subject, cohort, birth in _list_placed(states, moments):
+        there = (cohort != NO_COHORT) & ~np.isnan(birth)
+        yield subject[there], np.column_stack([cohort[there], find_stripes(birth[there])])
+
+
+def _list_placed(states: States, moments: Ints) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """At each moment, every known patient with cohort and birth."""
     subjects = np.unique(states.subject)
-    found: dict[int, set[int]] = {}
     for moment in np.unique(moments):
         at = np.full(len(subjects), moment)
-        known = _find_newest_states(states, subjects, at) >= 0
-        cohort = find_cohorts(states, subjects.tolist(), at)
-        for c in np.unique(cohort[known]):
-            found.setdefault(int(c), set()).update(subjects[known & (cohort == c)].tolist())
-    return {c: np.array(sorted(who), dtype=np.int64) for c, who in sorted(found.items())}
+        row = _find_newest_states(states, subjects, at)
+        known = row >= 0
+        yield subjects[known], find_cohorts(states, subjects.tolist(), at)[known], states.birth[row[known]]
+
+
+def _group_members(placed: Iterable[tuple[Ints, Ints]]) -> dict[Any, Ints]:
+    """Group patients by block, a number or a row of them."""
+    found: dict[Any, set[int]] = {}
+    for subject, block in placed:
+        unique, which = np.unique(block, axis=0, return_inverse=True)
+        for number, name in enumerate(unique.tolist()):
+            key = tuple(name) if isinstance(name, list) else name
+            found.setdefault(key, set()).update(subject[which.ravel() == number].tolist())
+    return {block: np.array(sorted(who), dtype=np.int64) for block, who in sorted(found.items())}
 
 
 def _find_newest_states(states: States, subjects: Ints, moments: Ints) -> Ints:

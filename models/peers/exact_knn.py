@@ -32,6 +32,8 @@ MIN_THREADED_BLOCKS = 4
 
 Points = NDArray[np.floating[Any]]
 Places = NDArray[np.int64]
+#: The names of the nearest and their distances.
+Nearest = tuple[Places, Points]
 
 
 def to_steps(embedding: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -46,24 +48,34 @@ def allocate_points(rows: int, wide: int, largest: float) -> Points:
 
 
 def find_nearest(points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int) -> Places:
-    """Find the names of the ``wanted`` nearest others to each of ``asked`` within its span.
+    """Find the names of the ``wanted`` nearest others to each of ``asked``, as ``rank_nearest`` does."""
+    return rank_nearest(points, names, asked, low, high, wanted)[0]
+
+
+def rank_nearest(
+    points: Points, names: Places, asked: Places, low: Places, high: Places, wanted: int, origins: Points | None = None
+) -> Nearest:
+    """Rank the ``wanted`` nearest others to each of ``asked`` within its span: names, and how far.
 
     ``points`` (``to_steps`` in ``allocate_points``) has shape ``[m, d]``, ``names`` ``[m]``; of equally near ones the
     smaller name is the nearer. A span is ``low`` up to ``high``. ``asked``, ``low`` and ``high`` have one element per
-    question, best in ascending order. Returns ``[len(asked), wanted]``, nearest first, -1 where there are no more.
+    question, best in ascending order. ``origins`` are the questions' points, by default those of ``asked``, which may
+    then be -1 for who is not among the points. Returns ``[len(asked), wanted]`` twice, nearest first, -1 and infinite
+    where there are no more; a distance is ``|q − m|² − |q|²``, to be compared within a question alone.
     """
-    found = np.full((len(asked), wanted), -1, dtype=np.int64)
+    found, far = np.full((len(asked), wanted), -1, dtype=np.int64), np.full((len(asked), wanted), np.inf)
     across = np.column_stack([points, np.einsum("ij,ij->i", points, points)])
 
     def fill(block: slice) -> None:
         first, last = int(low[block].min()), int(high[block].max())
         own = asked[block]
-        away = np.column_stack([-2 * points[own], np.ones(len(own), points.dtype)]) @ across[first:last].T
+        origin = points[own] if origins is None else origins[block].astype(points.dtype)
+        away = np.column_stack([-2 * origin, np.ones(len(own), points.dtype)]) @ across[first:last].T
         for row, (a, b, c) in enumerate(zip(low[block] - first, high[block] - first, own - first, strict=True)):
             away[row, :a] = away[row, b:] = np.inf
             if 0 <= c < away.shape[1]:
                 away[row, c] = np.inf
-        found[block] = select_nearest(away, names[None, first:last], wanted)
+        found[block], far[block] = select_nearest(away, names[None, first:last], wanted)
 
     blocks = list(_cut_blocks(low, high))
     if len(blocks) < MIN_THREADED_BLOCKS:
@@ -72,11 +84,11 @@ def find_nearest(points: Points, names: Places, asked: Places, low: Places, high
     else:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(fill, blocks))
-    return found
+    return found, far
 
 
-def select_nearest(away: Points, names: Places, wanted: int) -> Places:
-    """Select the names of each row's ``wanted`` smallest finite distances; -1 for no more.
+def select_nearest(away: Points, names: Places, wanted: int) -> Nearest:
+    """Select the names and distances of each row's ``wanted`` smallest finite ones; -1 and infinite for no more.
 
     ``names`` has the shape of ``away``, or one row for all.
     """
@@ -86,10 +98,11 @@ def select_nearest(away: Points, names: Places, wanted: int) -> Places:
     order = np.lexsort((called, away[row, column], row))
     row, called = row[order], called[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
-    found = np.full((len(away), wanted), -1, dtype=np.int64)
+    found, far = np.full((len(away), wanted), -1, dtype=np.int64), np.full((len(away), wanted), np.inf)
     selected = rank < wanted
     found[row[selected], rank[selected]] = called[selected]
-    return found
+    far[row[selected], rank[selected]] = away[row[selected], column[order][selected]]
+    return found, far
 
 
 def _bound_distance(away: Points, wanted: int) -> Points:

@@ -61,16 +61,15 @@ def search_peers(states: States, subjects: Sequence[int], moments: Places, k: in
     """
     if np.any(np.diff(moments) < 0):
         raise ValueError("moments must be in ascending order")
-    current = _CurrentStates(states)
+    current = CurrentStates(states)
     asked = current.find_places(subjects)
     embedding = np.full((len(moments), states.embedding.shape[1] + TIME_DIMENSIONS), np.nan, np.float32)
     peers = np.full((len(moments), 2 * k), -1, np.int32)
     cohort = np.full((len(moments), len(OUTCOMES)), np.nan)
     with threadpool_limits(1, "blas"):  # many small products; the blocks of a large one have threads of their own
-        for start, stop in _find_runs(moments):
+        for start, stop in find_runs(moments):
             current.advance(int(moments[start]))
-            known = start + np.flatnonzero(asked[start:stop] >= 0)
-            known = known[current.row[asked[known]] >= 0]
+            known = current.select_known(asked, start, stop)
             embedding[known] = current.embed(asked[known]) / exact_knn.STEPS
             peers[known] = current.find_nearest(asked[known], k)
             cohort[known] = current.average_cohort(asked[known], k)
@@ -83,13 +82,13 @@ def search_peers(states: States, subjects: Sequence[int], moments: Places, k: in
     }
 
 
-def _find_runs(values: Places) -> list[tuple[int, int]]:
+def find_runs(values: Places) -> list[tuple[int, int]]:
     """Start and end of each run of equal values."""
     edges = np.flatnonzero(np.diff(values)) + 1
     return list(zip([0, *edges], [*edges, len(values)], strict=True)) if len(values) else []
 
 
-class _CurrentStates:
+class CurrentStates:
     """Every patient's latest state as time moves forward; places are ranks among the donors' ids."""
 
     def __init__(self, states: States) -> None:
@@ -97,7 +96,7 @@ class _CurrentStates:
         self._states, self._arrival, self._arrived = states, np.argsort(states.at, kind="stable"), 0
         self._arrivals = states.at[self._arrival]
         self.row = np.full(len(self.donors), -1)
-        self._now = make_unknown_states(self.donors)
+        self.now = make_unknown_states(self.donors)
         largest = max(3.0, states.embedding.max(initial=0.0), -states.embedding.min(initial=0.0))
         self._points = exact_knn.allocate_points(len(self.donors), states.embedding.shape[1] + TIME_DIMENSIONS, largest)
         self._by_birth = np.empty(0, np.int64)
@@ -123,24 +122,29 @@ class _CurrentStates:
 
     def _update(self, place: Places) -> None:
         """Replace these patients' states by their newest ones."""
-        row, born = self.row[place], self._now.birth[place]
+        row, born = self.row[place], self.now.birth[place]
         for name in TIME_FIELDS:
-            getattr(self._now, name)[place] = getattr(self._states, name)[row]
+            getattr(self.now, name)[place] = getattr(self._states, name)[row]
         self._points[place, :-TIME_DIMENSIONS] = exact_knn.to_steps(self._states.embedding[row])
-        if not np.array_equal(born, self._now.birth[place], equal_nan=True):
-            order = np.argsort(self._now.birth, kind="stable")
-            self._by_birth = order[: np.count_nonzero(~np.isnan(self._now.birth))]  # nobody is a peer of unknown age
+        if not np.array_equal(born, self.now.birth[place], equal_nan=True):
+            order = np.argsort(self.now.birth, kind="stable")
+            self._by_birth = order[: np.count_nonzero(~np.isnan(self.now.birth))]  # nobody is a peer of unknown age
+
+    def select_known(self, asked: Places, start: int, stop: int) -> Places:
+        """The questions from ``start`` to ``stop`` whose patient has a state by now."""
+        known = start + np.flatnonzero(asked[start:stop] >= 0)
+        return known[self.row[asked[known]] >= 0]
 
     def embed(self, places: Places) -> exact_knn.Points:
         """Embeddings of known patients as of the moment, ``[len(places), d]``, in steps."""
         points = self._points[places]
-        points[:, -TIME_DIMENSIONS:] = exact_knn.to_steps(embed_time(self._now, places, self.moment))
+        points[:, -TIME_DIMENSIONS:] = exact_knn.to_steps(embed_time(self.now, places, self.moment))
         return points
 
     def assign_cohorts(self, places: Places) -> Places:
         """The cohort of each known patient as of the moment, -1 for the dead."""
-        alive = ~(self._now.died[places] <= self.moment)
-        return np.where(alive, assign_cohorts(self._now, places, self.moment), -1)
+        alive = ~(self.now.died[places] <= self.moment)
+        return np.where(alive, assign_cohorts(self.now, places, self.moment), -1)
 
     def find_nearest(self, asked: Places, k: int) -> Places:
         """States of the k … 2k nearest to each known patient, -1 for no more."""
@@ -149,11 +153,23 @@ class _CurrentStates:
             found[rows] = self._find_in_cohort(members, asked[rows], k)
         return np.where(found >= 0, self.row[found], -1)
 
+    def find_bands(self, asked: Places, k: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """First and last birth of each known patient's age band (NaN: none), and whether an index is worthwhile."""
+        first, last = np.full(len(asked), np.nan), np.full(len(asked), np.nan)
+        indexed = np.zeros(len(asked), bool)
+        for rows, members in self._split_by_cohort(asked):
+            birth = self.now.birth[members]
+            low, high = _find_age_bands(birth, self._rank(members, asked[rows]), k)
+            there = high > low
+            first[rows[there]], last[rows[there]] = birth[low[there]], birth[high[there] - 1]
+            indexed[rows] = ann_index.is_worthwhile(len(members), int(np.count_nonzero(there)))
+        return first, last, indexed
+
     def average_cohort(self, asked: Places, k: int) -> Floats:
         """Mean outcomes of the others in each known patient's cohort; NaN for the dead and those of unknown age."""
         found = np.full((len(asked), len(OUTCOMES)), np.nan)
         for rows, members in self._split_by_cohort(asked):
-            rows = rows[~np.isnan(self._now.birth[asked[rows]])]
+            rows = rows[~np.isnan(self.now.birth[asked[rows]])]
             found[rows] = average_cohort(self._states.outcomes, self.row[members], self.row[asked[rows]], k)
         return found
 
@@ -163,11 +179,20 @@ class _CurrentStates:
         for cohort in np.unique(of_asked[of_asked >= 0]):
             yield np.flatnonzero(of_asked == cohort), self._by_birth[of_all == cohort]
 
+    def list_stripe(self, cohort: int, stripe: int) -> Places:
+        """A cohort's members who were born in a stripe of births, in order of birth."""
+        born = self._by_birth[self.now.birth[self._by_birth] // ann_index.STRIPE == stripe]
+        return born[self.assign_cohorts(born) == cohort]
+
+    def _rank(self, members: Places, asked: Places) -> Places:
+        """Each patient's rank among ``members``, -1 for who is none."""
+        rank = np.full(len(self.donors), -1)
+        rank[members] = np.arange(len(members))
+        return rank[asked]
+
     def _find_in_cohort(self, members: Places, asked: Places, k: int) -> Places:
         """The same among one cohort's members in order of birth, as places."""
-        birth, at = self._now.birth[members], np.full(len(self.donors), -1)
-        at[members] = np.arange(len(members))
-        rank = at[asked]
+        birth, rank = self.now.birth[members], self._rank(members, asked)
         low, high = _find_age_bands(birth, rank, k)
         order = np.argsort(rank, kind="stable")
         order = order[high[order] > low[order]]

@@ -16,6 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from pipelines import splits
+from pipelines.features.engines.feature_files import read_night
 from pipelines.lineage.record_events import RecordEvent, find_events, find_record
 from pipelines.lineage.release_origin import list_trainings, trace_refiner
 from pipelines.lineage.source_lines import SourceLine, read_line
@@ -181,7 +182,7 @@ def _count_rows(settings: Settings, source: str, events: list[RecordEvent]) -> I
         named = [_names_source(name, columns[name], source) for name in columns if name.endswith(_SOURCES)]
         marked = rows.select("file", naming=pl.any_horizontal(named) if named else pl.lit(False)).collect()
         named_in = marked.filter("naming")["file"]
-        yield FeatureUse(group, len(named_in), len(marked), tuple(sorted({Path(file).stem for file in named_in})))
+        yield FeatureUse(group, len(named_in), len(marked), tuple(sorted(set(map(read_night, named_in)))))
 
 
 def _names_source(name: str, kind: pl.DataType, source: str) -> pl.Expr:

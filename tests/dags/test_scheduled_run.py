@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,10 +16,10 @@ from pipelines.runs import read_summaries
 from pmlm.settings import PROJECT, Settings
 from pmlm.storage import read_json
 from tests.conftest import NightDone
+from tests.dags.scheduler import free_port, scheduled, wait_for_first_run
 from tests.small_clinic import cut
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("airflow"), pytest.mark.timeout(900)]
-WAIT_S = 400.0
 
 
 @pytest.fixture
@@ -68,27 +66,6 @@ def test_the_scheduler_runs_the_night_that_is_due_and_its_assets_train_and_promo
     assert airflow_processes.stop_airflow(airflow_up)
     assert not [process for process in left if process.is_running()]
     assert not airflow_processes.stop_airflow(airflow_up), "a second stop finds nothing to do"
-
-
-def wait_for_first_run(api: Any, dag_id: str) -> dag_runs.DagRunResult:
-    """Wait for the end of the run that the scheduler makes of a DAG, by its cron or by an asset."""
-    deadline = time.monotonic() + WAIT_S
-    while not (runs := scheduled(api, dag_id)) or runs[0]["state"] in ("queued", "running"):
-        assert time.monotonic() < deadline, f"the run of {dag_id} does not end: {runs}"
-        time.sleep(1.0)
-    return dag_runs.wait_for_run(api, dag_id, runs[0]["dag_run_id"])
-
-
-def scheduled(api: Any, dag_id: str) -> list[dict[str, Any]]:
-    """Runs that the scheduler made on its own, oldest first."""
-    found = api.get(f"/dags/{dag_id}/dagRuns", params={"order_by": "run_after"}).json()["dag_runs"]
-    return [run for run in found if run["run_type"] in ("scheduled", "asset_triggered")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_login_and_the_secrets_of_airflow_are_for_its_owner_alone(airflow_home: Path) -> None:

@@ -12,13 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
 from typing import Any
 
-import pyarrow as pa
-
 #: Creates on a connection the tables that the groups' expressions read.
 LoadTables = Callable[[Any], None]
 #: Computes the rows of a group, by its name, from a connection's tables.
-ComputeRows = Callable[[Any, str], pa.Table]
-WriteTable = Callable[[str, pa.Table], None]
+ComputeRows = Callable[[Any, str], Any]
+WriteRows = Callable[[str, Any], None]
 
 
 def build_in_parallel(
@@ -26,7 +24,7 @@ def build_in_parallel(
     loads: Sequence[LoadTables],
     groups: Iterable[str],
     compute: ComputeRows,
-    write: WriteTable,
+    write: WriteRows,
 ) -> None:
     """Load each partition on a worker, then compute and write its rows per group.
 
@@ -39,10 +37,10 @@ def build_in_parallel(
             for number, load in remaining:
                 load(worker)
                 for name in names:
-                    table = compute(worker, name)
+                    rows = compute(worker, name)
                     if not turns.wait(name, number):
                         return
-                    write(name, table)
+                    write(name, rows)
                     turns.advance(name)
         except BaseException:
             turns.stop()

@@ -19,7 +19,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.expr.types import Table
 
@@ -36,7 +35,7 @@ from pipelines.features.build.incremental_plan import (
 from pipelines.features.build.parallel_build import LoadTables, build_in_parallel
 from pipelines.features.engines import feature_files
 from pipelines.features.engines.engine import Engine, load_engine
-from pipelines.features.engines.feature_files import GroupPlan
+from pipelines.features.engines.feature_files import GroupPlan, NightFile
 from pipelines.features.engines.query import MOMENTS, Query, compile_group
 from pipelines.features.trajectory import rows as trajectory_rows
 from pipelines.night_dates import end_of_night
@@ -69,7 +68,8 @@ def run(settings: Settings, night: str) -> StageSummary:
 
 
 def _list_later_nights(settings: Settings, night: str) -> list[str]:
-    return sorted({path.stem for path in settings.features.glob("*/*.parquet") if path.stem > night})
+    found = {feature_files.read_night(path) for path in settings.features.glob("*/*.parquet")}
+    return sorted(later for later in found if later > night)
 
 
 def plan_groups(settings: Settings, night: str, known: Mapping[str, str]) -> dict[str, GroupPlan]:
@@ -137,29 +137,23 @@ def write_partitions(
     """
     written = dict.fromkeys(plans, 0)
 
-    def compute(worker: Any, name: str) -> pa.Table:
-        return _finish_rows(name, _compute_rows(settings, engine, worker, name), plans[name])
+    def compute(worker: Any, name: str) -> Any:
+        if name == TRAJECTORY:
+            return trajectory_rows.compute_rows(settings, engine, worker)
+        return engine.evaluate(worker, _compile_query(name))
 
     with ExitStack() as stack:
-        writers: dict[str, pq.ParquetWriter] = {}
+        files = {
+            name: stack.enter_context(engine.open_file(settings, _place_rows(settings, plan)))
+            for name, plan in plans.items()
+        }
 
-        def write(name: str, table: pa.Table) -> None:
-            if name not in writers:
-                writer = feature_files.open_writer(settings.features / name, plans[name].origin, table.schema)
-                writers[name] = stack.enter_context(writer)
-            writers[name].write_table(table)
-            written[name] += table.num_rows
+        def write(name: str, rows: Any) -> None:
+            written[name] += files[name](rows)
 
         with engine.open_workers(connection, len(loads)) as workers:
             build_in_parallel(workers, loads, plans, compute, write)
     return written
-
-
-def _compute_rows(settings: Settings, engine: Engine, connection: Any, name: str) -> pa.Table:
-    """Compute a self group's rows at the as-of times that ``connection`` has loaded."""
-    if name == TRAJECTORY:
-        return trajectory_rows.compute_rows(settings, connection)
-    return engine.evaluate(connection, _compile_query(name))
 
 
 def _select_peer_moments(log: Table, changed: ChangedPatients, span: BuildSpan, nights: Sequence[str]) -> Table:
@@ -171,9 +165,8 @@ def _write_peers(settings: Settings, engine: Engine, connection: Any, plan: Grou
     """Search peers at the as-of times, write the night's file, and return its rows."""
     moments = engine.create_table(connection, MOMENTS, moments)
     k, rule = settings.k_anonymity, settings.currency_rule
-    table = engine.find_peers(connection, settings.features, moments, k, rule)
-    feature_files.write_rows(settings.features / PEERS, plan.origin, _finish_rows(PEERS, table, plan))
-    return table.num_rows
+    with engine.open_file(settings, _place_rows(settings, plan)) as write:
+        return write(engine.find_peers(connection, settings.features, moments, k, rule))
 
 
 def _compile_query(name: str) -> Query:
@@ -187,9 +180,7 @@ def _compile_query(name: str) -> Query:
     return query
 
 
-def _finish_rows(name: str, table: pa.Table, plan: GroupPlan) -> pa.Table:
-    """Order columns as the view does and rows by patient and time, and add ``created_timestamp``."""
-    names = [*KEY, *(field.name for field in find_groups()[name].view.features)]
-    table = table.select(names).sort_by([(column, "ascending") for column in KEY])
-    created = pa.array([plan.created] * table.num_rows, pa.timestamp("us", tz="UTC"))
-    return table.append_column("created_timestamp", created).combine_chunks()
+def _place_rows(settings: Settings, plan: GroupPlan) -> NightFile:
+    """The file of a group's rows, with the columns of its view in order."""
+    columns = (*KEY, *(field.name for field in find_groups()[plan.group].view.features))
+    return NightFile(settings.features / plan.group, plan.origin, columns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING
 import duckdb
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
+from feature_repo.point_in_time import KEY
 from models.patient.currency import CurrencyRule
-from pipelines.features.engines import peer_rows
+from pipelines.features.engines import feature_files, peer_rows
+from pipelines.features.engines.feature_files import NightFile
 from pmlm.settings import Settings
 from pmlm.storage import SPILL_PREFIX
 
@@ -153,6 +156,29 @@ def _quote(path: Path | str) -> str:
 def evaluate(connection: Backend, query: Query) -> pa.Table:
     """Compute a group's rows from the connection's record versions at its as-of times."""
     return connection.con.execute(_parse(query.sql)).to_arrow_table()
+
+
+def map_patients(
+    connection: Backend, tables: Sequence[Table], compute: Callable[..., pa.Table], schema: pa.Schema
+) -> pa.Table:
+    """Compute rows from the tables of the connection's patients, all at a time."""
+    return compute(*(table.to_pyarrow() for table in tables)).cast(schema)
+
+
+@contextmanager
+def open_file(settings: Settings, file: NightFile) -> Iterator[Callable[[pa.Table], int]]:
+    """Open a night's file, to which each partition's rows are added, sorted by patient and time."""
+    with ExitStack() as stack:
+        opened: list[pq.ParquetWriter] = []
+
+        def write(table: pa.Table) -> int:
+            finished = file.finish(table.sort_by([(column, "ascending") for column in KEY])).combine_chunks()
+            if not opened:
+                opened.append(stack.enter_context(feature_files.open_writer(file, finished.schema)))
+            opened[0].write_table(finished)
+            return finished.num_rows
+
+        yield write
 
 
 def find_peers(connection: Backend, features: Path, moments: Table, k: int, rule: CurrencyRule) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +12,12 @@ from ibis.expr.types import Table
 
 from models.patient.currency import CurrencyRule
 from pipelines.features.engines import duckdb_engine
+from pipelines.features.engines.feature_files import NightFile
 from pipelines.features.engines.query import Query
 from pmlm.settings import Settings
+
+#: A group's rows, as an engine has them: DuckDB a table in memory, Spark what its executors will compute.
+Rows = Any
 
 
 class Engine(Protocol):
@@ -35,9 +39,17 @@ class Engine(Protocol):
 
     def open_workers(self, connection: Any, partitions: int) -> AbstractContextManager[Sequence[Any]]: ...
 
-    def evaluate(self, connection: Any, query: Query) -> pa.Table: ...
+    def evaluate(self, connection: Any, query: Query) -> Rows: ...
 
-    def find_peers(self, connection: Any, features: Path, moments: Table, k: int, rule: CurrencyRule) -> pa.Table: ...
+    def map_patients(
+        self, connection: Any, tables: Sequence[Table], compute: Callable[..., pa.Table], schema: pa.Schema
+    ) -> Rows:
+        """Compute rows from tables with ``subject_id``, patient by patient or of several at a time."""
+
+    def find_peers(self, connection: Any, features: Path, moments: Table, k: int, rule: CurrencyRule) -> Rows: ...
+
+    def open_file(self, settings: Settings, file: NightFile) -> AbstractContextManager[Callable[[Rows], int]]:
+        """Open a group's file of a night, whole or never there; what is yielded writes rows and counts them."""
 
 
 def load_engine(settings: Settings) -> Engine:

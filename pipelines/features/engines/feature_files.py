@@ -4,13 +4,16 @@ A group's folder has one Parquet file per night, made of the event files known b
 an earlier night's. Its metadata says which event files it took in, by which definition, as which build: a killed build
 has left no file, and starts again from the same point. A row that a later night computes again (an event turned up that
 was known earlier) supersedes the older one by its greater ``created_timestamp``.
+
+Where many processes write (Spark), a night has several files, ``20260601.parquet``, ``20260601-1.parquet`` and so on,
+each with the same metadata. The first is put in place last, and the others count with it alone.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -24,9 +27,11 @@ from feature_repo.point_in_time import KEY
 from pipelines.features.engines.earlier_definitions import read_definition
 from pipelines.night_dates import end_of_night
 from pmlm.errors import FeaturesError
-from pmlm.storage import atomic_write
+from pmlm.storage import FILE_MODE, atomic_write, make_private_folder
 
 METADATA_KEY = b"pmlm"
+#: Between a night and the number of a file that is not its first.
+PART = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,11 @@ class FileOrigin:
     events: tuple[str, ...]
     definition: str
     build: int
+
+    @property
+    def created(self) -> datetime:
+        """The ``created_timestamp`` of the rows: greater for later nights, equal on every rerun."""
+        return end_of_night(self.night) + timedelta(seconds=self.build)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +65,42 @@ class GroupPlan:
     def fresh(self) -> tuple[str, ...]:
         return self.origin.events
 
+
+@dataclass(frozen=True, slots=True)
+class NightFile:
+    """A group's file of a night that is to be written: where, of what, and its rows' columns."""
+
+    folder: Path
+    origin: FileOrigin
+    columns: tuple[str, ...]
+
     @property
-    def created(self) -> datetime:
-        """The ``created_timestamp`` of the rows: greater for later nights, equal on every rerun."""
-        return end_of_night(self.origin.night) + timedelta(seconds=self.origin.build)
+    def metadata(self) -> dict[bytes, bytes]:
+        return {METADATA_KEY: json.dumps(asdict(self.origin), sort_keys=True).encode()}
+
+    def finish(self, table: pa.Table) -> pa.Table:
+        """Order columns as the group's view does, and add ``created_timestamp``."""
+        created = pa.array([self.origin.created] * table.num_rows, pa.timestamp("us", tz="UTC"))
+        return table.select(self.columns).append_column("created_timestamp", created)
+
+
+def read_night(path: Path | str) -> str:
+    """Read the night of a feature file from its name."""
+    return Path(path).stem.partition(PART)[0]
+
+
+def list_night_files(features: Path, group: str, night: str) -> list[Path]:
+    """List a group's files (``*``: every group's) of a night."""
+    return sorted([*features.glob(f"{group}/{night}.parquet"), *features.glob(f"{group}/{night}{PART}*.parquet")])
 
 
 def read_origins(folder: Path) -> list[FileOrigin]:
     """Read the origins of a group's files, in night order, with definitions named as today."""
     found: list[FileOrigin] = []
     files: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob("[0-9]*.parquet")):
+        if PART in path.stem:
+            continue
         stated = json.loads(pq.read_schema(path).metadata[METADATA_KEY])
         found.append(FileOrigin(**stated | {"events": tuple(stated["events"])}))
         files[found[-1].definition].append(path)
@@ -81,6 +116,7 @@ def plan_group(folder: Path, night: str, definition: str, known: Mapping[str, st
     earlier night), are removed: the group is then built from the beginning. A night that is built anew removes the
     files of later nights, which were computed without it: the stage builds them again.
     """
+    _remove_uncommitted(folder)
     built = read_origins(folder)
     if any(o.definition != definition or not set(o.events) <= set(known) for o in built):
         _remove_files(folder, "")
@@ -112,21 +148,30 @@ def _remove_files(folder: Path, since: str) -> None:
             path.unlink()
 
 
+def _remove_uncommitted(folder: Path) -> None:
+    """Remove the files of nights whose first file is missing: a killed build left them."""
+    for path in folder.glob(f"*{PART}*.parquet"):
+        if not (folder / f"{read_night(path)}.parquet").exists():
+            path.unlink()
+
+
 @contextmanager
-def open_writer(folder: Path, origin: FileOrigin, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Open a night's file to be written table by table; it appears whole or never."""
-    stated = {METADATA_KEY: json.dumps(asdict(origin), sort_keys=True).encode()}
+def open_writer(file: NightFile, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Open a night's file to be written table by table (``NightFile.finish``); it appears whole or never."""
     with (
-        atomic_write(folder / f"{origin.night}.parquet") as temporary,
-        pq.ParquetWriter(temporary, schema.with_metadata(stated), compression="zstd") as writer,
+        atomic_write(file.folder / f"{file.origin.night}.parquet") as temporary,
+        pq.ParquetWriter(temporary, schema.with_metadata(file.metadata), compression="zstd") as writer,
     ):
         yield writer
 
 
-def write_rows(folder: Path, origin: FileOrigin, table: pa.Table) -> None:
-    """Write a night's file of a group, whole or not at all."""
-    with open_writer(folder, origin, table.schema) as writer:
-        writer.write_table(table)
+def commit_parts(file: NightFile, parts: Sequence[Path]) -> None:
+    """Move files that others have written whole into place, the one that makes them count last."""
+    make_private_folder(file.folder)
+    for number in reversed(range(len(parts))):
+        parts[number].chmod(FILE_MODE)
+        name = file.origin.night + (f"{PART}{number}" if number else "")
+        parts[number].replace(file.folder / f"{name}.parquet")
 
 
 def scan_rows(folder: Path, keys: pl.LazyFrame | None = None) -> pl.LazyFrame:

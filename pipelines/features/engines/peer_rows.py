@@ -54,11 +54,11 @@ def search_states(states: States, asked: pl.DataFrame, k: int) -> pa.Table:
     """Compute peer rows among ``states`` at each ``KEY`` of ``asked``, which is sorted by moment."""
     at = asked["event_timestamp"].dt.epoch("s").to_numpy()
     found = search.search_peers(states, asked["subject_id"].to_list(), at, k)
-    columns = [_to_arrow(found[name]) for name in search.COLUMNS]
+    columns = [to_arrow(found[name]) for name in search.COLUMNS]
     return pa.Table.from_arrays([*(asked[name].to_arrow() for name in KEY), *columns], schema=SCHEMA)
 
 
-def _to_arrow(values: NDArray[Any]) -> pa.Array:
+def to_arrow(values: NDArray[Any]) -> pa.Array:
     """Convert numbers [n], or rows of numbers [n, d] to lists; NaN becomes null."""
     if values.ndim == 1:
         return pa.array(values, from_pandas=True)

@@ -1,16 +1,17 @@
 """Run the same feature expressions on Spark: ``PMLM_ENGINE=spark``, extra ``spark``, Java 17.
 
 ``PMLM_SPARK_MASTER`` says where it runs; a session that ``spark-submit`` opened is used as it is. The executors read
-the event log and the feature files, so on a cluster all of them must see the workspace. A night's rows come back to
-the driver, which writes the group's one file: they must fit its memory.
+the event log and write the feature files (``spark_files``), so on a cluster all of them must see the workspace.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,17 @@ import ibis
 import pyarrow as pa
 from ibis.expr.types import Table
 
+from feature_repo.point_in_time import KEY
 from models.patient.currency import CurrencyRule
+from pipelines.features.engines import feature_files, peer_rows, spark_files
+from pipelines.features.engines.feature_files import NightFile
 from pipelines.features.engines.query import Query
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
+from pmlm.storage import SPILL_PREFIX
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 #: Settings without which the expressions mean something else.
 MEANING = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false"}
@@ -33,6 +38,8 @@ MEANING = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "false
 EPOCH_US = "CREATE OR REPLACE TEMPORARY FUNCTION epoch_us(t TIMESTAMP) RETURNS BIGINT RETURN unix_micros(t)"
 
 PARTITION_WORK = None  # one partition: executors spill what does not fit
+#: Patients whose events one call of the trajectory model has in memory.
+PATIENTS_PER_GROUP = 5_000
 #: Settings for a small clinic on one machine.
 LOCAL = {
     "spark.ui.enabled": "false",
@@ -42,6 +49,14 @@ LOCAL = {
     "spark.sql.shuffle.partitions": "4",
     "spark.driver.memory": "4g",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Rows that the executors will compute, and the types that they are written in."""
+
+    frame: DataFrame
+    schema: pa.Schema
 
 
 @contextmanager
@@ -128,11 +143,11 @@ def open_workers(connection: Any, partitions: int) -> Iterator[list[Any]]:
     yield [connection]
 
 
-def evaluate(connection: Any, query: Query) -> pa.Table:
-    """Compute a group's rows from the connection's record versions at its as-of times."""
-    table = connection._session.sql(to_sql(query.expression)).toArrow()
+def evaluate(connection: Any, query: Query) -> Frame:
+    """What will compute a group's rows from the connection's record versions at its as-of times."""
     stated = query.expression.schema().to_pyarrow()
-    return table.cast(pa.schema([field.with_type(_to_utc(field.type)) for field in stated]))
+    schema = pa.schema([field.with_type(_to_utc(field.type)) for field in stated])
+    return Frame(connection._session.sql(to_sql(query.expression)), schema)
 
 
 def _to_utc(kind: pa.DataType) -> pa.DataType:
@@ -142,9 +157,39 @@ def _to_utc(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp("us", tz="UTC") if pa.types.is_timestamp(kind) else kind
 
 
-def find_peers(connection: Any, features: Path, moments: Table, k: int, rule: CurrencyRule) -> pa.Table:
-    """Search peers at each of the moments, cohort by cohort over the cluster."""
+def map_patients(
+    connection: Any, tables: Sequence[Table], compute: Callable[..., pa.Table], schema: pa.Schema
+) -> Frame:
+    """What will compute rows from one or two tables, some thousand patients at a time on the executors."""
+    from pyspark.sql import functions as F
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    frames = [connection._session.sql(to_sql(table)) for table in tables]
+    counted = frames[-1].agg(F.approx_count_distinct(KEY[0])).first()
+    parts = 1 + (counted[0] if counted else 0) // PATIENTS_PER_GROUP
+    grouped = [frame.groupBy(F.pmod(F.hash(KEY[0]), F.lit(parts))) for frame in frames]
+    together = grouped[0] if len(grouped) == 1 else grouped[0].cogroup(grouped[1])
+    return Frame(together.applyInArrow(compute, from_arrow_schema(schema)), schema)
+
+
+def find_peers(connection: Any, features: Path, moments: Table, k: int, rule: CurrencyRule) -> Frame:
+    """What will search peers at each of the moments, over the cluster."""
     from pipelines.features.engines import spark_peers
 
     asked = connection._session.table(moments.get_name())
-    return spark_peers.compute_rows(connection._session, features, asked, k, rule)
+    return Frame(spark_peers.find_rows(connection._session, features, asked, k, rule), peer_rows.SCHEMA)
+
+
+@contextmanager
+def open_file(settings: Settings, file: NightFile) -> Iterator[Callable[[Frame], int]]:
+    """Open a night's files, of which each executor writes some; they appear together or never."""
+    written: list[Path] = []
+    with tempfile.TemporaryDirectory(dir=settings.workspace, prefix=SPILL_PREFIX) as staging:
+
+        def write(rows: Frame) -> int:
+            parts, count = spark_files.write_parts(rows.frame, rows.schema, file, Path(staging))
+            written.extend(parts)
+            return count
+
+        yield write
+        feature_files.commit_parts(file, written)

@@ -53,7 +53,7 @@ def count_missing_days(settings: Settings, patients: Sequence[int]) -> dict[str,
         days = list_change_days(find_record_changes(select_recent(log, BEGINNING), owners))
         days = days.filter(days.subject_id.isin(list(patients)))
         changed = days.to_polars().with_columns(pl.col(KEY[1]).cast(pl.Datetime("us", "UTC")))
-    last = max((path.stem for path in settings.features.glob("*/*.parquet")), default="")
+    last = max(map(feature_files.read_night, settings.features.glob("*/*.parquet")), default="")
     found = {}
     for name in find_groups():
         keys = pl.scan_parquet(settings.features / name / "*.parquet").select(KEY).collect()

@@ -22,8 +22,9 @@ from models.patient.forecaster import Forecaster, VisitForecast, forecast_states
 from models.patient.trajectory import PatientDays
 from models.vocabulary import BIRTH_CODE
 from pipelines.embedding_cache import open_encoder
+from pipelines.features.engines.engine import Engine, Rows
 from pipelines.features.engines.query import MOMENTS, VERSIONS
-from pipelines.features.trajectory import sequences
+from pipelines.features.trajectory import model_store, sequences
 from pipelines.features.trajectory.rows import SCHEMA
 from pmlm.settings import Settings
 
@@ -32,12 +33,26 @@ LAST_SOURCES = 5
 _THREADS_LOCK = Lock()
 
 
-def compute_rows(settings: Settings, connection: Any, forecaster: Forecaster, moments: pl.DataFrame) -> pa.Table:
-    """Predict a row per moment (sorted by ``KEY``) from the connection's record versions."""
-    found = select_versions(connection.table(VERSIONS), connection.table(MOMENTS))
-    versions = pl.DataFrame(found.to_pyarrow()).sort("subject_id", "second", "code", "source")
+def compute_rows(settings: Settings, engine: Engine, connection: Any) -> Rows:
+    """Predict a row per as-of time of the connection from its record versions."""
+    moments = connection.table(MOMENTS)
+    versions = select_versions(connection.table(VERSIONS), moments)
+
+    # Spark reads what a function takes from its annotations, which a partial has not
+    def predict(versions: pa.Table, moments: pa.Table) -> pa.Table:
+        return predict_group(settings, versions, moments)
+
+    return engine.map_patients(connection, [versions, moments], predict, SCHEMA)
+
+
+def predict_group(settings: Settings, versions: pa.Table, moments: pa.Table) -> pa.Table:
+    """Predict rows of some patients; Spark calls it in processes of its own, each of which loads the model once."""
+    forecaster = model_store.load_model(settings)
+    if forecaster is None or not moments.num_rows:
+        return SCHEMA.empty_table()
+    found = pl.DataFrame(versions).sort("subject_id", "second", "code", "source")
     with _THREADS_LOCK, open_encoder(settings) as encode:
-        return predict_rows(forecaster, versions, moments, encode)
+        return predict_rows(forecaster, found, pl.DataFrame(moments).select(*KEY).sort(*KEY), encode)
 
 
 def select_versions(versions: Table, moments: Table) -> Table:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from ibis.expr.types import Table
 
 from feature_repo.point_in_time import KEY
+from pipelines.features.engines.engine import Engine, Rows
 from pipelines.features.engines.query import MOMENTS, make_input_tables
 from pipelines.features.trajectory import model_store
 from pmlm.settings import Settings
@@ -43,13 +44,16 @@ def list_inputs(settings: Settings) -> list[Table]:
     return [inference.select_versions(*make_input_tables())]
 
 
-def compute_rows(settings: Settings, connection: Any) -> pa.Table:
+def compute_rows(settings: Settings, engine: Engine, connection: Any) -> Rows:
     """Compute trajectory rows at the connection's as-of times."""
-    moments = pl.DataFrame(connection.table(MOMENTS).to_pyarrow()).sort(*KEY)
-    forecaster = model_store.load_model(settings)
-    if forecaster is None or moments.is_empty():
-        blank = {name: [None] * len(moments) for name in SCHEMA.names[len(KEY) :]}
-        return pa.table(moments.to_dict(as_series=False) | blank, schema=SCHEMA)
+    if model_store.read_version(settings) is None:
+        return engine.map_patients(connection, [connection.table(MOMENTS)], _leave_unknown, SCHEMA)
     from pipelines.features.trajectory import inference
 
-    return inference.compute_rows(settings, connection, forecaster, moments)
+    return inference.compute_rows(settings, engine, connection)
+
+
+def _leave_unknown(moments: pa.Table) -> pa.Table:
+    asked = pl.DataFrame(moments).select(*KEY)
+    blank = {name: [None] * len(asked) for name in SCHEMA.names[len(KEY) :]}
+    return pa.table(asked.to_dict(as_series=False) | blank, schema=SCHEMA)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.features.engines.feature_files import list_night_files
 from pipelines.monitoring.families.drift_table import MISSING, PATIENT, SAMPLE, DriftTable
 from pipelines.night_dates import end_of_night
 from pmlm.settings import Settings
@@ -27,12 +28,12 @@ MODELLED = frozenset({PEERS, "trajectory"})
 
 def list_own_files(settings: Settings, night: str) -> list[Path]:
     """List the night's file of each group about the patient's own record."""
-    return sorted(f for f in settings.features.glob(f"*/{night}.parquet") if f.parent.name not in MODELLED)
+    return [f for f in list_night_files(settings.features, "*", night) if f.parent.name not in MODELLED]
 
 
 def list_peer_files(settings: Settings, night: str) -> list[Path]:
     """List the night's file of peer features, which change with other patients' records too."""
-    return sorted(settings.features.glob(f"{PEERS}/{night}.parquet"))
+    return list_night_files(settings.features, PEERS, night)
 
 
 def _express_column(name: str, dtype: pl.DataType) -> pl.Expr | None:

@@ -47,9 +47,8 @@ from pipelines.episodes.recommend import ranker_folder
 from pipelines.evaluation.nightly.looks import count_looks, looks_path
 from pipelines.evaluation.nightly.metrics import MetricRow as EvaluationRow
 from pipelines.evaluation.nightly.verdict import SAFETY, decide
-from pipelines.features.engines.feature_files import METADATA_KEY, GroupPlan
+from pipelines.features.engines.feature_files import METADATA_KEY, NightFile, open_writer
 from pipelines.features.engines.feature_files import FileOrigin as FeatureOrigin
-from pipelines.features.engines.feature_files import write_rows as write_features
 from pipelines.features.trajectory.model_store import CURRENT, install_model
 from pipelines.features.trajectory.model_store import model_folder as trajectory_folder
 from pipelines.monitoring.column_tests import ColumnComparison
@@ -206,10 +205,12 @@ def ledger(tmp: Path) -> list[str]:
 def feature_file(tmp: Path) -> list[str]:
     """Collect a feature file's metadata keys and the creation timestamp of its rows."""
     origin = FeatureOrigin(NIGHT, ("a.parquet",), "definition", 1)
-    write_features(tmp / "group", origin, pa.table({"x": [1]}))
+    table = pa.table({"x": [1]})
+    with open_writer(NightFile(tmp / "group", origin, ("x",)), table.schema) as writer:
+        writer.write_table(table)
     stated = json.loads(pq.read_schema(tmp / "group" / f"{NIGHT}.parquet").metadata[METADATA_KEY])
-    created = GroupPlan("group", origin, None).created.isoformat()
-    return [*(f"{METADATA_KEY.decode()} {name}" for name in json_names(stated)), f"created {created}"]
+    names = (f"{METADATA_KEY.decode()} {name}" for name in json_names(stated))
+    return [*names, f"created {origin.created.isoformat()}"]
 
 
 def manifest(tmp: Path) -> list[str]:

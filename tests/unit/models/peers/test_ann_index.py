@@ -23,8 +23,8 @@ def states() -> States:
     return states_of(clinic(Random(8), 2500, moments=1))
 
 
-def standing(states: States) -> search._CurrentStates:
-    current = search._CurrentStates(states)
+def standing(states: States) -> search.CurrentStates:
+    current = search.CurrentStates(states)
     current.advance(AT)
     return current
 

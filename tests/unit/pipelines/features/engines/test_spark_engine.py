@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
 from feature_repo.point_in_time import KEY
 from feature_repo.store.services import find_groups
+from models.patient.currency import DEFAULT_RULE
+from models.peers import ann_index
 from pipelines.features.build import stage
-from pipelines.features.engines import spark_engine
+from pipelines.features.engines import feature_files, peer_rows, spark_engine, spark_peers
+from pipelines.features.engines.feature_files import FileOrigin, NightFile
 from pipelines.features.trajectory import stage as training
 from pipelines.night_dates import end_of_night
 from pipelines.records import drops
@@ -28,7 +32,8 @@ from pipelines.records.log import ledger as records_ledger
 from pipelines.records.stage import run as take_in
 from pmlm.errors import SettingsError
 from pmlm.settings import Settings
-from tests.unit.pipelines.features.built import all_rows, clinic
+from tests.unit.pipelines.features.built import LAST as FIRST
+from tests.unit.pipelines.features.built import all_rows, clinic, known_on, patients, write_batch
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spark")]
 BEFORE, LAST = "20260401", "20260602"
@@ -56,6 +61,7 @@ def session() -> Iterator[Any]:
             "spark.sql.codegen.wholeStage": "false",
             "spark.sql.codegen.factoryMode": "NO_CODEGEN",
             "spark.sql.adaptive.enabled": "false",
+            "spark.sql.constraintPropagation.enabled": "false",
             "spark.driver.memory": "2g",
         },
     )
@@ -120,6 +126,58 @@ def test_no_feature_is_unknown_of_everybody_that_the_clinic_records(both: Both) 
     known = {name for name, rows in present.items() if rows.any()}
     assert len(known) > 0.8 * len(made), sorted(set(made) - known)
     assert (made["peers_count"] >= K).any()
+
+
+def test_stripes_on_executors_give_the_peers_of_one_process(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More patients than the small clinic has, through indexes, which give some questions too few candidates."""
+    settings = clinic(tmp_path)
+    write_batch(settings, FIRST, known_on(patients(seed=11, pairs=60, records=14), None, FIRST))
+    stage.run(settings, FIRST)
+    moments = pl.read_parquet(settings.features / "peers" / "*.parquet").select(*KEY)
+    last = moments.filter(pl.col(KEY[1]) == pl.col(KEY[1]).max())
+    monkeypatch.setattr(ann_index, "is_worthwhile", lambda members, asked: True)
+    schema = pa.schema([peer_rows.SCHEMA.field(name) for name in KEY])
+    expected = pl.DataFrame(peer_rows.compute_rows(settings.features, last.to_arrow().cast(schema), K, DEFAULT_RULE))
+    session.createDataFrame(last.to_arrow()).createOrReplaceTempView("asked_of_peers")
+    rows = spark_peers.find_rows(session, settings.features, session.table("asked_of_peers"), K, DEFAULT_RULE)
+    found = pl.DataFrame(rows.toArrow().cast(peer_rows.SCHEMA))
+    assert (found["peers_count"] >= K).sum() >= 10
+    assert_frame_equal(found.sort(*KEY), expected.sort(*KEY), check_exact=True)
+
+
+def test_executors_write_the_files_of_a_night_and_the_driver_renames_them(session: Any, tmp_path: Path) -> None:
+    settings = clinic(tmp_path)
+    settings.workspace.mkdir(parents=True)
+    origin = FileOrigin(LAST, ("a.parquet",), "definition", 1)
+    file = NightFile(settings.features / "vitals", origin, (*KEY, "value"))
+    schema = pa.schema([*(peer_rows.SCHEMA.field(name) for name in KEY), pa.field("value", pa.float64())])
+    session.conf.set("spark.sql.shuffle.partitions", "3")
+    query = (
+        "select id as subject_id, timestamp'2026-06-02 23:59:59' as event_timestamp, id / 2 as value from range(100)"
+    )
+    try:
+        with spark_engine.open_file(settings, file) as write:
+            assert write(spark_engine.Frame(session.sql(query), schema)) == 100
+            assert not list(settings.features.glob("*/*.parquet")), "nothing is there before all is"
+        failing = session.sql(query.replace("id / 2", "assert_true(id < 50)"))
+        with pytest.raises(Exception, match="is not true"), spark_engine.open_file(settings, file) as write:
+            write(spark_engine.Frame(failing, schema))
+    finally:
+        session.conf.set("spark.sql.shuffle.partitions", "1")
+    paths = feature_files.list_night_files(settings.features, "vitals", LAST)
+    assert sorted(path.stem for path in paths) == [LAST, f"{LAST}-1", f"{LAST}-2"]
+    assert feature_files.read_origins(file.folder) == [origin]
+    tables = [pl.read_parquet(path) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        assert table.equals(table.sort(*KEY))
+        assert path.stat().st_mode & 0o077 == 0
+    together = pl.concat(tables).sort(*KEY)
+    assert together["subject_id"].to_list() == list(range(100))
+    assert together["value"].to_list() == [n / 2 for n in range(100)]
+    assert together["created_timestamp"].unique().to_list() == [origin.created]
+    assert not list(settings.workspace.glob(".spill-*"))
 
 
 def test_without_pyspark_the_setting_is_refused_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

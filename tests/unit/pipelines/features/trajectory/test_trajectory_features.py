@@ -152,7 +152,8 @@ def test_rows_of_two_models_are_refused_offline_and_never_put_online(nightly: Se
     other = pl.read_parquet(path).with_columns(model_version=pl.lit("another")).to_arrow()
     origin = next(o for o in feature_files.read_origins(path.parent) if o.night == LAST)
     schema = trajectory_rows.SCHEMA.append(other.schema.field("created_timestamp"))
-    feature_files.write_rows(path.parent, origin, other.cast(schema))
+    with feature_files.open_writer(feature_files.NightFile(path.parent, origin, ()), schema) as writer:
+        writer.write_table(other.cast(schema))
     asked = pd.DataFrame({"subject_id": [1], "event_timestamp": [pd.Timestamp(settings.now())]})
     with pytest.raises(FeaturesError, match="several models"):
         historical_rows.read_rows(settings, asked)
