@@ -59,6 +59,15 @@ def open_store(store_dir: Path) -> FeatureStore:
     return FeatureStore(repo_path=str(store_dir))
 
 
+def read_online_config(store_dir: Path) -> Mapping[str, Any] | None:
+    """Return the ``online_store`` section of the store that ``define_store`` left; None without one."""
+    config = store_dir / CONFIG
+    if not config.exists():
+        return None
+    found: dict[str, Any] = json.loads(config.read_text().split("\n", 1)[1])["online_store"]
+    return found
+
+
 def name_registry(project: str) -> str:
     """Return the registry's file name: one per filling of a server's store, one for SQLite."""
     return REGISTRY if project == PROJECT else f"registry-{project}.db"

@@ -22,6 +22,7 @@ from bentos.auth.keys import development_token
 from bentos.personalizer import release as releases
 from pipelines.packaging.bento import bento_home, make_serving_environment
 from pipelines.packaging.running_endpoint import EndpointProcess, RunningEndpoint
+from pipelines.port_holder import name_holder
 from pmlm.api_types import PersonalizeRequest
 from pmlm.errors import ServingError
 from pmlm.served_releases import read_served
@@ -201,7 +202,9 @@ def _check_port(host: str, port: int) -> int:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ServingError(f"port {port} of {host} is taken: set PMLM_PORT to a free one") from error
+            raise ServingError(
+                f"port {port} of {host} is taken by {name_holder(port)}: stop that, or set PMLM_PORT to a free one"
+            ) from error
         return int(probe.getsockname()[1])
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from pipelines import tombstones
 from pipelines.night.schedule import airflow_processes
+from pipelines.port_holder import name_holder
 from pmlm.errors import ChangePlanError, PmlmError
 from pmlm.language_models import EMBEDDED_ANSWER
 from pmlm.settings import Settings
@@ -161,16 +162,21 @@ def _stores(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def _online_store(settings: Settings) -> Diagnosis:
-    from feature_repo.store import online, online_stores
+    from feature_repo.store import feast_store, online, online_stores, reach
 
     name = online_stores.redact_setting(settings.online_store)
     try:
-        online_stores.describe_store(settings.online_store)
-        online.read(settings.feast, 0)
+        reach.reach_server(settings.online_store)
+        served = feast_store.read_online_config(settings.feast)
+        if served == online_stores.describe_store(settings.online_store):
+            online.read(settings.feast, 0)
+            return Diagnosis("online store", "ok", name)
     except (ValueError, online.StoreDownError) as error:
         return Diagnosis("online store", "bad", f"{name}: {error}", "check PMLM_ONLINE_STORE and that its server runs")
-    filled = (settings.feast / "feature_store.yaml").exists()
-    return Diagnosis("online store", "ok" if filled else "note", name, "" if filled else "pmlm night")
+    if served is None:
+        return Diagnosis("online store", "note", f"{name}, not filled yet", "pmlm night")
+    found = f"{name} answers; the endpoint still reads another, of type {served['type']}"
+    return Diagnosis("online store", "note", found, "pmlm features materialise")
 
 
 def _airflow_database(settings: Settings) -> Iterator[Diagnosis]:
@@ -219,7 +225,8 @@ def _ports(settings: Settings) -> Iterator[Diagnosis]:
         if ours[port]:
             yield Diagnosis(name, "ok", f"{port}, in use by PMLM")
         elif _is_listening(settings.host, port):
-            yield Diagnosis(name, "bad", f"{port} is taken by another program", f"set {variable} to a free port")
+            holder = f"{port} is taken by {name_holder(port)}"
+            yield Diagnosis(name, "bad", holder, f"stop that, or set {variable} to a free port")
         else:
             yield Diagnosis(name, "ok", f"{port} is free", "")
 

@@ -14,7 +14,7 @@ import pandas as pd
 import polars as pl
 
 from feature_repo.point_in_time import KEY
-from feature_repo.store import expectations, feast_store, online
+from feature_repo.store import expectations, feast_store, online, online_stores, reach
 from feature_repo.store.services import find_groups, hash_schema, list_features
 from models.schema import FeatureRow
 from pipelines.features.build import historical_rows
@@ -162,10 +162,19 @@ def _check_recomputed(settings: Settings, patients: Sequence[int]) -> FeatureChe
 
 
 def _check_online(settings: Settings, patients: Sequence[int]) -> Iterator[FeatureCheck]:
+    where = online_stores.redact_setting(settings.online_store)
+    try:
+        reach.reach_server(settings.online_store)
+    except (ValueError, online.StoreDownError) as error:
+        yield FeatureCheck("configured store answers", False, f"{where}: {error}")
+        return
+    yield FeatureCheck("configured store answers", True, where)
+    configured = feast_store.read_online_config(settings.feast) == materialise.read_store_config(settings)
     path = settings.feast / materialise.TAKEN
-    state = read_json(path) if path.exists() and (settings.feast / feast_store.CONFIG).exists() else {}
+    state = read_json(path) if path.exists() and configured else {}
     same = state.get("files") == materialise.hash_feature_files(settings) and state.get("schema") == hash_schema()
-    found = "every feature file is in it" if same else "it is behind the feature files: run `pmlm features materialise`"
+    behind = "behind the feature files" if configured else "not what the endpoint reads yet"
+    found = "every feature file is in it" if same else f"it is {behind}: run `pmlm features materialise`"
     yield FeatureCheck("online store is up to date", same, found)
     try:
         differing = _count_unequal(settings, patients)

@@ -21,6 +21,7 @@ import psutil
 
 from pipelines.night import airflow_settings
 from pipelines.night.schedule import airflow_runs
+from pipelines.port_holder import name_holder
 from pmlm.errors import NightError
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
@@ -157,4 +158,5 @@ def _check_port_is_free(settings: Settings) -> None:
         try:
             probe.bind((settings.host, settings.airflow_port))
         except OSError as error:
-            raise NightError(f"port {settings.airflow_port} is taken: set PMLM_AIRFLOW_PORT to a free one") from error
+            holder = f"port {settings.airflow_port} is taken by {name_holder(settings.airflow_port)}"
+            raise NightError(f"{holder}: stop that, or set PMLM_AIRFLOW_PORT to a free one") from error

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from bentos.auth import keys
+from pipelines.port_holder import UNKNOWN, name_holder
 from pmlm.console.doctor import Diagnosis, run_checks
 from pmlm.settings import Settings
+from tests.unit.pipelines.features.servers import Server, postgres, redis
 from tests.unit.pipelines.night.conftest import write_drop
 
 
@@ -70,7 +78,42 @@ def test_a_port_taken_by_another_program_is_bad(settings: Settings) -> None:
         taken = Settings(**settings.model_dump() | {"airflow_port": other.getsockname()[1]})
         check = found(taken, "Airflow's port")
     assert check.verdict == "bad"
+    assert f"(process {os.getpid()})" in check.found
     assert "PMLM_AIRFLOW_PORT" in check.mend
+
+
+def test_who_holds_a_port_is_named_without_its_arguments(settings: Settings) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", "secret"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as other:
+        try:
+            while name_holder(port) == UNKNOWN and other.poll() is None:
+                time.sleep(0.05)
+            check = found(Settings(**settings.model_dump() | {"port": port}), "endpoint's port")
+        finally:
+            other.kill()
+    assert check.found.startswith(f"{port} is taken by python")
+    assert check.found.endswith(f" -m http.server (process {other.pid})")
+
+
+@pytest.mark.parametrize("start", [redis, postgres])
+def test_the_configured_store_is_reached_before_it_is_filled(
+    settings: Settings, start: Callable[[], AbstractContextManager[Server]]
+) -> None:
+    with start() as server:
+        asked = settings.model_copy(update={"online_store": server.url})
+        answers = found(asked, "online store")
+        with server.frozen():
+            silent = found(asked, "online store")
+        wrong = found(asked.model_copy(update={"online_store": server.url.replace("%", "%25")}), "online store")
+    shown = f"{server.url.split(':')[0]}://127.0.0.1:{server.port}"
+    assert (answers.verdict, answers.found) == ("note", f"{shown}, not filled yet")
+    for check in (silent, wrong):
+        assert check.verdict == "bad"
+        assert check.found.startswith(f"{shown}: the online store does not answer: ")
+        assert "PMLM_ONLINE_STORE" in check.mend
 
 
 def test_a_postgres_of_airflow_that_does_not_answer_is_bad_and_its_password_stays_hidden(settings: Settings) -> None:
