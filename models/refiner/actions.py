@@ -12,11 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import PreTrainedTokenizerFast
-
 from models.refiner.interface import STYLES
 from models.schema import EditProgram
 
@@ -40,19 +35,6 @@ class Actions:
     def words(self) -> list[str]:
         styles = [f"STYLE_{style}" for style in STYLES]
         return ["<pad>", "<stop>", "<unknown>", *styles, *(f"PICK_{i + 1}" for i in range(self.slots))]
-
-    def tokenizer(self, rows: int) -> PreTrainedTokenizerFast:
-        """Build a tokenizer over actions and ``rows`` row names (``R0`` …), since TRL expects text."""
-        vocabulary = {word: i for i, word in enumerate([*self.words, *(f"R{r}" for r in range(rows))])}
-        tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unknown>"))
-        tokenizer.pre_tokenizer = WhitespaceSplit()
-        return PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            pad_token="<pad>",
-            eos_token="<stop>",
-            unk_token="<unknown>",
-            padding_side="left",
-        )
 
     def program(self, ids: Sequence[int], keys: Sequence[str], log_prob: float = 0.0) -> EditProgram:
         """Convert action ids, up to STOP, to a program; slot i holds ``keys[i]``."""

@@ -31,11 +31,27 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from torch import Tensor, nn
+from transformers import (
+    GenerationMixin,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from trl import GRPOConfig, GRPOTrainer
 
+from models.refiner.actions import Actions
 from models.refiner.credit import build_advantages
 from models.refiner.policy import Policy
+from models.refiner.policy_config import PolicyConfig
 from models.schema import EditProgram
 
 EQUAL_REWARDS = 1e-6  # nats; a group with a smaller range has zero variance
@@ -94,17 +110,54 @@ def train_grpo(
     guard = _KeepLastGood(policy, curves)
     with tempfile.TemporaryDirectory() as folder, _trainable(policy, options.styles_only):
         trainer = _SegmentCreditTrainer(
-            model=policy,
+            model=PolicyLanguageModel(policy),
             reward_funcs=_wrap_reward(policy, reward, options.generations, curves),
             args=_trainer_config(folder, policy, options),
             train_dataset=_build_dataset(prompts, options.seed),
-            processing_class=policy.config.actions.tokenizer(rows),
+            processing_class=build_tokenizer(policy.config.actions, rows),
             callbacks=[guard],
         )
         trainer.remove_callback(PrinterCallback)  # its output is in the curves
         trainer.train()
     policy.eval()
     return curves
+
+
+class PolicyLanguageModel(PreTrainedModel, GenerationMixin):
+    """The causal language model that TRL trains: a policy's own layers, so that it learns in place."""
+
+    config_class = PolicyConfig
+    base_model_prefix = "pointer"
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(policy.config)
+        self.pointer, self.lm_head = policy.pointer, policy.lm_head
+
+    def get_input_embeddings(self) -> nn.Module:
+        """Return the first layer, on which the trainer registers gradient hooks."""
+        return self.pointer.read_segment
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def forward(self, input_ids: Tensor, logits_to_keep: int = 0, **unused: Any) -> CausalLMOutputWithPast:
+        """Compute logits of the next action [batch, length or ``logits_to_keep``, actions]."""
+        hidden = self.pointer(input_ids=input_ids).last_hidden_state
+        return CausalLMOutputWithPast(logits=self.lm_head(hidden[:, -logits_to_keep:]))
+
+
+def build_tokenizer(actions: Actions, rows: int) -> PreTrainedTokenizerFast:
+    """Build a tokenizer over actions and ``rows`` row names (``R0`` …), since TRL expects text."""
+    vocabulary = {word: i for i, word in enumerate([*actions.words, *(f"R{r}" for r in range(rows))])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unknown>"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="<stop>",
+        unk_token="<unknown>",
+        padding_side="left",
+    )
 
 
 class _SegmentCreditTrainer(GRPOTrainer):

@@ -32,13 +32,11 @@ Run: ``pmlm train`` trains it; ``pmlm ask --subject ID "QUESTION"`` decodes with
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import GenerationMixin, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from models.refiner.actions import FIRST_PICK, FIRST_STYLE
 from models.refiner.featurizer import NUMERIC_FEATURES, PREFERENCE, FeatureTable, build_blank_concerns
@@ -70,14 +68,24 @@ class EncodedState:
     relevance: Tensor
 
 
-class Pointer(PreTrainedModel):
+class HiddenState(NamedTuple):
+    """What TRL reads of a base model: here masked logits [batch, length, actions]."""
+
+    last_hidden_state: Tensor
+
+
+class Logits(NamedTuple):
+    """What generation reads of a language model: logits [batch, length, actions]."""
+
+    logits: Tensor
+
+
+class Pointer(nn.Module):
     """The base model: token ids in, masked action logits [batch, length, actions] out.
 
     The names of its layers are the keys of ``policy.safetensors``: frozen.
     """
 
-    config_class = PolicyConfig
-    base_model_prefix = "pointer"
     embedding: Tensor
     numbers: Tensor
     tokens: Tensor
@@ -87,7 +95,8 @@ class Pointer(PreTrainedModel):
     marks: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         d = config.hidden_size
         self.read_question = nn.Linear(config.embedding_size, d)
         self.read_segment = nn.Linear(config.embedding_size, d)
@@ -105,7 +114,6 @@ class Pointer(PreTrainedModel):
         if config.reads_relevance:
             self.of_relevance = nn.Linear(len(STATES), 1, bias=False)  # ρ
             self.of_relevance.weight.data.copy_(torch.tensor([PRIOR]))
-        self.post_init()
         self.set_table(_empty_table(config.embedding_size))
 
     def set_table(self, table: FeatureTable) -> None:
@@ -118,24 +126,15 @@ class Pointer(PreTrainedModel):
         self.register_buffer("matches", torch.from_numpy(table.matches), persistent=False)
         self.register_buffer("marks", torch.from_numpy(table.marks), persistent=False)
 
-    def _init_weights(self, module: nn.Module) -> None:
-        """Leave torch's initial weights: a language model's are too small for one hidden layer."""
-
-    def get_input_embeddings(self) -> nn.Module:
-        """Return the first layer, on which the trainer registers gradient hooks."""
-        return self.read_segment
-
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **unused: Any
-    ) -> BaseModelOutputWithPast:
+    def forward(self, input_ids: Tensor, **unused: object) -> HiddenState:
         """Compute masked logits of the next action per position, zero inside the prompt."""
         actions = self.config.vocab_size
         rows, present = self.find_slots(input_ids)
-        first = int(max(0, (input_ids >= actions).int().cumsum(1).argmax(1).min()))
+        first = int((input_ids >= actions).int().cumsum(1).argmax(1).min())
         scores = self.score_actions(input_ids[:, first:], self.encode_state(rows, present))
         logits = scores.new_zeros(*input_ids.shape, actions)
         logits[:, first:] = scores
-        return BaseModelOutputWithPast(last_hidden_state=logits)
+        return HiddenState(logits)
 
     def find_slots(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Extract table rows of question and slots, and which are present, [batch, 1 + slots]."""
@@ -245,36 +244,22 @@ class Pointer(PreTrainedModel):
         return (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
 
 
-class Policy(PreTrainedModel, GenerationMixin):
-    """The causal language model around ``Pointer``, with a frozen identity as head."""
-
-    config_class = PolicyConfig
-    base_model_prefix = "pointer"
+class Policy(nn.Module):
+    """``Pointer`` with a frozen identity as head; ``grpo`` makes TRL's language model of it."""
 
     def __init__(self, config: PolicyConfig) -> None:
-        super().__init__(config)
+        super().__init__()
+        self.config = config
         self.pointer = Pointer(config)
         self.lm_head = nn.Linear(config.vocab_size, config.vocab_size, bias=False)
-        self.post_init()
         with torch.no_grad():
             self.lm_head.weight.copy_(torch.eye(config.vocab_size))
         self.lm_head.weight.requires_grad_(False)
 
-    def _init_weights(self, module: nn.Module) -> None:
-        """Leave torch's initial weights, as ``Pointer`` does."""
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.pointer.get_input_embeddings()
-
-    def get_output_embeddings(self) -> nn.Module:
-        return self.lm_head
-
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, logits_to_keep: int = 0, **unused: Any
-    ) -> CausalLMOutputWithPast:
+    def forward(self, input_ids: Tensor, logits_to_keep: int = 0) -> Logits:
         """Compute logits of the next action [batch, length or ``logits_to_keep``, actions]."""
-        hidden = self.pointer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return CausalLMOutputWithPast(logits=self.lm_head(hidden[:, -logits_to_keep:]))
+        hidden = self.pointer(input_ids=input_ids).last_hidden_state
+        return Logits(self.lm_head(hidden[:, -logits_to_keep:]))
 
 
 def _mark_picks(ids: Tensor, slots: int) -> Tensor:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.refiner.actions import STOP, Actions
+from models.refiner.grpo import build_tokenizer
 from models.refiner.interface import STYLES
 from models.schema import EditProgram
 
@@ -27,6 +28,6 @@ def test_nothing_after_stop_counts() -> None:
 
 @given(rows=st.lists(st.integers(0, 99), min_size=1))
 def test_row_names_become_the_ids_above_all_actions(rows) -> None:
-    tokenizer = ACTIONS.tokenizer(rows=100)
+    tokenizer = build_tokenizer(ACTIONS, rows=100)
     ids = tokenizer(" ".join(f"R{r}" for r in rows)).input_ids
     assert ids == [ACTIONS.size + r for r in rows]

@@ -87,18 +87,18 @@ def test_what_is_picked_changes_what_comes_next(read) -> None:
 def test_the_trainer_sees_the_policys_own_log_probabilities(read, tmp_path) -> None:
     policy = read.policy()
     trainer = GRPOTrainer(
-        model=policy,
+        model=grpo.PolicyLanguageModel(policy),
         reward_funcs=lambda completions, **_: [0.0] * len(completions),
         args=grpo._trainer_config(str(tmp_path), policy, grpo.GrpoOptions()),
         train_dataset=grpo._build_dataset(read.prompts[:4], 0),
-        processing_class=policy.config.actions.tokenizer(len(read.table)),
+        processing_class=grpo.build_tokenizer(policy.config.actions, len(read.table)),
     )
     prompt = read.prompts[2]
     picks = tuple(s for s in prompt.keys if s != "safety")[:2]
     actions = policy.config.actions.ids(EditProgram(picks, "brief"), prompt.keys)
     ids = _ids(policy, prompt.rows, actions)
     theirs, entropy, _ = trainer._get_per_token_logps_and_entropies(
-        policy, ids, torch.ones_like(ids), len(actions), compute_entropy=True
+        trainer.model, ids, torch.ones_like(ids), len(actions), compute_entropy=True
     )
     logits = policy(input_ids=ids).logits[0, -len(actions) - 1 : -1]
     ours = logits.log_softmax(-1).gather(1, torch.tensor(actions)[:, None])[:, 0]
