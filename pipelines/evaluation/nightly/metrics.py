@@ -73,7 +73,8 @@ def build_rows(rollouts: Sequence[Rollout], split: str, candidates: Sequence[str
         if name != REFINED:
             rows += table.compare(name)
     rows += [table.mean(6, f"{name}_tokens", _tokens(name)) for name in candidates]
-    rows.append(table.token_share())
+    if INITIAL in candidates:
+        rows.append(table.token_share())
     rows += [table.mean(6, f"{name}_f1", _f1(name), F1 if name == REFINED else None) for name in candidates]
     rows.append(table.mean(8, "ownership", lambda r: r.ownership))
     rows.append(table.mean(11, "pinned_present", lambda r: float(r.outcomes[REFINED].reward > SAFETY_FLOOR), 1.0))

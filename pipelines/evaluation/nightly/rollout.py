@@ -22,7 +22,7 @@ OWNER = "refined"  # whose prompts are also tried on another patient's reply
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One episode: each candidate's program and outcome by name, and the refined ownership (nats)."""
+    """One episode: each candidate's program and outcome by name, and the refined ownership (nats, or NaN)."""
 
     episode: Episode
     programs: Mapping[str, EditProgram]
@@ -37,10 +37,19 @@ class Rollout:
 
 
 def run_rollouts(
-    episodes: Sequence[Episode], candidates: Mapping[str, Refiner], rewards: Rewards, encoder: Encoder
+    episodes: Sequence[Episode],
+    candidates: Mapping[str, Refiner],
+    rewards: Rewards,
+    encoder: Encoder,
+    *,
+    swapped: bool = True,
 ) -> list[Rollout]:
-    """Roll out every candidate on every episode, in order; one candidate is ``refined``."""
-    pairs = list(zip(episodes, match_other_patients(episodes, encoder), strict=True))
+    """Roll out every candidate on every episode, in order; one candidate is ``refined``.
+
+    Its prompts are also tried on another patient's reply if ``swapped``; else ownership is NaN.
+    """
+    others = match_other_patients(episodes, encoder) if swapped else [None] * len(episodes)
+    pairs = list(zip(episodes, others, strict=True))
     together = LARGEST_UNIT // len(candidates)
     units = (pairs[i : i + together] for i in range(0, len(pairs), together))
     return [rollout for unit in units for rollout in _roll_out_unit(unit, candidates, rewards)]

@@ -2,7 +2,8 @@
 
 Writes ``metrics/evaluation.json``: ``rows`` for the gate split and the locked test split (``metrics``), ``test_looks``
 (how many nights have looked at the test split), what the gate decides on (``comparisons``), and ``off_policy``, what
-the log says of the challenger's answers (``off_policy``).
+the log says of the challenger's answers (``off_policy``). On the gate split, which is for the decision alone, only
+challenger and champion are scored; baselines and another patient's reply on the test split.
 """
 
 from __future__ import annotations
@@ -25,13 +26,11 @@ from pipelines.training.provenance import SEEDS, WARM_START
 from pmlm.settings import Settings
 from pmlm.storage import read_json, write_json
 
-MEASURED_SPLITS = (splits.GATE, splits.TEST)
-
 
 def run(settings: Settings, night: str) -> StageSummary:
     """Write ``metrics/evaluation.json``; ``noop`` without a training, ``hold`` without an episode."""
     with stage_run(settings, night, "evaluate") as summary:
-        episodes = [e for e in episode_file.read_episodes(settings) if e.split in MEASURED_SPLITS]
+        episodes = [e for e in episode_file.read_episodes(settings) if e.split in (splits.GATE, splits.TEST)]
         summary.rows_in = len(episodes)
         target = settings.metrics / "evaluation.json"
         skipped = read_skipped_training(settings)
@@ -43,10 +42,14 @@ def run(settings: Settings, night: str) -> StageSummary:
         price = load_params(settings).train.token_price
         with deterministic_torch(), rewards.open_rewards(settings, price) as reward, open_encoder(settings) as encode:
             refiners = load_candidates(settings, night, encode)
-            rollouts = rollout.run_rollouts(episodes, refiners, reward, encode)
+            judged = {name: refiners[name] for name in (comparisons.CHALLENGER, comparisons.CHAMPION)}
+            gate, test = ([e for e in episodes if e.split == split] for split in (splits.GATE, splits.TEST))
+            rollouts = rollout.run_rollouts(gate, judged, reward, encode, swapped=False)
+            rollouts += rollout.run_rollouts(test, refiners, reward, encode)
             compared = comparisons.compare(rollouts, refiners, load_repeats(settings, encode), reward)
             logged = off_policy.estimate_challenger(settings, night, refiners["refined"], episodes)
-        rows = [row for split in MEASURED_SPLITS for row in metrics.build_rows(rollouts, split, list(refiners))]
+        rows = metrics.build_rows(rollouts, splits.GATE, list(judged))
+        rows += metrics.build_rows(rollouts, splits.TEST, list(refiners))
         write_json(
             target,
             {

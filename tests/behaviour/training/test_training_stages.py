@@ -91,10 +91,12 @@ def test_every_row_of_the_evaluation_says_on_whom_and_how_sure(trained) -> None:
         }  # fmt: skip
         assert (row["n"], row["patients"]) <= (9, 3)
         assert row["ci_low"] is None or row["ci_low"] <= row["value"] <= row["ci_high"]
-    names = {row["name"] for row in rows}
+    names, on_gate = ({row["name"] for row in rows if row["split"] == split} for split in ("test", "gate"))
     rivals = ("champion", "initial", "ranking", "minilm", "random", "none", "warm_start")
     assert {f"refined_vs_{rival}" for rival in rivals} <= names
     assert {f"reward_refined_vs_{rival}" for rival in rivals} <= names
+    assert {name.rpartition("_")[2] for name in on_gate if "_vs_" in name} == {"champion"}
+    assert "ownership" in names - on_gate
     assert all(row["value"] == 1.0 for row in rows if row["name"] == "pinned_present")
 
 
