@@ -1,4 +1,4 @@
-"""Make a day's records: visits with measurements around the patient's last ones, and conversations moved to that day.
+"""Make a day's records: visits with measurements around the patient's last ones; conversations come later.
 
 Every night is drawn in the same way, so that without a plant no night differs from another but by chance.
 """
@@ -15,7 +15,7 @@ from benchmarks.fortnight.sample import GLUCOSE, HAEMOGLOBIN, HEART_RATE, PRESSU
 from pipelines.synthetic.records import fhir
 from pipelines.synthetic.records.calendar import moment
 
-VISITS, QUESTIONS = 36, 16
+VISITS = 36
 #: So many days before the first night are like those after it: a slope over a month needs as many to be what it is in
 #: a steady clinic. The last of them have conversations too: they are what the first nights are compared with, so they
 #: are as many as the window of a drift's reference (``recipe``).
@@ -41,19 +41,13 @@ class Day:
         return [*self.visits, *self.measurements, *messages]
 
 
-def make_day(sample: Sample, pool: list[Talk], seed: int, night: int, patients: list[str]) -> Day:
-    """Make night ``night`` of these patients; its conversations are taken out of ``pool``."""
+def make_day(sample: Sample, seed: int, night: int, patients: list[str]) -> Day:
+    """Make the visits of night ``night`` of these patients."""
     day = Day(night)
     rng = random.Random(f"fortnight/{seed}/visits/{night}")
     for patient in sorted(rng.sample(patients, min(VISITS, len(patients)))):
         start = moment(day_of(night), 9) + timedelta(minutes=rng.randrange(300))
         _visit(day, sample, seed, patient, start, rng)
-    asking: set[str] = set()
-    for talk in list(pool):
-        if len(asking) < QUESTIONS and talk.patient in patients and talk.patient not in asking:
-            asking.add(talk.patient)
-            pool.remove(talk)
-            day.talks.append(_move_talk(talk, night, rng))
     return day
 
 
@@ -76,16 +70,3 @@ def change_values(observation: Resource, factor: float) -> None:
     """Multiply every value of an observation, with one decimal."""
     for part in observation.get("component", [observation]):
         part["valueQuantity"]["value"] = round(part["valueQuantity"]["value"] * factor, 1)
-
-
-def _move_talk(talk: Talk, night: int, rng: random.Random) -> Talk:
-    """The same conversation, asked and answered on the night's day."""
-    asked = moment(day_of(night), 7) + timedelta(minutes=rng.randrange(240))
-    answered = asked + timedelta(minutes=rng.randrange(40, 300))
-    rating = talk.rating and talk.rating | {"effectiveDateTime": fhir.format_instant(answered + timedelta(hours=1))}
-    return Talk(
-        talk.patient,
-        talk.question | {"sent": fhir.format_instant(asked)},
-        talk.reply | {"sent": fhir.format_instant(answered)},
-        rating,
-    )

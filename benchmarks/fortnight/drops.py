@@ -7,11 +7,12 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
+from benchmarks.fortnight.conversations import Portal
 from benchmarks.fortnight.days import DAYS_BEFORE, TALKED_BEFORE, Day, change_values, make_day
 from benchmarks.fortnight.plan import NIGHTS, FortnightPlan, day_of, drifts_in
 from benchmarks.fortnight.recipe import PARAMS
 from benchmarks.fortnight.sample import Resource, Sample, Talk
-from benchmarks.fortnight.shifts import choose_patients, list_heart_rates, plant_drift
+from benchmarks.fortnight.shifts import choose_patients, list_heart_rates, shift_questions, shift_records
 from pipelines import splits
 from pipelines.params import merge_params
 from pipelines.synthetic.records.options import HASH_KEY
@@ -26,15 +27,12 @@ FEWEST_TALKS = 3  # of the patient who is erased
 
 def write_drops(sample: Sample, plan: FortnightPlan, folder: Path) -> list[Day]:
     """Write one folder a night below ``folder``; night 1 brings the history and the days before."""
-    pool = list(sample.talks)
-    random.Random(f"fortnight/{plan.seed}/talks").shuffle(pool)
-    before = [
-        make_day(sample, pool if back < TALKED_BEFORE else [], plan.seed, 1 - back, sample.patients)
-        for back in range(DAYS_BEFORE)
-    ]
+    before = [make_day(sample, plan.seed, night, sample.patients) for night in range(2 - DAYS_BEFORE, 2)]
+    days = make_days(sample, plan, before)
+    hold_conversations(sample, plan, [*before, *days])
+    _flip_ratings(plan, days)
     first = _to_lines(before)
     _write_lines(folder / day_of(1).isoformat(), {kind: sample.history[kind] + first[kind] for kind in sample.history})
-    days = make_days(sample, plan, pool, before)
     for day in days:
         _write_lines(folder / day_of(day.night).isoformat(), _to_lines([day]))
     return days
@@ -47,18 +45,29 @@ def _to_lines(days: list[Day]) -> dict[str, list[str]]:
     return lines
 
 
-def make_days(sample: Sample, plan: FortnightPlan, pool: list[Talk], before: list[Day]) -> list[Day]:
-    """Make nights 2 to 14 with all that is planted in their records; conversations are taken out of ``pool``."""
+def make_days(sample: Sample, plan: FortnightPlan, before: list[Day]) -> list[Day]:
+    """Make nights 2 to 14 with all that is planted in their measurements."""
     days: list[Day] = []
     for night in range(2, NIGHTS + 1):
         drifts = drifts_in(plan, night)
-        day = make_day(sample, pool, plan.seed, night, choose_patients(sample, drifts))
+        day = make_day(sample, plan.seed, night, choose_patients(sample, drifts))
         for drift in drifts:
-            plant_drift(day, drift, list_heart_rates(sample, before + days))
+            shift_records(day, drift, list_heart_rates(sample, before + days))
         days.append(day)
     _delay_records(plan, days)
-    _flip_ratings(plan, days)
     return days
+
+
+def hold_conversations(sample: Sample, plan: FortnightPlan, days: list[Day]) -> None:
+    """Add each night's conversations, in order, on what the drops before it have brought, with what is planted."""
+    portal = Portal(sample, plan.seed)
+    for day in days:
+        drifts = drifts_in(plan, day.night)
+        if day.night > 1 - TALKED_BEFORE:
+            day.talks = portal.talk(day.night, choose_patients(sample, drifts))
+        for drift in drifts:
+            shift_questions(day, drift)
+        portal.learn(day.night, [*day.visits, *day.measurements])
 
 
 def choose_erased(sample: Sample, seed: int) -> str:

@@ -28,10 +28,16 @@ def choose_patients(sample: Sample, drifts: list[DriftPlant]) -> list[str]:
     return sorted(by_age[-int(YOUNGEST * len(by_age)) :])
 
 
-def plant_drift(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
-    """Plant a drift that is there in this night; ``known`` are all heart rates on record."""
-    if drift.kind in SHIFTS_OF_DAY:
-        SHIFTS_OF_DAY[drift.kind](day, drift, known)
+def shift_records(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
+    """Plant a drift of measurements that is there in this night; ``known`` are all heart rates on record."""
+    if drift.kind in IN_RECORDS:
+        IN_RECORDS[drift.kind](day, drift, known)
+
+
+def shift_questions(day: Day, drift: DriftPlant) -> None:
+    """Plant a drift of questions that is there in this night."""
+    if drift.kind in IN_QUESTIONS:
+        IN_QUESTIONS[drift.kind](day)
 
 
 def list_heart_rates(sample: Sample, days: Sequence[Day]) -> list[Resource]:
@@ -47,12 +53,12 @@ def _weigh_in_pounds(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> 
         one["valueQuantity"] = quantity | {"value": round(pounds, 1), "unit": "kg", "code": "kg"}
 
 
-def _ask_of_other_topic(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
+def _ask_of_other_topic(day: Day) -> None:
     for place, talk in enumerate(day.talks):
         _word(talk.question, OTHER_TOPIC[place % len(OTHER_TOPIC)])
 
 
-def _shout(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> None:
+def _shout(day: Day) -> None:
     """The same questions in capitals with many marks, as from another way of entering them."""
     for talk in day.talks:
         _word(talk.question, f"{talk.text.upper()}!!! ???")
@@ -71,13 +77,12 @@ def _raise_pressures(day: Day, drift: DriftPlant, known: Sequence[Resource]) -> 
         change_values(one, 1 + TREND_A_NIGHT * (day.night - drift.first + 1))
 
 
-SHIFTS_OF_DAY: dict[str, Callable[[Day, DriftPlant, Sequence[Resource]], None]] = {
+IN_RECORDS: dict[str, Callable[[Day, DriftPlant, Sequence[Resource]], None]] = {
     "lab_unit": _weigh_in_pounds,
-    "topic": _ask_of_other_topic,
-    "wording": _shout,
     "null_feature": _withdraw_heart_rates,
     "trend": _raise_pressures,
 }
+IN_QUESTIONS: dict[str, Callable[[Day], None]] = {"topic": _ask_of_other_topic, "wording": _shout}
 
 
 def _measurements(day: Day, code: str) -> Iterator[Resource]:

@@ -24,21 +24,27 @@ def observation(patient: str, code: str, value: float, unit: str = "kg") -> Reso
     return plain | {"subject": subject, "valueQuantity": quantity}
 
 
-def talk(patient: str, number: int) -> Talk:
-    message = {"resourceType": "Communication", "subject": {"reference": f"Patient/{patient}"}}
-    question = message | {"id": f"q-{patient}-{number}", "payload": [{"contentString": "May I fly?"}]}
-    rating = observation(patient, "rating", 0) | {"id": f"r-{patient}-{number}", "valueInteger": 5}
-    return Talk(patient, question, message | {"id": f"a-{patient}-{number}"}, rating)
+def talk(patient: str) -> Talk:
+    subject = {"reference": f"Patient/{patient}"}
+    message = {
+        "resourceType": "Communication",
+        "subject": subject,
+        "sender": subject,
+        "payload": [{"contentString": ""}],
+    }
+    rating = observation(patient, "rating", 0) | {"id": f"r-{patient}", "valueInteger": 5}
+    return Talk(patient, message | {"id": f"q-{patient}"}, message | {"id": f"a-{patient}"}, rating)
 
 
 @pytest.fixture
 def sample() -> Sample:
     made = Sample(PATIENTS, {patient: f"19{60 + n}-01-01" for n, patient in enumerate(PATIENTS)})
     for patient in PATIENTS:
-        rate = observation(patient, HEART_RATE, 70, "/min")
+        rate = observation(patient, HEART_RATE, 70, "/min") | {"effectiveDateTime": "2026-01-05T09:00:00+00:00"}
         made.measured[patient] = {WEIGHT: observation(patient, WEIGHT, 60), HEART_RATE: rate}
         made.history["Observation"].append(json.dumps(rate))
-        made.talks += [talk(patient, number) for number in range(12)]
+        made.resources += [{"resourceType": "Patient", "id": patient, "birthDate": made.births[patient]}, rate]
+        made.talks.append(talk(patient))
     return made
 
 
@@ -78,11 +84,20 @@ def test_the_same_seed_brings_the_same_bytes_and_another_seed_others(sample: Sam
     assert write(sample, replace(LATE, seed=1), tmp_path / "c") != first
 
 
-def test_a_fifth_of_the_poisoned_nights_ratings_is_flipped_and_of_no_other(sample: Sample, tmp_path: Path) -> None:
-    found = write(sample, LATE, tmp_path)
-    flipped = [n for n, day in found.items() for one in day if one.get("valueInteger") == drops.flip_rating(5)]
-    assert set(flipped) <= {LATE.poisoned}
+def test_a_fifth_of_the_poisoned_nights_ratings_is_flipped_and_of_no_other(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flipped = read_ratings(write(sample, LATE, tmp_path / "flipped"))
+    monkeypatch.setattr(drops, "FLIPPED", 0.0)
+    plain = read_ratings(write(sample, LATE, tmp_path / "plain"))
+    changed = {key for key, points in plain.items() if flipped[key] != points}
+    assert {night for night, _ in changed} <= {LATE.poisoned}
+    assert all(flipped[key] == drops.flip_rating(plain[key]) for key in changed)
     assert [drops.flip_rating(points) for points in (1, 3, 5)] == [5, 3, 1]
+
+
+def read_ratings(found: dict[int, list[Resource]]) -> dict[tuple[int, str], int]:
+    return {(n, one["id"]): one["valueInteger"] for n, day in found.items() for one in day if "valueInteger" in one}
 
 
 @pytest.mark.parametrize("kind", ["case_mix", "lab_unit", "topic", "wording", "null_feature"])
@@ -96,9 +111,9 @@ def test_a_shift_is_there_in_its_nights_alone(sample: Sample, tmp_path: Path, ki
     assert ({patient_of(one) for one in day} <= young) == (kind == "case_mix")
     pounds = [one["valueQuantity"]["value"] > 100 for one in day if code_of(one) == WEIGHT]
     assert all(pounds) == (kind == "lab_unit")
-    words = {one["payload"][0]["contentString"] for one in day if "payload" in one}
+    words = {one["payload"][0]["contentString"] for one in day if "payload" in one and "inResponseTo" not in one}
     assert (words <= set(shifts.OTHER_TOPIC)) == (kind == "topic")
-    assert (words == {"MAY I FLY?!!! ???"}) == (kind == "wording")
+    assert all(text.isupper() and text.endswith("!!! ???") for text in words) == (kind == "wording")
     withdrawn = {one["id"] for one in day if one.get("status") == "entered-in-error"}
     known = {one["id"] for n in range(1, 6) for one in shifted[n] if code_of(one) == HEART_RATE}
     assert withdrawn == (known if kind == "null_feature" else set())
@@ -107,8 +122,8 @@ def test_a_shift_is_there_in_its_nights_alone(sample: Sample, tmp_path: Path, ki
 def test_a_trend_rises_from_night_to_night(sample: Sample) -> None:
     plant, rises = DriftPlant("trend", 2, NIGHTS), []
     for night in (2, 8, 14):
-        day = drops.make_day(sample, [], 0, night, PATIENTS)
+        day = drops.make_day(sample, 0, night, PATIENTS)
         day.measurements = [observation("p0", PRESSURE, 100)]
-        shifts.plant_drift(day, plant, [])
+        shifts.shift_records(day, plant, [])
         rises.append(day.measurements[0]["valueQuantity"]["value"])
     assert rises == [101.2, 108.4, 115.6]
