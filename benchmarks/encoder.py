@@ -3,11 +3,14 @@
     python -m benchmarks.encoder [--repeats 40]
 
 Variants of one forward pass: ``product`` (oneDNN's packed linear inside TorchScript), ``eager`` (packed, called from
-Python), ``public`` (``Tensor.to_mkldnn`` at each call, eager), ``plain`` (``functional.linear``, eager). One thread.
+Python), ``public`` (``Tensor.to_mkldnn`` at each call, eager), ``plain`` (``functional.linear``, eager), ``int8``
+(weights and activations in 8 bits, dynamic per call, eager). One thread.
 Speed: one short question, the same with a busy Python thread, and 48 sentences; variants alternate, ``value`` is the
 product's median and ``baseline`` the variant's in ms, ``speedup`` = baseline / value with a bootstrap interval over
 repeats; the target is 1.3. Company: texts of 70 whose vector changes by a bit with the batch size or the number of
-threads; an encoder may have none, or a night would depend on how its texts were batched. Writes
+threads; an encoder may have none, or a night would depend on how its texts were batched. ``int8_cosine`` is how near
+an int8 vector is to the product's, each text alone, and ``int8_nearest`` how often both find the same nearest message
+among those of the triage set. Writes
 ``benchmarks/results/encoder.json``.
 """
 
@@ -18,6 +21,7 @@ import json
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,8 +36,10 @@ from torch.nn import functional
 from benchmarks.serving.figures import RESAMPLES, row
 from models import minilm_forward
 from models.encoder import BATCH_SIZE, MiniLM
+from pmlm.settings import PROJECT
 
 RESULTS = Path(__file__).parent / "results" / "encoder.json"
+TRIAGE = PROJECT / "examples" / "triage.jsonl"
 TARGET = 1.3
 QUESTION = "Is it normal to feel this tired at 30 weeks?"
 SENTENCES = [
@@ -52,11 +58,28 @@ def _eager_linear(x: Tensor, weight: Tensor, bias: Tensor, plus: Tensor) -> Tens
     return torch.ops.mkldnn._linear_pointwise.binary(x, plus, weight, bias, "add")
 
 
+def _int8_linear(x: Tensor, weight: Any, bias: Tensor, plus: Tensor) -> Tensor:
+    found: Tensor = torch.ops.quantized.linear_dynamic(x, weight)  # its bias is packed with the weight
+    return found + plus
+
+
+def _quantize(weight: Tensor, bias: Tensor) -> Any:
+    """A layer's weights in 8 bits with a scale per output, packed with its bias."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch will drop these tensors for torchao's
+        scales = (weight.abs().amax(1) / 127).double()
+        packed = torch.quantize_per_channel(weight, scales, torch.zeros(len(scales), dtype=torch.long), 0, torch.qint8)
+    return torch.ops.quantized.linear_prepack(packed, bias)
+
+
 def build_passes(encoder: MiniLM) -> dict[str, Pass]:
     """The product's pass and the variants, by name."""
     packed = minilm_forward.load_weights(encoder.folder)
     plain = minilm_forward.load_weights(encoder.folder, pack=False)
     dense = plain._replace(layers=[t.to_mkldnn() if t.dim() == 2 else t for t in plain.layers])
+    eight = plain._replace(
+        layers=[_quantize(t, plain.layers[i + 1]) if t.dim() == 2 else t for i, t in enumerate(plain.layers)]
+    )
     source = minilm_forward._embed_rows
 
     def variant(linear: Callable[..., Tensor], weights: minilm_forward.EncoderWeights) -> Pass:
@@ -69,6 +92,7 @@ def build_passes(encoder: MiniLM) -> dict[str, Pass]:
         "eager": variant(_eager_linear, packed),
         "public": variant(_public_linear, dense),
         "plain": variant(minilm_forward._plain_linear, plain),
+        "int8": variant(_int8_linear, eight),
     }
 
 
@@ -136,6 +160,22 @@ def count_changed(embed: Pass, texts: Tokens) -> int:
     return int(changed.sum())
 
 
+def compare_int8(passes: dict[str, Pass], texts: Tokens) -> list[dict[str, Any]]:
+    """How near int8 vectors are to the product's, and how often both have the same nearest neighbour."""
+    ours, theirs = (in_batches(passes[name], texts, 1) for name in ("product", "int8"))
+    cosines = (ours * theirs).sum(axis=1)
+    nearest = []
+    for vectors in (ours, theirs):
+        likeness = vectors @ vectors.T
+        np.fill_diagonal(likeness, -1.0)
+        nearest.append(likeness.argmax(axis=1))
+    same = float((nearest[0] == nearest[1]).mean())
+    return [
+        row("int8_cosine", float(np.median(cosines)), "cosine", len(texts), least=round(float(cosines.min()), 4)),
+        row("int8_nearest", same, "share with the same nearest", len(texts)),
+    ]
+
+
 def main() -> None:
     """Measure, write and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -158,6 +198,8 @@ def main() -> None:
                 baseline=other, target="product 0", holds=own == 0,
             )
         )  # fmt: skip
+    messages = [json.loads(line)["text"] for line in TRIAGE.read_text().splitlines()]
+    rows += compare_int8(passes, [encoder._tokenizer.encode(text).ids for text in messages])
     RESULTS.write_text("[\n" + ",\n".join(json.dumps(one) for one in rows) + "\n]\n")
     for one in rows:
         sys.stdout.write(
