@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psutil
 
 UNKNOWN = "a process that this user may not see"
@@ -23,5 +25,6 @@ def name_holder(port: int) -> str:
         if process is None:
             return UNKNOWN
         module = f" -m {words[2]}" if words[1:2] == ["-m"] and len(words) > 2 else ""
-        return f"{process.name()}{module} (process {process.pid})"
+        program = Path(words[0]).name if words else process.name()  # a name may be a title that it gave itself
+        return f"{program}{module} (process {process.pid})"
     return UNKNOWN

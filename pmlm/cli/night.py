@@ -92,6 +92,11 @@ def list_nights(context: typer.Context, drops: Drops = None, as_json: AsJson = F
         for one in saved:
             typer.echo(json.dumps(asdict(one)))
         return
+    if not saved:
+        typer.echo(
+            "No night is saved here: `pmlm night` saves each one that it runs. `pmlm status` sums up the last one."
+        )
+        return
     from rich.console import Console
 
     from pmlm.console import screen

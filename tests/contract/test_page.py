@@ -193,6 +193,7 @@ def test_a_red_flag_stands_first_and_a_phone_and_a_keyboard_are_enough(browser: 
     page.wait_for_selector("#plain[aria-busy=false]", timeout=120_000)
     assert ESCALATION["en"]["emergency"] in page.inner_text("#banner")
     assert page.inner_text("#answer").startswith(ESCALATION["en"]["emergency"])
+    assert "no language model was asked" in page.inner_text("#answer-hint")
     tops = [page.locator(s).bounding_box()["y"] for s in ("#banner", "#answer", "#prompt", "#decisions", "#versions")]
     assert tops == sorted(tops)
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE

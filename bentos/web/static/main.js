@@ -132,6 +132,13 @@ function showVersions(response, llm) {
   byId("versions").replaceChildren(...entries.flatMap(([name, value]) => [make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, value)]));
 }
 
+/** Say who wrote the two answers: a language model, the facts restated, or, in an emergency, people. */
+function showHints(llm) {
+  const [answer, plain] = llm?.restated ? ["restatedHint", "restatedPlainHint"] : llm?.asked === false ? ["fixedHint", "fixedHint"] : ["answerHint", "plainHint"];
+  byId("answer-hint").textContent = word(answer);
+  byId("plain-hint").textContent = word(plain);
+}
+
 /** The answer as it comes, then how it came about; an `error` where the language model gave none. */
 async function answer(response, asked, signal) {
   const show = (text) => { byId("answer").textContent = text; };
@@ -172,8 +179,7 @@ async function run(reference, question, signal) {
   say("answering");
   const answered = await answer(response, asked, signal);
   fill("answer", answered.error ?? answered.answer, answered.llm?.findings, answered.segments);
-  byId("answer-hint").textContent = word(answered.llm?.restated ? "restatedHint" : "answerHint");
-  byId("plain-hint").textContent = word(answered.llm?.restated ? "restatedPlainHint" : "plainHint");
+  showHints(answered.llm);
   byId("disclaimer").textContent = answered.disclaimer ?? "";
   showVersions(answered, answered.llm);
   showLacking(answered);

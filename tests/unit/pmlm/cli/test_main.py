@@ -36,6 +36,12 @@ def test_a_home_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert str(home) in done.stderr
 
 
+def test_before_any_night_is_saved_the_list_of_nights_says_so(tmp_path: Path) -> None:
+    done = run_pmlm("nights", PMLM_HOME=str(tmp_path))
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
+    assert done.stdout.startswith("No night is saved here: `pmlm night`")
+
+
 def test_make_refuses_a_variable_that_it_does_not_know() -> None:
     done = subprocess.run(["make", "-n", "help", "DROP=x"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
