@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.night.schedule import dag_runs
 
-WAIT_S = 400.0
+WAIT_S = 1500.0
 
 
 def wait_for_first_run(api: Any, dag_id: str) -> dag_runs.DagRunResult:
