@@ -57,10 +57,12 @@ demo: setup ## serve a finished night and open the page on one question: under 9
 night: setup ## run one whole night [DROPS=folder of dated drops] [MODEL=file.gguf]
 	@pmlm night
 
-finished-night: setup ## run a night of the sample clinic in a folder of its own, and pack it for `make demo` again
+finished-night: setup ## run a night of the sample clinic in a folder of its own, pack it for `make demo`, draw it
 	rm -rf state/finished
-	PMLM_HOME=state/finished pmlm night
+	mkdir -p state/finished
+	set -o pipefail; PMLM_HOME=state/finished pmlm night --json | tee state/finished/night.out
 	PMLM_HOME=state/finished $(PY) -m pipelines.night.finished
+	$(PY) docs/draw_night.py state/finished/night.out
 	$(PY) docs/results.py
 
 up: setup ## start Airflow and the endpoint [MODEL=file.gguf]
