@@ -116,7 +116,7 @@ def promote(
 def roll_back(settings: Settings, to: str | None = None, by: str = "unknown", why: str = "") -> Champion:
     """Restore the former champion ``to`` (by default the last), refuse the later ones, and write down who did and why.
 
-    Raises TrainingError where there is none.
+    Raises TrainingError where there is none, or its files are missing.
     """
     now = read_champion(settings)
     if now is None or not now.previous:
@@ -124,9 +124,12 @@ def roll_back(settings: Settings, to: str | None = None, by: str = "unknown", wh
     target = to or now.previous[-1]
     if target not in now.previous:
         raise TrainingError(f"{target} was never champion before this one; former: {', '.join(now.previous)}")
+    archived = registry_folder(settings, target)
+    if not (archived / RECORD).exists():
+        raise TrainingError(f"the files of {target} are not in {archived}: it cannot be served again")
     _archive(settings, now)
     place = now.previous.index(target)
-    former = _read_record(registry_folder(settings, target) / RECORD)
+    former = _read_record(archived / RECORD)
     left = (*now.previous[place + 1 :], now.id)
     after = Champion(
         id=former.id,
@@ -135,7 +138,7 @@ def roll_back(settings: Settings, to: str | None = None, by: str = "unknown", wh
         previous=now.previous[:place],
         refused=tuple(sorted({*now.refused, *left})),
     )
-    _install(settings, after, registry_folder(settings, target))
+    _install(settings, after, archived)
     record_change(settings, "rollback", now.id, after.id, by=by, why=why, night=after.since)
     return after
 

@@ -1,9 +1,9 @@
 """Pack what a night has made into one file, and unpack it.
 
-The file holds the workspace's data, served models, metrics and summaries; what can be made from them in seconds (the
-online store, the release, its bento), a challenger, and what is only looked at (reports) are not in it. Its first
-member, ``manifest.json``, names the versions of the code and the drops that it was made from, and the SHA-256 of every
-file.
+The file holds the workspace's data, served and former models, metrics and summaries; what can be made from them in
+seconds (the online store, the release, its bento), a challenger, and what is only looked at (reports) are not in it.
+Its first member, ``manifest.json``, names the versions of the code and the drops that it was made from, and the SHA-256
+of every file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pmlm.storage import atomic_write, hash_files, write_json
 ARCHIVE = PROJECT / "examples" / "finished_night.tar.xz"
 MANIFEST = "manifest.json"
 #: What is packed, relative to the workspace. The ledger comes last: with it the night counts as taken in.
-MODELS = ("models/champion", "models/trajectory", "models/drafts")
+MODELS = ("models/champion", "models/registry", "models/trajectory", "models/drafts")
 PARTS = ("clock.json", "history", "metrics", *MODELS, "runs", "data")
 #: In the workspace: the night that was unpacked here, not run. It comes in one rename with the ledger.
 MARK = "data/unpacked_night.json"

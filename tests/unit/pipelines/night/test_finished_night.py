@@ -25,6 +25,7 @@ def packed(tmp_path: Path) -> tuple[Settings, Path]:
     for name in (
         "clock.json",
         "models/champion/a",
+        "models/registry/former/a",
         "metrics/gate.json",
         "runs/20260606/save.json",
         "data/ledger/20260606.json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,15 @@ def test_rollback_brings_the_former_champion_back_byte_for_byte(settings, tmp_pa
     assert not (champion.champion_folder(settings) / checkpoint.WEIGHTS).exists()
     with pytest.raises(TrainingError, match="no former champion"):
         champion.roll_back(settings)
+
+
+def test_rollback_to_a_champion_whose_files_are_missing_changes_nothing(settings, tmp_path) -> None:
+    champion.ensure_champion(settings, "20260601", Caps())
+    now = champion.promote(settings, "20260602", _policy(tmp_path / "one", 1))
+    shutil.rmtree(champion.registry_folder(settings, "ranking"))
+    with pytest.raises(TrainingError, match="the files of ranking are not in"):
+        champion.roll_back(settings)
+    assert champion.read_champion(settings) == now
 
 
 def test_rollback_may_name_any_former_champion_and_no_other(settings, tmp_path) -> None:
