@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -22,7 +23,7 @@ from feature_repo.store.services import find_groups
 from models.patient.currency import DEFAULT_RULE
 from models.peers import ann_index
 from pipelines.features.build import stage
-from pipelines.features.engines import feature_files, peer_rows, spark_engine, spark_peers
+from pipelines.features.engines import feature_files, peer_rows, spark_engine, spark_peer_steps, spark_peers
 from pipelines.features.engines.feature_files import FileOrigin, NightFile
 from pipelines.features.trajectory import stage as training
 from pipelines.night_dates import end_of_night
@@ -131,13 +132,28 @@ def test_no_feature_is_unknown_of_everybody_that_the_clinic_records(both: Both) 
 def test_stripes_on_executors_give_the_peers_of_one_process(
     session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More patients than the small clinic has, through indexes, which give some questions too few candidates."""
+    """More patients than the small clinic has, asked of indexes that give too few candidates, then without them."""
+
+    def prefer_indexes(k: int, states: pa.Table, asked: pa.Table) -> pa.Table:
+        found = spark_peer_steps.find_bands(k, states, asked)
+        place = found.column_names.index("indexed")
+        return found.set_column(place, found.schema.field(place), pa.array([True] * len(found), pa.bool_()))
+
+    def overlook_nearly_all(k: int, states: pa.Table, asked: pa.Table) -> pa.Table:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ann_index, "OVERSAMPLE", 0)
+            return spark_peer_steps.search_stripe(k, states, asked)
+
+    names = ("build_states", "place_questions", "copy_to_cohorts", "copy_to_stripes", "merge")
+    steps = {name: getattr(spark_peer_steps, name) for name in names}
+    # workers import their own modules: what is changed has to travel there
+    changed = SimpleNamespace(**steps, find_bands=prefer_indexes, search_stripe=overlook_nearly_all)
+    monkeypatch.setattr(spark_peers, "spark_peer_steps", changed)
     settings = clinic(tmp_path)
     write_batch(settings, FIRST, known_on(patients(seed=11, pairs=60, records=14), None, FIRST))
     stage.run(settings, FIRST)
     moments = pl.read_parquet(settings.features / "peers" / "*.parquet").select(*KEY)
     last = moments.filter(pl.col(KEY[1]) == pl.col(KEY[1]).max())
-    monkeypatch.setattr(ann_index, "is_worthwhile", lambda members, asked: True)
     schema = pa.schema([peer_rows.SCHEMA.field(name) for name in KEY])
     expected = pl.DataFrame(peer_rows.compute_rows(settings.features, last.to_arrow().cast(schema), K, DEFAULT_RULE))
     session.createDataFrame(last.to_arrow()).createOrReplaceTempView("asked_of_peers")
