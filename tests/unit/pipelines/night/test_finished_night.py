@@ -49,6 +49,16 @@ def test_the_shipped_night_is_the_samples_last() -> None:
     assert archive.read_manifest()["night"] == days[-1].replace("-", "")
 
 
+def test_the_shipped_night_can_be_rolled_back() -> None:
+    """Each former champion's files are in it."""
+    with tarfile.open(archive.ARCHIVE) as packed:
+        record = packed.extractfile("models/champion/champion.json")
+        assert record is not None
+        former = json.loads(record.read())["previous"]
+        assert former
+        assert {f"models/registry/{one}/refiner.json" for one in former} <= set(packed.getnames())
+
+
 def test_a_packed_night_unpacks_with_the_same_content(packed: tuple[Settings, Path]) -> None:
     empty, source = packed
     assert archive.unpack_night(empty, source) == "20260606"
