@@ -24,7 +24,7 @@ from pipelines.night_dates import end_of_night
 from pipelines.records.log import ledger as records_ledger
 from pmlm.settings import Settings
 from pmlm.storage import hash_files
-from tests.unit.pipelines.features.built import LAST, all_rows, clinic, patients, write_batch
+from tests.unit.pipelines.features.built import LAST, all_rows, clinic, known_on, patients, write_batch
 from tests.unit.pipelines.features.histories import Event, history
 
 FEW = hypothesis_settings(
@@ -34,7 +34,7 @@ SUBJECTS = [7, -(2**62), 2, 3, 70, 2**62]  # any of whom a record may be filed u
 
 
 def with_log(folder: Path, events: list[Event]) -> Settings:
-    settings = clinic(folder)
+    settings, events = clinic(folder), known_on(events, None, LAST)
     write_batch(settings, LAST, events[::2], "a")
     write_batch(settings, LAST, events[1::2], "b")
     return settings
