@@ -14,17 +14,17 @@ def name_holder(port: int) -> str:
 
     Arguments are left out, since some hold secrets.
     """
-    for connection in psutil.net_connections(kind="tcp"):
-        if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.laddr.port != port:
-            continue
-        try:
-            process = psutil.Process(connection.pid) if connection.pid else None
-            words = process.cmdline() if process else []
-        except psutil.Error:
+    try:
+        connections = psutil.net_connections(kind="tcp")
+        listening = {c.laddr.port: c.pid for c in connections if c.status == psutil.CONN_LISTEN and c.laddr}
+        if (pid := listening.get(port)) is None:  # psutil.Process(None) would be this one
             return UNKNOWN
-        if process is None:
-            return UNKNOWN
-        module = f" -m {words[2]}" if words[1:2] == ["-m"] and len(words) > 2 else ""
-        program = Path(words[0]).name if words else process.name()  # a name may be a title that it gave itself
-        return f"{program}{module} (process {process.pid})"
-    return UNKNOWN
+        process = psutil.Process(pid)
+        words = process.cmdline()
+        name = process.name()
+    except (psutil.Error, OSError):
+        return UNKNOWN
+    module = f" -m {words[2]}" if words[1:2] == ["-m"] and len(words) > 2 else ""
+    # a name may be a title that a process gave itself, and so may its words, all in the first
+    program = Path(words[0]).name if words and " " not in words[0] else name.split()[0]
+    return f"{program}{module} (process {process.pid})"

@@ -6,7 +6,8 @@ has left no file, and starts again from the same point. A row that a later night
 was known earlier) supersedes the older one by its greater ``created_timestamp``.
 
 Where many processes write (Spark), a night has several files, ``20260601.parquet``, ``20260601-1.parquet`` and so on,
-each with the same metadata. The first is put in place last, and the others count with it alone.
+each with the same metadata. The first is put in place last; what a kill leaves without it is removed before a group is
+next built or materialised.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def plan_group(folder: Path, night: str, definition: str, known: Mapping[str, st
     earlier night), are removed: the group is then built from the beginning. A night that is built anew removes the
     files of later nights, which were computed without it: the stage builds them again.
     """
-    _remove_uncommitted(folder)
+    remove_uncommitted(folder)
     built = read_origins(folder)
     if any(o.definition != definition or not set(o.events) <= set(known) for o in built):
         _remove_files(folder, "")
@@ -148,7 +149,7 @@ def _remove_files(folder: Path, since: str) -> None:
             path.unlink()
 
 
-def _remove_uncommitted(folder: Path) -> None:
+def remove_uncommitted(folder: Path) -> None:
     """Remove the files of nights whose first file is missing: a killed build left them."""
     for path in folder.glob(f"*{PART}*.parquet"):
         if not (folder / f"{read_night(path)}.parquet").exists():

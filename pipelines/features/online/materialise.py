@@ -53,6 +53,8 @@ def run(settings: Settings, night: str) -> StageSummary:
     """
     online = read_store_config(settings)
     with stage_run(settings, night, "materialise") as summary:
+        for folder in settings.features.glob("*/"):
+            feature_files.remove_uncommitted(folder)
         present = hash_feature_files(settings)
         with explain_silence(settings):
             taken = _read_taken(settings, online)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -157,6 +158,14 @@ def test_materialising_twice_is_a_noop(built: Settings) -> None:
     before = (built.feast / "online.db").read_bytes()
     assert materialise.run(built, LAST).status == "noop"
     assert (built.feast / "online.db").read_bytes() == before
+
+
+def test_what_a_killed_build_left_of_a_night_is_never_served(built: Settings) -> None:
+    """A night's files are moved into place the first one last: a part without it is of a build that was killed."""
+    left = built.features / "vitals" / f"{night_of(9)}-1.parquet"
+    shutil.copyfile(built.features / "vitals" / f"{LAST}.parquet", left)
+    assert materialise.run(built, LAST).status == "noop"
+    assert not left.exists()
 
 
 def test_a_store_that_was_opened_sees_the_next_night(tmp_path: Path, events: list[Event]) -> None:
