@@ -73,6 +73,7 @@ class ChatTurn:
             "escalated": response.escalation is not None,
             "red_flags": [flag.sign for flag in response.red_flags],
             "findings": list(self.outcome.findings),
+            "llm": self._report(0.0).model_dump(include={"model", "asked", "restated"}),
             "disclaimer": llm_answer.disclaimer(self._report(0.0), response.language),
         }
 

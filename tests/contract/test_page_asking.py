@@ -93,6 +93,17 @@ def test_a_search_narrows_the_list_and_asks_nothing(page: Page) -> None:
     assert page.locator("#patient option").all_inner_texts() == everybody
 
 
+def test_a_patient_found_by_a_search_stays_chosen_when_it_is_over(page: Page) -> None:
+    first = page.input_value("#patient")
+    others = page.locator("#patient option").evaluate_all("all => all.map((one) => [one.value, one.textContent])")
+    wanted, entry = next((value, text) for value, text in others if value != first)
+    page.fill("#search", entry.split(" · ")[0])
+    assert page.input_value("#patient") == wanted
+    page.fill("#search", "")
+    assert page.input_value("#patient") == wanted
+    page.select_option("#patient", first)
+
+
 def test_questions_are_remembered_by_patient_and_asked_again_by_a_click(page: Page) -> None:
     first = page.input_value("#patient")
     page.fill("#reference", f"Patient/{ADA}")
@@ -136,3 +147,25 @@ def test_no_part_of_an_answer_is_shown_for_the_whole(page: Page, status: int, bo
     assert page.is_hidden("#feedback")
     assert page.is_visible("#prompt .self")
     page.unroute(CHAT)
+
+
+def test_in_an_emergency_a_refused_chat_leaves_what_to_do(page: Page) -> None:
+    page.route(CHAT, lambda route: route.fulfill(status=503, body='{"error": {"message": "overloaded"}}'))
+    page.fill("#question", "My baby hasn't moved since breakfast.")
+    page.click("#go")
+    page.wait_for_selector(ANSWERED, timeout=SECONDS)
+    assert page.inner_text("#answer") == page.inner_text("#banner p")
+    assert page.inner_text("#answer-hint") == "A fixed safety text: no language model was asked."
+    assert page.locator("#measure").count() == 0
+    page.unroute(CHAT)
+
+
+def test_signing_out_leaves_nothing_of_the_patients_asked_about(page: Page, settings: Settings) -> None:
+    page.click("#sign-out")
+    page.route("**/page/api/patients", lambda route: route.fulfill(status=503, body="{}"))
+    page.fill("#token", keys.development_token(settings))
+    page.click("#sign-in button")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert page.locator("#history button, #patient option, #answered button").count() == 0
+    assert [page.input_value(f"#{field}") for field in ("search", "reference", "question")] == ["", "", ""]
+    page.unroute("**/page/api/patients")

@@ -8,7 +8,7 @@ const SHOWN = 8; // left-out sentences in sight: the likeliest, or those that we
 
 const percent = (p) => (p === null || p === undefined ? "–" : p < 0.001 ? "< 0.1 %" : `${(100 * p).toFixed(1)} %`);
 
-/** `shown` holds the response, the reference, the question, what the policy weighed, and `reply()`. */
+/** `shown` holds the response, the reference, the question, what the policy weighed, and `reply()` once there is an answer. */
 export function showDecisions(shown, effects = null) {
   const { response, weighed } = shown;
   const texts = new Map(response.segments.map((s) => [s.key, s]));
@@ -46,6 +46,7 @@ function row(choice, segment, effect, reference) {
 }
 
 function measurement(shown, effects) {
+  if (!shown.reply) return "";
   const status = make("p", { class: "hint", role: "status" });
   const button = make("button", { type: "button", class: "quiet", id: "measure" }, word("measure"));
   button.addEventListener("click", async () => {

@@ -31,6 +31,11 @@ function leave() {
   running?.abort();
   signOut();
   forgetAll();
+  patients = [];
+  chosen = "";
+  for (const id of ["search", "reference", "question"]) byId(id).value = "";
+  for (const id of ["patient", "answered"]) byId(id).replaceChildren();
+  listAsked();
   arrange();
 }
 
@@ -128,7 +133,7 @@ function fill(id, text, findings = [], segments = []) {
 }
 
 function showVersions(response, llm) {
-  const entries = Object.entries({ ...response.versions, ...(llm && { llm: llm.model, llm_seconds: llm.seconds }), interaction: response.id });
+  const entries = Object.entries({ ...response.versions, ...(llm && { llm: llm.model, llm_seconds: llm.seconds }), interaction: response.id }).filter(([, value]) => value != null);
   byId("versions").replaceChildren(...entries.flatMap(([name, value]) => [make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, value)]));
 }
 
@@ -139,16 +144,17 @@ function showHints(llm) {
   byId("plain-hint").textContent = word(plain);
 }
 
-/** The answer as it comes, then how it came about; an `error` where the language model gave none. */
+/** The answer as it comes, then how it came about; an `error` where none came, which in an emergency is what to do. */
 async function answer(response, asked, signal) {
   const show = (text) => { byId("answer").textContent = text; };
   try {
-    const { text, answer_id: id, degraded, disclaimer } = await streamAnswer(asked, signal, show);
-    const why = (await explain(id, signal)) ?? { ...response, id, llm: null };
+    const { text, answer_id: id, degraded, disclaimer, findings, llm } = await streamAnswer(asked, signal, show);
+    const why = (await explain(id, signal)) ?? { ...response, id, llm: { ...llm, findings } };
     return { ...why, degraded, disclaimer, answer: text };
   } catch (problem) {
     if (!(problem.status === 429 || problem.status >= 500)) throw problem;
-    return { ...response, llm: null, error: [word("noAnswer"), problem.message && `(${problem.message})`].filter(Boolean).join(" ") };
+    const none = [word("noAnswer"), problem.message && `(${problem.message})`].filter(Boolean).join(" ");
+    return { ...response, llm: { asked: !response.escalation, findings: [] }, error: response.escalation ?? none };
   }
 }
 
@@ -166,7 +172,7 @@ async function run(reference, question, signal) {
   showLacking(response);
   showPrompt(response, reference);
   showVersions(response, null);
-  const shown = { response, reference, question, reply: () => ({ text: byId("answer").textContent, own: false }) };
+  const shown = { response, reference, question };
   const found = byId("drawn").hidden ? null : await drawn(asked, reference, signal);
   if (found) {
     showDecisions({ ...shown, weighed: found[0] });
@@ -186,7 +192,7 @@ async function run(reference, question, signal) {
   byId("feedback").hidden = Boolean(answered.error);
   if (!answered.error) showFeedback(answered, question);
   const reply = () => (ownReply() ? { text: ownReply(), own: true } : { text: byId("answer").textContent, own: false });
-  if (found && !byId("drawn").hidden) showDecisions({ ...shown, weighed: found[0], reply });
+  if (found && !byId("drawn").hidden && !answered.error) showDecisions({ ...shown, weighed: found[0], reply });
   await showReply(asked, signal);
   await showDraft(asked, signal);
   say("comparing");
@@ -202,6 +208,7 @@ async function submit(event) {
   showProblem(null);
   byId("result").hidden = true;
   const question = byId("question").value.trim();
+  if (!chosenPatient()) return showProblem({ message: word("nobody") });
   chosen = byId("patient").value;
   remember(chosenPatient(), question);
   listAsked();
@@ -247,6 +254,7 @@ byId("reference").addEventListener("input", listAsked);
 byId("search").addEventListener("input", () => {
   const before = byId("patient").value;
   listMatches();
+  chosen = byId("patient").value || chosen; // who is left is who is seen as chosen, also once the search is over
   if (byId("patient").value !== before) changePatient();
 });
 byId("search").addEventListener("keydown", (event) => {
