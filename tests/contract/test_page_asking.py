@@ -104,6 +104,17 @@ def test_a_patient_found_by_a_search_stays_chosen_when_it_is_over(page: Page) ->
     page.select_option("#patient", first)
 
 
+def test_the_questions_offered_are_of_the_patient_whom_the_reference_names(page: Page) -> None:
+    with page.expect_request("**/page/api/questions") as asked:
+        page.fill("#reference", f"Patient/{ADA}")
+        page.press("#reference", "Tab")
+    assert asked.value.post_data_json == {"patient": f"Patient/{ADA}"}
+    with page.expect_request("**/page/api/questions") as asked:
+        page.fill("#reference", "")
+        page.press("#reference", "Tab")
+    assert asked.value.post_data_json == {"patient": page.input_value("#patient")}
+
+
 def test_questions_are_remembered_by_patient_and_asked_again_by_a_click(page: Page) -> None:
     first = page.input_value("#patient")
     page.fill("#reference", f"Patient/{ADA}")

@@ -120,8 +120,10 @@ const chosenPatient = () => byId("reference").value.trim() || byId("patient").va
 
 const listAsked = () => showAsked(chosenPatient(), (text) => { chooseQuestion(text); byId("ask").requestSubmit(); });
 
+const offer = () => offerQuestions(chosenPatient, chooseQuestion);
+
 function changePatient() {
-  offerQuestions(byId("patient").value, chooseQuestion);
+  offer();
   listAsked();
 }
 
@@ -224,8 +226,7 @@ function askLinked({ patient, question }) {
   if (!patient || !question) return;
   const listed = [...byId("patient").options].some((option) => option.value === patient);
   byId(listed ? "patient" : "reference").value = patient;
-  if (listed) changePatient();
-  else byId("answered").replaceChildren();
+  changePatient();
   byId("question").value = question;
   byId("ask").requestSubmit();
 }
@@ -250,7 +251,11 @@ byId("patient").addEventListener("change", () => {
   chosen = byId("patient").value;
   changePatient();
 });
-byId("reference").addEventListener("input", listAsked);
+byId("reference").addEventListener("input", () => { // whom it names is known once it is left
+  byId("answered").replaceChildren();
+  listAsked();
+});
+byId("reference").addEventListener("change", offer);
 byId("search").addEventListener("input", () => {
   const before = byId("patient").value;
   listMatches();

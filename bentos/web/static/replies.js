@@ -30,14 +30,15 @@ function layOut(box, written) {
   box.hidden = false;
 }
 
-/** Offer the chosen patient's own questions that a clinician has answered. */
-export async function offerQuestions(reference, choose) {
+/** Offer the questions of the patient whom `chosen()` names that a clinician has answered. */
+export async function offerQuestions(chosen, choose) {
+  const reference = chosen();
   const box = byId("answered");
   box.replaceChildren();
   if (!reference) return;
   try {
     const found = await ask("page/api/questions", { patient: reference });
-    if (byId("patient").value !== reference || !found.questions.length) return;
+    if (chosen() !== reference || !found.questions.length) return;
     box.append(make("span", { class: "hint" }, word("answeredBefore")), ...found.questions.map((text) => make("button", { type: "button", class: "quiet", onclick: () => choose(text) }, text)));
   } catch {
     // offered only: a patient can be asked about without it
