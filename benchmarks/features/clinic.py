@@ -95,7 +95,7 @@ def take_in_news(settings: Settings, night: str, events: pl.DataFrame, patients:
     concerned = pl.col("subject_id") % round(1 / share) == 0
     some = pl.concat(made.filter(concerned) for made in iterate_copies(events, patients))
     newest = some.sort("known_at", "record", descending=True).group_by("subject_id").head(5)
-    corrected = newest.with_columns(source=pl.lit("anew") + pl.col("source").str.slice(4))
+    corrected = newest.with_columns(source=pl.lit("news") + pl.col("source").str.slice(4))
     take_in(settings, night, make_known(corrected, night))
 
 

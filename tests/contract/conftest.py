@@ -18,6 +18,7 @@ from bentos.telemetry import logs
 from pmlm.settings import Settings, load_settings
 from tests.contract import three_women
 from tests.contract.one_day import day, day_clinic, day_model  # noqa: F401 - fixtures
+from tests.contract.stub_llm import StubLLM, stub_llm
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -98,6 +99,13 @@ def _log_to(file: Path) -> Iterator[None]:
     finally:
         logger.handlers = before
         handler.close()
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[StubLLM]:
+    """A language model that answers as a test has it behave, one per file."""
+    with stub_llm() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

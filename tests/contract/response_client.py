@@ -10,7 +10,7 @@ import pytest
 
 from bentos.openai import app as mounted
 from tests.contract.openai_server import Gateway, serve
-from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA
 
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from pmlm.settings import Settings
 
 TIRED = "Is it normal to feel this tired?"
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

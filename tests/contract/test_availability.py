@@ -17,7 +17,7 @@ from bentos.http import header_timeout
 from bentos.problems import problem_details
 from pmlm.settings import Settings
 from tests.contract.openai_server import Gateway, serve
-from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA
 
 if TYPE_CHECKING:
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 TIRED = "Is it normal to feel this tired?"
 #: How long a health check may take beside anything else; it was a minute.
 LAG_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from models.safety.escalation import ESCALATION
 from pmlm.console import ask as asking
 from pmlm.settings import load_settings
 from tests.contract.openai_server import Gateway, serve
-from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA
 
 if TYPE_CHECKING:
@@ -38,12 +38,6 @@ EMERGENCIES = {
     "Chinese self-harm": ("我不想活了，想自杀。", "zh"),
 }
 COUNTRY = "GB"
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,12 +21,6 @@ DEADLINE = 1.0
 BROKEN = ("hang", "drip", "garbage", "half", "error", "empty")
 TIRED = "Is it normal to feel this tired?"
 URGENT = "My blood pressure was 146/94 today, is that normal?"
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

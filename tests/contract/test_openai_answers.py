@@ -12,7 +12,7 @@ import pytest
 
 from bentos.personalizer.llm_answer import WITHHELD
 from tests.contract.openai_server import Gateway, serve
-from tests.contract.stub_llm import TOOL_CALL, StubLLM, stub_llm
+from tests.contract.stub_llm import TOOL_CALL, StubLLM
 from tests.contract.three_women import ADA, BEA
 
 if TYPE_CHECKING:
@@ -26,12 +26,6 @@ URGENT = "My blood pressure was 146/94 today, is that normal?"
 #: No rule names it: the classifier alone finds it.
 DROWNING = "Lying flat I feel like I'm drowning and I hear bubbling in my lungs"
 TOOLS = [{"type": "function", "function": {"name": "book", "parameters": {"type": "object", "properties": {}}}}]
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -34,12 +34,6 @@ NEVER_WHOLE = ("half", "unended", "stall", "garbage", "drip", "empty")
 
 
 @pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def second() -> Iterator[StubLLM]:
     with stub_llm() as running:
         yield running

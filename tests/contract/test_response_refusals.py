@@ -9,11 +9,11 @@ import openai
 import pytest
 
 from tests.contract.openai_server import Gateway
-from tests.contract.response_client import TIRED, ask, client, gateway, stub
+from tests.contract.response_client import TIRED, ask, client, gateway
 from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA, BEA
 
-__all__ = ["client", "gateway", "stub"]
+__all__ = ["client", "gateway"]
 
 
 def test_strangers_get_no_answer(gateway: Gateway, client: openai.OpenAI) -> None:

@@ -13,11 +13,11 @@ from pydantic import TypeAdapter
 
 from bentos.personalizer.llm_answer import FAILED, WITHHELD
 from tests.contract.openai_server import Gateway
-from tests.contract.response_client import TIRED, ask, client, gateway, stub
+from tests.contract.response_client import TIRED, ask, client, gateway
 from tests.contract.stub_llm import TOOL_CALL, StubLLM
 from tests.contract.three_women import ADA
 
-__all__ = ["client", "gateway", "stub"]
+__all__ = ["client", "gateway"]
 
 URGENT = "My blood pressure was 146/94 today, is that normal?"
 BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"

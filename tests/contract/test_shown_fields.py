@@ -12,7 +12,7 @@ import pytest
 from bentos.openai import app as mounted
 from bentos.personalizer.llm_answer import WITHHELD
 from tests.contract.openai_server import Gateway, serve
-from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA
 
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ HIDDEN: tuple[dict[str, Any], ...] = (
     {"role": SECRET},
     {"name": SECRET},
 )
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from pipelines.features.online import materialise
 from pmlm.settings import Settings
 from tests.contract import three_women
-from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA
 from tests.unit.pipelines.features.servers import Server, redis
 
@@ -27,12 +27,6 @@ DEADLINE_S = 4.0
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with redis() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
         yield running
 
 

@@ -40,6 +40,17 @@ def running(clinic: Settings) -> Iterator[RunningEndpoint]:
     serving.stop_recorded_endpoint(clinic)
 
 
+@pytest.fixture(scope="module")
+def other(clinic: Settings, running: RunningEndpoint) -> Path:
+    """Another release than the one that is served."""
+    link = serving.current_release(clinic)
+    served = link.resolve()
+    release.run(clinic, NEXT)
+    made = link.resolve()
+    release.point_link(link, served)
+    return made
+
+
 def test_a_release_is_switched_under_load_in_both_directions(clinic: Settings, running: RunningEndpoint) -> None:
     link = serving.current_release(clinic)
     first = link.resolve()
@@ -88,11 +99,11 @@ def test_a_link_to_the_running_endpoint_signs_in_for_as_long_as_is_asked(
     [("refiner/refiner.json", "refiner/refiner.json is changed"), ("release.json", "the current release cannot be")],
 )
 def test_a_damaged_release_is_not_served_and_the_former_one_is(
-    clinic: Settings, running: RunningEndpoint, file: str, reason: str
+    clinic: Settings, running: RunningEndpoint, other: Path, file: str, reason: str
 ) -> None:
     link = serving.current_release(clinic)
     whole = link.resolve()
-    other = next(f for f in link.parent.glob("*/") if f.name != link.name and f.name != whole.name)
+    assert other != whole
     damaged = link.parent / f"damaged-{Path(file).stem}"
     shutil.copytree(other, damaged)
     torn = damaged / file
@@ -115,9 +126,8 @@ def test_a_damaged_release_is_not_served_and_the_former_one_is(
     assert serving.find_processes(running) == family
 
 
-def test_other_code_is_left_to_a_restart(clinic: Settings, running: RunningEndpoint) -> None:
+def test_other_code_is_left_to_a_restart(clinic: Settings, running: RunningEndpoint, other: Path) -> None:
     link = serving.current_release(clinic)
-    other = next(f for f in link.parent.glob("*/") if f.name not in (link.resolve().name, link.name))
     code = _source_of(clinic, other) / CODE
     code.write_text("another hash")
     release.point_link(link, other)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.planted_fields import ORDER
 from benchmarks.planted_text import strip_fence
-from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA, BEA
 
 if TYPE_CHECKING:
@@ -25,12 +24,6 @@ TIRED = "Is it normal to feel this tired?"
 QUESTION, SYSTEM, EARLIER, COMMENT, EDIT, ABOUT = (
     ORDER.format(f"zq{kind}canary") for kind in ("question", "system", "earlier", "comment", "edit", "about")
 )
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +56,16 @@ def planted(remote: TestClient, stub: StubLLM) -> list[str]:
 
 
 def test_a_language_model_hears_them_only_in_the_roles_they_came_in(planted: list[str], stub: StubLLM) -> None:
-    heard = [request["messages"] for request in stub.received]
-    assert len(heard) == 2
-    for messages in heard:
+    sent = [request["messages"] for request in stub.received]
+    assert len(sent) == 2
+    for messages in sent:
         assert messages[0]["role"] == "system"
         assert messages[-1] == {"role": "user", "content": QUESTION}
-    answered, chat = (messages[0]["content"] for messages in heard)
+    answered, chat = (messages[0]["content"] for messages in sent)
     assert "canary" not in answered
     assert chat.endswith(f"\n\n{SYSTEM}")  # the application's own, behind the prompt
     assert "canary" not in chat.removesuffix(SYSTEM)
-    assert heard[1][1] == {"role": "user", "content": EARLIER}
+    assert sent[1][1] == {"role": "user", "content": EARLIER}
 
 
 def test_an_explanation_repeats_neither_the_question_nor_an_applications_system_text(

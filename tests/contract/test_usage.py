@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.contract.openai_server import Gateway, serve
-from tests.contract.stub_llm import StubLLM, stub_llm
+from tests.contract.stub_llm import StubLLM
 from tests.contract.three_women import ADA
 
 if TYPE_CHECKING:
@@ -26,12 +26,6 @@ BLEEDING = "I am bleeding heavily and soaking a pad an hour, is that normal?"
 MODEL = "counted-stub"
 PRICES = {MODEL: {"input": 1000.0, "output": 10000.0}}
 USAGE = {"include_usage": True}
-
-
-@pytest.fixture(scope="module")
-def stub() -> Iterator[StubLLM]:
-    with stub_llm() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
