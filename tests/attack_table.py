@@ -14,9 +14,14 @@ import pytest
 
 from pmlm.settings import PROJECT
 from pmlm.storage import write_bytes
+from tests.page_table import PageTable
 
 PAGE = PROJECT / "docs" / "security.md"
-BEGIN, END = "<!-- attacks: written by the test run -->\n", "<!-- end of attacks -->\n"
+TABLE = PageTable(
+    "<!-- attacks: written by the test run -->\n",
+    "<!-- end of attacks -->\n",
+    "| kind | tried | what happens | cases |\n| --- | --- | --- | ---: |",
+)
 KINDS = ("safety messages", "access", "event loop", "data at rest", "intake")
 
 
@@ -49,7 +54,7 @@ class AttackRecorder:
 
     def pytest_sessionfinish(self) -> None:
         if self.writes and self.passed and not self.others and set(self.passed) == set(read_attacks()):
-            write_bytes(PAGE, place_table(PAGE.read_text(), render_table(self.passed)).encode())
+            write_bytes(PAGE, TABLE.place(PAGE.read_text(), render_table(self.passed)).encode())
 
 
 def read_attacks() -> list[Attack]:
@@ -83,21 +88,10 @@ def find_marks(tree: ast.Module, name: str) -> list[ast.Call]:
 
 def render_table(passed: Counter[Attack]) -> str:
     """The rows in the order of the kinds, with the number of cases that passed."""
-    lines = ["| kind | tried | what happens | cases |", "| --- | --- | --- | ---: |"]
-    for attack in sorted(passed, key=lambda attack: (KINDS.index(attack.kind), attack)):
-        cells = (cell.replace("|", "\\|") for cell in attack)
-        lines.append(f"| {' | '.join(cells)} | {passed[attack]} |")
-    return "\n".join(lines) + "\n"
-
-
-def place_table(page: str, table: str) -> str:
-    """The page with the table between its two marks."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}{table}{END}{rest.split(END)[1]}"
+    ordered = sorted(passed, key=lambda attack: (KINDS.index(attack.kind), attack))
+    return TABLE.render([*attack, str(passed[attack])] for attack in ordered)
 
 
 def read_rows(page: str) -> list[Attack]:
     """The attacks that the page lists."""
-    rows = page.split(BEGIN)[1].split(END)[0].splitlines()[2:]
-    cells = [[cell.strip().replace("\\|", "|") for cell in row.strip("| ").split(" | ")] for row in rows]
-    return [Attack(*row[:3]) for row in cells]
+    return [Attack(*row[:3]) for row in TABLE.read_rows(page)]

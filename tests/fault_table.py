@@ -16,9 +16,14 @@ import pytest
 from pmlm.settings import PROJECT
 from pmlm.storage import write_bytes
 from tests.attack_table import find_marks
+from tests.page_table import PageTable
 
 PAGE = PROJECT / "docs" / "faults.md"
-BEGIN, END = "<!-- faults: written by make test-faults -->\n", "<!-- end of faults -->\n"
+TABLE = PageTable(
+    "<!-- faults: written by make test-faults -->\n",
+    "<!-- end of faults -->\n",
+    "| kind | injected | checked | result |\n| --- | --- | --- | --- |",
+)
 KINDS = ("kill and write error", "disk", "clock", "torn line", "two at once", "store", "model", "language model")
 
 
@@ -58,7 +63,7 @@ class FaultRecorder:
     def pytest_sessionfinish(self) -> None:
         if self.writes and self.results:
             table = render_table({fault: self.results[fault] for fault in read_faults()})
-            write_bytes(PAGE, place_table(PAGE.read_text(), table).encode())
+            write_bytes(PAGE, TABLE.place(PAGE.read_text(), table).encode())
 
 
 def read_faults() -> list[Fault]:
@@ -78,22 +83,13 @@ def order_fault(fault: Fault) -> tuple[int, Fault]:
 
 def render_table(results: Mapping[Fault, Counter[str]]) -> str:
     """The rows, with the number of cases of each result; "not run" where there is none."""
-    lines = ["| kind | injected | checked | result |", "| --- | --- | --- | --- |"]
-    for fault in sorted(results, key=order_fault):
-        found = "; ".join(f"{n} {result}" for result, n in sorted(results[fault].items())) or "not run"
-        cells = (cell.replace("|", "\\|") for cell in (*fault, found))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return TABLE.render([*fault, _sum_up(results[fault])] for fault in sorted(results, key=order_fault))
 
 
-def place_table(page: str, table: str) -> str:
-    """The page with the table between its two marks."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}{table}{END}{rest.split(END)[1]}"
+def _sum_up(results: Counter[str]) -> str:
+    return "; ".join(f"{n} {result}" for result, n in sorted(results.items())) or "not run"
 
 
 def read_rows(page: str) -> list[Fault]:
     """The faults that the page lists."""
-    rows = page.split(BEGIN)[1].split(END)[0].splitlines()[2:]
-    cells = [[cell.strip().replace("\\|", "|") for cell in row.strip("| ").split(" | ")] for row in rows]
-    return [Fault(*row[:3]) for row in cells]
+    return [Fault(*row[:3]) for row in TABLE.read_rows(page)]

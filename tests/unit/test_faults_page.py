@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.fault_table import KINDS, PAGE, Fault, place_table, read_faults, read_rows, render_table
+from tests.fault_table import KINDS, PAGE, TABLE, Fault, read_faults, read_rows, render_table
 
 
 def test_the_page_lists_every_fault_that_the_tests_inject() -> None:
@@ -24,7 +24,7 @@ def test_a_written_table_is_read_back_with_what_did_not_run(text: str) -> None:
     table = render_table(
         {fault: Counter(passed=3), other: Counter({"not run: faketime is not installed": 2}), never: Counter()}
     )
-    page = place_table(PAGE.read_text(), table)
+    page = TABLE.place(PAGE.read_text(), table)
     assert read_rows(page) == [fault, other, never]
     assert "| 3 passed |" in page
     assert "| 2 not run: faketime is not installed |" in page

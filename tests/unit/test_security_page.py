@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.attack_table import KINDS, PAGE, Attack, place_table, read_attacks, read_rows, render_table
+from tests.attack_table import KINDS, PAGE, TABLE, Attack, read_attacks, read_rows, render_table
 
 
 def test_the_page_lists_every_attack_that_the_tests_try() -> None:
@@ -20,6 +20,6 @@ def test_every_attack_is_of_a_known_kind() -> None:
 @pytest.mark.parametrize("text", ["plain", "a | b"])
 def test_a_written_table_is_read_back(text: str) -> None:
     attack = Attack("access", text, "refused with 403")
-    page = place_table(PAGE.read_text(), render_table(Counter({attack: 3})))
+    page = TABLE.place(PAGE.read_text(), render_table(Counter({attack: 3})))
     assert read_rows(page) == [attack]
     assert "| 3 |" in page
