@@ -1,7 +1,7 @@
 """The sentences of training replies, with what each was written for.
 
-The alignment (``models.replies.alignment``) gives of each patient-specific sentence the probability that it rests
-on each fact of the record.
+The alignment (``models.replies.alignment``) gives the probability that a sentence rests on each fact of the record; one
+that is not patient-specific is taken to rest on none.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ class Occurrence:
 def read_links(alignment: ReplyAlignment) -> Links:
     """Read the alignment's posterior of each specific sentence, by segment key."""
     return [
-        [dict(zip(reply.keys, map(float, row[:-1]), strict=True)) for row in np.round(reply.posterior, 6)]
+        [
+            dict(zip(reply.keys, map(float, row[:-1]), strict=True))
+            for row, specific in zip(np.round(reply.posterior, 6), reply.episode.specific, strict=True)
+            if specific
+        ]
         for reply in alignment.replies
     ]
 

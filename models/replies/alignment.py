@@ -1,22 +1,24 @@
 """Align replies with the facts of a record that they took up, by explaining away.
 
     p(k | y_j) ∝ λ(k, c_j) · exp(max(cos(s_k, y_j), 0.9 cos(s_k, y_{j−1})) / 0.15) · 10^{shared numbers ≤ 2} · g_kj
-    p(∅ | y_j) ∝ ν · f(c_j) · exp(0.35 / 0.15)
-    λ(k, c)    = (Σ_{e, j: c_j = c} p(k | y_j) + 0.05 f(c)) / (n(k, c) + 1)
+    p(∅ | y_j) ∝ ν · f(c_j) · exp(0.4 / 0.15)
+    λ(k, c)    = (Σ_{e, j: c_j = c} p(k | y_j) + 0.05 a(c) f(c)) / (n(k, c) + a(c)),    a(c) = min(10, max(1, n(c) / 8))
     uptake(k)  = 1 − Π_j (1 − p(k | y_j))
 
-y_j are the patient-specific sentences of a training reply, their numbers masked for the cosine; c_j is the cluster of
-y_j (``sentences``); k are the segments that were known when the question was asked, pinned ones too; ∅ is none
-of them. n(k, c) counts the replies that could have taken up k by c: k was known, and the question is of a kind to which
-c is written; f(c) is how often c is written to such questions. g_kj is what a measured likelihood says of the pair (1
-where nothing was measured). The equations are solved by expectation maximisation, from λ = 0.3 f.
+y_j are the sentences of a training reply, their numbers masked for the cosine; c_j is the cluster of y_j
+(``sentences``); k are the segments that were known when the question was asked, pinned ones too; ∅ is none of them.
+n(c) counts the replies to questions of a kind to which c is written, n(k, c) those of them where k was known, f(c) is
+how often c is written to them. g_kj is what a measured likelihood says of the pair (1 where nothing was measured). A
+number in the sentence on a signal's latest value is no evidence for the sentence on its change, which repeats it. The
+equations are solved by expectation maximisation, from λ = 0.3 f.
 
 A noisy-or model of translation: as in IBM model 1 (Brown et al. 1993) every sentence has one source among all. What
 is ours: λ is a rate over the occasions, not a distribution over the vocabulary, so that a fact that everybody has
-does not explain a sentence that few receive. Explaining away is that the segments compete for a sentence: likeness
-alone gives every segment its share. A sentence that contradicts a segment cannot rest on it. Sentences that cannot be
-read, and those pasted word for word into nine in ten replies to a kind of question, rest on nothing (those in half of
-them are general already: ``models.reward.terms``).
+does not explain a sentence that few receive; and λ is shrunk, so that a fact that few patients have does not explain
+what many receive. Explaining away is that the segments compete for a sentence: likeness alone gives every segment its
+share. A sentence that contradicts a segment cannot rest on it. Sentences that cannot be read, and those pasted word for
+word into nine in ten replies to a kind of question, rest on nothing. One in half of them is general to the reward
+(``models.reward.terms``) and is read here: "you have no epilepsy" is written to most, and of each it is a fact.
 
 The facts behind simulated replies are never read. Run: ``pmlm train`` (before each warm start).
 """
@@ -44,20 +46,21 @@ TEMPERATURE = 0.15  # of a cosine
 CONTINUATION = 0.9  # a sentence may go on from the one before it
 NUMBER_FACTOR = 10.0
 MOST_NUMBERS = 2
-NULL_WEIGHT, NULL_COSINE = 0.3, 0.35
+NULL_WEIGHT, NULL_COSINE = 0.3, 0.4
 RATE_PRIOR, FIRST_RATE = 0.05, 0.3
+MOST_SHRINKAGE, REPLIES_PER_SHRINKAGE = 10.0, 8.0  # a(c), in occasions
 KIND_SHARE = 0.05  # a cluster is written to a kind of question that has at least this share of it
 CONTRADICTION = 1e-4
 TEMPLATE_SHARE, TEMPLATE_PATIENTS = 0.9, 10
 ITERATIONS = 15
 
-#: By episode id: log g [specific sentences, free segments] of the measured ones.
+#: By episode id: log g [sentences, free segments] of the measured ones.
 Evidence = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class AlignedReply:
-    """One reply: of each specific sentence, the probability that it rests on each segment.
+    """One reply: of each sentence, the probability that it rests on each segment.
 
     ``keys`` are those of the free segments and then of the pinned ones, ``posterior`` [sentences, keys + 1] with "none
     of them" last. ``uptake`` [free segments] is the probability that any sentence rests on it.
@@ -71,7 +74,7 @@ class AlignedReply:
 
 @dataclass(slots=True)
 class AlignmentCounts:
-    """How many specific sentences were read, and why others were not; written to ``metrics/train.json``."""
+    """How many sentences were read, and why others were not; written to ``metrics/train.json``."""
 
     replies: int = 0
     read: int = 0
@@ -90,17 +93,25 @@ class ReplyAlignment:
 
 @dataclass(slots=True)
 class _Reading:
-    """One episode before the alignment; ``usable`` are places in ``sentences`` that may rest on a segment."""
+    """One episode before the alignment; ``usable`` are places of sentences that may rest on a segment."""
 
     episode: Episode
     segments: tuple[Segment, ...]
     free: int
-    sentences: tuple[int, ...]
     usable: list[int] = field(default_factory=list)
 
     @property
-    def texts(self) -> list[str]:
-        return [self.episode.reply[i] for i in self.sentences]
+    def texts(self) -> tuple[str, ...]:
+        return self.episode.reply
+
+
+@dataclass(frozen=True, slots=True)
+class _Occasions:
+    """n(k, c) [keys, clusters], n(c) [clusters] and f(c) [clusters]."""
+
+    known: np.ndarray
+    replies: np.ndarray
+    frequency: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +142,15 @@ def align_replies(
     clusters = cluster_sentences((r.texts[j] for r in readings for j in r.usable), encoder)
     keys = tuple(sorted({s.key for r in readings for s in r.segments}))
     pairs = _build_pairs(readings, clusters, keys, encoder, evidence or {}, counts, continuation)
-    occasions, frequency = _count_occasions(readings, kinds, pairs, keys, len(clusters.wordings))
-    posterior, null = _maximise(pairs, occasions, frequency)
+    occasions = _count_occasions(readings, kinds, pairs, keys, len(clusters.wordings))
+    posterior, null = _maximise(pairs, occasions)
     return ReplyAlignment(tuple(_collect(readings, posterior, null)), counts)
 
 
 def _read_episode(episode: Episode, slots: int | None) -> _Reading:
     segments = episode.segments[:slots]
     free = tuple(s for s in segments if not s.pinned)
-    specific = episode.specific or (True,) * len(episode.reply)
-    places = tuple(i for i, own in enumerate(specific) if own)
-    return _Reading(episode, (*free, *(s for s in segments if s.pinned)), len(free), places)
+    return _Reading(episode, (*free, *(s for s in segments if s.pinned)), len(free))
 
 
 def _number_kinds(episodes: Sequence[Episode], encoder: Encoder) -> np.ndarray:
@@ -154,7 +163,7 @@ def _number_kinds(episodes: Sequence[Episode], encoder: Encoder) -> np.ndarray:
 
 def _select_usable(readings: Sequence[_Reading], kinds: np.ndarray) -> AlignmentCounts:
     """Leave out sentences that cannot be read and pasted templates; count them."""
-    counts = AlignmentCounts(replies=sum(bool(r.sentences) for r in readings))
+    counts = AlignmentCounts(replies=sum(bool(r.texts) for r in readings))
     patients: dict[int, set[int]] = {}
     received: dict[tuple[int, str], set[int]] = {}
     for reading, kind in zip(readings, kinds, strict=True):
@@ -195,7 +204,8 @@ def _build_pairs(
         replied = np.stack([vector[mask_numbers(t)] for t in texts])
         near = np.round(replied @ np.stack([vector[s.text] for s in reading.segments]).T, 5)
         near[1:] = np.maximum(near[1:], continuation * near[:-1].copy())
-        shared = [[len(find_numbers(t) & find_numbers(s.text)) for s in reading.segments] for t in texts]
+        numbers = _find_own_numbers(reading.segments)
+        shared = [[len(find_numbers(t) & own) for own in numbers] for t in texts]
         weight = near / TEMPERATURE + np.log(NUMBER_FACTOR) * np.minimum(shared, MOST_NUMBERS)
         known = evidence.get(reading.episode.episode_id)
         if known is not None:
@@ -214,6 +224,17 @@ def _build_pairs(
     return _Pairs(of_pair, keyed, cluster[of_pair], np.concatenate(weights) if weights else np.zeros(0), cluster)
 
 
+def _find_own_numbers(segments: Sequence[Segment]) -> list[frozenset[str]]:
+    """The numbers in each segment, of a signal's change without those of its latest value."""
+    latest = {s.key.removesuffix(".latest"): find_numbers(s.text) for s in segments if s.key.endswith(".latest")}
+    return [
+        find_numbers(s.text) - latest.get(s.key.removesuffix(".change"), frozenset())
+        if s.key.endswith(".change")
+        else find_numbers(s.text)
+        for s in segments
+    ]
+
+
 def _encode_distinct(readings: Sequence[_Reading], encoder: Encoder) -> dict[str, np.ndarray]:
     """Encode every distinct segment text and number-masked sentence once."""
     texts = {s.text for r in readings for s in r.segments} | {mask_numbers(t) for r in readings for t in r.texts}
@@ -223,8 +244,8 @@ def _encode_distinct(readings: Sequence[_Reading], encoder: Encoder) -> dict[str
 
 def _count_occasions(
     readings: Sequence[_Reading], kinds: np.ndarray, pairs: _Pairs, keys: Sequence[str], clusters: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Count n(k, c) [keys, clusters], and f(c) [clusters]."""
+) -> _Occasions:
+    """Count the replies that could have taken up each key by each cluster."""
     number = {key: i for i, key in enumerate(keys)}
     count = int(kinds.max(initial=-1)) + 1
     asked = np.bincount(kinds, minlength=count).astype(np.float64)
@@ -235,12 +256,14 @@ def _count_occasions(
     speakers = [kind for reading, kind in zip(readings, kinds, strict=True) if reading.segments for _ in reading.usable]
     np.add.at(written, (pairs.of_sentence, speakers), 1.0)
     usual = (written / np.maximum(written.sum(1, keepdims=True), 1.0) > KIND_SHARE).astype(np.float64)
-    return known @ usual.T, written.sum(1) / np.maximum(usual @ asked, 1.0)
+    replies = usual @ asked
+    return _Occasions(known @ usual.T, replies, written.sum(1) / np.maximum(replies, 1.0))
 
 
-def _maximise(pairs: _Pairs, occasions: np.ndarray, frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _maximise(pairs: _Pairs, occasions: _Occasions) -> tuple[np.ndarray, np.ndarray]:
     """Run expectation maximisation; return p of each pair, and p(∅) of each sentence."""
-    keys, clusters = occasions.shape
+    (keys, clusters), frequency = occasions.known.shape, occasions.frequency
+    shrinkage = np.clip(occasions.replies / REPLIES_PER_SHRINKAGE, 1.0, MOST_SHRINKAGE)
     sentences = len(pairs.of_sentence)
     # one factor per sentence leaves its posterior unchanged and its weights within the floating-point range
     top = np.full(sentences, NULL_COSINE / TEMPERATURE)
@@ -255,7 +278,7 @@ def _maximise(pairs: _Pairs, occasions: np.ndarray, frequency: np.ndarray) -> tu
         total = np.bincount(pairs.sentence, joint, sentences) + null
         posterior, nothing = joint / total[pairs.sentence], null / total
         taken = np.bincount(place, posterior, keys * clusters).reshape(keys, clusters)
-        rates = (taken + RATE_PRIOR * frequency) / (occasions + 1.0)
+        rates = (taken + RATE_PRIOR * shrinkage * frequency) / (occasions.known + shrinkage)
     return posterior, nothing
 
 
@@ -264,7 +287,7 @@ def _collect(readings: Sequence[_Reading], posterior: np.ndarray, null: np.ndarr
     found, at, sentence = [], 0, 0
     for reading in readings:
         count = len(reading.segments)
-        table = np.zeros((len(reading.sentences), count + 1))
+        table = np.zeros((len(reading.texts), count + 1))
         table[:, -1] = 1.0
         for j in reading.usable if count else ():
             table[j, :-1], table[j, -1] = posterior[at : at + count], null[sentence]

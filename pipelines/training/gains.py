@@ -27,7 +27,7 @@ class EpisodeGains:
 
     ``gains`` [segments] as measured; ``useful`` [segments] centred, for learning; both NaN where pinned. ``styles``
     [len(STYLES)] are the gains of the style directives. ``uptake`` [segments] is the probability that the reply took a
-    segment up, None where only the gains are known. ``by_sentence`` [free segments, specific sentences] are measured
+    segment up, None where only the gains are known. ``by_sentence`` [free segments, sentences] are measured
     gains in each sentence's log-probability, None where the scorer gives none.
     """
 
@@ -67,16 +67,15 @@ def measure_gains(rewards: Rewards, episode: Episode, slots: int) -> EpisodeGain
     gains[free] = values[len(STYLES) :] - values[0]
     tokens = np.array([segments[i].tokens for i in free])
     useful[free] = centre_gains(likelihood[len(STYLES) :] - likelihood[0], tokens, rewards.price)
-    by_sentence = _subtract_by_sentence(episode, [o.sentences for o in outcomes if o.sentences])
+    by_sentence = _subtract_by_sentence([o.sentences for o in outcomes if o.sentences])
     return EpisodeGains(episode, segments, gains, useful, values[: len(STYLES)] - values[0], None, by_sentence)
 
 
-def _subtract_by_sentence(episode: Episode, scores: Sequence[SentenceScores]) -> np.ndarray | None:
-    """Gains of each free segment in each specific sentence's log-probability; None for a judge's single grade."""
+def _subtract_by_sentence(scores: Sequence[SentenceScores]) -> np.ndarray | None:
+    """Gains of each free segment in each sentence's log-probability; None for a judge's single grade."""
     if not any(n > 1 for n in scores[0].counts):
         return None
-    own = np.array(episode.specific or (True,) * len(episode.reply), bool)
-    sums = np.array([s.sums for s in scores])[:, own]
+    sums = np.array([s.sums for s in scores])
     return np.asarray(sums[len(STYLES) :] - sums[0])
 
 
