@@ -121,9 +121,9 @@ def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator
     z = moved[0].z if moved else 0.0
     yield Segment("blood_pressure.latest", "record", sentence, False, every, 0, days, z)
     if moved:
-        changed, previous = moved
+        changed, direction, previous = moved
         sentence = render_sentence(
-            f"change.blood_pressure.{changed.direction}",
+            f"change.blood_pressure.{direction}",
             language,
             value=shown,
             previous=previous,
@@ -133,12 +133,17 @@ def _blood_pressure(row: FeatureRow, as_of: datetime, language: str) -> Iterator
         yield Segment("blood_pressure.change", "change", sentence, False, every, 0, days, changed.z)
 
 
-def _pressure_change(row: FeatureRow, as_of: datetime) -> tuple[Change, str] | None:
-    """The component furthest outside its band, and the previous pressure; None without a past."""
+def _pressure_change(row: FeatureRow, as_of: datetime) -> tuple[Change, str, str] | None:
+    """The component furthest outside its band, the direction, and the previous pressure; None without a past.
+
+    The direction is ``mixed`` where one component rose and the other fell.
+    """
     both = [detect_change(row, s, as_of) for s in SIGNALS if s.name in _PRESSURES]
     if any(c is None for c in both):
         return None
     changes = [c for c in both if c is not None]
     # a component that moved outranks a steady one, so that "steady" means both are
     largest = max(changes, key=lambda c: (c.direction != "steady", abs(c.z)))
-    return largest, "/".join(f"{c.previous:.0f}" for c in changes)
+    opposed = min(c.difference for c in changes) < 0 < max(c.difference for c in changes)
+    direction = "mixed" if opposed and largest.direction != "steady" else largest.direction
+    return largest, direction, "/".join(f"{c.previous:.0f}" for c in changes)

@@ -115,19 +115,33 @@ def test_a_truncated_list_of_conditions_claims_no_absence() -> None:
     assert not any(key.startswith("no.") for key in _by_key(row))
 
 
-def test_pressures_are_joined_and_their_change_says_from_and_to() -> None:
+def _pressures(latest: tuple[float, float], previous: tuple[float, float]) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for name, latest, previous in (("systolic", 142.0, 118.0), ("diastolic", 88.0, 74.0)):
-        row |= {f"{name}_latest": latest, f"{name}_time": AS_OF - timedelta(days=3), f"{name}_source": name}
-        row |= {f"{name}_previous": previous, f"{name}_previous_time": AS_OF - timedelta(days=31)}
+    for name, value, before in zip(("systolic", "diastolic"), latest, previous, strict=True):
+        row |= {f"{name}_latest": value, f"{name}_time": AS_OF - timedelta(days=3), f"{name}_source": name}
+        row |= {f"{name}_previous": before, f"{name}_previous_time": AS_OF - timedelta(days=31)}
         row |= {f"{name}_shift": 4.0}
-    found = _by_key(row)
+    return row
+
+
+def test_pressures_are_joined_and_their_change_says_from_and_to() -> None:
+    found = _by_key(_pressures((142.0, 88.0), (118.0, 74.0)))
     assert found["blood_pressure.latest"].text == "Blood pressure 142/88, high, 3 days ago"
     assert (
         found["blood_pressure.change"].text == "Blood pressure rose from 118/74 to 142/88 in 4 weeks, unusual for her"
     )
     assert found["blood_pressure.change"].sources == ("systolic", "diastolic")
     assert found["blood_pressure.change"].recency_days == 3
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("en", "Blood pressure changed from 120/82 to 131/74 in 4 weeks, unusual for her"),
+     ("zh", "血压4周内从120/82变为131/74，超出她平时的波动")],
+)  # fmt: skip
+def test_pressures_that_moved_apart_neither_rose_nor_fell(language: str, text: str) -> None:
+    found = _by_key(_pressures((131.0, 74.0), (120.0, 82.0)), language)
+    assert found["blood_pressure.change"].text == text
 
 
 def test_pressures_of_different_days_are_not_joined() -> None:

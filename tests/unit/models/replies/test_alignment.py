@@ -82,6 +82,41 @@ def test_numbers_in_common_tell_two_values_apart(encoder: MiniLM) -> None:
     assert _uptake(found[0])["weight.latest"] > 2 * _uptake(found[0])["weight.change"]
 
 
+def test_a_value_stands_before_the_change_that_repeats_it(encoder: MiniLM) -> None:
+    facts = {
+        "blood_pressure.latest": "Blood pressure 116/72, normal, 8 weeks ago",
+        "blood_pressure.change": "Blood pressure fell from 128/80 to 116/72 in 3 months",
+    }
+    level, move = "At 116/72 the pressure is no reason against it.", "It fell from 128/80, which is what we wanted."
+    found = _align([*(_episode(i, (level,), facts) for i in range(6)), _episode(9, (move,), facts)], encoder)
+    assert _uptake(found[0])["blood_pressure.latest"] > 2 * _uptake(found[0])["blood_pressure.change"]
+    assert _uptake(found[-1])["blood_pressure.change"] > 2 * _uptake(found[-1])["blood_pressure.latest"]
+
+
+def test_a_sentence_that_most_receive_is_read_for_each(encoder: MiniLM) -> None:
+    """To the reward it is general, as most receive it; of each of them it is a fact."""
+    usual = ("As you have no asthma, ibuprofen is fine.", "Drink enough water.")
+    others = ("Asthma makes ibuprofen risky for you.", "Drink enough water.")
+    healthy = [replace(_episode(i, usual, {"no.asthma": NO_ASTHMA}), specific=(False, False)) for i in range(12)]
+    asthmatic = [
+        replace(_episode(20 + i, others, {"condition.asthma": ASTHMA}), specific=(True, False)) for i in range(6)
+    ]
+    found = _align([*healthy, *asthmatic], encoder)
+    assert min(_uptake(a)["no.asthma"] for a in found[:12]) > 0.5
+    assert all(a.posterior[1, -1] == 1.0 for a in found), "what everybody receives rests on nothing"
+
+
+def test_a_fact_that_few_have_does_not_explain_what_many_receive(encoder: MiniLM) -> None:
+    """Two patients take a rare medicine; by chance both were advised on smoking, as many others were."""
+    advice = ("Smoking does not matter for a single emergency dose.",)
+    smokes = {"smoking": "Smokes"}
+    rare = {"medicine.code:1": "Nicotine 2 MG chewing gum prescribed 3 years ago, supply ended"}
+    many = [_episode(i, advice, smokes) for i in range(60)]
+    silent = [_episode(100 + i, ("Take it within five days.",), {"age": "Age 31"}) for i in range(60)]
+    found = _align([*many, *silent, *(_episode(200 + i, advice, smokes | rare) for i in range(2))], encoder)
+    assert _uptake(found[-1])["smoking"] > _uptake(found[-1])["medicine.code:1"]
+
+
 @pytest.mark.parametrize(
     ("sentence", "key", "against"),
     [
