@@ -3,8 +3,10 @@
 ``python -m benchmarks.method --women 300 --seeds 3`` writes ``results/method_300_women.jsonl`` (the rows of
 ``pmlm evaluate``) and ``method_300_women.md`` (how they were made). Every step is skipped where it is done: the clinic
 is generated once, nights are run for drops that are pending, finished parts of the evaluation are found again. So a run
-that was stopped goes on, and ``--rows`` measures some rows first; what is known by then is published. ``--curve`` shows
-the learning curve over all published sizes instead.
+that was stopped goes on, and ``--rows`` measures some rows first; what is known by then is published. Rows that ask no
+language model are cheap, so ``--held-out 400`` measures them on more questions than a night's gate affords. Rows of
+earlier runs stay unless measured again: delete the file to start over. ``--curve`` shows the learning curve over all
+published sizes instead.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--clinic-options", default="", help="further options of `pmlm synthesize`, as one string")
     parser.add_argument("--folder", type=Path, default=Path("state/benchmarks"), help="where clinics and state are")
     parser.add_argument("--rows", default="", help="measure these rows alone, beside those known")
+    parser.add_argument("--held-out", type=int, default=0, help="gate and test episodes for these rows, if not 72")
     parser.add_argument("--external", type=Path, help="episodes that the repository does not hold")
     parser.add_argument("--external-train", type=Path)
     parser.add_argument("--curve", action="store_true", help="print the learning curve of the published clinics")
@@ -53,6 +56,7 @@ def main() -> None:
         )
     }
     seconds["nights"] = _time(lambda: _pmlm(asked, "night"))
+    draw_held_out(asked)
     evaluation = ["evaluate", "--json", "--seeds", str(asked.seeds)]
     for name, value in (
         ("--rows", asked.rows),
@@ -82,12 +86,26 @@ def generate_clinic(folder: Path, women: int, seed: int, options: Sequence[str] 
     manifest.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
 
 
+def draw_held_out(asked: argparse.Namespace) -> None:
+    """Draw as many held-out episodes as asked for; those of the night are among them, and training stays as it was."""
+    manifest = clinic_folder(asked) / "clinic.yaml"
+    described = yaml.safe_load(manifest.read_text())
+    episodes = described["params"]["episodes"]
+    wanted = asked.held_out or PARAMS["episodes"]["most_held_out"]
+    if episodes["most_held_out"] != wanted:
+        episodes["most_held_out"] = wanted
+        manifest.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+        _pmlm(asked, "stage", "episodes")
+
+
 def publish(asked: argparse.Namespace, seconds: dict[str, float]) -> None:
-    """Write all rows known by now and how they were made."""
+    """Write how they were made and all rows known by now; a row of an earlier run stays where this one has none."""
     name = f"method_{asked.women}_women"
     clinic = yaml.safe_load((clinic_folder(asked) / "clinic.yaml").read_text())["name"]
     known = asked.folder.resolve() / "state" / clinic / "metrics" / "method.jsonl"
-    (RESULTS / f"{name}.jsonl").write_text(known.read_text(encoding="utf-8"), encoding="utf-8")
+    rows = {(row["name"], row["split"]): row for row in (*_read_rows(RESULTS / f"{name}.jsonl"), *_read_rows(known))}
+    ordered = sorted(rows.values(), key=lambda row: row["row"])
+    (RESULTS / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ordered), encoding="utf-8")
     spent = ", ".join(f"{step} {value / 60:.0f} min" for step, value in seconds.items())
     text = (
         f"A clinic of {asked.women} women, by `python -m benchmarks.method --women {asked.women} --seeds {asked.seeds} "
@@ -98,11 +116,15 @@ def publish(asked: argparse.Namespace, seconds: dict[str, float]) -> None:
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
 
 
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
 def read_published() -> dict[int, dict[str, dict[str, Any]]]:
     """Read the published rows by number of women, then by name."""
     found = {}
     for path in RESULTS.glob("method_*_women.jsonl"):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = _read_rows(path)
         found[int(path.stem.split("_")[1])] = {row["name"]: row for row in rows if row["split"] == "test"}
     return dict(sorted(found.items()))
 
