@@ -44,7 +44,7 @@ def list_parts(
     found = [
         part(HEADLINE, (1, 5, 6, 8, 11), (
             "gain_validity_auc", "ablation_*", "refined_*", "ranking_*", "*_reward", "*_tokens",
-            "selection_swap", "ownership", "pinned_present", "reward_refined_vs_*", "seed_*", "spread_*",
+            "selection_swap*", "ownership", "pinned_present", "reward_refined_vs_*", "seed_*", "spread_*",
         ), partial(_headline_rows, seed_count=seed_count)),
         part("facts found", (6,), (
             "*_f1", "*_f1_vs_*", "topic_episodes_*", "recall_of_*", "wrong_picks_of_*", "refined_f1_of_spoken_facts",

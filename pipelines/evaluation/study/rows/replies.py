@@ -5,6 +5,8 @@ On held-out patients, every candidate on the same episodes and, but for the init
 length, which is in ``X_tokens`` and, priced, in ``reward_refined_vs_Y``. ``refined_share_of_true_facts_gain`` is
 
     Σ (log p of refined − of no facts) / Σ (log p of the true facts under the caps − of no facts)
+
+``selection_swap_of_true_facts`` is the swap of the true facts behind the replies: what ``selection_swap`` can reach.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pipelines.evaluation.nightly.metrics import MetricRow
 from pipelines.evaluation.nightly.rollout import Rollout, match_other_patients, run_rollouts
 from pipelines.evaluation.study.comparison import seeds
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
-from pipelines.evaluation.study.comparison.candidates import REFINED
+from pipelines.evaluation.study.comparison.candidates import REFINED, TrueFactsRefiner
 from pipelines.evaluation.study.comparison.paired import compare_log_p
 from pipelines.training.gains import EpisodeGains, compute_gain_auc
 from pipelines.training.rewards import LARGEST_UNIT, Rewards, build_trial
@@ -29,6 +31,7 @@ from pipelines.training.rewards import LARGEST_UNIT, Rewards, build_trial
 VALID = 0.95
 SWAP = 0.2
 FACTS_SHARE = 0.75
+TRUE_FACTS = TrueFactsRefiner.id
 #: Row 5's steps: each is the ranking over more kinds of segment, the last the trained policy.
 ABLATION = (("self", "none"), ("peer", "none"), ("ranking", "self"), ("ranking", "peer"), (REFINED, "ranking"))
 LEARNT = ("warm_start", "table", "regressor", "best_of_k", "gepa", "mipro", "refined+cosine")
@@ -54,6 +57,9 @@ def build_rows(
     rollouts = run_rollouts(chosen, candidates, reward, encode)
     by_seed = [rollouts]
     swaps = [_score_swaps(rollouts, candidates[REFINED], reward, encode)]
+    if TRUE_FACTS in candidates:
+        of_facts = _score_swaps(rollouts, candidates[TRUE_FACTS], reward, encode)
+        found.append(_swap_row(f"selection_swap_of_true_{TRUE_FACTS}", of_facts, TRUE_FACTS, split, None))
     for another in others:
         try:
             other = another()
@@ -81,14 +87,14 @@ def _split_rows(
     ]
     if {"ranking", "minilm"} <= present:
         found.append(_difference_row(6, "ranking_vs_minilm", rollouts, "ranking", "minilm", split))
-    if {"facts", "none"} <= present:
+    if {TRUE_FACTS, "none"} <= present:
         found.append(_facts_share_row(rollouts, split))
-    return [*(row for row in found if row.n), _swap_row(swaps, split)]
+    return [*(row for row in found if row.n), _swap_row("selection_swap", swaps, REFINED, split, SWAP)]
 
 
 def _facts_share_row(rollouts: Sequence[Rollout], split: str) -> MetricRow:
-    known = [r for r in rollouts if r.programs["facts"].picks]
-    refined, facts, none = ([r.outcomes[name].score.specific for r in known] for name in (REFINED, "facts", "none"))
+    known = [r for r in rollouts if r.programs[TRUE_FACTS].picks]
+    refined, facts, none = ([r.outcomes[name].score.specific for r in known] for name in (REFINED, TRUE_FACTS, "none"))
     e = bootstrap_ratio(
         [ours - nothing for ours, nothing in zip(refined, none, strict=True)],
         [best - nothing for best, nothing in zip(facts, none, strict=True)],
@@ -133,14 +139,17 @@ def _score_swaps(
     return [(r, score) for (r, _), score in zip(pairs, theirs, strict=True)]
 
 
-def _swap_row(swaps: Sequence[tuple[Rollout, Score]], split: str) -> MetricRow:
+def _swap_row(
+    name: str, swaps: Sequence[tuple[Rollout, Score]], refiner: str, split: str, target: float | None
+) -> MetricRow:
     """Row 8: the patient's own keys against those chosen for another's similar question."""
     e = bootstrap_difference(
-        [r.outcomes[REFINED].score.specific for r, _ in swaps],
+        [r.outcomes[refiner].score.specific for r, _ in swaps],
         [score.specific for _, score in swaps],
         [r.episode.subject_id for r, _ in swaps],
     )
-    return MetricRow.of(8, "selection_swap", split, e, target=SWAP, holds=e.value >= SWAP and e.ci_low > 0)
+    holds = None if target is None else e.value >= target and e.ci_low > 0
+    return MetricRow.of(8, name, split, e, target=target, holds=holds)
 
 
 def _borrow_keys(episode: Episode, program: EditProgram) -> EditProgram:
