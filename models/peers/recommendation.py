@@ -173,30 +173,35 @@ def rate_facts(
     ``as_of`` bounds their own replies that count, all by default.
     """
     names = [list_columns(s) for s in facts]
-    used = sorted({found.columns[n] for four in names for n in four if n in found.columns})
-    place = {column: i for i, column in enumerate(used)}
+    used = np.array(sorted({found.columns[n] for four in names for n in four if n in found.columns}), dtype=int)
+    place = {int(column): i for i, column in enumerate(used)}
     key, state, about, family = (
         np.array([place.get(found.columns.get(four[level], -1), -1) for four in names], dtype=int) for level in range(4)
     )
-    seen, taken, k = found.seen[:, used], found.taken[:, used], found.k
-    own = np.zeros(len(found.subjects), bool) if subject_id is None else found.subjects == subject_id
+    k, own = found.k, np.zeros(len(found.subjects), bool) if subject_id is None else found.subjects == subject_id
     others = ~own[found.starts]
     cosine = np.where(own, -1.0, np.round(found.questions @ question.astype(np.float32), 5))
-    weight = np.exp((cosine - 1.0) / BANDWIDTH) * (cosine >= RELATED)
+    related = np.flatnonzero(cosine >= RELATED)  # the only rows that weigh anything
+    near = cosine[related]
+    subjects, seen, taken = (
+        found.subjects[related],
+        found.seen[np.ix_(related, used)],
+        found.taken[np.ix_(related, used)],
+    )
     everywhere = _sum_capped(found.seen_by[:, used][others], found.taken_by[:, used][others], k)
-    here = _sum_capped(*_sum_by_patient(found.subjects, weight, seen, taken), k)
+    here = _sum_capped(*_sum_by_patient(subjects, np.exp((near - 1.0) / BANDWIDTH), seen, taken), k)
 
     of_family = _shrink(everywhere, family, np.full(len(facts), _rate_all(found, others)), k)
     of_key = _shrink(everywhere, key, of_family, k)
     prior = 0.5 * (of_key + _shrink(here, family, of_family, k))
     rate = _shrink(here, state, _shrink(here, key, prior, k), k)
-    earlier = (own if as_of is None else own & (found.times < round(as_of.timestamp() * 1e6))).astype(float)
+    earlier = np.flatnonzero(own if as_of is None else own & (found.times < round(as_of.timestamp() * 1e6)))
     return Rates(
         rate,
         _shrink(here, about, prior, k),
-        np.append(earlier @ taken, 0.0)[key],
-        np.append(earlier @ seen, 0.0)[key],
-        *_count_donors(*_sum_by_patient(found.subjects, cosine >= LIKE, seen, taken), key, k),
+        np.append(found.taken[np.ix_(earlier, used)].sum(0), 0.0)[key],
+        np.append(found.seen[np.ix_(earlier, used)].sum(0), 0.0)[key],
+        *_count_donors(*_sum_by_patient(subjects, near >= LIKE, seen, taken), key, k),
     )
 
 
