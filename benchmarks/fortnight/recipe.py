@@ -16,8 +16,8 @@ from benchmarks.fortnight.plan import BadKind, FortnightPlan
 from pipelines.synthetic.records.options import HASH_KEY
 
 CLINIC = "fortnight"
-#: Caps are twice the usual: the ranking, the first champion, fills them, and a policy that has learnt when to stop is
-#: better by so much that a gate of a small clinic can see it.
+#: Caps and the price of a token are twice the usual: the ranking, the first champion, fills the caps, and a policy that
+#: has learnt when to stop is better by so much that a gate of a small clinic can see it.
 WHOLE: dict[str, Any] = {
     "method": "warm_start",
     "seeds": 3,
@@ -26,6 +26,7 @@ WHOLE: dict[str, Any] = {
     "warm_steps": 300,
     "pick_cap": 8,
     "token_cap": 120,
+    "token_price": 0.002,
 }
 SHORT = WHOLE | {"seeds": 1, "warm_epochs": 1, "warm_steps": 1}
 BAD: dict[BadKind, dict[str, Any]] = {
@@ -35,7 +36,7 @@ BAD: dict[BadKind, dict[str, Any]] = {
 #: As little as a decision needs: a score of a prompt costs a fifth of a second of a processor. ``alpha`` is a tenth of
 #: the usual one: four families in thirteen nights are 52 chances of a false alarm, and the planted drifts are great.
 PARAMS: dict[str, dict[str, Any]] = {
-    "episodes": {"most_train": 400, "most_held_out": 48, "gate_share": 0.4, "test_share": 0.1, "time_quantile": 0.8},
+    "episodes": {"most_train": 320, "most_held_out": 40, "gate_share": 0.4, "test_share": 0.1, "time_quantile": 0.8},
     "trajectory": {"epochs": 1},
     "retrain": {"new_episodes": 150, "every_nights": 9},
     "gate": {"bootstrap": 1000},
