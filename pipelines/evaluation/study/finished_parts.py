@@ -67,7 +67,7 @@ class FinishedParts:
             return "\n".join(path.name for path in ledger.list_batches(settings))
         paths = {
             "episodes": [settings.episodes],
-            "refiner": [settings.models / "challenger"],
+            "refiner": [settings.models / "challenger", settings.models / "champion"],
             "training": [settings.metrics / "train.json"],
             "files": self._files,
         }[name]

@@ -23,6 +23,7 @@ from pipelines.evaluation.study.comparison import prompt_optimizers
 from pipelines.evaluation.study.comparison.budget import BudgetSpentError
 from pipelines.params import Params, load_params
 from pipelines.training import gains, measured_set, methods
+from pipelines.training.champion import champion_folder
 from pipelines.training.provenance import WARM_START
 from pipelines.training.rewards import Rewards
 from pmlm.errors import TrainingError
@@ -109,12 +110,16 @@ def measure_affordable_gains(
 
 
 def load_policies(settings: Settings, encode: CachedEncoder) -> dict[str, Refiner]:
-    """Load the night's challenger (``refined``) and its warm start, where they were trained."""
+    """Load the night's challenger (``refined``) and its warm start; without a challenger, the policy that serves."""
     challenger = settings.models / "challenger"
     found: dict[str, Refiner] = {}
     for name, folder in ((REFINED, challenger), ("warm_start", challenger / WARM_START)):
         if (folder / checkpoint.DESCRIPTION).exists():
             found[name] = checkpoint.load_refiner(folder, encode)
+    serving = champion_folder(settings)
+    if REFINED not in found and (serving / checkpoint.DESCRIPTION).exists():
+        refiner = checkpoint.load_refiner(serving, encode)
+        found |= {REFINED: refiner} if isinstance(refiner, PolicyRefiner) else {}
     return found
 
 
