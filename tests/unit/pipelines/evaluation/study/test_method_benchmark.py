@@ -33,17 +33,43 @@ def test_a_clinic_is_generated_once_with_the_measurements_parameters(
     assert params == {"drift": {"minimum_rows": 20}, **method.PARAMS}
 
 
-def test_what_is_known_is_published_with_how_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
+    """A clinic of 30 women, its night done."""
     monkeypatch.setattr(method, "RESULTS", tmp_path)
-    asked = argparse.Namespace(women=30, seeds=3, clinic_seed=7, clinic_options="", rows="drafts", folder=tmp_path)
+    asked = argparse.Namespace(women=30, seeds=3, clinic_seed=7, clinic_options="", held_out=0, folder=tmp_path)
     method.clinic_folder(asked).mkdir()
-    (method.clinic_folder(asked) / "clinic.yaml").write_text(yaml.safe_dump({"name": "small"}))
-    for clinic in ("small", "another"):
-        (tmp_path / "state" / clinic / "metrics").mkdir(parents=True)
-        (tmp_path / "state" / clinic / "metrics" / "method.jsonl").write_text(f"rows of {clinic}\n")
+    manifest = {"name": "small", "params": method.PARAMS}
+    (method.clinic_folder(asked) / "clinic.yaml").write_text(yaml.safe_dump(manifest))
+    return asked
+
+
+def _row(number: int, name: str, value: float) -> str:
+    return json.dumps({"row": number, "name": name, "split": "test", "value": value}) + "\n"
+
+
+def test_what_is_known_is_published_beside_rows_of_earlier_runs(asked: argparse.Namespace) -> None:
+    for clinic, value in (("small", 0.6), ("another", 0.9)):
+        (asked.folder / "state" / clinic / "metrics").mkdir(parents=True)
+        (asked.folder / "state" / clinic / "metrics" / "method.jsonl").write_text(_row(6, "refined_f1", value))
+    published = asked.folder / "method_30_women.jsonl"
+    published.write_text(_row(8, "selection_swap", 0.1) + _row(6, "refined_f1", 0.5))
     method.publish(asked, {"nights": 60.0})
-    assert (tmp_path / "method_30_women.jsonl").read_text() == "rows of small\n"
-    assert "nights 1 min" in (tmp_path / "method_30_women.md").read_text()
+    assert published.read_text() == _row(6, "refined_f1", 0.6) + _row(8, "selection_swap", 0.1)
+    assert "nights 1 min" in (asked.folder / "method_30_women.md").read_text()
+
+
+def test_held_out_episodes_are_drawn_again_only_where_their_number_changes(
+    asked: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(method, "_pmlm", lambda _, *command: commands.append(command))
+    for wanted in (0, 400, 400, 0):
+        asked.held_out = wanted
+        method.draw_held_out(asked)
+        params = yaml.safe_load((method.clinic_folder(asked) / "clinic.yaml").read_text())["params"]["episodes"]
+        assert params == method.PARAMS["episodes"] | ({"most_held_out": wanted} if wanted else {})
+    assert commands == [("stage", "episodes")] * 2
 
 
 def test_the_learning_curve_has_a_column_per_published_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
