@@ -63,11 +63,12 @@ class FinishedParts:
 
     def _read_input(self, name: str) -> str:
         settings = self._settings
+        challenger = settings.models / "challenger"
         if name == "events":  # batches are named by their content
             return "\n".join(path.name for path in ledger.list_batches(settings))
         paths = {
             "episodes": [settings.episodes],
-            "refiner": [settings.models / "challenger", settings.models / "champion"],
+            "refiner": [challenger if challenger.exists() else settings.models / "champion"],
             "training": [settings.metrics / "train.json"],
             "files": self._files,
         }[name]
